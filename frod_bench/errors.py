@@ -1,0 +1,19 @@
+"""Errors that a user can mend, and the words they are told in."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input: one message that names the field, its value, what is allowed and what to do.
+
+    The command line turns it into exit status 2; nothing has been written when it is raised.
+    """
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """End of a message about an unknown `name`: the nearest allowed name, and all of them."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{hint} Allowed: {', '.join(names)}."

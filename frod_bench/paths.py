@@ -1,0 +1,20 @@
+"""Where things lie: the package's own data, and the user's cache."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+PACKAGE_DIR = Path(__file__).parent
+CONF_DIR = PACKAGE_DIR / "conf"
+SHIPPED_BACKBONES_DIR = PACKAGE_DIR / "embedded" / "backbones"
+
+
+def cache_dir() -> Path:
+    """Folder for what can be made again: `FROD_BENCH_CACHE`, else the user's cache folder."""
+    return Path(os.environ.get("FROD_BENCH_CACHE") or platformdirs.user_cache_dir("frod_bench"))
+
+
+def embedded_mirror_dir() -> Path:
+    """Folder of the embedded mirror: the stand-in data sets that the suite writes itself."""
+    return cache_dir() / "embedded_mirror"

@@ -1,0 +1,157 @@
+"""Typed configuration: every key that Hydra may set, with its type and its bounds.
+
+The dataclasses are registered with Hydra as the schema of `conf/`, so that a misspelt key or a
+value of the wrong type is refused while the configuration is composed. What a type cannot say
+(ranges, names that must exist) is checked by `validate`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class ProfileConfig:
+    """A complete, named setting of backbones, data root and budgets."""
+
+    name: str = MISSING
+    title: str = MISSING  # heads every table and figure, e.g. "embedded (stand-in data)"
+    stand_in: bool = MISSING  # true where the data are stand-ins and not the benchmarks
+
+
+@dataclass
+class ProtocolConfig:
+    """The rules of a comparison."""
+
+    name: str = MISSING
+    validation_percent: float = MISSING  # share of train that is carved out for validation
+    curve_split: str = MISSING  # validation | test: what the curve is measured on
+    selection: str = MISSING  # last | best: which step's model the final metrics are of
+
+
+@dataclass
+class PromptConfig:
+    """How a multiple-choice or yes/no question becomes one text (family `reasoning`)."""
+
+    version: int = 1
+    template: str = ""  # {column} is replaced by the row's value, {options} by the listed options
+    option_columns: list[str] = field(default_factory=list)  # one column an option ...
+    options_column: str | None = None  # ... or one list column, dots descend: choices.text
+    option_labels_column: str | None = None  # names of the options that the label refers to
+    truncate: str | None = None  # the column that gives way when the text is too long
+
+
+@dataclass
+class TaskConfig:
+    """One benchmark: where its data are, its columns, prompt and metrics."""
+
+    name: str = MISSING
+    family: str = MISSING  # vision | reasoning | nlu
+    hub_id: str = MISSING
+    hub_config: str = MISSING
+    revision: str | None = None  # a commit of the Hub's repository
+    train_split: str = "train"
+    test_split: str = MISSING  # the labelled split that is measured once
+    extra_test_splits: dict[str, str] = field(default_factory=dict)  # suffix -> split
+    input_columns: list[str] = field(default_factory=list)  # text columns, or the image column
+    prompt: PromptConfig | None = None
+    label_column: str = MISSING
+    label_values: list[str] | None = None  # what labels that are strings may be, in class order
+    num_labels: int = MISSING  # 1: regression
+    metrics: list[str] = MISSING
+    primary_metric: str = MISSING
+
+
+@dataclass
+class BackboneConfig:
+    """A pretrained model and what a method needs to know of it."""
+
+    name: str = MISSING
+    hub_id: str = MISSING
+    revision: str | None = None
+    pooling: str = MISSING  # first | mean | last | pooler
+    max_length: int = 0  # tokens a text is cut to
+    image_size: int = 0  # pixels of a side
+    target_modules: list[str] = MISSING
+    modules_per_block: int = MISSING  # how many of them each block holds
+
+
+@dataclass
+class MethodConfig:
+    """How the backbone is fine-tuned."""
+
+    name: str = MISSING
+    kind: str = MISSING  # full | frozen | peft | frod
+    learning_rates: dict[str, float] = MISSING  # parameter group -> rate
+    sparse_rate: float = 0.02  # frod: share of the off-diagonal places that are trained
+    regularization: float = 1e-3  # frod: pi of the joint decomposition
+    basis: str = "exact"  # frod: exact | peft
+    peft: dict[str, Any] = field(default_factory=dict)  # peft: `_target_` and its arguments
+
+
+@dataclass
+class TrainerConfig:
+    """The budget and the optimizer; all of it changes the result and is in the cell's hash."""
+
+    max_steps: int = MISSING  # optimizer steps
+    batch_rows: int = MISSING  # rows a forward pass
+    accumulation_steps: int = 1
+    eval_batch_rows: int = 128
+    eval_every_steps: int = MISSING
+    curve_rows: int | None = None  # rows of the curve's split, drawn by seed 0; null: all
+    train_rows: int | None = None  # rows of train, drawn by the seed; null: all
+    test_rows: int | None = None
+    schedule: str = "cosine"  # cosine | linear | constant
+    warmup_percent: float = 6.0
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    mixed_precision: str = "no"  # no | bf16 | fp16
+
+
+@dataclass
+class TrackerConfig:
+    """Where progress is reported besides the record."""
+
+    name: str = MISSING  # wandb | none
+    project: str = "frod_bench"
+    mode: str | None = None  # null: online if the user is logged in, else offline
+
+
+@dataclass
+class RuntimeConfig:
+    """How a cell is run on this machine; none of it changes the result."""
+
+    jobs: int = 0  # worker processes; 0: one a core
+    threads: int = 1  # threads of a worker
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
+    progress: bool = True
+    checkpoint_every_steps: int = 50
+
+
+@dataclass
+class Settings:
+    """One composed configuration: one cell, and how to run it."""
+
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    suite: Any = None
+    task: TaskConfig = field(default_factory=TaskConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    backbones: dict[str, BackboneConfig] = field(default_factory=dict)  # family -> backbone
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    learning_rates: Any = None  # family -> method -> group -> rate; methods interpolate into it
+    seed: int = 0
+    results_root: str = "results"
+    data_root: str | None = None  # null: the Hub
+    model_root: str | None = None  # null: the Hub
+    save: str = "none"  # none | adapter
+    plan_only: bool = False
+
+
+def register() -> None:
+    """Make the schema known to Hydra under the name that `conf/config.yaml` refers to."""
+    ConfigStore.instance().store(name="schema", node=Settings)
