@@ -1,0 +1,144 @@
+"""Makes valid synthetic records and curves, so that reports are tested without training."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frod_bench import record
+
+FAMILIES = {"rte": "nlu", "cola": "nlu", "boolq": "reasoning", "dtd": "vision", "mnist": "vision"}
+PRIMARY = {"cola": "matthews_correlation"}
+
+
+def composed_config(
+    task: str = "rte", method: str = "frod", seed: int = 0, profile: str = "embedded"
+) -> dict[str, Any]:
+    """A composed configuration with the parts that a record's identity is made of."""
+    family = FAMILIES.get(task, "nlu")
+    return {
+        "profile": {"name": profile, "title": f"{profile} (stand-in data)", "stand_in": True},
+        "protocol": {"name": "fair", "validation_percent": 10.0, "curve_split": "validation"},
+        "suite": {"name": "smoke"},
+        "task": {"name": task, "family": family, "hub_id": f"hub/{task}", "revision": None},
+        "method": {"name": method, "kind": method, "learning_rates": {"lambda": 5e-4}},
+        "backbones": {family: {"name": f"tiny-{family}", "hub_id": "hub/tiny", "max_length": 64}},
+        "trainer": {"max_steps": 100, "batch_rows": 16},
+        "tracker": {"name": "none"},
+        "runtime": {"jobs": 1},
+        "seed": seed,
+        "results_root": "results",
+    }
+
+
+def synthetic_curve(
+    steps: int = 100,
+    every: int = 5,
+    start: float = 0.5,
+    final: float = 0.8,
+    rate: float = 0.05,
+    metric: str = "accuracy",
+    step_sec: float = 0.02,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """An exponential approach from `start` to `final` with a little noise; a line a step."""
+    rng = np.random.default_rng(seed)
+    points: list[dict[str, Any]] = []
+    for step in range(1, steps + 1):
+        gain = 1.0 - float(np.exp(-rate * step))
+        point = {
+            "step": step,
+            "epoch": step / 50,
+            "seconds": step * step_sec,
+            "train_loss": 1.0 - 0.7 * gain + float(rng.normal(0, 0.02)),
+            "lr_lambda": 5e-4,
+        }
+        if step % every == 0:
+            point[metric] = start + (final - start) * gain + float(rng.normal(0, 0.005))
+            point["eval_loss"] = 1.0 - 0.6 * gain
+        points.append(point)
+    return points
+
+
+def make_record(
+    task: str = "rte",
+    method: str = "frod",
+    seed: int = 0,
+    value: float | None = 0.8,
+    status: str = "ok",
+    profile: str = "embedded",
+    code_version: str = "abc1234",
+) -> dict[str, Any]:
+    """A valid record of schema version 1."""
+    config = composed_config(task, method, seed, profile)
+    family = config["task"]["family"]
+    config_hash = record.config_hash(record.identity(config, "data-" + task, "backbone-" + family))
+    metric = PRIMARY.get(task, "accuracy")
+    trainable = {"full": 1_000_000, "lora": 20_000, "frozen": 0}.get(method, 17_200)
+    name = f"{seed}-{config_hash}"
+    failure = {"type": "RuntimeError", "message": "out of luck", "where": "step 7"}
+    return {
+        "schema_version": record.SCHEMA_VERSION,
+        "status": status,
+        "error": None if status == "ok" else failure,
+        "cell": {
+            "profile": profile,
+            "protocol": "fair",
+            "task": task,
+            "family": family,
+            "method": method,
+            "backbone": f"tiny-{family}",
+            "seed": seed,
+            "config_hash": config_hash,
+        },
+        "metrics": {metric: {"value": value, "n": 200, "stderr": 0.02}} if status == "ok" else {},
+        "primary_metric": metric,
+        "higher_is_better": True,
+        "params": {
+            "trainable": trainable + 258,
+            "trainable_head": 258,
+            "backbone_total": 1_000_000,
+            "extra_frozen": 50_000,
+            "trainable_percent": trainable / 10_000,
+        },
+        "time": {"setup_sec": 0.5, "train_sec": 2.0, "eval_sec": 0.4},
+        "steps": 100,
+        "tokens_or_images": 64_000,
+        "memory": {"peak_rss_bytes": 512 * 2**20, "peak_device_bytes": None},
+        "predictions": f"{name}.predictions.parquet" if status == "ok" else None,
+        "curve": f"{name}.curve.jsonl",
+        "provenance": {
+            "code_version": code_version,
+            "dirty": False,
+            "packages": {"torch": "2.13.0"},
+            "device": "cpu",
+            "dtype": "float32",
+            "threads": 1,
+            "data_fingerprint": "data-" + task,
+            "backbone_fingerprint": "backbone-" + family,
+            "started_at": "2026-11-24T12:00:00+00:00",
+        },
+        "config": config,
+    }
+
+
+def write_record(
+    results_root: Path, made: dict[str, Any], curve: Sequence[dict[str, Any]] | None = None
+) -> Path:
+    """Save a record, and its curve where one is given, at its place under a results folder."""
+    cell = made["cell"]
+    path = record.record_path(
+        results_root,
+        cell["profile"],
+        cell["task"],
+        cell["method"],
+        cell["seed"],
+        cell["config_hash"],
+    )
+    record.save(made, path)
+    if curve is not None:
+        lines = [json.dumps(point) + "\n" for point in curve]
+        record.curve_path(path).write_text("".join(lines), encoding="utf-8")
+    return path
