@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
+
+from frod_bench import paths
 
 
 @dataclass
@@ -41,6 +43,7 @@ class PromptConfig:
     options_column: str | None = None  # ... or one list column, dots descend: choices.text
     option_labels_column: str | None = None  # names of the options that the label refers to
     truncate: str | None = None  # the column that gives way when the text is too long
+    replace: dict[str, str] = field(default_factory=dict)  # regular expression -> what replaces it
 
 
 @dataclass
@@ -55,7 +58,7 @@ class TaskConfig:
     train_split: str = "train"
     test_split: str = MISSING  # the labelled split that is measured once
     extra_test_splits: dict[str, str] = field(default_factory=dict)  # suffix -> split
-    input_columns: list[str] = field(default_factory=list)  # text columns, or the image column
+    input_columns: list[str] = field(default_factory=list)  # one or two text columns, or the image
     prompt: PromptConfig | None = None
     label_column: str = MISSING
     label_values: list[str] | None = None  # what labels that are strings may be, in class order
@@ -144,7 +147,9 @@ class Settings:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     learning_rates: Any = None  # family -> method -> group -> rate; methods interpolate into it
+    experiment: Any = None  # the artefact that a grid is run for: name, what its report shows
     seed: int = 0
+    pretrained: bool = True  # false: the backbone starts from random values
     results_root: str = "results"
     data_root: str | None = None  # null: the Hub
     model_root: str | None = None  # null: the Hub
@@ -153,5 +158,18 @@ class Settings:
 
 
 def register() -> None:
-    """Make the schema known to Hydra under the name that `conf/config.yaml` refers to."""
-    ConfigStore.instance().store(name="schema", node=Settings)
+    """Make the schema, and the resolvers that `conf/` uses, known to Hydra. Idempotent."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Settings)
+    store.store(
+        group="hydra/sweeper",
+        name="cells",
+        node={"_target_": "frod_bench.sweeper.CellSweeper", "params": None, "max_batch_size": None},
+    )
+    resolvers = {
+        "embedded_mirror": lambda: str(paths.embedded_mirror_dir()),
+        "shipped_backbones": lambda: str(paths.SHIPPED_BACKBONES_DIR),
+        "join": lambda names: ",".join(names),
+    }
+    for name, resolver in resolvers.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
