@@ -1,0 +1,95 @@
+"""Pictures as tensors: RGB, squared to the backbone's size, normalised as it expects."""
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import v2 as transforms
+from transformers import AutoImageProcessor
+
+from frod_bench.errors import InputError
+from frod_bench.settings import BackboneConfig
+from frod_bench.tasks.rows import Encoded, Inputs
+
+
+class ImageEncoder:
+    """One column of pictures (family `vision`)."""
+
+    columns: tuple[str, ...] = ()  # nothing of a picture is known before it is decoded
+
+    def __init__(self, column: str, size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        self._column = column
+        self.row_bytes = 3 * size * size
+        self._resize = transforms.Compose(
+            [
+                transforms.Resize((size, size), InterpolationMode.BICUBIC, antialias=True),
+                transforms.PILToTensor(),
+            ]
+        )
+        self._normalise = transforms.Compose(
+            [
+                transforms.ToDtype(torch.float32, scale=True),
+                transforms.Normalize(mean=list(mean), std=list(std)),
+            ]
+        )
+
+    def problem(self, _row: Mapping[str, Any]) -> str | None:
+        """Only decoding tells."""
+        return None
+
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
+        """Bytes (3, size, size) of each picture."""
+        return [Encoded(self._decode(row[self._column])) for row in rows]
+
+    def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
+        """`pixel_values` (N, 3, size, size) float32, normalised."""
+        pictures = torch.stack([picture for picture in inputs if torch.is_tensor(picture)])
+        return {"pixel_values": self._normalise(pictures)}
+
+    def _decode(self, stored: Mapping[str, Any] | None) -> torch.Tensor | None:
+        if stored is None:
+            return None
+        content = stored["bytes"]
+        try:
+            with warnings.catch_warnings():
+                # Pillow would rather see transparent palettes as RGBA; the colours are the same.
+                warnings.simplefilter("ignore", UserWarning)
+                with Image.open(stored["path"] if content is None else io.BytesIO(content)) as file:
+                    return self._resize(file.convert("RGB"))
+        except (
+            UnidentifiedImageError,
+            OSError,
+            SyntaxError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ):
+            return None
+
+
+def image_encoder(column: str, backbone: BackboneConfig, backbone_path: str) -> ImageEncoder:
+    """An encoder with the mean and deviation that the backbone's image processor states.
+
+    Args:
+        backbone_path: a folder, or the Hub id.
+
+    Raises:
+        InputError: the backbone has no image processor, or no size is given.
+    """
+    if backbone.image_size <= 0:
+        raise InputError(
+            f"backbone.image_size: {backbone.image_size} of {backbone.name}, whose task reads "
+            "images. Give the pixels of a side, 224 say."
+        )
+    try:
+        processor = AutoImageProcessor.from_pretrained(backbone_path, revision=backbone.revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"backbone: {backbone.name} at {backbone_path} has no image processor that can be read "
+            f"({error}). A task on images needs a vision model; check backbone and model_root."
+        ) from error
+    return ImageEncoder(column, backbone.image_size, processor.image_mean, processor.image_std)

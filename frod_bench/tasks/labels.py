@@ -1,0 +1,100 @@
+"""From what a label column holds to a class number, or a value for regression.
+
+Benchmarks write the same thing in many ways: a ClassLabel, "1" and "2", a truth value, the letter
+of an option. Each becomes the position of the class, counted from 0. A row whose label says
+nothing (-1 of a hidden label, an answer that is not among the options) gives None and is counted.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import ClassLabel, Dataset, Features
+
+from frod_bench.errors import InputError
+from frod_bench.settings import TaskConfig
+from frod_bench.tasks.prompts import descend
+
+Label = int | float
+
+
+def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
+    """The label of every row of a split.
+
+    Returns:
+        One class number (or value, for regression) a row; None where the label cannot be used.
+
+    Raises:
+        InputError: the column is of a kind that the task does not describe, or a label lies
+            outside the head.
+    """
+    _check_type(task, dataset.features)
+    values = dataset[task.label_column][:]
+    if task.num_labels == 1:
+        return [_value(value) for value in values]
+    labels: list[Label | None]
+    if task.prompt is not None and task.prompt.option_labels_column is not None:
+        path = task.prompt.option_labels_column
+        root = path.split(".")[0]
+        names = [descend({root: value}, path) for value in dataset[root][:]]
+        labels = [_position(value, row) for value, row in zip(values, names, strict=True)]
+    elif task.label_values is not None:
+        labels = [_position(value, task.label_values) for value in values]
+    else:
+        labels = [None if value is None or value == -1 else int(value) for value in values]
+    _check_range(task, labels)
+    return labels
+
+
+def allowed_labels(task: TaskConfig) -> str:
+    """What a label may be, for messages."""
+    if task.num_labels == 1:
+        return "a finite number"
+    if task.label_values is not None:
+        return ", ".join(repr(value) for value in task.label_values)
+    if task.prompt is not None and task.prompt.option_labels_column is not None:
+        return f"one of the row's {task.prompt.option_labels_column}"
+    return f"0 to {task.num_labels - 1}"
+
+
+def _position(value: Any, names: Sequence[str]) -> int | None:
+    name = str(value).strip()
+    return names.index(name) if name in names else None
+
+
+def _value(value: Any) -> float | None:
+    """A regression's target; GLUE marks the hidden ones with -1."""
+    if value is None or not math.isfinite(value) or value == -1:
+        return None
+    return float(value)
+
+
+def _check_type(task: TaskConfig, features: Features) -> None:
+    kind = features[task.label_column]
+    if isinstance(kind, ClassLabel):
+        if task.num_labels != 1 and kind.num_classes > task.num_labels:
+            raise InputError(
+                f"task.num_labels: {task.name} has {task.num_labels}, but column "
+                f"{task.label_column!r} of {task.hub_id} names {kind.num_classes} classes "
+                f"({', '.join(kind.names[:5])}, ...). Set num_labels to {kind.num_classes}."
+            )
+        return
+    text = getattr(kind, "dtype", None) in {"string", "large_string"}
+    described = task.label_values is not None or (
+        task.prompt is not None and task.prompt.option_labels_column is not None
+    )
+    if text and not described:
+        raise InputError(
+            f"task.label_column: {task.label_column!r} of {task.hub_id} holds text. Say what it "
+            "may be in task.label_values, in class order, or name a column of numbers."
+        )
+
+
+def _check_range(task: TaskConfig, labels: Sequence[Label | None]) -> None:
+    outside = sorted({x for x in labels if x is not None and not 0 <= x < task.num_labels})
+    if outside:
+        raise InputError(
+            f"task.label_column: {task.label_column!r} of {task.hub_id} holds class {outside[0]}, "
+            f"outside the head of {task.num_labels} classes. Allowed: {allowed_labels(task)}. "
+            "Set task.num_labels to the number of classes."
+        )

@@ -1,0 +1,203 @@
+"""A task's configuration and a backbone -> train, validation and test rows, ready to batch."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+from datasets import Dataset
+
+from frod_bench.errors import InputError, did_you_mean
+from frod_bench.settings import BackboneConfig, TaskConfig
+from frod_bench.tasks.images import image_encoder
+from frod_bench.tasks.labels import read_labels
+from frod_bench.tasks.prompts import prompt_of
+from frod_bench.tasks.rows import Collator, Encoder, PreparedSplit, Row, Split
+from frod_bench.tasks.source import check_column, read_data_set, take_split
+from frod_bench.tasks.text import PromptEncoder, SentenceEncoder, tokens_of
+
+FAMILIES = ("vision", "reasoning", "nlu")
+TEST_SEED = 0  # a subsample of test is the same for every seed: seeds vary training, not the exam
+_KEPT_TASKS = 4  # prepared tasks that a process keeps
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What happened to the rows. Read and unusable: of the splits; cut: of the chosen rows."""
+
+    rows_read: int
+    rows_unusable: int
+    sequences_cut: int
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """One task, for one backbone and one seed."""
+
+    train: Split
+    validation: Split  # carved from train; empty where the protocol carves none
+    tests: dict[str, Split]  # "test", and the task's extra test splits by their suffix
+    collate: Callable[[Sequence[Row]], dict[str, torch.Tensor]]
+    num_labels: int
+    counts: Counts
+    prompt_digest: str | None  # SHA-256 of the prompt; None for tasks without
+
+
+def load_task(
+    task: TaskConfig,
+    backbone: BackboneConfig,
+    backbone_path: str | Path,
+    *,
+    data_root: str | Path | None,
+    validation_percent: float,
+    train_rows: int | None,
+    test_rows: int | None,
+    seed: int,
+) -> TaskData:
+    """Read a task, encode it for a backbone, and carve validation out of train.
+
+    The seed permutes the usable rows of train: the first `validation_percent` of them are the
+    validation split, the next `train_rows` (None: all) are train. Encoding is done once a process
+    for a (data root, task, backbone), and only for rows that are chosen.
+
+    Args:
+        backbone_path: folder of the checkpoint, or its Hub id.
+        data_root: folder of a local mirror; None reads the Hub.
+
+    Raises:
+        InputError: the data set, a split, a column or the backbone's tokenizer or image processor
+            is not there or does not fit; more than 1 % of a split's rows cannot be used; too few
+            rows are left.
+    """
+    location = None if data_root is None else str(Path(data_root).resolve())
+    prepared = _prepare(_Key.of(task, backbone, str(backbone_path), location))
+    train, validation = _carve(task, prepared.splits[task.train_split], validation_percent, seed)
+    tests = {"test": task.test_split, **task.extra_test_splits}
+    chosen = {
+        "train": prepared.splits[task.train_split].choose(train[:train_rows]),
+        "validation": prepared.splits[task.train_split].choose(validation),
+        **{
+            name: prepared.splits[split].choose(_subsample(prepared.splits[split], test_rows))
+            for name, split in tests.items()
+        },
+    }
+    splits = prepared.splits.values()
+    return TaskData(
+        train=chosen["train"],
+        validation=chosen["validation"],
+        tests={name: chosen[name] for name in tests},
+        collate=Collator(prepared.encoder, regression=task.num_labels == 1),
+        num_labels=task.num_labels,
+        counts=Counts(
+            rows_read=sum(split.rows_read for split in splits),
+            rows_unusable=sum(split.rows_unusable for split in splits),
+            sequences_cut=sum(split.source.cut(split.ids) for split in chosen.values()),
+        ),
+        prompt_digest=prompt_of(task).digest if task.prompt is not None else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Key:
+    """Names what is prepared; equal where the data, the task and the backbone are."""
+
+    text: str
+    task: TaskConfig = field(compare=False)
+    backbone: BackboneConfig = field(compare=False)
+    backbone_path: str = field(compare=False)
+    data_root: str | None = field(compare=False)
+
+    @classmethod
+    def of(
+        cls, task: TaskConfig, backbone: BackboneConfig, backbone_path: str, data_root: str | None
+    ) -> "_Key":
+        parts = [data_root, asdict(task), asdict(backbone), backbone_path]
+        return cls(json.dumps(parts), task, backbone, backbone_path, data_root)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    encoder: Encoder
+    splits: dict[str, PreparedSplit]
+
+
+@lru_cache(maxsize=_KEPT_TASKS)
+def _prepare(key: _Key) -> _Prepared:
+    task = key.task
+    data = read_data_set(task, key.data_root)
+    encoder = _encoder(task, key.backbone, key.backbone_path)
+    names = dict.fromkeys((task.train_split, task.test_split, *task.extra_test_splits.values()))
+    splits = {}
+    for name in names:
+        dataset = _checked(take_split(data, task, name), task)
+        splits[name] = PreparedSplit(task, name, dataset, read_labels(task, dataset), encoder)
+    return _Prepared(encoder, splits)
+
+
+def _encoder(task: TaskConfig, backbone: BackboneConfig, backbone_path: str) -> Encoder:
+    if task.family not in FAMILIES:
+        hint = did_you_mean(task.family, FAMILIES)
+        raise InputError(f"task.family: unknown {task.family!r} of task {task.name}.{hint}")
+    if task.family == "reasoning":
+        return PromptEncoder(prompt_of(task), tokens_of(backbone, backbone_path))
+    if task.label_column in task.input_columns:
+        raise InputError(f"task.input_columns: they would show the label, {task.label_column!r}.")
+    most = 1 if task.family == "vision" else 2
+    if not 1 <= len(task.input_columns) <= most:
+        raise InputError(
+            f"task.input_columns: {list(task.input_columns)} of task {task.name}. A task of "
+            f"family {task.family} has {'one' if most == 1 else 'one or two'}."
+        )
+    if task.family == "vision":
+        return image_encoder(task.input_columns[0], backbone, backbone_path)
+    return SentenceEncoder(task.input_columns, tokens_of(backbone, backbone_path))
+
+
+def _checked(dataset: Dataset, task: TaskConfig) -> Dataset:
+    """The split with all its columns there, and pictures left as they are stored."""
+    check_column(dataset, task, "task.label_column", task.label_column)
+    for column in task.input_columns:
+        check_column(dataset, task, "task.input_columns", column)
+    if task.prompt is not None:
+        prompt = prompt_of(task)
+        for column in prompt.columns:
+            check_column(dataset, task, "task.prompt.template", column)
+        for column in prompt.option_columns:
+            check_column(dataset, task, "task.prompt", column)
+    if task.family != "vision":
+        return dataset
+    (column,) = task.input_columns
+    if not isinstance(dataset.features[column], datasets.Image):
+        raise InputError(
+            f"task.input_columns: {column!r} of {task.hub_id} holds {dataset.features[column]}, "
+            "not images."
+        )
+    return dataset.cast_column(column, datasets.Image(decode=False))
+
+
+def _carve(
+    task: TaskConfig, train: PreparedSplit, validation_percent: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Row numbers of train and of validation, in the seed's order."""
+    order = np.random.default_rng(seed).permutation(train.usable).tolist()
+    if validation_percent == 0:
+        return order, []
+    size = max(1, round(len(order) * validation_percent / 100))
+    if size >= len(order):
+        raise InputError(
+            f"protocol.validation_percent: {validation_percent} of {len(order)} usable rows of "
+            f"task {task.name} leaves none to train on. Give more rows or a smaller percent."
+        )
+    return order[size:], order[:size]
+
+
+def _subsample(split: PreparedSplit, rows: int | None) -> list[int]:
+    """Row numbers of a test split, ascending; the same for every seed."""
+    if rows is None or rows >= len(split.usable):
+        return split.usable.tolist()
+    drawn = np.random.default_rng(TEST_SEED).choice(split.usable, size=rows, replace=False)
+    return sorted(drawn.tolist())

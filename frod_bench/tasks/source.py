@@ -1,0 +1,111 @@
+"""Reading a split of a data set: from the Hub, or from a local mirror with the Hub's layout.
+
+Both go through the same call of `datasets`; only the first argument differs. Everything that can
+be wrong with a data set as a whole is told here: it is absent, lacks a config, a split or a column.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import datasets
+from datasets import Dataset, DatasetDict
+
+from frod_bench.errors import InputError, did_you_mean
+from frod_bench.settings import TaskConfig
+
+
+def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
+    """All splits of a task's data set; memory-mapped, nothing is decoded.
+
+    Args:
+        data_root: a folder that holds `<hub id>/` as a Hub snapshot does; None reads the Hub.
+
+    Raises:
+        InputError: the data set or its config is not there, or cannot be read.
+    """
+    if data_root is not None:
+        _check_mirror(task, Path(data_root))
+    place = task.hub_id if data_root is None else str(Path(data_root) / task.hub_id)
+    revision = task.revision if data_root is None else None
+    try:
+        with _without_progress_bars():
+            return datasets.load_dataset(place, task.hub_config, revision=revision)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        # A config that is not there, a broken file, no network, a gated or missing repository, a
+        # wrong revision: `datasets` raises a different type for each, and says which it was.
+        cause = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"task {task.name}: cannot read {task.hub_id} (config {task.hub_config!r}"
+            f"{f', revision {revision}' if revision else ''}) from {_name(data_root)}: {cause}. "
+            f"{_how_to_get(task, data_root)}"
+        ) from error
+
+
+def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:
+    """One split.
+
+    Raises:
+        InputError: the data set has no split of that name.
+    """
+    if split not in data:
+        raise InputError(
+            f"task {task.name}: {task.hub_id} (config {task.hub_config!r}) has no split {split!r}."
+            f"{did_you_mean(split, data)}"
+        )
+    return data[split]
+
+
+def check_column(dataset: Dataset, task: TaskConfig, field: str, path: str) -> None:
+    """Make sure that a column exists; dots descend into a struct.
+
+    Args:
+        field: the key of the task's configuration that names the column, for the message.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    allowed: object = dataset.features
+    for name in path.split("."):
+        if not isinstance(allowed, dict) or name not in allowed:
+            names = allowed if isinstance(allowed, dict) else ()
+            raise InputError(
+                f"{field}: {task.hub_id} (config {task.hub_config!r}) has no column {path!r}."
+                f"{did_you_mean(name, names)}"
+            )
+        allowed = allowed[name]
+
+
+def _check_mirror(task: TaskConfig, root: Path) -> None:
+    folder = root / task.hub_id
+    if not folder.is_dir():
+        raise InputError(
+            f"data_root: {root} lacks the data set {task.hub_id} of task {task.name} (looked for "
+            f"the folder {folder}). {_how_to_get(task, str(root))}"
+        )
+
+
+def _how_to_get(task: TaskConfig, data_root: str | None) -> str:
+    root = "DATA_ROOT" if data_root is None else data_root
+    download = f"hf download --repo-type dataset {task.hub_id} --local-dir {root}/{task.hub_id}"
+    return (
+        f"Three ways to get it: run `{download}` on a machine with network and set "
+        f"data_root={root}; set data_root=null to read the Hub; or set profile=embedded for the "
+        "stand-in, which needs no network."
+    )
+
+
+def _name(data_root: str | None) -> str:
+    return "the Hub" if data_root is None else f"data_root={data_root}"
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """A cell has one progress display of its own; `datasets` would draw over it."""
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
