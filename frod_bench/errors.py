@@ -17,3 +17,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"{hint} Allowed: {', '.join(names)}."
+
+
+class CellsFailed(RuntimeError):  # noqa: N818  (a result, told in its own words)
+    """Some cells did not end well; each has a record that says why. Exit status 1."""

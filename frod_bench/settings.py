@@ -5,13 +5,17 @@ value of the wrong type is refused while the configuration is composed. What a t
 (ranges, names that must exist) is checked by `validate`.
 """
 
+import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench import paths
+from frod_bench.errors import InputError, did_you_mean
 
 
 @dataclass
@@ -164,7 +168,7 @@ def register() -> None:
     store.store(
         group="hydra/sweeper",
         name="cells",
-        node={"_target_": "frod_bench.sweeper.CellSweeper", "params": None, "max_batch_size": None},
+        node={"_target_": "frod_bench.sweeper.CellSweeper", "params": None},
     )
     resolvers = {
         "embedded_mirror": lambda: str(paths.embedded_mirror_dir()),
@@ -173,3 +177,79 @@ def register() -> None:
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
+
+
+CHOICES = {
+    "protocol.curve_split": ("validation", "test"),
+    "protocol.selection": ("last", "best"),
+    "task.family": ("vision", "reasoning", "nlu"),
+    "method.kind": ("full", "frozen", "peft", "frod"),
+    "method.basis": ("exact", "peft"),
+    "trainer.schedule": ("cosine", "linear", "constant"),
+    "trainer.mixed_precision": ("no", "bf16", "fp16"),
+    "tracker.name": ("wandb", "none"),
+    "save": ("none", "adapter"),
+}
+
+# key -> (lowest, highest, whether the bounds themselves are allowed)
+RANGES: dict[str, tuple[float, float, bool]] = {
+    "seed": (0, 2**31, True),
+    "protocol.validation_percent": (0, 90, True),
+    "method.sparse_rate": (0, 1, True),
+    "method.regularization": (0, math.inf, False),
+    "trainer.max_steps": (1, math.inf, True),
+    "trainer.batch_rows": (1, math.inf, True),
+    "trainer.accumulation_steps": (1, math.inf, True),
+    "trainer.eval_batch_rows": (1, math.inf, True),
+    "trainer.eval_every_steps": (1, math.inf, True),
+    "trainer.curve_rows": (1, math.inf, True),
+    "trainer.train_rows": (1, math.inf, True),
+    "trainer.test_rows": (1, math.inf, True),
+    "trainer.warmup_percent": (0, 100, True),
+    "trainer.weight_decay": (0, math.inf, True),
+    "trainer.clip_norm": (0, math.inf, False),
+    "runtime.jobs": (0, 4096, True),
+    "runtime.threads": (1, 4096, True),
+    "runtime.checkpoint_every_steps": (1, math.inf, True),
+}
+
+
+def validate(config: DictConfig) -> None:
+    """Raise InputError for a value that its type allows and its meaning does not."""
+    for key, choices in CHOICES.items():
+        value = _value(config, key)
+        if value not in choices:
+            raise InputError(f"{key}={value}: is unknown." + did_you_mean(str(value), choices))
+    for key, (low, high, inclusive) in RANGES.items():
+        value = _value(config, key)
+        if value is None:
+            continue
+        if not (low <= value <= high if inclusive else low < value < high):
+            bounds = f"[{low}, {high}]" if inclusive else f"({low}, {high})"
+            raise InputError(f"{key}={value}: is out of range, it must be in {bounds}.")
+    for group, rate in config.method.learning_rates.items():
+        if not 0 <= rate < math.inf:
+            raise InputError(
+                f"method.learning_rates.{group}={rate}: must be a finite number, 0 or more."
+            )
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.runtime.device):
+        raise InputError(
+            f"runtime.device={config.runtime.device}: must be auto, cpu, cuda or cuda:N."
+        )
+    if config.task.family not in config.backbones:
+        raise InputError(
+            f"profile={config.profile.name}: has no backbone for the family {config.task.family}; "
+            f"add one with +backbone@backbones.{config.task.family}=NAME."
+        )
+    if config.protocol.curve_split == "validation" and not config.protocol.validation_percent:
+        raise InputError(
+            "protocol.validation_percent=0: the curve is measured on validation, so some of train "
+            "must be carved out for it; set a share, or protocol.curve_split=test."
+        )
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    try:
+        return OmegaConf.select(config, key, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{key}: cannot be resolved ({str(error).splitlines()[0]}).") from error

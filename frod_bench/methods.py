@@ -1,0 +1,167 @@
+"""A method's configuration -> a prepared model and its named parameter groups.
+
+A method changes the backbone only; the head is trained by all of them. Every parameter that
+requires a gradient belongs to exactly one group, and every group has a learning rate: a head that
+is left out of the optimizer because of its name cannot happen.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from peft import inject_adapter_in_model
+from torch import nn
+from torch.nn import Parameter
+
+from frod_bench.errors import InputError, did_you_mean
+from frod_bench.frod import FrodConfig, attach_frod, frod_parameters
+from frod_bench.models import Classifier
+from frod_bench.settings import BackboneConfig, MethodConfig
+
+Groups = dict[str, list[Parameter]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready for training."""
+
+    model: Classifier
+    groups: Groups  # name -> trainable parameters
+    params: dict[str, int | float]  # the record's `params`
+
+
+def prepare(
+    model: Classifier, method: MethodConfig, backbone: BackboneConfig, seed: int
+) -> Prepared:
+    """Apply `method` to the model's backbone, in place.
+
+    Raises InputError where the target modules do not fit the backbone, a group lacks a learning
+    rate, or a rate names no group; AssertionError where a trainable parameter is in no group or in
+    two.
+    """
+    if method.kind not in APPLIERS:
+        raise InputError(
+            f"method.kind={method.kind!r} is unknown." + did_you_mean(method.kind, APPLIERS)
+        )
+    backbone_total = sum(parameter.numel() for parameter in model.backbone.parameters())
+    check_targets(model.backbone, backbone)
+    groups = APPLIERS[method.kind](model.backbone, method, backbone, seed)
+    groups["head"] = list(model.head.parameters())
+    assert_partition(model, groups)
+    check_rates(method, groups)
+    return Prepared(model, groups, count_parameters(model, groups, backbone_total))
+
+
+def check_targets(backbone: nn.Module, config: BackboneConfig) -> None:
+    """Raise InputError unless the target modules are linear and as many as the config says."""
+    suffixes = "|".join(re.escape(name) for name in config.target_modules)
+    pattern = re.compile(rf"(?:.*\.)?(?:{suffixes})")
+    found = {name: module for name, module in backbone.named_modules() if pattern.fullmatch(name)}
+    odd = [name for name, module in found.items() if not isinstance(module, nn.Linear)]
+    blocks = backbone.config.num_hidden_layers
+    expected = config.modules_per_block * blocks
+    if odd or len(found) != expected:
+        linear = {n.split(".")[-1] for n, m in backbone.named_modules() if isinstance(m, nn.Linear)}
+        raise InputError(
+            f"backbone.target_modules={list(config.target_modules)} match {len(found)} modules of "
+            f"{config.name} ({len(odd)} of them not linear), expected {expected} linear ones "
+            f"({config.modules_per_block} in each of {blocks} blocks). "
+            f"Its linear layers are called {', '.join(sorted(linear))}."
+        )
+
+
+def apply_full(
+    backbone: nn.Module, _method: MethodConfig, _config: BackboneConfig, _seed: int
+) -> Groups:
+    """Train every weight of the backbone."""
+    return {"backbone": list(backbone.parameters())}
+
+
+def apply_frozen(
+    backbone: nn.Module, _method: MethodConfig, _config: BackboneConfig, _seed: int
+) -> Groups:
+    """Train nothing of the backbone: the head-only baseline."""
+    backbone.requires_grad_(False)
+    return {}
+
+
+def apply_peft(
+    backbone: nn.Module, method: MethodConfig, config: BackboneConfig, _seed: int
+) -> Groups:
+    """Inject the adapter that `method.peft` describes; LoRA, DoRA and whatever PEFT has."""
+    arguments = OmegaConf.to_container(OmegaConf.create(dict(method.peft)))
+    adapter = instantiate(arguments, target_modules=list(config.target_modules))
+    inject_adapter_in_model(adapter, backbone)
+    return {"adapter": [p for p in backbone.parameters() if p.requires_grad]}
+
+
+def apply_frod(
+    backbone: nn.Module, method: MethodConfig, config: BackboneConfig, seed: int
+) -> Groups:
+    """Attach FRoD; the cell's seed draws the support, so that seeds differ in it too."""
+    attach_frod(
+        backbone,
+        FrodConfig(
+            target_modules=list(config.target_modules),
+            sparse_rate=method.sparse_rate,
+            regularization=method.regularization,
+            basis=method.basis,
+            seed=seed,
+        ),
+    )
+    return dict(frod_parameters(backbone))
+
+
+APPLIERS: dict[str, Callable[[nn.Module, MethodConfig, BackboneConfig, int], Groups]] = {
+    "full": apply_full,
+    "frozen": apply_frozen,
+    "peft": apply_peft,
+    "frod": apply_frod,
+}
+
+
+def assert_partition(model: nn.Module, groups: Groups) -> None:
+    """Assert that each trainable parameter is in exactly one group, and nothing else is in any."""
+    grouped = [id(parameter) for group in groups.values() for parameter in group]
+    trainable = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    if len(grouped) != len(set(grouped)) or set(grouped) != trainable:
+        raise AssertionError(
+            f"the groups {sorted(groups)} hold {len(grouped)} parameters ({len(set(grouped))} "
+            f"different ones), the model trains {len(trainable)}"
+        )
+
+
+def check_rates(method: MethodConfig, groups: Groups) -> None:
+    """Raise InputError unless `method.learning_rates` names exactly the groups."""
+    unknown = sorted(set(method.learning_rates) - set(groups))
+    missing = sorted(set(groups) - set(method.learning_rates))
+    if unknown:
+        raise InputError(
+            f"method.learning_rates.{unknown[0]}: method {method.name} has no such parameter group."
+            + did_you_mean(unknown[0], groups)
+        )
+    if missing:
+        raise InputError(
+            f"method.learning_rates.{missing[0]} is missing: method {method.name} trains this "
+            "group and needs a rate for it."
+        )
+
+
+def count_parameters(
+    model: Classifier, groups: Groups, backbone_total: int
+) -> dict[str, int | float]:
+    """The record's `params`: percent is without the head, of the backbone as it was loaded."""
+    trainable = sum(p.numel() for group in groups.values() for p in group)
+    head = sum(p.numel() for p in groups["head"])
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    buffers = {id(b): b.numel() for b in model.buffers() if b.is_floating_point()}
+    frozen_backbone = backbone_total if any(not p.requires_grad for p in model.parameters()) else 0
+    return {
+        "trainable": trainable,
+        "trainable_head": head,
+        "backbone_total": backbone_total,
+        "extra_frozen": frozen - frozen_backbone + sum(buffers.values()),
+        "trainable_percent": 100.0 * (trainable - head) / backbone_total,
+    }

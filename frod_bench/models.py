@@ -1,0 +1,96 @@
+"""A backbone with one linear head: the model that every method prepares and the loop trains."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+
+from frod_bench.errors import InputError, did_you_mean
+
+HEAD_STD = 0.02  # standard deviation of the head's starting weights, as in BERT's heads
+
+
+class Classifier(nn.Module):
+    """`backbone` -> pooled feature -> `head`.
+
+    forward(**inputs) takes the backbone's own inputs (`input_ids` and `attention_mask`, both
+    B x L, or `pixel_values`, B x 3 x H x W) and returns logits, B x num_labels.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, pooling: str, num_labels: int) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise InputError(
+                f"backbone.pooling={pooling!r} is unknown." + did_you_mean(pooling, POOLINGS)
+            )
+        self.backbone = backbone
+        self.pool = POOLINGS[pooling]
+        self.head = nn.Linear(backbone.config.hidden_size, num_labels)
+        nn.init.normal_(self.head.weight, std=HEAD_STD)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        outputs = self.backbone(**inputs)
+        return self.head(self.pool(outputs, inputs.get("attention_mask")))
+
+
+def pool_first(outputs: object, _mask: Tensor | None) -> Tensor:
+    """The first token's hidden state: B x L x d -> B x d."""
+    return outputs.last_hidden_state[:, 0]  # type: ignore[attr-defined]
+
+
+def pool_last(outputs: object, mask: Tensor | None) -> Tensor:
+    """The last token's hidden state that is no padding (padding is on the right)."""
+    hidden: Tensor = outputs.last_hidden_state  # type: ignore[attr-defined]
+    if mask is None:
+        return hidden[:, -1]
+    return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
+
+
+def pool_mean(outputs: object, mask: Tensor | None) -> Tensor:
+    """The mean of the hidden states that are no padding."""
+    hidden: Tensor = outputs.last_hidden_state  # type: ignore[attr-defined]
+    if mask is None:
+        return hidden.mean(dim=1)
+    weight = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weight).sum(dim=1) / weight.sum(dim=1)
+
+
+def pool_pooler(outputs: object, _mask: Tensor | None) -> Tensor:
+    """What the checkpoint's own pooler makes: for CLIP the normalised class token."""
+    return outputs.pooler_output  # type: ignore[attr-defined]
+
+
+POOLINGS = {
+    "first": pool_first,
+    "last": pool_last,
+    "mean": pool_mean,
+    "pooler": pool_pooler,
+}
+
+
+def build(
+    source: str | Path,
+    *,
+    revision: str | None,
+    pooling: str,
+    num_labels: int,
+    pretrained: bool,
+    seed: int,
+) -> Classifier:
+    """Load the backbone from `source` (a folder or a Hub id) in float32 and put a head on it.
+
+    With `pretrained=False` the backbone has the checkpoint's configuration and random weights.
+    """
+    torch.manual_seed(seed)
+    common = {"revision": revision} if revision else {}
+    if pretrained:
+        backbone = AutoModel.from_pretrained(
+            source, dtype=torch.float32, use_safetensors=True, **common
+        )
+    else:
+        config = AutoConfig.from_pretrained(source, **common)
+        backbone = AutoModel.from_config(config, dtype=torch.float32)
+    torch.manual_seed(seed)  # the head is the same whatever the backbone drew
+    return Classifier(backbone, pooling, num_labels)

@@ -1,0 +1,73 @@
+"""Command line: one composed configuration -> one record, or with `-m` a grid of them.
+
+    python -m frod_bench.run task=rte method=frod seed=3 method.sparse_rate=0.01
+    python -m frod_bench.run -m experiment=main_table
+
+The last line on standard output is the absolute path of the record. Exit status: 0, 1 where a cell
+failed or diverged, 2 for bad input (nothing is written then), 130 where it was interrupted.
+"""
+
+import os
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from frod_bench import record, settings
+from frod_bench.complaints import exit_statuses
+from frod_bench.errors import CellsFailed
+from frod_bench.inputs import ensure_inputs
+from frod_bench.paths import CONF_DIR
+from frod_bench.sweep import cell_of, plan
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+def run_composed(config: DictConfig) -> None:
+    """Hydra's entry: without `-m` one cell; with it Hydra's sweeper is ours and runs the grid."""
+    with exit_statuses():
+        run_one(config)
+
+
+def run_one(config: DictConfig) -> None:
+    """Run the one cell that `config` asks for, unless it is done.
+
+    Raises InputError for bad input and CellsFailed where the cell failed or diverged.
+    """
+    settings.validate(config)
+    ensure_inputs(config)
+    cell = cell_of(config)
+    found = plan([cell])
+    if config.plan_only:
+        say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")
+    elif found.missing:
+        from frod_bench.cell import execute  # imports torch, which bad input need not wait for
+
+        for unusable in found.invalid:
+            aside = record.set_aside(unusable.path)
+            say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
+        outcome = execute(cell)
+        say(f"{cell.label}: {outcome.status}, {outcome.summary}")
+        print(cell.record_path)
+        if outcome.status != "ok":
+            raise CellsFailed(f"{cell.label} {outcome.status}: {outcome.summary}")
+        return
+    else:
+        say(f"{cell.label}: has a record already")
+    print(cell.record_path)
+
+
+def say(message: str) -> None:
+    """To standard error: standard output is for the record's path."""
+    print(message, file=sys.stderr)
+
+
+def main() -> None:
+    """Compose what the command line asks for and run it."""
+    settings.register()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us whole, and we explain them
+    with exit_statuses():
+        run_composed()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Hydra's search path for `experiments/`: this folder shows it as the config group `experiment`."""

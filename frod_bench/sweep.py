@@ -1,0 +1,125 @@
+"""Cells: what one composed configuration asks for, and which of them are still missing.
+
+A sweep is a list of small immutable values; launching only maps over it. Nothing here imports
+torch, so that a plan is printed, and bad input refused, in a second.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from frod_bench import record
+from frod_bench.fingerprint import backbone_fingerprint, data_fingerprint
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (profile, protocol, task, method, seed): one run, one record."""
+
+    profile: str
+    protocol: str
+    task: str
+    family: str
+    method: str
+    backbone: str
+    seed: int
+    config_hash: str
+    data_fingerprint: str
+    backbone_fingerprint: str
+    config: dict[str, Any] = field(compare=False, repr=False)  # resolved
+
+    @property
+    def label(self) -> str:
+        """Short name for people: task/method/seed."""
+        return f"{self.task}/{self.method}/{self.seed}"
+
+    @property
+    def results_dir(self) -> Path:
+        """`<results root>/<profile>`, absolute."""
+        return Path(self.config["results_root"]).resolve() / self.profile
+
+    @property
+    def record_path(self) -> Path:
+        """Where the cell's record lies, or will lie."""
+        return record.record_path(
+            self.results_dir.parent, self.profile, self.task, self.method, self.seed,
+            self.config_hash,
+        )
+
+    def place(self, kind: str) -> Path:
+        """The cell's own path under `<results>/<profile>/<kind>/` (checkpoints, adapters)."""
+        return self.results_dir / kind / self.task / self.method / self.record_path.stem
+
+    @property
+    def adapter_path(self) -> Path:
+        """Where the trained values are kept with `save=adapter`."""
+        return self.place("adapters").with_suffix(".safetensors")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The record's `cell`."""
+        names = ("profile", "protocol", "task", "family", "method", "backbone", "seed")
+        return {name: getattr(self, name) for name in names} | {"config_hash": self.config_hash}
+
+
+def cell_of(config: DictConfig) -> Cell:
+    """The cell that a composed, validated configuration asks for.
+
+    Raises InputError where the data set or the backbone is not there.
+    """
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    task = resolved["task"]
+    backbone = resolved["backbones"][task["family"]]
+    data = data_fingerprint(
+        task["hub_id"], task["hub_config"], task["revision"], resolved["data_root"]
+    )
+    weights = backbone_fingerprint(
+        backbone["hub_id"], backbone["revision"], resolved["model_root"]
+    )
+    return Cell(
+        profile=resolved["profile"]["name"],
+        protocol=resolved["protocol"]["name"],
+        task=task["name"],
+        family=task["family"],
+        method=resolved["method"]["name"],
+        backbone=backbone["name"],
+        seed=resolved["seed"],
+        config_hash=record.config_hash(record.identity(resolved, data, weights)),
+        data_fingerprint=data,
+        backbone_fingerprint=weights,
+        config=resolved,
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep has to do."""
+
+    cells: tuple[Cell, ...]  # all that were asked for
+    missing: tuple[Cell, ...]  # of them, those without a usable record
+    invalid: tuple[record.Unusable, ...]  # files in a cell's place that cannot be trusted
+
+
+def plan(cells: Iterable[Cell]) -> Plan:
+    """Look at the records of `cells`; reads only.
+
+    A cell is done where its record is valid and the run came to its end (`ok` or `diverged`: the
+    same seed would diverge again). A `failed` one is run again, and so is one whose trained values
+    are asked for and were not kept.
+    """
+    unique = tuple(dict.fromkeys(cells))
+    missing, invalid = [], []
+    for cell in unique:
+        path = cell.record_path
+        try:
+            status = record.load(path)["status"] if path.exists() else "missing"
+        except record.RecordError as error:
+            invalid.append(record.Unusable(path, str(error)))
+            status = "invalid"
+        kept = cell.config["save"] == "none" or cell.adapter_path.exists() or status == "diverged"
+        if status not in ("ok", "diverged") or not kept:
+            missing.append(cell)
+    return Plan(unique, tuple(missing), tuple(invalid))
