@@ -1,0 +1,214 @@
+"""Records -> one tidy frame: a row for each cell of an experiment, whatever became of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from frod_bench import record
+from frod_bench.record import CurvePoint, Record, Unusable
+
+STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")
+NO_FAMILY = "unknown family"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that a report asks for.
+
+    `config_hash` says exactly which record is meant; without it the newest record of the task,
+    method and seed is taken, with a warning where there are several. `family` is known before any
+    record is; it is read off the task's other records where it is left out.
+    """
+
+    task: str
+    method: str
+    seed: int
+    config_hash: str | None = None
+    family: str | None = None
+
+
+Curves = dict[tuple[str, str, int], list[CurvePoint]]
+
+
+@dataclass
+class Collected:
+    """What a report is made of.
+
+    `frame` has a row a cell, in the order asked for: task, family, method, seed, status, metric
+    (name of the primary one), higher_is_better, curve_split, value, n, stderr, `metric/<name>` for
+    all metrics, the counts of `params`, backbone, setup_sec, train_sec, eval_sec, step_sec, steps,
+    peak_rss_bytes, peak_device_bytes, error, code_version, device, path.
+    `curves` holds the curve of each cell that has one, by (task, method, seed).
+    """
+
+    frame: pd.DataFrame
+    curves: Curves
+    others: list[str] = field(default_factory=list)  # what else lies among the records
+    warnings: list[str] = field(default_factory=list)
+
+
+def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collected:
+    """Pick the records of `cells` under a results folder, and say what was not there or not asked.
+
+    Never raises on a bad record: its cell is `unusable` and shown as such.
+    """
+    folder = results_root / profile / "records"
+    records, unusable = record.scan(folder)
+    chosen, warnings = _choose(records, cells, profile)
+    families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
+    rows: list[dict[str, Any]] = []
+    curves: Curves = {}
+    for cell, made in zip(cells, chosen, strict=True):
+        family = cell.family or families.get(cell.task, NO_FAMILY)
+        base = {"task": cell.task, "family": family, "method": cell.method, "seed": cell.seed}
+        if made is None:
+            rows.append(base | _absent(cell, folder, unusable))
+            continue
+        path = _path(results_root, made)
+        rows.append(base | _row(made, path))
+        if made["curve"] is not None:
+            try:
+                curves[cell.task, cell.method, cell.seed] = record.read_curve(path)
+            except record.RecordError as error:
+                warnings.append(f"{path.name} of {cell.task}, {cell.method}: {error}")
+    used = [made for made in chosen if made is not None]
+    return Collected(
+        frame=_frame(rows),
+        curves=curves,
+        others=_others(records, used, unusable),
+        warnings=warnings + _mixtures(used),
+    )
+
+
+def _choose(
+    records: Iterable[Record], cells: Sequence[Cell], profile: str
+) -> tuple[list[Record | None], list[str]]:
+    """For each cell its record, or None; and warnings where the choice was not the only one."""
+    by_name: dict[tuple[str, str, int], list[Record]] = {}
+    for made in records:
+        cell = made["cell"]
+        if cell["profile"] == profile:
+            by_name.setdefault((cell["task"], cell["method"], cell["seed"]), []).append(made)
+    chosen: list[Record | None] = []
+    warnings: list[str] = []
+    for wanted in cells:
+        found = by_name.get((wanted.task, wanted.method, wanted.seed), [])
+        if wanted.config_hash is not None:
+            found = [made for made in found if made["cell"]["config_hash"] == wanted.config_hash]
+        if len(found) > 1:
+            warnings.append(
+                f"{len(found)} records claim {wanted.task}, {wanted.method}, seed {wanted.seed}, "
+                "with different settings; the newest is shown."
+            )
+        newest = max(found, key=lambda made: made["provenance"]["started_at"], default=None)
+        chosen.append(newest)
+    return chosen, warnings
+
+
+def _absent(cell: Cell, folder: Path, unusable: Iterable[Unusable]) -> dict[str, Any]:
+    """Status of a cell without a record: missing, or unusable where a bad file is in its place."""
+    here = folder / cell.task / cell.method
+    names = f"{cell.seed}-{cell.config_hash or ''}"
+    for path, reason in unusable:
+        if path.parent == here and path.name.startswith(names):
+            return {"status": "unusable", "error": reason, "path": str(path)}
+    return {"status": "missing"}
+
+
+def _row(made: Record, path: Path) -> dict[str, Any]:
+    cell, params, time, memory = made["cell"], made["params"], made["time"], made["memory"]
+    metrics = made["metrics"] if made["status"] == "ok" else {}
+    primary = metrics.get(made["primary_metric"])
+    status: str = made["status"]
+    if primary is not None and primary["value"] is None:
+        status = "undefined"
+    error = made["error"]
+    steps = made["steps"]
+    return {
+        "status": status,
+        "metric": made["primary_metric"],
+        "higher_is_better": made["higher_is_better"],
+        "curve_split": made["config"]["protocol"]["curve_split"],
+        "backbone": cell["backbone"],
+        "steps": steps,
+        **(primary or {}),
+        **{f"metric/{name}": metric["value"] for name, metric in metrics.items()},
+        **(params or {}),
+        **(time or {}),
+        "step_sec": time["train_sec"] / steps if time and steps else None,
+        **(memory or {}),
+        "error": f"{error['type']}: {error['message']}" if error else None,
+        "code_version": made["provenance"]["code_version"],
+        "device": made["provenance"]["device"],
+        "path": str(path),
+    }
+
+
+NUMBERS = (
+    *("value", "n", "stderr", "steps"),
+    *("trainable", "trainable_head", "backbone_total", "extra_frozen", "trainable_percent"),
+    *("setup_sec", "train_sec", "eval_sec", "step_sec", "peak_rss_bytes", "peak_device_bytes"),
+)
+WORDS = (
+    *("metric", "higher_is_better", "curve_split", "backbone"),
+    *("error", "code_version", "device", "path"),
+)
+
+
+def _frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    keys = ["task", "family", "method", "seed", "status"]
+    extra = sorted({name for row in rows for name in row if name.startswith("metric/")})
+    frame = pd.DataFrame(list(rows), columns=[*keys, *WORDS, *NUMBERS, *extra])
+    return frame.astype(dict.fromkeys([*NUMBERS, *extra], "float64"))
+
+
+def _path(results_root: Path, made: Record) -> Path:
+    cell = made["cell"]
+    return record.record_path(
+        results_root,
+        cell["profile"],
+        cell["task"],
+        cell["method"],
+        cell["seed"],
+        cell["config_hash"],
+    )
+
+
+def _others(
+    records: Sequence[Record], used: Sequence[Record], unusable: Sequence[Unusable]
+) -> list[str]:
+    """What lies among the records and is not in this report, a line each."""
+    taken = {_key(made) for made in used}
+    counts: dict[tuple[str, str], int] = {}
+    for made in records:
+        if _key(made) not in taken:
+            name = (made["cell"]["task"], made["cell"]["method"])
+            counts[name] = counts.get(name, 0) + 1
+    lines = [f"{task}, {method}: {n} of other cells" for (task, method), n in counts.items()]
+    return lines + [f"{path}: unusable, {reason}" for path, reason in unusable]
+
+
+def _key(made: Record) -> tuple[str, str, str, int, str]:
+    cell = made["cell"]
+    return cell["profile"], cell["task"], cell["method"], cell["seed"], cell["config_hash"]
+
+
+def _mixtures(used: Sequence[Record]) -> list[str]:
+    """Warnings of records that were made under conditions that make them hard to compare."""
+    values = {
+        "code versions": {made["provenance"]["code_version"] for made in used},
+        "protocols": {made["cell"]["protocol"] for made in used},
+        "devices (their times do not compare)": {made["provenance"]["device"] for made in used},
+    }
+    warnings = [
+        f"Records of several {what}: {', '.join(sorted(found))}."
+        for what, found in values.items()
+        if len(found) > 1
+    ]
+    dirty = sum(bool(made["provenance"]["dirty"]) for made in used)
+    if dirty:
+        warnings.append(f"{dirty} records were made by code with uncommitted changes.")
+    return warnings

@@ -1,0 +1,107 @@
+"""A table as text in cells, and its renderings: Markdown and LaTeX (booktabs)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "†": r"$^\dagger$",
+    "×": r"$\times$",
+    "∞": r"$\infty$",
+    "–": "--",
+    "<": r"$<$",
+    ">": r"$>$",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table; `heading` opens a group and has no cells, `strong` is an average."""
+
+    label: str
+    cells: tuple[str, ...] = ()
+    heading: bool = False
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: `header` names the label column and each column of cells."""
+
+    title: str
+    caption: str
+    header: tuple[str, ...]
+    rows: Sequence[Row]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def to_markdown(grid: Grid) -> str:
+    """The table as a Markdown page: title, caption, pipe table, notes."""
+    columns = len(grid.header)
+    lines = [
+        f"# {grid.title}",
+        "",
+        grid.caption,
+        "",
+        _pipes(_markdown(name) for name in grid.header),
+        _pipes(["---"] + ["---:"] * (columns - 1)),
+    ]
+    for row in grid.rows:
+        label = f"**{_markdown(row.label)}**" if row.heading or row.strong else _markdown(row.label)
+        cells = [_markdown(cell) for cell in row.cells] or [""] * (columns - 1)
+        lines.append(_pipes([label, *cells]))
+    if grid.notes:
+        lines += ["", *(f"- {_markdown(note)}" for note in grid.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(grid: Grid, label: str) -> str:
+    """The table as a LaTeX float; needs the package booktabs."""
+    columns = len(grid.header)
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_latex(grid.title + '. ' + grid.caption)}}}",
+        rf"\label{{tab:{label}}}",
+        rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+        r"\toprule",
+        _ampersands(_latex(name) for name in grid.header),
+        r"\midrule",
+    ]
+    for number, row in enumerate(grid.rows):
+        if row.heading:
+            lines += [r"\addlinespace"] * (number > 0)
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\textit{{{_latex(row.label)}}}}} \\")
+        else:
+            name = rf"\textbf{{{_latex(row.label)}}}" if row.strong else _latex(row.label)
+            lines.append(_ampersands([name, *(_latex(cell) for cell in row.cells)]))
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {_latex(note)}" for note in grid.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _pipes(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _ampersands(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _markdown(text: str) -> str:
+    return text.replace("|", r"\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,143 @@
+"""The tidy frame of cells -> the numbers that tables show, one row a number (long form)."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from frod_bench import stats
+
+BYTES_PER_MIB = 2.0**20
+PRIMARY = "primary"
+COLUMNS = (
+    *("scope", "task", "family", "method", "metric", "unit", "primary"),
+    *("n_seeds", "n_tasks", "n_cells", "n_expected"),
+    *("mean", "low", "high", "interval", "status", "holes"),
+)
+
+
+class Cost(NamedTuple):
+    """A quantity of a cell that is no score."""
+
+    column: str
+    name: str
+    unit: str
+    scale: float
+
+
+COSTS = (
+    Cost("trainable_percent", "trainable, without the head", "% of the backbone", 1.0),
+    Cost("step_sec", "training step", "s", 1.0),
+    Cost("setup_sec", "set-up", "s", 1.0),
+    Cost("peak_rss_bytes", "peak memory", "MiB", 1 / BYTES_PER_MIB),
+    Cost("peak_device_bytes", "peak device memory", "MiB", 1 / BYTES_PER_MIB),
+)
+
+
+def summarise(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every number of the main table in long form; `COLUMNS` are its columns.
+
+    Scores are in points (100 x the metric). scope `task`: mean over seeds with Student's t
+    interval, for every metric of the task; scope `family` and `overall`: mean over tasks of the
+    primary metric with a bootstrap over tasks and seeds, and the costs; there `task` is empty, and
+    so is `family` of the overall scope. `status` is ok where every
+    expected cell gave a number, partial where some did, else what became of them; `holes` counts
+    the cells that gave none.
+    """
+    rows: list[dict[str, Any]] = []
+    for (task, family, method), cells in frame.groupby(["task", "family", "method"], sort=False):
+        base = {"scope": "task", "task": task, "family": family, "method": method}
+        rows.extend(base | row for row in _task_rows(cells))
+    scopes = [("family", str(family), cells) for family, cells in frame.groupby("family")]
+    for scope, family, group in [*scopes, ("overall", "", frame)]:
+        for method, cells in group.groupby("method", sort=False):
+            base = {"scope": scope, "task": "", "family": family, "method": method}
+            rows.append(base | _mean_row(cells))
+            rows.extend(base | row for row in _cost_rows(cells))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def holes(cells: pd.DataFrame) -> str:
+    """What became of the cells that gave no number: "1 failed, 2 missing"; empty if all did."""
+    counts = cells.loc[cells["status"] != "ok", "status"].value_counts()
+    return ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+
+
+def _task_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The primary metric first, then the task's other metrics, then the costs."""
+    names = cells["metric"].dropna()
+    primary = names.iloc[0] if len(names) else ""
+    yield _score(cells, "value", primary) | {"primary": True}
+    for column in cells.columns[cells.columns.str.startswith("metric/")]:
+        name = column.removeprefix("metric/")
+        if name != primary and cells[column].notna().any():
+            yield _score(cells, column, name) | {"primary": False}
+    yield from _cost_rows(cells)
+
+
+def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
+    estimate = stats.mean_interval(100.0 * cells[column].to_numpy())
+    return {
+        "metric": name,
+        "unit": "points",
+        "n_seeds": estimate.n,
+        "n_tasks": 1,
+        **_counts(cells, estimate),
+        "interval": "t over seeds",
+    }
+
+
+def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
+    table = cells.pivot_table(index="task", columns="seed", values="value", aggfunc="first")
+    estimate = stats.mean_over_tasks(100.0 * table.to_numpy()) if table.size else _NOTHING
+    return {
+        "metric": PRIMARY,
+        "unit": "points",
+        "primary": True,
+        "n_seeds": cells.loc[cells["status"] == "ok", "seed"].nunique(),
+        "n_tasks": estimate.n,
+        **_counts(cells, estimate),
+        "interval": "bootstrap over tasks and seeds",
+    }
+
+
+def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Means over the cells that ran; times of one machine are no sample, so without interval."""
+    for cost in COSTS:
+        values = cells[cost.column].to_numpy() * cost.scale
+        values = values[~np.isnan(values)]
+        if values.size:
+            mean = float(values.mean())
+            yield {
+                "metric": cost.name,
+                "unit": cost.unit,
+                "primary": False,
+                "n_seeds": cells.loc[cells[cost.column].notna(), "seed"].nunique(),
+                "n_tasks": cells.loc[cells[cost.column].notna(), "task"].nunique(),
+                **_counts(cells, stats.Estimate(mean, np.nan, np.nan, values.size)),
+                "interval": "none",
+            }
+
+
+_NOTHING = stats.Estimate(np.nan, np.nan, np.nan, 0)
+
+
+def _counts(cells: pd.DataFrame, estimate: stats.Estimate) -> dict[str, Any]:
+    n_cells = int((cells["status"] == "ok").sum())
+    lost = holes(cells)
+    if not lost:
+        status = "ok"
+    elif n_cells:
+        status = "partial"
+    else:
+        status = " / ".join(sorted(cells["status"].unique()))
+    return {
+        "n_cells": n_cells,
+        "n_expected": len(cells),
+        "mean": estimate.mean,
+        "low": estimate.low,
+        "high": estimate.high,
+        "status": status,
+        "holes": lost,
+    }
