@@ -1,0 +1,25 @@
+"""FRoD: full-rank fine-tuning by a shared basis, trained scales and a sparse trained rotation.
+
+    config = FrodConfig(target_modules=["query", "value"], sparse_rate=0.02, seed=0)
+    model = attach_frod(model, config)
+    groups = frod_parameters(model)  # {"lambda": [...], "rotation": [...]}
+    model = merge_frod(model)
+
+Knows torch and safetensors, and nothing of the benchmark around it. docs/method.md derives it.
+"""
+
+from .adapter import attach_frod, frod_parameters, merge_frod, unmerge_frod
+from .config import FrodConfig
+from .files import load_frod, save_frod
+from .layer import FrodLinear
+
+__all__ = [
+    "FrodConfig",
+    "FrodLinear",
+    "attach_frod",
+    "frod_parameters",
+    "load_frod",
+    "merge_frod",
+    "save_frod",
+    "unmerge_frod",
+]

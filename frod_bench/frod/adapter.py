@@ -1,0 +1,145 @@
+"""Attach FRoD to a model, find what it trains, and take it off again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .basis import JointBasis, exact_basis, peft_basis
+from .cache import basis_cache_dir, basis_key, cached_basis, tensor_digest
+from .config import FrodConfig
+from .layer import FrodLinear, SharedBasis
+from .support import draw_supports
+from .targets import Target, find_targets
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def attach_frod(model: M, config: FrodConfig, *, cache_dir: Path | None = None) -> M:
+    """Replace the target layers by adapted ones, in place, and freeze all that was there.
+
+    Args:
+        model: any module with `nn.Linear` or transformers `Conv1D` layers. Every parameter that
+            it has is frozen; a head that is to be trained is unfrozen afterwards, or lies outside.
+        cache_dir: where joint bases are kept; the user's cache folder if not given.
+
+    Returns:
+        The same model.
+
+    Raises:
+        InputError: a target can't be adapted, or FRoD is attached already. The model is then left
+            as it was.
+    """
+    install(model, build_layers(model, config, cache_dir))
+    return model
+
+
+def frod_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """What FRoD trains, by optimizer group: `lambda` and `rotation`, in the model's order."""
+    layers = [layer for _, layer in frod_layers(model)]
+    return {
+        "lambda": [layer.lambda_ for layer in layers],
+        "rotation": [layer.rotation for layer in layers],
+    }
+
+
+def merge_frod(model: M) -> M:
+    """Plain layers again, with the adapted weights, in place; the parameters stay frozen.
+
+    Raises:
+        InputError: FRoD is not attached.
+    """
+    for _, layer in attached_layers(model):
+        layer.base_layer.weight = nn.Parameter(layer.merged().clone(), requires_grad=False)
+    return unmerge_frod(model)
+
+
+def unmerge_frod(model: M) -> M:
+    """The plain layers again, as they were before attaching, in place; they stay frozen.
+
+    Raises:
+        InputError: FRoD is not attached.
+    """
+    _replace(model, {layer: layer.base_layer for _, layer in attached_layers(model)})
+    return model
+
+
+def frod_layers(model: nn.Module) -> Iterator[tuple[str, FrodLinear]]:
+    """Adapted layers and their names, in the model's order."""
+    for name, module in model.named_modules():
+        if isinstance(module, FrodLinear):
+            yield name, module
+
+
+def attached_layers(model: nn.Module) -> list[tuple[str, FrodLinear]]:
+    """As `frod_layers`, but none is an error."""
+    layers = list(frod_layers(model))
+    if not layers:
+        raise InputError("FRoD is not attached to this model. Call attach_frod first.")
+    return layers
+
+
+def build_layers(
+    model: nn.Module, config: FrodConfig, cache_dir: Path | None = None
+) -> dict[str, FrodLinear]:
+    """Adapted layers by the name of the layer that each will replace; the model is not touched."""
+    if any(True for _ in frod_layers(model)):
+        raise InputError(
+            "FRoD is attached to this model already. Call merge_frod or unmerge_frod first."
+        )
+    categories = find_targets(model, config.target_modules)
+    widths = {name: members[0].weight.shape[1] for name, members in categories.items()}
+    supports = draw_supports(widths, config.sparse_rate, config.seed)
+    layers = {}
+    for category, members in categories.items():
+        factors = joint_basis(members, config, basis_cache_dir(cache_dir))
+        first = members[0].weight
+        shared = SharedBasis(
+            category, config, factors.basis.to(first), supports[category].sort().values
+        )
+        for target, left, scale in zip(members, factors.left, factors.scale, strict=True):
+            layers[target.name] = FrodLinear(target.module, shared, left, scale, target.transposed)
+    return layers
+
+
+def install(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
+    """Freeze the model and put the adapted layers in."""
+    model.requires_grad_(False)
+    _replace(model, {layer.base_layer: layer for layer in layers.values()})
+
+
+def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> JointBasis:
+    """Factors of a category, from the cache if they are there, in the types they are used in."""
+    weights = [target.weight for target in members]
+    blocks = [target.block for target in members]
+
+    def build() -> JointBasis:
+        if config.basis == "exact":
+            factors = exact_basis(weights, config.regularization)
+        else:
+            stacked = dict(zip(blocks, weights, strict=True))  # PEFT keeps one layer a block
+            factors = peft_basis(list(stacked.values()), weights, config.regularization)
+        return _stored(factors, weights)
+
+    key = basis_key(config, blocks, map(tensor_digest, weights))
+    return cached_basis(key, build, cache_dir)
+
+
+def _stored(factors: JointBasis, weights: list[Tensor]) -> JointBasis:
+    """U and V in the base's type, lambda in float32 at least, as the layers will hold them."""
+    pairs = zip(factors.left, weights, strict=True)
+    return JointBasis(
+        factors.basis.to(weights[0].dtype).contiguous(),
+        [left.to(weight.dtype) for left, weight in pairs],
+        [scale.to(torch.promote_types(torch.float32, weights[0].dtype)) for scale in factors.scale],
+    )
+
+
+def _replace(model: nn.Module, substitutes: dict[nn.Module, nn.Module]) -> None:
+    """Put the substitute wherever a module stands, under each of its names."""
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        if module in substitutes:
+            model.set_submodule(name, substitutes[module])

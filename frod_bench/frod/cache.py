@@ -1,0 +1,121 @@
+"""Joint bases on disk: a backbone is factored once, whatever is trained on it.
+
+An entry is named by the content of what it was computed from (weights and settings), so it is
+never out of date; it is written beside its place and renamed, so that writers may race; and it
+carries a checksum of its tensors, so that a damaged one is noticed and made again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import platformdirs
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .basis import JointBasis
+from .config import FrodConfig
+
+logger = logging.getLogger(__name__)
+
+# Part of every key: to be raised when the same input would give another basis.
+ENTRY_VERSION = 1
+
+
+def basis_cache_dir(folder: Path | None = None) -> Path:
+    """`folder`, else `frod_basis` in `FROD_BENCH_CACHE`, else in the user's cache folder."""
+    if folder is not None:
+        return Path(folder)
+    root = os.environ.get("FROD_BENCH_CACHE") or platformdirs.user_cache_dir("frod_bench")
+    return Path(root) / "frod_basis"
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """SHA-256 of a tensor's type, shape and values (row-major), wherever it lies."""
+    digest = hashlib.sha256(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    digest.update(memoryview(flat.view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def basis_key(config: FrodConfig, blocks: Iterable[int], digests: Iterable[str]) -> str:
+    """Name of a category's entry: settings that shape the basis, and the weights' content.
+
+    The support is not in it: it is drawn anew, which costs less than reading it.
+    """
+    described = {
+        "version": ENTRY_VERSION,
+        "basis": config.basis,
+        "regularization": config.regularization,
+        "blocks": list(blocks),
+        "weights": list(digests),
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def cached_basis(key: str, build: Callable[[], JointBasis], folder: Path) -> JointBasis:
+    """The entry `key` of `folder`, else what `build` returns, which is then kept there.
+
+    A folder that can't be written costs the time of the next run and nothing else.
+    """
+    path = folder / f"{key}.safetensors"
+    found = _read(path)
+    if found is not None:
+        return found
+    built = build()
+    try:
+        _write(path, built)
+    except OSError as error:
+        logger.warning("The basis is not cached: %s can't be written (%s).", path, error)
+    return built
+
+
+def _read(path: Path) -> JointBasis | None:
+    """The entry at `path`; None where there is none, or a damaged one."""
+    try:
+        with safe_open(path, framework="pt") as entry:
+            checksum = (entry.metadata() or {}).get("sha256")
+            tensors = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, OSError) as error:
+        logger.warning("The cached basis %s can't be read (%s); it is made again.", path, error)
+        return None
+    if checksum != _checksum(tensors):
+        logger.warning("The cached basis %s has a wrong checksum; it is made again.", path)
+        return None
+    layers = range(sum(name.startswith("left.") for name in tensors))
+    return JointBasis(
+        tensors["basis"],
+        [tensors[f"left.{index}"] for index in layers],
+        [tensors[f"scale.{index}"] for index in layers],
+    )
+
+
+def _write(path: Path, entry: JointBasis) -> None:
+    tensors = {"basis": entry.basis}
+    for index, (left, scale) in enumerate(zip(entry.left, entry.scale, strict=True)):
+        tensors |= {f"left.{index}": left, f"scale.{index}": scale}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    os.close(handle)
+    try:
+        save_file(tensors, partial, metadata={"sha256": _checksum(tensors)})
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name}:{tensor_digest(tensors[name])};".encode())
+    return digest.hexdigest()

@@ -1,0 +1,202 @@
+"""The adapted layer: y = W x + U (diag(lambda - lambda_0) + S) V^T x + bias."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .config import FrodConfig
+from .contraction import (
+    FactoredLinear,
+    Factors,
+    MergedLinear,
+    core_matrix,
+    linear,
+    merged_is_cheaper,
+    merged_weight,
+)
+
+
+class SharedBasis(nn.Module):
+    """What the layers of one category share: V, and where C is trained. Held once.
+
+    It is a child of every layer of its category, the same object, so that moving, copying or
+    pickling the model keeps one copy; its buffers are not in the state dict.
+    """
+
+    basis: Tensor
+    places: Tensor
+
+    def __init__(self, category: str, config: FrodConfig, basis: Tensor, support: Tensor) -> None:
+        """
+        Args:
+            category: the role its layers play.
+            config: the settings it was made with.
+            basis: V, (k, k), in the base's type.
+            support: sorted places row * k + column of S, int64 (nnz,).
+        """
+        super().__init__()
+        self.category = category
+        self.config = config
+        diagonal = torch.arange(basis.shape[0]) * (basis.shape[0] + 1)
+        self.register_buffer("basis", basis, persistent=False)
+        places = torch.cat([diagonal, support]).to(basis.device)
+        self.register_buffer("places", places, persistent=False)
+
+    @property
+    def width(self) -> int:
+        """k."""
+        return self.basis.shape[0]
+
+    def extra_repr(self) -> str:
+        return f"category={self.category!r}, width={self.width}"
+
+
+class FrodLinear(nn.Module):
+    """A frozen linear layer, and the trained change of its weight (FRoD, arXiv 2512.23485).
+
+    Written as a change, unlike y = U (diag(lambda) + S) V^T x, so that before the first step the
+    output is the plain layer's bit for bit in every type. lambda and S are float32 at least,
+    whatever the base's type, and stay so when the model is cast.
+
+    Attributes:
+        base_layer: the plain layer, W (m, k); never written to.
+        shared: V and the support, one for the category.
+        lambda_: (k,), trained, starts at lambda_0.
+        rotation: S on its sorted support, (nnz,), trained, starts at 0.
+        left: U, (m, k), in the base's type.
+        start: lambda_0, (k,).
+    """
+
+    left: Tensor
+    start: Tensor
+
+    def __init__(
+        self,
+        base_layer: nn.Module,
+        shared: SharedBasis,
+        left: Tensor,
+        scale: Tensor,
+        transposed: bool,
+    ) -> None:
+        """
+        Args:
+            base_layer: nn.Linear, or transformers' Conv1D.
+            left: U, (m, k).
+            scale: lambda_0, (k,).
+            transposed: the weight is stored (k, m).
+        """
+        super().__init__()
+        self.base_layer = base_layer
+        self.shared = shared
+        self.transposed = transposed
+        weight = self.weight
+        start = scale.to(weight.device, _trained_dtype(weight.dtype))
+        self.register_buffer("left", left.to(weight), persistent=False)
+        self.register_buffer("start", start, persistent=False)
+        self.lambda_ = nn.Parameter(start.clone())
+        self.rotation = nn.Parameter(start.new_zeros(len(shared.places) - shared.width))
+        self._merged: tuple[tuple[Any, ...], Tensor] | None = None
+        self.training = base_layer.training
+
+    @property
+    def weight(self) -> Tensor:
+        """The plain layer's weight, as it stores it."""
+        return self.base_layer.weight  # type: ignore[return-value]
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The plain layer's bias."""
+        return self.base_layer.bias  # type: ignore[return-value]
+
+    @property
+    def in_features(self) -> int:
+        """k."""
+        return self.left.shape[1]
+
+    @property
+    def out_features(self) -> int:
+        """m."""
+        return self.left.shape[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., k) -> (..., m). Which contraction runs changes the result by rounding only."""
+        dtype, bias = self.weight.dtype, self.bias
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
+        if not torch.is_grad_enabled():
+            return linear(x, self.merged(dtype), bias, self.transposed)
+        factors = Factors(
+            self.left.to(dtype),
+            self.shared.basis.to(x.device, dtype),
+            self.shared.places.to(x.device),
+            self.transposed,
+        )
+        values = self._core_values()
+        if merged_is_cheaper(x.numel() // self.in_features, *self.left.shape):
+            return MergedLinear.apply(x, values, bias, self.merged(dtype), factors)
+        return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
+
+    def merged(self, dtype: torch.dtype | None = None) -> Tensor:
+        """W + U C V^T as the plain layer stores it, in `dtype` (the base's own, if not given).
+
+        Formed once and kept until a value changes: once a step in training, however many
+        micro-batches it has, and once in evaluation. A change is seen by version counters and
+        addresses, which `tensor.data.copy_` escapes; `train()` and `eval()` start afresh.
+        """
+        dtype = dtype or self.weight.dtype
+        state = (dtype, *map(_version, (self.lambda_, self.rotation, self.weight)))
+        if self._merged is None or self._merged[0] != state:
+            # An inference tensor could not be saved for a later backward pass.
+            with torch.inference_mode(False), torch.no_grad(), _no_autocast(self.weight):
+                self._merged = (state, self._form_merged().to(dtype))
+        return self._merged[1]
+
+    def _form_merged(self) -> Tensor:
+        device, width = self.weight.device, self.in_features
+        core = core_matrix(self._core_values(), self.shared.places.to(device), width)
+        basis = self.shared.basis.to(device)
+        return merged_weight(self.weight, self.left, basis, core, self.transposed)
+
+    def _core_values(self) -> Tensor:
+        """Trained entries of C = diag(lambda - lambda_0) + S; exactly 0 before the first step."""
+        return torch.cat([self.lambda_ - self.start, self.rotation])
+
+    def train(self, mode: bool = True) -> "FrodLinear":
+        self._merged = None
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrodLinear":
+        """Move or cast; what is trained, and lambda_0, are not cast below float32."""
+        if recurse:
+            for child in self.children():
+                child._apply(fn)
+
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            dtype = moved.dtype if tensor is self.left else _trained_dtype(moved.dtype)
+            return moved if moved.dtype == dtype else tensor.to(moved.device, dtype)
+
+        self._merged = None
+        return super()._apply(move, recurse=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_merged": None}  # a copy forms its own
+
+    def extra_repr(self) -> str:
+        return f"category={self.shared.category!r}, nnz={self.rotation.numel()}"
+
+
+def _trained_dtype(base: torch.dtype) -> torch.dtype:
+    """float32, or the base's type where that is wider."""
+    return torch.promote_types(base, torch.float32)
+
+
+def _version(tensor: Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), tensor._version
+
+
+def _no_autocast(tensor: Tensor) -> torch.autocast:
+    return torch.autocast(tensor.device.type, enabled=False)
