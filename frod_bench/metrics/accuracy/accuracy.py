@@ -1,0 +1,31 @@
+"""Accuracy: the share of rows whose class is predicted."""
+
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+DESCRIPTION = """\
+The share of predictions that equal their label. The standard error is the binomial one,
+sqrt(p (1 - p) / n), which is 0 where all rows are right or all are wrong.
+"""
+
+
+class Accuracy(evaluate.Metric):
+    """`accuracy` and its `stderr`."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        classes = datasets.Value("int64")
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation="",
+            inputs_description="predictions and references: class numbers, one a row.",
+            features=datasets.Features({"predictions": classes, "references": classes}),
+            format="numpy",
+        )
+
+    def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
+        share = float(np.mean(predictions == references))
+        stderr = float(np.sqrt(share * (1 - share) / len(references)))
+        return {"accuracy": share, "stderr": stderr}
