@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from frod_bench.report.grid import Grid, Row, to_latex, to_markdown
+from frod_bench.report.markup import Row, Table, to_latex, to_markdown
 from frod_bench.report.summary import COSTS, summarise
 
 NOT_THERE = "–"
@@ -33,16 +33,18 @@ def write_tables(
     """
     summary = summarise(frame)
     parameters = parameter_summary(frame)
-    paths = write_grid(main_grid(summary, title, notes), summary, out_dir, "main")
-    return paths + write_grid(parameter_grid(parameters, title), parameters, out_dir, "parameters")
+    paths = write_table(main_table(summary, title, notes), summary, out_dir, "main")
+    return paths + write_table(
+        parameter_table(parameters, title), parameters, out_dir, "parameters"
+    )
 
 
-def write_grid(grid: Grid, numbers: pd.DataFrame, out_dir: Path, name: str) -> list[Path]:
+def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -> list[Path]:
     """Write one table in its three forms; `numbers` is the long frame behind it."""
     out_dir.mkdir(parents=True, exist_ok=True)
     texts = {
-        "md": to_markdown(grid),
-        "tex": to_latex(grid, name),
+        "md": to_markdown(table),
+        "tex": to_latex(table, name),
         "csv": numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
     }
     paths = [out_dir / f"{name}.{suffix}" for suffix in texts]
@@ -51,7 +53,7 @@ def write_grid(grid: Grid, numbers: pd.DataFrame, out_dir: Path, name: str) -> l
     return paths
 
 
-def main_grid(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Grid:
+def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Table:
     """Task x method, tasks grouped by family, then the means, then what it cost."""
     methods = list(dict.fromkeys(summary["method"]))
     scores = _Scores(summary, methods)
@@ -66,7 +68,7 @@ def main_grid(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> G
     rows.append(Row("all tasks", heading=True))
     rows.append(Row("mean of all tasks", scores.line("overall", "", ""), strong=True))
     rows.extend(_cost_lines(summary, methods))
-    return Grid(
+    return Table(
         title=f"Main table: {title}",
         caption=MAIN_CAPTION,
         header=("task", *methods),
@@ -165,7 +167,7 @@ def parameter_summary(frame: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(n_cells="count", mean="mean", low="min", high="max").reset_index()
 
 
-def parameter_grid(parameters: pd.DataFrame, title: str) -> Grid:
+def parameter_table(parameters: pd.DataFrame, title: str) -> Table:
     """Method x quantity, a group a backbone."""
     rows: list[Row] = []
     for (family, backbone), group in parameters.groupby(["family", "backbone"]):
@@ -174,7 +176,7 @@ def parameter_grid(parameters: pd.DataFrame, title: str) -> Grid:
             by_name = {row.quantity: row for row in counts.itertuples(index=False)}
             rows.append(Row(str(method), tuple(_range(by_name[name]) for name in _COUNTS)))
     header = ("method", *_COUNTS.values())
-    return Grid(f"Parameters: {title}", PARAMETERS_CAPTION, header, rows)
+    return Table(f"Parameters: {title}", PARAMETERS_CAPTION, header, rows)
 
 
 def _range(count: Any) -> str:

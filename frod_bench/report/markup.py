@@ -35,7 +35,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Table:
     """A table: `header` names the label column and each column of cells."""
 
     title: str
@@ -45,41 +45,41 @@ class Grid:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def to_markdown(grid: Grid) -> str:
+def to_markdown(table: Table) -> str:
     """The table as a Markdown page: title, caption, pipe table, notes."""
-    columns = len(grid.header)
+    columns = len(table.header)
     lines = [
-        f"# {grid.title}",
+        f"# {table.title}",
         "",
-        grid.caption,
+        table.caption,
         "",
-        _pipes(_markdown(name) for name in grid.header),
+        _pipes(_markdown(name) for name in table.header),
         _pipes(["---"] + ["---:"] * (columns - 1)),
     ]
-    for row in grid.rows:
+    for row in table.rows:
         label = f"**{_markdown(row.label)}**" if row.heading or row.strong else _markdown(row.label)
         cells = [_markdown(cell) for cell in row.cells] or [""] * (columns - 1)
         lines.append(_pipes([label, *cells]))
-    if grid.notes:
-        lines += ["", *(f"- {_markdown(note)}" for note in grid.notes)]
+    if table.notes:
+        lines += ["", *(f"- {_markdown(note)}" for note in table.notes)]
     return "\n".join(lines) + "\n"
 
 
-def to_latex(grid: Grid, label: str) -> str:
+def to_latex(table: Table, label: str) -> str:
     """The table as a LaTeX float; needs the package booktabs."""
-    columns = len(grid.header)
+    columns = len(table.header)
     lines = [
         "% needs \\usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_latex(grid.title + '. ' + grid.caption)}}}",
+        rf"\caption{{{_latex(table.title + '. ' + table.caption)}}}",
         rf"\label{{tab:{label}}}",
         rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
         r"\toprule",
-        _ampersands(_latex(name) for name in grid.header),
+        _ampersands(_latex(name) for name in table.header),
         r"\midrule",
     ]
-    for number, row in enumerate(grid.rows):
+    for number, row in enumerate(table.rows):
         if row.heading:
             lines += [r"\addlinespace"] * (number > 0)
             lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\textit{{{_latex(row.label)}}}}} \\")
@@ -87,7 +87,7 @@ def to_latex(grid: Grid, label: str) -> str:
             name = rf"\textbf{{{_latex(row.label)}}}" if row.strong else _latex(row.label)
             lines.append(_ampersands([name, *(_latex(cell) for cell in row.cells)]))
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\footnotesize {_latex(note)}" for note in grid.notes]
+    lines += [rf"\par\footnotesize {_latex(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 

@@ -1,0 +1,162 @@
+"""Steps and seconds to the target that full fine-tuning sets, by the rules of `claims.yaml`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from frod_bench import stats
+from frod_bench.record import CurvePoint
+from frod_bench.report.curves import AXES, Curve, Key, evaluated_curves
+from frod_bench.report.markup import Row, Table
+from frod_bench.report.rules import ConvergenceRule
+
+# A cell that diverged will never arrive; one that failed or is missing might have.
+_ARRIVED_NEVER = ("diverged", "undefined")
+
+
+def targets(
+    frame: pd.DataFrame, curves: Mapping[Key, Curve], rule: ConvergenceRule
+) -> dict[str, float]:
+    """Each task's target, in the metric's own unit; NaN where the reference sets none.
+
+    That is where the reference has no whole curve, or gained nothing over its own.
+    """
+    found: dict[str, float] = {}
+    for task, cells in frame.groupby("task", sort=False):
+        reference = cells[(cells["method"] == rule.reference) & (cells["status"] == "ok")]
+        keys = [(str(task), rule.reference, int(seed)) for seed in reference["seed"]]
+        whole = [curves[key] for key in keys if key in curves]
+        if not whole:
+            found[str(task)] = np.nan
+            continue
+        steps = whole[0].steps
+        values = [stats.resample_onto(steps, curve.steps, curve.values) for curve in whole]
+        found[str(task)] = stats.target_from_reference(
+            values,
+            rule.target_fraction,
+            rule.window_evaluations,
+            higher_is_better=bool(reference["higher_is_better"].iloc[0]),
+        )
+    return found
+
+
+def arrivals(
+    frame: pd.DataFrame,
+    curves: Mapping[Key, Sequence[CurvePoint]],
+    rule: ConvergenceRule,
+) -> pd.DataFrame:
+    """When each cell reached its task's target.
+
+    Columns: task, family, method, seed, status, target (the metric's own unit), steps, seconds
+    (set-up charged). Infinite: a miss; NaN: not known (no target, or a cell that is not there).
+    """
+    measured = evaluated_curves(frame, curves)
+    goal = targets(frame, measured, rule)
+    rows = []
+    for cell in frame.itertuples(index=False):
+        key = (cell.task, cell.method, cell.seed)
+        target = goal[cell.task]
+        times = dict.fromkeys(AXES, np.nan)
+        if cell.status == "ok" and key in measured:
+            curve = measured[key].smoothed(rule.window_evaluations)
+            better = bool(cell.higher_is_better)
+            times = {
+                axis: stats.time_to_target(curve.times(axis), curve.values, target, better)
+                for axis in AXES
+            }
+        elif cell.status in _ARRIVED_NEVER and not np.isnan(target):
+            times = dict.fromkeys(AXES, np.inf)
+        base = (cell.task, cell.family, cell.method, cell.seed, cell.status, target)
+        rows.append((*base, *times.values()))
+    columns = ["task", "family", "method", "seed", "status", "target", *AXES]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
+    """Median over seeds of each task and method, and how much sooner `rule.ours` arrives.
+
+    Columns: task, family, method, axis, n_seeds (known), n_expected, n_missed, target, median,
+    speedup (theirs / ours, of the medians; NaN: undecided).
+    """
+    rows = []
+    for axis in AXES:
+        for (task, family), cells in arrived.groupby(["task", "family"], sort=False):
+            medians = {
+                str(method): stats.median_over_seeds(group[axis])
+                for method, group in cells.groupby("method", sort=False)
+            }
+            ours = medians.get(rule.ours, np.nan)
+            for method, group in cells.groupby("method", sort=False):
+                rows.append(
+                    {
+                        "task": task,
+                        "family": family,
+                        "method": method,
+                        "axis": axis,
+                        "n_seeds": int(group[axis].notna().sum()),
+                        "n_expected": len(group),
+                        "n_missed": int(np.isinf(group[axis]).sum()),
+                        "target": group["target"].iloc[0],
+                        "median": medians[str(method)],
+                        "speedup": stats.speedup(ours, medians[str(method)]),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def convergence_table(summary: pd.DataFrame, rule: ConvergenceRule, title: str) -> Table:
+    """Steps, then seconds, to target: task x method; below each the median speed-up over tasks."""
+    methods = list(dict.fromkeys(summary["method"]))
+    rows: list[Row] = []
+    for axis in AXES:
+        of_axis = summary[summary["axis"] == axis]
+        rows.append(Row(f"{axis} to target", heading=True))
+        for task, cells in of_axis.groupby("task", sort=False):
+            by_method = {row.method: row for row in cells.itertuples(index=False)}
+            texts = (format_time(by_method.get(method)) for method in methods)
+            rows.append(Row(f"{task} ({format_target(cells['target'].iloc[0])})", tuple(texts)))
+        ratios = (median_speedup(of_axis, method, rule.ours) for method in methods)
+        rows.append(Row(f"{rule.ours}: times sooner", tuple(ratios), strong=True))
+    caption = (
+        f"Median over seeds of the first evaluation at which the curve, smoothed over "
+        f"{rule.window_evaluations} evaluations, is at the task's target (in brackets, points): "
+        f"{100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean curve goes. "
+        "Seconds are of training with set-up charged. ∞: not reached. The factor is the median "
+        f"over tasks of the method's time over {rule.ours}'s; where both miss it is undecided and "
+        "left out."
+    )
+    return Table(f"Convergence: {title}", caption, ("task (target)", *methods), rows)
+
+
+def format_time(number: object) -> str:
+    """A row of `time_summary` as text."""
+    median = getattr(number, "median", np.nan)
+    if np.isnan(median):
+        return "–"
+    expected, known = getattr(number, "n_expected", 0), getattr(number, "n_seeds", 0)
+    text = "∞" if np.isinf(median) else f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
+    missed = getattr(number, "n_missed", 0)
+    if missed and not np.isinf(median):
+        text += f" ({missed} of {expected} missed)"
+    return text if known == expected else f"{text} ({known} of {expected} seeds)"
+
+
+def format_target(target: float) -> str:
+    """A target in points."""
+    return "no target" if np.isnan(target) else f"{100 * target:.1f}"
+
+
+def median_speedup(of_axis: pd.DataFrame, method: str, ours: str) -> str:
+    """The median over tasks of ours' speed-up on a method; of how many, where not of all."""
+    if method == ours:
+        return "1"
+    ratios = of_axis.loc[of_axis["method"] == method, "speedup"]
+    decided = ratios[ratios.notna()]
+    if decided.empty:
+        return "undecided"
+    median = stats.median_over_seeds(decided)
+    text = "∞" if np.isinf(median) else f"{median:.2f} ×"
+    return (
+        text if len(decided) == len(ratios) else f"{text} ({len(decided)} of {len(ratios)} tasks)"
+    )
