@@ -1,0 +1,138 @@
+"""Sentences about scenes: who did what to which thing, where and when.
+
+A `Scene` is the meaning; `tell` and `ask` give it one of several surface forms; `reword` changes
+words and keeps the meaning; `alter` changes the meaning. Stand-in tasks about pairs of sentences
+are compositions of these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from random import Random
+from typing import Any
+
+from frod_bench.embedded.lexicon import Genre, Verb, synonyms, verb_synonyms
+
+CORE = ("agent", "verb", "object")
+ADJUNCTS = ("adjective", "place", "time")
+SLOTS = (*CORE, *ADJUNCTS)
+FORMS = ("active", "fronted", "passive", "cleft")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One event. An adjunct that is None is not told."""
+
+    agent: str
+    verb: Verb
+    object: str
+    adjective: str | None = None
+    place: str | None = None
+    time: str | None = None
+    negated: bool = False
+
+    def told(self) -> list[str]:
+        """The slots that have a value, in the order of `SLOTS`."""
+        return [f.name for f in fields(self) if f.name in SLOTS and getattr(self, f.name)]
+
+
+def draw(genre: Genre, rng: Random, adjuncts: int | Sequence[str] = 2) -> Scene:
+    """A scene of `genre` with so many adjuncts, or with those that are named."""
+    named = rng.sample(ADJUNCTS, adjuncts) if isinstance(adjuncts, int) else adjuncts
+    values: dict[str, Any] = {slot: _value(genre, slot, rng) for slot in (*CORE, *named)}
+    return Scene(**values)
+
+
+def alter(scene: Scene, slot: str, genre: Genre, rng: Random) -> Scene:
+    """The scene with another meaning in `slot`: neither the same word nor its synonym."""
+    old = getattr(scene, slot)
+    same = {old, verb_synonyms().get(old) if slot == "verb" else synonyms().get(old)}
+    while (new := _value(genre, slot, rng)) in same:
+        pass
+    change: dict[str, Any] = {slot: new}
+    return replace(scene, **change)
+
+
+def reword(scene: Scene, rng: Random, rate: float = 0.5) -> Scene:
+    """The scene with each verb, adjective, place and time swapped for its synonym at `rate`."""
+    changes: dict[str, Any] = {}
+    if rng.random() < rate:
+        changes["verb"] = verb_synonyms()[scene.verb]
+    for slot in ADJUNCTS:
+        value = getattr(scene, slot)
+        if value and rng.random() < rate:
+            changes[slot] = synonyms()[value]
+    return replace(scene, **changes)
+
+
+def drop(scene: Scene, slots: Sequence[str]) -> Scene:
+    """The scene with the adjuncts `slots` left untold."""
+    untold: dict[str, Any] = dict.fromkeys(slots)
+    return replace(scene, **untold)
+
+
+def tell(scene: Scene, form: str, object_phrase: str | None = None) -> str:
+    """The scene as a statement in one of `FORMS`; `object_phrase` stands for the object."""
+    thing = object_phrase or join("the", scene.adjective, scene.object)
+    where = scene.place and f"in the {scene.place}"
+    did = f"did not {scene.verb.base}" if scene.negated else scene.verb.past
+    was = "was not" if scene.negated else "was"
+    match form:
+        case "active":
+            return join(scene.agent, did, thing, where, scene.time, ".")
+        case "fronted":
+            opening = join(where, scene.time)
+            return join(opening, opening and ",", scene.agent, did, thing, ".")
+        case "passive":
+            done = join(was, scene.verb.participle)
+            return join(thing, done, "by", scene.agent, where, scene.time, ".")
+        case "cleft":
+            return join("it was", scene.agent, "who", did, thing, where, scene.time, ".")
+    raise ValueError(f"form is {form!r}; it must be one of {FORMS}")
+
+
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "agent": ("who {past} {thing} {rest} ?", "by whom was {thing} {participle} {rest} ?"),
+    "object": ("what did {agent} {base} {rest} ?", "which thing did {agent} {base} {rest} ?"),
+    "place": ("where did {agent} {base} {thing} {rest} ?",
+              "in what place did {agent} {base} {thing} {rest} ?",
+              "where was {thing} {participle} by {agent} {rest} ?"),
+    "time": ("when did {agent} {base} {thing} {rest} ?",
+             "at what time did {agent} {base} {thing} {rest} ?",
+             "when was {thing} {participle} by {agent} {rest} ?"),
+}  # fmt: skip
+
+
+def ask(scene: Scene, slot: str, rng: Random) -> str:
+    """A question whose answer is the scene's `slot`, which it does not tell."""
+    place = scene.place and slot != "place" and f"in the {scene.place}"
+    time = scene.time if slot != "time" else None
+    text = rng.choice(QUESTIONS[slot]).format(
+        agent=scene.agent,
+        base=scene.verb.base,
+        past=scene.verb.past,
+        participle=scene.verb.participle,
+        thing=join("the", scene.adjective, scene.object),
+        rest=join(place, time),
+    )
+    return join(*text.split())
+
+
+def join(*parts: str | bool | None) -> str:
+    """The parts that are there, with one space between."""
+    return " ".join(part for part in parts if isinstance(part, str) and part)
+
+
+def a(noun: str) -> str:
+    """The noun with its indefinite article."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _value(genre: Genre, slot: str, rng: Random) -> str | Verb:
+    match slot:
+        case "agent":
+            return rng.choice(genre.agents)
+        case "object":
+            return rng.choice(genre.objects)
+        case "verb":
+            return rng.choice(rng.choice(genre.verbs))
+    return rng.choice(rng.choice(getattr(genre, f"{slot}s")))

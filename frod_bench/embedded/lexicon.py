@@ -1,0 +1,168 @@
+"""The words of the language-understanding stand-ins, beside those of `world`.
+
+Synonyms come in pairs: whoever knows the pairs can tell a paraphrase from a change of meaning, and
+counting shared words can not. All tables are tuples in a fixed order.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from frod_bench.embedded.world import ANIMALS, FOODS, JOBS, MEN, THINGS, WOMEN
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A transitive verb in the forms that the grammar needs."""
+
+    base: str
+    past: str
+    participle: str
+
+
+@dataclass(frozen=True)
+class Genre:
+    """A vocabulary to talk with. Each of the pairs holds two words of one meaning."""
+
+    agents: tuple[str, ...]
+    objects: tuple[str, ...]
+    verbs: tuple[tuple[Verb, Verb], ...]
+    adjectives: tuple[tuple[str, str], ...]
+    places: tuple[tuple[str, str], ...]
+    times: tuple[tuple[str, str], ...]
+
+
+def _regular(base: str) -> Verb:
+    past = base + ("d" if base.endswith("e") else "ed")
+    return Verb(base, past, past)
+
+
+TIMES: tuple[tuple[str, str], ...] = (
+    ("at dawn", "at sunrise"),
+    ("at dusk", "at sunset"),
+    ("at noon", "at midday"),
+    ("in winter", "when it was cold"),
+    ("in summer", "when it was hot"),
+)
+
+HOME = Genre(
+    agents=WOMEN + MEN,
+    objects=tuple(thing.name for thing in THINGS),
+    verbs=(
+        (Verb("find", "found", "found"), _regular("discover")),
+        (Verb("buy", "bought", "bought"), _regular("purchase")),
+        (_regular("repair"), _regular("mend")),
+        (Verb("break", "broke", "broken"), _regular("smash")),
+        (_regular("wash"), _regular("clean")),
+        (Verb("take", "took", "taken"), Verb("grab", "grabbed", "grabbed")),
+        (Verb("hide", "hid", "hidden"), _regular("conceal")),
+        (Verb("throw", "threw", "thrown"), Verb("fling", "flung", "flung")),
+    ),
+    adjectives=(
+        ("large", "big"),
+        ("small", "little"),
+        ("old", "ancient"),
+        ("wet", "soaked"),
+        ("dirty", "filthy"),
+        ("pretty", "lovely"),
+    ),
+    places=(
+        ("house", "home"),
+        ("shop", "store"),
+        ("forest", "woods"),
+        ("garden", "yard"),
+        ("park", "playground"),
+        ("school", "classroom"),
+        ("workshop", "workroom"),
+    ),
+    times=TIMES,
+)
+
+MARKET = Genre(
+    agents=tuple(f"the {job.name}" for job in JOBS),
+    objects=tuple(food.name for food in FOODS) + tuple(animal.name for animal in ANIMALS),
+    verbs=(
+        (Verb("sell", "sold", "sold"), _regular("trade")),
+        (_regular("want"), _regular("desire")),
+        (_regular("watch"), _regular("observe")),
+        (Verb("bring", "brought", "brought"), _regular("deliver")),
+        (_regular("collect"), _regular("gather")),
+        (Verb("choose", "chose", "chosen"), Verb("pick", "picked", "picked")),
+    ),
+    adjectives=(
+        ("fresh", "new"),
+        ("tasty", "delicious"),
+        ("cheap", "inexpensive"),
+        ("strange", "odd"),
+        ("heavy", "weighty"),
+    ),
+    places=(
+        ("street", "road"),
+        ("farm", "ranch"),
+        ("lake", "pond"),
+        ("market", "fair"),
+        ("town", "village"),
+        ("field", "meadow"),
+    ),
+    times=TIMES,
+)
+
+GENRES: tuple[Genre, ...] = (HOME, MARKET)
+
+# Reviews.
+WORKS: tuple[str, ...] = ("film", "book", "show", "play", "song", "story")
+ASPECTS: tuple[str, ...] = (
+    "plot", "acting", "music", "ending", "cast", "script", "humor", "dialogue", "style", "idea",
+)  # fmt: skip
+POSITIVE: tuple[str, ...] = (
+    "great", "brilliant", "charming", "clever", "fine", "fun", "gripping", "moving", "superb",
+    "touching", "witty", "wonderful", "elegant", "honest",
+)  # fmt: skip
+NEGATIVE: tuple[str, ...] = (
+    "awful", "boring", "clumsy", "dull", "flat", "lame", "messy", "painful", "shallow", "silly",
+    "stale", "stupid", "tedious", "terrible",
+)  # fmt: skip
+LIKING: tuple[str, ...] = ("loved", "enjoyed", "admired", "praised", "adored")
+DISLIKING: tuple[str, ...] = ("hated", "disliked", "regretted", "mocked", "despised")
+INTENSIFIERS: tuple[str, ...] = ("very", "really", "truly", "quite", "rather")
+NEGATORS: tuple[str, ...] = ("not", "never", "hardly")
+VIEWERS: tuple[str, ...] = ("critics", "viewers", "people", "fans", "children")
+
+# Agreement: count nouns, and intransitive verbs as (plural, singular, past, participle in -ing).
+COUNT_NOUNS: tuple[tuple[str, str], ...] = (
+    ("dog", "dogs"), ("cat", "cats"), ("cow", "cows"), ("horse", "horses"), ("bird", "birds"),
+    ("boy", "boys"), ("girl", "girls"), ("teacher", "teachers"), ("doctor", "doctors"),
+    ("farmer", "farmers"), ("baker", "bakers"), ("guard", "guards"), ("king", "kings"),
+    ("queen", "queens"),
+)  # fmt: skip
+INTRANSITIVES: tuple[tuple[str, str, str, str], ...] = (
+    ("sleep", "sleeps", "slept", "sleeping"), ("run", "runs", "ran", "running"),
+    ("sing", "sings", "sang", "singing"), ("dance", "dances", "danced", "dancing"),
+    ("wait", "waits", "waited", "waiting"), ("smile", "smiles", "smiled", "smiling"),
+    ("swim", "swims", "swam", "swimming"), ("laugh", "laughs", "laughed", "laughing"),
+    ("rest", "rests", "rested", "resting"), ("work", "works", "worked", "working"),
+)  # fmt: skip
+TRANSITIVES: tuple[tuple[str, str, str, str], ...] = (
+    ("see", "sees", "saw", "seeing"), ("help", "helps", "helped", "helping"),
+    ("follow", "follows", "followed", "following"), ("like", "likes", "liked", "liking"),
+    ("know", "knows", "knew", "knowing"), ("chase", "chases", "chased", "chasing"),
+    ("hear", "hears", "heard", "hearing"), ("call", "calls", "called", "calling"),
+)  # fmt: skip
+
+
+@cache
+def synonyms() -> dict[str, str]:
+    """Adjective, place or time -> the other one of its pair."""
+    pairs = [
+        pair
+        for genre in GENRES
+        for table in (genre.adjectives, genre.places, genre.times)
+        for pair in table
+    ]
+    return {word: other for a, b in pairs for word, other in ((a, b), (b, a))}
+
+
+@cache
+def verb_synonyms() -> dict[Verb, Verb]:
+    """Verb -> the other one of its pair."""
+    pairs = [pair for genre in GENRES for pair in genre.verbs]
+    return {verb: other for a, b in pairs for verb, other in ((a, b), (b, a))}

@@ -1,0 +1,142 @@
+"""Pretrain the RoBERTa-style encoder of the embedded profile.
+
+Masked-word prediction alone leaves the first token, which the suite pools, untrained. So there
+are three losses: every token says whether it was replaced (as in ELECTRA, Clark et al. 2020), the
+first token says what befell the document, and masked words are predicted (as in RoBERTa, Liu et
+al. 2019).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import RobertaConfig, RobertaModel
+
+from frod_bench.embedded.corruption import END, PAD, SPECIALS, START, Batch, Corrupter, Encoded
+from frod_bench.embedded.encoder_corpus import Document, alternatives, documents
+from frod_bench.embedded.tokenizer import ENCODER_SPECIALS, frame, save_tokenizer, train_tokenizer
+
+VOCAB_SIZE = 1300
+MAX_LENGTH = 128  # tokens
+DOCUMENTS = 100_000
+STEPS = 2400
+BATCH = 64  # documents
+LEARNING_RATE = 2e-3
+WARMUP_STEPS = 100
+TOKEN_WEIGHT = 5.0  # of the loss on replaced tokens, which few tokens are
+
+
+def pretrain(out: Path, seed: int) -> None:
+    """Write the checkpoint (float16 safetensors) and its tokenizer into the folder `out`."""
+    torch.manual_seed(seed)
+    corpus = list(documents(DOCUMENTS, seed))
+    tokenizer = encoder_tokenizer(corpus)
+    rng = np.random.default_rng(seed)
+    corrupter = Corrupter(tokenizer, alternatives(), rng)
+    model = Pretrainer(tokenizer.get_vocab_size())
+    train(model, batches(encode(tokenizer, corpus), corrupter, rng))
+    model.encoder.half().save_pretrained(out)
+    save_tokenizer(tokenizer, ENCODER_SPECIALS, MAX_LENGTH, out)
+
+
+def encoder_tokenizer(corpus: list[Document]) -> Tokenizer:
+    """Every word of the corpus as one token; framed as RoBERTa frames one text and two.
+
+    It is trained on the list of words, so that a rare word gets its token too.
+    """
+    words = {word for document in corpus for text in document for word in text.split()}
+    tokenizer = train_tokenizer(sorted(words | alternatives().keys()), VOCAB_SIZE, SPECIALS)
+    frame(tokenizer, "<s> $A </s>", "<s> $A </s> </s> $B </s>")
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, corpus: list[Document]) -> list[Encoded]:
+    """The documents' ids, without special tokens."""
+    texts = [text for document in corpus for text in document]
+    ids = (e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False))
+    return [tuple(next(ids) for _ in document) for document in corpus]
+
+
+class Pretrainer(nn.Module):
+    """The encoder with the three heads of its pretraining, which are thrown away after it."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        config = RobertaConfig(
+            vocab_size=vocab_size,
+            hidden_size=128,
+            num_hidden_layers=6,
+            num_attention_heads=4,
+            intermediate_size=256,
+            max_position_embeddings=MAX_LENGTH + 2,  # RoBERTa counts from the pad id + 1
+            type_vocab_size=1,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            bos_token_id=START,
+            pad_token_id=PAD,
+            eos_token_id=END,
+        )
+        self.encoder = RobertaModel(config, add_pooling_layer=False)
+        width = config.hidden_size
+        self.replaced = nn.Linear(width, 1)
+        self.kind = nn.Linear(width, 3)
+        self.word = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.word_bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss on replaced tokens, on the kind of the document, on masked words; scalars."""
+        hidden = self.encoder(batch.tokens, attention_mask=batch.attention).last_hidden_state
+        there = batch.attention.bool()
+        token = functional.binary_cross_entropy_with_logits(
+            self.replaced(hidden)[there].squeeze(-1), batch.replaced[there].float()
+        )
+        kind = functional.cross_entropy(self.kind(hidden[:, 0]), batch.kind)
+        masked = batch.hidden >= 0
+        table = self.encoder.embeddings.word_embeddings.weight
+        logits = self.word(hidden[masked]) @ table.T + self.word_bias
+        return token, kind, functional.cross_entropy(logits, batch.hidden[masked])
+
+
+def batches(
+    corpus: list[Encoded], corrupter: Corrupter, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """Endless batches of documents of like length, so that little is padding."""
+    while True:
+        order = rng.permutation(len(corpus))
+        for pool in np.array_split(order, max(1, len(corpus) // (BATCH * 50))):
+            by_length = sorted(pool, key=lambda index: sum(map(len, corpus[index])))
+            starts = range(0, len(by_length) - BATCH + 1, BATCH)
+            for start in rng.permutation(list(starts)):
+                yield corrupter.batch([corpus[i] for i in by_length[start : start + BATCH]])
+
+
+def train(model: Pretrainer, stream: Iterator[Batch]) -> None:
+    """AdamW with warm-up and a cosine to zero."""
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    for step in range(STEPS):
+        token, kind, word = model.losses(next(stream))
+        (TOKEN_WEIGHT * token + kind + word).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        if step % 100 == 0:
+            print(
+                f"encoder: step {step}, loss on tokens {token:.3f}, kind {kind:.3f}, "
+                f"words {word:.3f}",
+                flush=True,
+            )
+
+
+def rate(step: int) -> float:
+    """Share of the peak learning rate at a step."""
+    if step < WARMUP_STEPS:
+        return (step + 1) / WARMUP_STEPS
+    return 0.5 * (1 + np.cos(np.pi * (step - WARMUP_STEPS) / (STEPS - WARMUP_STEPS)))
