@@ -1,0 +1,322 @@
+"""Stand-in for `tanganke/sun397`: places, seen by someone who stands in them."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from frod_bench.embedded.images.canvas import (
+    Array,
+    Canvas,
+    Colour,
+    Frame,
+    fractal_noise,
+    grain,
+    hsv,
+    near,
+    photograph,
+    ring_points,
+)
+
+Scene = Callable[[np.random.Generator], Array]
+
+SAND: Colour = (0.85, 0.74, 0.53)
+SEA: Colour = (0.14, 0.38, 0.52)
+GRASS: Colour = (0.36, 0.5, 0.24)
+SNOW: Colour = (0.93, 0.95, 0.98)
+ROCK: Colour = (0.38, 0.36, 0.37)
+WHITE: Colour = (0.93, 0.92, 0.9)
+
+
+def _outdoors(rng: np.random.Generator, ground: Colour) -> tuple[Canvas, float]:
+    """Sky above ground; returns the canvas and the height of the horizon."""
+    sky = hsv(rng.uniform(0.52, 0.64), rng.uniform(0.05, 0.55), rng.uniform(0.6, 1))
+    if rng.random() < 0.2:  # evening
+        sky = hsv(rng.uniform(0.03, 0.1), rng.uniform(0.3, 0.6), rng.uniform(0.6, 1))
+    frame = Frame.random(rng, turn=0.06, scale=(0.9, 1.15), shift=0.06, flip=True)
+    canvas = Canvas(grain(rng, sky, 0.1, 3), frame)
+    horizon = rng.uniform(0.4, 0.62)
+    canvas.rectangle((0.5, horizon + 1), (4, 2), near(rng, ground, 0.06))
+    return canvas, horizon
+
+
+def _hills(rng: np.random.Generator, canvas: Canvas, base: float, height: float) -> None:
+    """A jagged line of far hills above `base`."""
+    along = np.linspace(-0.3, 1.3, 9)
+    line = np.stack([along, base - height * rng.uniform(0.4, 1.1, 9)], axis=1)
+    hills = np.vstack([line, [(1.3, base + 0.02), (-0.3, base + 0.02)]])
+    canvas.polygon(hills, near(rng, (0.42, 0.5, 0.5)))
+
+
+def beach(rng: np.random.Generator) -> Array:
+    """Sand in front, surf, and a strip of sea below the sky."""
+    canvas, horizon = _outdoors(rng, SEA)
+    shore = horizon + rng.uniform(0.08, 0.2)
+    slope = rng.uniform(-0.1, 0.25)
+    canvas.polygon([(-0.5, shore), (1.5, shore + slope), (1.5, 2), (-0.5, 2)], near(rng, SAND))
+    canvas.line([(-0.5, shore), (1.5, shore + slope)], WHITE, 0.04)
+    return canvas.array()
+
+
+def corridor(rng: np.random.Generator) -> Array:
+    """Walls, floor and ceiling that run to one point, with doors."""
+    wall = near(rng, (0.75, 0.7, 0.62), 0.12)
+    canvas = Canvas(grain(rng, wall, 0.05), Frame.random(rng, scale=(0.9, 1.2), shift=0.08))
+    x, y, half = rng.uniform(0.35, 0.65), rng.uniform(0.4, 0.55), rng.uniform(0.06, 0.12)
+    canvas.polygon(
+        [(-0.5, 1.5), (1.5, 1.5), (x + half, y + half), (x - half, y + half)],
+        near(rng, (0.42, 0.34, 0.28), 0.12),
+    )
+    canvas.polygon(
+        [(-0.5, -0.5), (1.5, -0.5), (x + half, y - half), (x - half, y - half)],
+        near(rng, WHITE, 0.05),
+    )
+    door = near(rng, (0.4, 0.28, 0.2), 0.1)
+    for side in (-1, 1):
+        for near_edge, far_edge in ((0.85, 0.65), (0.5, 0.4)):
+            x1, x2 = x + side * near_edge * 0.6, x + side * far_edge * 0.6
+            y1, y2 = near_edge * 0.6, far_edge * 0.6
+            canvas.polygon(
+                [(x1, y - y1 * 0.5), (x2, y - y2 * 0.5), (x2, y + y2), (x1, y + y1)], door
+            )
+    canvas.rectangle((x, y), (2 * half, 2 * half), near(rng, (0.85, 0.82, 0.7)))
+    return canvas.array()
+
+
+def desert_sand(rng: np.random.Generator) -> Array:
+    """Dunes, each with a lit and a shaded side."""
+    canvas, horizon = _outdoors(rng, SAND)
+    for base in np.linspace(horizon + 0.1, 1.1, 4):
+        x, lift = rng.uniform(0.1, 0.9), rng.uniform(0.12, 0.25)
+        canvas.polygon(
+            [(-0.4, base), (x, base - lift), (1.4, base)], near(rng, (0.88, 0.7, 0.45), 0.04)
+        )
+        canvas.polygon(
+            [(x, base - lift), (1.4, base), (x - 0.1, base)], near(rng, (0.66, 0.48, 0.3), 0.04)
+        )
+    return canvas.array()
+
+
+def forest_needleleaf(rng: np.random.Generator) -> Array:
+    """Dark pointed trees, side by side."""
+    canvas, horizon = _outdoors(rng, (0.25, 0.3, 0.18))
+    for x in rng.permutation(np.linspace(-0.1, 1.1, int(rng.integers(7, 12)))):
+        height, foot = rng.uniform(0.4, 0.75), horizon + rng.uniform(0.1, 0.35)
+        green = near(rng, (0.1, 0.24, 0.15), 0.05)
+        for part in (0.0, 0.25, 0.5):
+            width = 0.14 * (1 - part)
+            top = foot - height * (part + 0.45)
+            canvas.polygon(
+                [(x - width, foot - height * part), (x, top), (x + width, foot - height * part)],
+                green,
+            )
+    return canvas.array()
+
+
+def highway(rng: np.random.Generator) -> Array:
+    """A road that runs to the horizon, with a dashed middle line."""
+    canvas, horizon = _outdoors(rng, ((0.45, 0.5, 0.28), SAND)[rng.integers(2)])
+    x = rng.uniform(0.35, 0.65)
+    canvas.polygon(
+        [(x - 0.02, horizon), (x + 0.02, horizon), (1.1, 1.3), (-0.1, 1.3)],
+        near(rng, (0.35, 0.35, 0.37), 0.05),
+    )
+    for far, close in ((0.1, 0.2), (0.32, 0.5), (0.65, 0.95)):
+        line = np.array([(x + (0.5 - x) * t, horizon + (1.3 - horizon) * t) for t in (far, close)])
+        canvas.line(line, (0.95, 0.9, 0.6), 0.02 + 0.04 * far)
+    return canvas.array()
+
+
+def igloo(rng: np.random.Generator) -> Array:
+    """A dome of snow blocks with a dark mouth."""
+    canvas, horizon = _outdoors(rng, SNOW)
+    x, foot, radius = rng.uniform(0.35, 0.65), horizon + 0.22, rng.uniform(0.26, 0.38)
+    angles = np.linspace(np.pi, 2 * np.pi, 14)
+    dome = np.stack([x + radius * np.cos(angles), foot + radius * np.sin(angles)], axis=1)
+    canvas.polygon(dome, near(rng, (0.78, 0.84, 0.9), 0.04))
+    for level in (0.35, 0.68):
+        half = radius * np.sqrt(1 - level**2)
+        canvas.line(
+            [(x - half, foot - radius * level), (x + half, foot - radius * level)],
+            (0.6, 0.68, 0.76),
+            0.015,
+        )
+    canvas.ellipse((x, foot), (radius * 0.32, radius * 0.42), (0.12, 0.14, 0.2))
+    canvas.rectangle((x, foot + 0.2), (1.2, 0.4), near(rng, SNOW, 0.03))
+    return canvas.array()
+
+
+def lighthouse(rng: np.random.Generator) -> Array:
+    """A banded tower with a lamp, on a rock by the sea."""
+    canvas, horizon = _outdoors(rng, SEA)
+    x, top, foot = rng.uniform(0.3, 0.7), rng.uniform(0.12, 0.25), horizon + 0.12
+    canvas.ellipse((x, foot + 0.1), (0.4, 0.16), near(rng, ROCK))
+    red = hsv(rng.choice([0.0, 0.6]), 0.75, 0.7)
+    for band in range(5):
+        upper, lower = (top + (foot - top) * part / 5 for part in (band, band + 1))
+        w1, w2 = 0.06 + 0.01 * band, 0.07 + 0.01 * band
+        canvas.polygon(
+            [(x - w1, upper), (x + w1, upper), (x + w2, lower), (x - w2, lower)],
+            (WHITE, red)[band % 2],
+        )
+    canvas.rectangle((x, top - 0.04), (0.09, 0.08), (0.95, 0.85, 0.4))
+    canvas.polygon([(x - 0.07, top - 0.08), (x, top - 0.14), (x + 0.07, top - 0.08)], red)
+    return canvas.array()
+
+
+def mountain_snowy(rng: np.random.Generator) -> Array:
+    """Rock peaks with white tops."""
+    canvas, horizon = _outdoors(rng, GRASS)
+    _hills(rng, canvas, horizon, 0.2)
+    for x in rng.uniform(0.0, 1.0, int(rng.integers(2, 4))):
+        peak, half = horizon - rng.uniform(0.28, 0.42), rng.uniform(0.3, 0.45)
+        foot = horizon + 0.05
+        canvas.polygon([(x - half, foot), (x, peak), (x + half, foot)], near(rng, ROCK, 0.05))
+        cap = 0.45
+        drop = (foot - peak) * cap
+        canvas.polygon(
+            [
+                (x - half * cap, peak + drop),
+                (x, peak),
+                (x + half * cap, peak + drop),
+                (x + 0.05, peak + drop * 0.7),
+                (x - 0.06, peak + drop * 1.2),
+            ],
+            SNOW,
+        )
+    return canvas.array()
+
+
+def ocean(rng: np.random.Generator) -> Array:
+    """Nothing but waves below the sky."""
+    canvas, horizon = _outdoors(rng, SEA)
+    for y in horizon + np.cumsum(rng.uniform(0.03, 0.1, 8)):
+        x, half = rng.uniform(0, 1), rng.uniform(0.15, 0.4)
+        canvas.line(
+            [(x - half, y), (x, y - 0.012), (x + half, y)], near(rng, (0.4, 0.6, 0.7)), 0.015
+        )
+    return canvas.array()
+
+
+def railroad_track(rng: np.random.Generator) -> Array:
+    """Two rails on sleepers, running to the horizon."""
+    canvas, horizon = _outdoors(rng, (0.52, 0.47, 0.42))
+    x, wide = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.42)
+    for t in np.linspace(0.12, 1.0, 9) ** 1.6:
+        y, half = horizon + (1.2 - horizon) * t, wide * t * 1.35
+        canvas.line(
+            [(x - half, y), (x + half, y)], near(rng, (0.28, 0.2, 0.15), 0.04), 0.015 + 0.05 * t
+        )
+    for side in (-1, 1):
+        canvas.line([(x, horizon), (x + side * wide, 1.2)], (0.75, 0.75, 0.78), 0.03)
+    return canvas.array()
+
+
+def skyscraper(rng: np.random.Generator) -> Array:
+    """One tower of windows that fills the height, among lower ones."""
+    canvas, _ = _outdoors(rng, (0.4, 0.4, 0.42))
+    for x in (0.05, 0.3, 0.75, 0.98):
+        canvas.rectangle(
+            (x, 1.0), (0.22, rng.uniform(0.5, 1.0)), near(rng, (0.5, 0.52, 0.55), 0.12)
+        )
+    x, top, half = rng.uniform(0.35, 0.65), rng.uniform(0.0, 0.18), rng.uniform(0.12, 0.19)
+    canvas.rectangle((x, top + 0.7), (2 * half, 1.4), near(rng, (0.3, 0.38, 0.48), 0.08))
+    light = near(rng, (0.75, 0.8, 0.85), 0.08)
+    for y in np.arange(top + 0.05, 1.2, 0.085):
+        canvas.line([(x - half * 0.85, y), (x + half * 0.85, y)], light, 0.03)
+    return canvas.array()
+
+
+def staircase(rng: np.random.Generator) -> Array:
+    """Steps that rise to one side."""
+    wall = near(rng, (0.72, 0.67, 0.6), 0.12)
+    canvas = Canvas(grain(rng, wall, 0.06), Frame.random(rng, scale=(0.9, 1.15), flip=True))
+    steps, tread = int(rng.integers(5, 8)), near(rng, (0.42, 0.3, 0.22), 0.1)
+    for step in range(steps):
+        left, top = step / steps, 1.0 - 0.85 * (step + 1) / steps
+        canvas.polygon([(left, top), (1.4, top), (1.4, 1.4), (left, 1.4)], near(rng, tread, 0.03))
+        canvas.line([(left, top), (left + 1.2 / steps, top)], (0.85, 0.8, 0.72), 0.025)
+    canvas.line([(0.0, 0.6), (0.9, -0.2)], near(rng, (0.25, 0.18, 0.14)), 0.03)
+    return canvas.array()
+
+
+def village(rng: np.random.Generator) -> Array:
+    """Small houses with pointed roofs on green ground."""
+    canvas, horizon = _outdoors(rng, GRASS)
+    _hills(rng, canvas, horizon, 0.12)
+    for x in rng.permutation(np.linspace(0.08, 0.92, int(rng.integers(3, 5)))):
+        foot, wide, tall = (
+            horizon + rng.uniform(0.08, 0.3),
+            rng.uniform(0.1, 0.14),
+            rng.uniform(0.13, 0.2),
+        )
+        canvas.rectangle((x, foot - tall / 2), (2 * wide, tall), near(rng, (0.85, 0.8, 0.7), 0.08))
+        roof = hsv(rng.uniform(0, 0.06), 0.6, rng.uniform(0.35, 0.65))
+        canvas.polygon(
+            [(x - wide * 1.2, foot - tall), (x, foot - tall * 2), (x + wide * 1.2, foot - tall)],
+            roof,
+        )
+        canvas.rectangle((x, foot - tall * 0.4), (0.05, tall * 0.5), (0.2, 0.2, 0.25))
+    return canvas.array()
+
+
+def volcano(rng: np.random.Generator) -> Array:
+    """A broad cone with a cut top, glowing, and smoke above it."""
+    canvas, horizon = _outdoors(rng, (0.3, 0.32, 0.24))
+    x, top, half = (
+        rng.uniform(0.35, 0.65),
+        horizon - rng.uniform(0.22, 0.32),
+        rng.uniform(0.4, 0.55),
+    )
+    for step in range(5):
+        puff = (x + rng.normal(0, 0.04) + 0.05 * step, top - 0.05 - 0.08 * step)
+        canvas.ellipse(puff, 0.06 + 0.02 * step, near(rng, (0.55, 0.53, 0.53), 0.06))
+    canvas.polygon(
+        [(x - half, horizon + 0.08), (x - 0.1, top), (x + 0.1, top), (x + half, horizon + 0.08)],
+        near(rng, (0.27, 0.22, 0.22), 0.04),
+    )
+    canvas.ellipse((x, top), (0.1, 0.025), (0.95, 0.4, 0.1))
+    if rng.random() < 0.6:
+        canvas.line([(x, top), (x + rng.normal(0, 0.08), top + 0.18)], (0.9, 0.3, 0.08), 0.035)
+    return canvas.array()
+
+
+def windmill(rng: np.random.Generator) -> Array:
+    """A tapered tower with four sails at any angle."""
+    canvas, horizon = _outdoors(rng, GRASS)
+    x, hub, foot = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.42), horizon + 0.25
+    tower = near(rng, (0.62, 0.52, 0.42), 0.14)
+    canvas.polygon([(x - 0.07, hub), (x + 0.07, hub), (x + 0.14, foot), (x - 0.14, foot)], tower)
+    canvas.polygon(ring_points((x, hub), 0.09, 12), near(rng, (0.35, 0.25, 0.2)))
+    turn, reach = rng.uniform(0, np.pi / 2), rng.uniform(0.26, 0.36)
+    for angle in turn + np.arange(4) * np.pi / 2:
+        step = np.array([np.cos(angle), np.sin(angle)])
+        canvas.line(
+            np.array([(x, hub), np.array([x, hub]) + reach * step]), near(rng, WHITE, 0.06), 0.055
+        )
+    return canvas.array()
+
+
+SCENES: dict[str, Scene] = {
+    "beach": beach,
+    "corridor": corridor,
+    "desert sand": desert_sand,
+    "forest needleleaf": forest_needleleaf,
+    "highway": highway,
+    "igloo": igloo,
+    "lighthouse": lighthouse,
+    "mountain snowy": mountain_snowy,
+    "ocean": ocean,
+    "railroad track": railroad_track,
+    "skyscraper": skyscraper,
+    "staircase": staircase,
+    "village": village,
+    "volcano": volcano,
+    "windmill": windmill,
+}
+
+
+def render(name: str, rng: np.random.Generator) -> Image.Image:
+    """A picture of a place of the kind `name`."""
+    texture = (fractal_noise(rng, 10)[..., None] - 0.5) * 0.12
+    return photograph(SCENES[name](rng) + texture, rng, noise=0.05, light=0.3, occlusion=0.3)
