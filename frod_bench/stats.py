@@ -117,11 +117,13 @@ def time_to_target(
 def speedup(ours: float, theirs: float) -> float:
     """How many times sooner we arrive: theirs / ours. Two misses compare as NaN: undecided.
 
-    Our miss alone is 0, theirs alone is infinite. Times are positive, as steps and seconds are.
+    Our miss alone is 0, theirs alone is infinite; equal times, zero included, are 1.
     """
     if np.isnan(ours) or np.isnan(theirs) or (np.isinf(ours) and np.isinf(theirs)):
         return np.nan
-    return np.inf if np.isinf(theirs) else theirs / ours
+    if ours == theirs:
+        return 1.0
+    return np.inf if np.isinf(theirs) or ours == 0 else theirs / ours
 
 
 def median_over_seeds(values: ArrayLike) -> float:

@@ -146,6 +146,8 @@ def test_speedup_orders_misses() -> None:
     assert stats.speedup(10, 36) == 3.6
     assert stats.speedup(10, np.inf) == np.inf
     assert stats.speedup(np.inf, 10) == 0.0
+    assert stats.speedup(0, 0) == 1.0
+    assert stats.speedup(0, 5) == np.inf
     assert np.isnan(stats.speedup(np.inf, np.inf))
     assert np.isnan(stats.speedup(np.nan, 10))
 
