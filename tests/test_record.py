@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.factory import composed_config, make_record, synthetic_curve, write_record
 
 from frod_bench import record
+from tests.report.factory import composed_config, make_record, synthetic_curve, write_record
 
 JSON_VALUES = st.recursive(
     st.none()

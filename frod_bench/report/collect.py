@@ -19,14 +19,15 @@ class Cell:
     """A cell that a report asks for.
 
     `config_hash` says exactly which record is meant; without it the newest record of the task,
-    method and seed is taken, with a warning where there are several. `family` is known before any
-    record is; it is read off the task's other records where it is left out.
+    method and seed (and protocol, where named) is taken, with a warning where there are several.
+    `family` is known before any record is; left out, it is read off the task's other records.
     """
 
     task: str
     method: str
     seed: int
     config_hash: str | None = None
+    protocol: str | None = None
     family: str | None = None
 
 
@@ -37,10 +38,10 @@ Curves = dict[tuple[str, str, int], list[CurvePoint]]
 class Collected:
     """What a report is made of.
 
-    `frame` has a row a cell, in the order asked for: task, family, method, seed, status, metric
-    (name of the primary one), higher_is_better, curve_split, value, n, stderr, `metric/<name>` for
-    all metrics, the counts of `params`, backbone, setup_sec, train_sec, eval_sec, step_sec, steps,
-    peak_rss_bytes, peak_device_bytes, error, code_version, device, path.
+    `frame` has a row a cell, in the order asked for: task, family, method, seed, status,
+    profile_title, metric (name of the primary one), higher_is_better, curve_split, value, n,
+    stderr, `metric/<name>` for all metrics, the counts of `params`, backbone, setup_sec, train_sec,
+    eval_sec, step_sec, steps, peak_rss_bytes, peak_device_bytes, error, code_version, device, path.
     `curves` holds the curve of each cell that has one, by (task, method, seed).
     """
 
@@ -96,8 +97,9 @@ def _choose(
     warnings: list[str] = []
     for wanted in cells:
         found = by_name.get((wanted.task, wanted.method, wanted.seed), [])
-        if wanted.config_hash is not None:
-            found = [made for made in found if made["cell"]["config_hash"] == wanted.config_hash]
+        for name in ("config_hash", "protocol"):
+            if (value := getattr(wanted, name)) is not None:
+                found = [made for made in found if made["cell"][name] == value]
         if len(found) > 1:
             warnings.append(
                 f"{len(found)} records claim {wanted.task}, {wanted.method}, seed {wanted.seed}, "
@@ -129,6 +131,7 @@ def _row(made: Record, path: Path) -> dict[str, Any]:
     steps = made["steps"]
     return {
         "status": status,
+        "profile_title": made["config"]["profile"]["title"],
         "metric": made["primary_metric"],
         "higher_is_better": made["higher_is_better"],
         "curve_split": made["config"]["protocol"]["curve_split"],
@@ -153,7 +156,7 @@ NUMBERS = (
     *("setup_sec", "train_sec", "eval_sec", "step_sec", "peak_rss_bytes", "peak_device_bytes"),
 )
 WORDS = (
-    *("metric", "higher_is_better", "curve_split", "backbone"),
+    *("profile_title", "metric", "higher_is_better", "curve_split", "backbone"),
     *("error", "code_version", "device", "path"),
 )
 

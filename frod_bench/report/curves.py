@@ -66,9 +66,9 @@ def evaluations(points: Iterable[CurvePoint], metric: str, setup_sec: float) -> 
 def evaluated_curves(
     frame: pd.DataFrame, curves: Mapping[Key, Sequence[CurvePoint]]
 ) -> dict[Key, Curve]:
-    """Curve of each cell that measured anything, whatever became of the cell afterwards."""
+    """Curve of each cell that is ok: a run that broke off says nothing of its end."""
     found: dict[Key, Curve] = {}
-    for row in frame[frame["metric"].notna()].itertuples(index=False):
+    for row in frame[frame["status"] == "ok"].itertuples(index=False):
         key = (row.task, row.method, row.seed)
         setup_sec = 0.0 if np.isnan(row.setup_sec) else row.setup_sec
         curve = evaluations(curves.get(key, ()), row.metric, setup_sec)

@@ -27,6 +27,7 @@ from frod_bench.report.curves import (
     evaluated_curves,
 )
 from frod_bench.report.rules import ConvergenceRule
+from frod_bench.report.summary import holes
 
 AXIS_LABELS: dict[Axis, str] = {
     "steps": "optimizer steps",
@@ -99,7 +100,7 @@ def task_panels(
     return Panels(
         title=f"{task} · {title}",
         y_label=f"{split} {metric} (%)" if metric == "accuracy" else f"{split} {metric} × 100",
-        caption=_task_caption(by_method, target, rule),
+        caption=_task_caption(cells, target, rule),
         bands={
             axis: {m: band_over_seeds(found, axis) for m, found in by_method.items()}
             for axis in AXES
@@ -132,10 +133,11 @@ def all_tasks_panels(
     }
     left_out = [task for task in every if task not in whole]
     splits = ", ".join(sorted(set(frame["curve_split"].dropna())))
+    most = max(len(found) for found in seeds.values())
     caption = (
         f"Mean over {len(whole)} tasks of the primary metric (100 × its value), smoothed over "
-        f"{rule.window_evaluations} evaluations; {_band_words(_most_seeds(seeds))} A run that has "
-        "ended keeps its last value; a line starts when every task's set-up is done."
+        f"{rule.window_evaluations} evaluations; {_band_words(most)} A run that has ended keeps "
+        "its last value; a line starts when every task's set-up is done."
     )
     if left_out:
         caption += f" Left out, for lack of a curve: {', '.join(left_out)}."
@@ -155,7 +157,7 @@ def draw(panels: Panels) -> Figure:
             _draw_panel(ax, panels, axis)
         axes[0].set_ylabel(panels.y_label)
         methods = list(panels.bands["steps"])
-        figure.subplots_adjust(left=0.075, right=0.985, top=0.80, bottom=0.29, wspace=0.06)
+        figure.subplots_adjust(left=0.075, right=0.985, top=0.80, bottom=0.29, wspace=0.09)
         figure.text(0.012, 0.955, panels.title, fontsize=9.5, fontweight="bold", va="center")
         figure.legend(
             handles=[_handle(method) for method in methods],
@@ -165,7 +167,7 @@ def draw(panels: Panels) -> Figure:
             columnspacing=1.8,
             handlelength=3.4,
         )
-        caption = textwrap.fill(panels.caption, 148)
+        caption = textwrap.fill(panels.caption, 138)
         figure.text(0.012, 0.135, caption, fontsize=7, color=style.MUTED, va="top", linespacing=1.4)
     return figure
 
@@ -195,11 +197,10 @@ def _draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
         ax.axhline(100 * panels.target, color=style.INK, lw=0.7, ls=(0, (2, 2)), zorder=1.5)
         ax.annotate(
             f"target {100 * panels.target:.1f}",
-            (1, 100 * panels.target),
+            (0, 100 * panels.target),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 2.5),
+            xytext=(3, 2.5),
             textcoords="offset points",
-            ha="right",
             fontsize=7,
             color=style.MUTED,
         )
@@ -228,31 +229,23 @@ def _handle(method: str) -> Line2D:
     )
 
 
-def _task_caption(
-    by_method: Mapping[str, Sequence[Curve]], target: float, rule: ConvergenceRule
-) -> str:
-    seeds = {method: [*range(len(found))] for method, found in by_method.items()}
-    text = (
-        f"Metric smoothed over {rule.window_evaluations} evaluations; "
-        f"{_band_words(_most_seeds(seeds))} "
-    )
-    fewer = [f"{m} {len(s)}" for m, s in seeds.items() if len(s) < _most_seeds(seeds)]
-    if fewer:
-        text += f"Fewer seeds: {', '.join(fewer)}. "
+def _task_caption(cells: pd.DataFrame, target: float, rule: ConvergenceRule) -> str:
+    drawn = cells[cells["status"] == "ok"].groupby("method", sort=False)["seed"].nunique()
+    text = f"Metric smoothed over {rule.window_evaluations} evaluations; {_band_words(drawn.max())}"
+    not_drawn = {str(method): holes(group) for method, group in cells.groupby("method", sort=False)}
+    lost = [f"{method} ({what})" for method, what in not_drawn.items() if what]
+    if lost:
+        text += f" Not drawn: {', '.join(lost)}."
     if np.isnan(target):
-        return text + f"No target: {rule.reference} has no curve here, or gains nothing over it."
+        return text + f" No target: {rule.reference} has no curve here, or gains nothing over it."
     return text + (
-        f"Target: {100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean curve "
-        "goes; a marker stands at the median time over seeds to reach it, none where it is missed."
+        f" Target: {100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean "
+        "curve goes; a marker stands at the median time over seeds to reach it, none for a miss."
     )
 
 
 def _band_words(seeds: int) -> str:
     return "one seed." if seeds == 1 else f"line: median over {seeds} seeds, band: their range."
-
-
-def _most_seeds(seeds: Mapping[str, Sequence[int]]) -> int:
-    return max(len(found) for found in seeds.values())
 
 
 def _median(times: pd.Series) -> float:

@@ -1,0 +1,75 @@
+"""A whole report: the records of an experiment -> tables and figures under `results/<profile>/`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from frod_bench.errors import InputError
+from frod_bench.report.collect import Cell, Collected, collect
+from frod_bench.report.convergence import arrivals, convergence_table, time_summary
+from frod_bench.report.rules import Rules, load_rules
+from frod_bench.report.tables import write_table, write_tables
+
+PARTS = ("tables", "plots")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report wrote and what it was made of."""
+
+    paths: list[Path]
+    collected: Collected
+
+    def holes(self) -> list[str]:
+        """A line for each cell that gave no number: what, which, and why where that is known."""
+        frame = self.collected.frame
+        return [
+            f"{row.status}: {row.task}, {row.method}, seed {row.seed}"
+            + (f": {row.error}" if isinstance(row.error, str) else "")
+            for row in frame[frame["status"] != "ok"].itertuples(index=False)
+        ]
+
+
+def write_report(
+    results_root: Path,
+    profile: str,
+    cells: Sequence[Cell],
+    title: str,
+    *,
+    parts: Sequence[str] = PARTS,
+    rules: Rules | None = None,
+) -> Report:
+    """Write `<results_root>/<profile>/tables/` and `figures/` from the records of `cells`.
+
+    `title` is the profile's title. Raises InputError, and writes nothing, where none of the cells
+    has a record.
+    """
+    rules = rules or load_rules()
+    collected = collect(results_root, profile, cells)
+    frame = collected.frame
+    if frame.empty or (frame["status"] == "missing").all():
+        folder = results_root / profile / "records"
+        raise InputError(
+            f"No records of this experiment's {len(frame)} cells under {folder}. "
+            "Make them with `make reproduce-all` (or `make smoke` for three tasks), or one at a "
+            f"time: `python -m frod_bench.run profile={profile} task=rte method=frod seed=0`."
+        )
+    out_dir = results_root / profile
+    paths: list[Path] = []
+    if "tables" in parts:
+        paths += _write_tables(collected, out_dir / "tables", title, rules)
+    if "plots" in parts:
+        from frod_bench.report.figures import write_figures  # matplotlib: only where it draws
+
+        paths += write_figures(
+            frame, collected.curves, out_dir / "figures", title, rules.convergence
+        )
+    return Report(paths, collected)
+
+
+def _write_tables(collected: Collected, out_dir: Path, title: str, rules: Rules) -> list[Path]:
+    paths = write_tables(collected.frame, out_dir, title, collected.warnings)
+    arrived = arrivals(collected.frame, collected.curves, rules.convergence)
+    times = time_summary(arrived, rules.convergence)
+    table = convergence_table(times, rules.convergence, title)
+    return paths + write_table(table, times, out_dir, "convergence")

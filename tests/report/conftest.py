@@ -1,0 +1,37 @@
+"""One synthetic experiment that has everything in it: holes, failures, several families."""
+
+from pathlib import Path
+
+import pytest
+
+from frod_bench.report.collect import Cell
+from tests.report.factory import FAMILIES, PRIMARY, make_record, synthetic_curve, write_record
+
+RATES = {"full": 0.12, "lora": 0.03, "frod": 0.07, "frozen": 0.004}
+SEEDS = (0, 1, 2)
+MISSING = ("cola", "lora", 1)
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Cell]]:
+    """A results folder and the cells that it should hold.
+
+    lora on dtd failed for two seeds, lora on mnist diverged, one record of cola is missing.
+    """
+    root = tmp_path_factory.mktemp("results")
+    cells = [Cell(t, m, s) for t in FAMILIES for m in RATES for s in SEEDS]
+    for cell in cells:
+        task, method, seed = cell.task, cell.method, cell.seed
+        if (task, method, seed) == MISSING:
+            continue
+        status = "ok"
+        if (task, method) == ("dtd", "lora") and seed > 0:
+            status = "failed"
+        if (task, method) == ("mnist", "lora"):
+            status = "diverged"
+        value = 0.8 + 0.01 * seed
+        curve = synthetic_curve(
+            rate=RATES[method], final=value, metric=PRIMARY.get(task, "accuracy"), seed=seed
+        )
+        write_record(root, make_record(task, method, seed, value, status), curve)
+    return root, cells

@@ -1,0 +1,89 @@
+"""Collecting: every cell that was asked for has a row, and nothing else slips in unseen."""
+
+from pathlib import Path
+
+import pytest
+
+from frod_bench import record
+from frod_bench.report.collect import Cell, collect
+from tests.report.factory import make_record, synthetic_curve, write_record
+
+
+def test_every_cell_has_a_row_whatever_became_of_it(tmp_path: Path) -> None:
+    write_record(tmp_path, make_record("rte", "frod", 0), synthetic_curve())
+    write_record(tmp_path, make_record("rte", "frod", 1, status="failed"), [])
+    write_record(tmp_path, make_record("rte", "frod", 2, status="diverged"), [])
+    write_record(tmp_path, make_record("rte", "frod", 3, value=None), synthetic_curve())
+    broken = write_record(tmp_path, make_record("rte", "frod", 4))
+    broken.write_text("{")
+    cells = [Cell("rte", "frod", seed) for seed in range(6)]
+    got = collect(tmp_path, "embedded", cells)
+    assert got.frame["status"].tolist() == [
+        *("ok", "failed", "diverged", "undefined", "unusable", "missing")
+    ]
+    assert got.frame["value"].notna().tolist() == [True] + [False] * 5
+    assert "out of luck" in got.frame["error"][1]
+    assert "not JSON" in got.frame["error"][4]
+    assert len(got.curves["rte", "frod", 0]) == 100
+    assert any("unusable" in line for line in got.others)
+
+
+def test_hash_picks_the_record_and_the_rest_is_listed(tmp_path: Path) -> None:
+    wanted = make_record("rte", "frod", 0, value=0.7)
+    other = make_record("rte", "frod", 0, value=0.9)
+    other["config"]["trainer"]["max_steps"] = 5
+    fingerprints = ("data-rte", "backbone-nlu")
+    identity = record.identity(other["config"], *fingerprints)
+    other["cell"]["config_hash"] = record.config_hash(identity)
+    other["provenance"]["started_at"] = "2027-01-01T00:00:00+00:00"
+    for made in (wanted, other):
+        write_record(tmp_path, made, synthetic_curve())
+    cell = Cell("rte", "frod", 0, config_hash=wanted["cell"]["config_hash"])
+    exact = collect(tmp_path, "embedded", [cell])
+    assert exact.frame["value"].tolist() == [0.7]
+    assert exact.others == ["rte, frod: 1 of other cells"]
+    assert exact.warnings == []
+    newest = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
+    assert newest.frame["value"].tolist() == [0.9]
+    assert "2 records claim rte, frod, seed 0" in newest.warnings[0]
+    absent = collect(tmp_path, "embedded", [Cell("rte", "frod", 0, config_hash="0" * 16)])
+    assert absent.frame["status"].tolist() == ["missing"]
+    tuned = collect(tmp_path, "embedded", [Cell("rte", "frod", 0, protocol="paper")])
+    assert tuned.frame["status"].tolist() == ["missing"]
+
+
+def test_mixed_code_is_warned_of(tmp_path: Path) -> None:
+    write_record(tmp_path, make_record("rte", "frod", 0), synthetic_curve())
+    late = make_record("rte", "frod", 1, code_version="def5678")
+    late["provenance"]["dirty"] = True
+    write_record(tmp_path, late, synthetic_curve())
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in (0, 1)])
+    assert got.warnings == [
+        "Records of several code versions: abc1234, def5678.",
+        "1 records were made by code with uncommitted changes.",
+    ]
+
+
+def test_record_of_another_profile_is_never_shown(tmp_path: Path) -> None:
+    path = write_record(tmp_path, make_record("rte", "frod", 0, profile="small"))
+    folder = tmp_path / "embedded" / "records" / "rte" / "frod"
+    folder.mkdir(parents=True)
+    path.rename(folder / path.name)
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
+    assert got.frame["status"].tolist() == ["missing"]
+    assert got.others == ["rte, frod: 1 of other cells"]
+
+
+def test_missing_curve_is_a_warning_and_not_the_end(tmp_path: Path) -> None:
+    write_record(tmp_path, make_record("rte", "frod", 0))
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
+    assert got.frame["status"].tolist() == ["ok"]
+    assert got.curves == {}
+    assert "curve cannot be read" in got.warnings[0]
+
+
+@pytest.mark.parametrize("cells", [[], [Cell("rte", "frod", 0)]])
+def test_no_folder_is_no_record(tmp_path: Path, cells: list[Cell]) -> None:
+    got = collect(tmp_path, "embedded", cells)
+    assert len(got.frame) == len(cells)
+    assert (got.frame["status"] == "missing").all()

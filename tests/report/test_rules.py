@@ -1,0 +1,35 @@
+"""The rules of the claims load with their types, and a broken file is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from frod_bench.errors import InputError
+from frod_bench.report.rules import RULES_PATH, load_rules
+
+
+def test_rules_are_those_fixed_before_the_first_full_run() -> None:
+    rules = load_rules()
+    assert rules.dated == "2026-11-24"
+    assert (rules.accuracy.margin_points, rules.parameters.paper_percent) == (1.0, 1.72)
+    assert {"lora", "dora"} == set(rules.convergence.decides)
+    assert all(change.dated > rules.dated and change.why for change in rules.changes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("margin_points: 1.0\n", "margin_point: 1.0\n", "margin_point"),
+        ("target_fraction: 0.9", "target_fraction: 1.5", r"convergence\.target_fraction=1\.5"),
+        ("window_evaluations: 3", "window_evaluations: few", "few"),
+        ("window_evaluations: 3", "", "window_evaluations"),
+        ("confidence: 0.95", "confidence: 95", "confidence=95"),
+    ],
+)
+def test_broken_rules_are_named(tmp_path: Path, old: str, new: str, words: str) -> None:
+    text = RULES_PATH.read_text()
+    assert old in text
+    path = tmp_path / "claims.yaml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=words):
+        load_rules(path)

@@ -1,0 +1,136 @@
+"""Tables: the numbers are right, and a hole is never averaged over in silence."""
+
+import io
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from frod_bench import stats
+from frod_bench.report.collect import Cell, collect
+from frod_bench.report.markup import Row, Table, to_latex, to_markdown
+from frod_bench.report.summary import summarise
+from frod_bench.report.tables import write_tables
+from tests.report.factory import FAMILIES, make_record, synthetic_curve, write_record
+
+Experiment = tuple[Path, list[Cell]]
+
+
+@pytest.fixture(scope="module")
+def frame(experiment: Experiment) -> pd.DataFrame:
+    root, cells = experiment
+    return collect(root, "embedded", cells).frame
+
+
+@pytest.fixture(scope="module")
+def main(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The texts of the main table by suffix."""
+    out = tmp_path_factory.mktemp("tables")
+    paths = write_tables(frame, out, "embedded (stand-in data)", ["a warning"])
+    assert {p.name for p in paths} == {
+        f"{name}.{suffix}" for name in ("main", "parameters") for suffix in ("md", "csv", "tex")
+    }
+    return {p.suffix[1:]: p.read_text() for p in paths if p.stem == "main"}
+
+
+def line(text: str, label: str) -> list[str]:
+    """The cells of the Markdown row with a label."""
+    rows = [row.strip("| ").split(" | ") for row in text.splitlines() if row.startswith("|")]
+    (found,) = [row for row in rows if row[0].strip("*") == label]
+    return found[1:]
+
+
+def test_task_rows_are_mean_and_students_interval(main: dict[str, str]) -> None:
+    estimate = stats.mean_interval([80.0, 81.0, 82.0])
+    text = f"{estimate.mean:.1f} ± {estimate.high - estimate.mean:.1f}"
+    assert line(main["md"], "rte") == [text] * 4
+
+
+def test_holes_are_shown_in_cells_and_in_averages(main: dict[str, str]) -> None:
+    md = main["md"]
+    lora = 1
+    assert line(md, "cola (matthews correlation)")[lora].endswith("(2 of 3: 1 missing)")
+    assert line(md, "dtd")[lora] == "80.0 (1 of 3: 2 failed)"
+    assert line(md, "mnist")[lora] == "diverged"
+    for row in ("mean of nlu", "mean of vision", "mean of all tasks", "training step, s"):
+        marked = [cell.endswith("†") for cell in line(md, row)]
+        assert marked == [False, True, False, False], row
+    assert "†" not in "".join(line(md, "mean of reasoning"))
+    assert "lora: averages are over 9 of 15 cells (3 diverged, 2 failed, 1 missing)" in md
+    assert "- a warning" in md
+
+
+def test_title_carries_the_profile(main: dict[str, str]) -> None:
+    assert main["md"].startswith("# Main table: embedded (stand-in data)\n")
+    assert r"\caption{Main table: embedded (stand-in data)." in main["tex"]
+
+
+def test_csv_is_long_and_agrees(main: dict[str, str]) -> None:
+    table = pd.read_csv(io.StringIO(main["csv"]))
+    overall = table[(table["scope"] == "overall") & table["primary"]].set_index("method")
+    assert overall.loc["frod", "mean"] == pytest.approx(81.0)
+    assert overall.loc["frod", "low"] < 81.0 < overall.loc["frod", "high"]
+    assert overall.loc["lora", ["n_cells", "n_expected", "status"]].tolist() == [9, 15, "partial"]
+    cost = table[(table["scope"] == "overall") & (table["method"] == "frod")].set_index("metric")
+    assert cost.loc["trainable, without the head", "mean"] == pytest.approx(1.72)
+    assert cost.loc["training step", "mean"] == pytest.approx(0.02)
+    assert cost.loc["peak memory", "mean"] == pytest.approx(512)
+
+
+def test_latex_is_balanced_and_escaped(main: dict[str, str]) -> None:
+    tex = main["tex"]
+    assert tex.count("{") == tex.count("}")
+    rows = [r for r in tex.splitlines() if r.endswith(r"\\") and "multicolumn" not in r]
+    assert {row.count("&") - row.count(r"\&") for row in rows} == {4}
+    assert not set("±†×∞") & set(tex)
+
+
+def test_markup_escapes_what_would_break_it() -> None:
+    table = Table("t", "c", ("a", "b_1"), [Row("x|y", ("5 % & more",))])
+    assert r"| x\|y | 5 % & more |" in to_markdown(table)
+    assert r"x|y & 5 \% \& more \\" in to_latex(table, "t")
+    assert r"b\_1" in to_latex(table, "t")
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    write_record(tmp_path, make_record("rte", "frod", 0), synthetic_curve())
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
+    write_tables(got.frame, tmp_path / "out", "embedded")
+    text = (tmp_path / "out" / "main.md").read_text()
+    assert line(text, "rte") == ["80.0 (one seed)"]
+    assert line(text, "mean of all tasks") == ["80.0 (one task)"]
+
+
+def test_secondary_metrics_are_in_the_csv(tmp_path: Path) -> None:
+    made = make_record("rte", "frod", 0)
+    made["metrics"]["f1"] = {"value": 0.6, "n": 200, "stderr": None}
+    write_record(tmp_path, made, synthetic_curve())
+    frame = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)]).frame
+    long = summarise(frame).set_index(["scope", "metric"])
+    assert long.loc[("task", "f1"), "mean"] == pytest.approx(60.0)
+    assert not long.loc[("task", "f1"), "primary"]
+
+
+def test_method_that_was_not_asked_for_is_a_dash(tmp_path: Path) -> None:
+    for task, method in (("rte", "frod"), ("rte", "full"), ("dtd", "full")):
+        write_record(tmp_path, make_record(task, method, 0), synthetic_curve())
+    cells = [Cell("rte", "frod", 0), Cell("rte", "full", 0), Cell("dtd", "full", 0)]
+    write_tables(collect(tmp_path, "embedded", cells).frame, tmp_path / "out", "embedded")
+    assert line((tmp_path / "out" / "main.md").read_text(), "dtd")[0] == "–"
+
+
+def test_parameters_tell_both_readings(frame: pd.DataFrame, tmp_path: Path) -> None:
+    write_tables(frame, tmp_path, "embedded")
+    text = (tmp_path / "parameters.md").read_text()
+    assert "| frod | 17,200 | 258 | 1.720 | 1.746 | 50,000 | 1,000,000 |" in text
+
+
+def test_tables_of_a_thousand_records_in_seconds(tmp_path: Path) -> None:
+    cells = [Cell(t, f"m{m}", s) for t in FAMILIES for m in range(20) for s in range(10)]
+    for cell in cells:
+        write_record(tmp_path, make_record(cell.task, cell.method, cell.seed), [])
+    start = time.process_time()
+    got = collect(tmp_path, "embedded", cells)
+    write_tables(got.frame, tmp_path / "out", "embedded")
+    assert time.process_time() - start < 5
