@@ -17,7 +17,9 @@ from torch.nn import functional
 from transformers import RobertaConfig, RobertaModel
 
 from frod_bench.embedded.corruption import END, PAD, SPECIALS, START, Batch, Corrupter, Encoded
+from frod_bench.embedded.disjoint import HeldOut
 from frod_bench.embedded.encoder_corpus import Document, alternatives, documents
+from frod_bench.embedded.nlu import SETS
 from frod_bench.embedded.tokenizer import ENCODER_SPECIALS, frame, save_tokenizer, train_tokenizer
 
 VOCAB_SIZE = 1300
@@ -33,7 +35,7 @@ TOKEN_WEIGHT = 5.0  # of the loss on replaced tokens, which few tokens are
 def pretrain(out: Path, seed: int) -> None:
     """Write the checkpoint (float16 safetensors) and its tokenizer into the folder `out`."""
     torch.manual_seed(seed)
-    corpus = list(documents(DOCUMENTS, seed))
+    corpus = read_corpus(seed)
     tokenizer = encoder_tokenizer(corpus)
     rng = np.random.default_rng(seed)
     corrupter = Corrupter(tokenizer, alternatives(), rng)
@@ -41,6 +43,18 @@ def pretrain(out: Path, seed: int) -> None:
     train(model, batches(encode(tokenizer, corpus), corrupter, rng))
     model.encoder.half().save_pretrained(out)
     save_tokenizer(tokenizer, ENCODER_SPECIALS, MAX_LENGTH, out)
+
+
+def read_corpus(seed: int) -> list[Document]:
+    """The documents, without those that hold a task's row of this seed."""
+    rows = (
+        [value for value in row.values() if isinstance(value, str)]
+        for make in SETS.values()
+        for split in make(seed).values()
+        for row in split
+    )
+    held_out = HeldOut(rows)
+    return [text for text in documents(DOCUMENTS, seed) if not held_out.within(text)]
 
 
 def encoder_tokenizer(corpus: list[Document]) -> Tokenizer:

@@ -31,7 +31,7 @@ class Writer:
         """`count` rows in random order, equally many a class before `LABEL_NOISE`."""
         labels = [number % classes for number in range(count)]
         self.rng.shuffle(labels)
-        rows = []
+        rows: Rows = []
         for label in labels:
             texts = make(self.rng, label)
             while texts in self.seen:
