@@ -40,7 +40,7 @@ def tensor_digest(tensor: Tensor) -> str:
     """SHA-256 of a tensor's type, shape and values (row-major), wherever it lies."""
     digest = hashlib.sha256(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    digest.update(memoryview(flat.view(torch.uint8).numpy()))
+    digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

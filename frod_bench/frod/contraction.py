@@ -84,7 +84,7 @@ class MergedLinear(torch.autograd.Function):
     """y = (W + U C V^T) x + b, from a weight that is formed already."""
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, merged: Tensor, factors: Factors
     ) -> Tensor:
         """Saves x and the merged weight. `values` are C's, (k + nnz,), read in `merged` alone."""
@@ -114,7 +114,7 @@ class FactoredLinear(torch.autograd.Function):
     """y = W x + b + U C V^T x."""
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, weight: Tensor, factors: Factors
     ) -> Tensor:
         """Saves z = V^T x and C; not x. `values` are C's, (k + nnz,)."""

@@ -1,6 +1,7 @@
 """The adapted layer: y = W x + U (diag(lambda - lambda_0) + S) V^T x + bias."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -53,6 +54,24 @@ class SharedBasis(nn.Module):
         return f"category={self.category!r}, width={self.width}"
 
 
+@dataclass(frozen=True)
+class KeptWeight:
+    """A merged weight, and what it was formed from."""
+
+    merged: Tensor
+    weight_version: tuple[int, int]
+    values: Tensor
+
+    def holds(self, dtype: torch.dtype, weight: Tensor, values: Tensor) -> bool:
+        """Whether it is what would be formed now."""
+        return (
+            self.merged.dtype == dtype
+            and self.weight_version == _version(weight)
+            and self.values.device == values.device
+            and torch.equal(self.values, values)
+        )
+
+
 class FrodLinear(nn.Module):
     """A frozen linear layer, and the trained change of its weight (FRoD, arXiv 2512.23485).
 
@@ -97,7 +116,7 @@ class FrodLinear(nn.Module):
         self.register_buffer("start", start, persistent=False)
         self.lambda_ = nn.Parameter(start.clone())
         self.rotation = nn.Parameter(start.new_zeros(len(shared.places) - shared.width))
-        self._merged: tuple[tuple[Any, ...], Tensor] | None = None
+        self._merged: KeptWeight | None = None
         self.training = base_layer.training
 
     @property
@@ -143,16 +162,18 @@ class FrodLinear(nn.Module):
         """W + U C V^T as the plain layer stores it, in `dtype` (the base's own, if not given).
 
         Formed once and kept until a value changes: once a step in training, however many
-        micro-batches it has, and once in evaluation. A change is seen by version counters and
-        addresses, which `tensor.data.copy_` escapes; `train()` and `eval()` start afresh.
+        micro-batches it has, and once in evaluation. The trained values themselves are compared,
+        because fused optimizers and `tensor.data` change them without a version counter moving.
         """
         dtype = dtype or self.weight.dtype
-        state = (dtype, *map(_version, (self.lambda_, self.rotation, self.weight)))
-        if self._merged is None or self._merged[0] != state:
+        values = self._core_values().detach()
+        kept = self._merged
+        if kept is None or not kept.holds(dtype, self.weight, values):
             # An inference tensor could not be saved for a later backward pass.
             with torch.inference_mode(False), torch.no_grad(), _no_autocast(self.weight):
-                self._merged = (state, self._form_merged().to(dtype))
-        return self._merged[1]
+                kept = KeptWeight(self._form_merged().to(dtype), _version(self.weight), values)
+            self._merged = kept
+        return kept.merged
 
     def _form_merged(self) -> Tensor:
         device, width = self.weight.device, self.in_features
@@ -163,10 +184,6 @@ class FrodLinear(nn.Module):
     def _core_values(self) -> Tensor:
         """Trained entries of C = diag(lambda - lambda_0) + S; exactly 0 before the first step."""
         return torch.cat([self.lambda_ - self.start, self.rotation])
-
-    def train(self, mode: bool = True) -> "FrodLinear":
-        self._merged = None
-        return super().train(mode)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrodLinear":
         """Move or cast; what is trained, and lambda_0, are not cast below float32."""
@@ -195,6 +212,7 @@ def _trained_dtype(base: torch.dtype) -> torch.dtype:
 
 
 def _version(tensor: Tensor) -> tuple[int, int]:
+    """Moves when a tensor is written to, or is another one."""
     return tensor.data_ptr(), tensor._version
 
 

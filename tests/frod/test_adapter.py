@@ -1,0 +1,204 @@
+"""Attaching, merging, taking off; bad input leaves the model as it was."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from frod_bench.errors import InputError
+from frod_bench.frod import (
+    FrodConfig,
+    FrodLinear,
+    attach_frod,
+    frod_parameters,
+    merge_frod,
+    unmerge_frod,
+)
+
+from .helpers import Net, gaussian, perturb
+
+CONFIG = FrodConfig(target_modules=["up", "down"], sparse_rate=0.1)
+X = gaussian(7, 12, 1)
+
+
+def state(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def trained(model: nn.Module, size: float = 0.1) -> nn.Module:
+    perturb([p for group in frod_parameters(model).values() for p in group], size)
+    return model
+
+
+@pytest.mark.parametrize("basis", ["exact", "peft"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_model_is_unchanged_at_step_0_bit_for_bit(
+    tmp_path: Path, dtype: torch.dtype, basis: str
+) -> None:
+    model, x = Net().to(dtype), X.to(dtype)
+    wanted = model(x)
+    attach_frod(model, FrodConfig(["up", "down"], basis=basis), cache_dir=tmp_path)
+    assert torch.equal(model(x), wanted)
+    with torch.no_grad():
+        assert torch.equal(model(x), wanted)
+
+
+def test_attach_freezes_the_base_and_trains_lambda_and_rotation(tmp_path: Path) -> None:
+    model = attach_frod(Net(), CONFIG, cache_dir=tmp_path)
+    groups = frod_parameters(model)
+    wanted = {id(p) for group in groups.values() for p in group}
+    assert {id(p) for p in model.parameters() if p.requires_grad} == wanted
+    # three layers each of 12 -> 20 (nnz 14) and 20 -> 12 (nnz 40)
+    assert sum(p.numel() for p in groups["lambda"]) == 3 * (12 + 20)
+    assert sum(p.numel() for p in groups["rotation"]) == 3 * (14 + 40)
+
+
+def test_basis_is_held_once_a_category_also_after_copy_and_cast(tmp_path: Path) -> None:
+    model = attach_frod(Net(), CONFIG, cache_dir=tmp_path)
+    for other in (model, copy.deepcopy(model), copy.deepcopy(model).to(torch.float64)):
+        layers = [module for module in other.modules() if isinstance(module, FrodLinear)]
+        assert len(layers) == 6
+        assert len({layer.shared.basis.data_ptr() for layer in layers}) == 2
+
+
+def test_merge_keeps_the_outputs_and_leaves_plain_layers(tmp_path: Path) -> None:
+    plain = Net()
+    model = trained(attach_frod(copy.deepcopy(plain), CONFIG, cache_dir=tmp_path))
+    wanted = model(X)
+    assert not torch.allclose(wanted, plain(X), atol=1e-3)
+    merged = merge_frod(model)
+    assert merged is model
+    assert torch.allclose(merged(X), wanted, atol=1e-5)
+    assert [type(module) for module in merged.modules()] == [type(m) for m in plain.modules()]
+    assert list(merged.state_dict()) == list(plain.state_dict())
+
+
+def test_unmerge_restores_the_base_bit_for_bit(tmp_path: Path) -> None:
+    plain = Net()
+    before = state(plain)
+    model = unmerge_frod(trained(attach_frod(plain, CONFIG, cache_dir=tmp_path)))
+    after = state(model)
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    attach_frod(model, CONFIG, cache_dir=tmp_path)  # and it can be attached again
+
+
+def test_targets_by_expression_and_by_dotted_suffix(tmp_path: Path) -> None:
+    model = attach_frod(Net(), FrodConfig(r"blocks\.[01]\.up"), cache_dir=tmp_path)
+    assert [n for n, m in model.named_modules() if isinstance(m, FrodLinear)] == [
+        "blocks.0.up",
+        "blocks.1.up",
+    ]
+    model = attach_frod(Net(), FrodConfig(["2.down"]), cache_dir=tmp_path)
+    assert [n for n, m in model.named_modules() if isinstance(m, FrodLinear)] == ["blocks.2.down"]
+
+
+def test_conv1d_is_adapted_as_the_linear_layer_that_it_is(tmp_path: Path) -> None:
+    conv, linear = nn.Sequential(Conv1D(20, 12)), nn.Sequential(nn.Linear(12, 20))
+    with torch.no_grad():
+        linear[0].weight.copy_(conv[0].weight.T)
+        linear[0].bias.copy_(conv[0].bias)
+    for model in (conv, linear):
+        trained(attach_frod(model, FrodConfig(["0"]), cache_dir=tmp_path))
+    assert torch.allclose(conv(X), linear(X), atol=1e-6)
+    wanted = conv(X)
+    assert torch.allclose(merge_frod(conv)(X), wanted, atol=1e-6)
+    assert conv[0].weight.shape == (12, 20)
+
+
+def test_one_role_of_two_widths_is_two_categories(tmp_path: Path) -> None:
+    model = nn.ModuleList([nn.ModuleDict({"fc": nn.Linear(width, 16)}) for width in (8, 8, 16)])
+    attach_frod(model, FrodConfig(["fc"]), cache_dir=tmp_path)
+    found = [m.shared.category for m in model.modules() if isinstance(m, FrodLinear)]
+    assert found == ["fc@8", "fc@8", "fc@16"]
+
+
+def test_a_layer_under_two_names_stays_one_layer(tmp_path: Path) -> None:
+    layer = nn.Linear(4, 4)
+    model = nn.ModuleDict({"fc": layer, "other": layer})
+    attach_frod(model, FrodConfig(["fc"]), cache_dir=tmp_path)
+    assert isinstance(model["fc"], FrodLinear)
+    assert model["other"] is model["fc"]
+    assert unmerge_frod(model)["other"] is layer
+
+
+def nan_model() -> nn.Module:
+    model = Net()
+    with torch.no_grad():
+        model.blocks[1].up.weight[0, 0] = float("nan")
+    return model
+
+
+def attached_model() -> nn.Module:
+    return attach_frod(Net(), CONFIG)
+
+
+class Quantised(nn.Linear):
+    """As quantised layers do: its own forward."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("build", "targets", "words"),
+    [
+        (Net, ["upp"], ["target_modules", "'upp'", "Did you mean 'up'", "down"]),
+        (Net, ["up", "quary"], ["'quary'", "Allowed"]),
+        (Net, r".*\.upp", ["target_modules", "no layer", "up"]),
+        (Net, ["blocks"], ["'blocks'", "ModuleList"]),
+        (nan_model, ["up"], ["'blocks.1.up'", "NaN"]),
+        (lambda: Net().to("meta"), ["up"], ["'blocks.0.up'", "meta"]),
+        (attached_model, ["up"], ["already", "merge_frod"]),
+        (lambda: nn.Sequential(Quantised(4, 4)), ["0"], ["'0'", "Quantised"]),
+        (lambda: nn.MultiheadAttention(4, 2), ["out_proj"], ["'out_proj'"]),
+    ],
+)
+def test_bad_target_is_refused_and_the_model_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build, targets, words: list[str]
+) -> None:
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path))
+    model = build()
+    modules = list(model.modules())
+    trains = [p.requires_grad for p in model.parameters()]
+    with pytest.raises(InputError) as caught:
+        attach_frod(model, FrodConfig(targets))
+    assert isinstance(caught.value, ValueError)
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert list(model.modules()) == modules
+    assert [p.requires_grad for p in model.parameters()] == trains
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sparse_rate", 2),
+        ("sparse_rate", -0.1),
+        ("sparse_rate", float("nan")),
+        ("sparse_rate", "0.1"),
+        ("regularization", 0),
+        ("regularization", -1e-3),
+        ("regularization", float("inf")),
+        ("seed", -1),
+        ("seed", 0.5),
+        ("seed", True),
+        ("basis", "exakt"),
+        ("target_modules", []),
+        ("target_modules", ""),
+        ("target_modules", "("),
+        ("target_modules", [1]),
+        ("target_modules", None),
+    ],
+)
+def test_bad_setting_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        FrodConfig(**{"target_modules": ["up"], field: value})
+
+
+@pytest.mark.parametrize("take_off", [merge_frod, unmerge_frod])
+def test_taking_off_what_is_not_attached_is_refused(take_off) -> None:
+    with pytest.raises(ValueError, match="not attached"):
+        take_off(Net())

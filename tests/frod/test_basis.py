@@ -1,0 +1,150 @@
+"""The joint decomposition: it gives the weights back, and is the same however it is computed."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from frod_bench.frod.basis import exact_basis, peft_basis, row_factor, stack_triangle
+
+from .helpers import STACKS, gaussian
+
+PI = 1e-3
+
+
+def relative_error(got: Tensor, wanted: Tensor) -> float:
+    scale = torch.linalg.norm(wanted.double()).clamp_min(1e-300)
+    return float(torch.linalg.norm(got.double() - wanted.double()) / scale)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_weights_are_given_back_in_float32(name: str) -> None:
+    stack = STACKS[name]()
+    factors = exact_basis(stack, PI)
+    for weight, left, scale in zip(stack, factors.left, factors.scale, strict=True):
+        rebuilt = (left.float() * scale.float()) @ factors.basis.float().T
+        assert torch.isfinite(rebuilt).all()
+        assert relative_error(rebuilt, weight) < 1e-5
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_columns_of_u_have_norm_one_or_lambda_is_zero(name: str) -> None:
+    factors = exact_basis(STACKS[name](), PI)
+    for left, scale in zip(factors.left, factors.scale, strict=True):
+        norms = torch.linalg.vector_norm(left, dim=0)
+        assert torch.allclose(norms, (scale > 0).double(), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_basis_does_not_depend_on_roundoff(name: str) -> None:
+    """Noise of a few float64 ulps stands for another thread count, library or machine."""
+    stack = [weight.double() for weight in STACKS[name]()]
+    noisy = [
+        weight * (1 + 4e-16 * torch.sign(gaussian(*weight.shape, seed=7).double()))
+        for weight in stack
+    ]
+    if name == "repeated":
+        noisy = [noisy[0]] * len(noisy)
+    one, other = exact_basis(stack, PI).basis, exact_basis(noisy, PI).basis
+    columns = torch.linalg.vector_norm(one, dim=0).clamp_min(1e-12)
+    # roundoff comes out larger by the weights' own condition (a low rank or an orthogonal matrix
+    # kept in float32 differs from it by 1e-8)
+    near_degenerate = ("badly_conditioned", "rank_deficient", "one_orthogonal_layer")
+    tolerance = 1e-6 if name in near_degenerate else 1e-8
+    assert float(((one - other).abs() / columns).max()) < tolerance
+
+
+@pytest.mark.parametrize("name", ["random", "exactly_square"])
+def test_basis_does_not_depend_on_threads(name: str) -> None:
+    threads, bases = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            bases.append(exact_basis(STACKS[name](), PI).basis)
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.allclose(*bases, rtol=0, atol=1e-9)
+
+
+def test_basis_is_the_one_of_the_paper() -> None:
+    """Against the equations as they stand, on the whole stack, up to the columns' signs."""
+    stack = [weight.double() for weight in STACKS["random"]()]
+    orthonormal, triangle = torch.linalg.qr(torch.cat(stack))
+    identity = torch.eye(32, dtype=torch.float64)
+    mean = sum(torch.linalg.inv(q.T @ q + PI * identity) for q in orthonormal.split(24)) / 5
+    wanted = triangle.T @ torch.linalg.eigh(mean)[1]
+    got = exact_basis(stack, PI).basis
+    signs = torch.sign((wanted * got).sum(dim=0))
+    assert torch.allclose(got, wanted * signs, atol=1e-10)
+
+
+def test_flat_stack_takes_the_left_singular_vectors_of_r() -> None:
+    """Then V = R^T Z = Y Sigma: orthogonal columns, whose norms are the singular values."""
+    for name in ("repeated", "exactly_square", "one_layer"):
+        stack = [weight.double() for weight in STACKS[name]()]
+        basis = exact_basis(stack, PI).basis
+        gram = basis.T @ basis
+        sigma = torch.linalg.svdvals(torch.cat(stack))
+        assert torch.allclose(gram, torch.diag(gram.diagonal()), atol=1e-10)
+        assert torch.allclose(gram.diagonal().sqrt().sort(descending=True).values, sigma)
+
+
+def test_fewer_rows_than_columns_give_an_orthogonal_basis() -> None:
+    basis = exact_basis(STACKS["fewer_rows"](), PI).basis
+    assert basis.shape == (32, 32)
+    assert torch.allclose(basis.T @ basis, torch.eye(32, dtype=torch.float64), atol=1e-12)
+
+
+def test_largest_entry_of_every_column_is_positive() -> None:
+    basis = exact_basis(STACKS["random"](), PI).basis
+    assert bool((basis.gather(0, basis.abs().argmax(dim=0)[None]) > 0).all())
+
+
+def test_streamed_r_is_the_r_of_the_stack() -> None:
+    stack = [gaussian(rows, 16, rows) for rows in (3, 40, 7, 16, 5)]
+    streamed, whole = stack_triangle(stack), torch.cat(stack).double()
+    assert torch.allclose(streamed.T @ streamed, whole.T @ whole, atol=1e-13)
+
+
+def test_zero_columns_leave_the_triangular_path() -> None:
+    factor = row_factor(stack_triangle(STACKS["zero_columns"]()))
+    assert not factor.triangular
+    assert factor.matrix.shape == (29, 32)
+
+
+@pytest.mark.parametrize("name", ["random", "wide_rows", "fewer_rows", "zero_layer"])
+def test_basis_by_pefts_operations_gives_the_weights_back(name: str) -> None:
+    stack = STACKS[name]()
+    factors = peft_basis(stack, stack, PI)
+    for weight, left, scale in zip(stack, factors.left, factors.scale, strict=True):
+        assert relative_error((left * scale) @ factors.basis.T, weight) < 1e-4
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    width=st.integers(1, 16),
+    dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+    rank=st.integers(0, 16),
+    seed=st.integers(0, 2**31),
+)
+def test_any_stack_is_given_back(
+    rows: list[int], width: int, dtype: torch.dtype, rank: int, seed: int
+) -> None:
+    """Any shapes, types and ranks, rank 0 included."""
+    right = gaussian(max(rank, 1), width, seed) * (rank > 0)
+    stack = [
+        (gaussian(m, max(rank, 1), seed + index + 1) @ right).to(dtype)
+        for index, m in enumerate(rows)
+    ]
+    factors = exact_basis(stack, PI)
+    whole = torch.cat(stack).double()
+    rebuilt = torch.cat(
+        [
+            (left * scale) @ factors.basis.T
+            for left, scale in zip(factors.left, factors.scale, strict=True)
+        ]
+    )
+    assert torch.isfinite(rebuilt).all()
+    assert torch.linalg.norm(rebuilt - whole) <= 1e-9 * torch.linalg.norm(whole)

@@ -1,0 +1,200 @@
+"""Adapters as files, and the cache of bases: round trips, and what is refused."""
+
+import copy
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from frod_bench.errors import InputError
+from frod_bench.frod import (
+    FrodConfig,
+    FrodLinear,
+    attach_frod,
+    frod_parameters,
+    load_frod,
+    save_frod,
+)
+from frod_bench.frod import adapter as adapter_module
+from frod_bench.frod.cache import basis_cache_dir
+from frod_bench.frod.files import SETTINGS_NAME, TENSORS_NAME
+
+from .helpers import Net, gaussian, perturb
+
+CONFIG = FrodConfig(target_modules=["up", "down"], sparse_rate=0.1, seed=3)
+X = gaussian(7, 12, 1)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def saved(tmp_path: Path, cache: Path) -> tuple[nn.Module, Path]:
+    """A trained model, and the folder of its adapter."""
+    model = attach_frod(Net(), CONFIG, cache_dir=cache)
+    perturb([p for group in frod_parameters(model).values() for p in group], 0.1)
+    save_frod(model, tmp_path / "adapter")
+    return model, tmp_path / "adapter"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("from_cache", [False, True])
+def test_round_trip(tmp_path: Path, cache: Path, dtype: torch.dtype, from_cache: bool) -> None:
+    model = attach_frod(Net().to(dtype), CONFIG, cache_dir=cache)
+    perturb([p for group in frod_parameters(model).values() for p in group], 0.1)
+    save_frod(model, tmp_path / "adapter")
+    other = tmp_path / "other"
+    base = Net().to(dtype)
+    loaded = load_frod(base, tmp_path / "adapter", cache_dir=cache if from_cache else other)
+    assert loaded is base
+    assert torch.equal(loaded(X.to(dtype)), model(X.to(dtype)))
+    assert not any(p.requires_grad for n, p in loaded.named_parameters() if "base_layer" in n)
+
+
+def test_adapter_is_small_and_holds_no_basis(saved: tuple[nn.Module, Path]) -> None:
+    model, folder = saved
+    count = sum(p.numel() for group in frod_parameters(model).values() for p in group)
+    assert (folder / TENSORS_NAME).stat().st_size < 4 * count + 3000
+    assert sorted(path.name for path in folder.iterdir()) == [SETTINGS_NAME, TENSORS_NAME]
+
+
+def refused(model: nn.Module, folder: Path, cache: Path) -> str:
+    """The message of the refusal; the model must be as it was."""
+    modules = list(model.modules())
+    with pytest.raises(InputError) as caught:
+        load_frod(model, folder, cache_dir=cache)
+    assert list(model.modules()) == modules
+    assert all(p.requires_grad for p in model.parameters())
+    return str(caught.value)
+
+
+def test_another_base_is_refused(saved: tuple[nn.Module, Path], cache: Path) -> None:
+    assert "another base" in refused(Net(seed=1), saved[1], cache)
+    assert "another base" in refused(Net().double(), saved[1], cache)
+    assert "other layers" in refused(Net(blocks=4), saved[1], cache)
+
+
+def test_another_basis_is_refused(
+    saved: tuple[nn.Module, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column's sign, the least that roundoff could change in a basis without a rule for it."""
+    exact = adapter_module.exact_basis
+
+    def flipped(*arguments):
+        factors = exact(*arguments)
+        factors.basis[:, 0] *= -1
+        return factors
+
+    monkeypatch.setattr(adapter_module, "exact_basis", flipped)
+    assert "probe" in refused(Net(), saved[1], tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("name", [SETTINGS_NAME, TENSORS_NAME])
+def test_missing_and_truncated_files_are_refused(
+    saved: tuple[nn.Module, Path], cache: Path, name: str
+) -> None:
+    path = saved[1] / name
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert "damaged" in refused(Net(), saved[1], cache)
+    path.unlink()
+    assert name in refused(Net(), saved[1], cache)
+
+
+def test_another_schema_is_refused(saved: tuple[nn.Module, Path], cache: Path) -> None:
+    path = saved[1] / SETTINGS_NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+    assert "schema version" in refused(Net(), saved[1], cache)
+
+
+def same_factors(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.modules(), other.modules(), strict=True)
+    return all(
+        torch.equal(a.left, b.left)
+        and torch.equal(a.start, b.start)
+        and torch.equal(a.shared.basis, b.shared.basis)
+        for a, b in pairs
+        if isinstance(a, FrodLinear)
+    )
+
+
+def test_second_attaching_reads_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = attach_frod(Net(), CONFIG, cache_dir=cache)
+    assert len(list(cache.iterdir())) == 2  # one entry a category, nothing left beside them
+
+    def fail(*arguments):
+        raise AssertionError("factored again")
+
+    monkeypatch.setattr(adapter_module, "exact_basis", fail)
+    # neither the support's seed nor its size is part of the basis
+    second = attach_frod(Net(), FrodConfig(["up", "down"], 0.5, seed=9), cache_dir=cache)
+    assert same_factors(first, second)
+    for other in (FrodConfig(["up"], regularization=1e-2), FrodConfig(["up"], basis="peft")):
+        if other.basis == "exact":
+            with pytest.raises(AssertionError, match="factored again"):
+                attach_frod(Net(), other, cache_dir=cache)
+        else:
+            attach_frod(Net(), other, cache_dir=cache)
+            assert len(list(cache.iterdir())) == 3
+    with pytest.raises(AssertionError, match="factored again"):
+        attach_frod(Net(seed=1), CONFIG, cache_dir=cache)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
+def test_damaged_entry_is_made_again(
+    cache: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = attach_frod(Net(), CONFIG, cache_dir=cache)
+    for path in cache.iterdir():
+        content = bytearray(path.read_bytes())
+        if damage == "truncated":
+            del content[len(content) // 2 :]
+        elif damage == "flipped":
+            content[-3] ^= 64
+        elif damage == "empty":
+            content.clear()
+        else:
+            content = bytearray(b"not a tensor file at all")
+        path.write_bytes(content)
+    assert same_factors(first, attach_frod(Net(), CONFIG, cache_dir=cache))
+    assert "made again" in caplog.text
+    caplog.clear()
+    attach_frod(Net(), CONFIG, cache_dir=cache)
+    assert caplog.text == ""  # the entries were mended
+
+
+def test_concurrent_writers_leave_one_whole_entry(cache: Path) -> None:
+    models = [Net() for _ in range(6)]
+    threads = [
+        threading.Thread(target=attach_frod, args=(model, CONFIG), kwargs={"cache_dir": cache})
+        for model in models
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(same_factors(models[0], model) for model in models[1:])
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_cache_that_cannot_be_written_costs_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    model = attach_frod(copy.deepcopy(Net()), CONFIG, cache_dir=blocked)
+    assert torch.equal(model(X), Net()(X))
+    assert "not cached" in caplog.text
+
+
+def test_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert basis_cache_dir(tmp_path) == tmp_path
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path))
+    assert basis_cache_dir() == tmp_path / "frod_basis"
+    monkeypatch.delenv("FROD_BENCH_CACHE")
+    assert basis_cache_dir().name == "frod_basis"

@@ -1,0 +1,270 @@
+"""The adapted layer against a dense float64 reference, in both contractions."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from frod_bench.frod import FrodConfig
+from frod_bench.frod import layer as layer_module
+from frod_bench.frod.basis import exact_basis
+from frod_bench.frod.contraction import (
+    FactoredLinear,
+    Factors,
+    MergedLinear,
+    core_matrix,
+    merged_is_cheaper,
+    merged_weight,
+)
+from frod_bench.frod.layer import FrodLinear, SharedBasis
+from frod_bench.frod.support import draw_places
+
+from .helpers import gaussian, perturb
+
+CONFIG = FrodConfig(["layer"])
+CONTRACTIONS = ("merged", "factored")
+
+
+def make_layer(
+    rows: int = 10,
+    width: int = 6,
+    *,
+    dtype: torch.dtype = torch.float64,
+    transposed: bool = False,
+    bias: bool = True,
+    rate: float = 0.3,
+    seed: int = 0,
+) -> FrodLinear:
+    weight = gaussian(rows, width, seed).to(dtype)
+    base: nn.Module
+    if transposed:
+        base = Conv1D(rows, width).to(dtype)
+        base.weight = nn.Parameter(weight.T.contiguous(), requires_grad=False)
+    else:
+        base = nn.Linear(width, rows, bias=bias, dtype=dtype)
+        base.weight = nn.Parameter(weight, requires_grad=False)
+    if bias:
+        base.bias = nn.Parameter(gaussian(1, rows, seed + 1)[0].to(dtype), requires_grad=False)
+    factors = exact_basis([weight, gaussian(width, width, seed + 2)], 1e-3)
+    support = draw_places(width, rate, torch.Generator().manual_seed(seed)).sort().values
+    shared = SharedBasis("layer", CONFIG, factors.basis.to(dtype), support)
+    return FrodLinear(base, shared, factors.left[0], factors.scale[0], transposed)
+
+
+@pytest.fixture(params=CONTRACTIONS)
+def contraction(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Force the planner's choice."""
+    monkeypatch.setattr(
+        layer_module, "merged_is_cheaper", lambda *counts: request.param == "merged"
+    )
+    return request.param
+
+
+def dense_weight(layer: FrodLinear, lambda_: Tensor, rotation: Tensor) -> Tensor:
+    """W + U (diag(lambda - lambda_0) + S) V^T written out entry by entry, (m, k), in float64."""
+    width = layer.in_features
+    core = torch.diag(lambda_.double() - layer.start.double())
+    for value, place in zip(rotation.double(), layer.shared.places[width:].tolist(), strict=True):
+        unit = torch.zeros(width, width, dtype=torch.float64)
+        unit[place // width, place % width] = 1
+        core = core + value * unit
+    weight = layer.weight.T if layer.transposed else layer.weight
+    return weight.double() + layer.left.double() @ core @ layer.shared.basis.double().T
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize(("transposed", "bias"), [(False, False), (False, True), (True, True)])
+def test_output_at_step_0_is_the_plain_layers_bit_for_bit(
+    contraction: str, dtype: torch.dtype, transposed: bool, bias: bool
+) -> None:
+    layer = make_layer(33, 17, dtype=dtype, transposed=transposed, bias=bias)
+    for shape in [(17,), (5, 17), (2, 3, 17), (64, 7, 17)]:
+        x = gaussian(int(torch.tensor(shape[:-1]).prod()), 17, 4).view(shape).to(dtype)
+        wanted = layer.base_layer(x)
+        assert torch.equal(layer(x), wanted)
+        with torch.no_grad():
+            assert torch.equal(layer(x), wanted)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("trained_bias", [False, True])
+def test_forward_and_gradients_equal_the_dense_reference(
+    contraction: str, transposed: bool, trained_bias: bool
+) -> None:
+    layer = make_layer(transposed=transposed)
+    perturb([layer.lambda_, layer.rotation], 0.3)
+    assert layer.bias is not None
+    layer.bias.requires_grad_(trained_bias)
+    trained = [layer.lambda_, layer.rotation, *([layer.bias] if trained_bias else [])]
+    x = gaussian(8, 6, 5).double().view(2, 4, 6).requires_grad_()
+    upstream = gaussian(8, 10, 6).double().view(2, 4, 10)
+
+    wanted_y = x @ dense_weight(layer, layer.lambda_, layer.rotation).T + layer.bias
+    wanted = torch.autograd.grad(wanted_y, [x, *trained], upstream)
+    y = layer(x)
+    assert torch.allclose(y, wanted_y, rtol=0, atol=1e-12)
+    for got, want in zip(torch.autograd.grad(y, [x, *trained], upstream), wanted, strict=True):
+        assert torch.allclose(got, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("contraction", CONTRACTIONS)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_gradcheck(contraction: str, transposed: bool) -> None:
+    layer = make_layer(transposed=transposed)
+    factors = Factors(layer.left, layer.shared.basis, layer.shared.places, transposed)
+    x = gaussian(4, 6, 5).double().requires_grad_()
+    values = gaussian(1, len(layer.shared.places), 8)[0].double().requires_grad_()
+    bias = torch.zeros(10, dtype=torch.float64, requires_grad=True)
+
+    def run(x: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        if contraction == "factored":
+            return FactoredLinear.apply(x, values, bias, layer.weight, factors)
+        core = core_matrix(values.detach(), factors.places, 6)
+        merged = merged_weight(layer.weight, layer.left, factors.basis, core, transposed)
+        return MergedLinear.apply(x, values, bias, merged, factors)
+
+    assert torch.autograd.gradcheck(run, (x, values, bias))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.integers(1, 20),
+    width=st.integers(1, 12),
+    tokens=st.integers(0, 30),
+    rate=st.floats(0, 1),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16, torch.float64]),
+    transposed=st.booleans(),
+    merged=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_any_layer_computes_its_dense_weight(
+    rows: int,
+    width: int,
+    tokens: int,
+    rate: float,
+    dtype: torch.dtype,
+    transposed: bool,
+    merged: bool,
+    seed: int,
+) -> None:
+    layer = make_layer(rows, width, dtype=dtype, transposed=transposed, rate=rate, seed=seed)
+    perturb([layer.lambda_, layer.rotation], 0.2, seed)
+    x = gaussian(tokens, width, seed + 9).to(dtype)
+    wanted = x.double() @ dense_weight(layer, layer.lambda_, layer.rotation).T
+    wanted = (wanted + layer.bias.double()).detach()  # type: ignore[union-attr]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layer_module, "merged_is_cheaper", lambda *counts: merged)
+        got = layer(x)
+    # roundoff of sums of `width` products, through up to three products in a row
+    tolerance = 60 * torch.finfo(dtype).eps
+    assert got.dtype == dtype
+    assert torch.allclose(got.double(), wanted, rtol=tolerance, atol=tolerance)
+
+
+def test_planner_merges_for_many_tokens_and_factors_for_few() -> None:
+    assert not merged_is_cheaper(16, 128, 128)
+    assert merged_is_cheaper(1024, 128, 128)
+    assert not merged_is_cheaper(512, 768, 3072)
+    assert merged_is_cheaper(4096, 768, 768)
+
+
+def test_trainables_are_float32_over_a_half_base_and_stay_so_when_cast() -> None:
+    layer = make_layer(dtype=torch.bfloat16)
+    perturb([layer.lambda_, layer.rotation], 5e-4)
+    before = layer.lambda_.detach().clone()
+    layer.to(torch.float16).to(torch.bfloat16)
+    assert layer.lambda_.dtype == layer.rotation.dtype == layer.start.dtype == torch.float32
+    assert torch.equal(layer.lambda_, before)
+    assert layer.left.dtype == layer.shared.basis.dtype == layer.weight.dtype == torch.bfloat16
+
+
+def test_half_layer_has_gradients_near_the_reference(contraction: str) -> None:
+    layer = make_layer(24, 16, dtype=torch.bfloat16)
+    exact = copy.deepcopy(layer).double()
+    x = gaussian(40, 16, 3).to(torch.bfloat16)
+    for one, data in ((layer, x), (exact, x.double())):
+        one(data).square().sum().backward()
+    for got, want in ((layer.lambda_, exact.lambda_), (layer.rotation, exact.rotation)):
+        assert got.grad is not None
+        assert got.grad.dtype == torch.float32
+        error = torch.linalg.norm(got.grad.double() - want.grad) / torch.linalg.norm(want.grad)
+        assert float(error) < 2e-2
+
+
+def test_autocast_gives_the_plain_layers_output_at_step_0_and_trains(contraction: str) -> None:
+    layer = make_layer(24, 16, dtype=torch.float32)
+    x = gaussian(40, 16, 3).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(x)
+        assert y.dtype == torch.bfloat16
+        assert torch.equal(y, layer.base_layer(x))
+    y.float().sum().backward()
+    assert layer.lambda_.grad is not None
+    assert layer.lambda_.grad.dtype == x.grad.dtype == torch.float32
+
+
+def test_merged_weight_is_formed_once_until_a_value_changes() -> None:
+    layer = make_layer()
+    first = layer.merged()
+    assert layer.merged() is first
+    optimizer = torch.optim.AdamW([layer.lambda_, layer.rotation], lr=0.1, foreach=True)
+    layer(gaussian(4, 6, 0).double()).square().sum().backward()
+    optimizer.step()
+    changed = layer.merged()
+    assert changed is not first
+    wanted = dense_weight(layer, layer.lambda_, layer.rotation)
+    assert torch.allclose(changed, wanted, rtol=0, atol=1e-12)
+    layer.lambda_.data.add_(1)  # as averaging of weights does: no version counter moves
+    assert layer.merged() is not changed
+    refreshed = layer.merged()
+    with torch.no_grad():
+        layer.weight.mul_(2)
+    assert layer.merged() is not refreshed
+
+
+@pytest.mark.parametrize("how", ["foreach", "fused", "plain"])
+def test_no_optimizer_leaves_a_stale_weight(how: str) -> None:
+    layer = make_layer(dtype=torch.float32)
+    flags = {} if how == "plain" else {how: True}
+    optimizer = torch.optim.AdamW([layer.lambda_, layer.rotation], lr=0.1, **flags)
+    for _ in range(2):
+        layer.merged()
+        layer(gaussian(4, 6, 0)).square().sum().backward()
+        optimizer.step()
+        wanted = dense_weight(layer, layer.lambda_, layer.rotation)
+        assert torch.allclose(layer.merged().double(), wanted, atol=1e-5)
+
+
+def test_training_goes_on_after_inference_mode(contraction: str) -> None:
+    layer = make_layer()
+    x = gaussian(9, 6, 0).double().requires_grad_()
+    with torch.inference_mode():
+        layer(x)
+    layer(x).sum().backward()
+    assert x.grad is not None
+
+
+def test_copies_share_nothing_and_compute_the_same() -> None:
+    layer = make_layer()
+    perturb([layer.lambda_, layer.rotation], 0.1)
+    x = gaussian(3, 6, 1).double()
+    wanted = layer(x)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(other(x), wanted)
+        perturb([other.lambda_], 0.1)
+        assert not torch.equal(other(x), wanted)
+    assert torch.equal(layer(x), wanted)
+
+
+def test_only_trained_values_are_in_the_state_dict_beside_the_base() -> None:
+    assert set(make_layer().state_dict()) == {
+        "lambda_",
+        "rotation",
+        "base_layer.weight",
+        "base_layer.bias",
+    }
