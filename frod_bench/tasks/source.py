@@ -4,6 +4,7 @@ Both go through the same call of `datasets`; only the first argument differs. Ev
 be wrong with a data set as a whole is told here: it is absent, lacks a config, a split or a column.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,9 +29,12 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
         _check_mirror(task, Path(data_root))
     place = task.hub_id if data_root is None else str(Path(data_root) / task.hub_id)
     revision = task.revision if data_root is None else None
+    cache_dir = None if data_root is None else _mirror_cache(Path(place))
     try:
         with _without_progress_bars():
-            return datasets.load_dataset(place, task.hub_config, revision=revision)
+            return datasets.load_dataset(
+                place, task.hub_config, revision=revision, cache_dir=cache_dir
+            )
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         # A config that is not there, a broken file, no network, a gated or missing repository, a
         # wrong revision: `datasets` raises a different type for each, and says which it was.
@@ -83,6 +87,18 @@ def _check_mirror(task: TaskConfig, root: Path) -> None:
             f"data_root: {root} lacks the data set {task.hub_id} of task {task.name} (looked for "
             f"the folder {folder}). {_how_to_get(task, str(root))}"
         )
+
+
+def _mirror_cache(folder: Path) -> str:
+    """Where `datasets` keeps its Arrow copy of a mirror's data set.
+
+    Its own choice is named after the folder's last part and its README alone, so that two mirrors
+    (stand-ins and real rows), or one whose files were replaced, would get each other's rows.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    digest = hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / "frod_bench" / digest)
 
 
 def _how_to_get(task: TaskConfig, data_root: str | None) -> str:

@@ -24,11 +24,9 @@ class Pearson(evaluate.Metric):
             citation="",
             inputs_description="predictions and references: values, one a row.",
             features=datasets.Features({"predictions": values, "references": values}),
-            format="numpy",
         )
 
-    def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
-        return {
-            "pearson": pearson(predictions, references),
-            "stderr": pearson_stderr(predictions, references),
-        }
+    def _compute(self, predictions: list[float], references: list[float]) -> dict[str, Any]:
+        # Lists and not arrays: the array format of `datasets` rounds values to float32.
+        x, y = np.asarray(predictions), np.asarray(references)
+        return {"pearson": pearson(x, y), "stderr": pearson_stderr(x, y)}

@@ -28,10 +28,9 @@ class Spearman(evaluate.Metric):
             citation="",
             inputs_description="predictions and references: values, one a row.",
             features=datasets.Features({"predictions": values, "references": values}),
-            format="numpy",
         )
 
-    def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
+    def _compute(self, predictions: list[float], references: list[float]) -> dict[str, Any]:
         r = pearson(rankdata(predictions), rankdata(references))
         n = len(references)
         stderr = float((1 - r**2) * np.sqrt((1 + r**2 / 2) / (n - 3))) if n > 3 else None
