@@ -1,0 +1,113 @@
+"""Time to target: right on curves whose answer is known, and misses stay visible."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frod_bench.report.collect import Cell, Collected, collect
+from frod_bench.report.convergence import arrivals, convergence_table, time_summary
+from frod_bench.report.curves import Curve, band_over_seeds, band_over_tasks, evaluations
+from frod_bench.report.rules import load_rules
+from tests.report.factory import make_record, write_record
+
+RULE = replace(load_rules().convergence, window_evaluations=1, target_fraction=0.5)
+LOSS_FREE = {"full": [0.5, 0.7, 0.9, 0.9], "frod": [0.5, 0.6, 0.7, 0.9], "lora": [0.5] * 4}
+
+
+def collected(root: Path, methods: dict[str, list[float]], **changes: str) -> Collected:
+    """One task, one seed; an evaluation each 10 steps and second; set-up takes 0.5 s."""
+    for method, values in methods.items():
+        curve = [
+            {"step": 10 * i, "epoch": i, "seconds": float(i), "train_loss": 1.0, "accuracy": value}
+            for i, value in enumerate(values, start=1)
+        ]
+        write_record(root, make_record("rte", method, 0, status=changes.get(method, "ok")), curve)
+    return collect(root, "embedded", [Cell("rte", method, 0) for method in methods])
+
+
+def test_arrivals_of_known_curves(tmp_path: Path) -> None:
+    """Target 0.5 + 0.5 (0.9 - 0.5) = 0.7: full at step 20, frod at 30, lora never."""
+    got = collected(tmp_path, LOSS_FREE)
+    arrived = arrivals(got.frame, got.curves, RULE).set_index("method")
+    assert arrived["target"].tolist() == pytest.approx([0.7] * 3)
+    assert arrived["steps"].tolist() == [20, 30, np.inf]
+    assert arrived["seconds"].tolist() == [2.5, 3.5, np.inf]
+
+
+def test_what_is_not_known_is_not_a_miss(tmp_path: Path) -> None:
+    got = collected(tmp_path, LOSS_FREE, frod="failed", lora="diverged")
+    arrived = arrivals(got.frame, got.curves, RULE).set_index("method")
+    assert np.isnan(arrived.loc["frod", "steps"])
+    assert np.isinf(arrived.loc["lora", "steps"])
+
+
+def test_no_reference_no_target(tmp_path: Path) -> None:
+    flat = LOSS_FREE | {"full": [0.5] * 4}
+    for name, methods in (("flat", flat), ("none", {"frod": [0.5, 0.9]})):
+        got = collected(tmp_path / name, methods)
+        assert arrivals(got.frame, got.curves, RULE)[["target", "steps"]].isna().all(axis=None)
+
+
+def test_speedups_and_their_table(tmp_path: Path) -> None:
+    got = collected(tmp_path, LOSS_FREE)
+    times = time_summary(arrivals(got.frame, got.curves, RULE), RULE)
+    ratio = times[times["axis"] == "steps"].set_index("method")["speedup"]
+    assert ratio.tolist() == pytest.approx([20 / 30, 1, np.inf])
+    table = convergence_table(times, RULE, "embedded")
+    rows = {row.label: row.cells for row in table.rows[:3]}
+    assert rows["rte (70.0)"] == ("20", "30", "∞")
+    assert rows["frod: times sooner"] == ("0.67 ×", "1", "∞")
+
+
+def test_two_misses_are_undecided(tmp_path: Path) -> None:
+    got = collected(tmp_path, LOSS_FREE | {"frod": [0.5] * 4})
+    times = time_summary(arrivals(got.frame, got.curves, RULE), RULE)
+    ratio = times[times["axis"] == "steps"].set_index("method")["speedup"]
+    assert ratio["full"] == 0
+    assert np.isnan(ratio["lora"])
+    assert convergence_table(times, RULE, "").rows[2].cells == ("0.00 ×", "1", "undecided")
+
+
+def test_evaluations_leave_out_lines_without_a_finite_metric() -> None:
+    lines = [
+        {"step": 1, "seconds": 0.1, "train_loss": 1.0},
+        {"step": 2, "seconds": 0.2, "accuracy": 0.5},
+        {"step": 3, "seconds": 0.3, "accuracy": None},
+        {"step": 4, "seconds": 0.4, "accuracy": float("nan")},
+    ]
+    curve = evaluations(lines, "accuracy", setup_sec=1.0)  # type: ignore[arg-type]
+    assert (curve.steps.tolist(), curve.seconds.tolist()) == ([2], [1.2])
+    assert evaluations([], "accuracy", 0.0).values.size == 0
+
+
+CURVES = st.lists(
+    st.lists(st.floats(0, 1), min_size=4, max_size=4).map(
+        lambda v: Curve(np.arange(1.0, 5), np.arange(2.0, 6), np.array(v))
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(CURVES)
+def test_band_holds_its_median_and_every_seed(curves: list[Curve]) -> None:
+    band = band_over_seeds(curves, "steps")
+    assert band.seeds == len(curves)
+    assert (band.low <= band.median).all()
+    assert (band.median <= band.high).all()
+    ends = [curve.values[-1] for curve in curves]
+    assert (band.low[-1], band.high[-1]) == pytest.approx((min(ends), max(ends)))
+
+
+def test_band_begins_when_all_have_begun_and_holds_what_has_ended() -> None:
+    early = Curve(np.array([1.0, 2]), np.array([1.0, 2]), np.array([0.1, 0.3]))
+    late = Curve(np.array([1.0, 2]), np.array([3.0, 5]), np.array([0.5, 0.7]))
+    band = band_over_seeds([early, late], "seconds")
+    assert band.grid[0] == pytest.approx(3.0, abs=0.05)
+    assert band.low[-1] == pytest.approx(0.3)
+    mean = band_over_tasks([[early, late]], "seconds")
+    assert mean.median[-1] == pytest.approx(0.5)

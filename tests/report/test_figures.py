@@ -1,0 +1,118 @@
+"""Figures: they are drawn from what is there, say what is not, and look the same every time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from frod_bench.errors import InputError
+from frod_bench.report import figures, style
+from frod_bench.report.build import write_report
+from frod_bench.report.collect import Cell, Collected, collect
+from frod_bench.report.convergence import arrivals
+from frod_bench.report.curves import Curve, Key, evaluated_curves
+from frod_bench.report.rules import load_rules
+
+Experiment = tuple[Path, list[Cell]]
+RULE = load_rules().convergence
+
+
+@pytest.fixture(scope="module")
+def found(experiment: Experiment) -> Collected:
+    root, cells = experiment
+    return collect(root, "embedded", cells)
+
+
+@pytest.fixture(scope="module")
+def smoothed(found: Collected) -> dict[Key, Curve]:
+    measured = evaluated_curves(found.frame, found.curves)
+    return {key: curve.smoothed(3) for key, curve in measured.items()}
+
+
+def panels_of(found: Collected, smoothed: dict[Key, Curve], task: str) -> figures.Panels:
+    cells = found.frame[found.frame["task"] == task]
+    arrived = arrivals(found.frame, found.curves, RULE)
+    panels = figures.task_panels(cells, smoothed, arrived, "embedded (stand-in data)", RULE)
+    assert panels is not None
+    return panels
+
+
+def test_task_figure_says_what_it_shows(found: Collected, smoothed: dict[Key, Curve]) -> None:
+    panels = panels_of(found, smoothed, "dtd")
+    assert panels.title == "dtd · embedded (stand-in data)"
+    assert panels.y_label == "validation accuracy (%)"
+    assert "median over 3 seeds" in panels.caption
+    assert "Not drawn: lora (2 failed)." in panels.caption
+    assert panels.bands["steps"]["lora"].seeds == 1
+    assert panels.arrived["steps"]["full"] < panels.arrived["steps"]["frod"]
+    assert np.isinf(panels.arrived["steps"]["frozen"])
+
+
+def test_diverged_method_is_named_and_not_drawn(
+    found: Collected, smoothed: dict[Key, Curve]
+) -> None:
+    panels = panels_of(found, smoothed, "mnist")
+    assert "lora" not in panels.bands["steps"]
+    assert "lora (3 diverged)" in panels.caption
+
+
+def test_all_tasks_figure_averages_over_whole_tasks_only(
+    found: Collected, smoothed: dict[Key, Curve]
+) -> None:
+    panels = figures.all_tasks_panels(found.frame, smoothed, "embedded", RULE)
+    assert panels is not None
+    assert panels.title == "mean of 2 tasks · embedded"
+    assert panels.caption.endswith("Left out, for lack of a curve: cola, dtd, mnist.")
+    end = np.mean([smoothed[t, "full", 1].values[-1] for t in ("rte", "boolq")])
+    assert panels.bands["steps"]["full"].median[-1] == pytest.approx(end)
+
+
+def test_drawn_figure_has_units_and_every_method(
+    found: Collected, smoothed: dict[Key, Curve]
+) -> None:
+    figure = figures.draw(panels_of(found, smoothed, "rte"))
+    by_step, by_second = figure.axes
+    assert by_step.get_xlabel() == "optimizer steps"
+    assert by_second.get_xlabel() == "training time with set-up (s)"
+    assert by_step.get_ylabel() == "validation accuracy (%)"
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["full", "lora", "frod", "frozen"]
+    colors = [to_rgb(line.get_color()) for line in by_step.get_lines()]
+    assert to_rgb(style.STYLES["frod"].color) in colors
+
+
+def test_every_method_looks_different_and_always_the_same() -> None:
+    looks = list(style.STYLES.values())
+    assert len({look.color for look in looks}) == len(looks)
+    assert len({look.marker for look in looks}) == len(looks)
+    assert style.of_method("mine") == style.of_method("mine")
+
+
+def test_report_writes_everything_twice_the_same(experiment: Experiment) -> None:
+    root, cells = experiment
+    few = [cell for cell in cells if cell.task == "rte"]
+    first = write_report(root, "embedded", few, "embedded")
+    names = {path.relative_to(root).as_posix() for path in first.paths}
+    for table in ("main", "parameters", "convergence"):
+        assert {f"embedded/tables/{table}.{end}" for end in ("md", "csv", "tex")} <= names
+    for figure in ("rte", "all_tasks"):
+        assert {f"embedded/figures/convergence_{figure}.{end}" for end in ("png", "pdf")} <= names
+    before = {path: path.read_bytes() for path in first.paths}
+    again = write_report(root, "embedded", few, "embedded")
+    assert {path: path.read_bytes() for path in again.paths} == before
+    assert first.holes() == []
+
+
+def test_report_names_its_holes(experiment: Experiment) -> None:
+    root, cells = experiment
+    report = write_report(root, "embedded", cells, "embedded", parts=["tables"])
+    assert "missing: cola, lora, seed 1" in report.holes()
+    assert "failed: dtd, lora, seed 1: RuntimeError: out of luck" in report.holes()
+    assert len(report.holes()) == 6
+
+
+def test_no_records_says_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="make reproduce-all"):
+        write_report(tmp_path, "embedded", [Cell("rte", "frod", 0)], "embedded")
+    assert list(tmp_path.iterdir()) == []
