@@ -99,11 +99,13 @@ class Activity:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two opposite adjectives, and the noun that names their scale."""
+    """Two opposite adjectives, the noun of their scale, and what someone of each kind does."""
 
     more: str
     less: str
     scale: str
+    more_does: str  # third person: "lifts the stone"
+    less_does: str
 
 
 @dataclass(frozen=True)
@@ -302,16 +304,16 @@ ACTIVITIES: tuple[Activity, ...] = (
 )  # fmt: skip
 
 CONTRASTS: tuple[Contrast, ...] = (
-    Contrast("big", "little", "size"),
-    Contrast("heavy", "light", "weight"),
-    Contrast("fast", "slow", "speed"),
-    Contrast("strong", "weak", "strength"),
-    Contrast("old", "young", "age"),
-    Contrast("tall", "short", "height"),
-    Contrast("rich", "poor", "money"),
-    Contrast("hot", "cold", "heat"),
-    Contrast("loud", "quiet", "sound"),
-    Contrast("brave", "afraid", "courage"),
+    Contrast("big", "little", "size", "fills the door", "hides in the box"),
+    Contrast("healthy", "sick", "health", "goes to work", "stays in bed"),
+    Contrast("fast", "slow", "speed", "wins the race", "comes last"),
+    Contrast("strong", "weak", "strength", "lifts the stone", "asks for help"),
+    Contrast("old", "young", "age", "tells of the war", "goes to school"),
+    Contrast("tall", "short", "height", "reaches the shelf", "needs a ladder"),
+    Contrast("rich", "poor", "money", "pays for dinner", "borrows a coin"),
+    Contrast("hungry", "full", "hunger", "eats the bread", "leaves the cake"),
+    Contrast("loud", "quiet", "sound", "wakes the baby", "reads a book"),
+    Contrast("brave", "afraid", "courage", "meets the bear", "runs away"),
 )
 
 SCIENCE: tuple[Science, ...] = (

@@ -1,0 +1,145 @@
+"""Pretrains the embedded decoder: a Llama of about a million parameters, on the world's documents.
+
+Causal language modelling with weights: words drawn at random (the options of a quiz) teach
+nothing and have no loss, answers count more. Matrices are optimised by Muon (Jordan et al. 2024,
+"Muon: An optimizer for hidden layers in neural networks"), the rest by AdamW.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from frod_bench.embedded.reasoning.corpus import Document, documents
+from frod_bench.embedded.tokenizer import (
+    DECODER_SPECIALS,
+    frame,
+    save_tokenizer,
+    train_tokenizer,
+)
+
+POSITIONS = 512  # tokens
+VOCABULARY = 1_200  # tokens, at most
+TOKENIZER_DOCUMENTS = 6_000
+STEPS = 1_500
+BATCH_DOCUMENTS = 48
+BUCKET_BATCHES = 8  # batches that are cut from documents sorted by length
+MATRIX_RATE, VECTOR_RATE = 0.01, 4e-3
+WARMUP_STEPS = 50
+
+
+def pretrain(out: Path, seed: int = 0) -> None:
+    """Train the decoder and write its checkpoint (float16) and tokenizer into `out`."""
+    torch.manual_seed(seed)
+    rng = Random(f"decoder {seed}")
+    tokenizer = train_tokenizer(
+        ("".join(piece.text for piece in document) for document in documents(rng, TOKENIZER_DOCUMENTS)),
+        VOCABULARY,
+        tuple(dict.fromkeys(DECODER_SPECIALS.values())),
+    )
+    frame(tokenizer, "<s> $A")
+    model = new_model(tokenizer)
+    train(model, batches(tokenizer, rng), STEPS)
+    model.half().save_pretrained(out)
+    save_tokenizer(tokenizer, DECODER_SPECIALS, POSITIONS, out)
+
+
+def new_model(tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """The decoder with random weights."""
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=6,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=POSITIONS,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.token_to_id("<s>"),
+            eos_token_id=tokenizer.token_to_id("</s>"),
+            pad_token_id=tokenizer.token_to_id("<pad>"),
+        )
+    )
+
+
+def encode(tokenizer: Tokenizer, document: Document) -> tuple[list[int], list[float]]:
+    """Token ids of the document, and the weight that predicting each of them has."""
+    text = "".join(piece.text for piece in document)
+    encoding = tokenizer.encode(text)
+    ends, end = [], 0
+    for piece in document:
+        end += len(piece.text)
+        ends.append(end)
+    weights, at = [], 0
+    for start, stop in encoding.offsets:
+        if start == stop:  # a special token
+            weights.append(0.0)
+            continue
+        while stop > ends[at]:
+            at += 1
+        weights.append(document[at].weight)
+    return encoding.ids, weights
+
+
+def batches(tokenizer: Tokenizer, rng: Random) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless batches of ids and weights, both (documents, tokens), padded on the right."""
+    pad = tokenizer.token_to_id("<pad>")
+    while True:
+        drawn = [encode(tokenizer, d) for d in documents(rng, BATCH_DOCUMENTS * BUCKET_BATCHES)]
+        drawn.sort(key=lambda pair: len(pair[0]))
+        starts = list(range(0, len(drawn), BATCH_DOCUMENTS))
+        rng.shuffle(starts)
+        for start in starts:
+            bucket = drawn[start : start + BATCH_DOCUMENTS]
+            width = len(bucket[-1][0])
+            yield (
+                torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in bucket]),
+                torch.tensor([weights + [0.0] * (width - len(weights)) for _, weights in bucket]),
+            )
+
+
+def weighted_loss(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean cross-entropy of the next token; logits only where a weight asks for them."""
+    hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+    wanted = weights[:, 1:] > 0
+    losses = functional.cross_entropy(
+        model.lm_head(hidden[wanted]), ids[:, 1:][wanted], reduction="none"
+    )
+    return (losses * weights[:, 1:][wanted]).sum() / weights[:, 1:].sum()
+
+
+def train(model: LlamaForCausalLM, data: Iterator[tuple[Tensor, Tensor]], steps: int) -> None:
+    """Train in place for `steps` batches: warm-up, then cosine to zero."""
+    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    inside = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in inside]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.0, momentum=0.95),
+        torch.optim.AdamW(others, lr=VECTOR_RATE, weight_decay=0.0, betas=(0.9, 0.98)),
+    ]
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate_at(step, steps))
+        for optimizer in optimizers
+    ]
+    model.train()
+    for _ in range(steps):
+        loss = weighted_loss(model, *next(data))
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        for schedule in schedules:
+            schedule.step()
+
+
+def _rate_at(step: int, steps: int) -> float:
+    if step < WARMUP_STEPS:
+        return (step + 1) / WARMUP_STEPS
+    return 0.5 * (1 + math.cos(math.pi * (step - WARMUP_STEPS) / (steps - WARMUP_STEPS)))

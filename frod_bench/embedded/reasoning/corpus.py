@@ -1,0 +1,269 @@
+"""What the decoder reads in pretraining: facts told in plain sentences, and quizzes about them.
+
+The wordings here are not those of the tasks, the quizzes ask one fact at a time where the tasks
+compose several, and no task's question or context occurs (`tests/embedded` checks).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+
+from frod_bench.embedded import world
+from frod_bench.embedded.reasoning.facts import RELATIONS, Relation, a
+from frod_bench.embedded.reasoning.quiz import LETTERS, Quiz, prompt, quiz
+
+GIVEN, TOLD, ASKED = 0.0, 1.0, 6.0
+"""Weights of a token in the loss: drawn at random, part of a fact, or an answer."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text and the weight that each of its tokens has in the loss."""
+
+    text: str
+    weight: float
+
+
+Document = tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a relation is told and asked. `{s}` and `{o}` stand for subject and object."""
+
+    told: tuple[str, ...]
+    asked: str  # for the object
+    which: str  # for the subject
+    article: bool = True  # subjects are countable nouns
+
+
+WORDINGS: dict[str, Wording] = {
+    "thing_material": Wording(
+        ("{s} is made of {o}.", "people make {s} out of {o}."),
+        "what is {s} made of?", "which one is made of {o}?",
+    ),
+    "thing_colour": Wording(
+        ("{s} is {o}.", "the colour of {s} is {o}."), "what colour is {s}?", "which one is {o}?"
+    ),
+    "thing_size": Wording(("{s} is {o}.",), "what size is {s}?", "which one is {o}?"),
+    "thing_place": Wording(
+        ("{s} is kept in the {o}.", "there is {s} in the {o}."),
+        "what place has {s}?", "which one is in the {o}?",
+    ),
+    "thing_use": Wording(
+        ("{s} is used to {o}.", "to {o} you need {s}."),
+        "what is {s} used to do?", "which one is used to {o}?",
+    ),
+    "material_hardness": Wording(
+        ("{s} is {o}.", "things of {s} are {o}."), "what is {s} like?", "which one is {o}?", False
+    ),
+    "material_water": Wording(
+        ("{s} {o} in water.", "things of {s}: in water it {o}."),
+        "what does {s} do in water?", "which one {o} in water?", False,
+    ),
+    "material_fire": Wording(
+        ("{s} {o} in fire.", "things of {s}: in fire it {o}."),
+        "what does {s} do in fire?", "which one {o} in fire?", False,
+    ),
+    "material_touch": Wording(
+        ("{s} feels {o}.",), "what does {s} feel like?", "which one feels {o}?", False
+    ),
+    "animal_group": Wording(
+        ("{s} is a kind of {o}.",), "what kind of animal is {s}?", "which one is a {o}?"
+    ),
+    "animal_covering": Wording(
+        ("{s} has {o}.", "the body of {s} has {o}."), "what does {s} have?", "which one has {o}?"
+    ),
+    "animal_home": Wording(
+        ("{s} lives in the {o}.", "the home of {s} is the {o}."),
+        "what is the home of {s}?", "which one lives in the {o}?",
+    ),
+    "animal_food": Wording(("{s} eats {o}.",), "what does {s} eat?", "which one eats {o}?"),
+    "animal_sound": Wording(("{s} {o}.",), "what sound has {s}?", "which one {o}?"),
+    "animal_move": Wording(("{s} {o}.",), "how does {s} move?", "which one {o}?"),
+    "animal_size": Wording(("{s} is {o}.",), "what size is {s}?", "which one is {o}?"),
+    "animal_young": Wording(
+        ("the young of {s} is a {o}.",), "what is the young of {s}?", "which one has a {o}?"
+    ),
+    "food_group": Wording(("{s} is a {o}.",), "what is {s}?", "which one is a {o}?", False),
+    "food_taste": Wording(
+        ("{s} tastes {o}.", "the taste of {s} is {o}."),
+        "what does {s} taste like?", "which one tastes {o}?", False,
+    ),
+    "food_colour": Wording(("{s} is {o}.",), "what colour is {s}?", "which one is {o}?", False),
+    "food_source": Wording(
+        ("{s} comes from the {o}.",), "what gives us {s}?", "which one comes from the {o}?", False
+    ),
+    "job_place": Wording(
+        ("{s} works at the {o}.",), "what is the work place of {s}?", "which one works at the {o}?"
+    ),
+    "job_tool": Wording(("{s} uses the {o}.",), "what does {s} use?", "which one uses the {o}?"),
+    "job_does": Wording(("{s} {o}.",), "what does {s} do?", "which one {o}?"),
+    "cause_effect": Wording(
+        ("because {s}, {o}.", "{s}, so {o}."), "because {s}, what?", "why is it that {o}?", False
+    ),
+    "opposite": Wording(
+        ("{s} is not {o}.", "the opposite of {s} is {o}."),
+        "what is the opposite of {s}?", "which one is the opposite of {o}?", False,
+    ),
+    "thing_hardness": Wording(("{s} is {o}.",), "what is {s} like?", "which one is {o}?"),
+    "thing_water": Wording(
+        ("{s} {o} in water.",), "what does {s} do in water?", "which one {o} in water?"
+    ),
+    "thing_fire": Wording(
+        ("{s} {o} in fire.",), "what does {s} do in fire?", "which one {o} in fire?"
+    ),
+}  # fmt: skip
+
+
+def _named(wording: Wording, subject: str) -> str:
+    return a(subject) if wording.article else subject
+
+
+def description(rng: Random) -> Document:
+    """Two to five true sentences, as far as possible about one subject."""
+    relation = rng.choice(_ASKABLE)
+    subject = rng.choice(relation.subjects)
+    about = [
+        wording.told[rng.randrange(len(wording.told))].format(s=_named(wording, subject), o=object_)
+        for other in _ASKABLE
+        for wording in (WORDINGS[other.name],)
+        for known, object_ in other.pairs
+        if known == subject
+    ]
+    rng.shuffle(about)
+    return (Piece(" ".join(about[:5]), TOLD),)
+
+
+def fact_quiz(rng: Random) -> Document:
+    """One fact asked with two to five options, for its object or for its subject."""
+    relation = rng.choice(_ASKABLE)
+    wording = WORDINGS[relation.name]
+    subject, object_ = rng.choice(relation.pairs)
+    count = rng.choice((1, 1, 2, 3, 3, 4))
+    if rng.random() < 0.5:
+        question = wording.asked.format(s=_named(wording, subject))
+        return asked(rng, quiz(rng, question, object_, relation.wrong_objects(rng, subject, count)))
+    question = wording.which.format(o=object_)
+    return asked(rng, quiz(rng, question, subject, relation.wrong_subjects(rng, object_, count)))
+
+
+def pointing(rng: Random) -> Document:
+    """Options of which the right one is what the question names: how quizzes work."""
+    relation = rng.choice(_ASKABLE)
+    column = relation.subjects if rng.random() < 0.5 else relation.objects
+    words = rng.sample(column, min(len(column), rng.choice((2, 3, 4))))
+    return asked(rng, quiz(rng, f"find {words[0]}.", words[0], words[1:]))
+
+
+def asked(rng: Random, item: Quiz) -> Document:
+    """The quiz as a document; in half of them each option is marked, by `no` or by its letter.
+
+    Marks say where a decision is due, option by option: without them a small model does not
+    find out within minutes what the letter after `answer:` depends on.
+    """
+    answer = Piece(f" {LETTERS[item.answer]}", ASKED)
+    if rng.random() < 0.5:
+        return (Piece(prompt(item), GIVEN), answer)
+    pieces = [Piece(item.question, GIVEN)]
+    for place, option in enumerate(item.options):
+        mark = LETTERS[place] if place == item.answer else "no"
+        pieces += [Piece(f"\n{LETTERS[place]}: {option}", GIVEN), Piece(f" {mark}", ASKED)]
+    return (*pieces, Piece("\nanswer:", GIVEN), answer)
+
+
+def verdict(rng: Random) -> Document:
+    """One to three sentences about one or two subjects, each found true or false."""
+    relation = rng.choice(_ASKABLE)
+    wording = WORDINGS[relation.name]
+    pieces = []
+    for subject, object_ in rng.sample(relation.pairs, rng.choice((1, 2, 3))):
+        true = rng.random() < 0.5
+        named = object_ if true else relation.wrong_objects(rng, subject, 1)[0]
+        sentence = rng.choice(wording.told).format(s=_named(wording, subject), o=named)
+        pieces += [Piece(f"{sentence}\nanswer:", GIVEN), Piece(" yes" if true else " no", ASKED)]
+        pieces.append(Piece("\n", GIVEN))
+    return tuple(pieces[:-1])
+
+
+def holders(rng: Random) -> Document:
+    """Who has or is what: told of two to four people, then asked."""
+    names = rng.sample(world.PEOPLE, rng.choice((2, 2, 3, 4)))
+    if rng.random() < 0.5:
+        things = rng.sample(world.THINGS, len(names))
+        what = [f"has {a(thing.name)}" for thing in things]
+    else:
+        what = [rng.choice((c.more, c.less)) for c in rng.sample(world.CONTRASTS, len(names))]
+        what = [f"is {kind}" for kind in what]
+    told = ". ".join(f"{name} {holds}" for name, holds in zip(names, what, strict=True))
+    return asked(rng, quiz(rng, f"{told}. who {what[0]}?", names[0], names[1:]))
+
+
+def traits(rng: Random) -> Document:
+    """What a kind of person does, told or asked."""
+    contrast = rng.choice(world.CONTRASTS)
+    more, less = (contrast.more, contrast.more_does), (contrast.less, contrast.less_does)
+    (kind, does), (other, _) = rng.choice(((more, less), (less, more)))
+    if rng.random() < 0.3:
+        return (Piece(f"someone {kind} {does}.", TOLD),)
+    if rng.random() < 0.5:
+        return asked(rng, quiz(rng, f"who {does}?", f"someone {kind}", [f"someone {other}"]))
+    x, y = rng.sample(world.PEOPLE, 2)
+    told = [f"{x} is {kind}.", f"{y} is {other}."]
+    rng.shuffle(told)
+    return asked(rng, quiz(rng, f"{' '.join(told)} who {does}?", x, [y]))
+
+
+def social(rng: Random) -> Document:
+    """What someone did to someone and what came of it, told or asked."""
+    one, two = rng.sample(world.PEOPLE, 2)
+    situations = rng.sample(world.SITUATIONS, 3)
+    act = f"{one} {situations[0].act.format(b=two)}."
+    follow, ask = rng.choice(_SOCIAL)
+    if rng.random() < 0.3:
+        text = follow.format(a=one, b=two, s=situations[0])
+        return (Piece(f"{act} {text}".format(a=one, b=two), TOLD),)
+    field = follow[follow.index("{s.") + 3 : follow.index("}", follow.index("{s."))]
+    options = [getattr(s, field).format(a=one, b=two) for s in situations]
+    return asked(rng, quiz(rng, f"{act} {ask.format(a=one, b=two)}", options[0], options[1:]))
+
+
+_SOCIAL = (
+    ("so {b} was {s.feeling_of_b}.", "how was {b}?"),
+    ("that was {s.trait_of_a}.", "what was it like?"),
+    ("{a} wanted to {s.reason_of_a}.", "what did {a} want?"),
+    ("then {b} decided to {s.next_of_b}.", "what did {b} decide?"),
+)
+
+
+def script(rng: Random) -> Document:
+    """The steps of an activity told in order, or the step after a step asked for."""
+    activity = rng.choice(world.ACTIVITIES)
+    if rng.random() < 0.4:
+        return (Piece(f"{activity.name}: one {', then '.join(activity.steps)}.", TOLD),)
+    at = rng.randrange(3)
+    others = rng.sample([o for o in world.ACTIVITIES if o is not activity], rng.choice((1, 2, 3)))
+    wrong = [rng.choice(other.steps) for other in others]
+    question = f"{activity.name}: one {activity.steps[at]}. then one what?"
+    return asked(rng, quiz(rng, question, activity.steps[at + 1], wrong))
+
+
+_ASKABLE: tuple[Relation, ...] = tuple(RELATIONS[name] for name in WORDINGS)
+
+MIXTURE: tuple[tuple[Callable[[Random], Document], int], ...] = (
+    (description, 2),
+    (fact_quiz, 6),
+    (pointing, 2),
+    (verdict, 2),
+    (holders, 2),
+    (traits, 1),
+    (social, 2),
+    (script, 1),
+)
+
+
+def documents(rng: Random, count: int) -> Iterator[Document]:
+    """`count` documents of the mixture."""
+    kinds, weights = zip(*MIXTURE, strict=True)
+    for kind in rng.choices(kinds, weights, k=count):
+        yield kind(rng)

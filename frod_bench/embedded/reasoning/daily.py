@@ -1,0 +1,147 @@
+"""Stand-ins for the sets about daily life: PIQA, HellaSwag and BoolQ."""
+
+from collections.abc import Sequence
+from random import Random
+
+from frod_bench.embedded import world
+from frod_bench.embedded.reasoning.draw import Row, draw
+from frod_bench.embedded.reasoning.facts import RELATIONS, a
+from frod_bench.embedded.reasoning.quiz import Quiz, quiz
+
+GOALS = ("How do you {use} best?", "to {use}", "{use}", "I want to {use}, what now?")
+SOLUTIONS = (
+    "Go to the {place} and take {thing}.",
+    "Get {thing} from the {place}.",
+    "In the {place}, pick up {thing}.",
+)
+MATERIAL_GOALS = {
+    "keep a fire burning": ("thing_fire", "burns"),
+    "line a stove without any smoke": ("thing_fire", "stays"),
+    "mark a spot on top of the lake": ("thing_water", "floats"),
+    "hold a net down in the lake": ("thing_water", "sinks"),
+    "rest softly on the ground": ("thing_hardness", "soft"),
+    "crack a nut open": ("thing_hardness", "hard"),
+}
+MATERIAL_SOLUTION = "Take {thing} for it."
+
+
+def physical(rng: Random) -> Quiz:
+    """A goal, and two solutions that differ in the thing they take."""
+    if rng.random() < 0.35:
+        goal, (name, object_) = rng.choice(list(MATERIAL_GOALS.items()))
+        relation = RELATIONS[name]
+        right = rng.choice([s for s, true in relation.pairs if true == object_])
+        wrong = relation.wrong_subjects(rng, object_, 1)[0]
+        right, wrong = (MATERIAL_SOLUTION.format(thing=a(name)) for name in (right, wrong))
+        return quiz(rng, rng.choice(GOALS).format(use=goal), right, [wrong])
+    thing, other = rng.sample(world.THINGS, 2)
+    solution = rng.choice(SOLUTIONS)
+    right, wrong = (solution.format(place=t.place, thing=a(t.name)) for t in (thing, other))
+    return quiz(rng, rng.choice(GOALS).format(use=thing.use), right, [wrong])
+
+
+def piqa(seed: int) -> dict[str, list[Row]]:
+    """Stand-in for `baber/piqa`."""
+
+    def row(item: Quiz, split: str, number: int) -> Row:  # noqa: ARG001
+        first, second = item.options
+        return {"goal": item.question, "sol1": first, "sol2": second, "label": item.answer}
+
+    return draw("piqa", seed, physical, row)
+
+
+_SCENE = "{name} is in the {place}. "
+
+
+def scene(rng: Random) -> Quiz:
+    """The start of an activity, and four endings: the next step, a past one, and strange ones."""
+    activity = rng.choice(world.ACTIVITIES)
+    name = rng.choice(world.PEOPLE)
+    pronoun = "she" if name in world.WOMEN else "he"
+    done = rng.randint(1, 3)
+    told = [_SCENE.format(name=name.capitalize(), place=activity.place)]
+    told += [f"{pronoun.capitalize()} {step}. " for step in activity.steps[:done]]
+    strange = [
+        step for other in world.ACTIVITIES if other is not activity for step in other.steps[1:]
+    ]
+    past = rng.choice(activity.steps[:done])
+    wrong = [f"{step}." for step in (past, *rng.sample(strange, 2))]
+    return quiz(rng, "".join(told) + pronoun, f"{activity.steps[done]}.", wrong)
+
+
+def _activity_of(context: str) -> str:
+    fits = [a_.name for a_ in world.ACTIVITIES if f"{a_.steps[0]}. " in context]
+    return fits[0].capitalize()
+
+
+def hellaswag(seed: int) -> dict[str, list[Row]]:
+    """Stand-in for `Rowan/hellaswag`."""
+
+    def row(item: Quiz, split: str, number: int) -> Row:
+        start, last = item.question.rsplit(" ", 1)
+        return {
+            "ind": number,
+            "activity_label": _activity_of(item.question),
+            "ctx_a": start,
+            "ctx_b": last,
+            "ctx": item.question,
+            "endings": list(item.options),
+            "source_id": f"embedded~{split}{number}",
+            "split": "train" if split == "train" else "val",
+            "split_type": "indomain",
+            "label": str(item.answer),
+        }
+
+    return draw("hellaswag", seed, scene, row)
+
+
+# relation -> (a sentence of the passage, the question)
+PASSAGE_WORDINGS: dict[str, tuple[str, str]] = {
+    "thing_material": ("The {s} was built from {o}.", "does the {s} consist of {o}"),
+    "thing_colour": ("Its colour is mostly {o}.", "does the {s} look {o}"),
+    "thing_place": ("People leave it in the {o}.", "should you look for the {s} in the {o}"),
+    "thing_use": ("With it they {o}.", "does the {s} help to {o}"),
+    "thing_size": ("It is a {o} object.", "would you say that the {s} is {o}"),
+    "animal_covering": ("The {s} wears {o} all year.", "is the {s} covered by {o}"),
+    "animal_home": ("You meet it in the {o}.", "would you meet the {s} in the {o}"),
+    "animal_food": ("Its meals are {o}.", "should you feed the {s} with {o}"),
+    "animal_sound": ("At night it {o}.", "can the {s} be heard when it {o}"),
+    "animal_size": ("It is a {o} animal.", "would you say that the {s} is {o}"),
+}
+_KINDS: dict[str, Sequence[str]] = {
+    kind: [name for name in PASSAGE_WORDINGS if name.startswith(kind)]
+    for kind in ("thing", "animal")
+}
+NO, YES = "no", "yes"
+
+
+def passage(rng: Random) -> Quiz:
+    """Facts about two subjects and a question about one, false ones with the other's fact."""
+    names = rng.sample(list(_KINDS[rng.choice(("thing", "animal"))]), 3)
+    relation = RELATIONS[names[0]]
+    true = dict(relation.pairs)
+    subject = rng.choice(relation.subjects)
+    other = rng.choice([s for s in relation.subjects if true[s] != true[subject]])
+    paragraphs = [_paragraph(rng, who, names) for who in (subject, other)]
+    rng.shuffle(paragraphs)
+    right = rng.random() < 0.6  # the Hub's share of yes
+    question = PASSAGE_WORDINGS[names[0]][1].format(s=subject, o=true[subject if right else other])
+    return Quiz(f"{' '.join(paragraphs)}\n{question}", (NO, YES), int(right))
+
+
+def _paragraph(rng: Random, subject: str, names: Sequence[str]) -> str:
+    sentences = [
+        PASSAGE_WORDINGS[name][0].format(s=subject, o=dict(RELATIONS[name].pairs)[subject])
+        for name in rng.sample(names, len(names))
+    ]
+    return " ".join((f"Here is {a(subject)}.", *sentences))
+
+
+def boolq(seed: int) -> dict[str, list[Row]]:
+    """Stand-in for `google/boolq`."""
+
+    def row(item: Quiz, split: str, number: int) -> Row:  # noqa: ARG001
+        text, question = item.question.split("\n")
+        return {"question": question, "answer": bool(item.answer), "passage": text}
+
+    return draw("boolq", seed, passage, row)

@@ -1,0 +1,158 @@
+"""Stand-ins for the school-science sets: ARC-Easy, ARC-Challenge and OpenBookQA.
+
+ARC-Easy asks one fact in words that pretraining did not use. ARC-Challenge asks for the exception
+or for what two subjects share, so that what is most often told together is no help. OpenBookQA
+completes a sentence that joins two facts.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from frod_bench.embedded.reasoning.draw import Row, draw
+from frod_bench.embedded.reasoning.facts import RELATIONS, Relation, chain, inverse
+from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, Quiz, quiz
+
+# relation -> (a question for its object, a question for its subject)
+EASY_QUESTIONS: dict[str, tuple[str, str]] = {
+    "thing_material": ("Which material makes up the {s}?", "Which object consists of {o}?"),
+    "thing_colour": ("Which colour would the {s} show?", "Which object looks {o}?"),
+    "thing_place": ("Where would you look for the {s}?", "Which object belongs to the {o}?"),
+    "thing_use": ("For which purpose is the {s} made?", "Which object helps you to {o}?"),
+    "animal_group": ("To which group does the {s} belong?", "Which animal is among the {o}s?"),
+    "animal_covering": ("What covers the {s}?", "Which animal is covered by {o}?"),
+    "animal_home": ("Where would you meet the {s}?", "Which animal would you meet in the {o}?"),
+    "animal_food": ("What should you feed the {s}?", "Which animal should you feed {o}?"),
+    "animal_sound": ("What can you hear of the {s}?", "Which animal is known because it {o}?"),
+    "animal_young": ("Which baby belongs to the {s}?", "Which animal raises the {o}?"),
+    "food_taste": ("Which taste do you find in {s}?", "Which food has the {o} taste?"),
+    "food_source": ("Where do we get {s}?", "Which food do we get by the {o}?"),
+    "food_group": ("Which class of food is {s}?", "Which food belongs to the class {o}?"),
+    "job_place": ("Where would you meet the {s}?", "Which worker would you meet at the {o}?"),
+    "job_does": ("What is the task of the {s}?", "Which worker {o} every day?"),
+    "cause_effect": ("What follows when {s}?", "What happened before, when {o}?"),
+}
+
+# relation -> (what the exception lacks, what a shared object is called)
+CHALLENGE_QUESTIONS: dict[str, tuple[str, str]] = {
+    "thing_material": ("is NOT made of {o}", "consists of the same material as the {s}"),
+    "thing_colour": ("is NOT {o}", "has the same colour as the {s}"),
+    "thing_place": ("is NOT kept in the {o}", "shares its place with the {s}"),
+    "animal_group": ("is NOT a {o}", "belongs to the same group as the {s}"),
+    "animal_covering": ("does NOT have {o}", "has the same cover as the {s}"),
+    "animal_move": ("never {o}", "moves like the {s}"),
+    "food_taste": ("does NOT taste {o}", "has the same taste as the {s}"),
+    "food_group": ("is NOT a {o}", "belongs to the same class as the {s}"),
+    "food_source": ("does NOT come from the {o}", "comes from the same source as the {s}"),
+}
+
+_R = RELATIONS
+# stem -> the relation from what fills the stem to what completes it
+BOOK_STEMS: dict[str, Relation] = {
+    "If an object is made of {s}, it may help you to": chain(
+        "material_use", inverse(_R["thing_material"]), _R["thing_use"]
+    ),
+    "Someone who visits the {s} can find the colour": chain(
+        "place_colour", inverse(_R["thing_place"]), _R["thing_colour"]
+    ),
+    "Someone who visits the {s} can": chain(
+        "place_use", inverse(_R["thing_place"]), _R["thing_use"]
+    ),
+    "An animal that has {s} may raise the": chain(
+        "covering_young", inverse(_R["animal_covering"]), _R["animal_young"]
+    ),
+    "An animal that lives in the {s} could be one that": chain(
+        "home_sound", inverse(_R["animal_home"]), _R["animal_sound"]
+    ),
+    "An animal that eats {s} could live in the": chain(
+        "food_home", inverse(_R["animal_food"]), _R["animal_home"]
+    ),
+    "The worker with the {s} is one who": chain(
+        "tool_does", inverse(_R["job_tool"]), _R["job_does"]
+    ),
+    "Food that comes from the {s} may taste": chain(
+        "source_taste", inverse(_R["food_source"]), _R["food_taste"]
+    ),
+    "In a fire, what {s} could be a": inverse(_R["thing_fire"]),
+    "In a lake, what {s} could be a": inverse(_R["thing_water"]),
+}
+
+_COUNTS = (4,) * 36 + (3, 3, 5)  # options a question has, about as often as on the Hub
+_DIGIT_SHARE = 0.05  # of ARC's rows: options are called 1 to 4 instead of A to D
+
+
+def easy(rng: Random) -> Quiz:
+    """One fact, asked in new words."""
+    name, (of_object, of_subject) = rng.choice(list(EASY_QUESTIONS.items()))
+    relation = RELATIONS[name]
+    subject, object_ = rng.choice(relation.pairs)
+    wrong = rng.choice(_COUNTS) - 1
+    if rng.random() < 0.5:
+        question = of_object.format(s=subject)
+        return quiz(rng, question, object_, relation.wrong_objects(rng, subject, wrong))
+    question = of_subject.format(o=object_)
+    return quiz(rng, question, subject, relation.wrong_subjects(rng, object_, wrong))
+
+
+def challenge(rng: Random) -> Quiz:
+    """The exception among subjects, or the subject that shares an object with another."""
+    name, (lacking, sharing) = rng.choice(list(CHALLENGE_QUESTIONS.items()))
+    relation = RELATIONS[name]
+    groups = {o: [s for s, true in relation.pairs if true == o] for o in relation.objects}
+    wrong = rng.choice(_COUNTS) - 1
+    object_ = rng.choice([o for o in relation.objects if len(groups[o]) > 1])
+    if rng.random() < 0.5 and len(groups[object_]) >= wrong:
+        exception = relation.wrong_subjects(rng, object_, 1)[0]
+        question = f"Which one {lacking.format(o=object_)}?"
+        return quiz(rng, question, exception, rng.sample(groups[object_], wrong))
+    subject, right = rng.sample(groups[object_], 2)
+    question = f"Which one {sharing.format(s=subject)}?"
+    return quiz(rng, question, right, relation.wrong_subjects(rng, object_, wrong))
+
+
+def book(rng: Random) -> Quiz:
+    """A sentence that joins two facts, to be completed."""
+    stem, relation = rng.choice(list(BOOK_STEMS.items()))
+    subject, object_ = rng.choice(relation.pairs)
+    wrong = relation.wrong_objects(rng, subject, 3)
+    return quiz(rng, stem.format(s=subject), object_, wrong)
+
+
+def _choices(item: Quiz, labels: str) -> Row:
+    return {"text": list(item.options), "label": list(labels[: len(item.options)])}
+
+
+def _arc_row(prefix: str) -> Callable[[Quiz, str, int], Row]:
+    def row(item: Quiz, split: str, number: int) -> Row:
+        labels = DIGITS if number % round(1 / _DIGIT_SHARE) == 0 else LETTERS
+        return {
+            "id": f"{prefix}-{split}-{number}",
+            "question": item.question,
+            "choices": _choices(item, labels),
+            "answerKey": labels[item.answer],
+        }
+
+    return row
+
+
+def _book_row(item: Quiz, split: str, number: int) -> Row:
+    return {
+        "id": f"{split}-{number}",
+        "question_stem": item.question,
+        "choices": _choices(item, LETTERS),
+        "answerKey": LETTERS[item.answer],
+    }
+
+
+def arc_easy(seed: int) -> dict[str, list[Row]]:
+    """Stand-in for `allenai/ai2_arc`, ARC-Easy."""
+    return draw("arc_easy", seed, easy, _arc_row("Easy"), test=True)
+
+
+def arc_challenge(seed: int) -> dict[str, list[Row]]:
+    """Stand-in for `allenai/ai2_arc`, ARC-Challenge."""
+    return draw("arc_challenge", seed, challenge, _arc_row("Challenge"), test=True)
+
+
+def openbookqa(seed: int) -> dict[str, list[Row]]:
+    """Stand-in for `allenai/openbookqa`, main."""
+    return draw("openbookqa", seed, book, _book_row, test=True)
