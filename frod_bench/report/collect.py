@@ -80,7 +80,7 @@ def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collecte
         frame=_frame(rows),
         curves=curves,
         others=_others(records, used, unusable),
-        warnings=warnings + _mixtures(used),
+        warnings=warnings + _cautions(used),
     )
 
 
@@ -199,19 +199,24 @@ def _key(made: Record) -> tuple[str, str, str, int, str]:
     return cell["profile"], cell["task"], cell["method"], cell["seed"], cell["config_hash"]
 
 
-def _mixtures(used: Sequence[Record]) -> list[str]:
-    """Warnings of records that were made under conditions that make them hard to compare."""
+def _cautions(used: Sequence[Record]) -> list[str]:
+    """What a reader must know of how the records were made before comparing their numbers."""
     values = {
         "code versions": {made["provenance"]["code_version"] for made in used},
         "protocols": {made["cell"]["protocol"] for made in used},
         "devices (their times do not compare)": {made["provenance"]["device"] for made in used},
     }
-    warnings = [
+    cautions = [
         f"Records of several {what}: {', '.join(sorted(found))}."
         for what, found in values.items()
         if len(found) > 1
     ]
-    dirty = sum(bool(made["provenance"]["dirty"]) for made in used)
-    if dirty:
-        warnings.append(f"{dirty} records were made by code with uncommitted changes.")
-    return warnings
+    if dirty := sum(bool(made["provenance"]["dirty"]) for made in used):
+        cautions.append(f"Records made by code with uncommitted changes: {dirty}.")
+    rules = [made["config"]["protocol"] for made in used]
+    if any(r.get("selection") == "best" and r.get("curve_split") == "test" for r in rules):
+        cautions.append(
+            "The test split picked the step that is scored (the released settings do so): scores "
+            "are higher than on data that picked nothing."
+        )
+    return cautions

@@ -140,7 +140,7 @@ def all_tasks_panels(
         "its last value; a line starts when every task's set-up is done."
     )
     if left_out:
-        caption += f" Left out, for lack of a curve: {', '.join(left_out)}."
+        caption += f" Left out, for a method or seed has no curve: {', '.join(left_out)}."
     return Panels(
         title=f"mean of {len(whole)} tasks · {title}",
         y_label=f"mean {splits} score (points)",
@@ -163,7 +163,7 @@ def draw(panels: Panels) -> Figure:
             handles=[_handle(method) for method in methods],
             loc="center left",
             bbox_to_anchor=(0.005, 0.875),
-            ncols=len(methods),
+            ncols=min(len(methods), 8),
             columnspacing=1.8,
             handlelength=3.4,
         )

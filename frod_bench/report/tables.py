@@ -45,7 +45,7 @@ def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -
     texts = {
         "md": to_markdown(table),
         "tex": to_latex(table, name),
-        "csv": numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        "csv": numbers.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
     }
     paths = [out_dir / f"{name}.{suffix}" for suffix in texts]
     for path, text in zip(paths, texts.values(), strict=True):

@@ -60,8 +60,18 @@ def test_mixed_code_is_warned_of(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in (0, 1)])
     assert got.warnings == [
         "Records of several code versions: abc1234, def5678.",
-        "1 records were made by code with uncommitted changes.",
+        "Records made by code with uncommitted changes: 1.",
     ]
+
+
+def test_test_split_that_picks_is_told(tmp_path: Path) -> None:
+    made = make_record("rte", "frod", 0)
+    made["config"]["protocol"] |= {"curve_split": "test", "selection": "best"}
+    identity = record.identity(made["config"], "data-rte", "backbone-nlu")
+    made["cell"]["config_hash"] = record.config_hash(identity)
+    write_record(tmp_path, made, synthetic_curve())
+    (warning,) = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)]).warnings
+    assert warning.startswith("The test split picked the step")
 
 
 def test_record_of_another_profile_is_never_shown(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_all_tasks_figure_averages_over_whole_tasks_only(
     panels = figures.all_tasks_panels(found.frame, smoothed, "embedded", RULE)
     assert panels is not None
     assert panels.title == "mean of 2 tasks · embedded"
-    assert panels.caption.endswith("Left out, for lack of a curve: cola, dtd, mnist.")
+    assert panels.caption.endswith("Left out, for a method or seed has no curve: cola, dtd, mnist.")
     end = np.mean([smoothed[t, "full", 1].values[-1] for t in ("rte", "boolq")])
     assert panels.bands["steps"]["full"].median[-1] == pytest.approx(end)
 

@@ -123,6 +123,8 @@ def test_method_that_was_not_asked_for_is_a_dash(tmp_path: Path) -> None:
 def test_parameters_tell_both_readings(frame: pd.DataFrame, tmp_path: Path) -> None:
     write_tables(frame, tmp_path, "embedded")
     text = (tmp_path / "parameters.md").read_text()
+    exact = pd.read_csv(tmp_path / "parameters.csv", dtype=str)
+    assert "1000000" in set(exact["mean"])
     assert "| frod | 17,200 | 258 | 1.720 | 1.746 | 50,000 | 1,000,000 |" in text
 
 
