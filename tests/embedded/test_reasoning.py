@@ -1,0 +1,159 @@
+"""The reasoning stand-ins: schema, splits, labels, and that no cheap probe solves them."""
+
+from collections import Counter
+from functools import cache
+from random import Random
+
+import pytest
+from datasets import Dataset
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from frod_bench.embedded.reasoning import SETS, corpus
+from frod_bench.embedded.reasoning.daily import physical
+from frod_bench.embedded.reasoning.draw import LABEL_NOISE, Row, draw
+from frod_bench.embedded.reasoning.facts import RELATIONS
+from frod_bench.embedded.reasoning.quiz import LETTERS, Quiz
+from frod_bench.embedded.reasoning.science import CHALLENGE_QUESTIONS, EASY_QUESTIONS, challenge
+from frod_bench.schema import features_of, splits_of
+
+LABELS = ("answerKey", "label", "answer")
+KEYS = sorted(SETS)
+
+
+@cache
+def rows_of(key: tuple[str, str]) -> dict[str, list[Row]]:
+    return SETS[key](0)
+
+
+def label_of(row: Row) -> str:
+    return str(next(row[column] for column in LABELS if column in row))
+
+
+def text_of(row: Row) -> str:
+    """Everything in the row that a model may read."""
+    hidden = {*LABELS, "id", "ind", "source_id", "split", "split_type"}
+    return "\n".join(str(value) for column, value in sorted(row.items()) if column not in hidden)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_rows_fit_the_schema_of_the_hub(key: tuple[str, str]) -> None:
+    splits = rows_of(key)
+    assert set(splits) == set(splits_of(*key))
+    for rows in splits.values():
+        features = features_of(*key)
+        assert set(rows[0]) == set(features)
+        assert Dataset.from_list(rows, features=features).num_rows == len(rows)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_sizes(key: tuple[str, str]) -> None:
+    sizes = {split: len(rows) for split, rows in rows_of(key).items()}
+    assert sizes.pop("train") == 1_200
+    assert set(sizes.values()) == {500}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_rows_depend_on_the_seed_alone(key: tuple[str, str]) -> None:
+    assert SETS[key](0) == rows_of(key)
+    assert SETS[key](1) != rows_of(key)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_text_occurs_twice(key: tuple[str, str]) -> None:
+    texts = [text_of(row) for rows in rows_of(key).values() for row in rows]
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_question_is_read_in_pretraining(key: tuple[str, str]) -> None:
+    columns = ("passage", "context", "ctx", "sentence", "goal", "question", "question_stem")
+    read = {line for document in corpus.documents(Random(3), 4_000) for line in _lines(document)}
+    for rows in rows_of(key).values():
+        for row in rows:
+            asked = {str(row[column]).lower() for column in columns if column in row}
+            assert not asked & read
+
+
+def _lines(document: corpus.Document) -> list[str]:
+    return "".join(piece.text for piece in document).lower().splitlines()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_labels_are_balanced_over_places(key: tuple[str, str]) -> None:
+    for rows in rows_of(key).values():
+        counts = Counter(label_of(row) for row in rows if label_of(row) not in {"E", "5"})
+        assert max(counts.values()) < 0.65 * len(rows)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_bag_of_words_does_not_solve_it(key: tuple[str, str]) -> None:
+    splits = rows_of(key)
+    test = splits.get("test", splits["validation"])
+    counts = CountVectorizer(token_pattern=r"\S+")
+    train_counts = counts.fit_transform(text_of(row) for row in splits["train"])
+    probe = LogisticRegression(max_iter=100, C=0.3)
+    probe.fit(train_counts, [label_of(row) for row in splits["train"]])
+    score = probe.score(
+        counts.transform(text_of(row) for row in test), [label_of(row) for row in test]
+    )
+    majority = Counter(label_of(row) for row in test).most_common(1)[0][1] / len(test)
+    assert score < majority + 0.08
+
+
+def test_label_noise_is_what_is_stated() -> None:
+    answers: list[bool] = []
+
+    def always_first(rng: Random) -> Quiz:
+        return Quiz(str(rng.random()), ("a", "b", "c"), 0)
+
+    def row(item: Quiz, split: str, number: int) -> Row:
+        answers.append(item.answer == 0)
+        return {}
+
+    draw("noise", 0, always_first, row)
+    assert 1 - sum(answers) / len(answers) == pytest.approx(LABEL_NOISE, abs=0.012)
+
+
+def test_too_few_different_quizzes_are_an_error() -> None:
+    with pytest.raises(RuntimeError, match="only 1 different rows"):
+        draw("few", 0, lambda rng: Quiz("same", ("a", "b"), 0), lambda *_: {})
+
+
+def test_every_question_is_about_a_known_relation() -> None:
+    assert set(EASY_QUESTIONS) | set(CHALLENGE_QUESTIONS) | set(corpus.WORDINGS) <= set(RELATIONS)
+
+
+def test_one_option_alone_is_right() -> None:
+    """The exception of a challenge lacks what all others have."""
+    relation = RELATIONS["thing_material"]
+    found = 0
+    rng = Random(0)
+    for _ in range(300):
+        item = challenge(rng)
+        if item.question.startswith("Which one is NOT made of "):
+            material = item.question.removesuffix("?").split()[-1]
+            true = [(option, material) in relation.truths for option in item.options]
+            assert true.count(False) == 1
+            assert not true[item.answer]
+            found += 1
+    assert found
+
+
+def test_solutions_differ() -> None:
+    rng = Random(0)
+    assert all(len(set(physical(rng).options)) == 2 for _ in range(300))
+
+
+def test_marks_of_a_quiz_agree_with_its_answer() -> None:
+    marked = 0
+    for document in corpus.documents(Random(0), 500):
+        lines = "".join(piece.text for piece in document).splitlines()
+        if not lines[-1].startswith("answer: ") or lines[-1].removeprefix("answer: ") not in LETTERS:
+            continue
+        answer = lines[-1][-1]
+        options = [line for line in lines if line[1:3] == ": "]
+        if options[0].endswith((" no", " A")):
+            marked += 1
+            assert [line[0] for line in options if line.endswith(f" {line[0]}")] == [answer]
+    assert marked
