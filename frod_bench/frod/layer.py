@@ -12,11 +12,11 @@ from .contraction import (
     FactoredLinear,
     Factors,
     MergedLinear,
-    core_matrix,
     linear,
     merged_is_cheaper,
     merged_weight,
 )
+from .core import CorePattern, has_sparse_kernels
 
 
 class SharedBasis(nn.Module):
@@ -27,7 +27,6 @@ class SharedBasis(nn.Module):
     """
 
     basis: Tensor
-    places: Tensor
 
     def __init__(self, category: str, config: FrodConfig, basis: Tensor, support: Tensor) -> None:
         """
@@ -40,10 +39,8 @@ class SharedBasis(nn.Module):
         super().__init__()
         self.category = category
         self.config = config
-        diagonal = torch.arange(basis.shape[0]) * (basis.shape[0] + 1)
         self.register_buffer("basis", basis, persistent=False)
-        places = torch.cat([diagonal, support]).to(basis.device)
-        self.register_buffer("places", places, persistent=False)
+        self.pattern = CorePattern(len(basis), support).to(basis.device)
 
     @property
     def width(self) -> int:
@@ -115,7 +112,7 @@ class FrodLinear(nn.Module):
         self.register_buffer("left", left.to(weight), persistent=False)
         self.register_buffer("start", start, persistent=False)
         self.lambda_ = nn.Parameter(start.clone())
-        self.rotation = nn.Parameter(start.new_zeros(len(shared.places) - shared.width))
+        self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.places) - shared.width))
         self._merged: KeptWeight | None = None
         self.training = base_layer.training
 
@@ -147,14 +144,9 @@ class FrodLinear(nn.Module):
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
         if not torch.is_grad_enabled():
             return linear(x, self.merged(dtype), bias, self.transposed)
-        factors = Factors(
-            self.left.to(dtype),
-            self.shared.basis.to(x.device, dtype),
-            self.shared.places.to(x.device),
-            self.transposed,
-        )
-        values = self._core_values()
-        if merged_is_cheaper(x.numel() // self.in_features, *self.left.shape):
+        factors, values = self._factors(dtype), self._core_values()
+        sparse = has_sparse_kernels(x.device, dtype)
+        if merged_is_cheaper(x.numel() // self.in_features, *self.left.shape, sparse=sparse):
             return MergedLinear.apply(x, values, bias, self.merged(dtype), factors)
         return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
 
@@ -171,15 +163,14 @@ class FrodLinear(nn.Module):
         if kept is None or not kept.holds(dtype, self.weight, values):
             # An inference tensor could not be saved for a later backward pass.
             with torch.inference_mode(False), torch.no_grad(), _no_autocast(self.weight):
-                kept = KeptWeight(self._form_merged().to(dtype), _version(self.weight), values)
+                merged = merged_weight(self.weight, values, self._factors(self.left.dtype))
+                kept = KeptWeight(merged.to(dtype), _version(self.weight), values)
             self._merged = kept
         return kept.merged
 
-    def _form_merged(self) -> Tensor:
-        device, width = self.weight.device, self.in_features
-        core = core_matrix(self._core_values(), self.shared.places.to(device), width)
-        basis = self.shared.basis.to(device)
-        return merged_weight(self.weight, self.left, basis, core, self.transposed)
+    def _factors(self, dtype: torch.dtype) -> Factors:
+        shared, left = self.shared, self.left.to(dtype)
+        return Factors(left, shared.basis.to(dtype), shared.pattern, self.transposed)
 
     def _core_values(self) -> Tensor:
         """Trained entries of C = diag(lambda - lambda_0) + S; exactly 0 before the first step."""

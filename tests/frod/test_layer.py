@@ -11,16 +11,17 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from frod_bench.frod import FrodConfig
+from frod_bench.frod import core as core_module
 from frod_bench.frod import layer as layer_module
 from frod_bench.frod.basis import exact_basis
 from frod_bench.frod.contraction import (
     FactoredLinear,
     Factors,
     MergedLinear,
-    core_matrix,
     merged_is_cheaper,
     merged_weight,
 )
+from frod_bench.frod.core import CorePattern
 from frod_bench.frod.layer import FrodLinear, SharedBasis
 from frod_bench.frod.support import draw_places
 
@@ -60,7 +61,7 @@ def make_layer(
 def contraction(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Force the planner's choice."""
     monkeypatch.setattr(
-        layer_module, "merged_is_cheaper", lambda *counts: request.param == "merged"
+        layer_module, "merged_is_cheaper", lambda *counts, sparse: request.param == "merged"
     )
     return request.param
 
@@ -69,7 +70,9 @@ def dense_weight(layer: FrodLinear, lambda_: Tensor, rotation: Tensor) -> Tensor
     """W + U (diag(lambda - lambda_0) + S) V^T written out entry by entry, (m, k), in float64."""
     width = layer.in_features
     core = torch.diag(lambda_.double() - layer.start.double())
-    for value, place in zip(rotation.double(), layer.shared.places[width:].tolist(), strict=True):
+    for value, place in zip(
+        rotation.double(), layer.shared.pattern.places[width:].tolist(), strict=True
+    ):
         unit = torch.zeros(width, width, dtype=torch.float64)
         unit[place // width, place % width] = 1
         core = core + value * unit
@@ -116,16 +119,15 @@ def test_forward_and_gradients_equal_the_dense_reference(
 @pytest.mark.parametrize("transposed", [False, True])
 def test_gradcheck(contraction: str, transposed: bool) -> None:
     layer = make_layer(transposed=transposed)
-    factors = Factors(layer.left, layer.shared.basis, layer.shared.places, transposed)
+    factors = Factors(layer.left, layer.shared.basis, layer.shared.pattern, transposed)
     x = gaussian(4, 6, 5).double().requires_grad_()
-    values = gaussian(1, len(layer.shared.places), 8)[0].double().requires_grad_()
+    values = gaussian(1, len(layer.shared.pattern.places), 8)[0].double().requires_grad_()
     bias = torch.zeros(10, dtype=torch.float64, requires_grad=True)
 
     def run(x: Tensor, values: Tensor, bias: Tensor) -> Tensor:
         if contraction == "factored":
             return FactoredLinear.apply(x, values, bias, layer.weight, factors)
-        core = core_matrix(values.detach(), factors.places, 6)
-        merged = merged_weight(layer.weight, layer.left, factors.basis, core, transposed)
+        merged = merged_weight(layer.weight, values.detach(), factors)
         return MergedLinear.apply(x, values, bias, merged, factors)
 
     assert torch.autograd.gradcheck(run, (x, values, bias))
@@ -158,7 +160,7 @@ def test_any_layer_computes_its_dense_weight(
     wanted = x.double() @ dense_weight(layer, layer.lambda_, layer.rotation).T
     wanted = (wanted + layer.bias.double()).detach()  # type: ignore[union-attr]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layer_module, "merged_is_cheaper", lambda *counts: merged)
+        patch.setattr(layer_module, "merged_is_cheaper", lambda *counts, sparse: merged)
         got = layer(x)
     # roundoff of sums of `width` products, through up to three products in a row
     tolerance = 60 * torch.finfo(dtype).eps
@@ -167,10 +169,29 @@ def test_any_layer_computes_its_dense_weight(
 
 
 def test_planner_merges_for_many_tokens_and_factors_for_few() -> None:
-    assert not merged_is_cheaper(16, 128, 128)
-    assert merged_is_cheaper(1024, 128, 128)
-    assert not merged_is_cheaper(512, 768, 3072)
-    assert merged_is_cheaper(4096, 768, 768)
+    for sparse in (False, True):
+        assert not merged_is_cheaper(16, 128, 128, sparse=sparse)
+        assert merged_is_cheaper(1024, 128, 128, sparse=sparse)
+        assert not merged_is_cheaper(512, 768, 3072, sparse=sparse)
+        assert merged_is_cheaper(4096, 768, 768, sparse=sparse)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_core_is_the_same_matrix_by_both_kernels(
+    sparse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_module, "has_sparse_kernels", lambda device, dtype: sparse)
+    pattern = CorePattern(9, draw_places(9, 0.3, torch.Generator().manual_seed(0)))
+    values = gaussian(1, len(pattern.places), 1)[0].double()
+    other, left = gaussian(9, 5, 2).double(), gaussian(7, 9, 3).double()
+    dense = torch.zeros(81, dtype=torch.float64)
+    dense[pattern.places] = values
+    dense = dense.view(9, 9)
+    assert torch.equal(pattern.matrix(values), dense)
+    assert torch.allclose(pattern.times(values, other), dense @ other)
+    assert torch.allclose(pattern.transposed_times(values, other), dense.T @ other)
+    wanted = (left.T @ left.flip(0)).view(-1)[pattern.places]
+    assert torch.allclose(pattern.gradient(left, left.flip(0)), wanted)
 
 
 def test_trainables_are_float32_over_a_half_base_and_stay_so_when_cast() -> None:
