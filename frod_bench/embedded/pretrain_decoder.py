@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from frod_bench.embedded.reasoning.corpus import Document, documents
+from frod_bench.embedded.reasoning.corpus import Document, documents, text_of
 from frod_bench.embedded.tokenizer import (
     DECODER_SPECIALS,
     frame,
@@ -27,10 +27,10 @@ from frod_bench.embedded.tokenizer import (
 POSITIONS = 512  # tokens
 VOCABULARY = 1_200  # tokens, at most
 TOKENIZER_DOCUMENTS = 6_000
-STEPS = 1_500
-BATCH_DOCUMENTS = 48
+STEPS = 1_000
+BATCH_DOCUMENTS = 64
 BUCKET_BATCHES = 8  # batches that are cut from documents sorted by length
-MATRIX_RATE, VECTOR_RATE = 0.01, 4e-3
+MATRIX_RATE, VECTOR_RATE = 0.02, 4e-3
 WARMUP_STEPS = 50
 
 
@@ -38,11 +38,8 @@ def pretrain(out: Path, seed: int = 0) -> None:
     """Train the decoder and write its checkpoint (float16) and tokenizer into `out`."""
     torch.manual_seed(seed)
     rng = Random(f"decoder {seed}")
-    tokenizer = train_tokenizer(
-        ("".join(piece.text for piece in document) for document in documents(rng, TOKENIZER_DOCUMENTS)),
-        VOCABULARY,
-        tuple(dict.fromkeys(DECODER_SPECIALS.values())),
-    )
+    texts = (text_of(document) for document in documents(rng, TOKENIZER_DOCUMENTS))
+    tokenizer = train_tokenizer(texts, VOCABULARY, tuple(DECODER_SPECIALS.values()))
     frame(tokenizer, "<s> $A")
     model = new_model(tokenizer)
     train(model, batches(tokenizer, rng), STEPS)
@@ -71,8 +68,7 @@ def new_model(tokenizer: Tokenizer) -> LlamaForCausalLM:
 
 def encode(tokenizer: Tokenizer, document: Document) -> tuple[list[int], list[float]]:
     """Token ids of the document, and the weight that predicting each of them has."""
-    text = "".join(piece.text for piece in document)
-    encoding = tokenizer.encode(text)
+    encoding = tokenizer.encode(text_of(document))
     ends, end = [], 0
     for piece in document:
         end += len(piece.text)

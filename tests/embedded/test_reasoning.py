@@ -149,7 +149,10 @@ def test_marks_of_a_quiz_agree_with_its_answer() -> None:
     marked = 0
     for document in corpus.documents(Random(0), 500):
         lines = "".join(piece.text for piece in document).splitlines()
-        if not lines[-1].startswith("answer: ") or lines[-1].removeprefix("answer: ") not in LETTERS:
+        if (
+            not lines[-1].startswith("answer: ")
+            or lines[-1].removeprefix("answer: ") not in LETTERS
+        ):
             continue
         answer = lines[-1][-1]
         options = [line for line in lines if line[1:3] == ": "]

@@ -27,6 +27,11 @@ class Piece:
 Document = tuple[Piece, ...]
 
 
+def text_of(document: Document) -> str:
+    """The document as it is read."""
+    return "".join(piece.text for piece in document)
+
+
 @dataclass(frozen=True)
 class Wording:
     """How a relation is told and asked. `{s}` and `{o}` stand for subject and object."""
@@ -121,18 +126,21 @@ def _named(wording: Wording, subject: str) -> str:
 
 
 def description(rng: Random) -> Document:
-    """Two to five true sentences, as far as possible about one subject."""
-    relation = rng.choice(_ASKABLE)
-    subject = rng.choice(relation.subjects)
+    """Up to five true sentences about one subject."""
+    subject = rng.choice(rng.choice(_ASKABLE).subjects)
     about = [
-        wording.told[rng.randrange(len(wording.told))].format(s=_named(wording, subject), o=object_)
-        for other in _ASKABLE
-        for wording in (WORDINGS[other.name],)
-        for known, object_ in other.pairs
+        _told(rng, relation, subject, object_)
+        for relation in _ASKABLE
+        for known, object_ in relation.pairs
         if known == subject
     ]
     rng.shuffle(about)
     return (Piece(" ".join(about[:5]), TOLD),)
+
+
+def _told(rng: Random, relation: Relation, subject: str, object_: str) -> str:
+    wording = WORDINGS[relation.name]
+    return rng.choice(wording.told).format(s=_named(wording, subject), o=object_)
 
 
 def fact_quiz(rng: Random) -> Document:
@@ -173,14 +181,13 @@ def asked(rng: Random, item: Quiz) -> Document:
 
 
 def verdict(rng: Random) -> Document:
-    """One to three sentences about one or two subjects, each found true or false."""
+    """One to three sentences of one relation, each found true or false."""
     relation = rng.choice(_ASKABLE)
-    wording = WORDINGS[relation.name]
-    pieces = []
+    pieces: list[Piece] = []
     for subject, object_ in rng.sample(relation.pairs, rng.choice((1, 2, 3))):
         true = rng.random() < 0.5
         named = object_ if true else relation.wrong_objects(rng, subject, 1)[0]
-        sentence = rng.choice(wording.told).format(s=_named(wording, subject), o=named)
+        sentence = _told(rng, relation, subject, named)
         pieces += [Piece(f"{sentence}\nanswer:", GIVEN), Piece(" yes" if true else " no", ASKED)]
         pieces.append(Piece("\n", GIVEN))
     return tuple(pieces[:-1])
@@ -193,8 +200,8 @@ def holders(rng: Random) -> Document:
         things = rng.sample(world.THINGS, len(names))
         what = [f"has {a(thing.name)}" for thing in things]
     else:
-        what = [rng.choice((c.more, c.less)) for c in rng.sample(world.CONTRASTS, len(names))]
-        what = [f"is {kind}" for kind in what]
+        contrasts = rng.sample(world.CONTRASTS, len(names))
+        what = [f"is {rng.choice((contrast.more, contrast.less))}" for contrast in contrasts]
     told = ". ".join(f"{name} {holds}" for name, holds in zip(names, what, strict=True))
     return asked(rng, quiz(rng, f"{told}. who {what[0]}?", names[0], names[1:]))
 
@@ -214,26 +221,25 @@ def traits(rng: Random) -> Document:
     return asked(rng, quiz(rng, f"{' '.join(told)} who {does}?", x, [y]))
 
 
+# field of a situation -> how it is told and asked
+_SOCIAL: tuple[tuple[str, str, str], ...] = (
+    ("feeling_of_b", "so {b} was {o}.", "how was {b}?"),
+    ("trait_of_a", "that was {o}.", "what was it like?"),
+    ("reason_of_a", "{a} wanted to {o}.", "what did {a} want?"),
+    ("next_of_b", "then {b} decided to {o}.", "what did {b} decide?"),
+)
+
+
 def social(rng: Random) -> Document:
     """What someone did to someone and what came of it, told or asked."""
     one, two = rng.sample(world.PEOPLE, 2)
     situations = rng.sample(world.SITUATIONS, 3)
     act = f"{one} {situations[0].act.format(b=two)}."
-    follow, ask = rng.choice(_SOCIAL)
+    field, told, question = rng.choice(_SOCIAL)
+    right, *wrong = (getattr(s, field).format(a=one, b=two) for s in situations)
     if rng.random() < 0.3:
-        text = follow.format(a=one, b=two, s=situations[0])
-        return (Piece(f"{act} {text}".format(a=one, b=two), TOLD),)
-    field = follow[follow.index("{s.") + 3 : follow.index("}", follow.index("{s."))]
-    options = [getattr(s, field).format(a=one, b=two) for s in situations]
-    return asked(rng, quiz(rng, f"{act} {ask.format(a=one, b=two)}", options[0], options[1:]))
-
-
-_SOCIAL = (
-    ("so {b} was {s.feeling_of_b}.", "how was {b}?"),
-    ("that was {s.trait_of_a}.", "what was it like?"),
-    ("{a} wanted to {s.reason_of_a}.", "what did {a} want?"),
-    ("then {b} decided to {s.next_of_b}.", "what did {b} decide?"),
-)
+        return (Piece(f"{act} {told.format(a=one, b=two, o=right)}", TOLD),)
+    return asked(rng, quiz(rng, f"{act} {question.format(a=one, b=two)}", right, wrong))
 
 
 def script(rng: Random) -> Document:
