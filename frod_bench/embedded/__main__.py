@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "backbones":
-            from frod_bench.embedded.backbones_build import build_backbones
+            from frod_bench.embedded.build_backbones import build_backbones
 
             print(build_backbones(options.out.resolve(), options.seed))
         else:

@@ -34,7 +34,7 @@ def mirror_version(seed: int) -> str:
     package = Path(__file__).parent
     sources = [*package.rglob("*.py"), package.parent / "schema.py", *package.parent.glob("*.json")]
     for source in sorted(sources):
-        if not source.name.startswith(("pretrain_", "backbones", "__main__")):
+        if not source.name.startswith(("pretrain_", "build_backbones", "__main__")):
             digest.update(str(source.relative_to(package.parent)).encode())
             digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -319,4 +319,4 @@ SCENES: dict[str, Scene] = {
 def render(name: str, rng: np.random.Generator) -> Image.Image:
     """A picture of a place of the kind `name`."""
     texture = (fractal_noise(rng, 10)[..., None] - 0.5) * 0.12
-    return photograph(SCENES[name](rng) + texture, rng, noise=0.05, light=0.3, occlusion=0.3)
+    return photograph(SCENES[name](rng) + texture, rng, noise=0.05, light=0.4, occlusion=0.3)

@@ -1,0 +1,153 @@
+"""Stand-in for `tanganke/eurosat`: land use from above."""
+
+import numpy as np
+from PIL import Image
+
+from frod_bench.embedded.images.aerial import (
+    ASPHALT,
+    CONCRETE,
+    GRASS,
+    SOIL,
+    WHITE,
+    WOOD,
+    Scene,
+    open_country,
+    patchwork,
+    turned,
+)
+from frod_bench.embedded.images.canvas import (
+    Array,
+    Canvas,
+    blend,
+    curve,
+    fractal_noise,
+    grain,
+    hsv,
+    near,
+    photograph,
+    ring_points,
+)
+
+
+def annual_crop(rng: np.random.Generator) -> Array:
+    """Large bare and green fields, with faint furrows."""
+    canvas = Canvas(SOIL, turned(rng, (1.0, 1.5)))
+    patchwork(rng, (SOIL, (0.66, 0.56, 0.4), GRASS, (0.5, 0.42, 0.3), (0.62, 0.62, 0.4)), canvas)
+    return canvas.array() + (fractal_noise(rng, 10)[..., None] - 0.5) * 0.08
+
+
+def forest(rng: np.random.Generator) -> Array:
+    """Dark crowns without a gap."""
+    return blend(
+        near(rng, (0.06, 0.15, 0.08), 0.03),
+        near(rng, (0.2, 0.36, 0.2), 0.05),
+        fractal_noise(rng, 12),
+    )
+
+
+def shrubland(rng: np.random.Generator) -> Array:
+    """Pale, uneven ground with scattered bushes."""
+    canvas = Canvas(grain(rng, near(rng, (0.55, 0.52, 0.36)), 0.15, 4))
+    for x, y in rng.random((int(rng.integers(15, 40)), 2)):
+        canvas.ellipse((x, y), rng.uniform(0.015, 0.045), near(rng, (0.28, 0.34, 0.2)))
+    return canvas.array()
+
+
+def highway(rng: np.random.Generator) -> Array:
+    """A grey band with a pale middle through the country."""
+    canvas = Canvas(open_country(rng), turned(rng, (1.0, 1.3)))
+    if rng.random() < 0.6:
+        patchwork(rng, (SOIL, GRASS, (0.5, 0.5, 0.32)), canvas)
+    road, width = curve(rng, 0.12), rng.uniform(0.07, 0.13)
+    canvas.line(road, near(rng, CONCRETE, 0.06), width)
+    canvas.line(road, near(rng, ASPHALT, 0.05), width * 0.3)
+    return canvas.array()
+
+
+def industrial(rng: np.random.Generator) -> Array:
+    """A few large, bright, flat roofs on paved ground."""
+    canvas = Canvas(grain(rng, near(rng, CONCRETE), 0.08), turned(rng))
+    for x, y in np.stack(np.meshgrid([0.0, 0.35, 0.7, 1.0], [0.0, 0.4, 0.8]), -1).reshape(-1, 2):
+        roof = WHITE if rng.random() < 0.6 else (0.45, 0.5, 0.58)
+        sides = (rng.uniform(0.15, 0.33), rng.uniform(0.2, 0.37))
+        canvas.rectangle((x + 0.02, y + 0.02), sides, (0.25, 0.25, 0.27))
+        canvas.rectangle((x, y), sides, near(rng, roof, 0.07))
+    return canvas.array()
+
+
+def pasture(rng: np.random.Generator) -> Array:
+    """Even, light green meadows, parted by hedges."""
+    canvas = Canvas(grain(rng, near(rng, (0.42, 0.58, 0.3), 0.05), 0.07, 3), turned(rng, (1, 1.5)))
+    for _ in range(int(rng.integers(1, 4))):
+        start, end = rng.uniform(-0.2, 1.2, (2, 2))
+        canvas.line([tuple(start), tuple(end)], near(rng, (0.2, 0.33, 0.18)), 0.025)
+    return canvas.array()
+
+
+def permanent_crop(rng: np.random.Generator) -> Array:
+    """Rows of trees or vines: regular lines on bare ground."""
+    canvas = Canvas(grain(rng, near(rng, (0.62, 0.54, 0.4)), 0.08), turned(rng, (1.1, 1.6)))
+    gap, dotted = rng.uniform(0.085, 0.15), rng.random() < 0.5
+    for across in np.arange(-0.3, 1.3, gap):
+        colour = near(rng, (0.28, 0.38, 0.2), 0.04)
+        if dotted:
+            for along in np.arange(-0.3, 1.3, gap):
+                canvas.ellipse((along, across), gap * 0.33, colour)
+        else:
+            canvas.line([(-0.4, across), (1.4, across)], colour, gap * 0.45)
+    return canvas.array()
+
+
+def residential(rng: np.random.Generator) -> Array:
+    """Many small roofs along streets, with gardens."""
+    canvas = Canvas(grain(rng, near(rng, (0.4, 0.48, 0.33)), 0.1), turned(rng))
+    gap = rng.uniform(0.13, 0.2)
+    for row, y in enumerate(np.arange(-0.3, 1.3, gap)):
+        if row % 3 == 0:
+            canvas.line([(-0.4, y), (1.4, y)], near(rng, ASPHALT), 0.06)
+            continue
+        for x in np.arange(-0.3, 1.3, gap):
+            roof = hsv(rng.uniform(0.0, 0.08), rng.uniform(0.2, 0.6), rng.uniform(0.4, 0.75))
+            sides = (gap * rng.uniform(0.45, 0.75), gap * rng.uniform(0.4, 0.65))
+            canvas.rectangle((x + rng.normal(0, 0.01), y), sides, roof)
+    return canvas.array()
+
+
+def river(rng: np.random.Generator) -> Array:
+    """A winding band of water through the country."""
+    canvas = Canvas(open_country(rng))
+    if rng.random() < 0.4:
+        patchwork(rng, (SOIL, GRASS, WOOD), canvas)
+    course, width = curve(rng, rng.uniform(0.15, 0.35)), rng.uniform(0.1, 0.28)
+    canvas.line(course, near(rng, WOOD, 0.06), width * 1.35)
+    canvas.line(course, near(rng, (0.2, 0.32, 0.38), 0.06), width)
+    return canvas.array()
+
+
+def open_water(rng: np.random.Generator) -> Array:
+    """Water nearly everywhere, at times with a piece of shore."""
+    water = grain(rng, near(rng, (0.1, 0.22, 0.36), 0.05), 0.05, 5)
+    canvas = Canvas(water, turned(rng))
+    if rng.random() < 0.5:
+        shore = ring_points((rng.uniform(-0.1, 1.1), 1.25), (rng.uniform(0.5, 0.9), 0.45), 10)
+        canvas.polygon(shore + rng.normal(0, 0.03, shore.shape), near(rng, (0.36, 0.42, 0.26)))
+    return canvas.array()
+
+
+LAND_USE: dict[str, Scene] = {
+    "annual crop land": annual_crop,
+    "forest": forest,
+    "brushland or shrubland": shrubland,
+    "highway or road": highway,
+    "industrial buildings or commercial buildings": industrial,
+    "pasture land": pasture,
+    "permanent crop land": permanent_crop,
+    "residential buildings or homes or apartments": residential,
+    "river": river,
+    "lake or sea": open_water,
+}
+
+
+def render(name: str, rng: np.random.Generator) -> Image.Image:
+    """A satellite's picture of the land use `name`: coarse, hazy."""
+    return photograph(LAND_USE[name](rng), rng, noise=0.06, light=0.5, blur=1.0, occlusion=0.2)
