@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from frod_bench import stats
 from frod_bench.record import CurvePoint
@@ -205,6 +206,7 @@ def _draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
             color=style.MUTED,
         )
     ax.set_xlabel(AXIS_LABELS[axis])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=axis == "steps", steps=[1, 2, 5, 10]))
     ax.set_xlim(0, max((band.grid[-1] for band in bands.values() if band.grid.size), default=1))
     ax.margins(y=0.08)
 

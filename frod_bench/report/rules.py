@@ -52,7 +52,6 @@ class ConvergenceRule:
     reference: str
     target_fraction: float
     window_evaluations: int
-    axes: list[str]
     max_undecided_share: float
     published_ratio: dict[str, float]
 
