@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from datasets import ClassLabel, Dataset, Features
+from datasets import ClassLabel, Dataset, Features, Value
 
 from frod_bench.errors import InputError
 from frod_bench.settings import TaskConfig
 from frod_bench.tasks.prompts import descend
+from frod_bench.tasks.source import is_text
 
 Label = int | float
 
@@ -41,7 +42,7 @@ def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
     elif task.label_values is not None:
         labels = [_position(value, task.label_values) for value in values]
     else:
-        labels = [None if value is None or value == -1 else int(value) for value in values]
+        labels = [_class_number(value) for value in values]
     _check_range(task, labels)
     return labels
 
@@ -62,6 +63,11 @@ def _position(value: Any, names: Sequence[str]) -> int | None:
     return names.index(name) if name in names else None
 
 
+def _class_number(value: Any) -> int | None:
+    """A class number as it is; -1 marks a hidden label."""
+    return int(value) if value is not None and value != -1 and value == value // 1 else None
+
+
 def _value(value: Any) -> float | None:
     """A regression's target; GLUE marks the hidden ones with -1."""
     if value is None or not math.isfinite(value) or value == -1:
@@ -71,23 +77,31 @@ def _value(value: Any) -> float | None:
 
 def _check_type(task: TaskConfig, features: Features) -> None:
     kind = features[task.label_column]
-    if isinstance(kind, ClassLabel):
-        if task.num_labels != 1 and kind.num_classes > task.num_labels:
+    where = f"task.label_column: {task.label_column!r} of {task.hub_id} (task {task.name})"
+    if isinstance(kind, ClassLabel) and task.num_labels > 1:
+        if kind.num_classes > task.num_labels:
             raise InputError(
                 f"task.num_labels: {task.name} has {task.num_labels}, but column "
                 f"{task.label_column!r} of {task.hub_id} names {kind.num_classes} classes "
                 f"({', '.join(kind.names[:5])}, ...). Set num_labels to {kind.num_classes}."
             )
         return
-    text = getattr(kind, "dtype", None) in {"string", "large_string"}
     described = task.label_values is not None or (
         task.prompt is not None and task.prompt.option_labels_column is not None
     )
-    if text and not described:
+    if is_text(kind) and not described:
         raise InputError(
-            f"task.label_column: {task.label_column!r} of {task.hub_id} holds text. Say what it "
-            "may be in task.label_values, in class order, or name a column of numbers."
+            f"{where} holds text. Say what it may be in task.label_values, in class order, or name "
+            "a column of numbers."
         )
+    if not is_text(kind) and not _is_number(kind):
+        raise InputError(f"{where} holds {kind}. Name a column of numbers, classes or text.")
+    if task.num_labels == 1 and not _is_number(kind):
+        raise InputError(f"{where} holds {kind}, but a regression (num_labels 1) needs numbers.")
+
+
+def _is_number(kind: object) -> bool:
+    return isinstance(kind, Value) and kind.dtype.startswith(("int", "uint", "float", "bool"))
 
 
 def _check_range(task: TaskConfig, labels: Sequence[Label | None]) -> None:

@@ -75,27 +75,31 @@ def load_task(
     """
     location = None if data_root is None else str(Path(data_root).resolve())
     prepared = _prepare(_Key.of(task, backbone, str(backbone_path), location))
-    train, validation = _carve(task, prepared.splits[task.train_split], validation_percent, seed)
-    tests = {"test": task.test_split, **task.extra_test_splits}
-    chosen = {
-        "train": prepared.splits[task.train_split].choose(train[:train_rows]),
-        "validation": prepared.splits[task.train_split].choose(validation),
-        **{
-            name: prepared.splits[split].choose(_subsample(prepared.splits[split], test_rows))
-            for name, split in tests.items()
-        },
+    source = prepared.splits[task.train_split]
+    train, validation = _carve(task, source, validation_percent, seed)
+    tests = {
+        name: prepared.splits[split]
+        for name, split in {"test": task.test_split, **task.extra_test_splits}.items()
     }
-    splits = prepared.splits.values()
+    asked = [(source, train[:train_rows] + validation)]
+    asked += [(split, _subsample(split, test_rows)) for split in tests.values()]
+    for split, ids in asked:
+        split.examine(ids)
     return TaskData(
-        train=chosen["train"],
-        validation=chosen["validation"],
-        tests={name: chosen[name] for name in tests},
+        train=source.choose(train[:train_rows]),
+        validation=source.choose(validation),
+        tests={
+            name: split.choose(ids) for name, (split, ids) in zip(tests, asked[1:], strict=True)
+        },
         collate=Collator(prepared.encoder, regression=task.num_labels == 1),
         num_labels=task.num_labels,
         counts=Counts(
-            rows_read=sum(split.rows_read for split in splits),
-            rows_unusable=sum(split.rows_unusable for split in splits),
-            sequences_cut=sum(split.source.cut(split.ids) for split in chosen.values()),
+            rows_read=sum(split.rows_read for split in prepared.splits.values()),
+            rows_unusable=sum(
+                split.rows_read - len(split.usable) for split in prepared.splits.values()
+            )
+            + sum(split.broken(ids) for split, ids in asked),
+            sequences_cut=sum(split.cut(ids) for split, ids in asked),
         ),
         prompt_digest=prompt_of(task).digest if task.prompt is not None else None,
     )
@@ -160,23 +164,22 @@ def _encoder(task: TaskConfig, backbone: BackboneConfig, backbone_path: str) -> 
 def _checked(dataset: Dataset, task: TaskConfig) -> Dataset:
     """The split with all its columns there, and pictures left as they are stored."""
     check_column(dataset, task, "task.label_column", task.label_column)
+    kind = "image" if task.family == "vision" else "text"
     for column in task.input_columns:
-        check_column(dataset, task, "task.input_columns", column)
+        check_column(dataset, task, "task.input_columns", column, kind)
     if task.prompt is not None:
         prompt = prompt_of(task)
         for column in prompt.columns:
-            check_column(dataset, task, "task.prompt.template", column)
-        for column in prompt.option_columns:
-            check_column(dataset, task, "task.prompt", column)
+            check_column(dataset, task, "task.prompt.template", column, "text")
+        for column in task.prompt.option_columns:
+            check_column(dataset, task, "task.prompt.option_columns", column, "text")
+        for field_name in ("options_column", "option_labels_column"):
+            column = getattr(task.prompt, field_name)
+            if column is not None:
+                check_column(dataset, task, f"task.prompt.{field_name}", column, "list")
     if task.family != "vision":
         return dataset
-    (column,) = task.input_columns
-    if not isinstance(dataset.features[column], datasets.Image):
-        raise InputError(
-            f"task.input_columns: {column!r} of {task.hub_id} holds {dataset.features[column]}, "
-            "not images."
-        )
-    return dataset.cast_column(column, datasets.Image(decode=False))
+    return dataset.cast_column(task.input_columns[0], datasets.Image(decode=False))
 
 
 def _carve(

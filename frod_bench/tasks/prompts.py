@@ -64,7 +64,7 @@ class Prompt:
         return [row[column] for column in self.config.option_columns]
 
     def _clean(self, value: Any) -> str:
-        text = str(value)
+        text = "" if value is None else str(value)
         for pattern, replacement in self.config.replace.items():
             text = re.sub(pattern, replacement, text)
         return text.strip()

@@ -91,25 +91,26 @@ class PreparedSplit:
         self._examined: set[int] = set()
         self.usable = self._scan()
 
-    @property
-    def rows_unusable(self) -> int:
-        """Rows that were found unusable so far."""
-        return self.rows_read - len(self.usable) + len(self._broken)
+    def broken(self, ids: Iterable[int]) -> int:
+        """How many of these rows, once chosen, turned out to have broken content."""
+        return len(self._broken.intersection(ids))
 
     def cut(self, ids: Iterable[int]) -> int:
         """How many of these rows were too long for the backbone."""
         return len(self._cut.intersection(ids))
 
-    def choose(self, ids: Sequence[int]) -> "Split":
-        """These rows, without those whose content turns out to be broken.
+    def examine(self, ids: Sequence[int]) -> None:
+        """Encode these rows, each once a process, and note which are cut or broken.
 
         Raises:
-            InputError: more than 1 % of the rows are broken.
+            InputError: more than 1 % of them are broken.
         """
         self._encode([i for i in ids if i not in self._examined])
-        if self._broken:
-            found = Counter({"an image that cannot be decoded": len(self._broken)})
-            self._refuse_if_many(found, len(self._examined))
+        found = Counter({"an image that cannot be decoded": self.broken(ids)})
+        self._refuse_if_many(found, len(ids))
+
+    def choose(self, ids: Sequence[int]) -> "Split":
+        """These examined rows, without the broken ones."""
         return Split(tuple(i for i in ids if i not in self._broken), self)
 
     def row(self, index: int) -> Row:

@@ -60,24 +60,43 @@ def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:
     return data[split]
 
 
-def check_column(dataset: Dataset, task: TaskConfig, field: str, path: str) -> None:
-    """Make sure that a column exists; dots descend into a struct.
+def check_column(
+    dataset: Dataset, task: TaskConfig, field: str, path: str, kind: str | None = None
+) -> None:
+    """Make sure that a column exists and holds what is needed; dots descend into a struct.
 
     Args:
         field: the key of the task's configuration that names the column, for the message.
+        kind: text, list or image; None: the column's type is checked elsewhere.
 
     Raises:
-        InputError: there is no such column.
+        InputError: there is no such column, or it holds something else.
     """
-    allowed: object = dataset.features
+    found: object = dataset.features
     for name in path.split("."):
-        if not isinstance(allowed, dict) or name not in allowed:
-            names = allowed if isinstance(allowed, dict) else ()
+        if not isinstance(found, dict) or name not in found:
+            names = found if isinstance(found, dict) else ()
             raise InputError(
                 f"{field}: {task.hub_id} (config {task.hub_config!r}) has no column {path!r}."
                 f"{did_you_mean(name, names)}"
             )
-        allowed = allowed[name]
+        found = found[name]
+    fits = {
+        None: True,
+        "text": is_text(found),
+        "list": isinstance(found, (datasets.List, datasets.LargeList)),
+        "image": isinstance(found, datasets.Image),
+    }
+    if not fits[kind]:
+        raise InputError(
+            f"{field}: column {path!r} of {task.hub_id} holds {found}, but a column of kind "
+            f"{kind} is needed. It has: {', '.join(dataset.features)}."
+        )
+
+
+def is_text(feature: object) -> bool:
+    """Whether a column of this type holds text."""
+    return isinstance(feature, datasets.Value) and feature.dtype in {"string", "large_string"}
 
 
 def _check_mirror(task: TaskConfig, root: Path) -> None:

@@ -95,3 +95,13 @@ def test_pictures_are_bytes_until_they_are_stacked(load: Load, tmp_path: Path) -
     data = load(_mirror(tmp_path, [png(i) for i in range(10)]))
     assert data.train[0].inputs.dtype == torch.uint8
     assert np.prod(data.train[0].inputs.shape) == 3 * 32 * 32
+
+
+def test_broken_pictures_of_other_seeds_are_not_counted(load: Load, tmp_path: Path) -> None:
+    pictures = [png(i) for i in range(300)]
+    pictures[5] = b"no picture"
+    task = _mirror(tmp_path, pictures)
+    few = {"train_rows": 120, "test_rows": 1, "validation_percent": 0}
+    before = [load(task, seed=seed, **few).counts for seed in range(6)]
+    assert {counts.rows_unusable for counts in before} == {0, 1}
+    assert [load(task, seed=seed, **few).counts for seed in range(6)] == before

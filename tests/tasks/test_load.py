@@ -248,3 +248,51 @@ def test_a_train_split_too_small_to_carve_is_refused(load: Load, tmp_path: Path)
     write_sample(tmp_path, task, rows=1)
     with pytest.raises(InputError, match="validation_percent"):
         load(task)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("rte", {"input_columns": ["idx"]}, r"task\.input_columns: .*kind text"),
+        (
+            "boolq",
+            {"prompt": {"template": "{passage}\nanswer:"}, "label_column": "question"},
+            "holds text",
+        ),
+        ("arc_easy", {"prompt": {"options_column": "question"}}, r"options_column: .*kind list"),
+        ("openbookqa", {"label_column": "choices"}, r"holds .*Name a column of numbers"),
+        ("sst2", {"label_column": "sentence", "input_columns": ["sentence"]}, "show the label"),
+        ("stsb", {"label_column": "sentence1", "input_columns": ["sentence2"]}, "holds text"),
+        ("winogrande", {"num_labels": 1}, "a regression"),
+    ],
+)
+def test_a_column_of_the_wrong_kind_is_refused(
+    name: str, changes: dict, message: str, load: Load, tmp_path: Path
+) -> None:
+    task = task_config(name)
+    write_sample(tmp_path, task)
+    with pytest.raises(InputError, match=message):
+        load(task_config(name, **changes))
+
+
+def test_class_numbers_may_be_floats_but_whole(load: Load, tmp_path: Path) -> None:
+    task = task_config("rte")
+    features = Features({**features_of(task.hub_id, task.hub_config), "label": Value("float64")})
+    rows = [{**sample_row(task, features, i), "label": float(i % 2)} for i in range(200)]
+    rows[4]["label"], rows[5]["label"] = 0.5, float("nan")
+    write_mirror(tmp_path, task, {"train": rows, "validation": rows}, features)
+    data = load(task)
+    assert data.counts.rows_unusable == 4
+    assert {row.label for row in data.train} == {0, 1}
+
+
+def test_counts_do_not_depend_on_what_else_was_loaded(load: Load, tmp_path: Path) -> None:
+    """A cell's record is the same in a warm process and in a fresh one."""
+    task = task_config("sst2")
+    features = features_of(task.hub_id, task.hub_config)
+    rows = [sample_row(task, features, i) for i in range(40)]
+    rows = [{**row, "sentence": "a" * (200 if i < 20 else 5)} for i, row in enumerate(rows)]
+    write_mirror(tmp_path, task, {"train": rows, "validation": rows})
+    fresh = load(task, train_rows=5, test_rows=5, seed=1)
+    load(task)
+    assert load(task, train_rows=5, test_rows=5, seed=1).counts == fresh.counts
