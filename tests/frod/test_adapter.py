@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
 from frod_bench.errors import InputError
@@ -84,6 +85,17 @@ def test_unmerge_restores_the_base_bit_for_bit(tmp_path: Path) -> None:
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
     attach_frod(model, CONFIG, cache_dir=tmp_path)  # and it can be attached again
+
+
+def test_gradient_checkpointing_gives_the_same_gradients(tmp_path: Path) -> None:
+    model = trained(attach_frod(Net(), CONFIG, cache_dir=tmp_path))
+    parameters = [p for group in frod_parameters(model).values() for p in group]
+    wanted = torch.autograd.grad(model(X).sum(), parameters)
+    y = X
+    for block in model.blocks:
+        y = checkpoint(block, y, use_reentrant=False)
+    got = torch.autograd.grad(model.head(y).sum(), parameters)
+    assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
 
 
 def test_targets_by_expression_and_by_dotted_suffix(tmp_path: Path) -> None:
