@@ -5,7 +5,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def execute(cell: Cell) -> Outcome:
     started_at = now()
     settings = typed(cell.config)
     torch.set_num_threads(settings.runtime.threads)
-    run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label, "cell")
+    run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
     try:
         body = run_cell(cell, settings, run)
     except InputError:
@@ -109,7 +109,9 @@ def run_cell(cell: Cell, settings: Settings, run: tracker.NullTracker) -> dict[s
     setup_sec = time.perf_counter() - started
     progress = trainer.run()
     tested = time.perf_counter()
-    measured = {} if progress.diverged else measure(trainer, data, task, cell.record_path)
+    on_test = settings.protocol.metrics_split == "test"  # touched here, and only here
+    splits = data.tests if on_test else {"test": data.validation}
+    measured = {} if progress.diverged else measure(trainer, splits, task, cell.record_path)
     write_curve(cell.record_path, progress.curve)
     if settings.save == "adapter" and not progress.diverged:
         checkpoint.save_parameters(cell.adapter_path, prepared.model)
@@ -122,13 +124,13 @@ def run_cell(cell: Cell, settings: Settings, run: tracker.NullTracker) -> dict[s
         "higher_is_better": metrics.HIGHER_IS_BETTER[task.primary_metric],
         "params": prepared.params,
         "time": {"setup_sec": setup_sec, "train_sec": progress.train_sec, "eval_sec": eval_sec},
-        "steps": len(progress.curve),
+        "steps": int(progress.curve[-1]["step"]),
         "tokens_or_images": progress.tokens,
         "memory": {
             "peak_rss_bytes": memory.peak_rss_bytes(),
             "peak_device_bytes": memory.peak_device_bytes(accelerator.device),
         },
-        "data_counts": dict(data.counts),
+        "data_counts": asdict(data.counts) | {"prompt_digest": data.prompt_digest},
         "predictions": None if progress.diverged else record.predictions_path(cell.record_path).name,
         "curve": record.curve_path(cell.record_path).name,
     }
@@ -233,13 +235,13 @@ def predictions_of(logits: Tensor) -> np.ndarray:
 
 
 def measure(
-    trainer: Trainer, data: TaskData, task: TaskConfig, record_path: Path
+    trainer: Trainer, splits: Mapping[str, Split], task: TaskConfig, record_path: Path
 ) -> dict[str, dict[str, Any]]:
-    """Touch the test splits once: their metrics, and the predictions beside the record."""
+    """Metrics of each split, and the predictions beside the record."""
     measured, columns = {}, []
-    for name, split in data.tests.items():
+    for name, split in splits.items():
         logits, labels = predict(
-            trainer.model, split, data.collate, trainer.config, trainer.accelerator
+            trainer.model, split, trainer.problem.collate, trainer.config, trainer.accelerator
         )
         predictions = predictions_of(logits)
         suffix = "" if name == "test" else f"_{name}"

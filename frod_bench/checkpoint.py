@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -45,7 +46,7 @@ def restore(
         try:
             tensors = load_file(checkpoint / TENSORS)
             progress: dict[str, Any] = json.loads((checkpoint / STATE).read_text())
-        except (OSError, ValueError, RuntimeError):  # cut short by a full disk: the one before
+        except (OSError, ValueError, SafetensorError):  # cut short by a full disk: the one before
             continue
         load_parameters(model, tensors)
         load_optimizer_tensors(optimizer, tensors)

@@ -78,6 +78,8 @@ def exit_statuses() -> Iterator[None]:
     except (InputError, *COMPOSITION_ERRORS) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        sys.exit(f"error: {error}. Nothing was left half-written; the same command goes on.")
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -5,8 +5,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from frod_bench.errors import InputError, did_you_mean
+
+transformers_logging.set_verbosity_error()  # what is missing is checked below, and is an error
+transformers_logging.disable_progress_bar()
 
 HEAD_STD = 0.02  # standard deviation of the head's starting weights, as in BERT's heads
 
@@ -81,16 +85,26 @@ def build(
 ) -> Classifier:
     """Load the backbone from `source` (a folder or a Hub id) in float32 and put a head on it.
 
+    Raises InputError where the checkpoint lacks weights of the model.
     With `pretrained=False` the backbone has the checkpoint's configuration and random weights.
     """
     torch.manual_seed(seed)
     common = {"revision": revision} if revision else {}
     if pretrained:
-        backbone = AutoModel.from_pretrained(
-            source, dtype=torch.float32, use_safetensors=True, **common
+        backbone, report = AutoModel.from_pretrained(
+            source, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **common
         )
+        missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
+        if missing or report["mismatched_keys"]:
+            raise InputError(
+                f"backbone {source}: the checkpoint lacks {len(missing)} weights of the model "
+                f"({', '.join(sorted(missing)[:3])} …) and {len(report['mismatched_keys'])} have "
+                "another shape. Use a checkpoint of this architecture."
+            )
     else:
         config = AutoConfig.from_pretrained(source, **common)
         backbone = AutoModel.from_config(config, dtype=torch.float32)
+    if pooling != "pooler" and getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None  # nothing reads it, so it is neither trained nor counted
     torch.manual_seed(seed)  # the head is the same whatever the backbone drew
     return Classifier(backbone, pooling, num_labels)

@@ -9,6 +9,7 @@ failed or diverged, 2 for bad input (nothing is written then), 130 where it was 
 
 import os
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -16,7 +17,7 @@ from omegaconf import DictConfig
 from frod_bench import record, settings
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import CellsFailed
-from frod_bench.inputs import ensure_inputs
+from frod_bench.inputs import check_writable, ensure_inputs
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import cell_of, plan
 
@@ -40,6 +41,7 @@ def run_one(config: DictConfig) -> None:
     if config.plan_only:
         say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")
     elif found.missing:
+        check_writable(Path(config.results_root))
         from frod_bench.cell import execute  # imports torch, which bad input need not wait for
 
         for unusable in found.invalid:

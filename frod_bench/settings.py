@@ -35,6 +35,7 @@ class ProtocolConfig:
     validation_percent: float = MISSING  # share of train that is carved out for validation
     curve_split: str = MISSING  # validation | test: what the curve is measured on
     selection: str = MISSING  # last | best: which step's model the final metrics are of
+    metrics_split: str = MISSING  # test | validation: what the final metrics are measured on
 
 
 @dataclass
@@ -153,6 +154,7 @@ class Settings:
     learning_rates: Any = None  # family -> method -> group -> rate; methods interpolate into it
     experiment: Any = None  # the artefact that a grid is run for: name, what its report shows
     seed: int = 0
+    trial: int = 0  # number of the learning rates that are tried, with learning_rates=trial
     pretrained: bool = True  # false: the backbone starts from random values
     results_root: str = "results"
     data_root: str | None = None  # null: the Hub
@@ -174,14 +176,33 @@ def register() -> None:
         "embedded_mirror": lambda: str(paths.embedded_mirror_dir()),
         "shipped_backbones": lambda: str(paths.SHIPPED_BACKBONES_DIR),
         "join": lambda names: ",".join(names),
+        "trial_rate": lambda low, high, dimension, *, _root_: trial_rate(
+            low, high, dimension, _root_.trial
+        ),
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
+TRIALS = 64  # points of the sequence that learning rates are drawn from
+
+
+def trial_rate(low: float, high: float, dimension: int, trial: int) -> float:
+    """Rate in [low, high], uniform on a log scale: one coordinate of Sobol point `trial`.
+
+    Rounded to two digits: a table of rates is for people.
+    """
+    from scipy.stats import qmc  # takes long to import, and only trials need it
+
+    points = qmc.Sobol(d=4, scramble=True, rng=0).random(TRIALS)
+    rate = low * (high / low) ** points[trial, dimension]
+    return float(f"{rate:.1e}")
+
+
 CHOICES = {
     "protocol.curve_split": ("validation", "test"),
     "protocol.selection": ("last", "best"),
+    "protocol.metrics_split": ("test", "validation"),
     "task.family": ("vision", "reasoning", "nlu"),
     "method.kind": ("full", "frozen", "peft", "frod"),
     "method.basis": ("exact", "peft"),
@@ -194,6 +215,7 @@ CHOICES = {
 # key -> (lowest, highest, whether the bounds themselves are allowed)
 RANGES: dict[str, tuple[float, float, bool]] = {
     "seed": (0, 2**31, True),
+    "trial": (0, TRIALS - 1, True),
     "protocol.validation_percent": (0, 90, True),
     "method.sparse_rate": (0, 1, True),
     "method.regularization": (0, math.inf, False),

@@ -1,6 +1,7 @@
 """Hydra's `-m`: the whole grid is planned before anything is launched, then run in a pool."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -12,6 +13,7 @@ from frod_bench import record
 from frod_bench.display import SweepDisplay, print_failures, print_plan
 from frod_bench.errors import CellsFailed
 from frod_bench.grid import cells_of, expand
+from frod_bench.inputs import check_writable
 from frod_bench.pool import run_cells
 from frod_bench.sweep import Cell, Plan, plan
 
@@ -40,6 +42,7 @@ class CellSweeper(Sweeper):
         if self.config.plan_only:
             print_plan(found, Console())
         else:
+            check_writable(Path(self.config.results_root))
             launch(found, OmegaConf.to_object(self.config.runtime))
 
 
@@ -62,18 +65,26 @@ def launch(found: Plan, runtime: Any) -> None:
 
 def work(cell: Cell) -> tuple[str, str]:
     """Run a cell in a worker process. Whatever is wrong with it becomes its `failed` record."""
-    from frod_bench.cell import execute, record_failure  # torch is imported in workers only
+    from frod_bench.cell import execute  # torch is imported in workers only
 
     try:
         outcome = execute(cell)
     except Exception as error:
-        outcome = record_failure(cell, error)
+        return leave_failure(cell, error)
     return outcome.status, outcome.summary
 
 
 def lost(cell: Cell) -> tuple[str, str]:
     """Leave the record of a cell whose worker was killed."""
+    return leave_failure(cell, RuntimeError("the worker died (killed, or out of memory)"))
+
+
+def leave_failure(cell: Cell, error: Exception) -> tuple[str, str]:
+    """Leave a `failed` record; where even that cannot be written, the sweep goes on and tells."""
     from frod_bench.cell import record_failure
 
-    outcome = record_failure(cell, RuntimeError("the worker process died (killed, or no memory)"))
+    try:
+        outcome = record_failure(cell, error)
+    except OSError as full:
+        return "failed", f"{type(error).__name__}: {error}; and its record: {full}"
     return outcome.status, outcome.summary

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 log = logging.getLogger(__name__)
 
 FINISH_TIMEOUT_SEC = 30.0
@@ -91,20 +93,46 @@ class WandbTracker(NullTracker):
             log.warning("wandb failed (%s: %s); going on without", type(error).__name__, error)
 
 
-def start(config: Mapping[str, Any], folder: Path, name: str, job_type: str) -> NullTracker:
-    """The tracker that `config["tracker"]` names, for one cell or one report."""
+def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
+    """The tracker of one cell, as `config["tracker"]` says."""
+    task, method = config["task"], config["method"]
+    return _open(
+        config,
+        folder,
+        name=name,
+        job_type="cell",
+        group=task["name"],
+        tags=[
+            config["profile"]["name"],
+            config["protocol"]["name"],
+            task["family"],
+            method["name"],
+        ],
+        config=dict(config),
+    )
+
+
+def log_report(config: DictConfig, results_dir: Path) -> None:
+    """Keep an experiment's tables and figures as artifacts of a run of their own."""
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    profile, experiment = resolved["profile"]["name"], resolved["experiment"]["name"]
+    run = _open(
+        resolved,
+        results_dir / "wandb",
+        name=f"report/{experiment}",
+        job_type="report",
+        group="report",
+        tags=[profile, resolved["protocol"]["name"]],
+        config=resolved,
+    )
+    for kind in ("tables", "figures"):
+        if (results_dir / kind).is_dir():
+            run.log_artifact(results_dir / kind, f"{profile}-{experiment}-{kind}", kind)
+    run.finish({})
+
+
+def _open(config: Mapping[str, Any], folder: Path, **init: Any) -> NullTracker:
     settings = config["tracker"]
     if settings["name"] == "none":
         return NullTracker()
-    task, method = config["task"], config["method"]
-    return WandbTracker(
-        settings["mode"],
-        folder,
-        project=settings["project"],
-        group=task["name"],
-        name=name,
-        job_type=job_type,
-        tags=[config["profile"]["name"], config["protocol"]["name"], task["family"],
-              method["name"]],
-        config=dict(config),
-    )  # fmt: skip
+    return WandbTracker(settings["mode"], folder, project=settings["project"], **init)

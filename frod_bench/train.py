@@ -146,16 +146,14 @@ class Trainer:
         progress, last = self.progress, self.config.max_steps
         for point in progress.curve:
             self.on_point(point)
+        if not progress.curve:
+            self.add_point({"step": 0, "epoch": 0.0, "seconds": 0.0}, evaluate=True)
         batches = iter(self.loader)
         for step in range(self.first_step + 1, last + 1):
             point = self.train_step(step, batches)
             progress.diverged = not math.isfinite(point["train_loss"])
-            evaluate = step % self.config.eval_every_steps == 0 or step == last
-            if evaluate and not progress.diverged:
-                point |= self.evaluate()
-                self.keep_if_best(point)
-            progress.curve.append(point)
-            self.on_point(point)
+            due = step % self.config.eval_every_steps == 0 or step == last
+            self.add_point(point, evaluate=due and not progress.diverged)
             if progress.diverged:
                 break
             if step % self.checkpoint_every_steps == 0 and step < last:
@@ -171,13 +169,14 @@ class Trainer:
         started = time.perf_counter()
         progress, parts = self.progress, self.config.accumulation_steps
         self.model.train()
-        torch.manual_seed(self.seed * 1_000_003 + step)  # dropout depends on nothing but this
         factor = rate_factor(step, self.config)
         for group, rate in zip(self.optimizer.param_groups, self.rates.values(), strict=True):
             group["lr"] = rate * factor
         total = 0.0
         for part in range(parts):
             batch = next(batches)
+            # Dropout depends on nothing but this. (After `next`: a loader's start draws too.)
+            torch.manual_seed((self.seed * 1_000_003 + step) * parts + part)
             labels = batch.pop("labels")
             mask = batch.get("attention_mask")
             progress.rows += len(labels)
@@ -201,6 +200,14 @@ class Trainer:
             "train_loss": total,
             **rates,
         }
+
+    def add_point(self, point: Point, *, evaluate: bool) -> None:
+        """Put a point on the curve; with what the model now gives on the curve's split."""
+        if evaluate:
+            point |= self.evaluate()
+            self.keep_if_best(point)
+        self.progress.curve.append(point)
+        self.on_point(point)
 
     def evaluate(self) -> Point:
         """Loss and metrics on the curve's split."""

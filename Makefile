@@ -1,0 +1,65 @@
+# frod_bench: `make reproduce-all` runs the main job, `make test` the tests. Both set up .venv first.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+PROFILE ?= embedded
+SUITE   ?= paper20
+METHODS ?= full,lora,dora,frod,frozen
+SEEDS   ?= 0,1,2
+JOBS    ?= 0
+RESULTS ?= results
+DATA_ROOT  ?=
+MODEL_ROOT ?=
+
+EXPERIMENT = experiment=main_table
+PLACES = results_root=$(RESULTS) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(if $(MODEL_ROOT),model_root=$(MODEL_ROOT))
+GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed=$(SEEDS)' $(PLACES)
+RUN    = $(BIN)/python -m frod_bench.run -m
+REPORT = $(BIN)/python -m frod_bench.report
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce-all smoke tables plots report test lint bench clean
+
+help:  ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: PROFILE=$(PROFILE) SUITE=$(SUITE) METHODS=$(METHODS) SEEDS=$(SEEDS) JOBS=$(JOBS) (0: one a core)"
+	@echo "           RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (where the profile's own are not meant)"
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.installed  ## make .venv and install the suite into it
+
+reproduce-all: setup  ## run every cell that is missing, then write tables and figures
+	@$(RUN) $(GRID) runtime.jobs=$(JOBS); status=$$?; \
+	if [ $$status -ne 2 ]; then $(REPORT) all $(GRID) || exit 1; fi; exit $$status
+
+smoke: setup  ## 3 tasks, one a family, all methods, 1 seed: results/smoke
+	@$(MAKE) --no-print-directory reproduce-all SUITE=smoke SEEDS=0 RESULTS=$(RESULTS)/smoke
+
+tables: setup  ## write the tables from the records that are there
+	@$(REPORT) tables $(GRID)
+
+plots: setup  ## draw the figures from the records that are there
+	@$(REPORT) plots $(GRID)
+
+report: setup  ## both of them
+	@$(REPORT) all $(GRID)
+
+test: setup  ## run the tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup  ## style, types and import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup  ## ratios of a training step's time against full fine-tuning, in one run
+	@$(BIN)/python -m frod_bench.bench
+
+clean:  ## remove the virtual environment and what tools left (records stay)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -exec rm -rf {} +

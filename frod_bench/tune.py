@@ -1,0 +1,95 @@
+"""Pick each method's learning rates from the trials of `experiment=tune`.
+
+    python -m frod_bench.run -m experiment=tune
+    python -m frod_bench.tune [profile=embedded results_root=results]
+
+A method's rates in a family are those of the trial with the best mean of the primary metric over
+the tuning tasks, on validation. Every method has the same number of trials; one that diverged or
+failed counts as worst. Writes `<results>/<profile>/tables/tuning.csv` (every trial) and the
+profile's table of rates, conf/learning_rates/<profile>.yaml.
+"""
+
+import math
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from frod_bench import record
+from frod_bench.complaints import exit_statuses
+from frod_bench.errors import InputError
+from frod_bench.grid import compose_cells
+from frod_bench.paths import CONF_DIR
+from frod_bench.sweep import Cell
+
+WORST = -math.inf
+
+
+def trials(cells: Iterable[Cell]) -> pd.DataFrame:
+    """One row a cell: family, method, trial, task, score, and its rates as one text."""
+    rows = []
+    for cell in cells:
+        if not cell.record_path.exists():
+            raise InputError(
+                f"{cell.label} trial {cell.config['trial']}: has no record. Run "
+                "python -m frod_bench.run -m experiment=tune first."
+            )
+        document = record.load(cell.record_path)
+        ok = document["status"] == "ok"
+        value = document["metrics"][document["primary_metric"]]["value"] if ok else None
+        rows.append(
+            {
+                "family": cell.family,
+                "method": cell.method,
+                "trial": cell.config["trial"],
+                "task": cell.task,
+                "metric": document["primary_metric"],
+                "score": WORST if value is None else value,
+                **{f"lr_{k}": v for k, v in cell.config["method"]["learning_rates"].items()},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pick(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """family -> method -> group -> rate of the best trial; the earlier one wins a tie."""
+    picked: dict[str, dict[str, dict[str, float]]] = {}
+    rates = [column for column in table if column.startswith("lr_")]
+    for (family, method), group in table.groupby(["family", "method"], sort=False):
+        best = group.groupby("trial")["score"].mean().idxmax()
+        row = group[group["trial"] == best].iloc[0][rates].dropna()
+        picked.setdefault(family, {})[method] = {
+            name.removeprefix("lr_"): float(rate) for name, rate in row.items()
+        }
+    return picked
+
+
+def write_rates(picked: dict[str, Any], trial_count: int, path: Path) -> None:
+    """The table of rates that a profile composes."""
+    head = (
+        "# Written by `python -m frod_bench.tune`: for each family and method the best of "
+        f"{trial_count} trials\n# on validation (experiments/tune.yaml); every trial is in "
+        "results/<profile>/tables/tuning.csv.\n"
+    )
+    path.write_text(head + yaml.safe_dump(picked, sort_keys=False, default_flow_style=None))
+
+
+def main() -> None:
+    """Read the trials' records, write the two tables."""
+    with exit_statuses():
+        base, cells = compose_cells(["experiment=tune", *sys.argv[1:]])
+        table = trials(cells)
+        picked = pick(table)
+        tables = cells[0].results_dir / "tables"
+        tables.mkdir(parents=True, exist_ok=True)
+        table.to_csv(tables / "tuning.csv", index=False)
+        path = CONF_DIR / "learning_rates" / f"{base.profile.name}.yaml"
+        write_rates(picked, table["trial"].nunique(), path)
+        print(f"{tables / 'tuning.csv'}\n{path.resolve()}")
+
+
+if __name__ == "__main__":
+    main()
