@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
+from frod_bench.embedded.images.canvas import SIZE
 from frod_bench.embedded.vision_corpus import ATTRIBUTES, MASK_SIDE, NUM_CLASSES, SPECTRUM, Corpus
 
 EXAMPLES = 32_000
@@ -24,21 +25,24 @@ WARMUP_SHARE = 0.05
 MASK_WEIGHT = 6.0  # masks are in 0..1 and vary less than the rest
 CORPUS_SEED_OFFSET = 7_919  # the corpus must not share random numbers with the tasks
 
+WIDTH = 128
+MEAN, STD = [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]  # of a channel in 0..1
+PATCH = 8  # pixels of a side
+PATCHES = SIZE // PATCH  # of a side
 CONFIG = CLIPVisionConfig(
-    hidden_size=128,
+    hidden_size=WIDTH,
     intermediate_size=256,
     num_hidden_layers=6,
     num_attention_heads=4,
-    image_size=32,
-    patch_size=8,
-    projection_dim=128,
+    image_size=SIZE,
+    patch_size=PATCH,
+    projection_dim=WIDTH,
 )
-PATCHES = CONFIG.image_size // CONFIG.patch_size  # of a side
 PROCESSOR = CLIPImageProcessor(
-    size={"height": CONFIG.image_size, "width": CONFIG.image_size},
+    size={"height": SIZE, "width": SIZE},
     do_center_crop=False,
-    image_mean=[0.5, 0.5, 0.5],
-    image_std=[0.25, 0.25, 0.25],
+    image_mean=MEAN,
+    image_std=STD,
     do_convert_rgb=True,
 )
 
@@ -48,13 +52,12 @@ class Describer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        width = CONFIG.hidden_size
         self.backbone = CLIPVisionModel(CONFIG)
-        self.classes = nn.Linear(width, NUM_CLASSES)
-        self.attributes = nn.Linear(width, len(ATTRIBUTES))
-        self.mask = nn.Linear(width, MASK_SIDE**2)
-        self.spectrum = nn.Linear(width, SPECTRUM)
-        self.mask_of_patch = nn.Linear(width, (MASK_SIDE // PATCHES) ** 2)
+        self.classes = nn.Linear(WIDTH, NUM_CLASSES)
+        self.attributes = nn.Linear(WIDTH, len(ATTRIBUTES))
+        self.mask = nn.Linear(WIDTH, MASK_SIDE**2)
+        self.spectrum = nn.Linear(WIDTH, SPECTRUM)
+        self.mask_of_patch = nn.Linear(WIDTH, (MASK_SIDE // PATCHES) ** 2)
 
     def loss(self, pixels: Tensor, told: dict[str, Tensor]) -> Tensor:
         """Sum of all losses of normalised pixels (rows, 3, side, side)."""
@@ -110,7 +113,7 @@ def _patches(masks: Tensor) -> Tensor:
 
 def _normalised(pictures: Tensor) -> Tensor:
     """Bytes (rows, side, side, 3) to what the image processor would make of them."""
-    mean, std = torch.tensor(PROCESSOR.image_mean), torch.tensor(PROCESSOR.image_std)
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
     return ((pictures.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
