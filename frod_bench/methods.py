@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from peft import inject_adapter_in_model
 from torch import nn
 from torch.nn import Parameter
+from transformers import PreTrainedModel
 
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.frod import FrodConfig, attach_frod, frod_parameters
@@ -54,7 +55,7 @@ def prepare(
     return Prepared(model, groups, count_parameters(model, groups, backbone_total))
 
 
-def check_targets(backbone: nn.Module, config: BackboneConfig) -> None:
+def check_targets(backbone: PreTrainedModel, config: BackboneConfig) -> None:
     """Raise InputError unless the target modules are linear and as many as the config says."""
     suffixes = "|".join(re.escape(name) for name in config.target_modules)
     pattern = re.compile(rf"(?:.*\.)?(?:{suffixes})")
@@ -107,7 +108,7 @@ def apply_frod(
             target_modules=list(config.target_modules),
             sparse_rate=method.sparse_rate,
             regularization=method.regularization,
-            basis=method.basis,
+            basis=method.basis,  # type: ignore[arg-type]  # checked by settings.validate
             seed=seed,
         ),
     )

@@ -7,6 +7,7 @@ value of the wrong type is refused while the configuration is composed. What a t
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +109,7 @@ class TrainerConfig:
     accumulation_steps: int = 1
     eval_batch_rows: int = 128
     eval_every_steps: int = MISSING
-    curve_rows: int | None = None  # rows of the curve's split, drawn by seed 0; null: all
+    curve_rows: int | None = None  # rows of the curve's split at most; null: all
     train_rows: int | None = None  # rows of train, drawn by the seed; null: all
     test_rows: int | None = None
     schedule: str = "cosine"  # cosine | linear | constant
@@ -172,10 +173,10 @@ def register() -> None:
         name="cells",
         node={"_target_": "frod_bench.sweeper.CellSweeper", "params": None},
     )
-    resolvers = {
+    resolvers: dict[str, Callable[..., Any]] = {
         "embedded_mirror": lambda: str(paths.embedded_mirror_dir()),
         "shipped_backbones": lambda: str(paths.SHIPPED_BACKBONES_DIR),
-        "join": lambda names: ",".join(names),
+        "join": ",".join,
         "trial_rate": lambda low, high, dimension, *, _root_: trial_rate(
             low, high, dimension, _root_.trial
         ),

@@ -45,7 +45,11 @@ class Cell:
     def record_path(self) -> Path:
         """Where the cell's record lies, or will lie."""
         return record.record_path(
-            self.results_dir.parent, self.profile, self.task, self.method, self.seed,
+            self.results_dir.parent,
+            self.profile,
+            self.task,
+            self.method,
+            self.seed,
             self.config_hash,
         )
 
@@ -76,9 +80,7 @@ def cell_of(config: DictConfig) -> Cell:
     data = data_fingerprint(
         task["hub_id"], task["hub_config"], task["revision"], resolved["data_root"]
     )
-    weights = backbone_fingerprint(
-        backbone["hub_id"], backbone["revision"], resolved["model_root"]
-    )
+    weights = backbone_fingerprint(backbone["hub_id"], backbone["revision"], resolved["model_root"])
     return Cell(
         profile=resolved["profile"]["name"],
         protocol=resolved["protocol"]["name"],
@@ -115,7 +117,7 @@ def plan(cells: Iterable[Cell]) -> Plan:
     for cell in unique:
         path = cell.record_path
         try:
-            status = record.load(path)["status"] if path.exists() else "missing"
+            status: str = record.load(path)["status"] if path.exists() else "missing"
         except record.RecordError as error:
             invalid.append(record.Unusable(path, str(error)))
             status = "invalid"

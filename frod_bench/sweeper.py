@@ -9,7 +9,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from frod_bench import record
+from frod_bench import record, results
 from frod_bench.display import SweepDisplay, print_failures, print_plan
 from frod_bench.errors import CellsFailed
 from frod_bench.grid import cells_of, expand
@@ -25,25 +25,31 @@ class CellSweeper(Sweeper):
         self.params = params
 
     def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+        self,
+        *,
+        hydra_context: HydraContext,
+        task_function: TaskFunction,  # noqa: ARG002  (cells run in our own pool)
+        config: DictConfig,
     ) -> None:
-        """Take Hydra's context. Cells run in our own pool, so the task function is not used."""
+        """Take Hydra's context."""
         self.hydra_context = hydra_context
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid. Raises InputError for bad input, CellsFailed where a cell went wrong."""
-        loader = self.hydra_context.config_loader
+        context, config = self.hydra_context, self.config
+        assert context is not None
+        assert config is not None
         cells = cells_of(
             expand(self.params, arguments),
-            lambda overrides: loader.load_sweep_config(self.config, overrides),
+            lambda overrides: context.config_loader.load_sweep_config(config, overrides),
         )
         found = plan(cells)
-        if self.config.plan_only:
+        if config.plan_only:
             print_plan(found, Console())
         else:
-            check_writable(Path(self.config.results_root))
-            launch(found, OmegaConf.to_object(self.config.runtime))
+            check_writable(Path(config.results_root))
+            launch(found, OmegaConf.to_object(config.runtime))
 
 
 def launch(found: Plan, runtime: Any) -> None:
@@ -81,10 +87,8 @@ def lost(cell: Cell) -> tuple[str, str]:
 
 def leave_failure(cell: Cell, error: Exception) -> tuple[str, str]:
     """Leave a `failed` record; where even that cannot be written, the sweep goes on and tells."""
-    from frod_bench.cell import record_failure
-
     try:
-        outcome = record_failure(cell, error)
+        outcome = results.leave_failure(cell, error)
     except OSError as full:
-        return "failed", f"{type(error).__name__}: {error}; and its record: {full}"
+        return "failed", f"{type(error).__name__}: {error}; its record could not be left: {full}"
     return outcome.status, outcome.summary

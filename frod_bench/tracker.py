@@ -49,7 +49,7 @@ class NullTracker:
 class WandbTracker(NullTracker):
     """One wandb run, fed from a queue."""
 
-    def __init__(self, mode: str | None, folder: Path, **init: Any) -> None:
+    def __init__(self, mode: str | None, folder: Path, init: Mapping[str, Any]) -> None:
         mode = mode or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
         folder.mkdir(parents=True, exist_ok=True)
         self._calls: queue.Queue[Call | None] = queue.Queue()
@@ -97,7 +97,7 @@ def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
     """The tracker of one cell, as `config["tracker"]` says."""
     task, method = config["task"], config["method"]
     return _open(
-        config,
+        config["tracker"],
         folder,
         name=name,
         job_type="cell",
@@ -117,7 +117,7 @@ def log_report(config: DictConfig, results_dir: Path) -> None:
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     profile, experiment = resolved["profile"]["name"], resolved["experiment"]["name"]
     run = _open(
-        resolved,
+        resolved["tracker"],
         results_dir / "wandb",
         name=f"report/{experiment}",
         job_type="report",
@@ -131,8 +131,11 @@ def log_report(config: DictConfig, results_dir: Path) -> None:
     run.finish({})
 
 
-def _open(config: Mapping[str, Any], folder: Path, **init: Any) -> NullTracker:
-    settings = config["tracker"]
+def _open(settings: Mapping[str, Any], folder: Path, **init: Any) -> NullTracker:
     if settings["name"] == "none":
         return NullTracker()
-    return WandbTracker(settings["mode"], folder, project=settings["project"], **init)
+    try:
+        return WandbTracker(settings["mode"], folder, {"project": settings["project"], **init})
+    except OSError as error:
+        log.warning("wandb has no folder to write to (%s); going on without", error)
+        return NullTracker()

@@ -135,7 +135,11 @@ class Trainer:
         self.first_step = state.pop("step") if state else 0
         self.progress = Progress(**state) if state else Progress()
         batches = StepBatches(len(problem.train), config, seed, self.first_step)
-        loader = DataLoader(problem.train, batch_sampler=batches, collate_fn=problem.collate)  # type: ignore[arg-type]
+        loader: DataLoader[Any] = DataLoader(
+            problem.train,  # type: ignore[arg-type]  # a sequence is a map-style data set
+            batch_sampler=batches,
+            collate_fn=problem.collate,
+        )
         self.model, self.optimizer, self.loader = accelerator.prepare(model, optimizer, loader)
 
     def run(self) -> Progress:
@@ -157,9 +161,7 @@ class Trainer:
             if progress.diverged:
                 break
             if step % self.checkpoint_every_steps == 0 and step < last:
-                checkpoint.save(
-                    self.checkpoints, step, self.model, self.optimizer, vars(progress)
-                )
+                checkpoint.save(self.checkpoints, step, self.model, self.optimizer, vars(progress))
         if progress.best is not None:
             checkpoint.restore_parameters(self.checkpoints / BEST, self.model)
         return progress

@@ -1,0 +1,141 @@
+"""Methods: parameter groups, counts, and target modules that do not fit."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from transformers import LlamaConfig, LlamaModel, RobertaConfig, RobertaModel
+
+from frod_bench.errors import InputError
+from frod_bench.methods import assert_partition, prepare
+from frod_bench.models import Classifier
+from frod_bench.paths import CONF_DIR
+from frod_bench.settings import BackboneConfig, MethodConfig
+
+WIDTH, MLP, BLOCKS, LABELS = 16, 32, 3, 2
+RATES = {
+    "full": {"backbone": 0.1, "head": 0.1},
+    "frozen": {"head": 0.1},
+    "lora": {"adapter": 0.1, "head": 0.1},
+    "dora": {"adapter": 0.1, "head": 0.1},
+    "frod": {"lambda": 0.1, "rotation": 0.1, "head": 0.1},
+}
+
+
+def encoder() -> Classifier:
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=20, hidden_size=WIDTH, num_hidden_layers=BLOCKS, num_attention_heads=2,
+        intermediate_size=MLP, max_position_embeddings=12, pad_token_id=1,
+    )  # fmt: skip
+    return Classifier(RobertaModel(config, add_pooling_layer=False), "first", LABELS)
+
+
+def backbone_config(**changes: Any) -> BackboneConfig:
+    loaded = OmegaConf.load(CONF_DIR / "backbone" / "embedded_encoder.yaml")
+    config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(BackboneConfig), loaded))
+    return dataclasses.replace(config, **changes)
+
+
+def method_config(name: str, **changes: Any) -> MethodConfig:
+    loaded: Any = OmegaConf.load(CONF_DIR / "method" / f"{name}.yaml")
+    loaded.learning_rates = RATES[name]
+    config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MethodConfig), loaded))
+    return dataclasses.replace(config, **changes)
+
+
+def batch() -> dict[str, torch.Tensor]:
+    ids = torch.tensor([[0, 5, 6, 2], [0, 7, 2, 1]])
+    return {"input_ids": ids, "attention_mask": (ids != 1).long()}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_every_trainable_parameter_is_in_exactly_one_group(name: str) -> None:
+    prepared = prepare(encoder(), method_config(name), backbone_config(), seed=0)
+    assert set(prepared.groups) == set(RATES[name])
+    assert_partition(prepared.model, prepared.groups)
+    trainable = [p for p in prepared.model.parameters() if p.requires_grad]
+    assert prepared.params["trainable"] == sum(p.numel() for p in trainable)
+    assert prepared.params["trainable_head"] == WIDTH * LABELS + LABELS
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_every_group_gets_a_gradient(name: str) -> None:
+    prepared = prepare(encoder(), method_config(name), backbone_config(), seed=0)
+    torch.nn.functional.cross_entropy(prepared.model(**batch()), torch.tensor([0, 1])).backward()
+    for group, parameters in prepared.groups.items():
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in parameters), group
+
+
+@pytest.mark.parametrize("name", ["frozen", "lora", "dora", "frod"])
+def test_adapted_models_start_as_the_pretrained_one(name: str) -> None:
+    plain = encoder().eval()
+    prepared = prepare(encoder(), method_config(name), backbone_config(), seed=0)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            prepared.model.eval()(**batch()), plain(**batch()), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_counts_are_what_the_shapes_say() -> None:
+    linear = BLOCKS * (4 * WIDTH * WIDTH + 2 * WIDTH * MLP)
+    inputs = [WIDTH] * 5 + [MLP]  # query, key, value, attention.output, intermediate; output
+    lora = prepare(encoder(), method_config("lora"), backbone_config(), seed=0)
+    assert lora.params["trainable"] - lora.params["trainable_head"] == BLOCKS * 8 * (
+        4 * 2 * WIDTH + 2 * (WIDTH + MLP)
+    )
+    frod = prepare(encoder(), method_config("frod"), backbone_config(), seed=0)
+    assert frod.params["trainable"] - frod.params["trainable_head"] == BLOCKS * sum(
+        k + max(1, int(k * k * 0.02)) for k in inputs
+    )
+    assert frod.params["extra_frozen"] >= linear  # the U of every layer, and the bases
+    full = prepare(encoder(), method_config("full"), backbone_config(), seed=0)
+    assert full.params["extra_frozen"] == 0
+    assert full.params["trainable_percent"] == 100.0
+
+
+def test_targets_that_are_not_there_are_refused_with_what_is() -> None:
+    with pytest.raises(InputError, match=r"match 0 modules.*key.*query.*value"):
+        prepare(encoder(), method_config("lora"), backbone_config(target_modules=["q_proj"]), 0)
+
+
+def test_a_count_that_differs_from_the_backbones_is_refused() -> None:
+    with pytest.raises(InputError, match=r"expected 12 linear ones"):
+        prepare(encoder(), method_config("frod"), backbone_config(modules_per_block=4), 0)
+
+
+def test_a_target_that_is_not_linear_is_refused() -> None:
+    with pytest.raises(InputError, match="not linear"):
+        prepare(encoder(), method_config("lora"), backbone_config(target_modules=["LayerNorm"]), 0)
+
+
+def test_a_rate_for_no_group_and_a_group_without_rate_are_refused() -> None:
+    extra = {"adapter": 0.1, "head": 0.1, "rotatoin": 0.1}
+    with pytest.raises(InputError, match=r"learning_rates\.rotatoin"):
+        prepare(encoder(), method_config("lora", learning_rates=extra), backbone_config(), 0)
+    with pytest.raises(InputError, match=r"learning_rates.head is missing"):
+        prepare(
+            encoder(), method_config("lora", learning_rates={"adapter": 0.1}), backbone_config(), 0
+        )
+
+
+def test_last_pooling_reads_the_last_token_that_is_no_padding() -> None:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=12,
+    )  # fmt: skip
+    model = Classifier(LlamaModel(config), "last", LABELS).eval()
+    ids = torch.tensor([[3, 4, 5, 1, 1]])
+    mask = torch.tensor([[1, 1, 1, 0, 0]])
+    with torch.no_grad():
+        padded = model(input_ids=ids, attention_mask=mask)
+        bare = model(input_ids=ids[:, :3], attention_mask=mask[:, :3])
+    torch.testing.assert_close(padded, bare)
+
+
+def test_an_unknown_pooling_is_refused() -> None:
+    with pytest.raises(InputError, match="Did you mean 'first'"):
+        Classifier(encoder().backbone, "frist", LABELS)
