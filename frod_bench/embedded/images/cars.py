@@ -118,15 +118,15 @@ def _body(shape: Outline) -> tuple[Array, Array]:
 def render(name: str, rng: np.random.Generator) -> Image.Image:
     """A street picture of the model `name`, in any paint, facing either way."""
     shape = OUTLINES[name]
-    sky = grain(rng, hsv(rng.random(), rng.uniform(0, 0.35), rng.uniform(0.5, 1)), 0.2, 4)
-    canvas = Canvas(sky, Frame.random(rng, turn=0.08, scale=(0.8, 1.05), shift=0.07, flip=True))
+    sky = grain(rng, hsv(rng.random(), rng.uniform(0, 0.35), rng.uniform(0.5, 1)), 0.1, 4)
+    canvas = Canvas(sky, Frame.random(rng, turn=0.04, scale=(0.92, 1.1), shift=0.04, flip=True))
     canvas.rectangle((0.5, 1.22), (3, 1), near(rng, ROAD))
     body, window = _body(shape)
-    wobble = rng.normal(0, 0.006, body.shape)
+    wobble = rng.normal(0, 0.004, body.shape)
     canvas.polygon(body + wobble, hsv(rng.random(), rng.uniform(0, 0.9), rng.uniform(0.25, 1)))
     canvas.polygon(window, near(rng, GLASS))
     for along in (0.19, 0.8):
         centre = (0.5 + (along - 0.5) * shape.length, 0.7)
         canvas.ellipse(centre, shape.wheel, TYRE)
         canvas.ellipse(centre, shape.wheel * 0.5, near(rng, (0.65, 0.65, 0.67)))
-    return photograph(canvas.array(), rng, noise=0.05, light=0.3, occlusion=0.3)
+    return photograph(canvas.array(), rng, noise=0.04, light=0.3, occlusion=0.2)

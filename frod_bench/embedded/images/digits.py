@@ -26,15 +26,15 @@ def render_house_number(name: str, rng: np.random.Generator) -> Image.Image:
     """A crop of a house number: the digit `name` in the middle, at times others at its sides."""
     wall = any_colour(rng)
     canvas = Canvas(
-        grain(rng, wall, 0.15, 4), Frame.random(rng, turn=0.25, scale=(0.75, 1.15), shift=0.07)
+        grain(rng, wall, 0.15, 4), Frame.random(rng, turn=0.15, scale=(0.85, 1.15), shift=0.04)
     )
-    paint, font = contrasting(rng, wall, 0.25), int(rng.integers(len(FONTS)))
+    paint, font = contrasting(rng, wall, 0.35), int(rng.integers(len(FONTS)))
     box, gap = (rng.uniform(0.4, 0.62), rng.uniform(0.62, 0.85)), rng.uniform(0.5, 0.62)
     for side in (-1, 1):
-        if rng.random() < 0.5:
+        if rng.random() < 0.35:
             write(canvas, DIGITS[rng.integers(10)], (0.5 + side * gap, 0.5), box, paint, font=font)
     write(canvas, name, (0.5, 0.5), box, paint, font=font)
-    return photograph(canvas.array(), rng, noise=0.06, light=0.35, blur=1.1, occlusion=0.2)
+    return photograph(canvas.array(), rng, noise=0.04, light=0.3, blur=0.9, occlusion=0.15)
 
 
 def handwritten(seed: int) -> dict[str, list[dict[str, Any]]]:

@@ -192,4 +192,4 @@ def render(name: str, rng: np.random.Generator) -> Image.Image:
     """A photograph of the texture `name`, in two colours of any hue."""
     low = any_colour(rng)
     picture = blend(low, contrasting(rng, low, 0.15), RULES[name](rng))
-    return photograph(picture, rng, noise=0.05, light=0.3, occlusion=0.2)
+    return photograph(picture, rng, noise=0.04, light=0.3, occlusion=0.1)
