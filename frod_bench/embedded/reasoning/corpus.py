@@ -10,7 +10,7 @@ from random import Random
 
 from frod_bench.embedded import world
 from frod_bench.embedded.reasoning.facts import RELATIONS, Relation, a
-from frod_bench.embedded.reasoning.quiz import LETTERS, Quiz, prompt, quiz
+from frod_bench.embedded.reasoning.quiz import LETTERS, Quiz, quiz
 
 GIVEN, TOLD, ASKED = 0.0, 1.0, 6.0
 """Weights of a token in the loss: drawn at random, part of a fact, or an answer."""
@@ -165,19 +165,22 @@ def pointing(rng: Random) -> Document:
 
 
 def asked(rng: Random, item: Quiz) -> Document:
-    """The quiz as a document; in half of them each option is marked, by `no` or by its letter.
+    """The quiz as a document: its answer is the letter, or the words of the option and the letter.
 
-    Marks say where a decision is due, option by option: without them a small model does not
-    find out within minutes what the letter after `answer:` depends on.
+    A letter alone says too little to a small model: it has to find the option and to know what
+    the option is called, and half of that is worth nothing. So the two are also trained apart,
+    by answers in words and by options that are followed by their letter.
     """
-    answer = Piece(f" {LETTERS[item.answer]}", ASKED)
-    if rng.random() < 0.5:
-        return (Piece(prompt(item), GIVEN), answer)
+    echoed = rng.random() < 0.4
     pieces = [Piece(item.question, GIVEN)]
-    for place, option in enumerate(item.options):
-        mark = LETTERS[place] if place == item.answer else "no"
-        pieces += [Piece(f"\n{LETTERS[place]}: {option}", GIVEN), Piece(f" {mark}", ASKED)]
-    return (*pieces, Piece("\nanswer:", GIVEN), answer)
+    for letter, option in zip(LETTERS, item.options, strict=False):
+        pieces.append(Piece(f"\n{letter}: {option}", GIVEN))
+        if echoed:
+            pieces.append(Piece(f" {letter}", ASKED))
+    pieces.append(Piece("\nanswer:", GIVEN))
+    if rng.random() < 0.4:
+        pieces.append(Piece(f" {item.options[item.answer]}", ASKED))
+    return (*pieces, Piece(f" {LETTERS[item.answer]}", ASKED))
 
 
 def verdict(rng: Random) -> Document:
@@ -259,9 +262,9 @@ _ASKABLE: tuple[Relation, ...] = tuple(RELATIONS[name] for name in WORDINGS)
 MIXTURE: tuple[tuple[Callable[[Random], Document], int], ...] = (
     (description, 2),
     (fact_quiz, 6),
-    (pointing, 2),
-    (verdict, 2),
-    (holders, 2),
+    (pointing, 4),
+    (verdict, 1),
+    (holders, 3),
     (traits, 1),
     (social, 2),
     (script, 1),
