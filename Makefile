@@ -14,7 +14,6 @@ MODEL_ROOT ?=
 EXPERIMENT = experiment=main_table
 PLACES = results_root=$(RESULTS) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(if $(MODEL_ROOT),model_root=$(MODEL_ROOT))
 GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed=$(SEEDS)' $(PLACES)
-RUN    = $(BIN)/python -m frod_bench.run -m
 REPORT = $(BIN)/python -m frod_bench.report
 
 .DEFAULT_GOAL := help
@@ -33,8 +32,7 @@ $(VENV)/.installed: pyproject.toml
 setup: $(VENV)/.installed  ## make .venv and install the suite into it
 
 reproduce-all: setup  ## run every cell that is missing, then write tables and figures
-	@$(RUN) $(GRID) runtime.jobs=$(JOBS); status=$$?; \
-	if [ $$status -ne 2 ]; then $(REPORT) all $(GRID) || exit 1; fi; exit $$status
+	@$(BIN)/python -m frod_bench.reproduce $(GRID) runtime.jobs=$(JOBS)
 
 smoke: setup  ## 3 tasks, one a family, all methods, 1 seed: results/smoke
 	@$(MAKE) --no-print-directory reproduce-all SUITE=smoke SEEDS=0 RESULTS=$(RESULTS)/smoke

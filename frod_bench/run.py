@@ -16,15 +16,17 @@ from omegaconf import DictConfig
 
 from frod_bench import record, settings
 from frod_bench.complaints import exit_statuses
-from frod_bench.errors import CellsFailed
+from frod_bench.errors import CellsFailed, InputError
+from frod_bench.grid import compose_cells
 from frod_bench.inputs import check_writable, ensure_inputs
+from frod_bench.launch import run_grid
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import cell_of, plan
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
 def run_composed(config: DictConfig) -> None:
-    """Hydra's entry: without `-m` one cell; with it Hydra's sweeper is ours and runs the grid."""
+    """Hydra's entry for one cell."""
     with exit_statuses():
         run_one(config)
 
@@ -64,11 +66,23 @@ def say(message: str) -> None:
 
 
 def main() -> None:
-    """Compose what the command line asks for and run it."""
+    """Compose what the command line asks for and run it.
+
+    Hydra's own `-m` starts one job after another; ours has the same grammar, and plans the whole
+    grid first.
+    """
     settings.register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us whole, and we explain them
+    words = sys.argv[1:]
     with exit_statuses():
-        run_composed()
+        if not {"-m", "--multirun"} & set(words):
+            run_composed()
+            return
+        overrides = [word for word in words if word not in ("-m", "--multirun")]
+        flags = [word for word in overrides if word.startswith("-")]
+        if flags:
+            raise InputError(f"{flags[0]}: -m takes overrides only, key=value or group=name.")
+        run_grid(*compose_cells(overrides))
 
 
 if __name__ == "__main__":

@@ -166,13 +166,7 @@ class Settings:
 
 def register() -> None:
     """Make the schema, and the resolvers that `conf/` uses, known to Hydra. Idempotent."""
-    store = ConfigStore.instance()
-    store.store(name="schema", node=Settings)
-    store.store(
-        group="hydra/sweeper",
-        name="cells",
-        node={"_target_": "frod_bench.sweeper.CellSweeper", "params": None},
-    )
+    ConfigStore.instance().store(name="schema", node=Settings)
     resolvers: dict[str, Callable[..., Any]] = {
         "embedded_mirror": lambda: str(paths.embedded_mirror_dir()),
         "shipped_backbones": lambda: str(paths.SHIPPED_BACKBONES_DIR),

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
 from rich.console import Console
 
-from frod_bench import tracker
+from frod_bench import sweep, tracker
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.grid import compose_cells
@@ -23,30 +24,40 @@ from frod_bench.report.collect import Cell
 CHOICES = {"all": PARTS, "tables": ("tables",), "plots": ("plots",)}
 
 
-def report(what: str, overrides: Sequence[str], console: Console) -> None:
-    """Write `what` of the grid that `overrides` name, and tell what is missing in it."""
+def parse(words: Sequence[str]) -> tuple[str, list[str]]:
+    """(what, overrides) of a command line; the experiment is main_table unless named."""
+    what, overrides = "all", list(words)
+    if overrides and "=" not in overrides[0]:
+        what = overrides.pop(0)
     if what not in CHOICES:
         raise InputError(f"{what!r} is no part of a report." + did_you_mean(what, CHOICES))
     if not any(override.startswith("experiment=") for override in overrides):
-        overrides = ["experiment=main_table", *overrides]
-    base, cells = compose_cells(overrides)
+        overrides.insert(0, "experiment=main_table")
+    return what, overrides
+
+
+def report(what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console) -> None:
+    """Write `what` of a grid's cells, and tell what is missing in it."""
     asked = [Cell(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family) for c in cells]
     written = write_report(
-        Path(base.results_root), base.profile.name, asked, base.profile.title, parts=CHOICES[what]
+        Path(config.results_root),
+        config.profile.name,
+        asked,
+        config.profile.title,
+        parts=CHOICES[what],
     )
     for path in written.paths:
         print(path)
     for line in (*written.collected.warnings, *written.holes()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    tracker.log_report(base, Path(base.results_root).resolve() / base.profile.name)
+    tracker.log_report(config, Path(config.results_root).resolve() / config.profile.name)
 
 
 def main() -> None:
     """Read the command line."""
-    words = sys.argv[1:]
-    what = words.pop(0) if words and "=" not in words[0] else "all"
     with exit_statuses():
-        report(what, words, Console(stderr=True))
+        what, overrides = parse(sys.argv[1:])
+        report(what, *compose_cells(overrides), Console(stderr=True))
 
 
 if __name__ == "__main__":
