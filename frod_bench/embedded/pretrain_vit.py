@@ -17,7 +17,7 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 from frod_bench.embedded.images.canvas import SIZE
 from frod_bench.embedded.vision_corpus import ATTRIBUTES, MASK_SIDE, NUM_CLASSES, SPECTRUM, Corpus
 
-EXAMPLES = 32_000
+EXAMPLES = 48_000
 EPOCHS = 2
 BATCH_ROWS = 64
 PEAK_RATE = 1e-3

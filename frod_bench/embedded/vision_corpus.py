@@ -31,7 +31,7 @@ from frod_bench.embedded.images.canvas import (
 from frod_bench.embedded.images.lettering import FONTS, write
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
-ASSEMBLIES, DOODLES, SURFACES = 112, 64, 64
+ASSEMBLIES, DOODLES, SURFACES = 48, 32, 40
 NUM_CLASSES = ASSEMBLIES + DOODLES + len(LETTERS) + SURFACES
 ATTRIBUTES = ("x", "y", "size", "sine", "cosine", "red", "green", "blue", "ground_red",
               "ground_green", "ground_blue")  # fmt: skip
