@@ -21,7 +21,7 @@ WHOLE, REPLACED, FOREIGN = 0, 1, 2  # what the first token is to tell
 FOREIGN_RATE = 0.15  # of the pairs
 REPLACED_RATE = 0.5
 SWAPPED_RATE = 0.15  # of the corrupted documents: neighbours swapped and no word replaced
-MASKED_RATE, MASK_RATE = 0.5, 0.2  # documents with masks, and words masked in them
+MASKED_RATE, MASK_RATE = 0.7, 0.3  # documents with masks, and words masked in them
 UNMASKED = -100  # the index that cross-entropy leaves out
 
 Encoded = tuple[list[int], ...]  # the ids of one text or of two, without special tokens

@@ -22,7 +22,7 @@ def descriptions() -> dict[str, dict[str, str]]:
             "touch": f"something {MATERIAL_OF[thing.material].touch}",
         }
     for food in FOODS:
-        table[food.name] = {"group": f"some {food.group}", "taste": f"something {food.taste}"}
+        table[food.name] = {"group": f"a kind of {food.group}", "taste": f"something {food.taste}"}
     for animal in ANIMALS:
         table[animal.name] = {
             "group": a(animal.group),

@@ -3,7 +3,7 @@
 The words and the world are the tasks', the documents are not: reviews say why and end in a
 verdict, sentences come with determiners and conjunctions that the tasks lack, and a pair is only
 ever something that holds together. What does not hold together the encoder meets as documents
-with a replaced word, see `pretrain_encoder`.
+with a replaced word, see `corruption`.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,11 @@ from frod_bench.embedded.grammar import (
 from frod_bench.embedded.lexicon import GENRES, Genre
 from frod_bench.embedded.world import ANIMALS, FOODS, MATERIALS, MEN, PLACES, WOMEN
 
+GENRE_WEIGHTS = (0.75, 0.25)
+REWORD_RATE = 0.35
+FORM_WEIGHTS = (3, 1, 1, 1)  # of FORMS: where two texts have one form, comparing them is easy
 CONJUNCTIONS = ("and", "but", "while", "although", "so")
+DETERMINERS = (("every", "this", "one", "the"), ("two", "these", "many", "the"))
 PREPOSITIONS = ("near", "behind", "with", "beside")
 ADVERBS = ("", "", "", "today", "again", "alone")
 
@@ -44,11 +48,11 @@ def documents(count: int, seed: int) -> Iterator[Document]:
 
 
 def fact(rng: Random) -> Document:
-    """ "a knife is something made of metal ."."""
+    """ "the knife is something made of metal .", "anna is a woman ."."""
     noun = rng.choice(tuple(descriptions()))
     phrase = rng.choice(tuple(descriptions()[noun].values()))
-    is_name = noun in lexicon.HOME.agents or noun.startswith("the ")
-    return (f"{noun if is_name else a(noun)} is {phrase} .",)
+    is_agent = any(noun in genre.agents for genre in GENRES)
+    return (f"{noun if is_agent else f'the {noun}'} is {phrase} .",)
 
 
 def review(rng: Random) -> Document:
@@ -78,8 +82,8 @@ def restatement(rng: Random) -> Document:
     scene = draw(_genre(rng), rng, adjuncts=rng.randint(1, 2))
     scene = replace(scene, negated=rng.random() < 0.15)
     other = drop(scene, rng.sample(ADJUNCTS, rng.choice((0, 0, 1))))
-    first, second = rng.sample(FORMS, 2)
-    return tell(scene, first), tell(reword(other, rng), second)
+    first, second = rng.choices(FORMS, FORM_WEIGHTS, k=2)
+    return tell(scene, first), tell(reword(other, rng, REWORD_RATE), second)
 
 
 def generalisation(rng: Random) -> Document:
@@ -99,16 +103,14 @@ def question(rng: Random) -> Document:
     """A statement and a question about it, in either order."""
     scene = draw(_genre(rng), rng, adjuncts=(rng.choice(("place", "time")),))
     slot = rng.choice([slot for slot in QUESTIONS if slot in scene.told()])
-    texts = tell(scene, rng.choice(FORMS)), ask(reword(scene, rng), slot, rng)
+    texts = tell(scene, rng.choice(FORMS)), ask(reword(scene, rng, REWORD_RATE), slot, rng)
     return texts if rng.random() < 0.5 else texts[::-1]
 
 
 def counted(rng: Random) -> str:
     """ "two dogs run", "this dog that runs sleeps"."""
     number = rng.randrange(2)
-    determiner = rng.choice(
-        (("every", "this", "one", "the"), ("two", "these", "many", "the"))[number]
-    )
+    determiner = rng.choice(DETERMINERS[number])
     noun = rng.choice(lexicon.COUNT_NOUNS)[number]
     verb, other = (pair[1 - number] for pair in rng.sample(lexicon.INTRANSITIVES, 2))
     return join(determiner, noun, rng.choice(("", f"that {other}")), verb, rng.choice(ADVERBS))
@@ -146,10 +148,10 @@ def mirrored(rng: Random) -> str:
 
 CLAUSES: tuple[Callable[[Random], str], ...] = (counted, acted, helped, mirrored)
 KINDS: tuple[tuple[Callable[[Random], Document], float], ...] = (
-    (fact, 1.0),
+    (fact, 0.7),
     (review, 2.0),
-    (sentence, 2.0),
-    (restatement, 3.0),
+    (sentence, 1.0),
+    (restatement, 4.0),
     (generalisation, 1.5),
     (question, 1.5),
 )
@@ -197,7 +199,7 @@ def _classes() -> Iterator[tuple[str, ...]]:
 
 
 def _genre(rng: Random) -> Genre:
-    return rng.choice(GENRES)
+    return rng.choices(GENRES, GENRE_WEIGHTS)[0]
 
 
 def _opinion(rng: Random, good: bool) -> str:

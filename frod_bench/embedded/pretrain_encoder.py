@@ -25,10 +25,11 @@ from frod_bench.embedded.tokenizer import ENCODER_SPECIALS, frame, save_tokenize
 VOCAB_SIZE = 1300
 MAX_LENGTH = 128  # tokens
 DOCUMENTS = 100_000
-STEPS = 2400
-BATCH = 64  # documents
+STEPS = 3400
+BATCH = 32  # documents
 LEARNING_RATE = 2e-3
 WARMUP_STEPS = 100
+REPORT_STEPS = 100
 TOKEN_WEIGHT = 5.0  # of the loss on replaced tokens, which few tokens are
 
 
@@ -131,22 +132,22 @@ def batches(
 def train(model: Pretrainer, stream: Iterator[Batch]) -> None:
     """AdamW with warm-up and a cosine to zero."""
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01
+        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    for step in range(STEPS):
+    recent = torch.zeros(3)
+    for step in range(1, STEPS + 1):
         token, kind, word = model.losses(next(stream))
         (TOKEN_WEIGHT * token + kind + word).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
-        if step % 100 == 0:
-            print(
-                f"encoder: step {step}, loss on tokens {token:.3f}, kind {kind:.3f}, "
-                f"words {word:.3f}",
-                flush=True,
-            )
+        recent += torch.stack((token, kind, word)).detach() / REPORT_STEPS
+        if step % REPORT_STEPS == 0:
+            losses = ", ".join(f"{loss:.3f}" for loss in recent.tolist())
+            print(f"encoder: step {step}, loss on tokens, kinds, words: {losses}", flush=True)
+            recent.zero_()
 
 
 def rate(step: int) -> float:

@@ -1,7 +1,7 @@
 """Stand-in for SST-2: does the review praise or blame?
 
-Negation, contrast and attribution decide; words of praise and of blame stand in reviews of both
-labels about equally often.
+Negation, contrast and attribution often decide, so words of praise and of blame stand in reviews of
+both labels, a little more often in those that they fit.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def review(rng: Random, label: int) -> tuple[str]:
     return (rng.choice(PATTERNS)(rng, bool(label)) + " .",)
 
 
-def clause(rng: Random, good: bool, negation: float = 0.5) -> str:
+def clause(rng: Random, good: bool, negation: float = 0.35) -> str:
     """ "the plot was very dull", "the plot was not witty": negated at the rate `negation`."""
     subject = f"the {rng.choice(ASPECTS)} was"
     if rng.random() < negation:
@@ -45,7 +45,7 @@ def plain(rng: Random, good: bool) -> str:
 
 def contrast(rng: Random, good: bool) -> str:
     """Two clauses against each other: the main one, or the one after "but", decides."""
-    decides, yields = clause(rng, good, 0.3), clause(rng, not good, 0.3)
+    decides, yields = clause(rng, good, 0.2), clause(rng, not good, 0.2)
     frame = rng.choice(
         (
             "{yields} but {decides}",
@@ -58,7 +58,7 @@ def contrast(rng: Random, good: bool) -> str:
 
 def verdict_of_others(rng: Random, good: bool) -> str:
     """ "critics hated the film but i did not", "critics hated the film and so did i"."""
-    agrees = rng.random() < 0.5
+    agrees = rng.random() < 0.6
     liked = rng.choice(LIKING if good == agrees else DISLIKING)
     end = "and so did i" if agrees else "but i did not"
     return f"{rng.choice(VIEWERS)} {liked} the {rng.choice(WORKS)} {end}"
@@ -66,7 +66,7 @@ def verdict_of_others(rng: Random, good: bool) -> str:
 
 def expectation(rng: Random, good: bool) -> str:
     """ "i expected a dull film and i was wrong"."""
-    right = rng.random() < 0.5
+    right = rng.random() < 0.6
     adjective = opinion(rng, good == right)
     hoped = rng.choice(("expected", "waited for", "was told of"))
     return (
@@ -76,7 +76,7 @@ def expectation(rng: Random, good: bool) -> str:
 
 PATTERNS: tuple[Callable[[Random, bool], str], ...] = (
     plain,
-    contrast,
+    plain,
     contrast,
     verdict_of_others,
     expectation,
