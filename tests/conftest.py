@@ -10,8 +10,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from frod_bench.grid import cells_of, composer  # noqa: E402
-from frod_bench.sweep import Cell  # noqa: E402
+from frod_bench.grid import cells_of, composer
+from frod_bench.sweep import Cell
 
 SHORT = (
     "tracker=none",

@@ -1,0 +1,184 @@
+"""The command line: what a user sees, what is written, and the exit status."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from frod_bench import record
+from tests.conftest import SHORT, MakeCell
+
+
+def run(*words: str, limit_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
+    def limit() -> None:
+        assert limit_bytes is not None
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        capture_output=True, text=True, check=False, timeout=240,
+        preexec_fn=limit if limit_bytes else None,
+    )  # fmt: skip
+
+
+def cell_words(root: Path, *overrides: str) -> list[str]:
+    return ["frod_bench.run", f"results_root={root}/results", *SHORT, *overrides]
+
+
+BAD_INPUT = [
+    (["task=rtee"], r"task=rtee.*Did you mean 'rte'"),
+    (["method=frdo"], r"method=frdo.*Did you mean 'frod'"),
+    (["profile=embeded"], r"profile=embeded.*Did you mean 'embedded'"),
+    (["sede=3"], r"sede: there is no such key. Did you mean 'seed'"),
+    (["trainer.max_step=3"], r"trainer.max_step:.*Did you mean 'trainer.max_steps'"),
+    (["trainer.max_steps=many"], r"trainer.max_steps: .*'many'.*Integer"),
+    (["trainer.max_steps=0"], r"trainer.max_steps=0: is out of range.*\[1"),
+    (["seed=-1"], r"seed=-1: is out of range.*\[0"),
+    (["method.sparse_rate=2"], r"method.sparse_rate=2.0: is out of range.*\[0, 1\]"),
+    (["seed=0,1"], r"start it with -m"),
+    (["data_root=/nowhere"], r"data_root=/nowhere: has no data set 'nyu-mll/glue'.*looked in"),
+    (["model_root=/nowhere"], r"model_root=/nowhere: has no backbone 'encoder'"),
+    (["trainer.schedule=cosin"], r"trainer.schedule=cosin.*Did you mean 'cosine'"),
+    (["runtime.device=gpu"], r"runtime.device=gpu: must be"),
+    (["method.learning_rates.head=-1"], r"method.learning_rates.head=-1.0: must be"),
+    (["-m", "method=full,frdo"], r"method=frdo.*Did you mean 'frod'"),
+    (["-m", "--cfg"], r"--cfg: -m takes overrides only"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[" ".join(w) for w, _ in BAD_INPUT])
+def test_bad_input_gets_one_message_and_status_two(
+    tmp_path: Path, words: list[str], message: str
+) -> None:
+    done = run(*cell_words(tmp_path, *words))
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run(*cell_words(tmp_path, f"results_root={tmp_path}/file/results"))
+    assert done.returncode == 2
+    assert re.search(r"results_root=.*is a file", done.stderr)
+
+
+def test_one_cell_prints_its_record_last_and_is_not_run_again(tmp_path: Path) -> None:
+    words = cell_words(tmp_path, "task=rte", "method=frod", "seed=3", "method.sparse_rate=0.01")
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.splitlines()[-1])
+    assert path.is_absolute()
+    document = record.load(path)
+    assert document["status"] == "ok"
+    assert document["cell"]["seed"] == 3
+    assert document["config"]["method"]["sparse_rate"] == 0.01
+    assert document["steps"] == 4
+    before = path.stat().st_mtime_ns
+    again = run(*words)
+    assert again.returncode == 0
+    assert Path(again.stdout.splitlines()[-1]) == path
+    assert "has a record already" in again.stderr
+    assert path.stat().st_mtime_ns == before
+
+
+def test_plan_only_prints_and_launches_nothing(tmp_path: Path) -> None:
+    done = run(
+        *cell_words(tmp_path, "-m", "experiment=main_table", "suite=smoke", "plan_only=true")
+    )
+    assert done.returncode == 0, done.stderr
+    assert "45 of 45 cells would run, 0 are done." in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(tmp_path: Path) -> None:
+    grid = cell_words(tmp_path, "-m", "task=rte", "method=frozen,lora", "runtime.jobs=2")
+    first = run(*grid)
+    assert first.returncode == 0, first.stderr
+    assert "2 of 2 cells are done, 2 ran now." in first.stderr
+    assert re.search(r"\[2/2\] rte/\w+/0: ok, accuracy 0\.\d+ .*ends \d\d:\d\d:\d\d", first.stderr)
+    path = next((tmp_path / "results/embedded/records/rte/lora").glob("*.json"))
+    path.write_text(path.read_text()[:200])
+    again = run(*grid)
+    assert again.returncode == 0, again.stderr
+    assert "not JSON" in again.stderr
+    assert "1 ran now." in again.stderr
+    assert path.with_name(f"{path.name}.invalid-1").exists()
+    assert record.load(path)["status"] == "ok"
+
+
+def test_a_cell_that_raises_is_a_failed_record_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    mirror = broken_mirror(tmp_path)
+    done = run(
+        *cell_words(
+            tmp_path, "-m", "task=rte,cola", "method=frozen", f"data_root={mirror}",
+            "runtime.jobs=1",
+        )
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "1 cells did not end well" in done.stderr
+    statuses = {
+        document["cell"]["task"]: document["status"]
+        for document in record.scan(tmp_path / "results/embedded/records")[0]
+    }
+    assert statuses == {"rte": "failed", "cola": "ok"}
+    failed = next((tmp_path / "results/embedded/records/rte/frozen").glob("*.json"))
+    assert "Traceback" in json.loads(failed.read_text())["error"]["where"]
+
+
+def broken_mirror(folder: Path) -> Path:
+    """The embedded mirror's GLUE with an rte whose files are no parquet."""
+    from frod_bench.embedded.mirror import ensure_mirror
+    from frod_bench.paths import embedded_mirror_dir
+
+    mirror = ensure_mirror(embedded_mirror_dir())
+    shutil.copytree(mirror / "nyu-mll", folder / "mirror" / "nyu-mll")
+    for file in (folder / "mirror").glob("nyu-mll/glue/rte/*.parquet"):
+        file.write_bytes(b"no parquet")
+    return folder / "mirror"
+
+
+def test_a_full_disk_ends_with_status_one_and_nothing_half_written(tmp_path: Path) -> None:
+    done = run(*cell_words(tmp_path, "task=rte", "method=frozen"), limit_bytes=1000)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "results").rglob("*.json"))
+    assert not list((tmp_path / "results").rglob("*.part"))
+
+
+@pytest.mark.parametrize("method", ["frod"])
+def test_a_killed_cell_goes_on_from_its_checkpoint(
+    tmp_path: Path, make_cell: MakeCell, method: str
+) -> None:
+    overrides = [f"method={method}", "trainer.max_steps=40", "runtime.checkpoint_every_steps=5"]
+    whole = run(*cell_words(tmp_path / "whole", *overrides))
+    assert whole.returncode == 0, whole.stderr
+    words = cell_words(tmp_path / "parts", *overrides)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ},
+    )  # fmt: skip
+    checkpoints = tmp_path / "parts/results/embedded/checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.rglob("step-*[0-9]")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(checkpoints.rglob("step-*[0-9]")), "the cell ended before it could be killed"
+    resumed = run(*words)
+    assert resumed.returncode == 0, resumed.stderr
+    a, b = (Path(done.stdout.splitlines()[-1]) for done in (whole, resumed))
+    assert record.same_record(a, b)
+    assert not list(checkpoints.rglob("step-*"))

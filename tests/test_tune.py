@@ -1,0 +1,32 @@
+"""Picking learning rates."""
+
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from frod_bench.tune import WORST, pick, write_rates
+
+
+def table(scores: dict[int, list[float]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"family": "nlu", "method": "lora", "trial": trial, "task": f"t{i}", "score": score,
+         "lr_adapter": 0.1 * (trial + 1), "lr_head": 0.2, "lr_lambda": None}
+        for trial, row in scores.items() for i, score in enumerate(row)
+    )  # fmt: skip
+
+
+def test_the_best_mean_over_tasks_wins_and_other_groups_are_left_out() -> None:
+    picked = pick(table({0: [0.9, 0.1], 1: [0.6, 0.6], 2: [0.5, 0.6]}))
+    assert picked == {"nlu": {"lora": {"adapter": 0.2, "head": 0.2}}}
+
+
+def test_a_trial_that_diverged_cannot_win() -> None:
+    picked = pick(table({0: [1.0, WORST], 1: [0.1, 0.1]}))
+    assert picked["nlu"]["lora"]["adapter"] == 0.2
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    picked = {"nlu": {"lora": {"adapter": 2e-3, "head": 0.2}}}
+    write_rates(picked, 8, tmp_path / "embedded.yaml")
+    assert yaml.safe_load((tmp_path / "embedded.yaml").read_text()) == picked
