@@ -7,7 +7,7 @@ knife is made of can not tell.
 from functools import cache
 
 from frod_bench.embedded.grammar import a
-from frod_bench.embedded.lexicon import HOME, MARKET
+from frod_bench.embedded.lexicon import GENRES
 from frod_bench.embedded.world import ANIMALS, FOODS, JOBS, MATERIAL_OF, MEN, THINGS, WOMEN
 
 
@@ -32,11 +32,12 @@ def descriptions() -> dict[str, dict[str, str]]:
         table[f"the {job.name}"] = {"does": f"someone who {job.does}"}
     table |= {name: {"sex": "a woman"} for name in WOMEN}
     table |= {name: {"sex": "a man"} for name in MEN}
-    return table
+    told = {word for genre in GENRES for word in genre.agents + genre.objects}
+    return {noun: facts for noun, facts in table.items() if noun in told}
 
 
 @cache
 def phrases(kind: str, of_agents: bool) -> tuple[str, ...]:
     """All phrases of one kind, each once, sorted."""
-    nouns = (HOME.agents + MARKET.agents) if of_agents else (HOME.objects + MARKET.objects)
+    nouns = [n for genre in GENRES for n in (genre.agents if of_agents else genre.objects)]
     return tuple(sorted({d[kind] for noun in nouns if kind in (d := descriptions()[noun])}))

@@ -40,50 +40,40 @@ TIMES: tuple[tuple[str, str], ...] = (
     ("at dawn", "at sunrise"),
     ("at dusk", "at sunset"),
     ("at noon", "at midday"),
-    ("in winter", "when it was cold"),
-    ("in summer", "when it was hot"),
 )
 
 HOME = Genre(
-    agents=WOMEN + MEN,
-    objects=tuple(thing.name for thing in THINGS),
+    agents=WOMEN[:6] + MEN[:6],
+    objects=tuple(thing.name for thing in THINGS[::3]),
     verbs=(
         (Verb("find", "found", "found"), _regular("discover")),
         (Verb("buy", "bought", "bought"), _regular("purchase")),
-        (_regular("repair"), _regular("mend")),
         (Verb("break", "broke", "broken"), _regular("smash")),
         (_regular("wash"), _regular("clean")),
         (Verb("take", "took", "taken"), Verb("grab", "grabbed", "grabbed")),
         (Verb("hide", "hid", "hidden"), _regular("conceal")),
-        (Verb("throw", "threw", "thrown"), Verb("fling", "flung", "flung")),
     ),
     adjectives=(
         ("large", "big"),
         ("small", "little"),
-        ("old", "ancient"),
         ("wet", "soaked"),
         ("dirty", "filthy"),
-        ("pretty", "lovely"),
     ),
     places=(
         ("house", "home"),
         ("shop", "store"),
-        ("forest", "woods"),
         ("garden", "yard"),
         ("park", "playground"),
-        ("school", "classroom"),
-        ("workshop", "workroom"),
     ),
     times=TIMES,
 )
 
 MARKET = Genre(
-    agents=tuple(f"the {job.name}" for job in JOBS),
-    objects=tuple(food.name for food in FOODS) + tuple(animal.name for animal in ANIMALS),
+    agents=tuple(f"the {job.name}" for job in JOBS[:8]),
+    objects=tuple(food.name for food in FOODS[::3]) + tuple(a.name for a in ANIMALS[::3]),
     verbs=(
         (Verb("sell", "sold", "sold"), _regular("trade")),
         (_regular("want"), _regular("desire")),
-        (_regular("watch"), _regular("observe")),
         (Verb("bring", "brought", "brought"), _regular("deliver")),
         (_regular("collect"), _regular("gather")),
         (Verb("choose", "chose", "chosen"), Verb("pick", "picked", "picked")),
@@ -93,15 +83,12 @@ MARKET = Genre(
         ("tasty", "delicious"),
         ("cheap", "inexpensive"),
         ("strange", "odd"),
-        ("heavy", "weighty"),
     ),
     places=(
         ("street", "road"),
         ("farm", "ranch"),
         ("lake", "pond"),
         ("market", "fair"),
-        ("town", "village"),
-        ("field", "meadow"),
     ),
     times=TIMES,
 )
@@ -114,12 +101,10 @@ ASPECTS: tuple[str, ...] = (
     "plot", "acting", "music", "ending", "cast", "script", "humor", "dialogue", "style", "idea",
 )  # fmt: skip
 POSITIVE: tuple[str, ...] = (
-    "great", "brilliant", "charming", "clever", "fine", "fun", "gripping", "moving", "superb",
-    "touching", "witty", "wonderful", "elegant", "honest",
+    "great", "brilliant", "charming", "clever", "superb", "touching", "witty", "wonderful",
 )  # fmt: skip
 NEGATIVE: tuple[str, ...] = (
-    "awful", "boring", "clumsy", "dull", "flat", "lame", "messy", "painful", "shallow", "silly",
-    "stale", "stupid", "tedious", "terrible",
+    "awful", "boring", "clumsy", "dull", "silly", "stupid", "tedious", "terrible",
 )  # fmt: skip
 LIKING: tuple[str, ...] = ("loved", "enjoyed", "admired", "praised", "adored")
 DISLIKING: tuple[str, ...] = ("hated", "disliked", "regretted", "mocked", "despised")

@@ -24,8 +24,8 @@ from frod_bench.embedded.tokenizer import ENCODER_SPECIALS, frame, save_tokenize
 
 VOCAB_SIZE = 1300
 MAX_LENGTH = 128  # tokens
-DOCUMENTS = 100_000
-STEPS = 3400
+DOCUMENTS = 60_000
+STEPS = 2400
 BATCH = 32  # documents
 LEARNING_RATE = 2e-3
 WARMUP_STEPS = 100
