@@ -26,11 +26,10 @@ from frod_bench.embedded.tokenizer import (
 
 WIDTH, HEADS = 128, 4
 EMBEDDING_STD, MATCH_STD = 0.1, 0.13  # a match scores about 6 before the softmax
-COPY_SCALE = 0.3  # how much of what a head attends to it writes, at the start
 POSITIONS = 512  # tokens
 VOCABULARY = 1_200  # tokens, at most
 TOKENIZER_DOCUMENTS = 6_000
-STEPS = 800
+STEPS = 1_300
 BATCH_DOCUMENTS = 32
 BUCKET_BATCHES = 8  # batches that are cut from documents sorted by length
 MATRIX_RATE, VECTOR_RATE = 0.02, 3e-3
@@ -51,14 +50,12 @@ def pretrain(out: Path, seed: int = 0) -> None:
 
 
 def new_model(tokenizer: Tokenizer) -> LlamaForCausalLM:
-    """The decoder before training: random weights, with heads that match and copy tokens.
+    """The decoder before training: random weights, with heads that attend to equal tokens.
 
     Minutes are too short for a model to come upon the matching of tokens by itself, on which every
     choice among options rests. So (after Trockman and Kolter 2023, "Mimetic initialization of
     self-attention layers") half of the heads start with equal query and key projections, in the
-    slowly rotating half of their dimensions, where a match counts the same at any distance; and
-    the other half writes what it reads: its output projection is its value projection, transposed
-    and scaled.
+    slowly rotating half of their dimensions, where a match counts the same at any distance.
     """
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -85,9 +82,6 @@ def new_model(tokenizer: Tokenizer) -> LlamaForCausalLM:
             attention = layer.self_attn
             attention.q_proj.weight[rows] = MATCH_STD * torch.randn(int(rows.sum()), WIDTH)
             attention.k_proj.weight[rows] = attention.q_proj.weight[rows]
-            read = WIDTH**-0.5 * torch.randn(WIDTH // 2, WIDTH)
-            attention.v_proj.weight[WIDTH // 2 :] = read
-            attention.o_proj.weight[:, WIDTH // 2 :] = COPY_SCALE * read.T
     return model
 
 

@@ -156,12 +156,21 @@ def fact_quiz(rng: Random) -> Document:
     return asked(rng, quiz(rng, question, subject, relation.wrong_subjects(rng, object_, count)))
 
 
+# From the letter right after a word to the letter after `answer:`, step by step further apart.
+_CUES = ("\n{}", "\n{}:", "\nfind {}:", "\nfind {}.\nanswer:")
+
+
 def pointing(rng: Random) -> Document:
-    """Options of which the right one is what the question names: how quizzes work."""
+    """Options of which the right one is what the question names, then the letters of others."""
     relation = rng.choice(_ASKABLE)
     column = relation.subjects if rng.random() < 0.5 else relation.objects
     words = rng.sample(column, min(len(column), rng.choice((2, 3, 4))))
-    return asked(rng, quiz(rng, f"find {words[0]}.", words[0], words[1:]))
+    item = quiz(rng, f"find {words[0]}.", words[0], words[1:])
+    pieces = list(asked(rng, item))
+    for place in rng.choices(range(len(words)), k=3):
+        pieces.append(Piece(rng.choice(_CUES).format(item.options[place]), GIVEN))
+        pieces.append(Piece(f" {LETTERS[place]}", ASKED))
+    return tuple(pieces)
 
 
 def asked(rng: Random, item: Quiz) -> Document:
