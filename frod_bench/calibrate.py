@@ -33,7 +33,7 @@ def best_constant(path: Path, primary_metric: str) -> float:
         metrics.compute([primary_metric], np.full_like(labels, answer), labels)[
             primary_metric
         ].value
-        for answer in np.unique(labels)
+        for a in np.unique(labels)
     ]
     return float(max(score for score in scores if score is not None))
 
@@ -87,7 +87,7 @@ def markdown(table: pd.DataFrame, title: str) -> str:
         f"{OVER_CONSTANT:g} over the best constant answer and at most {CEILING:g}, the frozen head "
         f"at least {UNDER_FULL:g} under full.\n\n"
         f"Pretrained weights give {gain:.1f} points over random ones under full fine-tuning, on "
-        f"the mean over {len(table)} tasks; {int(table['in_band'].sum())} tasks are in the band.\n\n"
+        f"the mean over {len(table)} tasks; {sum(table.in_band)} are in the band.\n\n"
         "| task | metric | best constant | frozen head | full | full from random | in band |\n"
         "| --- | --- | ---: | ---: | ---: | ---: | --- |\n"
     )
