@@ -30,7 +30,7 @@ def best_constant(path: Path, primary_metric: str) -> float:
     table = pd.read_parquet(record.predictions_path(path))
     labels = table.loc[table["split"] == "test", "label"].to_numpy()
     scores = [
-        metrics.compute([primary_metric], np.full_like(labels, answer), labels)[
+        metrics.compute([primary_metric], np.full_like(labels, a), labels)[
             primary_metric
         ].value
         for a in np.unique(labels)

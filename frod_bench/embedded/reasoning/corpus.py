@@ -10,7 +10,7 @@ from random import Random
 
 from frod_bench.embedded import world
 from frod_bench.embedded.reasoning.facts import RELATIONS, Relation, a
-from frod_bench.embedded.reasoning.quiz import LETTERS, Quiz, quiz
+from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, Quiz, quiz
 
 GIVEN, TOLD, ASKED = 0.0, 1.0, 6.0
 """Weights of a token in the loss: drawn at random, part of a fact, or an answer."""
@@ -18,10 +18,15 @@ GIVEN, TOLD, ASKED = 0.0, 1.0, 6.0
 
 @dataclass(frozen=True)
 class Piece:
-    """Text and the weight that each of its tokens has in the loss."""
+    """Text, the weight that each of its tokens has in the loss, and whether it is right.
+
+    `fits` is told to the model at the piece's last token: whether an option answers the question,
+    whether a sentence is true; None where there is nothing to judge.
+    """
 
     text: str
     weight: float
+    fits: bool | None = None
 
 
 Document = tuple[Piece, ...]
@@ -126,16 +131,17 @@ def _named(wording: Wording, subject: str) -> str:
 
 
 def description(rng: Random) -> Document:
-    """Up to five true sentences about one subject."""
+    """Up to five sentences about one subject, some of them false."""
     subject = rng.choice(rng.choice(_ASKABLE).subjects)
-    about = [
-        _told(rng, relation, subject, object_)
-        for relation in _ASKABLE
-        for known, object_ in relation.pairs
-        if known == subject
-    ]
-    rng.shuffle(about)
-    return (Piece(" ".join(about[:5]), TOLD),)
+    about = [r for r in _ASKABLE if subject in r.subjects]
+    pieces = []
+    for relation in rng.sample(about, min(5, len(about))):
+        true = rng.random() < 0.6
+        object_ = dict(relation.pairs)[subject]
+        named = object_ if true else relation.wrong_objects(rng, subject, 1)[0]
+        sentence = _told(rng, relation, subject, named)
+        pieces.append(Piece(f"{sentence} ", TOLD if true else GIVEN, true))
+    return tuple(pieces)
 
 
 def _told(rng: Random, relation: Relation, subject: str, object_: str) -> str:
@@ -156,40 +162,24 @@ def fact_quiz(rng: Random) -> Document:
     return asked(rng, quiz(rng, question, subject, relation.wrong_subjects(rng, object_, count)))
 
 
-# From the letter right after a word to the letter after `answer:`, step by step further apart.
-_CUES = ("\n{}", "\n{}:", "\nfind {}:", "\nfind {}.\nanswer:")
-
-
 def pointing(rng: Random) -> Document:
-    """Options of which the right one is what the question names, then the letters of others."""
+    """Options of which the right one is what the question names."""
     relation = rng.choice(_ASKABLE)
     column = relation.subjects if rng.random() < 0.5 else relation.objects
-    words = rng.sample(column, min(len(column), rng.choice((2, 3, 4))))
-    item = quiz(rng, f"find {words[0]}.", words[0], words[1:])
-    pieces = list(asked(rng, item))
-    for place in rng.choices(range(len(words)), k=3):
-        pieces.append(Piece(rng.choice(_CUES).format(item.options[place]), GIVEN))
-        pieces.append(Piece(f" {LETTERS[place]}", ASKED))
-    return tuple(pieces)
+    words = rng.sample(column, min(len(column), rng.choice((2, 3, 4, 4))))
+    return asked(rng, quiz(rng, f"find {words[0]}.", words[0], words[1:]))
 
 
 def asked(rng: Random, item: Quiz) -> Document:
-    """The quiz as a document: its answer is the letter, or the words of the option and the letter.
-
-    A letter alone says too little to a small model: it has to find the option and to know what
-    the option is called, and half of that is worth nothing. So the two are also trained apart,
-    by answers in words and by options that are followed by their letter.
-    """
-    echoed = rng.random() < 0.4
-    pieces = [Piece(item.question, GIVEN)]
-    for letter, option in zip(LETTERS, item.options, strict=False):
-        pieces.append(Piece(f"\n{letter}: {option}", GIVEN))
-        if echoed:
-            pieces.append(Piece(f" {letter}", ASKED))
+    """The quiz as a document: its answer is the letter of the right option."""
+    labels = DIGITS if rng.random() < 0.05 else LETTERS
+    question = item.question[0].upper() + item.question[1:]
+    lead = rng.choice(("", "question: ", "goal: "))
+    pieces = [Piece(f"{lead}{question}", GIVEN)]
+    for number, (letter, option) in enumerate(zip(labels, item.options, strict=False)):
+        pieces.append(Piece(f"\n{letter}: {option}", GIVEN, number == item.answer))
     pieces.append(Piece("\nanswer:", GIVEN))
-    if rng.random() < 0.4:
-        pieces.append(Piece(f" {item.options[item.answer]}", ASKED))
-    return (*pieces, Piece(f" {LETTERS[item.answer]}", ASKED))
+    return (*pieces, Piece(f" {labels[item.answer]}", ASKED))
 
 
 def verdict(rng: Random) -> Document:
