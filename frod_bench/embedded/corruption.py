@@ -1,8 +1,9 @@
 """Corrupts encoded documents, so that there is something to detect in pretraining.
 
-A document is met whole, with one or two words replaced by others of their role, with two
-neighbours swapped, or with a second text that belongs to another document; and in some documents
-words are masked, whatever else befell them, so that a mask says nothing about the rest.
+A document is met whole, with one or two words replaced by others of their role, or with two
+neighbours swapped. In a pair only the second text is changed: which of two texts is at fault no
+reader could tell. In some documents words are masked, whatever else befell them, so that a mask
+says nothing about the rest.
 """
 
 from collections.abc import Sequence
@@ -17,11 +18,11 @@ from frod_bench.errors import InputError
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 START, PAD, END, _, MASK = range(len(SPECIALS))
-WHOLE, REPLACED, FOREIGN = 0, 1, 2  # what the first token is to tell
-FOREIGN_RATE = 0.15  # of the pairs
+WHOLE, CORRUPTED = 0, 1  # what the first token is to tell of a single text
+UNTOLD = -100  # of a pair: to compare two texts is for the tasks to learn
 REPLACED_RATE = 0.5
 SWAPPED_RATE = 0.15  # of the corrupted documents: neighbours swapped and no word replaced
-MASKED_RATE, MASK_RATE = 0.7, 0.3  # documents with masks, and words masked in them
+MASKED_RATE, MASK_RATE = 0.5, 0.15  # documents with masks, and words masked in them
 UNMASKED = -100  # the index that cross-entropy leaves out
 
 Encoded = tuple[list[int], ...]  # the ids of one text or of two, without special tokens
@@ -65,9 +66,7 @@ class Corrupter:
 
     def batch(self, documents: Sequence[Encoded]) -> Batch:
         """The documents, corrupted and padded to the longest."""
-        seconds = [document[1] for document in documents if len(document) == 2]
-        rows = [self._row(document, seconds) for document in documents]
-        tokens, replaced, hidden, kind = zip(*rows, strict=True)
+        tokens, replaced, hidden, kind = zip(*map(self._row, documents), strict=True)
         ids = _padded(tokens, PAD)
         return Batch(
             tokens=ids,
@@ -77,27 +76,21 @@ class Corrupter:
             kind=torch.tensor(kind),
         )
 
-    def _row(
-        self, document: Encoded, seconds: list[list[int]]
-    ) -> tuple[list[int], list[int], list[int], int]:
-        kind = WHOLE
-        if len(document) == 2 and self.rng.random() < FOREIGN_RATE:
-            other = seconds[self.rng.integers(len(seconds))]
-            if other != document[1]:
-                kind, document = FOREIGN, (document[0], other)
+    def _row(self, document: Encoded) -> tuple[list[int], list[int], list[int], int]:
         tokens = frame_ids(document)
-        replaced = [0] * len(tokens)
-        if kind == WHOLE and self.rng.random() < REPLACED_RATE:
-            changed = self._swap(tokens) if self.rng.random() < SWAPPED_RATE else None
-            changed = changed or self._replace(tokens)
-            kind = REPLACED if changed else WHOLE
-            for place in changed:
-                replaced[place] = 1
+        is_pair = len(document) == 2
+        first = len(document[0]) + 3 if is_pair else 1  # the first word that may be changed
+        changed: list[int] = []
+        if self.rng.random() < REPLACED_RATE:
+            changed = self._swap(tokens, first) if self.rng.random() < SWAPPED_RATE else []
+            changed = changed or self._replace(tokens, first)
+        replaced = [int(place in changed) for place in range(len(tokens))]
+        kind = UNTOLD if is_pair else CORRUPTED if changed else WHOLE
         return tokens, replaced, self._mask(tokens, replaced), kind
 
-    def _replace(self, tokens: list[int]) -> list[int]:
-        """Replace one or two words in place; returns their places."""
-        places = [place for place, token in enumerate(tokens) if token in self.others]
+    def _replace(self, tokens: list[int], first: int) -> list[int]:
+        """Replace one or two words from `first` on, in place; returns their places."""
+        places = [p for p in range(first, len(tokens)) if tokens[p] in self.others]
         count = min(len(places), 1 + int(self.rng.integers(2)))
         chosen = [int(place) for place in self.rng.permutation(places)[:count]]
         for place in chosen:
@@ -105,9 +98,9 @@ class Corrupter:
             tokens[place] = others[self.rng.integers(len(others))]
         return chosen
 
-    def _swap(self, tokens: list[int]) -> list[int]:
-        """Swap two neighbouring words in place; returns their places, none if it can't be."""
-        place = 1 + int(self.rng.integers(len(tokens) - 2))
+    def _swap(self, tokens: list[int], first: int) -> list[int]:
+        """Swap two neighbouring words from `first` on, in place; returns their places, if any."""
+        place = first + int(self.rng.integers(len(tokens) - first - 1))
         pair = tokens[place : place + 2]
         if min(pair) < len(SPECIALS) or pair[0] == pair[1]:
             return []

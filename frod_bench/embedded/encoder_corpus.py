@@ -66,7 +66,7 @@ def review(rng: Random) -> Document:
         reason = f"it has {a(_opinion(rng, not good))} {one} but {a(_opinion(rng, good))} {two}"
     who = rng.choice(("i", *lexicon.VIEWERS))
     verdict = rng.choice((f"{who} {liked} it .", f"{who} found it {_judgement(rng, good)} ."))
-    return (f"{reason} .", verdict) if rng.random() < 0.5 else (f"{reason} , and {verdict}",)
+    return (f"{reason} .", verdict) if rng.random() < 0.4 else (f"{reason} , and {verdict}",)
 
 
 def sentence(rng: Random) -> Document:
@@ -148,12 +148,12 @@ def mirrored(rng: Random) -> str:
 
 CLAUSES: tuple[Callable[[Random], str], ...] = (counted, acted, helped, mirrored)
 KINDS: tuple[tuple[Callable[[Random], Document], float], ...] = (
-    (fact, 0.7),
-    (review, 2.0),
-    (sentence, 1.0),
-    (restatement, 4.0),
-    (generalisation, 1.5),
-    (question, 1.5),
+    (fact, 1.5),
+    (review, 3.0),
+    (sentence, 1.5),
+    (restatement, 3.0),
+    (generalisation, 3.0),
+    (question, 2.0),
 )
 
 

@@ -130,18 +130,47 @@ def _named(wording: Wording, subject: str) -> str:
     return a(subject) if wording.article else subject
 
 
-def description(rng: Random) -> Document:
-    """Up to five sentences about one subject, some of them false."""
-    subject = rng.choice(rng.choice(_ASKABLE).subjects)
-    about = [r for r in _ASKABLE if subject in r.subjects]
+def entries(rng: Random) -> Document:
+    """Lines of a lexicon: "the knife: metal, kitchen, small", or "metal: key, knife, spoon".
+
+    Dense on purpose: nearly every token is a fact. Some values are false, and told to be.
+    """
     pieces = []
-    for relation in rng.sample(about, min(5, len(about))):
-        true = rng.random() < 0.6
-        object_ = dict(relation.pairs)[subject]
-        named = object_ if true else relation.wrong_objects(rng, subject, 1)[0]
-        sentence = _told(rng, relation, subject, named)
-        pieces.append(Piece(f"{sentence} ", TOLD if true else GIVEN, true))
+    for _ in range(rng.choice((2, 3, 4))):
+        pieces += (_by_subject if rng.random() < 0.6 else _by_object)(rng)
     return tuple(pieces)
+
+
+def _by_subject(rng: Random) -> list[Piece]:
+    subject = rng.choice(rng.choice(_ASKABLE).subjects)
+    about = [relation for relation in _ASKABLE if subject in relation.subjects]
+    values = []
+    for relation in rng.sample(about, min(6, len(about))):
+        true = dict(relation.pairs)[subject]
+        wrong = relation.wrong_objects(rng, subject, 1)
+        values.append((true, True) if rng.random() < _TRUE_SHARE else (wrong[0], False))
+    return _line(subject, values)
+
+
+def _by_object(rng: Random) -> list[Piece]:
+    relation = rng.choice(_ASKABLE)
+    object_ = rng.choice(relation.objects)
+    right = [subject for subject, known in relation.pairs if known == object_]
+    wrong = relation.wrong_subjects(rng, object_, 2)
+    values = [(s, True) for s in rng.sample(right, min(4, len(right)))] + [
+        (s, False) for s in wrong[: rng.randint(0, 2)]
+    ]
+    rng.shuffle(values)
+    return _line(object_, values)
+
+
+def _line(head: str, values: list[tuple[str, bool]]) -> list[Piece]:
+    line = [Piece(f"{head}:", GIVEN)]
+    line += [Piece(f" {value},", TOLD if true else GIVEN, true) for value, true in values]
+    return [*line, Piece("\n", GIVEN)]
+
+
+_TRUE_SHARE = 0.65  # of the values in a lexicon's line
 
 
 def _told(rng: Random, relation: Relation, subject: str, object_: str) -> str:
@@ -182,17 +211,54 @@ def asked(rng: Random, item: Quiz) -> Document:
     return (*pieces, Piece(f" {labels[item.answer]}", ASKED))
 
 
+def compared(rng: Random) -> Document:
+    """The exception among options, or the option that is like another subject."""
+    relation = rng.choice(_COMPARABLE)
+    groups = {o: [s for s, true in relation.pairs if true == o] for o in relation.objects}
+    object_ = rng.choice([o for o in relation.objects if len(groups[o]) > 1])
+    count = rng.choice((1, 2, 3))
+    if rng.random() < 0.5 and len(groups[object_]) >= count:
+        which = WORDINGS[relation.name].which.format(o=object_)
+        question = which.replace("which one", "not so: which one")
+        exception = relation.wrong_subjects(rng, object_, 1)[0]
+        return asked(rng, quiz(rng, question, exception, rng.sample(groups[object_], count)))
+    subject, right = rng.sample(groups[object_], 2)
+    wrong = relation.wrong_subjects(rng, object_, count)
+    return asked(rng, quiz(rng, f"which one is the same as the {subject}?", right, wrong))
+
+
 def verdict(rng: Random) -> Document:
-    """One to three sentences of one relation, each found true or false."""
+    """One to three claims of one relation, each found true or false."""
     relation = rng.choice(_ASKABLE)
     pieces: list[Piece] = []
     for subject, object_ in rng.sample(relation.pairs, rng.choice((1, 2, 3))):
         true = rng.random() < 0.5
         named = object_ if true else relation.wrong_objects(rng, subject, 1)[0]
-        sentence = _told(rng, relation, subject, named)
-        pieces += [Piece(f"{sentence}\nanswer:", GIVEN), Piece(" yes" if true else " no", ASKED)]
-        pieces.append(Piece("\n", GIVEN))
+        claim = (
+            f"{subject}: {named}" if rng.random() < 0.5 else _told(rng, relation, subject, named)
+        )
+        pieces.append(Piece(f"question: {claim}?\nanswer:", GIVEN, true))
+        pieces += [Piece(_ANSWERS[true], ASKED), Piece("\n", GIVEN)]
     return tuple(pieces[:-1])
+
+
+_ANSWERS = {True: " yes", False: " no"}
+
+
+def reading(rng: Random) -> Document:
+    """What two to four people have or are, and whether one of them has or is something."""
+    names = rng.sample(world.PEOPLE, rng.choice((2, 3, 4)))
+    if rng.random() < 0.5:
+        things = rng.sample(world.THINGS, len(names))
+        what, verb = [a(thing.name) for thing in things], "has"
+    else:
+        contrasts = rng.sample(world.CONTRASTS, len(names))
+        what, verb = [rng.choice((c.more, c.less)) for c in contrasts], "is"
+    told = ". ".join(f"{name} {verb} {w}" for name, w in zip(names, what, strict=True))
+    true = rng.random() < 0.5
+    named = what[0] if true else rng.choice(what[1:])
+    question = f"{told}.\nquestion: {verb} {names[0]} {named}?\nanswer:"
+    return (Piece(question, GIVEN, true), Piece(_ANSWERS[true], ASKED))
 
 
 def holders(rng: Random) -> Document:
@@ -218,9 +284,10 @@ def traits(rng: Random) -> Document:
     if rng.random() < 0.5:
         return asked(rng, quiz(rng, f"who {does}?", f"someone {kind}", [f"someone {other}"]))
     x, y = rng.sample(world.PEOPLE, 2)
-    told = [f"{x} is {kind}.", f"{y} is {other}."]
+    told = [f"{x} is {kind}", f"{y} is {other}"]
     rng.shuffle(told)
-    return asked(rng, quiz(rng, f"{' '.join(told)} who {does}?", x, [y]))
+    link = rng.choice((". ", " and ", " but ", " while ", ", "))
+    return asked(rng, quiz(rng, f"{link.join(told)}. who {does}?", x, [y]))
 
 
 # field of a situation -> how it is told and asked
@@ -258,15 +325,24 @@ def script(rng: Random) -> Document:
 
 _ASKABLE: tuple[Relation, ...] = tuple(RELATIONS[name] for name in WORDINGS)
 
+# Relations that ARC-Challenge's stand-in does not ask about in this way.
+_COMPARABLE: tuple[Relation, ...] = tuple(
+    RELATIONS[name]
+    for name in ("thing_size", "thing_hardness", "thing_water", "animal_home", "animal_size",
+                 "material_fire", "food_colour")
+)  # fmt: skip
+
 MIXTURE: tuple[tuple[Callable[[Random], Document], int], ...] = (
-    (description, 2),
+    (entries, 8),
     (fact_quiz, 6),
-    (pointing, 4),
-    (verdict, 1),
-    (holders, 3),
-    (traits, 1),
+    (compared, 2),
+    (pointing, 3),
+    (verdict, 2),
+    (reading, 2),
+    (holders, 2),
+    (traits, 4),
     (social, 2),
-    (script, 1),
+    (script, 2),
 )
 
 

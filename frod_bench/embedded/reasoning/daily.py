@@ -98,15 +98,15 @@ def hellaswag(seed: int) -> dict[str, list[Row]]:
 # relation -> (a sentence of the passage, the question)
 PASSAGE_WORDINGS: dict[str, tuple[str, str]] = {
     "thing_material": ("The {s} was built from {o}.", "does the {s} consist of {o}"),
-    "thing_colour": ("Its colour is mostly {o}.", "does the {s} look {o}"),
-    "thing_place": ("People leave it in the {o}.", "should you look for the {s} in the {o}"),
-    "thing_use": ("With it they {o}.", "does the {s} help to {o}"),
-    "thing_size": ("It is a {o} object.", "would you say that the {s} is {o}"),
+    "thing_colour": ("The {s} is mostly {o}.", "does the {s} look {o}"),
+    "thing_place": ("People leave the {s} in the {o}.", "do you find the {s} in the {o}"),
+    "thing_use": ("With the {s} they {o}.", "does the {s} help to {o}"),
+    "thing_size": ("The {s} is a {o} object.", "would you say that the {s} is {o}"),
     "animal_covering": ("The {s} wears {o} all year.", "is the {s} covered by {o}"),
-    "animal_home": ("You meet it in the {o}.", "would you meet the {s} in the {o}"),
-    "animal_food": ("Its meals are {o}.", "should you feed the {s} with {o}"),
-    "animal_sound": ("At night it {o}.", "can the {s} be heard when it {o}"),
-    "animal_size": ("It is a {o} animal.", "would you say that the {s} is {o}"),
+    "animal_home": ("You meet the {s} in the {o}.", "would you meet the {s} in the {o}"),
+    "animal_food": ("The meals of the {s} are {o}.", "should you feed the {s} with {o}"),
+    "animal_sound": ("At night the {s} {o}.", "can the {s} be heard when it {o}"),
+    "animal_size": ("The {s} is a {o} animal.", "would you say that the {s} is {o}"),
 }
 _KINDS: dict[str, Sequence[str]] = {
     kind: [name for name in PASSAGE_WORDINGS if name.startswith(kind)]
@@ -117,24 +117,20 @@ NO, YES = "no", "yes"
 
 def passage(rng: Random) -> Quiz:
     """Facts about two subjects and a question about one, false ones with the other's fact."""
-    names = rng.sample(list(_KINDS[rng.choice(("thing", "animal"))]), 3)
+    names = rng.sample(list(_KINDS[rng.choice(("thing", "animal"))]), rng.choice((1, 2)))
     relation = RELATIONS[names[0]]
     true = dict(relation.pairs)
     subject = rng.choice(relation.subjects)
     other = rng.choice([s for s in relation.subjects if true[s] != true[subject]])
-    paragraphs = [_paragraph(rng, who, names) for who in (subject, other)]
-    rng.shuffle(paragraphs)
+    sentences = [
+        PASSAGE_WORDINGS[name][0].format(s=who, o=dict(RELATIONS[name].pairs)[who])
+        for who in (subject, other)
+        for name in names
+    ]
+    rng.shuffle(sentences)
     right = rng.random() < 0.6  # the Hub's share of yes
     question = PASSAGE_WORDINGS[names[0]][1].format(s=subject, o=true[subject if right else other])
-    return Quiz(f"{' '.join(paragraphs)}\n{question}", (NO, YES), int(right))
-
-
-def _paragraph(rng: Random, subject: str, names: Sequence[str]) -> str:
-    sentences = [
-        PASSAGE_WORDINGS[name][0].format(s=subject, o=dict(RELATIONS[name].pairs)[subject])
-        for name in rng.sample(names, len(names))
-    ]
-    return " ".join((f"Here is {a(subject)}.", *sentences))
+    return Quiz(f"{' '.join(sentences)}\n{question}", (NO, YES), int(right))
 
 
 def boolq(seed: int) -> dict[str, list[Row]]:
