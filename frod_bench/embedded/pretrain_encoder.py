@@ -135,7 +135,10 @@ class Pretrainer(nn.Module):
         token = functional.binary_cross_entropy_with_logits(
             self.replaced(hidden)[there].squeeze(-1), batch.replaced[there].float()
         )
-        kind = functional.cross_entropy(self.kind(hidden[:, 0]), batch.kind, ignore_index=UNTOLD)
+        single = batch.kind != UNTOLD  # in a batch of pairs there may be none
+        kind = functional.cross_entropy(
+            self.kind(hidden[single, 0]), batch.kind[single], reduction="sum"
+        ) / max(1, int(single.sum()))
         masked = batch.hidden >= 0
         table = self.encoder.embeddings.word_embeddings.weight
         logits = self.word(hidden[masked]) @ table.T + self.word_bias

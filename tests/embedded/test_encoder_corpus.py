@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from frod_bench.embedded.corruption import (
-    FOREIGN,
+    CORRUPTED,
     MASK,
     PAD,
-    REPLACED,
     SPECIALS,
     UNMASKED,
+    UNTOLD,
     WHOLE,
     Corrupter,
     frame_ids,
@@ -61,7 +61,8 @@ def test_the_frame_is_the_tokenizers(corpus, tokenizer):
 def test_what_a_batch_says_of_its_documents_is_so(corpus, tokenizer):
     encoded = encode(tokenizer, corpus)
     batch = Corrupter(tokenizer, alternatives(), np.random.default_rng(0)).batch(encoded)
-    counts = torch.bincount(batch.kind, minlength=3).tolist()
+    counts = [int((batch.kind == kind).sum()) for kind in (WHOLE, CORRUPTED, UNTOLD)]
+    assert sum(counts) == len(encoded)
     assert min(counts) > 0.05 * len(encoded)
     assert torch.equal(batch.attention == 0, batch.tokens == PAD)
     for row, document in enumerate(encoded):
@@ -69,15 +70,14 @@ def test_what_a_batch_says_of_its_documents_is_so(corpus, tokenizer):
         length = int(batch.attention[row].sum())
         seen, hidden = batch.tokens[row, :length], batch.hidden[row, :length]
         assert torch.equal(hidden != UNMASKED, seen == MASK)
-        unmasked = torch.where(hidden != UNMASKED, hidden, seen)
+        changed = torch.where(hidden != UNMASKED, hidden, seen) != original
+        assert torch.equal(batch.replaced[row, :length].bool(), changed)
         kind = int(batch.kind[row])
-        if kind == FOREIGN:
-            assert len(document) == 2
-            assert unmasked.tolist() != original.tolist()
+        if len(document) == 2:
+            assert kind == UNTOLD
+            assert not changed[: len(document[0]) + 2].any()  # only the second text is changed
         else:
-            assert torch.equal(batch.replaced[row, :length].bool(), unmasked != original)
-            assert (kind == REPLACED) == bool(batch.replaced[row].any())
-    assert not batch.replaced[batch.kind == WHOLE].any()
+            assert (kind == CORRUPTED) == bool(changed.any())
 
 
 def test_a_word_of_many_tokens_is_refused(tokenizer):

@@ -287,7 +287,8 @@ def traits(rng: Random) -> Document:
     told = [f"{x} is {kind}", f"{y} is {other}"]
     rng.shuffle(told)
     link = rng.choice((". ", " and ", " but ", " while ", ", "))
-    return asked(rng, quiz(rng, f"{link.join(told)}. who {does}?", x, [y]))
+    question = rng.choice((f"who {does}?", f"_ {does}."))
+    return asked(rng, quiz(rng, f"{link.join(told)}. {question}", x, [y]))
 
 
 # field of a situation -> how it is told and asked
@@ -340,7 +341,7 @@ MIXTURE: tuple[tuple[Callable[[Random], Document], int], ...] = (
     (verdict, 2),
     (reading, 2),
     (holders, 2),
-    (traits, 4),
+    (traits, 5),
     (social, 2),
     (script, 2),
 )

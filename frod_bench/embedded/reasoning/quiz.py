@@ -1,4 +1,4 @@
-"""A multiple-choice question: its options in random order, and the text of its prompt."""
+"""A multiple-choice question with its options in random order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,3 @@ def quiz(rng: Random, question: str, right: str, wrong: Sequence[str]) -> Quiz:
     options = [right, *wrong]
     rng.shuffle(options)
     return Quiz(question, tuple(options), options.index(right))
-
-
-def prompt(item: Quiz, labels: str = LETTERS) -> str:
-    """The text that ends where the answer is due."""
-    listed = (f"{label}: {option}" for label, option in zip(labels, item.options, strict=False))
-    return "\n".join((item.question, *listed, "answer:"))

@@ -1,8 +1,8 @@
 """Stand-ins for the school-science sets: ARC-Easy, ARC-Challenge and OpenBookQA.
 
-ARC-Easy asks one fact in words that pretraining did not use. ARC-Challenge asks for the exception
-or for what two subjects share, so that what is most often told together is no help. OpenBookQA
-completes a sentence that joins two facts.
+ARC-Easy asks one fact in words that pretraining did not use, beside what is true and not asked.
+ARC-Challenge asks for the exception or for what two subjects share, so that what is most often told
+together is no help. OpenBookQA completes a sentence that joins two facts.
 """
 
 from collections.abc import Callable
@@ -87,10 +87,22 @@ def easy(rng: Random) -> Quiz:
     subject, object_ = rng.choice(relation.pairs)
     wrong = rng.choice(_COUNTS) - 1
     if rng.random() < 0.5:
-        question = of_object.format(s=subject)
-        return quiz(rng, question, object_, relation.wrong_objects(rng, subject, wrong))
+        options = relation.wrong_objects(rng, subject, wrong)
+        options[:1] = _lures(rng, relation, subject) or options[:1]
+        return quiz(rng, of_object.format(s=subject), object_, options)
     question = of_subject.format(o=object_)
     return quiz(rng, question, subject, relation.wrong_subjects(rng, object_, wrong))
+
+
+def _lures(rng: Random, asked: Relation, subject: str) -> list[str]:
+    """One thing, if any, that is true of the subject and is not what is asked.
+
+    With it, to know what goes together is not enough.
+    """
+    others = [RELATIONS[name] for name in EASY_QUESTIONS if RELATIONS[name] is not asked]
+    true = [dict(other.pairs)[subject] for other in others if subject in other.subjects]
+    lures = [value for value in true if value not in asked.objects]
+    return rng.sample(lures, min(1, len(lures)))
 
 
 def challenge(rng: Random) -> Quiz:
