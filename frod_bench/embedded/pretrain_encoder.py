@@ -135,14 +135,17 @@ class Pretrainer(nn.Module):
         token = functional.binary_cross_entropy_with_logits(
             self.replaced(hidden)[there].squeeze(-1), batch.replaced[there].float()
         )
-        single = batch.kind != UNTOLD  # in a batch of pairs there may be none
-        kind = functional.cross_entropy(
-            self.kind(hidden[single, 0]), batch.kind[single], reduction="sum"
-        ) / max(1, int(single.sum()))
+        single = batch.kind != UNTOLD
+        kind = mean_loss(self.kind(hidden[single, 0]), batch.kind[single])
         masked = batch.hidden >= 0
         table = self.encoder.embeddings.word_embeddings.weight
         logits = self.word(hidden[masked]) @ table.T + self.word_bias
-        return token, kind, functional.cross_entropy(logits, batch.hidden[masked])
+        return token, kind, mean_loss(logits, batch.hidden[masked])
+
+
+def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy; 0 where a batch has no rows to ask (all pairs, or nothing masked)."""
+    return functional.cross_entropy(logits, labels, reduction="sum") / max(1, len(labels))
 
 
 def batches(
