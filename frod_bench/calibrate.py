@@ -20,7 +20,7 @@ from frod_bench import metrics, record
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
-from frod_bench.sweep import Cell
+from frod_bench.sweep import Cell, records_of
 
 OVER_CONSTANT, CEILING, UNDER_FULL = 10.0, 97.0, 5.0  # points
 
@@ -30,9 +30,7 @@ def best_constant(path: Path, primary_metric: str) -> float:
     table = pd.read_parquet(record.predictions_path(path))
     labels = table.loc[table["split"] == "test", "label"].to_numpy()
     scores = [
-        metrics.compute([primary_metric], np.full_like(labels, a), labels)[
-            primary_metric
-        ].value
+        metrics.compute([primary_metric], np.full_like(labels, a), labels)[primary_metric].value
         for a in np.unique(labels)
     ]
     return float(max(score for score in scores if score is not None))
@@ -41,13 +39,7 @@ def best_constant(path: Path, primary_metric: str) -> float:
 def measured(cells: Iterable[Cell]) -> pd.DataFrame:
     """One row a cell: task, what it is (frozen, full, random), score and constant in points."""
     rows = []
-    for cell in cells:
-        if not cell.record_path.exists():
-            raise InputError(
-                f"{cell.label}: has no record. Run python -m frod_bench.run -m "
-                "experiment=calibration first."
-            )
-        document = record.load(cell.record_path)
+    for cell, document in records_of(cells):
         if document["status"] != "ok":
             raise InputError(f"{cell.label}: {document['status']}, see {cell.record_path}.")
         name = document["primary_metric"]

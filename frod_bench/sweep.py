@@ -4,7 +4,7 @@ A sweep is a list of small immutable values; launching only maps over it. Nothin
 torch, so that a plan is printed, and bad input refused, in a second.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from frod_bench import record
+from frod_bench.errors import InputError
 from frod_bench.fingerprint import backbone_fingerprint, data_fingerprint
 
 
@@ -125,3 +126,18 @@ def plan(cells: Iterable[Cell]) -> Plan:
         if status not in ("ok", "diverged") or not kept:
             missing.append(cell)
     return Plan(unique, tuple(missing), tuple(invalid))
+
+
+def records_of(cells: Iterable[Cell]) -> Iterator[tuple[Cell, record.Record]]:
+    """Each cell with its record, for tables that need all of them.
+
+    Raises InputError where one is missing, and RecordError where one cannot be trusted.
+    """
+    for cell in cells:
+        if not cell.record_path.exists():
+            experiment = cell.config["experiment"]["name"]
+            raise InputError(
+                f"{cell.label} (trial {cell.config['trial']}): has no record. Run "
+                f"python -m frod_bench.run -m experiment={experiment} first."
+            )
+        yield cell, record.load(cell.record_path)

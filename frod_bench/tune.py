@@ -18,12 +18,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from frod_bench import record
 from frod_bench.complaints import exit_statuses
-from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
 from frod_bench.paths import CONF_DIR
-from frod_bench.sweep import Cell
+from frod_bench.sweep import Cell, records_of
 
 WORST = -math.inf
 
@@ -31,13 +29,7 @@ WORST = -math.inf
 def trials(cells: Iterable[Cell]) -> pd.DataFrame:
     """One row a cell: family, method, trial, task, score, and its rates as one text."""
     rows = []
-    for cell in cells:
-        if not cell.record_path.exists():
-            raise InputError(
-                f"{cell.label} trial {cell.config['trial']}: has no record. Run "
-                "python -m frod_bench.run -m experiment=tune first."
-            )
-        document = record.load(cell.record_path)
+    for cell, document in records_of(cells):
         ok = document["status"] == "ok"
         value = document["metrics"][document["primary_metric"]]["value"] if ok else None
         rows.append(
