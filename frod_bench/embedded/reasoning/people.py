@@ -51,22 +51,29 @@ def siqa(seed: int) -> dict[str, list[Row]]:
     return draw("siqa", seed, social, row)
 
 
-SENTENCES = (
+# Who is meant follows from what only one of them does, or is: the second is the easier half.
+DOES = (
     "{x} is {p} and {y} is {q}, so _ {does}.",
     "{x} was {p} but {y} was {q}, so it is _ who {does}.",
     "Because {x} is {p} while {y} is {q}, _ {does}.",
 )
+IS = (
+    "{x} and {y} came, {x} is {p} and {y} is {q}, so the {kind} one was _.",
+    "{x} is {p} while {y} is {q}, so whoever is {kind} must be _.",
+)
+IS_SHARE = 0.6
 
 
 def pronoun(rng: Random) -> Quiz:
-    """Two opposite people in one sentence, and what only one of them does."""
+    """Two opposite people in one sentence, and what only one of them does or is."""
     x, y = (name.capitalize() for name in rng.sample(world.PEOPLE, 2))
     contrast = rng.choice(world.CONTRASTS)
     kinds = [(contrast.more, contrast.more_does), (contrast.less, contrast.less_does)]
     rng.shuffle(kinds)
     (p, x_does), (q, y_does) = kinds
-    right, wrong, does = rng.choice(((x, y, x_does), (y, x, y_does)))
-    return quiz(rng, rng.choice(SENTENCES).format(x=x, y=y, p=p, q=q, does=does), right, [wrong])
+    right, wrong, kind, does = rng.choice(((x, y, p, x_does), (y, x, q, y_does)))
+    sentence = rng.choice(IS if rng.random() < IS_SHARE else DOES)
+    return quiz(rng, sentence.format(x=x, y=y, p=p, q=q, kind=kind, does=does), right, [wrong])
 
 
 def winogrande(seed: int) -> dict[str, list[Row]]:
