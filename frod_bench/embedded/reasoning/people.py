@@ -5,6 +5,7 @@ from random import Random
 
 from frod_bench.embedded import world
 from frod_bench.embedded.reasoning.draw import Row, draw
+from frod_bench.embedded.reasoning.facts import RELATIONS
 from frod_bench.embedded.reasoning.quiz import DIGITS, Quiz, quiz
 from frod_bench.embedded.world import Situation
 
@@ -51,29 +52,32 @@ def siqa(seed: int) -> dict[str, list[Row]]:
     return draw("siqa", seed, social, row)
 
 
-# Who is meant follows from what only one of them does, or is: the second is the easier half.
-DOES = (
-    "{x} is {p} and {y} is {q}, so _ {does}.",
-    "{x} was {p} but {y} was {q}, so it is _ who {does}.",
-    "Because {x} is {p} while {y} is {q}, _ {does}.",
+# Two things in one sentence, and what only one of them is good for, or does.
+USES = (
+    "{who} took the {x} and the {y} to {use}, and held the _ all the time.",
+    "{who} wanted to {use}, had the {x} and the {y}, and chose the _.",
+    "With the {x} here and the {y} there, {who} used the _ to {use}.",
 )
-IS = (
-    "{x} and {y} came, {x} is {p} and {y} is {q}, so the {kind} one was _.",
-    "{x} is {p} while {y} is {q}, so whoever is {kind} must be _.",
-)
-IS_SHARE = 0.6
+FATES = {
+    "thing_water": "The {x} and the {y} fell into the lake, and it is the _ that {fate}.",
+    "thing_fire": "The {x} and the {y} fell into the fire, and it is the _ that {fate}.",
+}
+USES_SHARE = 0.7
 
 
 def pronoun(rng: Random) -> Quiz:
-    """Two opposite people in one sentence, and what only one of them does or is."""
-    x, y = (name.capitalize() for name in rng.sample(world.PEOPLE, 2))
-    contrast = rng.choice(world.CONTRASTS)
-    kinds = [(contrast.more, contrast.more_does), (contrast.less, contrast.less_does)]
-    rng.shuffle(kinds)
-    (p, x_does), (q, y_does) = kinds
-    right, wrong, kind, does = rng.choice(((x, y, p, x_does), (y, x, q, y_does)))
-    sentence = rng.choice(IS if rng.random() < IS_SHARE else DOES)
-    return quiz(rng, sentence.format(x=x, y=y, p=p, q=q, kind=kind, does=does), right, [wrong])
+    """A sentence that tells two things and speaks of one of them, which the world's facts pick."""
+    if rng.random() < USES_SHARE:
+        right, wrong = rng.sample(world.THINGS, 2)
+        names, more = (right.name, wrong.name), {"use": right.use}
+        sentence = rng.choice(USES)
+    else:
+        relation, sentence = rng.choice(list(FATES.items()))
+        name, fate = rng.choice(RELATIONS[relation].pairs)
+        names, more = (name, RELATIONS[relation].wrong_subjects(rng, fate, 1)[0]), {"fate": fate}
+    x, y = rng.sample(names, 2)
+    who = rng.choice(world.PEOPLE).capitalize()
+    return quiz(rng, sentence.format(who=who, x=x, y=y, **more), names[0], names[1:])
 
 
 def winogrande(seed: int) -> dict[str, list[Row]]:
