@@ -20,7 +20,7 @@ from frod_bench.errors import InputError
 from frod_bench.methods import Prepared, prepare
 from frod_bench.results import Outcome
 from frod_bench.settings import Settings
-from frod_bench.sweep import Cell
+from frod_bench.sweep import Cell, cell_of
 from frod_bench.tasks import Split, TaskData, load_task
 from frod_bench.train import Point, Problem, Progress, Trainer, predict
 
@@ -34,11 +34,13 @@ def execute(cell: Cell) -> Outcome:
     started_at = results.now()
     settings = typed(cell.config)
     torch.set_num_threads(settings.runtime.threads)
-    accelerator = make_accelerator(settings)
-    data = load_data(settings)
-    model = build_model(settings, data.num_labels)
-    run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
+    run = tracker.NullTracker()
     try:
+        check_inputs(cell)
+        accelerator = make_accelerator(settings)
+        data = load_data(settings)
+        model = build_model(settings, data.num_labels)
+        run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
         body = run_cell(cell, settings, accelerator, data, model, run)
     except InputError:
         run.finish({"status": "refused"}, exit_code=2)
@@ -51,6 +53,15 @@ def execute(cell: Cell) -> Outcome:
     )
     run.finish(summary_of(document))
     return results.outcome_of(document)
+
+
+def check_inputs(cell: Cell) -> None:
+    """Raise InputError where data or backbone are no longer those that the cell was planned on."""
+    if cell_of(OmegaConf.create(cell.config)).config_hash != cell.config_hash:
+        raise InputError(
+            f"{cell.label}: its data set or backbone changed since the cell was planned. "
+            "Start the same command again."
+        )
 
 
 def run_cell(  # noqa: PLR0917
@@ -171,6 +182,7 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
     """What the loop needs to know of the task, without its name."""
     task, protocol = settings.task, settings.protocol
     held_out = data.validation if protocol.curve_split == "validation" else data.tests["test"]
+    picks = protocol.selection == "best"  # then the curve decides, and on the whole split
     sign = 1 if metrics.HIGHER_IS_BETTER[task.primary_metric] else -1
 
     def score(logits: Tensor, labels: Tensor) -> Point:
@@ -182,11 +194,11 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
 
     return Problem(
         train=data.train,
-        held_out=thinned(held_out, settings.trainer.curve_rows),
+        held_out=held_out if picks else thinned(held_out, settings.trainer.curve_rows),
         collate=data.collate,
         loss=functional.cross_entropy if data.num_labels > 1 else squared_error,
         score=score,
-        is_better=is_better if protocol.selection == "best" else None,
+        is_better=is_better if picks else None,
     )
 
 
@@ -238,7 +250,7 @@ def divergence(progress: Progress) -> dict[str, str]:
     last = progress.curve[-1]
     return {
         "type": "Diverged",
-        "message": f"train loss is {last['train_loss']}",
+        "message": f"train loss {last['train_loss']}, held-out loss {last.get('eval_loss')}",
         "where": f"step {last['step']:g}",
     }
 

@@ -47,20 +47,24 @@ class SweepDisplay:
 
     def running(self, cells: Sequence[Cell]) -> None:
         """These cells run now."""
-        self.progress.update(self.bar, now="running " + ", ".join(cell.label for cell in cells))
+        labels = ", ".join(cell.label for cell in cells)
+        self.progress.update(self.bar, now=f"running {labels}")
+        if self.enabled and not self.live:
+            self.say(f"running {labels}")
 
     def finished(self, one: Finished) -> None:
         """One more cell is done."""
         self.done += 1
         self.progress.update(self.bar, completed=self.already + self.done, end=self.ends())
         if one.status != "ok" or (self.enabled and not self.live):
-            self.console.print(
+            self.say(
                 f"[{self.already + self.done}/{self.total}] {one.cell.label}: {one.status}, "
-                f"{one.summary} ({one.seconds:.1f} s; {self.ends()})",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
+                f"{one.summary} ({one.seconds:.1f} s; {self.ends()})"
             )
+
+    def say(self, line: str) -> None:
+        """One plain line."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def ends(self) -> str:
         """When the sweep will end, at the pace so far."""

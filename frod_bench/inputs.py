@@ -1,20 +1,34 @@
 """What has to hold on the disk before cells can be planned and run."""
 
+import functools
 import os
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from frod_bench.errors import InputError
-from frod_bench.paths import embedded_mirror_dir
+from frod_bench.paths import SHIPPED_BACKBONES_DIR, embedded_mirror_dir
 
 
 def ensure_inputs(config: DictConfig) -> None:
-    """Write the embedded mirror if the configuration reads it and it is not there yet."""
+    """Write the embedded mirror if the configuration reads it and it is not there yet, and check
+    the shipped backbones, if it reads those, against their hashes.
+
+    Raises InputError where a shipped file was changed.
+    """
+    if config.model_root == str(SHIPPED_BACKBONES_DIR):
+        _verify_once()
     if config.data_root == str(embedded_mirror_dir()):
         from frod_bench.embedded.mirror import ensure_mirror
 
         ensure_mirror(Path(config.data_root))
+
+
+@functools.cache
+def _verify_once() -> None:
+    from frod_bench.embedded.build_backbones import verify_backbones
+
+    verify_backbones()
 
 
 def check_writable(folder: Path) -> None:

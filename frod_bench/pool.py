@@ -6,6 +6,8 @@ and not once a cell. A worker that is killed costs its cell and no other.
 
 import logging
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,9 +110,17 @@ def _take(worker: _Worker, lost: Work) -> Finished:
 
 
 def _serve(pipe: Connection, work: Work) -> None:
-    """The worker's loop: a cell in, its end out, until the pipe is closed."""
+    """The worker's loop: a cell in, its end out, until the pipe is closed or the parent is gone."""
+    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     try:
         while True:
             pipe.send(work(pipe.recv()))
     except (EOFError, KeyboardInterrupt):
         return
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent does: whoever starts the sweep again must find it alone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

@@ -118,7 +118,7 @@ def plan(cells: Iterable[Cell]) -> Plan:
     for cell in unique:
         path = cell.record_path
         try:
-            status: str = record.load(path)["status"] if path.exists() else "missing"
+            status = _status(path) if path.exists() else "missing"
         except record.RecordError as error:
             invalid.append(record.Unusable(path, str(error)))
             status = "invalid"
@@ -126,6 +126,14 @@ def plan(cells: Iterable[Cell]) -> Plan:
         if status not in ("ok", "diverged") or not kept:
             missing.append(cell)
     return Plan(unique, tuple(missing), tuple(invalid))
+
+
+def _status(path: Path) -> str:
+    """A record's status; `incomplete` where a file that it names is gone."""
+    document = record.load(path)
+    beside = (document["curve"], document["predictions"])
+    whole = all((path.parent / name).exists() for name in beside if name)
+    return document["status"] if whole else "incomplete"
 
 
 def records_of(cells: Iterable[Cell]) -> Iterator[tuple[Cell, record.Record]]:

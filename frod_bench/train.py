@@ -155,9 +155,10 @@ class Trainer:
         batches = iter(self.loader)
         for step in range(self.first_step + 1, last + 1):
             point = self.train_step(step, batches)
-            progress.diverged = not math.isfinite(point["train_loss"])
             due = step % self.config.eval_every_steps == 0 or step == last
-            self.add_point(point, evaluate=due and not progress.diverged)
+            self.add_point(point, evaluate=due and math.isfinite(point["train_loss"]))
+            losses = (point["train_loss"], point.get("eval_loss", 0.0))
+            progress.diverged = not all(map(math.isfinite, losses))
             if progress.diverged:
                 break
             if step % self.checkpoint_every_steps == 0 and step < last:
@@ -218,14 +219,16 @@ class Trainer:
             self.model, self.problem.held_out, self.problem.collate, self.config, self.accelerator
         )
         point = {"eval_loss": self.problem.loss(logits, labels).item()}
-        point |= self.problem.score(logits, labels)
+        if math.isfinite(point["eval_loss"]):
+            point |= self.problem.score(logits, labels)
         self.progress.eval_sec += time.perf_counter() - started
         return point
 
     def keep_if_best(self, point: Point) -> None:
         """Keep the model beside the checkpoints where the protocol picks the best step."""
         better, best = self.problem.is_better, self.progress.best
-        if better is not None and (best is None or better(point, best)):
+        finite = math.isfinite(point["eval_loss"])
+        if finite and better is not None and (best is None or better(point, best)):
             self.progress.best = dict(point)
             checkpoint.save_parameters(self.checkpoints / BEST, self.model)
 
