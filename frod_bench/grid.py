@@ -13,6 +13,7 @@ from frod_bench.inputs import ensure_inputs
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell, cell_of
 
+NUMBERS = ("seed", "trial")  # keys on whose value no group of the configuration depends
 Compose = Callable[[list[str]], DictConfig]
 
 
@@ -35,18 +36,18 @@ def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[l
 def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     """Compose, validate and fingerprint every cell of a grid.
 
-    Composing takes a tenth of a second, so that seeds of one configuration share it.
+    Composing takes a tenth of a second, so cells that differ in plain numbers only share it.
     Raises InputError for bad input.
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
     cells = []
     for overrides in grid:
-        shared = tuple(o for o in overrides if not o.startswith("seed="))
+        shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
         if shared not in composed:
             composed[shared] = without_hydra(compose_one(list(shared)))
         config = composed[shared].copy()
-        for seed in (o for o in overrides if o.startswith("seed=")):
-            OmegaConf.update(config, "seed", seed.removeprefix("seed="))
+        for key, value in (o.split("=") for o in overrides if o not in shared):
+            OmegaConf.update(config, key, value)
         settings.validate(config)
         ensure_inputs(config)
         cells.append(cell_of(config))
