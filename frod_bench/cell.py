@@ -171,11 +171,21 @@ def source_of(model_root: str | None, hub_id: str) -> str:
 
 
 def make_accelerator(settings: Settings) -> Accelerator:
-    """An accelerator for the device and the precision of this cell."""
+    """An accelerator for the device and the precision of this cell.
+
+    Raises InputError for a device that is not there.
+    """
+    device = settings.runtime.device
+    if device.startswith("cuda"):
+        number = int(device.partition(":")[2] or 0)
+        if number >= torch.cuda.device_count():
+            raise InputError(
+                f"runtime.device={device}: there are {torch.cuda.device_count()} CUDA devices "
+                "here. Use runtime.device=cpu, or auto."
+            )
+        torch.cuda.set_device(number)
     AcceleratorState._reset_state(reset_partial_state=True)  # the last cell's may have differed
-    return Accelerator(
-        cpu=settings.runtime.device == "cpu", mixed_precision=settings.trainer.mixed_precision
-    )
+    return Accelerator(cpu=device == "cpu", mixed_precision=settings.trainer.mixed_precision)
 
 
 def make_problem(settings: Settings, data: TaskData) -> Problem:

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from frod_bench import settings
+from frod_bench.errors import InputError
 from frod_bench.inputs import ensure_inputs
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell, cell_of
@@ -17,11 +18,21 @@ NUMBERS = ("seed", "trial")  # keys on whose value no group of the configuration
 Compose = Callable[[list[str]], DictConfig]
 
 
+def refuse_lists(overrides: Sequence[str]) -> None:
+    """Raise InputError for `method=[a,b]`: Hydra would merge the two into one."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if value.startswith("[") and (CONF_DIR / key).is_dir():
+            names = value.strip("[]").replace(" ", "")
+            raise InputError(f"{override}: is a list. A grid is written -m {key}={names}.")
+
+
 def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[list[str]]:
     """Every combination of the choices in `overrides` and, where those are silent, in `params`.
 
     Choices are written in Hydra's grammar: `seed=0,1,2`, `seed=range(3)`.
     """
+    refuse_lists(overrides)
     lines = [f"{key}={value}" for key, value in (params or {}).items()]
     choices: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides([*lines, *overrides]):

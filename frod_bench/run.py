@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from frod_bench import record, settings
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import CellsFailed, InputError
-from frod_bench.grid import compose_cells
+from frod_bench.grid import compose_cells, refuse_lists
 from frod_bench.inputs import check_writable, ensure_inputs
 from frod_bench.launch import run_grid
 from frod_bench.paths import CONF_DIR
@@ -76,6 +76,7 @@ def main() -> None:
     words = sys.argv[1:]
     with exit_statuses():
         if not {"-m", "--multirun"} & set(words):
+            refuse_lists(words)
             run_composed()
             return
         overrides = [word for word in words if word not in ("-m", "--multirun")]

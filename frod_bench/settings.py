@@ -232,7 +232,13 @@ RANGES: dict[str, tuple[float, float, bool]] = {
 
 
 def validate(config: DictConfig) -> None:
-    """Raise InputError for a value that its type allows and its meaning does not."""
+    """Raise InputError for a value that its type allows and its meaning does not.
+
+    Raises OmegaConf's own error for a key that `+key=value` added past the schema: a cell must not
+    hash what nothing reads.
+    """
+    plain = OmegaConf.to_container(config)
+    OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.create(plain))
     for key, choices in CHOICES.items():
         value = _value(config, key)
         if value not in choices:
@@ -249,6 +255,11 @@ def validate(config: DictConfig) -> None:
             raise InputError(
                 f"method.learning_rates.{group}={rate}: must be a finite number, 0 or more."
             )
+    if config.task.primary_metric not in config.task.metrics:
+        raise InputError(
+            f"task.primary_metric={config.task.primary_metric}: is not one of task.metrics, "
+            f"{', '.join(config.task.metrics)}."
+        )
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.runtime.device):
         raise InputError(
             f"runtime.device={config.runtime.device}: must be auto, cpu, cuda or cuda:N."

@@ -49,6 +49,8 @@ class NullTracker:
 class WandbTracker(NullTracker):
     """One wandb run, fed from a queue."""
 
+    hangs = False  # whether one of this process's runs did
+
     def __init__(self, mode: str | None, folder: Path, init: Mapping[str, Any]) -> None:
         mode = mode or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +70,7 @@ class WandbTracker(NullTracker):
         self._calls.put(None)
         self._thread.join(FINISH_TIMEOUT_SEC)
         if self._thread.is_alive():
+            WandbTracker.hangs = True  # once is enough: the next cells do not wait for it
             log.warning("wandb did not finish within %g s; going on without", FINISH_TIMEOUT_SEC)
 
     def log_artifact(self, folder: Path, name: str, kind: str) -> None:
@@ -86,7 +89,6 @@ class WandbTracker(NullTracker):
 
             settings = wandb.Settings(silent=True, console="off", init_timeout=20)
             run = wandb.init(settings=settings, reinit="create_new", **arguments)
-            run.define_metric("seconds", step_metric="step")
             while (call := self._calls.get()) is not None:
                 call(run)
         except Exception as error:  # a tracker's fault, whatever it is, is not the cell's
@@ -132,7 +134,7 @@ def log_report(config: DictConfig, results_dir: Path) -> None:
 
 
 def _open(settings: Mapping[str, Any], folder: Path, **init: Any) -> NullTracker:
-    if settings["name"] == "none":
+    if settings["name"] == "none" or WandbTracker.hangs:
         return NullTracker()
     try:
         return WandbTracker(settings["mode"], folder, {"project": settings["project"], **init})

@@ -50,6 +50,11 @@ BAD_INPUT = [
     (["trainer.schedule=cosin"], r"trainer.schedule=cosin.*Did you mean 'cosine'"),
     (["runtime.device=gpu"], r"runtime.device=gpu: must be"),
     (["method.learning_rates.head=-1"], r"method.learning_rates.head=-1.0: must be"),
+    (["experiment=main_tabl"], r"experiment=main_tabl.*Did you mean 'main_table'"),
+    (["+foo=1"], r"foo: there is no such key"),
+    (["+trainer.foo=1"], r"trainer.foo: there is no such key"),
+    (["method=[frod,lora]"], r"is a list. A grid is written -m method=frod,lora"),
+    (["task.primary_metric=f1"], r"task.primary_metric=f1: is not one of task.metrics, accuracy"),
     (["-m", "method=full,frdo"], r"method=frdo.*Did you mean 'frod'"),
     (["-m", "--cfg"], r"--cfg: -m takes overrides only"),
 ]

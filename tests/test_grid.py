@@ -13,7 +13,8 @@ from frod_bench.results import leave_failure
 from frod_bench.settings import TRIALS, trial_rate
 from tests.conftest import SHORT, MakeCell
 
-EXPERIMENTS = sorted(p.stem for p in (PACKAGE_DIR / "search" / "experiment").glob("*.yaml"))
+EXPERIMENT_FILES = (PACKAGE_DIR / "search" / "experiment").glob("*.yaml")
+EXPERIMENTS = sorted(path.stem for path in EXPERIMENT_FILES if path.stem != "none")
 TASKS = sorted(p.stem for p in (CONF_DIR / "task").glob("*.yaml"))
 
 
