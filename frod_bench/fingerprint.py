@@ -63,14 +63,28 @@ def _data_files(folder: Path, hub_config: str) -> list[Path]:
     if not readme.is_file():
         return sorted(folder.rglob("*.parquet"))
     parts = readme.read_text(encoding="utf-8").split("---", 2)
-    front = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
-    patterns = [
-        split["path"]
-        for entry in front.get("configs", [])
-        if entry.get("config_name") == hub_config
-        for split in entry["data_files"]
-    ]
+    try:
+        front = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
+        entries = {entry["config_name"]: entry["data_files"] for entry in front.get("configs", [])}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{readme}: its front matter cannot be read ({type(error).__name__}). It must list "
+            "configs, each with config_name and data_files, as a Hub card does."
+        ) from error
+    if not entries:
+        return sorted(folder.rglob("*.parquet"))
+    patterns = _patterns(entries.get(hub_config, []))
     return sorted({file for pattern in patterns for file in folder.glob(pattern)})
+
+
+def _patterns(data_files: object) -> list[str]:
+    """The patterns of a card's `data_files`: one, a list of them, or one or more a split."""
+    if isinstance(data_files, str):
+        return [data_files]
+    if isinstance(data_files, dict):
+        return _patterns(data_files["path"])
+    assert isinstance(data_files, list)
+    return [pattern for item in data_files for pattern in _patterns(item)]
 
 
 def _hash_files(folder: Path, files: list[Path]) -> str:

@@ -1,7 +1,7 @@
 """What has to hold on the disk before cells can be planned and run."""
 
 import functools
-import os
+import tempfile
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -36,8 +36,11 @@ def check_writable(folder: Path) -> None:
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        reason = "may not be written to" if existing.is_dir() else "is a file"
+    try:  # asking for permission is not enough: root may write to what cannot be written to
+        with tempfile.TemporaryFile(dir=existing):
+            return
+    except OSError as error:
         raise InputError(
-            f"results_root={folder}: {existing} {reason}. Name a folder that you may write to."
-        )
+            f"results_root={folder}: {existing} cannot be written to ({error.strerror}). "
+            "Name a folder that you may write to."
+        ) from error

@@ -15,19 +15,18 @@ from frod_bench.pool import run_cells
 from frod_bench.sweep import Cell, Plan, plan
 
 
-def run_grid(config: DictConfig, cells: Sequence[Cell]) -> int:
+def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
     """Run those of `cells` that are not done yet, or with `plan_only=true` print them.
 
-    Returns how many ran. Raises InputError, before anything is launched, where results cannot be
+    Raises InputError, before anything is launched, where results cannot be
     written, and CellsFailed where a cell failed or diverged.
     """
     found = plan(cells)
     if config.plan_only:
         print_plan(found, Console())
-        return 0
+        return
     check_writable(Path(config.results_root))
     launch(found, config.runtime.jobs or os.cpu_count() or 1, config.runtime.progress)
-    return len(found.missing)
 
 
 def launch(found: Plan, jobs: int, progress: bool) -> None:

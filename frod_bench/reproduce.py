@@ -3,8 +3,10 @@
     python -m frod_bench.reproduce [Hydra overrides]
 
 The same as `python -m frod_bench.run -m` followed by `python -m frod_bench.report`, composed once.
+Where nothing ran and the last report was made of the very same records, it is not made again.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,18 +17,21 @@ from frod_bench.complaints import exit_statuses
 from frod_bench.errors import CellsFailed
 from frod_bench.grid import compose_cells
 from frod_bench.launch import run_grid
-from frod_bench.report.__main__ import parse, report
+from frod_bench.provenance import code_version
+from frod_bench.report.__main__ import folder_of, parse, report
 from frod_bench.sweep import Cell
 
+MANIFEST = Path("tables") / ".made_from.json"
 
-def up_to_date(cells: Sequence[Cell], results_dir: Path) -> bool:
-    """Whether the tables and figures are newer than every record that they are made of."""
-    made = list((results_dir / "tables").glob("*.md"))
-    made += (results_dir / "figures").glob("*.pdf")
-    records = [cell.record_path for cell in cells if cell.record_path.exists()]
-    if not made or not records:
-        return False
-    return min(p.stat().st_mtime for p in made) > max(p.stat().st_mtime for p in records)
+
+def sources(cells: Sequence[Cell]) -> dict[str, object]:
+    """What a report is made of: the code, and each cell's record by path, size and time."""
+    records = {}
+    for cell in cells:
+        path = cell.record_path
+        stat = path.stat() if path.exists() else None
+        records[str(path)] = [stat.st_size, stat.st_mtime_ns] if stat else None
+    return {"code": list(code_version()), "records": records}
 
 
 def reproduce(overrides: Sequence[str], console: Console) -> None:
@@ -35,15 +40,18 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
     config, cells = compose_cells(overrides)
     failed = None
     try:
-        ran = run_grid(config, cells)
+        run_grid(config, cells)
     except CellsFailed as error:
-        failed, ran = error, len(cells)
+        failed = error
     if config.plan_only:
         return
-    if ran == 0 and up_to_date(cells, cells[0].results_dir):
-        console.print(f"Tables and figures in {cells[0].results_dir} are up to date.")
+    manifest = folder_of(config) / MANIFEST
+    made_from = sources(cells)
+    if manifest.exists() and json.loads(manifest.read_text()) == made_from:
+        console.print(f"Tables and figures in {folder_of(config)} are up to date.")
     else:
         report(what, config, cells, console)
+        manifest.write_text(json.dumps(made_from, indent=1))
     if failed is not None:
         raise failed
 

@@ -77,7 +77,7 @@ def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run(*cell_words(tmp_path, f"results_root={tmp_path}/file/results"))
     assert done.returncode == 2
-    assert re.search(r"results_root=.*is a file", done.stderr)
+    assert re.search(r"results_root=.*cannot be written to", done.stderr)
 
 
 def test_one_cell_prints_its_record_last_and_is_not_run_again(tmp_path: Path) -> None:

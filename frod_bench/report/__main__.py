@@ -3,8 +3,8 @@
     python -m frod_bench.report [tables|plots|all] [Hydra overrides]
 
 The overrides name the same grid as `python -m frod_bench.run -m` does, `experiment=main_table`
-unless they say otherwise. What is missing in it
-is told on standard error and shown in the tables.
+unless they say otherwise; another experiment's tables and figures lie in a folder of its name.
+What is missing is told on standard error and shown in the tables.
 """
 
 import sys
@@ -21,6 +21,7 @@ from frod_bench.grid import compose_cells
 from frod_bench.report.build import PARTS, write_report
 from frod_bench.report.collect import Cell
 
+MAIN = "main_table"
 CHOICES = {"all": PARTS, "tables": ("tables",), "plots": ("plots",)}
 
 
@@ -32,25 +33,34 @@ def parse(words: Sequence[str]) -> tuple[str, list[str]]:
     if what not in CHOICES:
         raise InputError(f"{what!r} is no part of a report." + did_you_mean(what, CHOICES))
     if not any(override.startswith("experiment=") for override in overrides):
-        overrides.insert(0, "experiment=main_table")
+        overrides.insert(0, f"experiment={MAIN}")
     return what, overrides
 
 
 def report(what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console) -> None:
     """Write `what` of a grid's cells, and tell what is missing in it."""
     asked = [Cell(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family) for c in cells]
+    out_dir = folder_of(config)
     written = write_report(
         Path(config.results_root),
         config.profile.name,
         asked,
         config.profile.title,
         parts=CHOICES[what],
+        out_dir=out_dir,
     )
     for path in written.paths:
         print(path)
     for line in (*written.collected.warnings, *written.holes()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    tracker.log_report(config, Path(config.results_root).resolve() / config.profile.name)
+    tracker.log_report(config, out_dir)
+
+
+def folder_of(config: DictConfig) -> Path:
+    """Where an experiment's tables and figures go: the main table's beside the records."""
+    results_dir = Path(config.results_root).resolve() / str(config.profile.name)
+    name = config.experiment.name
+    return results_dir if name == MAIN else results_dir / str(name)
 
 
 def main() -> None:

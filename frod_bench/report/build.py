@@ -37,12 +37,13 @@ def write_report(
     title: str,
     *,
     parts: Sequence[str] = PARTS,
+    out_dir: Path | None = None,
     rules: Rules | None = None,
 ) -> Report:
-    """Write `<results_root>/<profile>/tables/` and `figures/` from the records of `cells`.
+    """Write `tables/` and `figures/` in `out_dir` from the records of `cells`.
 
-    `title` is the profile's title. Raises InputError, and writes nothing, where none of the cells
-    has a record.
+    Without `out_dir` that is `<results_root>/<profile>`. `title` is the profile's title. Raises
+    InputError, and writes nothing, where none of the cells has a record.
     """
     rules = rules or load_rules()
     collected = collect(results_root, profile, cells)
@@ -54,7 +55,7 @@ def write_report(
             "Make them with `make reproduce-all` (or `make smoke` for three tasks), or one at a "
             f"time: `python -m frod_bench.run profile={profile} task=rte method=frod seed=0`."
         )
-    out_dir = results_root / profile
+    out_dir = out_dir or results_root / profile
     paths: list[Path] = []
     if "tables" in parts:
         paths += _write_tables(collected, out_dir / "tables", title, rules)

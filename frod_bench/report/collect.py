@@ -100,6 +100,8 @@ def _choose(
         for name in ("config_hash", "protocol"):
             if (value := getattr(wanted, name)) is not None:
                 found = [made for made in found if made["cell"][name] == value]
+        if wanted.config_hash is None:  # random weights are a calibration's, never meant unnamed
+            found = [made for made in found if made["config"].get("pretrained", True)]
         if len(found) > 1:
             warnings.append(
                 f"{len(found)} records claim {wanted.task}, {wanted.method}, seed {wanted.seed}, "

@@ -1,0 +1,47 @@
+"""Fingerprints: the forms that a Hub card may have."""
+
+from pathlib import Path
+
+import pytest
+
+from frod_bench.errors import InputError
+from frod_bench.fingerprint import data_fingerprint
+
+FORMS = [
+    'data_files: "d/*.parquet"',
+    'data_files: ["d/a.parquet", "d/b.parquet"]',
+    "data_files: [{split: train, path: d/a.parquet}, {split: test, path: [d/b.parquet]}]",
+]
+
+
+def snapshot(root: Path, card: str | None) -> Path:
+    folder = root / "me" / "set"
+    (folder / "d").mkdir(parents=True)
+    for name in "ab":
+        (folder / "d" / f"{name}.parquet").write_text(name)
+    if card is not None:
+        (folder / "README.md").write_text(f"---\n{card}\n---\ntext")
+    return root
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_a_card_names_the_same_files(tmp_path: Path, form: str) -> None:
+    bare = data_fingerprint("me/set", "x", None, str(snapshot(tmp_path / "bare", None)))
+    card = "configs:\n- config_name: x\n  " + form
+    root = snapshot(tmp_path / "card", card)
+    assert data_fingerprint("me/set", "x", None, str(root)) == bare
+    with pytest.raises(InputError, match="configuration 'y'"):
+        data_fingerprint("me/set", "y", None, str(root))
+
+
+@pytest.mark.parametrize("card", ["configs: [", "configs: [{name: x}]", "configs: 3"])
+def test_a_card_that_cannot_be_read_is_named(tmp_path: Path, card: str) -> None:
+    with pytest.raises(InputError, match="README.md: its front matter"):
+        data_fingerprint("me/set", "x", None, str(snapshot(tmp_path, card)))
+
+
+def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:
+    one = data_fingerprint("me/set", "x", None, str(snapshot(tmp_path / "1", None)))
+    root = snapshot(tmp_path / "2", None)
+    (root / "me/set/d/a.parquet").write_text("c")
+    assert data_fingerprint("me/set", "x", None, str(root)) != one
