@@ -36,7 +36,7 @@ def test_every_form_of_a_card_names_the_same_files(tmp_path: Path, form: str) ->
 
 @pytest.mark.parametrize("card", ["configs: [", "configs: [{name: x}]", "configs: 3"])
 def test_a_card_that_cannot_be_read_is_named(tmp_path: Path, card: str) -> None:
-    with pytest.raises(InputError, match="README.md: its front matter"):
+    with pytest.raises(InputError, match=r"README\.md: its front matter"):
         data_fingerprint("me/set", "x", None, str(snapshot(tmp_path, card)))
 
 
