@@ -171,6 +171,7 @@ def register() -> None:
         "embedded_mirror": lambda: str(paths.embedded_mirror_dir()),
         "shipped_backbones": lambda: str(paths.SHIPPED_BACKBONES_DIR),
         "join": ",".join,
+        "by_family": lambda values, *, _root_: values[_root_.task.family],
         "trial_rate": lambda low, high, dimension, *, _root_: trial_rate(
             low, high, dimension, _root_.trial
         ),

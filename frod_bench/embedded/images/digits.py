@@ -62,7 +62,7 @@ def handwritten(seed: int) -> dict[str, list[dict[str, Any]]]:
 
 def _enlarged(ink: np.ndarray, rng: np.random.Generator) -> Image.Image:
     """An 8 x 8 digit with ink 0..16 as a 28 x 28 grey image, white on black."""
-    frame = Frame.random(rng, turn=0.45, scale=(0.7, 1.15), shift=0.12)
+    frame = Frame.random(rng, turn=0.3, scale=(0.85, 1.15), shift=0.05)
     inverse = np.linalg.inv(frame.matrix) * (8 / _MNIST_SIZE) * 1.2
     offset = np.array([4.0, 4.0]) - inverse @ ((0.5 + frame.shift) * _MNIST_SIZE)
     (a, b), (c, d) = inverse

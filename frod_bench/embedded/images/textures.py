@@ -17,13 +17,14 @@ from frod_bench.embedded.images.canvas import (
 )
 
 PI2 = 2 * np.pi
+TURN = 0.3  # radians: people hold a camera about upright
 
 
 def _plane(rng: np.random.Generator, low: float, high: float) -> tuple[Array, Array]:
     """Turned and shifted coordinates (u, v), both (SIZE, SIZE), with `low` to `high` periods."""
     ramp = np.linspace(-0.5, 0.5, SIZE)
     x, y = np.meshgrid(ramp, ramp)
-    angle, periods = rng.uniform(0, PI2), rng.uniform(low, high)
+    angle, periods = rng.uniform(-TURN, TURN), rng.uniform(low, high)
     u = (np.cos(angle) * x - np.sin(angle) * y) * periods + rng.random()
     v = (np.sin(angle) * x + np.cos(angle) * y) * periods + rng.random()
     warp = rng.uniform(0, 0.35)
@@ -115,7 +116,7 @@ def honeycombed(rng: np.random.Generator) -> Array:
     side = rng.uniform(3.5, 6.5)
     lattice = np.stack(np.meshgrid(np.arange(-9.0, 10), np.arange(-9.0, 10)), -1).reshape(-1, 2)
     lattice = lattice @ np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]])
-    angle = rng.uniform(0, PI2)
+    angle = rng.uniform(-TURN, TURN)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     first, second = _nearest(lattice @ turn / side + 0.5 + rng.uniform(-0.1, 0.1, 2))
     return np.clip((second - first) * side / 0.35, 0, 1)
@@ -191,5 +192,5 @@ RULES: dict[str, Callable[[np.random.Generator], Array]] = {
 def render(name: str, rng: np.random.Generator) -> Image.Image:
     """A photograph of the texture `name`, in two colours of any hue."""
     low = any_colour(rng)
-    picture = blend(low, contrasting(rng, low, 0.15), RULES[name](rng))
-    return photograph(picture, rng, noise=0.04, light=0.3, occlusion=0.1)
+    picture = blend(low, contrasting(rng, low, 0.3), RULES[name](rng))
+    return photograph(picture, rng, noise=0.03, light=0.3, occlusion=0.1)

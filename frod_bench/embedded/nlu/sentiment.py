@@ -25,7 +25,7 @@ def review(rng: Random, label: int) -> tuple[str]:
     return (rng.choice(PATTERNS)(rng, bool(label)) + " .",)
 
 
-def clause(rng: Random, good: bool, negation: float = 0.25) -> str:
+def clause(rng: Random, good: bool, negation: float = 0.15) -> str:
     """ "the plot was very dull", "the plot was not witty": negated at the rate `negation`."""
     subject = f"the {rng.choice(ASPECTS)} was"
     if rng.random() < negation:
@@ -45,7 +45,7 @@ def plain(rng: Random, good: bool) -> str:
 
 def contrast(rng: Random, good: bool) -> str:
     """Two clauses against each other: the main one, or the one after "but", decides."""
-    decides, yields = clause(rng, good, 0.2), clause(rng, not good, 0.2)
+    decides, yields = clause(rng, good), clause(rng, not good)
     frame = rng.choice(
         (
             "{yields} but {decides}",

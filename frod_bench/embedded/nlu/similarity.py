@@ -1,5 +1,6 @@
 """Stand-ins for MRPC, QQP and STS-B: do two texts say, or ask, the same?"""
 
+from dataclasses import replace
 from random import Random
 
 from frod_bench.embedded.grammar import FORMS, QUESTIONS, alter, ask, draw, reword, tell
@@ -7,14 +8,22 @@ from frod_bench.embedded.lexicon import HOME
 
 # How much of a sentence's meaning a slot carries, for the score of STS-B.
 WEIGHTS = {"agent": 1.0, "verb": 1.5, "object": 1.5, "adjective": 0.5, "place": 0.5, "time": 0.5}
+NEGATED_SHARE = 0.5  # of the pairs of MRPC that differ, those that differ by a "not"
 SCORE_NOISE = 0.4  # standard deviation, of scores from 0 to 5
 
 
 def paraphrase(rng: Random, label: int) -> tuple[str, str]:
-    """Two statements: reworded (1), or reworded with one slot of another meaning (0)."""
+    """Two statements: reworded (1); or with one negated or one slot of another meaning too (0)."""
     scene = draw(HOME, rng, adjuncts=1)
     other = reword(scene, rng)
-    if not label:
+    negates = rng.random() < (NEGATED_SHARE / 2 if label else NEGATED_SHARE)
+    if negates:  # both, or one: "not" stands as often in pairs of either label
+        negated = (True, True) if label else rng.choice(((True, False), (False, True)))
+        scene, other = (
+            replace(told, negated=is_not)
+            for told, is_not in zip((scene, other), negated, strict=True)
+        )
+    elif not label:
         other = alter(other, rng.choice(scene.told()), HOME, rng)
     first, second = rng.sample(FORMS, 2)
     return tell(scene, first), tell(other, second)
