@@ -57,7 +57,7 @@ def execute(cell: Cell) -> Outcome:
 
 def check_inputs(cell: Cell) -> None:
     """Raise InputError where data or backbone are no longer those that the cell was planned on."""
-    if cell_of(OmegaConf.create(cell.config)).config_hash != cell.config_hash:
+    if cell_of(cell.config).config_hash != cell.config_hash:
         raise InputError(
             f"{cell.label}: its data set or backbone changed since the cell was planned. "
             "Start the same command again."

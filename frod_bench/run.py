@@ -38,7 +38,7 @@ def run_one(config: DictConfig) -> None:
     """
     settings.validate(config)
     ensure_inputs(config)
-    cell = cell_of(config)
+    cell = cell_of(settings.resolve(config))
     found = plan([cell])
     if config.plan_only:
         say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")

@@ -5,15 +5,16 @@ value of the wrong type is refused while the configuration is composed. What a t
 (ranges, names that must exist) is checked by `validate`.
 """
 
+import dataclasses
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from frod_bench import paths
 from frod_bench.errors import InputError, did_you_mean
@@ -235,22 +236,15 @@ RANGES: dict[str, tuple[float, float, bool]] = {
 def validate(config: DictConfig) -> None:
     """Raise InputError for a value that its type allows and its meaning does not.
 
-    Raises OmegaConf's own error for a key that `+key=value` added past the schema: a cell must not
-    hash what nothing reads.
+    Raises ConfigKeyError for a key that `+key=value` added past the schema: a cell must not hash
+    what nothing reads.
     """
-    plain = OmegaConf.to_container(config)
-    OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.create(plain))
+    _refuse_unknown_keys(config)
     for key, choices in CHOICES.items():
         value = _value(config, key)
         if value not in choices:
             raise InputError(f"{key}={value}: is unknown." + did_you_mean(str(value), choices))
-    for key, (low, high, inclusive) in RANGES.items():
-        value = _value(config, key)
-        if value is None:
-            continue
-        if not (low <= value <= high if inclusive else low < value < high):
-            bounds = f"[{low}, {high}]" if inclusive else f"({low}, {high})"
-            raise InputError(f"{key}={value}: is out of range, it must be in {bounds}.")
+    check_ranges(config, RANGES)
     for group, rate in config.method.learning_rates.items():
         if not 0 <= rate < math.inf:
             raise InputError(
@@ -275,6 +269,35 @@ def validate(config: DictConfig) -> None:
             "protocol.validation_percent=0: the curve is measured on validation, so some of train "
             "must be carved out for it; set a share, or protocol.curve_split=test."
         )
+
+
+def check_ranges(config: DictConfig, keys: Iterable[str]) -> None:
+    """Raise InputError where one of the numbers `keys`, all in `RANGES`, is out of its range."""
+    for key in keys:
+        low, high, inclusive = RANGES[key]
+        value = _value(config, key)
+        if value is None:
+            continue
+        if not (low <= value <= high if inclusive else low < value < high):
+            bounds = f"[{low}, {high}]" if inclusive else f"({low}, {high})"
+            raise InputError(f"{key}={value}: is out of range, it must be in {bounds}.")
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values, interpolations filled in."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+def _refuse_unknown_keys(node: DictConfig, prefix: str = "") -> None:
+    kind = OmegaConf.get_type(node)
+    known = [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else node
+    for key in map(str, node):
+        if key not in known:
+            raise ConfigKeyError(f"Key '{prefix}{key}' not in the schema")
+        if not (OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key)):
+            value = node[key]
+            if isinstance(value, DictConfig):
+                _refuse_unknown_keys(value, f"{prefix}{key}.")
 
 
 def _value(config: DictConfig, key: str) -> Any:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from frod_bench import record
 from frod_bench.errors import InputError
 from frod_bench.fingerprint import backbone_fingerprint, data_fingerprint
@@ -70,12 +68,11 @@ class Cell:
         return {name: getattr(self, name) for name in names} | {"config_hash": self.config_hash}
 
 
-def cell_of(config: DictConfig) -> Cell:
-    """The cell that a composed, validated configuration asks for.
+def cell_of(resolved: dict[str, Any]) -> Cell:
+    """The cell that a composed, validated and resolved configuration asks for.
 
     Raises InputError where the data set or the backbone is not there.
     """
-    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     task = resolved["task"]
     backbone = resolved["backbones"][task["family"]]
     data = data_fingerprint(
