@@ -9,17 +9,20 @@ from rich.console import Console
 
 from frod_bench import record, results
 from frod_bench.display import SweepDisplay, print_failures, print_plan
-from frod_bench.errors import CellsFailed
+from frod_bench.errors import CellsFailed, InputError
 from frod_bench.inputs import check_writable
 from frod_bench.pool import run_cells
 from frod_bench.sweep import Cell, Plan, plan
+
+REFUSED = "refused"  # how a cell ends whose input is bad; it has no record
 
 
 def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
     """Run those of `cells` that are not done yet, or with `plan_only=true` print them.
 
-    Raises InputError, before anything is launched, where results cannot be
-    written, and CellsFailed where a cell failed or diverged.
+    Raises InputError where results cannot be written, before anything is launched, or where bad
+    input (a column that does not fit, say) is all that went wrong; CellsFailed where a cell failed
+    or diverged.
     """
     found = plan(cells)
     if config.plan_only:
@@ -43,15 +46,23 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
     console.print(f"{total - len(failures)} of {total} cells are done, {len(done)} ran now.")
     if failures:
         print_failures(failures, console)
-        raise CellsFailed(f"{len(failures)} of {total} cells did not end well.")
+        refused = all(one.status == REFUSED for one in failures)
+        raise (InputError if refused else CellsFailed)(
+            f"{len(failures)} of {total} cells {'were refused' if refused else 'did not end well'}."
+        )
 
 
 def work(cell: Cell) -> tuple[str, str]:
-    """Run a cell in a worker process. Whatever is wrong with it becomes its `failed` record."""
+    """Run a cell in a worker process.
+
+    Bad input is refused and leaves nothing; whatever else goes wrong leaves a `failed` record.
+    """
     from frod_bench.cell import execute  # torch is imported in workers only
 
     try:
         outcome = execute(cell)
+    except InputError as error:
+        return REFUSED, str(error)
     except Exception as error:
         return leave_failure(cell, error)
     return outcome.status, outcome.summary

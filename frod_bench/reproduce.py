@@ -37,6 +37,7 @@ def sources(cells: Sequence[Cell]) -> dict[str, object]:
 def reproduce(overrides: Sequence[str], console: Console) -> None:
     """Run and report. Raises CellsFailed, after the report, where a cell did not end well."""
     what, overrides = parse(overrides)
+    console.print("planning the grid")
     config, cells = compose_cells(overrides)
     failed = None
     try:

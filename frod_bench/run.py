@@ -83,6 +83,7 @@ def main() -> None:
         flags = [word for word in overrides if word.startswith("-")]
         if flags:
             raise InputError(f"{flags[0]}: -m takes overrides only, key=value or group=name.")
+        say("planning the grid")
         run_grid(*compose_cells(overrides))
 
 

@@ -1,6 +1,5 @@
 """The command line: what a user sees, what is written, and the exit status."""
 
-import json
 import os
 import re
 import resource
@@ -125,6 +124,20 @@ def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(tmp_path
 
 
 def test_a_cell_that_raises_is_a_failed_record_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    done = run(
+        *cell_words(
+            tmp_path, "-m", "task=rte,cola", "method=lora", "runtime.jobs=1",
+            "+method.peft.init_lora_weights=nonsense",
+        )
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "2 of 2 cells did not end well" in done.stderr
+    records = record.scan(tmp_path / "results/embedded/records")[0]
+    assert {r["cell"]["task"]: r["status"] for r in records} == {"rte": "failed", "cola": "failed"}
+    assert all("Traceback" in r["error"]["where"] for r in records)
+
+
+def test_a_cell_whose_input_is_bad_is_refused_and_the_sweep_goes_on(tmp_path: Path) -> None:
     mirror = broken_mirror(tmp_path)
     done = run(
         *cell_words(
@@ -132,15 +145,10 @@ def test_a_cell_that_raises_is_a_failed_record_and_the_sweep_goes_on(tmp_path: P
             "runtime.jobs=1",
         )
     )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert "1 cells did not end well" in done.stderr
-    statuses = {
-        document["cell"]["task"]: document["status"]
-        for document in record.scan(tmp_path / "results/embedded/records")[0]
-    }
-    assert statuses == {"rte": "failed", "cola": "ok"}
-    failed = next((tmp_path / "results/embedded/records/rte/frozen").glob("*.json"))
-    assert "Traceback" in json.loads(failed.read_text())["error"]["where"]
+    assert done.returncode == 2, done.stderr
+    assert "1 of 2 cells were refused" in done.stderr
+    records = record.scan(tmp_path / "results/embedded/records")[0]
+    assert [(r["cell"]["task"], r["status"]) for r in records] == [("cola", "ok")]
 
 
 def broken_mirror(folder: Path) -> Path:
