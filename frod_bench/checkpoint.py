@@ -1,11 +1,14 @@
 """Checkpoints of a running cell: tensors as safetensors, the rest as JSON, nothing pickled.
 
 A checkpoint is a folder that appears by one rename, so that a run that dies while writing leaves
-the one before it in place.
+the one before it in place. It is checked whole before a value of it is used.
 """
 
 import json
+import logging
 import shutil
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +16,149 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+
+logger = logging.getLogger(__name__)
 
 TENSORS, STATE = "state.safetensors", "state.json"
+BEST = "best.safetensors"  # beside the checkpoints: the parameters of the best step so far
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that does not fit the model, or is not whole."""
 
 
 def save(
     folder: Path,
     step: int,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
+    scaler: GradScaler | None,
+    *,
     progress: dict[str, Any],
 ) -> None:
-    """Keep the trained parameters, the optimizer's state and `progress`, replacing older ones."""
+    """Keep the trained parameters, the state of optimizer and gradient scaler (fp16 has one) and
+    `progress`, replacing older ones.
+    """
     final = folder / f"step-{step:08d}"
-    partial = folder / f"{final.name}.part"
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = _partial(final)
+    tensors = parameter_tensors(model) | optimizer_tensors(optimizer)
+    state = {
+        "step": step,
+        "scaler": _scaler_state(scaler),
+        "tensors": sorted(tensors),
+        "progress": progress,
+    }
     partial.mkdir(parents=True)
-    save_file(parameter_tensors(model) | optimizer_tensors(optimizer), partial / TENSORS)
-    (partial / STATE).write_text(json.dumps({"step": step, **progress}))
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
+    try:
+        save_file(tensors, partial / TENSORS)
+        (partial / STATE).write_text(json.dumps(state))
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     for other in folder.glob("step-*"):
         if other != final:
             shutil.rmtree(other, ignore_errors=True)
 
 
 def restore(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, Any] | None:
-    """Load the newest readable checkpoint into model and optimizer; None where there is none."""
+    folder: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    scaler: GradScaler | None,
+    *,
+    progress_fields: Iterable[str],
+) -> tuple[int, dict[str, Any]] | None:
+    """Load the newest usable checkpoint into model, optimizer and scaler.
+
+    Returns its step and its progress, which has exactly `progress_fields`; None, and all is as it
+    was, where there is no usable one. An unusable one is told and passed over.
+    """
     for checkpoint in sorted(folder.glob("step-*[0-9]"), reverse=True):
         try:
-            tensors = load_file(checkpoint / TENSORS)
-            progress: dict[str, Any] = json.loads((checkpoint / STATE).read_text())
-        except (OSError, ValueError, SafetensorError):  # cut short by a full disk: the one before
+            tensors, state = _read(checkpoint)
+            check_parameters(model, tensors)
+            _check_optimizer(optimizer, tensors)
+            _check_names("scaler", state["scaler"], _scaler_state(scaler))
+            _check_names("progress", state["progress"], progress_fields)
+            if state["progress"].get("best") is not None:  # it is put back when the run ends
+                check_parameters(model, load_file(folder / BEST))
+        except (OSError, ValueError, SafetensorError) as error:
+            logger.warning(
+                "The checkpoint %s can't be used (%s); the run goes on from the one before it, "
+                "or starts over.",
+                checkpoint,
+                error,
+            )
             continue
         load_parameters(model, tensors)
         load_optimizer_tensors(optimizer, tensors)
-        return progress
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
+        return state["step"], state["progress"]
     return None
+
+
+def _read(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A checkpoint's tensors, which are those that were saved, and its state."""
+    tensors = load_file(checkpoint / TENSORS)
+    state = json.loads((checkpoint / STATE).read_text())
+    _check_names(STATE, state, ("step", "scaler", "tensors", "progress"))
+    _check_names(TENSORS, tensors, state["tensors"])
+    return tensors, state
+
+
+def _check_names(where: str, found: Iterable[str], expected: Iterable[str]) -> None:
+    """Raise CheckpointError, naming the first that is too few or too many, unless all are there."""
+    lacking, unknown = sorted({*expected} - {*found}), sorted({*found} - {*expected})
+    if lacking:
+        raise CheckpointError(f"{where} lacks {lacking[0]}")
+    if unknown:
+        raise CheckpointError(f"{where} has an unknown {unknown[0]}")
+
+
+def _check_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Raise CheckpointError where a state is of no parameter, or not of its shape (or a number)."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    shapes = {str(number): p.shape for number, p in enumerate(parameters)}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            shape = shapes.get(name.split("/")[1])
+            if shape is None or tensor.shape not in (shape, torch.Size()):
+                raise CheckpointError(f"{name} is {tuple(tensor.shape)}; its parameter is {shape}")
+
+
+def _scaler_state(scaler: GradScaler | None) -> dict[str, float]:
+    """Scale, its growth and its steps since the last overflow: plain numbers."""
+    return {} if scaler is None else scaler.state_dict()
+
+
+def _partial(path: Path) -> Path:
+    """A name beside `path` that no other process writes to."""
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
 
 
 def save_parameters(file: Path, model: nn.Module) -> None:
     """Write the trained parameters alone, by one rename."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".part")
-    save_file(parameter_tensors(model), partial)
-    partial.rename(file)
+    partial = _partial(file)
+    try:
+        save_file(parameter_tensors(model), partial)
+        partial.rename(file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def restore_parameters(file: Path, model: nn.Module) -> None:
-    """Load what `save_parameters` wrote into a model that trains the same parameters."""
-    load_parameters(model, load_file(file))
+    """Load what `save_parameters` wrote into a model that trains the same parameters.
+
+    Raises CheckpointError for those of another model, OSError or SafetensorError for a bad file.
+    """
+    tensors = load_file(file)
+    check_parameters(model, tensors)
+    load_parameters(model, tensors)
 
 
 def parameter_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -76,6 +170,18 @@ def parameter_tensors(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
+def check_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Raise CheckpointError unless the `model/<name>` are the trained parameters, in their shape
+    and type.
+    """
+    expected = parameter_tensors(model)
+    _check_names("model", (name for name in tensors if name.startswith("model/")), expected)
+    for name, parameter in expected.items():
+        found, needed = ((t.dtype, tuple(t.shape)) for t in (tensors[name], parameter))
+        if found != needed:
+            raise CheckpointError(f"{name} is {found}; the model's is {needed}")
+
+
 @torch.no_grad()
 def load_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Inverse of `parameter_tensors`."""
@@ -84,7 +190,7 @@ def load_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
             parameter.copy_(tensors[f"model/{name}"])
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as flat names: `optimizer/<parameter's number>/<key>`."""
     state = optimizer.state_dict()["state"]
     return {
@@ -94,7 +200,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_optimizer_tensors(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     """Inverse of `optimizer_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

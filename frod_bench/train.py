@@ -26,7 +26,6 @@ from frod_bench.settings import TrainerConfig
 Batch = dict[str, Tensor]
 Point = dict[str, float]
 Collate = Callable[[Sequence[Any]], Batch]
-BEST = "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -131,9 +130,15 @@ class Trainer:
             [{"params": group, "lr": self.rates[name]} for name, group in groups.items()],
             weight_decay=config.weight_decay,
         )
-        state = checkpoint.restore(checkpoints, model, optimizer)
-        self.first_step = state.pop("step") if state else 0
-        self.progress = Progress(**state) if state else Progress()
+        restored = checkpoint.restore(
+            checkpoints,
+            model,
+            optimizer,
+            accelerator.scaler,
+            progress_fields=vars(Progress()),
+        )
+        self.first_step, kept = restored or (0, {})
+        self.progress = Progress(**kept)
         batches = StepBatches(len(problem.train), config, seed, self.first_step)
         loader: DataLoader[Any] = DataLoader(
             problem.train,  # type: ignore[arg-type]  # a sequence is a map-style data set
@@ -162,10 +167,21 @@ class Trainer:
             if progress.diverged:
                 break
             if step % self.checkpoint_every_steps == 0 and step < last:
-                checkpoint.save(self.checkpoints, step, self.model, self.optimizer, vars(progress))
+                self.save_checkpoint(step)
         if progress.best is not None:
-            checkpoint.restore_parameters(self.checkpoints / BEST, self.model)
+            checkpoint.restore_parameters(self.checkpoints / checkpoint.BEST, self.model)
         return progress
+
+    def save_checkpoint(self, step: int) -> None:
+        """Keep all that a run that goes on after `step` needs."""
+        checkpoint.save(
+            self.checkpoints,
+            step,
+            self.model,
+            self.optimizer,
+            self.accelerator.scaler,
+            progress=vars(self.progress),
+        )
 
     def train_step(self, step: int, batches: Iterator[Batch]) -> Point:
         """One optimizer step (numbered from 1) on `accumulation_steps` micro-batches."""
@@ -230,7 +246,7 @@ class Trainer:
         finite = math.isfinite(point["eval_loss"])
         if finite and better is not None and (best is None or better(point, best)):
             self.progress.best = dict(point)
-            checkpoint.save_parameters(self.checkpoints / BEST, self.model)
+            checkpoint.save_parameters(self.checkpoints / checkpoint.BEST, self.model)
 
 
 @torch.no_grad()

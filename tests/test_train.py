@@ -1,7 +1,10 @@
 """The loop: schedule, data order, accumulation, divergence, the best step, resuming."""
 
 import copy
+import json
 import math
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,12 @@ import torch
 from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.amp import GradScaler
 
+from frod_bench.checkpoint import restore
 from frod_bench.settings import TrainerConfig
 from frod_bench.train import Point, Problem, Progress, Trainer, rate_factor, rows_of_step
 
@@ -57,15 +64,28 @@ def config(**changes: Any) -> TrainerConfig:
     return TrainerConfig(**(base | changes))
 
 
+class Scaling(Accelerator):
+    """Scales gradients as with fp16, which is not to be had on a CPU."""
+
+    def __init__(self, scaler: GradScaler) -> None:
+        super().__init__(cpu=True)
+        self.scaler = scaler
+
+    def unscale_gradients(self, optimizer: Any = None) -> None:
+        for prepared in self._optimizers:
+            self.scaler.unscale_(prepared.optimizer)
+
+
 def fit(
-    folder: Path, trainer_config: TrainerConfig, problem: Problem | None = None, rate: float = 0.05,
-    on_point: Any = lambda _p: None,
+    folder: Path, trainer_config: TrainerConfig, problem: Problem | None = None,
+    on_point: Any = lambda _p: None, scaler: GradScaler | None = None, rate: float = 0.05,
 ) -> tuple[nn.Module, Progress]:  # fmt: skip
     torch.manual_seed(1)
     model = Net()
+    accelerator = Accelerator(cpu=True) if scaler is None else Scaling(scaler)
     trainer = Trainer(
         model, {"all": list(model.parameters())}, {"all": rate}, problem or make_problem(),
-        trainer_config, seed=3, accelerator=Accelerator(cpu=True), checkpoints=folder,
+        trainer_config, seed=3, accelerator=accelerator, checkpoints=folder,
         checkpoint_every_steps=4, on_point=on_point,
     )  # fmt: skip
     return model, trainer.run()
@@ -148,31 +168,153 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, killed_at: int, select
     )
     whole_model, whole = fit(tmp_path / "whole", config(), problem)
 
-    def kill(point: Point) -> None:
-        if point["step"] == killed_at:
-            raise Killed
-
     with pytest.raises(Killed):
-        fit(tmp_path / "parts", config(), problem, on_point=kill)
+        fit(tmp_path / "parts", config(), problem, on_point=kill_at(killed_at))
     model, resumed = fit(tmp_path / "parts", config(), problem)
     assert without_seconds(resumed) == without_seconds(whole)
     for a, b in zip(model.parameters(), whole_model.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    _, whole = fit(tmp_path / "whole", config())
-
+def kill_at(step: int) -> Any:
     def kill(point: Point) -> None:
-        if point["step"] == 9:
+        if point["step"] == step:
             raise Killed
 
+    return kill
+
+
+def edit(change: Any) -> Any:
+    """A damage to the tensors that leaves their file whole."""
+
+    def damage(checkpoint: Path) -> None:
+        tensors = load_file(checkpoint / "state.safetensors")
+        change(tensors)
+        save_file(tensors, checkpoint / "state.safetensors")
+
+    return damage
+
+
+def cut(name: str) -> Any:
+    def damage(checkpoint: Path) -> None:
+        content = (checkpoint / name).read_bytes()
+        (checkpoint / name).write_bytes(content[: len(content) // 2])
+
+    return damage
+
+
+def forget(*path: str) -> Any:
+    def damage(checkpoint: Path) -> None:
+        state = json.loads((checkpoint / "state.json").read_text())
+        node = state
+        for name in path[:-1]:
+            node = node[name]
+        del node[path[-1]]
+        (checkpoint / "state.json").write_text(json.dumps(state))
+
+    return damage
+
+
+DAMAGES = {
+    "tensors cut short": (cut("state.safetensors"), "deserializing"),
+    "state cut short": (cut("state.json"), "Unterminated|Expecting"),
+    "no parameter": (edit(lambda t: t.pop("model/linear.bias")), "lacks model/linear.bias"),
+    "no moment": (edit(lambda t: t.pop("optimizer/1/exp_avg")), "lacks optimizer/1/exp_avg"),
+    "unknown": (edit(lambda t: t.update({"model/x": torch.ones(1)})), "an unknown model/x"),
+    "shape": (
+        edit(lambda t: t.update({"model/linear.bias": torch.ones(5)})),
+        r"linear.bias is .*\(5,\)\); the model's is .*\(3,\)",
+    ),
+    "type": (
+        edit(lambda t: t.update({"model/linear.bias": torch.ones(3).double()})),
+        r"linear.bias is .*float64.*; the model's is .*float32",
+    ),
+    "moment's shape": (
+        edit(lambda t: t.update({"optimizer/1/exp_avg": torch.ones(5)})),
+        r"optimizer/1/exp_avg is \(5,\)",
+    ),
+    "no step": (forget("step"), "lacks step"),
+    "no curve": (forget("progress", "curve"), "progress lacks curve"),
+    "no best": (lambda c: (c.parent / "best.safetensors").unlink(), "best.safetensors"),
+    "best cut short": (lambda c: cut("best.safetensors")(c.parent), "deserializing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_from_an_unusable_checkpoint_the_run_starts_over(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = make_problem(is_better=lambda new, old: new["eval_loss"] < old["eval_loss"])
+    whole_model, whole = fit(tmp_path / "whole", config(), problem)
     with pytest.raises(Killed):
-        fit(tmp_path / "parts", config(), on_point=kill)
-    newest = max((tmp_path / "parts").glob("step-*"))
-    (newest / "state.safetensors").write_bytes(b"cut short")
-    _, resumed = fit(tmp_path / "parts", config())
+        fit(tmp_path / "parts", config(), problem, on_point=kill_at(9))
+    (checkpoint,) = (tmp_path / "parts").glob("step-*")
+    apply, words = DAMAGES[damage]
+    apply(checkpoint)
+    model, again = fit(tmp_path / "parts", config(), problem)
+    (told,) = caplog.messages
+    assert re.search(rf"step-00000008 can't be used \(.*({words})", told)
+    assert without_seconds(again) == without_seconds(whole)
+    assert torch.equal(model.linear.weight, whole_model.linear.weight)  # type: ignore[arg-type]
+
+
+def test_an_older_checkpoint_takes_the_place_of_an_unusable_one(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), on_point=kill_at(9))
+    (older,) = tmp_path.glob("step-*")
+    shutil.copytree(older, tmp_path / "step-00000009")
+    cut("state.safetensors")(tmp_path / "step-00000009")
+    model = Net()
+    optimizer = torch.optim.AdamW(model.parameters())
+    restored = restore(tmp_path, model, optimizer, None, progress_fields=vars(Progress()))
+    assert restored is not None
+    assert restored[0] == 8
+
+
+def overflowing() -> GradScaler:
+    """A scaler whose scale rises until float32 overflows: fp16's ways, on any processor."""
+    return GradScaler("cpu", init_scale=2.0**127, growth_interval=3)
+
+
+@pytest.mark.parametrize("killed_at", [5, 9])  # the first 6 steps are skipped
+def test_a_killed_run_goes_on_with_its_gradient_scaler(tmp_path: Path, killed_at: int) -> None:
+    problem = make_problem(loss=lambda x, y: 64 * nn.functional.cross_entropy(x, y))
+    whole_scaler, scaler = overflowing(), overflowing()
+    whole_model, whole = fit(tmp_path / "whole", config(), problem, scaler=whole_scaler)
+    with pytest.raises(Killed):
+        fit(tmp_path / "parts", config(), problem, kill_at(killed_at), overflowing())
+    model, resumed = fit(tmp_path / "parts", config(), problem, scaler=scaler)
+    assert whole_scaler.get_scale() < 2.0**127  # there were overflows, whose steps were skipped
     assert without_seconds(resumed) == without_seconds(whole)
+    assert torch.equal(model.linear.weight, whole_model.linear.weight)  # type: ignore[arg-type]
+    assert scaler.state_dict() == whole_scaler.state_dict()
+
+
+@pytest.mark.parametrize("scalers", [(None, overflowing()), (overflowing(), None)])
+def test_a_checkpoint_of_another_precision_is_unusable(
+    tmp_path: Path, scalers: tuple[Any, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = scalers
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), scaler=before, on_point=kill_at(9))
+    _, progress = fit(tmp_path, config(), scaler=after)
+    assert "can't be used (scaler " in caplog.text
+    assert progress.rows == 12 * 8
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tensors: Any, file: Path) -> None:
+        file.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device")
+
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), on_point=kill_at(5))
+    monkeypatch.setattr("frod_bench.checkpoint.save_file", full)
+    with pytest.raises(SafetensorError):
+        fit(tmp_path, config())
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000004"]
 
 
 def test_the_best_step_is_put_back(tmp_path: Path) -> None:
