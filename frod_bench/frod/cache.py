@@ -2,7 +2,8 @@
 
 An entry is named by the content of what it was computed from (weights and settings), so it is
 never out of date; it is written beside its place and renamed, so that writers may race; and it
-carries a checksum of its tensors, so that a damaged one is noticed and made again.
+carries a checksum of its name and its tensors, so that one that is damaged, or lies in another's
+place, is noticed and made again.
 """
 
 import hashlib
@@ -24,8 +25,10 @@ from .config import FrodConfig
 
 logger = logging.getLogger(__name__)
 
-# Part of every key: to be raised when the same input would give another basis.
-ENTRY_VERSION = 1
+# Part of every key: to be raised when the same input would give another basis, or another file.
+ENTRY_VERSION = 2
+
+_unwritable: set[Path] = set()  # folders that this process has told of
 
 
 def basis_cache_dir(folder: Path | None = None) -> Path:
@@ -62,7 +65,7 @@ def basis_key(config: FrodConfig, blocks: Iterable[int], digests: Iterable[str])
 def cached_basis(key: str, build: Callable[[], JointBasis], folder: Path) -> JointBasis:
     """The entry `key` of `folder`, else what `build` returns, which is then kept there.
 
-    A folder that can't be written costs the time of the next run and nothing else.
+    A folder that can't be written costs the time of the next run and nothing else; it is told once.
     """
     path = folder / f"{key}.safetensors"
     found = _read(path)
@@ -71,8 +74,10 @@ def cached_basis(key: str, build: Callable[[], JointBasis], folder: Path) -> Joi
     built = build()
     try:
         _write(path, built)
-    except OSError as error:
-        logger.warning("The basis is not cached: %s can't be written (%s).", path, error)
+    except (OSError, SafetensorError) as error:  # the latter where the disk is full
+        if folder not in _unwritable:
+            logger.warning("Bases are not cached: %s can't be written (%s).", folder, error)
+            _unwritable.add(folder)
     return built
 
 
@@ -87,7 +92,7 @@ def _read(path: Path) -> JointBasis | None:
     except (SafetensorError, OSError) as error:
         logger.warning("The cached basis %s can't be read (%s); it is made again.", path, error)
         return None
-    if checksum != _checksum(tensors):
+    if checksum != _checksum(path.stem, tensors):
         logger.warning("The cached basis %s has a wrong checksum; it is made again.", path)
         return None
     layers = range(sum(name.startswith("left.") for name in tensors))
@@ -107,15 +112,16 @@ def _write(path: Path, entry: JointBasis) -> None:
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     os.close(handle)
     try:
-        save_file(tensors, partial, metadata={"sha256": _checksum(tensors)})
+        save_file(tensors, partial, metadata={"sha256": _checksum(path.stem, tensors)})
         Path(partial).replace(path)
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
 
 
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _checksum(key: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of an entry: its key, and its tensors' names, types, shapes and values."""
+    digest = hashlib.sha256(f"{key};".encode())
     for name in sorted(tensors):
         digest.update(f"{name}:{tensor_digest(tensors[name])};".encode())
     return digest.hexdigest()

@@ -2,11 +2,16 @@
 
 import copy
 import json
+import resource
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from frod_bench.errors import InputError
@@ -145,24 +150,47 @@ def test_second_attaching_reads_the_cache(cache: Path, monkeypatch: pytest.Monke
         attach_frod(Net(seed=1), CONFIG, cache_dir=cache)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
+def reshape(path: Path) -> None:
+    """Give the tensors other shapes, and leave the checksum as it was."""
+    with safe_open(path, framework="pt") as entry:
+        metadata = entry.metadata()
+    tensors = {name: tensor.reshape(2, -1) for name, tensor in load_file(path).items()}
+    save_file(tensors, path, metadata)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "header cut short": lambda content: content[:5],
+    "names cut short": lambda content: content[:100],
+    "values cut short": lambda content: content[: len(content) // 2],
+    "last byte lost": lambda content: content[:-1],
+    "flipped": lambda content: content[:-3] + bytes([content[-3] ^ 64]) + content[-2:],
+    "empty": lambda content: b"",
+    "foreign": lambda content: b"not a tensor file at all",
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "reshaped", "exchanged", "a folder"])
 def test_damaged_entry_is_made_again(
     cache: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = attach_frod(Net(), CONFIG, cache_dir=cache)
-    for path in cache.iterdir():
-        content = bytearray(path.read_bytes())
-        if damage == "truncated":
-            del content[len(content) // 2 :]
-        elif damage == "flipped":
-            content[-3] ^= 64
-        elif damage == "empty":
-            content.clear()
-        else:
-            content = bytearray(b"not a tensor file at all")
-        path.write_bytes(content)
+    up, down = cache.iterdir()
+    if damage == "exchanged":  # each whole, with the shapes of the other
+        up.rename(cache / "held")
+        down.rename(up)
+        (cache / "held").rename(down)
+    for path in (up, down):
+        if damage == "reshaped":
+            reshape(path)
+        elif damage == "a folder":
+            path.unlink()
+            path.mkdir()
+        elif damage in DAMAGES:
+            path.write_bytes(DAMAGES[damage](path.read_bytes()))
     assert same_factors(first, attach_frod(Net(), CONFIG, cache_dir=cache))
-    assert "made again" in caplog.text
+    assert caplog.text.count("made again") == 2
+    if damage == "a folder":
+        return  # not ours to remove
     caplog.clear()
     attach_frod(Net(), CONFIG, cache_dir=cache)
     assert caplog.text == ""  # the entries were mended
@@ -189,7 +217,32 @@ def test_cache_that_cannot_be_written_costs_nothing_else(
     blocked.write_text("not a folder")
     model = attach_frod(copy.deepcopy(Net()), CONFIG, cache_dir=blocked)
     assert torch.equal(model(X), Net()(X))
-    assert "not cached" in caplog.text
+    assert caplog.text.count("not cached") == 1
+
+
+@contextmanager
+def file_limit(limit_bytes: int) -> Iterator[None]:
+    """A disk that is full after so many bytes a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_full_disk_costs_the_cache_alone_and_is_told_once(
+    cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with file_limit(100):
+        model = attach_frod(Net(), CONFIG, cache_dir=cache)
+        attach_frod(Net(), CONFIG, cache_dir=cache)
+    assert torch.equal(model(X), Net()(X))
+    (told,) = caplog.messages
+    assert f"not cached: {cache} can't be written" in told
+    assert list(cache.iterdir()) == []
+    attach_frod(Net(), CONFIG, cache_dir=cache)
+    assert len(list(cache.iterdir())) == 2  # there is room again
 
 
 def test_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
