@@ -11,6 +11,7 @@ from ..errors import InputError
 from .basis import JointBasis, exact_basis, peft_basis
 from .cache import basis_cache_dir, basis_key, cached_basis, tensor_digest
 from .config import FrodConfig
+from .heads import head_parameters
 from .layer import FrodLinear, SharedBasis
 from .support import draw_supports
 from .targets import Target, find_targets
@@ -19,11 +20,11 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def attach_frod(model: M, config: FrodConfig, *, cache_dir: Path | None = None) -> M:
-    """Replace the target layers by adapted ones, in place, and freeze all that was there.
+    """Replace the target layers by adapted ones, in place, and freeze the rest of the body.
 
     Args:
-        model: any module with `nn.Linear` or transformers `Conv1D` layers. Every parameter that
-            it has is frozen; a head that is to be trained is unfrozen afterwards, or lies outside.
+        model: any module with `nn.Linear` or transformers `Conv1D` layers. A head on top of its
+            body stays trainable, or frozen, as it was; `head_parameters` tells what a head is.
         cache_dir: where joint bases are kept; the user's cache folder if not given.
 
     Returns:
@@ -106,8 +107,11 @@ def build_layers(
 
 
 def install(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
-    """Freeze the model and put the adapted layers in."""
-    model.requires_grad_(False)
+    """Freeze the model, its heads excepted, and put the adapted layers in."""
+    heads = head_parameters(model, {layer.base_layer for layer in layers.values()})
+    for parameter in model.parameters():
+        if parameter not in heads:
+            parameter.requires_grad_(False)
     _replace(model, {layer.base_layer: layer for layer in layers.values()})
 
 

@@ -48,7 +48,9 @@ def test_model_is_unchanged_at_step_0_bit_for_bit(
 
 
 def test_attach_freezes_the_base_and_trains_lambda_and_rotation(tmp_path: Path) -> None:
-    model = attach_frod(Net(), CONFIG, cache_dir=tmp_path)
+    plain = Net()
+    plain.head.requires_grad_(False)
+    model = attach_frod(plain, CONFIG, cache_dir=tmp_path)
     groups = frod_parameters(model)
     wanted = {id(p) for group in groups.values() for p in group}
     assert {id(p) for p in model.parameters() if p.requires_grad} == wanted
