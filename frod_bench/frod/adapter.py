@@ -51,9 +51,12 @@ def merge_frod(model: M) -> M:
     """Plain layers again, with the adapted weights, in place; the parameters stay frozen.
 
     Raises:
-        InputError: FRoD is not attached.
+        InputError: FRoD is not attached, or a layer's weight is tied to another module. The model
+            is then left as it was.
     """
-    for _, layer in attached_layers(model):
+    layers = attached_layers(model)
+    _refuse_tied(model, layers)
+    for _, layer in layers:
         layer.base_layer.weight = nn.Parameter(layer.merged().clone(), requires_grad=False)
     return unmerge_frod(model)
 
@@ -113,6 +116,28 @@ def install(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
         if parameter not in heads:
             parameter.requires_grad_(False)
     _replace(model, {layer.base_layer: layer for layer in layers.values()})
+
+
+def _refuse_tied(model: nn.Module, layers: list[tuple[str, FrodLinear]]) -> None:
+    """Raise InputError where a merged weight would be another module's weight too.
+
+    A merged layer could be given a weight of its own, but a checkpoint saved from it would be
+    tied again by whoever loads it, and the adapted weight lost.
+    """
+    holders: dict[int, list[str]] = {}
+    for module_name, module in model.named_modules():
+        for name, parameter in module.named_parameters(module_name, recurse=False):
+            holders.setdefault(parameter.data_ptr(), []).append(name)
+    for name, layer in layers:
+        own = f"{name}.base_layer.weight"
+        others = [holder for holder in holders[layer.weight.data_ptr()] if holder != own]
+        if others and layer.weight.numel():
+            raise InputError(
+                f"The weight of {name!r} is tied to {others[0]!r}: merging would change, or leave "
+                "behind, the other. Give the layer a weight of its own before attaching (in "
+                "transformers: config.tie_word_embeddings=False and a cloned weight), leave it out "
+                "of target_modules, or keep the adapter apart with save_frod."
+            )
 
 
 def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> JointBasis:

@@ -139,6 +139,36 @@ def test_a_layer_under_two_names_stays_one_layer(tmp_path: Path) -> None:
     assert unmerge_frod(model)["other"] is layer
 
 
+@pytest.mark.parametrize("how", ["the same parameter", "the same memory"])
+def test_merging_a_tied_weight_is_refused_and_both_modules_left_alone(
+    tmp_path: Path, how: str
+) -> None:
+    model = nn.ModuleDict({"embed": nn.Embedding(12, 8), "fc": nn.Linear(8, 12, bias=False)})
+    embedding = model["embed"].weight
+    model["fc"].weight = embedding if how == "the same parameter" else nn.Parameter(embedding.data)
+    before = embedding.detach().clone()
+    trained(attach_frod(model, FrodConfig(["fc"]), cache_dir=tmp_path))
+    adapted, x = model["fc"], gaussian(5, 8, 0)
+    wanted = adapted(x)
+    with pytest.raises(InputError, match=r"'fc' is tied to 'embed.weight'.*leave it out"):
+        merge_frod(model)
+    assert model["fc"] is adapted
+    assert torch.equal(adapted(x), wanted)
+    assert torch.equal(model["embed"].weight, before)
+    assert unmerge_frod(model)["fc"].weight.data_ptr() == embedding.data_ptr()  # still tied
+    assert torch.equal(model["embed"].weight, before)
+
+
+def test_merging_beside_tied_weights_leaves_them_tied(tmp_path: Path) -> None:
+    model = nn.ModuleDict({"embed": nn.Embedding(12, 8), "fc": nn.Linear(8, 8)})
+    model["out"] = nn.Linear(8, 12, bias=False)
+    model["out"].weight = model["embed"].weight
+    before = model["embed"].weight.detach().clone()
+    merge_frod(trained(attach_frod(model, FrodConfig(["fc"]), cache_dir=tmp_path)))
+    assert model["out"].weight is model["embed"].weight
+    assert torch.equal(model["embed"].weight, before)
+
+
 def nan_model() -> nn.Module:
     model = Net()
     with torch.no_grad():
