@@ -1,5 +1,6 @@
 """One cell -> one record: where tasks, methods, the loop and the tracker meet."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,17 +21,27 @@ from frod_bench.errors import InputError
 from frod_bench.methods import Prepared, prepare
 from frod_bench.results import Outcome
 from frod_bench.settings import Settings
-from frod_bench.sweep import Cell, cell_of
+from frod_bench.sweep import Cell, cell_of, plan
 from frod_bench.tasks import Split, TaskData, load_task
 from frod_bench.train import Point, Problem, Progress, Trainer, predict
 
 
 def execute(cell: Cell) -> Outcome:
-    """Run one cell and leave its record.
+    """Run one cell and leave its record, unless another process has done so since it was planned.
 
+    One process runs a cell at a time; the next one waits, and then finds the record.
     An exception inside the run becomes a `failed` record. Raises InputError, before anything is
     written, where the input is at fault.
     """
+    logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra hears errors only
+    with checkpoint.locked(cell.place("checkpoints"), cell.label):
+        if not plan([cell]).missing:
+            return results.outcome_of(record.load(cell.record_path))
+        return run_and_record(cell)
+
+
+def run_and_record(cell: Cell) -> Outcome:
+    """Run one cell, whatever records there are, and leave its record."""
     started_at = results.now()
     settings = typed(cell.config)
     torch.set_num_threads(settings.runtime.threads)

@@ -4,13 +4,16 @@ A checkpoint is a folder that appears by one rename, so that a run that dies whi
 the one before it in place. It is checked whole before a value of it is used.
 """
 
+import fcntl
 import json
 import logging
+import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from safetensors import SafetensorError
@@ -27,6 +30,44 @@ BEST = "best.safetensors"  # beside the checkpoints: the parameters of the best 
 
 class CheckpointError(ValueError):
     """A checkpoint that does not fit the model, or is not whole."""
+
+
+@contextmanager
+def locked(folder: Path, label: str) -> Iterator[None]:
+    """Keep all other processes from the cell whose checkpoints lie in `folder`.
+
+    Waits, and says so, while another process is at it. The lock is on `<folder>.lock`, and the
+    system frees it when its holder dies. Where the file system has no locks, goes on without.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("a") as stream:
+            _wait_for(stream, label)
+            if not _is_at(stream, path):  # its last holder has removed it
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _wait_for(stream: TextIO, label: str) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.warning("%s: another process runs this cell; this one waits for it.", label)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+    except OSError as error:
+        logger.warning("%s: %s can't be locked (%s).", label, stream.name, error)
+
+
+def _is_at(stream: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def save(

@@ -176,12 +176,18 @@ def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename an invalid record to `<name>.invalid-<n>`, the first n that is free; its new path."""
-    for n in itertools.count(1):
-        target = path.with_name(f"{path.name}.invalid-{n}")
-        if not target.exists():
-            return path.rename(target)
-    raise AssertionError("itertools.count ended")
+    """Rename an invalid record to `<name>.invalid-<n>`, the first n that is free; its new path.
+
+    Where another process was faster, the path that this one gave it.
+    """
+    targets = (path.with_name(f"{path.name}.invalid-{n}") for n in itertools.count(1))
+    try:
+        return path.rename(next(target for target in targets if not target.exists()))
+    except FileNotFoundError:
+        kept = list(path.parent.glob(f"{path.name}.invalid-*"))
+        if not kept:
+            raise
+        return max(kept, key=lambda one: one.stat().st_ctime_ns)  # renamed last
 
 
 def read_curve(record_path: Path) -> list[CurvePoint]:

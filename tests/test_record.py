@@ -172,6 +172,17 @@ def test_set_aside_never_overwrites(tmp_path: Path) -> None:
     assert record.scan(tmp_path) == ([], [])
 
 
+def test_set_aside_by_two_processes_keeps_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "0-abc.json"
+    for content in ("first", "second"):
+        path.write_text(content)
+        aside = record.set_aside(path)
+    assert record.set_aside(path) == aside  # the slower of two that saw it
+    assert [p.read_text() for p in sorted(tmp_path.iterdir())] == ["first", "second"]
+    with pytest.raises(FileNotFoundError):
+        record.set_aside(tmp_path / "1-abc.json")
+
+
 def test_save_that_fails_leaves_the_old_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
