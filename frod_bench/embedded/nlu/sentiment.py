@@ -25,7 +25,7 @@ def review(rng: Random, label: int) -> tuple[str]:
     return (rng.choice(PATTERNS)(rng, bool(label)) + " .",)
 
 
-def clause(rng: Random, good: bool, negation: float = 0.15) -> str:
+def clause(rng: Random, good: bool, negation: float = 0.22) -> str:
     """ "the plot was very dull", "the plot was not witty": negated at the rate `negation`."""
     subject = f"the {rng.choice(ASPECTS)} was"
     if rng.random() < negation:
