@@ -4,8 +4,8 @@
 """
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table as TerminalTable
 
+from frod_bench import record
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.report.collect import Cell, Collected, collect
 from frod_bench.report.convergence import arrivals, format_target, format_time, time_summary
@@ -83,15 +84,18 @@ def compare(config: CompareConfig, rule: ConvergenceRule) -> Comparison:
     Raises InputError where a task or a method has no record at all under the results folder.
     """
     wanted = list(dict.fromkeys([*config.methods, rule.reference]))
-    cells = [
-        Cell(task, method, seed, protocol=config.protocol)
+    root = Path(config.results_root)
+    folder = root / config.profile / "records"
+    _must_be_there(folder, config)
+    made = _hashes(folder, config)
+    chosen = [
+        _newest(Cell(task, method, seed, protocol=config.protocol), made)
         for task in config.tasks()
         for method in wanted
         for seed in config.seeds
     ]
-    root = Path(config.results_root)
-    _must_be_there(root / config.profile / "records", config)
-    collected = collect(root, config.profile, cells)
+    collected = collect(root, config.profile, [cell for cell, _ in chosen])
+    collected.warnings[:0] = [warning for _, warning in chosen if warning]
     asked = collected.frame["method"].isin(config.methods)
     scores = summarise(collected.frame[asked])
     scores = scores[(scores["scope"] == "task") & scores["primary"]]
@@ -147,7 +151,7 @@ def show(comparison: Comparison, title: str, console: Console) -> None:
     console.print(table)
     console.print("∞: the target was not reached. Seconds are of training, with set-up charged.")
     for warning in comparison.collected.warnings:
-        console.print(f"Warning: {warning}", style="yellow", markup=False)
+        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,6 +170,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         print(path.resolve())
     return 0
+
+
+def _hashes(folder: Path, config: CompareConfig) -> dict[tuple[str, str, int], list[str]]:
+    """Hashes of each (task, method, seed) under the profile and protocol, newest first.
+
+    Random weights are a calibration's, never meant unless they are named.
+    """
+    found: dict[tuple[str, str, int], list[str]] = {}
+    records, _ = record.scan(folder)
+    for made in sorted(records, key=lambda one: one["provenance"]["started_at"], reverse=True):
+        cell = made["cell"]
+        asked = (cell["profile"], cell["protocol"]) == (config.profile, config.protocol)
+        if asked and made["config"].get("pretrained", True):
+            found.setdefault((cell["task"], cell["method"], cell["seed"]), []).append(
+                cell["config_hash"]
+            )
+    return found
+
+
+def _newest(
+    cell: Cell, made: Mapping[tuple[str, str, int], Sequence[str]]
+) -> tuple[Cell, str | None]:
+    """The cell with the hash of its newest record, and a warning where there are others."""
+    found = made.get((cell.task, cell.method, cell.seed), [])
+    if not found:
+        return cell, None
+    taken, *others = found
+    warning = (
+        f"{cell.task}/{cell.method}/{cell.seed}: the newest configuration was taken, {taken}; "
+        f"{len(others)} {'other lies' if len(others) == 1 else 'others lie'} beside it."
+    )
+    return replace(cell, config_hash=taken), warning if others else None
 
 
 def _must_be_there(records: Path, config: CompareConfig) -> None:

@@ -3,10 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from frod_bench import compare
+from frod_bench import compare, record
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 
@@ -39,6 +40,41 @@ def test_reference_sets_the_target_without_being_shown(results: Path) -> None:
     comparison = compare.compare(config, compare.load_rules().convergence)
     assert comparison.frame["method"].tolist() == ["frod"]
     assert 0.7 < comparison.frame["target"][0] < 0.8
+
+
+def variant(started_at: str, value: float, **changes: object) -> dict[str, Any]:
+    """A record of rte/frod/0 with another configuration."""
+    made = make_record("rte", "frod", 0, value=value)
+    made["config"] |= changes
+    made["cell"]["protocol"] = made["config"]["protocol"]["name"]
+    prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
+    made["cell"]["config_hash"] = record.config_hash(record.identity(made["config"], *prints))
+    made["provenance"]["started_at"] = started_at
+    return made
+
+
+def test_several_configurations_of_a_cell_are_told_in_one_line(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    arguments = ["task=rte", "methods=[frod]", "seeds=[0]", f"results_root={results}"]
+    assert compare.main(arguments) == 0
+    assert "newest" not in capsys.readouterr().out
+    newest = variant("2026-11-26T12:00:00+00:00", 0.5, trainer={"max_steps": 100, "batch_rows": 8})
+    older = variant("2026-11-25T12:00:00+00:00", 0.6, trainer={"max_steps": 100, "batch_rows": 4})
+    random = variant("2026-11-27T12:00:00+00:00", 0.1, pretrained=False)
+    rules = newest["config"]["protocol"] | {"name": "paper"}
+    foreign = variant("2026-11-28T12:00:00+00:00", 0.2, protocol=rules)
+    for made in (newest, older, random, foreign):
+        write_record(results, made, synthetic_curve())
+    assert compare.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if "newest" in line] == [
+        "Warning: rte/frod/0: the newest configuration was taken, "
+        f"{newest['cell']['config_hash']}; 2 others lie beside it."
+    ]
+    assert "50.0" in printed
+    assert "claim" not in printed  # told once
 
 
 @pytest.mark.parametrize(
