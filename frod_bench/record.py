@@ -178,7 +178,7 @@ def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
 def set_aside(path: Path) -> Path:
     """Rename an invalid record to `<name>.invalid-<n>`, the first n that is free; its new path.
 
-    Where another process was faster, the path that this one gave it.
+    Where another process was faster, the path that it was given there.
     """
     targets = (path.with_name(f"{path.name}.invalid-{n}") for n in itertools.count(1))
     try:
