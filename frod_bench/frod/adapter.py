@@ -1,6 +1,7 @@
 """Attach FRoD to a model, find what it trains, and take it off again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .basis import JointBasis, exact_basis, peft_basis
+from .basis import JointBasis, exact_basis, factors_in, peft_basis
 from .cache import basis_cache_dir, basis_key, cached_basis, tensor_digest
 from .config import FrodConfig
 from .heads import head_parameters
@@ -34,7 +35,7 @@ def attach_frod(model: M, config: FrodConfig, *, cache_dir: Path | None = None) 
         InputError: a target can't be adapted, or FRoD is attached already. The model is then left
             as it was.
     """
-    install(model, build_layers(model, config, cache_dir))
+    install(model, build_layers(plain_targets(model, config), config, cache_dir))
     return model
 
 
@@ -86,20 +87,54 @@ def attached_layers(model: nn.Module) -> list[tuple[str, FrodLinear]]:
     return layers
 
 
-def build_layers(
-    model: nn.Module, config: FrodConfig, cache_dir: Path | None = None
-) -> dict[str, FrodLinear]:
-    """Adapted layers by the name of the layer that each will replace; the model is not touched."""
+def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:
+    """Category -> the layers that `config` adapts.
+
+    Raises:
+        InputError: FRoD is attached already, or a target can't be adapted.
+    """
     if any(True for _ in frod_layers(model)):
         raise InputError(
             "FRoD is attached to this model already. Call merge_frod or unmerge_frod first."
         )
-    categories = find_targets(model, config.target_modules)
+    return find_targets(model, config.target_modules)
+
+
+@dataclass(frozen=True)
+class GivenBasis:
+    """What a file says of a category.
+
+    Attributes:
+        basis: V, (k, k).
+        support: sorted places row * k + column of S, int64 (nnz,).
+    """
+
+    basis: Tensor
+    support: Tensor
+
+
+def build_layers(
+    categories: dict[str, list[Target]],
+    config: FrodConfig,
+    cache_dir: Path | None = None,
+    given: Mapping[str, GivenBasis] | None = None,
+) -> dict[str, FrodLinear]:
+    """Adapted layers by the name of the layer that each will replace; the model is not touched.
+
+    Args:
+        given: V and the support of every category, where they are not to be computed.
+    """
     widths = {name: members[0].weight.shape[1] for name, members in categories.items()}
-    supports = draw_supports(widths, config.sparse_rate, config.seed)
+    if given is None:
+        supports = draw_supports(widths, config.sparse_rate, config.seed)
+    else:
+        supports = {name: given[name].support for name in categories}
     layers = {}
     for category, members in categories.items():
-        factors = joint_basis(members, config, basis_cache_dir(cache_dir))
+        if given is None:
+            factors = joint_basis(members, config, basis_cache_dir(cache_dir))
+        else:
+            factors = _factors_in_given(given[category].basis, members)
         first = members[0].weight
         shared = SharedBasis(
             category, config, factors.basis.to(first), supports[category].sort().values
@@ -155,6 +190,12 @@ def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> J
 
     key = basis_key(config, blocks, map(tensor_digest, weights))
     return cached_basis(key, build, cache_dir)
+
+
+def _factors_in_given(basis: Tensor, members: list[Target]) -> JointBasis:
+    """U and lambda in the V of a file, which is rounded to the base's type as it will be used."""
+    weights = [target.weight for target in members]
+    return _stored(factors_in(basis.to(weights[0].dtype), weights), weights)
 
 
 def _stored(factors: JointBasis, weights: list[Tensor]) -> JointBasis:

@@ -126,14 +126,25 @@ def peft_basis(
             total += torch.linalg.inv(rows.T @ rows + regularization * identity)
         basis = triangle.T @ torch.linalg.eigh(total / len(slabs))[1]
     basis = basis.to(stacked[0].dtype)
-    factors = _with_scales(
-        basis.double(),
-        [_solved_against(basis.double(), weight.double().cpu()) for weight in weights],
-    )
+    factors = factors_in(basis, weights)
     return JointBasis(
         basis.contiguous(),
         [left.float() for left in factors.left],
         [scale.float() for scale in factors.scale],
+    )
+
+
+def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
+    """U_i and lambda_i in a V that is given, by a solve against it in float64.
+
+    What they are off by is the roundoff of V (k x k) times its condition.
+
+    Returns:
+        float64 factors on the CPU.
+    """
+    basis = basis.double().cpu()
+    return _with_scales(
+        basis, [_solved_against(basis, weight.double().cpu()) for weight in weights]
     )
 
 

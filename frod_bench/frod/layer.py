@@ -47,6 +47,11 @@ class SharedBasis(nn.Module):
         """k."""
         return self.basis.shape[0]
 
+    @property
+    def support(self) -> Tensor:
+        """Sorted places row * k + column of S, int64 (nnz,)."""
+        return self.pattern.places[self.width :]
+
     def extra_repr(self) -> str:
         return f"category={self.category!r}, width={self.width}"
 

@@ -1,0 +1,259 @@
+"""PEFT's format (`peft.FrodConfig`, 0.21): adapter_config.json and adapter_model.safetensors.
+
+PEFT's file holds V, and on loading PEFT keeps the U that it computed from its own V: what it loads
+is right only where the two V are bit-equal. So a folder for PEFT is written only from a basis made
+by PEFT's own operations; and from PEFT's folder V is read here and U computed from it.
+
+    base_model.frod_V.<category>                             V (k, k)
+    base_model.frod_s_indices.<category>                     rows and columns of S, int64 (2, nnz)
+    base_model.frod_s_size.<category>                        (k, k), int64 (2,)
+    base_model.model.<layer>.frod_lambda_l                   lambda (k,)
+    base_model.model.<layer>.frod_lambda_s_values            values of S (nnz,)
+    base_model.model.<any other>                             of modules that were saved beside it
+"""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .adapter import GivenBasis, build_layers, plain_targets
+from .config import FrodConfig
+from .layer import FrodLinear
+from .storage import damaged, read_bytes, tensors_in, write_whole
+from .targets import Target
+
+logger = logging.getLogger(__name__)
+
+TENSORS_NAME = "adapter_model.safetensors"
+SETTINGS_NAME = "adapter_config.json"
+SHARED, LAYER = "base_model.", "base_model.model."
+LAMBDA, ROTATION = ".frod_lambda_l", ".frod_lambda_s_values"
+# PEFT's float32 V gives the stack's Gram matrix back to about 1e-6; another base is off by 1.
+GRAM_TOLERANCE = 1e-3
+
+
+def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) -> None:
+    """Write the adapter of `layers` as PEFT would.
+
+    Raises:
+        InputError: the basis is not PEFT's, or PEFT could not have attached to these layers.
+    """
+    config = next(iter(layers.values())).shared.config
+    if config.basis != "peft":
+        raise InputError(
+            f"format='peft' needs an adapter with basis='peft', this one has {config.basis!r}: on "
+            "loading, PEFT computes U from a V of its own, so only in PEFT's own basis are the "
+            "outputs the same. Attach with FrodConfig(basis='peft') before training, or save in "
+            "our format."
+        )
+    split = sorted({x.shared.category for x in layers.values() if "@" in x.shared.category})
+    if split:
+        raise InputError(
+            f"format='peft' can't hold the categories {', '.join(split)}: PEFT stacks all layers "
+            "of one role, and these have different input widths. Save in our format."
+        )
+    tensors: dict[str, Tensor] = {}
+    for name, layer in layers.items():
+        shared, width = layer.shared, layer.in_features
+        places = shared.support
+        tensors |= {
+            f"{LAYER}{name}{LAMBDA}": layer.lambda_,
+            f"{LAYER}{name}{ROTATION}": layer.rotation,
+            f"{SHARED}frod_V.{shared.category}": shared.basis,
+            f"{SHARED}frod_s_indices.{shared.category}": torch.stack(
+                [places // width, places % width]
+            ),
+            f"{SHARED}frod_s_size.{shared.category}": torch.tensor([width, width]),
+        }
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    settings = {
+        "peft_type": "FROD",
+        "task_type": None,
+        "base_model_name_or_path": base_name or None,
+        "inference_mode": True,
+        "target_modules": config.target_modules,
+        "projection_prng_key": config.seed,
+        "sparse_rate": config.sparse_rate,
+        "regularization_alpha": config.regularization,
+        "save_projection": True,
+        "fan_in_fan_out": any(layer.transposed for layer in layers.values()),
+        "progressbar": False,
+    }
+    write_whole(folder / TENSORS_NAME, save(content, metadata={"format": "pt"}))
+    write_whole(folder / SETTINGS_NAME, json.dumps(settings, indent=2).encode())
+
+
+def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[str, Tensor]]:
+    """Layers for the plain `model`, with the trained values of PEFT's adapter in `folder`.
+
+    Returns:
+        The layers by name, and values of other parameters and buffers by name (`modules_to_save`).
+
+    Raises:
+        InputError: as `load_frod`.
+    """
+    settings = _settings(folder / SETTINGS_NAME)
+    path = folder / TENSORS_NAME
+    tensors = tensors_in(path, read_bytes(path))
+    names = [
+        key[len(LAYER) : -len(LAMBDA)]
+        for key in tensors
+        if key.startswith(LAYER) and key.endswith(LAMBDA)
+    ]
+    config = FrodConfig(
+        target_modules=_targets(settings, names),
+        sparse_rate=settings.get("sparse_rate", 0.01),
+        seed=settings.get("projection_prng_key", 0),
+        regularization=settings.get("regularization_alpha", 1e-3),
+        basis="peft",
+    )
+    categories = plain_targets(model, config)
+    found = {target.name for members in categories.values() for target in members}
+    if found != set(names):
+        odd = sorted(found ^ set(names))
+        raise InputError(
+            f"The adapter in {folder} adapts other layers than this model has; the first that "
+            f"only one of them knows is {odd[0]!r}. Load the base that it was trained on."
+        )
+    given = {}
+    for category, members in categories.items():
+        given[category] = _given(category, members[0].weight.shape[1], tensors, path)
+        _check_base(category, members, given[category].basis, folder)
+    layers = build_layers(categories, config, given=given)
+    for name, layer in layers.items():
+        _fill(name, layer, tensors, path)
+    return layers, _beside(model, tensors, path)
+
+
+def copy_beside(model: nn.Module, beside: dict[str, Tensor]) -> None:
+    """Copy the values of `read` into the model's parameters and buffers."""
+    state = model.state_dict(keep_vars=True)
+    with torch.no_grad():
+        for name, value in beside.items():
+            state[name].copy_(value)
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(read_bytes(path))
+    except json.JSONDecodeError:
+        raise damaged(path) from None
+    kind = settings.get("peft_type") if isinstance(settings, dict) else None
+    if kind != "FROD":
+        raise InputError(
+            f"{path} is of an adapter with peft_type={kind!r}; only 'FROD' can be loaded here. "
+            "Load it with PEFT."
+        )
+    if not settings.get("save_projection", True):
+        raise InputError(
+            f"{path} has save_projection=False, so the folder holds no V, and nothing tells "
+            "whether the one computed here is the one that it was trained in. Save it again with "
+            "save_projection=True."
+        )
+    if settings.get("bias", "none") != "none":
+        raise InputError(
+            f"{path} has bias={settings['bias']!r}; biases are not part of FRoD here, only 'none' "
+            "can be loaded. Load it with PEFT."
+        )
+    if settings.get("frod_dropout", 0.0):
+        logger.warning("%s has a dropout, which is left out: outputs in training differ.", path)
+    return settings
+
+
+def _targets(settings: dict[str, Any], names: list[str]) -> list[str] | str:
+    """The file's target modules; its layers one by one where more settings pick them."""
+    if any(settings.get(field) is not None for field in ("layers_to_transform", "exclude_modules")):
+        return "|".join(re.escape(name) for name in names)
+    return settings.get("target_modules")  # type: ignore[return-value]  # checked by FrodConfig
+
+
+def _given(category: str, width: int, tensors: dict[str, Tensor], path: Path) -> GivenBasis:
+    """V and the support of a category; S's values are put in the support's order by `_fill`."""
+    basis = tensors.get(f"{SHARED}frod_V.{category}")
+    places = _places(category, width, tensors)
+    if (
+        basis is None
+        or basis.shape != (width, width)
+        or not bool(torch.isfinite(basis).all())
+        or places is None
+    ):
+        raise InputError(
+            f"{path} has no whole V and support of {category!r} for layers with {width} inputs. "
+            "Load the base that it was trained on, or save the adapter again with "
+            "save_projection=True."
+        )
+    return GivenBasis(basis, places.sort().values)
+
+
+def _places(category: str, width: int, tensors: dict[str, Tensor]) -> Tensor | None:
+    """Places row * k + column of S in the file's order; None where they can't be right."""
+    indices = tensors.get(f"{SHARED}frod_s_indices.{category}")
+    if indices is None or indices.ndim != 2 or len(indices) != 2:
+        return None
+    row, column = indices.to(torch.int64)
+    places = row * width + column
+    right = (
+        bool(((indices >= 0) & (indices < width)).all())
+        and bool((row != column).all())
+        and len(places.unique()) == len(places)
+    )
+    return places if right else None
+
+
+def _check_base(category: str, members: list[Target], basis: Tensor, folder: Path) -> None:
+    """Refuse a base that V was not made from: V V^T is the Gram matrix of PEFT's stack.
+
+    Of fewer rows than k it is the identity and tells nothing.
+    """
+    stacked = {target.block: target.weight for target in members}  # one a block, as PEFT stacks
+    if sum(len(weight) for weight in stacked.values()) < len(basis):
+        return
+    wanted = sum((w.double().cpu().T @ w.double().cpu() for w in stacked.values()), torch.zeros(()))
+    basis = basis.double()
+    error = float(torch.linalg.norm(basis @ basis.T - wanted))
+    tolerance = max(GRAM_TOLERANCE, 4 * torch.finfo(members[0].weight.dtype).eps)
+    if not error <= tolerance * float(torch.linalg.norm(wanted)):
+        raise InputError(
+            f"The adapter in {folder} was trained on another base: V of {category!r} does not "
+            f"belong to this model's weights (V V^T is off by {error:.1e}). "
+            "Load the base that it was trained on, in the same type."
+        )
+
+
+def _fill(name: str, layer: FrodLinear, tensors: dict[str, Tensor], path: Path) -> None:
+    """Copy lambda, and S from the file's order into that of the support."""
+    scale, values = tensors[f"{LAYER}{name}{LAMBDA}"], tensors.get(f"{LAYER}{name}{ROTATION}")
+    if values is None or values.shape != layer.rotation.shape or scale.shape != layer.start.shape:
+        raise damaged(path)
+    places = _places(layer.shared.category, layer.in_features, tensors)
+    assert places is not None  # checked by _given
+    with torch.no_grad():
+        layer.lambda_.copy_(scale)
+        layer.rotation.copy_(values[places.argsort()])
+
+
+def _beside(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    shared = tuple(f"{SHARED}{kind}." for kind in ("frod_V", "frod_s_indices", "frod_s_size"))
+    others = {
+        key: tensor
+        for key, tensor in tensors.items()
+        if not key.startswith(shared) and not key.endswith((LAMBDA, ROTATION))
+    }
+    state = model.state_dict()
+    beside = {}
+    for key, tensor in others.items():
+        name = key.removeprefix(LAYER)
+        if name not in state or state[name].shape != tensor.shape:
+            raise InputError(
+                f"{path} holds {key!r}, (shape {tuple(tensor.shape)}), which the model does not "
+                "have in that shape. Load the base that it was trained on, with the same head."
+            )
+        beside[name] = tensor
+    return beside

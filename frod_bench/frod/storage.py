@@ -1,0 +1,48 @@
+"""Writing a file so that it is whole or not there, and reading tensors that may be damaged."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from ..errors import InputError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write beside the place and rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's content; InputError where it is missing."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(
+            f"{path.parent} is not a FRoD adapter: {path} is missing. "
+            "Name a folder that save_frod or PEFT wrote."
+        ) from None
+
+
+def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; InputError where it is damaged."""
+    try:
+        return load(content)
+    except SafetensorError:
+        raise damaged(path) from None
+
+
+def damaged(path: Path) -> InputError:
+    """The error for a file that is not as it was written."""
+    return InputError(f"{path} is truncated or damaged. Save the adapter again, or copy it anew.")
