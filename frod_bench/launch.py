@@ -69,7 +69,10 @@ def work(cell: Cell) -> tuple[str, str]:
 
 
 def lost(cell: Cell) -> tuple[str, str]:
-    """Leave the record of a cell whose worker was killed."""
+    """Leave the record of a cell whose worker was killed, unless another process has run it."""
+    if not plan([cell]).missing:
+        outcome = results.outcome_of(record.load(cell.record_path))
+        return outcome.status, outcome.summary
     return leave_failure(cell, RuntimeError("the worker died (killed, or out of memory)"))
 
 

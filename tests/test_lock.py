@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from frod_bench import cell as cell_module
-from frod_bench import checkpoint
+from frod_bench import checkpoint, launch, record
 from tests.conftest import SHORT, MakeCell
 
 HOLD = """
 import sys
 from pathlib import Path
-from frod_bench import checkpoint
+from frod_bench import checkpoint, launch, record
 with checkpoint.locked(Path(sys.argv[1]), "holder"):
     print("held", flush=True)
     sys.stdin.read()
@@ -135,3 +135,11 @@ def test_a_file_system_without_locks_costs_no_cell(
     with checkpoint.locked(tmp_path / "0-abc", "rte/frod/0"):
         pass
     assert "No locks available" in caplog.text
+
+
+def test_a_worker_that_was_killed_costs_no_record_that_another_left(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    assert launch.lost(cell)[0] == "failed"
+    assert cell_module.execute(cell).status == "ok"
+    assert launch.lost(cell)[0] == "ok"
+    assert record.load(cell.record_path)["status"] == "ok"
