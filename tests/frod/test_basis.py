@@ -4,9 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import Tensor
 
 from frod_bench.frod.basis import exact_basis, peft_basis, row_factor, stack_triangle
+from frod_bench.frod.targets import category_of
+from frod_bench.paths import SHIPPED_BACKBONES_DIR
 
 from .helpers import STACKS, gaussian
 
@@ -55,16 +58,44 @@ def test_basis_does_not_depend_on_roundoff(name: str) -> None:
     assert float(((one - other).abs() / columns).max()) < tolerance
 
 
-@pytest.mark.parametrize("name", ["random", "exactly_square"])
+WIDE_STACKS = {
+    "random": lambda: [gaussian(48, 128, seed) for seed in range(4)],
+    "exactly_square": lambda: [gaussian(32, 128, seed) for seed in range(4)],
+    "repeated": lambda: [gaussian(160, 128, 3)] * 3,
+    "one_layer": lambda: [gaussian(160, 128, 0)],
+    "fewer_rows": lambda: [gaussian(24, 128, seed) for seed in range(4)],
+    "partly_flat": lambda: [gaussian(32, 128, seed) for seed in range(5)],
+}
+
+
+@pytest.mark.parametrize("name", WIDE_STACKS)
 def test_basis_does_not_depend_on_threads(name: str) -> None:
+    """Wide enough that the number of threads changes the roundoff."""
     threads, bases = torch.get_num_threads(), []
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            bases.append(exact_basis(STACKS[name](), PI).basis)
+            bases.append(exact_basis(WIDE_STACKS[name](), PI).basis)
     finally:
         torch.set_num_threads(threads)
-    assert torch.allclose(*bases, rtol=0, atol=1e-9)
+    assert torch.allclose(*bases, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("backbone", ["encoder", "decoder", "vit"])
+def test_pretrained_weights_are_given_back_in_float32(backbone: str) -> None:
+    tensors = load_file(SHIPPED_BACKBONES_DIR / backbone / "model.safetensors")
+    categories: dict[str, list[Tensor]] = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim == 2 and any(part.isdigit() for part in name.split(".")):
+            role = category_of(name.removesuffix(".weight"))
+            categories.setdefault(role, []).append(tensor.float())
+    assert len(categories) >= 6
+    assert all(len(stack) > 3 for stack in categories.values())
+    for stack in categories.values():
+        factors = exact_basis(stack, PI)
+        for weight, left, scale in zip(stack, factors.left, factors.scale, strict=True):
+            rebuilt = (left.float() * scale.float()) @ factors.basis.float().T
+            assert relative_error(rebuilt, weight) < 1e-5
 
 
 def test_basis_is_the_one_of_the_paper() -> None:
