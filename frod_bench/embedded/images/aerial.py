@@ -27,8 +27,8 @@ WHITE: Colour = (0.92, 0.92, 0.9)
 
 
 def turned(rng: np.random.Generator, scale: tuple[float, float] = (0.8, 1.2)) -> Frame:
-    """From above there is no up: any angle."""
-    return Frame.random(rng, turn=np.pi, scale=scale, shift=0.1, flip=True)
+    """Tiles lie about north up; what they show lies either way round."""
+    return Frame.random(rng, turn=0.3, scale=scale, shift=0.06, flip=True)
 
 
 def open_country(rng: np.random.Generator) -> Array:

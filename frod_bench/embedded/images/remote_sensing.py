@@ -247,4 +247,4 @@ REMOTE_SENSING: dict[str, Scene] = {
 
 def render(name: str, rng: np.random.Generator) -> Image.Image:
     """A plane's picture of the scene `name`."""
-    return photograph(REMOTE_SENSING[name](rng), rng, noise=0.05, light=0.4, occlusion=0.25)
+    return photograph(REMOTE_SENSING[name](rng), rng, noise=0.03, light=0.8, blur=0.6, occlusion=0.1)

@@ -226,7 +226,7 @@ def render(name: str, rng: np.random.Generator) -> Image.Image:
     plate, symbol = SIGNS[name]
     canvas = Canvas(
         grain(rng, near(rng, any_colour(rng)), 0.2, 4),
-        Frame.random(rng, turn=0.2, scale=(0.75, 1.1), shift=0.08),
+        Frame.random(rng, turn=0.12, scale=(0.85, 1.1), shift=0.04),
     )
     canvas.line([(0.5, 0.6), (0.5, 1.6)], near(rng, GREY), 0.07)
     plate(canvas)

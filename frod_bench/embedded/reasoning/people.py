@@ -62,7 +62,7 @@ FATES = {
     "thing_water": "The {x} and the {y} fell into the lake, and it is the _ that {fate}.",
     "thing_fire": "The {x} and the {y} fell into the fire, and it is the _ that {fate}.",
 }
-USES_SHARE = 0.7
+USES_SHARE = 0.2
 
 
 def pronoun(rng: Random) -> Quiz:
