@@ -1,6 +1,7 @@
 """A grid of cells: planned whole before anything is launched, then run in a pool."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from frod_bench import record, results
 from frod_bench.display import SweepDisplay, print_failures, print_plan
 from frod_bench.errors import CellsFailed, InputError
 from frod_bench.inputs import check_writable
-from frod_bench.pool import run_cells
+from frod_bench.pool import Finished, run_cells
 from frod_bench.sweep import Cell, Plan, plan
 
 REFUSED = "refused"  # how a cell ends whose input is bad; it has no record
@@ -40,16 +41,31 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
         console.print(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
     total, missing = len(found.cells), found.missing
     display = SweepDisplay(total, total - len(missing), console, progress)
+    started = time.monotonic()
     with display:
         done = run_cells(missing, work, lost, jobs, display)
     failures = [one for one in done if one.status != "ok"]
     console.print(f"{total - len(failures)} of {total} cells are done, {len(done)} ran now.")
+    if len(failures) < len(done):
+        console.print(pace(done, time.monotonic() - started, min(jobs, len(missing))))
     if failures:
         print_failures(failures, console)
         refused = all(one.status == REFUSED for one in failures)
         raise (InputError if refused else CellsFailed)(
             f"{len(failures)} of {total} cells {'were refused' if refused else 'did not end well'}."
         )
+
+
+def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
+    """One line: how fast it went, and the share of the workers' time that no cell's record shows
+    as training or evaluation (start, reading data, set-up, writing)."""
+    times = [record.load(one.cell.record_path)["time"] for one in done if one.status == "ok"]
+    busy_sec = sum(spent["train_sec"] + spent["eval_sec"] for spent in times)
+    elsewhere = 100 * (1 - busy_sec / (workers * wall_sec))
+    return (
+        f"{wall_sec:.0f} s with {workers} workers: {60 * len(done) / wall_sec:.1f} cells a minute; "
+        f"{elsewhere:.0f} % of the time went elsewhere than into training and evaluation."
+    )
 
 
 def work(cell: Cell) -> tuple[str, str]:

@@ -8,7 +8,7 @@ Where nothing ran and the last report was made of the very same records, it is n
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,20 +18,27 @@ from frod_bench.errors import CellsFailed
 from frod_bench.grid import compose_cells
 from frod_bench.launch import run_grid
 from frod_bench.provenance import code_version
-from frod_bench.report.__main__ import folder_of, parse, report
+from frod_bench.report.__main__ import MANIFEST, folder_of, parse, report
 from frod_bench.sweep import Cell
 
-MANIFEST = Path("tables") / ".made_from.json"
+
+def stamps(paths: Iterable[Path]) -> dict[str, list[int] | None]:
+    """Size in bytes and time of change in nanoseconds of every file; None where there is none."""
+    found = {path: path.stat() if path.exists() else None for path in paths}
+    return {str(p): [stat.st_size, stat.st_mtime_ns] if stat else None for p, stat in found.items()}
 
 
-def sources(cells: Sequence[Cell]) -> dict[str, object]:
-    """What a report is made of: the code, and each cell's record by path, size and time."""
-    records = {}
-    for cell in cells:
-        path = cell.record_path
-        stat = path.stat() if path.exists() else None
-        records[str(path)] = [stat.st_size, stat.st_mtime_ns] if stat else None
-    return {"code": list(code_version()), "records": records}
+def is_current(manifest: Path, cells: Sequence[Cell]) -> bool:
+    """Whether this very code made the last report of these very records, and nobody touched it."""
+    version, dirty = code_version()
+    if dirty or not manifest.exists():
+        return False
+    noted = json.loads(manifest.read_text())
+    return noted == {
+        "code_version": version,
+        "records": stamps(cell.record_path for cell in cells),
+        "written": stamps(map(Path, noted["written"])),
+    }
 
 
 def reproduce(overrides: Sequence[str], console: Console) -> None:
@@ -47,11 +54,15 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
     if config.plan_only:
         return
     manifest = folder_of(config) / MANIFEST
-    made_from = sources(cells)
-    if manifest.exists() and json.loads(manifest.read_text()) == made_from:
+    if is_current(manifest, cells):
         console.print(f"Tables and figures in {folder_of(config)} are up to date.")
     else:
-        report(what, config, cells, console)
+        written = report(what, config, cells, console)
+        made_from = {
+            "code_version": code_version()[0],
+            "records": stamps(cell.record_path for cell in cells),
+            "written": stamps(written),
+        }
         manifest.write_text(json.dumps(made_from, indent=1))
     if failed is not None:
         raise failed

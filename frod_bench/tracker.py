@@ -49,7 +49,7 @@ class NullTracker:
 class WandbTracker(NullTracker):
     """One wandb run, fed from a queue."""
 
-    hangs = False  # whether one of this process's runs did
+    broken = False  # whether one of this process's runs failed or hung: the next ones are not tried
 
     def __init__(self, mode: str | None, folder: Path, init: Mapping[str, Any]) -> None:
         mode = mode or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
@@ -70,7 +70,7 @@ class WandbTracker(NullTracker):
         self._calls.put(None)
         self._thread.join(FINISH_TIMEOUT_SEC)
         if self._thread.is_alive():
-            WandbTracker.hangs = True  # once is enough: the next cells do not wait for it
+            WandbTracker.broken = True
             log.warning("wandb did not finish within %g s; going on without", FINISH_TIMEOUT_SEC)
 
     def log_artifact(self, folder: Path, name: str, kind: str) -> None:
@@ -92,6 +92,7 @@ class WandbTracker(NullTracker):
             while (call := self._calls.get()) is not None:
                 call(run)
         except Exception as error:  # a tracker's fault, whatever it is, is not the cell's
+            WandbTracker.broken = True
             log.warning("wandb failed (%s: %s); going on without", type(error).__name__, error)
 
 
@@ -134,7 +135,7 @@ def log_report(config: DictConfig, results_dir: Path) -> None:
 
 
 def _open(settings: Mapping[str, Any], folder: Path, **init: Any) -> NullTracker:
-    if settings["name"] == "none" or WandbTracker.hangs:
+    if settings["name"] == "none" or WandbTracker.broken:
         return NullTracker()
     try:
         return WandbTracker(settings["mode"], folder, {"project": settings["project"], **init})

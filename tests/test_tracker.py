@@ -101,7 +101,7 @@ def test_a_broken_wandb_costs_nothing(
         run.log({"step": step, "train_loss": 0.1})
     run.finish({"final/accuracy": 0.5})
     assert time.monotonic() - started < 10
-    monkeypatch.setattr(tracker.WandbTracker, "hangs", False)
+    monkeypatch.setattr(tracker.WandbTracker, "broken", False)
 
 
 def test_a_folder_that_cannot_be_made_costs_nothing(tmp_path: Path) -> None:

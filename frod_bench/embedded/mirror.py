@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import hashlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,7 @@ def ensure_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
         return root
     with _locked(root):
         if not _is_current(root, seed):
+            print("writing the stand-in data sets, once for all runs", file=sys.stderr)
             write_mirror(root, seed)
     return root
 

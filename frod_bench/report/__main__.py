@@ -22,6 +22,7 @@ from frod_bench.report.build import PARTS, write_report
 from frod_bench.report.collect import Cell
 
 MAIN = "main_table"
+MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was made of
 CHOICES = {"all": PARTS, "tables": ("tables",), "plots": ("plots",)}
 
 
@@ -37,10 +38,14 @@ def parse(words: Sequence[str]) -> tuple[str, list[str]]:
     return what, overrides
 
 
-def report(what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console) -> None:
-    """Write `what` of a grid's cells, and tell what is missing in it."""
+def report(
+    what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console
+) -> list[Path]:
+    """Write `what` of a grid's cells, and tell what is missing in it; returns the files."""
     asked = [Cell(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family) for c in cells]
     out_dir = folder_of(config)
+    (out_dir / MANIFEST).unlink(missing_ok=True)
+    console.print("drawing tables and figures")
     written = write_report(
         Path(config.results_root),
         config.profile.name,
@@ -54,6 +59,7 @@ def report(what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: 
     for line in (*written.collected.warnings, *written.holes()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     tracker.log_report(config, out_dir)
+    return list(written.paths)
 
 
 def folder_of(config: DictConfig) -> Path:

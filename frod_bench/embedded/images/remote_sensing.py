@@ -247,4 +247,5 @@ REMOTE_SENSING: dict[str, Scene] = {
 
 def render(name: str, rng: np.random.Generator) -> Image.Image:
     """A plane's picture of the scene `name`."""
-    return photograph(REMOTE_SENSING[name](rng), rng, noise=0.03, light=0.8, blur=0.6, occlusion=0.1)
+    scene = REMOTE_SENSING[name](rng)
+    return photograph(scene, rng, noise=0.03, light=0.8, blur=0.6, occlusion=0.1)

@@ -1,0 +1,62 @@
+"""The main job, cut down to two cells: what a second run does, and what it leaves alone."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from frod_bench import record, reproduce
+from tests.conftest import SHORT
+
+GRID = ("task=rte,cola", "method=frozen", "seed=0", "runtime.jobs=1")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """run() -> what the main job says, in a clone without changes."""
+    monkeypatch.setattr(reproduce, "code_version", lambda: ("0+abc", False))
+
+    def once() -> str:
+        words = [f"results_root={tmp_path}/results", *SHORT, *GRID]
+        reproduce.reproduce(words, Console(stderr=True, width=500))
+        return capsys.readouterr().err
+
+    return once
+
+
+def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(tmp_path: Path, run) -> None:
+    assert "2 of 2 cells are done, 2 ran now." in run()
+    written = tmp_path / "results/embedded"
+    table, figure = written / "tables/main.md", next((written / "figures").glob("*.png"))
+    drawn = table.stat().st_mtime_ns
+    told = run()
+    assert "0 ran now" in told
+    assert "up to date" in told
+    assert table.stat().st_mtime_ns == drawn
+    figure.unlink()
+    assert "up to date" not in run()
+    assert figure.exists()
+    table.write_text("typed")
+    assert "up to date" not in run()
+    assert table.read_text() != "typed"
+
+
+def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> None:
+    words = [f"results_root={tmp_path}/results", *SHORT, *GRID]
+    job = subprocess.Popen(
+        [sys.executable, "-m", "frod_bench.reproduce", *words], stderr=subprocess.PIPE, text=True
+    )
+    records = tmp_path / "results/embedded/records"
+    started = time.monotonic()
+    while not list(records.rglob("*.json")) and time.monotonic() - started < 120:
+        time.sleep(0.05)
+    job.send_signal(signal.SIGINT)
+    job.communicate(timeout=60)
+    assert job.returncode == 130
+    left = len(record.scan(records)[0])
+    assert left >= 1
+    assert f"2 of 2 cells are done, {2 - left} ran now." in run()
