@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,24 @@ from torch.nn import functional
 
 from frod_bench import checkpoint, memory, metrics, models, record, results, tracker
 from frod_bench.errors import InputError
-from frod_bench.methods import Prepared, prepare
+from frod_bench.methods import Prepared, check_probes, prepare, probes_of
 from frod_bench.results import Outcome
 from frod_bench.settings import Settings
 from frod_bench.sweep import Cell, cell_of, plan
 from frod_bench.tasks import Split, TaskData, load_task
 from frod_bench.train import Point, Problem, Progress, Trainer, predict
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A cell whose input was read and found good."""
+
+    cell: Cell
+    settings: Settings
+    accelerator: Accelerator
+    data: TaskData
+    prepared: Prepared
+    prepare_sec: float
 
 
 def execute(cell: Cell) -> Outcome:
@@ -34,33 +46,48 @@ def execute(cell: Cell) -> Outcome:
     written, where the input is at fault.
     """
     logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra hears errors only
+    started_at = results.now()
+    try:
+        ready = make_ready(cell)
+    except InputError:
+        raise
+    except Exception as error:
+        return results.leave_failure(cell, error)
     with checkpoint.locked(cell.place("checkpoints"), cell.label):
         if not plan([cell]).missing:
             return results.outcome_of(record.load(cell.record_path))
-        return run_and_record(cell)
+        return run_and_record(ready, started_at)
 
 
-def run_and_record(cell: Cell) -> Outcome:
-    """Run one cell, whatever records there are, and leave its record."""
-    started_at = results.now()
+def make_ready(cell: Cell) -> Ready:
+    """Read the cell's data and backbone and apply its method; writes nothing.
+
+    Raises InputError where the input is at fault.
+    """
     settings = typed(cell.config)
     torch.set_num_threads(settings.runtime.threads)
-    run = tracker.NullTracker()
+    check_inputs(cell)
+    accelerator = make_accelerator(settings)
+    data = load_data(settings)
+    model = build_model(settings, data.num_labels)
+    memory.reset_peaks(accelerator.device)
+    started = time.perf_counter()
+    backbone = settings.backbones[settings.task.family]
+    prepared = prepare(model, settings.method, backbone, settings.seed)
+    return Ready(cell, settings, accelerator, data, prepared, time.perf_counter() - started)
+
+
+def run_and_record(ready: Ready, started_at: str) -> Outcome:
+    """Run one cell, whatever records there are, and leave its record."""
+    cell = ready.cell
+    run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
     try:
-        check_inputs(cell)
-        accelerator = make_accelerator(settings)
-        data = load_data(settings)
-        model = build_model(settings, data.num_labels)
-        run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
-        body = run_cell(cell, settings, accelerator, data, model, run)
-    except InputError:
-        run.finish({"status": "refused"}, exit_code=2)
-        raise
+        body = run_cell(ready, run)
     except Exception as error:
         run.finish({"status": "failed"}, exit_code=1)
         return results.leave_failure(cell, error)
     document = results.leave_record(
-        cell, body, started_at=started_at, device=str(accelerator.device)
+        cell, body, started_at=started_at, device=str(ready.accelerator.device)
     )
     run.finish(summary_of(document))
     return results.outcome_of(document)
@@ -75,19 +102,11 @@ def check_inputs(cell: Cell) -> None:
         )
 
 
-def run_cell(  # noqa: PLR0917
-    cell: Cell,
-    settings: Settings,
-    accelerator: Accelerator,
-    data: TaskData,
-    model: models.Classifier,
-    run: tracker.NullTracker,
-) -> dict[str, Any]:
+def run_cell(ready: Ready, run: tracker.NullTracker) -> dict[str, Any]:
     """Train and evaluate; the record's fields that come of it."""
-    task = settings.task
-    memory.reset_peaks(accelerator.device)
+    cell, settings, data, prepared = ready.cell, ready.settings, ready.data, ready.prepared
+    accelerator, task = ready.accelerator, settings.task
     started = time.perf_counter()
-    prepared = prepare(model, settings.method, settings.backbones[task.family], settings.seed)
     trainer = Trainer(
         prepared.model,
         prepared.groups,
@@ -100,10 +119,11 @@ def run_cell(  # noqa: PLR0917
         checkpoint_every_steps=settings.runtime.checkpoint_every_steps,
         on_point=run.log,
     )
-    setup_sec = time.perf_counter() - started
+    setup_sec = ready.prepare_sec + time.perf_counter() - started
     progress = trainer.run()
     if settings.save == "adapter" and not progress.diverged:
-        checkpoint.save_parameters(cell.adapter_path, prepared.model)
+        probes = probes_of(prepared.model, settings.method)
+        checkpoint.save_parameters(cell.adapter_path, prepared.model, probes)
     measuring = time.perf_counter()
     final = {} if progress.diverged else final_metrics(trainer, settings, data, cell.record_path)
     results.write_curve(cell.record_path, progress.curve)
@@ -163,8 +183,12 @@ def build_model(settings: Settings, num_labels: int) -> models.Classifier:
     )
 
 
-def restore_trained(record_path: Path) -> Prepared:
-    """The trained model of a cell that was run with `save=adapter`."""
+def restore_trained(record_path: Path) -> models.Classifier:
+    """The trained model of a cell that was run with `save=adapter`.
+
+    Raises CheckpointError or InputError where what is not trained (of FRoD, V and U) is not as it
+    was.
+    """
     document = record.load(record_path)
     settings, cell = typed(document["config"]), document["cell"]
     model = build_model(settings, load_data(settings).num_labels)
@@ -172,8 +196,9 @@ def restore_trained(record_path: Path) -> Prepared:
     prepared = prepare(model, settings.method, backbone, settings.seed)
     adapters = record_path.resolve().parents[3] / "adapters"
     file = adapters / cell["task"] / cell["method"] / f"{record_path.stem}.safetensors"
-    checkpoint.restore_parameters(file, prepared.model)
-    return prepared
+    kept = checkpoint.restore_parameters(file, prepared.model)
+    check_probes(prepared.model, settings.method, kept)
+    return prepared.model
 
 
 def source_of(model_root: str | None, hub_id: str) -> str:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -181,25 +181,29 @@ def _partial(path: Path) -> Path:
     return path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
 
 
-def save_parameters(file: Path, model: nn.Module) -> None:
-    """Write the trained parameters alone, by one rename."""
+def save_parameters(
+    file: Path, model: nn.Module, beside: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write the trained parameters alone, and small tensors `beside` them, by one rename."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(file)
     try:
-        save_file(parameter_tensors(model), partial)
+        save_file(parameter_tensors(model) | dict(beside or {}), partial)
         partial.rename(file)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def restore_parameters(file: Path, model: nn.Module) -> None:
+def restore_parameters(file: Path, model: nn.Module) -> dict[str, Tensor]:
     """Load what `save_parameters` wrote into a model that trains the same parameters.
 
-    Raises CheckpointError for those of another model, OSError or SafetensorError for a bad file.
+    Returns what was saved beside them. Raises CheckpointError for those of another model, OSError
+    or SafetensorError for a bad file.
     """
     tensors = load_file(file)
     check_parameters(model, tensors)
     load_parameters(model, tensors)
+    return {name: value for name, value in tensors.items() if not name.startswith("model/")}
 
 
 def parameter_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -7,19 +7,25 @@ is left out of the optimizer because of its name cannot happen.
 
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from peft import inject_adapter_in_model
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import Parameter
 from transformers import PreTrainedModel
 
 from frod_bench.errors import InputError, did_you_mean
-from frod_bench.frod import FrodConfig, attach_frod, frod_parameters
+from frod_bench.frod import (
+    FrodConfig,
+    adapter_probes,
+    attach_frod,
+    check_adapter_probes,
+    frod_parameters,
+)
 from frod_bench.models import Classifier
 from frod_bench.settings import BackboneConfig, MethodConfig
 
@@ -57,6 +63,17 @@ def prepare(
     check_rates(method, groups)
     extra = buffer_numbers(model) - buffers_before
     return Prepared(model, groups, count_parameters(model, groups, backbone_total, extra))
+
+
+def probes_of(model: Classifier, method: MethodConfig) -> dict[str, Tensor]:
+    """What tells that the parts which a method computes and does not train are the same again."""
+    return adapter_probes(model.backbone) if method.kind == "frod" else {}
+
+
+def check_probes(model: Classifier, method: MethodConfig, kept: Mapping[str, Tensor]) -> None:
+    """Raise InputError where `probes_of` would not be `kept`."""
+    if method.kind == "frod":
+        check_adapter_probes(model.backbone, kept)
 
 
 def check_targets(backbone: PreTrainedModel, config: BackboneConfig) -> None:

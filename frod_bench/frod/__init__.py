@@ -12,11 +12,14 @@ from .adapter import attach_frod, frod_parameters, merge_frod, unmerge_frod
 from .config import FrodConfig
 from .files import load_frod, save_frod
 from .layer import FrodLinear
+from .native_format import adapter_probes, check_adapter_probes
 
 __all__ = [
     "FrodConfig",
     "FrodLinear",
+    "adapter_probes",
     "attach_frod",
+    "check_adapter_probes",
     "frod_parameters",
     "load_frod",
     "merge_frod",

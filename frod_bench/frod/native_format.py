@@ -7,6 +7,7 @@ former). V, U and the support are made again on loading, unless V and the suppor
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .adapter import GivenBasis, build_layers, plain_targets
+from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
 from .cache import tensor_digest
 from .config import FrodConfig
 from .layer import FrodLinear, SharedBasis
@@ -33,10 +34,9 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
     tensors: dict[str, Tensor] = {}
     for name, layer in layers.items():
         tensors |= {f"{name}.lambda": layer.lambda_, f"{name}.rotation": layer.rotation}
-    tensors["left_probes"] = torch.stack([left_probe(layer) for layer in layers.values()])
+    tensors |= _probes(layers)
     bases = _shared(layers)
     for category, shared in bases.items():
-        tensors[f"probe.{category}"] = basis_probe(shared)
         if include_basis:
             tensors[f"basis.{category}"] = shared.basis
             tensors[f"support.{category}"] = shared.support
@@ -53,6 +53,35 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
     }
     write_whole(folder / TENSORS_NAME, content)
     write_whole(folder / SETTINGS_NAME, json.dumps(settings, indent=1).encode())
+
+
+def adapter_probes(model: nn.Module) -> dict[str, Tensor]:
+    """What tells V, U and the supports of `model` from others: small tensors, to be kept with the
+    trained values where these are saved by other means than `save_frod`.
+
+    Raises:
+        InputError: FRoD is not attached.
+    """
+    layers = dict(attached_layers(model))
+    digests = {
+        f"support_sha256.{name}": torch.tensor(list(bytes.fromhex(tensor_digest(shared.support))))
+        for name, shared in _shared(layers).items()
+    }
+    return _probes(layers) | digests
+
+
+def check_adapter_probes(model: nn.Module, kept: Mapping[str, Tensor]) -> None:
+    """Raise InputError where V, U or the supports of `model` are not those that `kept` is of."""
+    layers = dict(attached_layers(model))
+    supports = {
+        name: bytes(kept[f"support_sha256.{name}"].tolist()).hex() for name in _shared(layers)
+    }
+    misfit = _misfit(layers, supports, layers, kept)
+    if misfit:
+        raise InputError(
+            f"{misfit} computed here is not the one that the saved values were trained in. Load "
+            "them with the versions and threads that they were saved with."
+        )
 
 
 def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, FrodLinear]:
@@ -96,6 +125,12 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
             layer.lambda_.copy_(tensors[f"{name}.lambda"])
             layer.rotation.copy_(tensors[f"{name}.rotation"])
     return layers
+
+
+def _probes(layers: dict[str, FrodLinear]) -> dict[str, Tensor]:
+    left = torch.stack([left_probe(layer) for layer in layers.values()])
+    bases = {f"probe.{name}": basis_probe(shared) for name, shared in _shared(layers).items()}
+    return {"left_probes": left, **bases}
 
 
 def basis_probe(shared: SharedBasis) -> Tensor:
@@ -148,8 +183,8 @@ def _check_base(categories: dict[str, list[Target]], saved: dict[str, Any], fold
 def _misfit(
     layers: dict[str, FrodLinear],
     supports: dict[str, str],
-    saved: dict[str, Any],
-    tensors: dict[str, Tensor],
+    saved: Iterable[str],
+    tensors: Mapping[str, Tensor],
 ) -> str:
     """What of V, U and the support is not as it was when the adapter was saved; "" if all is."""
     for category, shared in _shared(layers).items():
