@@ -150,4 +150,4 @@ LAND_USE: dict[str, Scene] = {
 
 def render(name: str, rng: np.random.Generator) -> Image.Image:
     """A satellite's picture of the land use `name`: coarse, hazy."""
-    return photograph(LAND_USE[name](rng), rng, noise=0.04, light=0.5, blur=0.8, occlusion=0.15)
+    return photograph(LAND_USE[name](rng), rng, noise=0.02, light=0.7, blur=0.5, occlusion=0.1)
