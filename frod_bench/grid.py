@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,7 +15,7 @@ from frod_bench.inputs import ensure_inputs
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell, cell_of
 
-NUMBERS = ("seed", "trial")  # keys on whose value no group of the configuration depends
+NUMBERS = ("seed", "trial")  # no group depends on them, and on the seed nothing does
 Compose = Callable[[list[str]], DictConfig]
 
 
@@ -51,6 +52,7 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     share them. Raises InputError for bad input.
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
+    resolved: dict[tuple[str, ...], dict[str, Any]] = {}
     cells = []
     for overrides in grid:
         shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
@@ -63,7 +65,10 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
         for key, value in numbers.items():
             OmegaConf.update(config, key, value)
         settings.check_ranges(config, numbers)
-        cells.append(cell_of(settings.resolve(config)))
+        but_for_seed = tuple(o for o in overrides if not o.startswith("seed="))
+        if but_for_seed not in resolved:
+            resolved[but_for_seed] = settings.resolve(config)
+        cells.append(cell_of(resolved[but_for_seed] | {"seed": config.seed}))
     return cells
 
 

@@ -9,6 +9,7 @@ so that `datasets.load_dataset(str(root / hub_id), config)` reads it as it reads
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import shutil
 import sys
@@ -29,6 +30,7 @@ DEFAULT_SEED = 0
 VERSION_FILE = "VERSION"
 
 
+@functools.cache
 def mirror_version(seed: int) -> str:
     """SHA-256 over the seed and the sources of all generators: what a mirror's rows depend on."""
     digest = hashlib.sha256(f"seed {seed}\n".encode())
