@@ -12,16 +12,16 @@ from rich.console import Console
 from frod_bench import record, reproduce
 from tests.conftest import SHORT
 
-GRID = ("task=rte,cola", "method=frozen", "seed=0", "runtime.jobs=1")
+GRID = ("task=rte,cola", "method=frozen", "runtime.jobs=1")
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """run() -> what the main job says, in a clone without changes."""
+    """run(seeds) -> what the main job says, in a clone without changes."""
     monkeypatch.setattr(reproduce, "code_version", lambda: ("0+abc", False))
 
-    def once() -> str:
-        words = [f"results_root={tmp_path}/results", *SHORT, *GRID]
+    def once(seeds: str) -> str:
+        words = [f"results_root={tmp_path}/results", *SHORT, *GRID, f"seed={seeds}"]
         reproduce.reproduce(words, Console(stderr=True, width=500))
         return capsys.readouterr().err
 
@@ -29,24 +29,24 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(tmp_path: Path, run) -> None:
-    assert "2 of 2 cells are done, 2 ran now." in run()
+    assert "2 of 2 cells are done, 2 ran now." in run("0")
     written = tmp_path / "results/embedded"
     table, figure = written / "tables/main.md", next((written / "figures").glob("*.png"))
     drawn = table.stat().st_mtime_ns
-    told = run()
+    told = run("0")
     assert "0 ran now" in told
     assert "up to date" in told
     assert table.stat().st_mtime_ns == drawn
     figure.unlink()
-    assert "up to date" not in run()
+    assert "up to date" not in run("0")
     assert figure.exists()
     table.write_text("typed")
-    assert "up to date" not in run()
+    assert "up to date" not in run("0")
     assert table.read_text() != "typed"
 
 
 def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> None:
-    words = [f"results_root={tmp_path}/results", *SHORT, *GRID]
+    words = [f"results_root={tmp_path}/results", *SHORT, *GRID, "seed=0,1,2,3"]
     job = subprocess.Popen(
         [sys.executable, "-m", "frod_bench.reproduce", *words], stderr=subprocess.PIPE, text=True
     )
@@ -58,5 +58,5 @@ def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> No
     job.communicate(timeout=60)
     assert job.returncode == 130
     left = len(record.scan(records)[0])
-    assert left >= 1
-    assert f"2 of 2 cells are done, {2 - left} ran now." in run()
+    assert 1 <= left < 8
+    assert f"8 of 8 cells are done, {8 - left} ran now." in run("0,1,2,3")
