@@ -60,7 +60,9 @@ def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
     """One line: how fast it went, and the share of the workers' time that no cell's record shows
     as training or evaluation (start, reading data, set-up, writing)."""
     times = [record.load(one.cell.record_path)["time"] for one in done if one.status == "ok"]
-    busy_sec = sum(spent["train_sec"] + spent["eval_sec"] for spent in times)
+    busy_sec = sum(
+        (spent["train_sec"] + spent["eval_sec"] for spent in times if spent is not None), start=0.0
+    )
     elsewhere = 100 * (1 - busy_sec / (workers * wall_sec))
     return (
         f"{wall_sec:.0f} s with {workers} workers: {60 * len(done) / wall_sec:.1f} cells a minute; "
