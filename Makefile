@@ -8,6 +8,7 @@ METHODS ?= full,lora,dora,frod,frozen
 SEEDS   ?= 0,1,2
 JOBS    ?= 0
 RESULTS ?= results
+DEVICE  ?= cpu
 DATA_ROOT  ?=
 MODEL_ROOT ?=
 
@@ -55,8 +56,8 @@ lint: setup  ## style, types and import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup  ## ratios of a training step's time against full fine-tuning, in one run
-	@$(BIN)/python -m frod_bench.bench
+bench: setup  ## time FRoD beside the other methods (DEVICE=cuda: on a GPU); half an hour on two cores
+	@$(BIN)/python -m frod_bench.bench device=$(DEVICE) results_root=$(RESULTS)
 
 clean:  ## remove the virtual environment and what tools left (records stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,67 @@
+"""What a run's numbers say of the goals."""
+
+import dataclasses
+
+from frod_bench.bench.floor import LayerTimes
+from frod_bench.bench.goals import GOALS, Verdict, judge
+from frod_bench.bench.race import LayerRow, Race, Row
+
+
+def row(method: str, tokens: int, **changes: object) -> Row:
+    empty = Row(
+        shape="roberta_base", compiled=False, rows=tokens // 128, length=128, tokens=tokens,
+        threads=2, method=method, error=None, attach_sec=None, attach_cached_sec=None,
+        step_sec=None, forward_sec=None, step_ratio={}, forward_ratio={}, peak_rss_bytes=None,
+        peak_device_bytes=None, rounds_step_sec=[], rounds_forward_sec=[],
+        rounds_attach_cached_sec=[],
+    )  # fmt: skip
+    return dataclasses.replace(empty, **changes)  # type: ignore[arg-type]
+
+
+def layer(tokens: int, ratio: float, count: int = 1) -> LayerRow:
+    return LayerRow("roberta_base", LayerTimes(8, 8, count, tokens, 1, [ratio], [1.0], [1.0]))
+
+
+def judged(race: Race) -> dict[str, Verdict]:
+    return {verdict.name: verdict for verdict in judge(race)}
+
+
+def test_each_goal_reads_its_own_number() -> None:
+    race = Race(
+        [
+            row("frod", 512, forward_ratio={"frozen": 1.02}),
+            row("frod_peft", 512, step_ratio={"frod": 1.9}),
+            row(
+                "frod", 4096, step_ratio={"full": 1.3, "dora": 0.9}, forward_ratio={"frozen": 1.1},
+                attach_sec=10.0, attach_cached_sec=1.5, peak_rss_bytes=80,
+            ),
+            row("frod_peft", 4096, step_ratio={"frod": 8.0}, attach_sec=30.0, peak_rss_bytes=100),
+            row("full", 4096, peak_rss_bytes=90),
+        ],
+        [layer(512, 1.1, count=3), layer(512, 1.5), layer(4096, 1.2)],
+    )  # fmt: skip
+    found = {name: (verdict.measured, verdict.met) for name, verdict in judged(race).items()}
+    assert found == {
+        "step, 512 tokens, seconds of PEFT's FRoD / ours": (1.9, True),
+        "step, 4096 tokens, seconds of PEFT's FRoD / ours": (8.0, False),
+        "step, 4096 tokens, FRoD / full fine-tuning": (1.3, False),
+        "step, 4096 tokens, FRoD / DoRA": (0.9, True),
+        "evaluation, 512 tokens, FRoD / the frozen model": (1.02, True),
+        "evaluation, 4096 tokens, FRoD / the frozen model": (1.1, False),
+        "attaching, seconds of PEFT's FRoD / ours": (3.0, True),
+        "attaching from the cache, seconds": (1.5, True),
+        "peak memory, 4096 tokens, FRoD / full fine-tuning": (80 / 90, True),
+        "peak memory, 4096 tokens, FRoD / PEFT's FRoD": (0.8, False),
+        "seconds over the floor, 512 tokens, all layers": ((3 * 1.1 + 1.5) / 4, True),
+        "seconds over the floor, 512 tokens, worst layer shape": (1.5, False),
+        "seconds over the floor, 4096 tokens, all layers": (1.2, True),
+        "seconds over the floor, 4096 tokens, worst layer shape": (1.2, True),
+    }
+
+
+def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
+    compiled = row("frod", 4096, compiled=True, step_ratio={"full": 1.0})
+    other = row("frod", 4096, shape="roberta_large", step_ratio={"full": 1.0})
+    verdicts = judge(Race([compiled, other], []))
+    assert len(verdicts) == len(GOALS)
+    assert {(verdict.measured, verdict.met) for verdict in verdicts} == {(None, None)}

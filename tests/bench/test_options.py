@@ -1,0 +1,68 @@
+"""The bench's command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frod_bench.bench.options import parse
+from frod_bench.bench.shapes import SHAPES
+from frod_bench.errors import InputError
+
+BAD_WORDS = [
+    (["shapes=roberta_bas"], r"shapes=roberta_bas: .*Did you mean 'roberta_base'"),
+    (["shapes="], r"shapes=: '' is unknown.*roberta_base"),
+    (["methods=full,frdo"], r"methods=full,frdo: 'frdo' is unknown. Did you mean 'frod'"),
+    (["rounds=4"], r"rounds=4: must be a whole number of at least 5"),
+    (["rounds=many"], r"rounds=many: must be a whole number"),
+    (["rounds=-5"], r"rounds=-5: must be a whole number"),
+    (["threads=0"], r"threads=0: must be a whole number of at least 1"),
+    (["compile=yes"], r"compile=yes: must be true, false"),
+    (["device=gpu"], r"device=gpu: must be cpu, cuda or cuda:N"),
+    (["device=cuda:99"], r"device=cuda:99: there are \d+ CUDA devices here"),
+    (["results_root=/proc/nowhere"], r"results_root=/proc/nowhere: /proc cannot be written to"),
+    (["round=9"], r"'round=9' is no option of the bench. Did you mean 'rounds'"),
+    (["rounds"], r"'rounds' is no option of the bench"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), BAD_WORDS, ids=[" ".join(w) for w, _ in BAD_WORDS])
+def test_bad_words_are_refused(words: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse(words)
+
+
+def test_bad_input_is_one_message_and_status_two(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "frod_bench.bench", "rounds=2"],
+        capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "error: rounds=2: must be a whole number of at least 5.\n"
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_words_are_read(tmp_path: Path) -> None:
+    line = "shapes=embedded_vit,roberta_base methods=full,frod,full rounds=7 threads=3"
+    options = parse([*line.split(), "compile=false,true", f"results_root={tmp_path}"])
+    assert options.shapes == ("embedded_vit", "roberta_base")
+    assert options.methods == ("full", "frod")
+    assert (options.rounds, options.threads, options.compiled) == (7, 3, (False, True))
+    assert options.path == tmp_path / "bench" / "frod.json"
+
+
+def test_what_is_not_said_is_the_cpus_run() -> None:
+    options = parse([])
+    assert [SHAPES[name].batches[-1].rows for name in options.shapes] == [None, None, None, 32]
+    assert {"full", "lora", "dora", "frod", "frod_peft", "frozen"} == set(options.methods)
+    assert (options.rounds, options.device, options.compiled) == (5, "cpu", (False,))
+
+
+def test_a_gpus_run_is_another_and_leaves_another_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    options = parse(["device=cuda:1"])
+    assert options.shapes == ("roberta_large",)
+    assert options.compiled == (False, True)
+    assert options.path == Path("results/bench/frod_cuda.json")
