@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .basis import JointBasis, exact_basis, factors_in, peft_basis
-from .cache import basis_cache_dir, basis_key, cached_basis, tensor_digest
+from .cache import basis_cache_dir, basis_key, cached_basis, tensor_digests
 from .config import FrodConfig
 from .heads import head_parameters
 from .layer import FrodLinear, SharedBasis
@@ -188,7 +188,7 @@ def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> J
             factors = peft_basis(list(stacked.values()), weights, config.regularization)
         return _stored(factors, weights)
 
-    key = basis_key(config, blocks, map(tensor_digest, weights))
+    key = basis_key(config, blocks, tensor_digests(weights))
     return cached_basis(key, build, cache_dir)
 
 

@@ -12,6 +12,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import platformdirs
@@ -45,6 +46,12 @@ def tensor_digest(tensor: Tensor) -> str:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def tensor_digests(tensors: Iterable[Tensor]) -> list[str]:
+    """`tensor_digest` of each, in as many threads as torch computes with."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        return list(threads.map(tensor_digest, tensors))
 
 
 def basis_key(config: FrodConfig, blocks: Iterable[int], digests: Iterable[str]) -> str:
@@ -122,6 +129,8 @@ def _write(path: Path, entry: JointBasis) -> None:
 def _checksum(key: str, tensors: dict[str, Tensor]) -> str:
     """SHA-256 of an entry: its key, and its tensors' names, types, shapes and values."""
     digest = hashlib.sha256(f"{key};".encode())
-    for name in sorted(tensors):
-        digest.update(f"{name}:{tensor_digest(tensors[name])};".encode())
+    names = sorted(tensors)
+    contents = tensor_digests(tensors[name] for name in names)
+    for name, content in zip(names, contents, strict=True):
+        digest.update(f"{name}:{content};".encode())
     return digest.hexdigest()

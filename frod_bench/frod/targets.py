@@ -165,7 +165,7 @@ def _check_weights(targets: Iterator[Target]) -> None:
                 f"The weight of {target.name!r} is {weight.dtype}: quantised weights can't be "
                 "factored. Load the model in a floating-point type."
             )
-        if not bool(torch.isfinite(weight).all()):
+        if weight.numel() and not bool(torch.stack(torch.aminmax(weight)).isfinite().all()):
             raise InputError(
                 f"The weight of {target.name!r} has NaN or infinite values; a basis can't be "
                 "computed from it. Load another checkpoint."

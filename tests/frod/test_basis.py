@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
-from frod_bench.frod.basis import exact_basis, peft_basis, row_factor, stack_triangle
+from frod_bench.frod.basis import exact_basis, peft_basis
+from frod_bench.frod.row_space import row_factor, stack_triangle
 from frod_bench.frod.targets import category_of
 from frod_bench.paths import SHIPPED_BACKBONES_DIR
 
@@ -36,7 +37,7 @@ def test_columns_of_u_have_norm_one_or_lambda_is_zero(name: str) -> None:
     factors = exact_basis(STACKS[name](), PI)
     for left, scale in zip(factors.left, factors.scale, strict=True):
         norms = torch.linalg.vector_norm(left, dim=0)
-        assert torch.allclose(norms, (scale > 0).double(), atol=1e-12)
+        assert torch.allclose(norms, (scale > 0).to(norms), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -139,7 +140,7 @@ def test_streamed_r_is_the_r_of_the_stack() -> None:
 
 
 def test_zero_columns_leave_the_triangular_path() -> None:
-    factor = row_factor(stack_triangle(STACKS["zero_columns"]()))
+    factor = row_factor(STACKS["zero_columns"]())
     assert not factor.triangular
     assert factor.matrix.shape == (29, 32)
 
@@ -173,9 +174,10 @@ def test_any_stack_is_given_back(
     whole = torch.cat(stack).double()
     rebuilt = torch.cat(
         [
-            (left * scale) @ factors.basis.T
+            (left.double() * scale.double()) @ factors.basis.T
             for left, scale in zip(factors.left, factors.scale, strict=True)
         ]
     )
     assert torch.isfinite(rebuilt).all()
-    assert torch.linalg.norm(rebuilt - whole) <= 1e-9 * torch.linalg.norm(whole)
+    tolerance = 1e-9 if dtype == torch.float64 else 1e-5
+    assert torch.linalg.norm(rebuilt - whole) <= tolerance * torch.linalg.norm(whole)
