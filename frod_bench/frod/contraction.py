@@ -23,14 +23,16 @@ from .core import CorePattern
 def merged_is_cheaper(tokens: int, rows: int, width: int, *, sparse: bool) -> bool:
     """Whether a training step of the merged form takes fewer multiply-adds than the factored one.
 
-    Counted forward and backward. The merged form pays 2 m k^2 whatever the batch, and 3 m k a
-    token; the factored form 4 m k + 2 k^2 a token. Products with a sparse C are small and left
-    out; where C is `sparse` no more, they are min(m, k) k^2 + m k^2, and 3 k^2 a token.
+    Counted forward and backward. The merged form pays m k^2 to form the weight and 3 m k a token,
+    and min(T, m) k^2 for the gradient of C; the factored form 4 m k + 2 k^2 a token. Products with
+    a sparse C are small and left out; where C is not `sparse` they are min(m, k) k^2 +
+    min(T, m) k^2, and 3 k^2 a token.
     """
-    merged = 2 * rows * width**2 + 3 * tokens * rows * width
+    fewer = min(tokens, rows)
+    merged = 3 * tokens * rows * width + (rows + fewer) * width**2
     factored = tokens * (4 * rows * width + 2 * width**2)
     if not sparse:
-        merged += (min(rows, width) + rows) * width**2
+        merged += (min(rows, width) + fewer) * width**2
         factored += 3 * tokens * width**2
     return merged < factored
 
@@ -54,7 +56,7 @@ class Factors:
     """What is frozen in a layer besides its weight.
 
     Attributes:
-        left: U, (m, k).
+        left: U, (m, k), in memory column by column: its transpose is contiguous.
         basis: V, (k, k).
         pattern: where C is trained.
         transposed: the layer stores its weight as (k, m).
@@ -96,7 +98,10 @@ class MergedLinear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """dC = U^T (dy^T x) V on the trained places; dx = (W + U C V^T)^T dy."""
+        """dC = U^T (dy^T x) V on the trained places; dx = (W + U C V^T)^T dy.
+
+        dC is summed over tokens, or over the layer's rows: over the fewer of them.
+        """
         x, merged = ctx.saved_tensors
         factors: Factors = ctx.factors
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
@@ -105,8 +110,12 @@ class MergedLinear(torch.autograd.Function):
         if needs_x:
             grad_x = grad @ (merged.T if factors.transposed else merged)
         if needs_values:
-            product = (flat.T @ x.reshape(-1, x.shape[-1])) @ factors.basis  # (m, k)
-            grad_values = factors.pattern.gradient(factors.left, product).to(ctx.values_dtype)
+            inputs, left, right = x.reshape(-1, x.shape[-1]), factors.left.T, factors.basis.T
+            if len(flat) < left.shape[1]:
+                pair = left @ flat.T, right @ inputs.T  # (k, T) both
+            else:
+                pair = left, right @ (inputs.T @ flat)  # (k, m) both
+            grad_values = factors.pattern.gradient(*pair).to(ctx.values_dtype)
         return grad_x, grad_values, flat.sum(dim=0) if needs_bias else None, None, None
 
 
@@ -118,11 +127,13 @@ class FactoredLinear(torch.autograd.Function):
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, weight: Tensor, factors: Factors
     ) -> Tensor:
         """Saves z = V^T x and C's values; not x."""
-        z = x.reshape(-1, x.shape[-1]) @ factors.basis
+        z = factors.basis.T @ x.reshape(-1, x.shape[-1]).T  # (k, T)
         ctx.save_for_backward(z, values, weight)
         ctx.factors = factors
         y = linear(x, weight, bias, factors.transposed)
-        return y + (factors.pattern.times(values, z.T).T @ factors.left.T).view(y.shape)
+        turned = factors.pattern.times(values, z)
+        y.view(-1, y.shape[-1]).addmm_(turned.T, factors.left.T)
+        return y
 
     @staticmethod
     @once_differentiable
@@ -132,12 +143,12 @@ class FactoredLinear(torch.autograd.Function):
         factors: Factors = ctx.factors
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
-        h = flat @ factors.left
+        h = factors.left.T @ flat.T  # (k, T)
         grad_x = grad_values = None
         if needs_x:
             grad_x = grad @ (weight.T if factors.transposed else weight)
-            turned = factors.pattern.transposed_times(values, h.T).T
-            grad_x += (turned @ factors.basis.T).view(grad_x.shape)
+            turned = factors.pattern.transposed_times(values, h)
+            grad_x.view(-1, grad_x.shape[-1]).addmm_(turned.T, factors.basis.T)
         if needs_values:
             grad_values = factors.pattern.gradient(h, z).to(values.dtype)
         return grad_x, grad_values, flat.sum(dim=0) if needs_bias else None, None, None

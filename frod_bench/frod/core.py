@@ -3,6 +3,9 @@
 The values of C are (k + nnz,): the diagonal, then S on its support. Products with C and the
 gradient at its places take nnz multiply-adds a column as CSR; where torch has no CSR kernel (half
 precision, builds without MKL, accelerators) C is written out and a dense product serves.
+
+Operands are (k, n), the side that C acts on first: their rows, which the sparse products run along,
+are then contiguous. Transposing them for each product took longer than the products themselves.
 """
 
 import warnings
@@ -65,28 +68,34 @@ class CorePattern(nn.Module):
         return empty.scatter_(0, self.places, values).view(self.width, self.width)
 
     def times(self, values: Tensor, other: Tensor) -> Tensor:
-        """C times `other` (k, n)."""
+        """C times `other` (k, n); fast where that is contiguous, as all operands here."""
         if not has_sparse_kernels(other.device, other.dtype):
             return self.matrix(values).to(other.dtype) @ other
         values = values.to(other.dtype)[self.order]
-        return _csr(self.row_starts, self.columns, values, self.width) @ other
+        return _product(_csr(self.row_starts, self.columns, values, self.width), other)
 
     def transposed_times(self, values: Tensor, other: Tensor) -> Tensor:
         """C^T times `other` (k, n)."""
         if not has_sparse_kernels(other.device, other.dtype):
             return self.matrix(values).to(other.dtype).T @ other
         values = values.to(other.dtype)[self.transposed_order]
-        return _csr(self.column_starts, self.rows, values, self.width) @ other
+        return _product(_csr(self.column_starts, self.rows, values, self.width), other)
 
     def gradient(self, left: Tensor, right: Tensor) -> Tensor:
-        """Entries of left^T right at the places of C, (k + nnz,), for left and right (r, k)."""
+        """Entries of left right^T at the places of C, (k + nnz,), for left and right (k, n)."""
         if not has_sparse_kernels(left.device, left.dtype):
-            return (left.T @ right).view(-1)[self.places]
+            return (left @ right.T).view(-1)[self.places]
         sample = _csr(self.row_starts, self.columns, left.new_zeros(len(self.order)), self.width)
-        sampled = torch.sparse.sampled_addmm(sample, left.T, right, beta=0.0)
+        sampled = torch.sparse.sampled_addmm(sample, left, right.T, beta=0.0)
         return sampled.values()[self.rank]
 
 
 def _csr(starts: Tensor, indices: Tensor, values: Tensor, width: int) -> Tensor:
     """The pattern is right by construction, so torch is spared checking it at every step."""
     return torch.sparse_csr_tensor(starts, indices, values, (width, width), check_invariants=False)
+
+
+def _product(sparse: Tensor, other: Tensor) -> Tensor:
+    """As `sparse @ other`, which would write zeros and copy them before it multiplies."""
+    out = torch.empty_like(other, memory_format=torch.contiguous_format)
+    return torch.addmm(out, sparse, other.contiguous(), beta=0.0, out=out)

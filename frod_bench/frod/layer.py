@@ -114,7 +114,8 @@ class FrodLinear(nn.Module):
         self.transposed = transposed
         weight = self.weight
         start = scale.to(weight.device, _trained_dtype(weight.dtype))
-        self.register_buffer("left", left.to(weight), persistent=False)
+        left = left.to(weight).T.contiguous().T  # U^T is what the sparse products run along
+        self.register_buffer("left", left, persistent=False)
         self.register_buffer("start", start, persistent=False)
         self.lambda_ = nn.Parameter(start.clone())
         self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.places) - shared.width))
