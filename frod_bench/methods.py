@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from peft import inject_adapter_in_model
+from peft import PEFT_TYPE_TO_TUNER_MAPPING, get_peft_model, inject_adapter_in_model
 from torch import Tensor, nn
 from torch.nn import Parameter
 from transformers import PreTrainedModel
@@ -57,7 +57,7 @@ def prepare(
     backbone_total = sum(parameter.numel() for parameter in model.backbone.parameters())
     buffers_before = buffer_numbers(model)
     check_targets(model.backbone, backbone)
-    groups = APPLIERS[method.kind](model.backbone, method, backbone, seed)
+    groups = APPLIERS[method.kind](model, method, backbone, seed)
     groups["head"] = list(model.head.parameters())
     assert_partition(model, groups)
     check_rates(method, groups)
@@ -95,32 +95,39 @@ def check_targets(backbone: PreTrainedModel, config: BackboneConfig) -> None:
 
 
 def apply_full(
-    backbone: nn.Module, _method: MethodConfig, _config: BackboneConfig, _seed: int
+    model: Classifier, _method: MethodConfig, _config: BackboneConfig, _seed: int
 ) -> Groups:
     """Train every weight of the backbone."""
-    return {"backbone": list(backbone.parameters())}
+    return {"backbone": list(model.backbone.parameters())}
 
 
 def apply_frozen(
-    backbone: nn.Module, _method: MethodConfig, _config: BackboneConfig, _seed: int
+    model: Classifier, _method: MethodConfig, _config: BackboneConfig, _seed: int
 ) -> Groups:
     """Train nothing of the backbone: the head-only baseline."""
-    backbone.requires_grad_(False)
+    model.backbone.requires_grad_(False)
     return {}
 
 
 def apply_peft(
-    backbone: nn.Module, method: MethodConfig, config: BackboneConfig, _seed: int
+    model: Classifier, method: MethodConfig, config: BackboneConfig, _seed: int
 ) -> Groups:
-    """Inject the adapter that `method.peft` describes; LoRA, DoRA and whatever PEFT has."""
+    """Put on the adapter that `method.peft` describes; LoRA, DoRA and whatever PEFT has.
+
+    It is injected into the backbone; one whose layers share state (PEFT's FRoD, VeRA), which PEFT
+    refuses to inject, comes with PEFT's wrapper around the backbone, which holds that state.
+    """
     arguments = OmegaConf.to_container(OmegaConf.create(dict(method.peft)))
     adapter = instantiate(arguments, target_modules=list(config.target_modules))
-    inject_adapter_in_model(adapter, backbone)
-    return {"adapter": [p for p in backbone.parameters() if p.requires_grad]}
+    if PEFT_TYPE_TO_TUNER_MAPPING[adapter.peft_type].uses_shared_state:
+        model.backbone = get_peft_model(model.backbone, adapter)
+    else:
+        inject_adapter_in_model(adapter, model.backbone)
+    return {"adapter": [p for p in model.backbone.parameters() if p.requires_grad]}
 
 
 def apply_frod(
-    backbone: nn.Module, method: MethodConfig, config: BackboneConfig, seed: int
+    model: Classifier, method: MethodConfig, config: BackboneConfig, seed: int
 ) -> Groups:
     """Attach FRoD; the cell's seed draws the support, so that seeds differ in it too.
 
@@ -135,11 +142,11 @@ def apply_frod(
         seed=seed,
     )
     with tempfile.TemporaryDirectory() as fresh:
-        attach_frod(backbone, adapter, cache_dir=Path(fresh))
-    return dict(frod_parameters(backbone))
+        attach_frod(model.backbone, adapter, cache_dir=Path(fresh))
+    return dict(frod_parameters(model.backbone))
 
 
-APPLIERS: dict[str, Callable[[nn.Module, MethodConfig, BackboneConfig, int], Groups]] = {
+APPLIERS: dict[str, Callable[[Classifier, MethodConfig, BackboneConfig, int], Groups]] = {
     "full": apply_full,
     "frozen": apply_frozen,
     "peft": apply_peft,

@@ -21,6 +21,7 @@ RATES = {
     "lora": {"adapter": 0.1, "head": 0.1},
     "dora": {"adapter": 0.1, "head": 0.1},
     "frod": {"lambda": 0.1, "rotation": 0.1, "head": 0.1},
+    "frod_peft": {"adapter": 0.1, "head": 0.1},
 }
 
 
@@ -69,7 +70,16 @@ def test_every_group_gets_a_gradient(name: str) -> None:
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in parameters), group
 
 
-@pytest.mark.parametrize("name", ["frozen", "lora", "dora", "frod"])
+def test_pefts_frod_trains_what_ours_trains() -> None:
+    ours, theirs = (
+        prepare(encoder(), method_config(name), backbone_config(), seed=0)
+        for name in ("frod", "frod_peft")
+    )
+    assert theirs.params["trainable"] == ours.params["trainable"]
+    assert theirs.params["trainable_percent"] == ours.params["trainable_percent"]
+
+
+@pytest.mark.parametrize("name", ["frozen", "lora", "dora", "frod", "frod_peft"])
 def test_adapted_models_start_as_the_pretrained_one(name: str) -> None:
     plain = encoder().eval()
     prepared = prepare(encoder(), method_config(name), backbone_config(), seed=0)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from frod_bench import memory
 from frod_bench.bench.floor import LayerTimes, time_layers
 from frod_bench.bench.shapes import Batch, Shape
-from frod_bench.bench.shared_state import prepare_wrapped, shares_state
 from frod_bench.bench.timing import seconds
 from frod_bench.bench.workload import build_model, make_batch
 from frod_bench.frod import FrodConfig, attach_frod
@@ -77,10 +76,9 @@ class Contender:
         """Apply the method; seconds, with all that it computes made afresh."""
         composed, plain = self.entry.composed, self.plain
         method, backbone = composed.method, composed.backbones[composed.task.family]
-        prepare_method = prepare_wrapped if shares_state(method) else prepare
 
         def apply() -> None:
-            self.prepared = prepare_method(plain, method, backbone, composed.seed)
+            self.prepared = prepare(plain, method, backbone, composed.seed)
             self.prepared.model.to(self.device)  # PEFT leaves some of its tensors on the CPU
 
         sec = seconds(apply, self.device)
