@@ -16,11 +16,13 @@ from torch import Tensor, nn
 # Said once a process by torch; the tests pin the products that are used here.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
+HAS_MKL = torch.backends.mkl.is_available()  # asked once: a compiled graph can't ask
+
 
 def has_sparse_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether CSR products and `sampled_addmm` exist, and win (docs/method.md has the timings)."""
     wide_enough = dtype in (torch.float32, torch.float64)
-    return device.type == "cpu" and wide_enough and torch.backends.mkl.is_available()
+    return device.type == "cpu" and wide_enough and HAS_MKL
 
 
 class CorePattern(nn.Module):
@@ -72,30 +74,56 @@ class CorePattern(nn.Module):
         if not has_sparse_kernels(other.device, other.dtype):
             return self.matrix(values).to(other.dtype) @ other
         values = values.to(other.dtype)[self.order]
-        return _product(_csr(self.row_starts, self.columns, values, self.width), other)
+        return _product(self.row_starts, self.columns, values, other)
 
     def transposed_times(self, values: Tensor, other: Tensor) -> Tensor:
         """C^T times `other` (k, n)."""
         if not has_sparse_kernels(other.device, other.dtype):
             return self.matrix(values).to(other.dtype).T @ other
         values = values.to(other.dtype)[self.transposed_order]
-        return _product(_csr(self.column_starts, self.rows, values, self.width), other)
+        return _product(self.column_starts, self.rows, values, other)
 
     def gradient(self, left: Tensor, right: Tensor) -> Tensor:
         """Entries of left right^T at the places of C, (k + nnz,), for left and right (k, n)."""
         if not has_sparse_kernels(left.device, left.dtype):
             return (left @ right.T).view(-1)[self.places]
-        sample = _csr(self.row_starts, self.columns, left.new_zeros(len(self.order)), self.width)
-        sampled = torch.sparse.sampled_addmm(sample, left, right.T, beta=0.0)
-        return sampled.values()[self.rank]
+        return _sampled(self.row_starts, self.columns, left, right)[self.rank]
 
 
-def _csr(starts: Tensor, indices: Tensor, values: Tensor, width: int) -> Tensor:
+def _csr(starts: Tensor, indices: Tensor, values: Tensor) -> Tensor:
     """The pattern is right by construction, so torch is spared checking it at every step."""
+    width = len(starts) - 1
     return torch.sparse_csr_tensor(starts, indices, values, (width, width), check_invariants=False)
 
 
-def _product(sparse: Tensor, other: Tensor) -> Tensor:
+def _product(starts: Tensor, indices: Tensor, values: Tensor, other: Tensor) -> Tensor:
     """As `sparse @ other`, which would write zeros and copy them before it multiplies."""
+    if torch.compiler.is_compiling():
+        return _product_operator(starts, indices, values, other)
     out = torch.empty_like(other, memory_format=torch.contiguous_format)
+    sparse = _csr(starts, indices, values)
     return torch.addmm(out, sparse, other.contiguous(), beta=0.0, out=out)
+
+
+def _sampled(starts: Tensor, indices: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Entries of left right^T at the places of the CSR pattern, row by row."""
+    if torch.compiler.is_compiling():
+        return _sampled_operator(starts, indices, left, right)
+    sample = _csr(starts, indices, left.new_zeros(len(indices)))
+    return torch.sparse.sampled_addmm(sample, left, right.T, beta=0.0).values()
+
+
+# Sparse tensors can't be traced: in a compiled graph each of these products is one node.
+_product_operator = torch.library.custom_op("frod::csr_product", _product, mutates_args=())
+_sampled_operator = torch.library.custom_op("frod::csr_sampled", _sampled, mutates_args=())
+
+
+@_product_operator.register_fake
+def _product_shape(*operands: Tensor) -> Tensor:
+    return torch.empty_like(operands[-1], memory_format=torch.contiguous_format)
+
+
+@_sampled_operator.register_fake
+def _sampled_shape(*operands: Tensor) -> Tensor:
+    _, indices, left, _ = operands
+    return left.new_empty(len(indices))

@@ -148,7 +148,7 @@ class FrodLinear(nn.Module):
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return linear(x, self.merged(dtype), bias, self.transposed)
         factors, values = self._factors(dtype), self._core_values()
         sparse = has_sparse_kernels(x.device, dtype)
@@ -162,17 +162,25 @@ class FrodLinear(nn.Module):
         Formed once and kept until a value changes: once a step in training, however many
         micro-batches it has, and once in evaluation. The trained values themselves are compared,
         because fused optimizers and `tensor.data` change them without a version counter moving.
+        A compiled graph can't branch on values, so there it is formed at every call.
         """
         dtype = dtype or self.weight.dtype
         values = self._core_values().detach()
+        if torch.compiler.is_compiling():
+            return self._form_merged(dtype, values)
         kept = self._merged
         if kept is None or not kept.holds(dtype, self.weight, values):
             # An inference tensor could not be saved for a later backward pass.
-            with torch.inference_mode(False), torch.no_grad(), _no_autocast(self.weight):
-                merged = merged_weight(self.weight, values, self._factors(self.left.dtype))
-                kept = KeptWeight(merged.to(dtype), _version(self.weight), values)
-            self._merged = kept
+            with torch.inference_mode(False):
+                merged = self._form_merged(dtype, values)
+            self._merged = kept = KeptWeight(merged, _version(self.weight), values)
         return kept.merged
+
+    @torch.no_grad()
+    def _form_merged(self, dtype: torch.dtype, values: Tensor) -> Tensor:
+        with torch.autocast(self.weight.device.type, enabled=False):
+            factors = self._factors(self.left.dtype)
+            return merged_weight(self.weight, values, factors).to(dtype)
 
     def _factors(self, dtype: torch.dtype) -> Factors:
         shared, left = self.shared, self.left.to(dtype)
@@ -211,7 +219,3 @@ def _trained_dtype(base: torch.dtype) -> torch.dtype:
 def _version(tensor: Tensor) -> tuple[int, int]:
     """Moves when a tensor is written to, or is another one."""
     return tensor.data_ptr(), tensor._version
-
-
-def _no_autocast(tensor: Tensor) -> torch.autocast:
-    return torch.autocast(tensor.device.type, enabled=False)
