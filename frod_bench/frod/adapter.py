@@ -97,7 +97,7 @@ def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target
         raise InputError(
             "FRoD is attached to this model already. Call merge_frod or unmerge_frod first."
         )
-    return find_targets(model, config.target_modules)
+    return find_targets(model, config.target_modules, config.shared_side)
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class GivenBasis:
     """What a file says of a category.
 
     Attributes:
-        basis: V, (k, k).
-        support: sorted places row * k + column of S, int64 (nnz,).
+        basis: V, (r, r): r is k, or m where it is on the outputs.
+        support: sorted places row * r + column of S, int64 (nnz,).
     """
 
     basis: Tensor
@@ -124,7 +124,7 @@ def build_layers(
     Args:
         given: V and the support of every category, where they are not to be computed.
     """
-    widths = {name: members[0].weight.shape[1] for name, members in categories.items()}
+    widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
     if given is None:
         supports = draw_supports(widths, config.sparse_rate, config.seed)
     else:
@@ -135,9 +135,13 @@ def build_layers(
             factors = joint_basis(members, config, basis_cache_dir(cache_dir))
         else:
             factors = _factors_in_given(given[category].basis, members)
-        first = members[0].weight
+        first = members[0]
         shared = SharedBasis(
-            category, config, factors.basis.to(first), supports[category].sort().values
+            category,
+            config,
+            factors.basis.to(first.weight),
+            supports[category].sort().values,
+            on_outputs=first.on_outputs,
         )
         for target, left, scale in zip(members, factors.left, factors.scale, strict=True):
             layers[target.name] = FrodLinear(target.module, shared, left, scale, target.transposed)
@@ -177,7 +181,7 @@ def _refuse_tied(model: nn.Module, layers: list[tuple[str, FrodLinear]]) -> None
 
 def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> JointBasis:
     """Factors of a category, from the cache if they are there, in the types they are used in."""
-    weights = [target.weight for target in members]
+    weights = [target.factored for target in members]
     blocks = [target.block for target in members]
 
     def build() -> JointBasis:
@@ -194,7 +198,7 @@ def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> J
 
 def _factors_in_given(basis: Tensor, members: list[Target]) -> JointBasis:
     """U and lambda in the V of a file, which is rounded to the base's type as it will be used."""
-    weights = [target.weight for target in members]
+    weights = [target.factored for target in members]
     return _stored(factors_in(basis.to(weights[0].dtype), weights), weights)
 
 

@@ -9,6 +9,8 @@ from ..errors import InputError, did_you_mean
 
 BasisKind = Literal["exact", "peft"]
 BASIS_KINDS: tuple[BasisKind, ...] = ("exact", "peft")
+SharedSide = Literal["input", "smaller"]
+SHARED_SIDES: tuple[SharedSide, ...] = ("input", "smaller")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,9 @@ class FrodConfig:
         regularization: pi of the higher-order CS decomposition, above 0.
         basis: ``exact`` is our float64 decomposition; ``peft`` repeats PEFT's own float32
             sequence of operations, so that adapters can be exchanged with it.
+        shared_side: ``input`` puts the shared basis on the layers' inputs, as the paper does;
+            ``smaller``, which is ours, on their outputs where these are fewer, so that S has m x m
+            places. It needs ``basis="exact"``.
 
     Raises:
         InputError: a field is of the wrong type or out of its range; the message names it.
@@ -33,6 +38,7 @@ class FrodConfig:
     seed: int = 0
     regularization: float = 1e-3
     basis: BasisKind = "exact"
+    shared_side: SharedSide = "input"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target_modules", _checked_targets(self.target_modules))
@@ -56,9 +62,12 @@ class FrodConfig:
             self.regularization,
             "a number above 0",
         )
-        if self.basis not in BASIS_KINDS:
+        _require_one_of(BASIS_KINDS, "basis", self.basis)
+        _require_one_of(SHARED_SIDES, "shared_side", self.shared_side)
+        if self.basis == "peft" and self.shared_side != "input":
             raise InputError(
-                f"basis={self.basis!r} is not known.{did_you_mean(str(self.basis), BASIS_KINDS)}"
+                f"shared_side={self.shared_side!r} can't be had with basis='peft': PEFT's basis is "
+                "on the inputs. Use shared_side='input', or basis='exact'."
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,6 +82,11 @@ def _is_number(value: object) -> bool:
 def _require(holds: bool, field: str, value: object, allowed: str) -> None:
     if not holds:
         raise InputError(f"{field}={value!r} is out of range: it must be {allowed}.")
+
+
+def _require_one_of(allowed: tuple[str, ...], field: str, value: object) -> None:
+    if value not in allowed:
+        raise InputError(f"{field}={value!r} is not known.{did_you_mean(str(value), allowed)}")
 
 
 def _checked_targets(targets: object) -> list[str] | str:

@@ -1,13 +1,14 @@
 """Two exact ways to run an adapted layer, and the choice between them.
 
-The layer is y = W x + U C V^T x + b with C = diag(lambda - lambda_0) + S, (k x k).
+The layer is y = W x + L C R^T x + b with C = diag(lambda - lambda_0) + S, (r x r). The paper's
+basis is on the inputs: L = U, R = V and r = k. On the outputs L = V, R = U and r = m.
 
-- merged, for many tokens: W + U C V^T is formed once a step, then one ordinary linear layer;
-- factored, for few tokens: z = V^T x, then C, then U, on top of the frozen layer.
+- merged, for many tokens: W + L C R^T is formed once a step, then one ordinary linear layer;
+- factored, for few tokens: z = R^T x, then C, then L, on top of the frozen layer.
 
 Each is one autograd function, so that no more than it needs is kept for the backward pass: the
-input and the merged weight there, z alone here. Shapes: T tokens, x (T, k), y (T, m), U (m, k),
-V (k, k); the values of C are (k + nnz,).
+input and the merged weight there, z alone here. Shapes: T tokens, x (T, k), y (T, m), L (m, r),
+R (k, r); the values of C are (r + nnz,).
 """
 
 from dataclasses import dataclass
@@ -20,21 +21,31 @@ from torch.autograd.function import once_differentiable
 from .core import CorePattern
 
 
-def merged_is_cheaper(tokens: int, rows: int, width: int, *, sparse: bool) -> bool:
+def merged_is_cheaper(tokens: int, rows: int, width: int, rank: int, *, sparse: bool) -> bool:
     """Whether a training step of the merged form takes fewer multiply-adds than the factored one.
 
-    Counted forward and backward. The merged form pays m k^2 to form the weight and 3 m k a token,
-    and min(T, m) k^2 for the gradient of C; the factored form 4 m k + 2 k^2 a token. Products with
-    a sparse C are small and left out; where C is not `sparse` they are min(m, k) k^2 +
-    min(T, m) k^2, and 3 k^2 a token.
+    Counted forward and backward. The merged form pays m k r to form the weight, 2 m k a token, and
+    T r (m + k) or (T + r) m k for the gradient of C; the factored form 2 m k + 2 r (m + k) a token.
+    Products with a sparse C are small and left out; where C is not `sparse` they are min(m, k) r^2
+    and r^2 a column that the gradient is summed over, and 3 r^2 a token.
     """
-    fewer = min(tokens, rows)
-    merged = 3 * tokens * rows * width + (rows + fewer) * width**2
-    factored = tokens * (4 * rows * width + 2 * width**2)
+    area, by_token = rows * width, sums_over_tokens(tokens, rows, width, rank)
+    gradient = tokens * rank * (rows + width) if by_token else (tokens + rank) * area
+    merged = 2 * tokens * area + area * rank + gradient
+    factored = 2 * tokens * (area + rank * (rows + width))
     if not sparse:
-        merged += (min(rows, width) + fewer) * width**2
-        factored += 3 * tokens * width**2
+        merged += (min(rows, width) + (tokens if by_token else rows)) * rank**2
+        factored += 3 * tokens * rank**2
     return merged < factored
+
+
+def sums_over_tokens(tokens: int, rows: int, width: int, rank: int) -> bool:
+    """Whether dC = (L^T dy^T) (x R) takes fewer multiply-adds than L^T ((dy^T x) R).
+
+    T r (m + k) against (T + r) m k: where there are fewer tokens than layer rows if r = k, or fewer
+    than inputs if r = m.
+    """
+    return tokens * (rank * (rows + width) - rows * width) < rank * rows * width
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
@@ -56,26 +67,26 @@ class Factors:
     """What is frozen in a layer besides its weight.
 
     Attributes:
-        left: U, (m, k), in memory column by column: its transpose is contiguous.
-        basis: V, (k, k).
+        left: L, (m, r).
+        right: R, (k, r). Of the two, U is in memory column by column: its transpose is contiguous.
         pattern: where C is trained.
         transposed: the layer stores its weight as (k, m).
     """
 
     left: Tensor
-    basis: Tensor
+    right: Tensor
     pattern: CorePattern
     transposed: bool
 
 
 def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
-    """W + U C V^T as the layer stores it; at least float32 until the sum is rounded to W's type.
+    """W + L C R^T as the layer stores it; at least float32 until the sum is rounded to W's type.
 
-    C is applied to the smaller of U and V.
+    C is applied to the smaller of L and R.
     """
     work = torch.promote_types(values.dtype, weight.dtype)
-    left, right = factors.left.to(work), factors.basis.T.to(work)  # (m, k), (k, k)
-    if left.shape[0] < left.shape[1]:
+    left, right = factors.left.to(work), factors.right.T.to(work)  # (m, r), (r, k)
+    if left.shape[0] < right.shape[1]:
         left = factors.pattern.transposed_times(values, left.T).T
     else:
         right = factors.pattern.times(values, right)
@@ -84,13 +95,13 @@ def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
 
 
 class MergedLinear(torch.autograd.Function):
-    """y = (W + U C V^T) x + b, from a weight that is formed already."""
+    """y = (W + L C R^T) x + b, from a weight that is formed already."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, merged: Tensor, factors: Factors
     ) -> Tensor:
-        """Saves x and the merged weight. `values` are C's, (k + nnz,), read in `merged` alone."""
+        """Saves x and the merged weight. `values` are C's, (r + nnz,), read in `merged` alone."""
         ctx.save_for_backward(x, merged)
         ctx.factors, ctx.values_dtype = factors, values.dtype
         return linear(x, merged, bias, factors.transposed)
@@ -98,9 +109,9 @@ class MergedLinear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """dC = U^T (dy^T x) V on the trained places; dx = (W + U C V^T)^T dy.
+        """dC = L^T (dy^T x) R on the trained places; dx = (W + L C R^T)^T dy.
 
-        dC is summed over tokens, or over the layer's rows: over the fewer of them.
+        dC is summed over tokens, or over the layer's rows: what takes fewer multiply-adds.
         """
         x, merged = ctx.saved_tensors
         factors: Factors = ctx.factors
@@ -110,24 +121,25 @@ class MergedLinear(torch.autograd.Function):
         if needs_x:
             grad_x = grad @ (merged.T if factors.transposed else merged)
         if needs_values:
-            inputs, left, right = x.reshape(-1, x.shape[-1]), factors.left.T, factors.basis.T
-            if len(flat) < left.shape[1]:
-                pair = left @ flat.T, right @ inputs.T  # (k, T) both
+            inputs, left, right = x.reshape(-1, x.shape[-1]), factors.left.T, factors.right.T
+            rank, rows = left.shape
+            if sums_over_tokens(len(flat), rows, right.shape[1], rank):
+                pair = left @ flat.T, right @ inputs.T  # (r, T) both
             else:
-                pair = left, right @ (inputs.T @ flat)  # (k, m) both
+                pair = left, right @ (inputs.T @ flat)  # (r, m) both
             grad_values = factors.pattern.gradient(*pair).to(ctx.values_dtype)
         return grad_x, grad_values, flat.sum(dim=0) if needs_bias else None, None, None
 
 
 class FactoredLinear(torch.autograd.Function):
-    """y = W x + b + U C V^T x."""
+    """y = W x + b + L C R^T x."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, weight: Tensor, factors: Factors
     ) -> Tensor:
-        """Saves z = V^T x and C's values; not x."""
-        z = factors.basis.T @ x.reshape(-1, x.shape[-1]).T  # (k, T)
+        """Saves z = R^T x and C's values; not x."""
+        z = factors.right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
         ctx.save_for_backward(z, values, weight)
         ctx.factors = factors
         y = linear(x, weight, bias, factors.transposed)
@@ -138,17 +150,17 @@ class FactoredLinear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """h = U^T dy; dC = h z^T on the trained places; dx = W^T dy + V C^T h."""
+        """h = L^T dy; dC = h z^T on the trained places; dx = W^T dy + R C^T h."""
         z, values, weight = ctx.saved_tensors
         factors: Factors = ctx.factors
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
-        h = factors.left.T @ flat.T  # (k, T)
+        h = factors.left.T @ flat.T  # (r, T)
         grad_x = grad_values = None
         if needs_x:
             grad_x = grad @ (weight.T if factors.transposed else weight)
             turned = factors.pattern.transposed_times(values, h)
-            grad_x.view(-1, grad_x.shape[-1]).addmm_(turned.T, factors.basis.T)
+            grad_x.view(-1, grad_x.shape[-1]).addmm_(turned.T, factors.right.T)
         if needs_values:
             grad_values = factors.pattern.gradient(h, z).to(values.dtype)
         return grad_x, grad_values, flat.sum(dim=0) if needs_bias else None, None, None

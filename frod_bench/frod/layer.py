@@ -1,4 +1,7 @@
-"""The adapted layer: y = W x + U (diag(lambda - lambda_0) + S) V^T x + bias."""
+"""The adapted layer: y = W x + U (diag(lambda - lambda_0) + S) V^T x + bias.
+
+On the outputs V and U change places: y = W x + V (diag(lambda - lambda_0) + S) U^T x + bias.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,28 +31,39 @@ class SharedBasis(nn.Module):
 
     basis: Tensor
 
-    def __init__(self, category: str, config: FrodConfig, basis: Tensor, support: Tensor) -> None:
+    def __init__(
+        self,
+        category: str,
+        config: FrodConfig,
+        basis: Tensor,
+        support: Tensor,
+        *,
+        on_outputs: bool = False,
+    ) -> None:
         """
         Args:
             category: the role its layers play.
             config: the settings it was made with.
-            basis: V, (k, k), in the base's type.
-            support: sorted places row * k + column of S, int64 (nnz,).
+            basis: V, (r, r), in the base's type.
+            support: sorted places row * r + column of S, int64 (nnz,).
+            on_outputs: V is on the layers' outputs, so that r is m and W = V diag(lambda) U^T,
+                and not on their inputs, where r is k and W = U diag(lambda) V^T.
         """
         super().__init__()
         self.category = category
         self.config = config
+        self.on_outputs = on_outputs
         self.register_buffer("basis", basis, persistent=False)
         self.pattern = CorePattern(len(basis), support).to(basis.device)
 
     @property
     def width(self) -> int:
-        """k."""
+        """r."""
         return self.basis.shape[0]
 
     @property
     def support(self) -> Tensor:
-        """Sorted places row * k + column of S, int64 (nnz,)."""
+        """Sorted places row * r + column of S, int64 (nnz,)."""
         return self.pattern.places[self.width :]
 
     def extra_repr(self) -> str:
@@ -84,10 +98,10 @@ class FrodLinear(nn.Module):
     Attributes:
         base_layer: the plain layer, W (m, k); never written to.
         shared: V and the support, one for the category.
-        lambda_: (k,), trained, starts at lambda_0.
+        lambda_: (r,), trained, starts at lambda_0.
         rotation: S on its sorted support, (nnz,), trained, starts at 0.
-        left: U, (m, k), in the base's type.
-        start: lambda_0, (k,).
+        left: U, (m, k), or (k, m) where V is on the outputs; in the base's type.
+        start: lambda_0, (r,).
     """
 
     left: Tensor
@@ -104,8 +118,8 @@ class FrodLinear(nn.Module):
         """
         Args:
             base_layer: nn.Linear, or transformers' Conv1D.
-            left: U, (m, k).
-            scale: lambda_0, (k,).
+            left: U, (m, k), or (k, m) where V is on the outputs.
+            scale: lambda_0, (r,).
             transposed: the weight is stored (k, m).
         """
         super().__init__()
@@ -135,12 +149,12 @@ class FrodLinear(nn.Module):
     @property
     def in_features(self) -> int:
         """k."""
-        return self.left.shape[1]
+        return self.left.shape[0 if self.shared.on_outputs else 1]
 
     @property
     def out_features(self) -> int:
         """m."""
-        return self.left.shape[0]
+        return self.left.shape[1 if self.shared.on_outputs else 0]
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., k) -> (..., m). Which contraction runs changes the result by rounding only."""
@@ -152,12 +166,13 @@ class FrodLinear(nn.Module):
             return linear(x, self.merged(dtype), bias, self.transposed)
         factors, values = self._factors(dtype), self._core_values()
         sparse = has_sparse_kernels(x.device, dtype)
-        if merged_is_cheaper(x.numel() // self.in_features, *self.left.shape, sparse=sparse):
+        rows, width, rank = self.out_features, self.in_features, self.shared.width
+        if merged_is_cheaper(x.numel() // width, rows, width, rank, sparse=sparse):
             return MergedLinear.apply(x, values, bias, self.merged(dtype), factors)
         return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
-        """W + U C V^T as the plain layer stores it, in `dtype` (the base's own, if not given).
+        """The adapted weight as the plain layer stores it, in `dtype` (the base's, if not given).
 
         Formed once and kept until a value changes: once a step in training, however many
         micro-batches it has, and once in evaluation. The trained values themselves are compared,
@@ -183,8 +198,11 @@ class FrodLinear(nn.Module):
             return merged_weight(self.weight, values, factors).to(dtype)
 
     def _factors(self, dtype: torch.dtype) -> Factors:
-        shared, left = self.shared, self.left.to(dtype)
-        return Factors(left, shared.basis.to(dtype), shared.pattern, self.transposed)
+        shared = self.shared
+        left, right = self.left.to(dtype), shared.basis.to(dtype)
+        if shared.on_outputs:
+            left, right = right, left
+        return Factors(left, right, shared.pattern, self.transposed)
 
     def _core_values(self) -> Tensor:
         """Trained entries of C = diag(lambda - lambda_0) + S; exactly 0 before the first step."""

@@ -198,7 +198,7 @@ def _misfit(
         layer = layers[name]
         error = float((left_probe(layer) - probe).abs().max())
         # U (m x k) has columns of norm 1: a relative error e moves the probe by about e sqrt(k)
-        if not error <= _tolerance(layer.left) * layer.in_features**0.5:
+        if not error <= _tolerance(layer.left) * layer.shared.width**0.5:
             return f"U of {name!r} (its probe is off by {error:.1e})"
     return ""
 

@@ -24,7 +24,7 @@ def draw_places(width: int, sparse_rate: float, generator: torch.Generator) -> T
     p % (k-1), moved on by one from the diagonal on.
 
     Args:
-        width: k, the width of the category's input.
+        width: k, the width of the category's basis.
         sparse_rate: share of the k x k places.
         generator: a CPU generator; it moves on, which is how the categories differ.
 

@@ -6,12 +6,13 @@ supports are drawn.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, did_you_mean
+from .config import SharedSide
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Target:
         module: the plain layer.
         block: index of the block it stands in; orders the layers of a category.
         transposed: the weight is stored (in x out), as transformers' `Conv1D` does.
+        on_outputs: the basis that it shares is on its outputs, not on its inputs.
     """
 
     name: str
     module: nn.Module
     block: int
     transposed: bool
+    on_outputs: bool = False
 
     @property
     def weight(self) -> Tensor:
@@ -37,12 +40,20 @@ class Target:
         assert isinstance(weight, Tensor)
         return weight.detach().T if self.transposed else weight.detach()
 
+    @property
+    def factored(self) -> Tensor:
+        """What U diag(lambda) V^T is: W, or W^T where the basis is on the outputs; a view."""
+        return self.weight.T if self.on_outputs else self.weight
 
-def find_targets(model: nn.Module, target_modules: list[str] | str) -> dict[str, list[Target]]:
+
+def find_targets(
+    model: nn.Module, target_modules: list[str] | str, shared_side: SharedSide = "input"
+) -> dict[str, list[Target]]:
     """Category -> its layers, in the order in which they are stacked.
 
     Layers of one role but of different input widths (stages of a pyramid) can't share a basis:
-    such a category is split, its parts named `category@width`.
+    such a category is split, its parts named `category@width`. The basis is on the outputs where
+    `shared_side` is `smaller` and all layers have the same number of them, fewer than inputs.
 
     Raises:
         InputError: nothing matches, a match is not a linear layer, or a weight can't be factored.
@@ -53,7 +64,10 @@ def find_targets(model: nn.Module, target_modules: list[str] | str) -> dict[str,
         found.setdefault(category_of(name), []).append(target)
     _check_weights(target for targets in found.values() for target in targets)
     return {
-        part: sorted(targets, key=lambda target: target.block)  # stable: model order breaks ties
+        part: _on_side(
+            sorted(targets, key=lambda target: target.block),  # stable: model order breaks ties
+            shared_side,
+        )
         for category, members in found.items()
         for part, targets in _split_by_width(category, members).items()
     }
@@ -180,3 +194,12 @@ def _split_by_width(category: str, members: list[Target]) -> dict[str, list[Targ
         f"{category}@{width}": [target for target in members if target.weight.shape[1] == width]
         for width in widths
     }
+
+
+def _on_side(members: list[Target], shared_side: SharedSide) -> list[Target]:
+    """The layers of a category, which have one input width, with the side that its basis is on."""
+    rows = {target.weight.shape[0] for target in members}
+    width = members[0].weight.shape[1]
+    if shared_side == "input" or len(rows) > 1 or not 0 < rows.pop() < width:
+        return members
+    return [replace(target, on_outputs=True) for target in members]

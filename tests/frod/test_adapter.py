@@ -22,6 +22,7 @@ from frod_bench.frod import (
 from .helpers import Net, gaussian, perturb
 
 CONFIG = FrodConfig(target_modules=["up", "down"], sparse_rate=0.1)
+SMALLER = FrodConfig(target_modules=["up", "down"], sparse_rate=0.1, shared_side="smaller")
 X = gaussian(7, 12, 1)
 
 
@@ -34,14 +35,18 @@ def trained(model: nn.Module, size: float = 0.1) -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize("basis", ["exact", "peft"])
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, SMALLER, FrodConfig(["up", "down"], basis="peft")],
+    ids=["input", "smaller", "peft"],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_model_is_unchanged_at_step_0_bit_for_bit(
-    tmp_path: Path, dtype: torch.dtype, basis: str
+    tmp_path: Path, dtype: torch.dtype, config: FrodConfig
 ) -> None:
     model, x = Net().to(dtype), X.to(dtype)
     wanted = model(x)
-    attach_frod(model, FrodConfig(["up", "down"], basis=basis), cache_dir=tmp_path)
+    attach_frod(model, config, cache_dir=tmp_path)
     assert torch.equal(model(x), wanted)
     with torch.no_grad():
         assert torch.equal(model(x), wanted)
@@ -59,6 +64,27 @@ def test_attach_freezes_the_base_and_trains_lambda_and_rotation(tmp_path: Path) 
     assert sum(p.numel() for p in groups["rotation"]) == 3 * (14 + 40)
 
 
+def test_basis_on_the_smaller_side_trains_fewer_values(tmp_path: Path) -> None:
+    model = attach_frod(Net(), SMALLER, cache_dir=tmp_path)
+    groups = frod_parameters(model)
+    assert sum(p.numel() for p in groups["lambda"]) == 3 * (12 + 12)
+    assert sum(p.numel() for p in groups["rotation"]) == 3 * (14 + 14)
+    down = model.blocks[0].down
+    assert (down.in_features, down.out_features) == (20, 12)
+    assert down.shared.basis.shape == (12, 12)
+
+
+def test_basis_stays_on_the_inputs_where_the_layers_outputs_differ_in_number(
+    tmp_path: Path,
+) -> None:
+    model = nn.ModuleList([nn.ModuleDict({"fc": nn.Linear(16, rows)}) for rows in (8, 8, 4)])
+    attach_frod(model, FrodConfig(["fc"], shared_side="smaller"), cache_dir=tmp_path)
+    assert [block["fc"].lambda_.numel() for block in model] == [16, 16, 16]
+    model = nn.ModuleList([nn.ModuleDict({"fc": nn.Linear(16, 8)}) for _ in range(2)])
+    attach_frod(model, FrodConfig(["fc"], shared_side="smaller"), cache_dir=tmp_path)
+    assert [block["fc"].lambda_.numel() for block in model] == [8, 8]
+
+
 def test_basis_is_held_once_a_category_also_after_copy_and_cast(tmp_path: Path) -> None:
     model = attach_frod(Net(), CONFIG, cache_dir=tmp_path)
     for other in (model, copy.deepcopy(model), copy.deepcopy(model).to(torch.float64)):
@@ -67,9 +93,12 @@ def test_basis_is_held_once_a_category_also_after_copy_and_cast(tmp_path: Path) 
         assert len({layer.shared.basis.data_ptr() for layer in layers}) == 2
 
 
-def test_merge_keeps_the_outputs_and_leaves_plain_layers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [CONFIG, SMALLER], ids=["input", "smaller"])
+def test_merge_keeps_the_outputs_and_leaves_plain_layers(
+    tmp_path: Path, config: FrodConfig
+) -> None:
     plain = Net()
-    model = trained(attach_frod(copy.deepcopy(plain), CONFIG, cache_dir=tmp_path))
+    model = trained(attach_frod(copy.deepcopy(plain), config, cache_dir=tmp_path))
     wanted = model(X)
     assert not torch.allclose(wanted, plain(X), atol=1e-3)
     merged = merge_frod(model)
@@ -110,17 +139,21 @@ def test_targets_by_expression_and_by_dotted_suffix(tmp_path: Path) -> None:
     assert [n for n, m in model.named_modules() if isinstance(m, FrodLinear)] == ["blocks.2.down"]
 
 
-def test_conv1d_is_adapted_as_the_linear_layer_that_it_is(tmp_path: Path) -> None:
-    conv, linear = nn.Sequential(Conv1D(20, 12)), nn.Sequential(nn.Linear(12, 20))
+@pytest.mark.parametrize(("rows", "shared_side"), [(20, "input"), (8, "smaller")])
+def test_conv1d_is_adapted_as_the_linear_layer_that_it_is(
+    tmp_path: Path, rows: int, shared_side: str
+) -> None:
+    conv, linear = nn.Sequential(Conv1D(rows, 12)), nn.Sequential(nn.Linear(12, rows))
     with torch.no_grad():
         linear[0].weight.copy_(conv[0].weight.T)
         linear[0].bias.copy_(conv[0].bias)
     for model in (conv, linear):
-        trained(attach_frod(model, FrodConfig(["0"]), cache_dir=tmp_path))
+        config = FrodConfig(["0"], shared_side=shared_side)  # type: ignore[arg-type]
+        trained(attach_frod(model, config, cache_dir=tmp_path))
     assert torch.allclose(conv(X), linear(X), atol=1e-6)
     wanted = conv(X)
     assert torch.allclose(merge_frod(conv)(X), wanted, atol=1e-6)
-    assert conv[0].weight.shape == (12, 20)
+    assert conv[0].weight.shape == (12, rows)
 
 
 def test_one_role_of_two_widths_is_two_categories(tmp_path: Path) -> None:
@@ -230,6 +263,7 @@ def test_bad_target_is_refused_and_the_model_left_as_it_was(
         ("seed", 0.5),
         ("seed", True),
         ("basis", "exakt"),
+        ("shared_side", "smallest"),
         ("target_modules", []),
         ("target_modules", ""),
         ("target_modules", "("),
@@ -240,6 +274,11 @@ def test_bad_target_is_refused_and_the_model_left_as_it_was(
 def test_bad_setting_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         FrodConfig(**{"target_modules": ["up"], field: value})
+
+
+def test_pefts_basis_on_another_side_is_refused() -> None:
+    with pytest.raises(InputError, match=r"shared_side='smaller'.*basis='peft'.*basis='exact'"):
+        FrodConfig(["up"], basis="peft", shared_side="smaller")
 
 
 @pytest.mark.parametrize("take_off", [merge_frod, unmerge_frod])

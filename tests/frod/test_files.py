@@ -34,6 +34,7 @@ from frod_bench.frod.support import draw_supports
 from .helpers import STACKS, Net, gaussian, perturb
 
 CONFIG = FrodConfig(target_modules=["up", "down"], sparse_rate=0.1, seed=3)
+SMALLER = FrodConfig(["up", "down"], sparse_rate=0.1, seed=3, shared_side="smaller")
 X = gaussian(7, 12, 1)
 
 
@@ -53,8 +54,11 @@ def saved(tmp_path: Path, cache: Path) -> tuple[nn.Module, Path]:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("from_cache", [False, True])
-def test_round_trip(tmp_path: Path, cache: Path, dtype: torch.dtype, from_cache: bool) -> None:
-    model = attach_frod(Net().to(dtype), CONFIG, cache_dir=cache)
+@pytest.mark.parametrize("config", [CONFIG, SMALLER], ids=["input", "smaller"])
+def test_round_trip(
+    tmp_path: Path, cache: Path, dtype: torch.dtype, from_cache: bool, config: FrodConfig
+) -> None:
+    model = attach_frod(Net().to(dtype), config, cache_dir=cache)
     perturb([p for group in frod_parameters(model).values() for p in group], 0.1)
     save_frod(model, tmp_path / "adapter")
     other = tmp_path / "other"
@@ -73,6 +77,16 @@ def test_adapter_is_as_large_as_what_is_trained_and_holds_no_basis(tmp_path: Pat
     paths = sorted((tmp_path / "adapter").iterdir())
     assert [path.name for path in paths] == [SETTINGS_NAME, TENSORS_NAME]
     assert sum(path.stat().st_size for path in paths) < 1.15 * 4 * count  # 1.003 at RoBERTa-large
+
+
+def test_adapter_from_before_there_was_a_side_is_on_the_inputs(
+    saved: tuple[nn.Module, Path], cache: Path
+) -> None:
+    path = saved[1] / SETTINGS_NAME
+    settings = json.loads(path.read_text())
+    assert settings["config"].pop("shared_side") == "input"
+    path.write_text(json.dumps(settings))
+    assert torch.equal(load_frod(Net(), saved[1], cache_dir=cache)(X), saved[0](X))
 
 
 @pytest.mark.parametrize("include_basis", [False, True])
@@ -173,19 +187,23 @@ def test_another_support_is_refused_unless_it_is_in_the_folder(
     assert torch.allclose(loaded(X), saved[0](X), atol=1e-5)
 
 
+@pytest.mark.parametrize("config", [CONFIG, SMALLER], ids=["input", "smaller"])
 def test_stored_basis_is_read_and_not_computed(
-    saved: tuple[nn.Module, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, config: FrodConfig
 ) -> None:
-    save_frod(saved[0], tmp_path / "with_basis", include_basis=True)
+    model = attach_frod(Net(), config, cache_dir=cache)
+    perturb([p for group in frod_parameters(model).values() for p in group], 0.1)
+    save_frod(model, tmp_path / "without_basis")
+    save_frod(model, tmp_path / "with_basis", include_basis=True)
 
     def fail(*arguments):
         raise AssertionError("factored again")
 
     monkeypatch.setattr(adapter_module, "exact_basis", fail)
     loaded = load_frod(Net(), tmp_path / "with_basis", cache_dir=tmp_path / "fresh")
-    assert torch.allclose(loaded(X), saved[0](X), atol=1e-5)
+    assert torch.allclose(loaded(X), model(X), atol=1e-5)
     with pytest.raises(AssertionError, match="factored again"):
-        load_frod(Net(), saved[1], cache_dir=tmp_path / "fresh")
+        load_frod(Net(), tmp_path / "without_basis", cache_dir=tmp_path / "fresh")
 
 
 def test_stored_basis_of_bad_condition_is_computed_again(tmp_path: Path) -> None:
@@ -269,6 +287,10 @@ def test_second_attaching_reads_the_cache(cache: Path, monkeypatch: pytest.Monke
             assert len(list(cache.iterdir())) == 3
     with pytest.raises(AssertionError, match="factored again"):
         attach_frod(Net(seed=1), CONFIG, cache_dir=cache)
+    # of `up`, 12 -> 20, the inputs are the smaller side; of `down` the transposes are factored
+    attach_frod(Net(), FrodConfig(["up"], shared_side="smaller"), cache_dir=cache)
+    with pytest.raises(AssertionError, match="factored again"):
+        attach_frod(Net(), FrodConfig(["down"], shared_side="smaller"), cache_dir=cache)
 
 
 def reshape(path: Path) -> None:

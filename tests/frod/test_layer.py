@@ -20,6 +20,7 @@ from frod_bench.frod.contraction import (
     MergedLinear,
     merged_is_cheaper,
     merged_weight,
+    sums_over_tokens,
 )
 from frod_bench.frod.core import CorePattern
 from frod_bench.frod.layer import FrodLinear, SharedBasis
@@ -40,6 +41,7 @@ def make_layer(
     bias: bool = True,
     rate: float = 0.3,
     seed: int = 0,
+    on_outputs: bool = False,
 ) -> FrodLinear:
     weight = gaussian(rows, width, seed).to(dtype)
     base: nn.Module
@@ -51,9 +53,12 @@ def make_layer(
         base.weight = nn.Parameter(weight, requires_grad=False)
     if bias:
         base.bias = nn.Parameter(gaussian(1, rows, seed + 1)[0].to(dtype), requires_grad=False)
-    factors = exact_basis([weight, gaussian(width, width, seed + 2)], 1e-3)
-    support = draw_places(width, rate, torch.Generator().manual_seed(seed)).sort().values
-    shared = SharedBasis("layer", CONFIG, factors.basis.to(dtype), support)
+    factored = weight.T if on_outputs else weight
+    rank = factored.shape[1]
+    factors = exact_basis([factored, gaussian(rank, rank, seed + 2)], 1e-3)
+    support = draw_places(rank, rate, torch.Generator().manual_seed(seed)).sort().values
+    basis = factors.basis.to(dtype)
+    shared = SharedBasis("layer", CONFIG, basis, support, on_outputs=on_outputs)
     return FrodLinear(base, shared, factors.left[0], factors.scale[0], transposed)
 
 
@@ -67,8 +72,11 @@ def contraction(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 def dense_weight(layer: FrodLinear, lambda_: Tensor, rotation: Tensor) -> Tensor:
-    """W + U (diag(lambda - lambda_0) + S) V^T written out entry by entry, (m, k), in float64."""
-    width = layer.in_features
+    """W + U (diag(lambda - lambda_0) + S) V^T written out entry by entry, (m, k), in float64.
+
+    Where V is on the outputs, W^T is that.
+    """
+    width = layer.shared.width
     core = torch.diag(lambda_.double() - layer.start.double())
     for value, place in zip(
         rotation.double(), layer.shared.pattern.places[width:].tolist(), strict=True
@@ -77,15 +85,19 @@ def dense_weight(layer: FrodLinear, lambda_: Tensor, rotation: Tensor) -> Tensor
         unit[place // width, place % width] = 1
         core = core + value * unit
     weight = layer.weight.T if layer.transposed else layer.weight
-    return weight.double() + layer.left.double() @ core @ layer.shared.basis.double().T
+    left, right = layer.left.double(), layer.shared.basis.double()
+    if layer.shared.on_outputs:
+        left, right = right, left
+    return weight.double() + left @ core @ right.T
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize(("transposed", "bias"), [(False, False), (False, True), (True, True)])
+@pytest.mark.parametrize("on_outputs", [False, True])
 def test_output_at_step_0_is_the_plain_layers_bit_for_bit(
-    contraction: str, dtype: torch.dtype, transposed: bool, bias: bool
+    contraction: str, dtype: torch.dtype, transposed: bool, bias: bool, on_outputs: bool
 ) -> None:
-    layer = make_layer(33, 17, dtype=dtype, transposed=transposed, bias=bias)
+    layer = make_layer(33, 17, dtype=dtype, transposed=transposed, bias=bias, on_outputs=on_outputs)
     for shape in [(17,), (5, 17), (2, 3, 17), (64, 7, 17)]:
         x = gaussian(int(torch.tensor(shape[:-1]).prod()), 17, 4).view(shape).to(dtype)
         wanted = layer.base_layer(x)
@@ -96,17 +108,24 @@ def test_output_at_step_0_is_the_plain_layers_bit_for_bit(
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("trained_bias", [False, True])
-@pytest.mark.parametrize("tokens", [8, 14])  # fewer than the layer's 10 rows, and more
+@pytest.mark.parametrize("tokens", [8, 14])  # C's gradient is summed over tokens, and over rows
+@pytest.mark.parametrize(("rows", "width", "on_outputs"), [(10, 6, False), (6, 10, True)])
 def test_forward_and_gradients_equal_the_dense_reference(
-    contraction: str, transposed: bool, trained_bias: bool, tokens: int
+    contraction: str,
+    transposed: bool,
+    trained_bias: bool,
+    tokens: int,
+    rows: int,
+    width: int,
+    on_outputs: bool,
 ) -> None:
-    layer = make_layer(transposed=transposed)
+    layer = make_layer(rows, width, transposed=transposed, on_outputs=on_outputs)
     perturb([layer.lambda_, layer.rotation], 0.3)
     assert layer.bias is not None
     layer.bias.requires_grad_(trained_bias)
     trained = [layer.lambda_, layer.rotation, *([layer.bias] if trained_bias else [])]
-    x = gaussian(tokens, 6, 5).double().view(2, -1, 6).requires_grad_()
-    upstream = gaussian(tokens, 10, 6).double().view(2, -1, 10)
+    x = gaussian(tokens, width, 5).double().view(2, -1, width).requires_grad_()
+    upstream = gaussian(tokens, rows, 6).double().view(2, -1, rows)
 
     wanted_y = x @ dense_weight(layer, layer.lambda_, layer.rotation).T + layer.bias
     wanted = torch.autograd.grad(wanted_y, [x, *trained], upstream)
@@ -118,9 +137,13 @@ def test_forward_and_gradients_equal_the_dense_reference(
 
 @pytest.mark.parametrize("contraction", CONTRACTIONS)
 @pytest.mark.parametrize("transposed", [False, True])
-def test_gradcheck(contraction: str, transposed: bool) -> None:
-    layer = make_layer(transposed=transposed)
-    factors = Factors(layer.left, layer.shared.basis, layer.shared.pattern, transposed)
+@pytest.mark.parametrize("on_outputs", [False, True])
+def test_gradcheck(contraction: str, transposed: bool, on_outputs: bool) -> None:
+    layer = make_layer(transposed=transposed, on_outputs=on_outputs)
+    left, right = layer.left, layer.shared.basis
+    factors = Factors(
+        *((right, left) if on_outputs else (left, right)), layer.shared.pattern, transposed
+    )
     x = gaussian(4, 6, 5).double().requires_grad_()
     values = gaussian(1, len(layer.shared.pattern.places), 8)[0].double().requires_grad_()
     bias = torch.zeros(10, dtype=torch.float64, requires_grad=True)
@@ -143,6 +166,7 @@ def test_gradcheck(contraction: str, transposed: bool) -> None:
     dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16, torch.float64]),
     transposed=st.booleans(),
     merged=st.booleans(),
+    on_outputs=st.booleans(),
     seed=st.integers(0, 2**31),
 )
 def test_any_layer_computes_its_dense_weight(
@@ -153,9 +177,18 @@ def test_any_layer_computes_its_dense_weight(
     dtype: torch.dtype,
     transposed: bool,
     merged: bool,
+    on_outputs: bool,
     seed: int,
 ) -> None:
-    layer = make_layer(rows, width, dtype=dtype, transposed=transposed, rate=rate, seed=seed)
+    layer = make_layer(
+        rows,
+        width,
+        dtype=dtype,
+        transposed=transposed,
+        rate=rate,
+        seed=seed,
+        on_outputs=on_outputs,
+    )
     perturb([layer.lambda_, layer.rotation], 0.2, seed)
     x = gaussian(tokens, width, seed + 9).to(dtype)
     wanted = x.double() @ dense_weight(layer, layer.lambda_, layer.rotation).T
@@ -163,7 +196,7 @@ def test_any_layer_computes_its_dense_weight(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layer_module, "merged_is_cheaper", lambda *counts, sparse: merged)
         got = layer(x)
-    # roundoff of sums of `width` products, through up to three products in a row
+    # roundoff of sums of so many products, through up to three products in a row
     tolerance = 60 * torch.finfo(dtype).eps
     assert got.dtype == dtype
     assert torch.allclose(got.double(), wanted, rtol=tolerance, atol=tolerance)
@@ -171,13 +204,24 @@ def test_any_layer_computes_its_dense_weight(
 
 def test_planner_merges_for_many_tokens_and_factors_for_few() -> None:
     for sparse in (False, True):
-        assert not merged_is_cheaper(16, 128, 128, sparse=sparse)
-        assert merged_is_cheaper(1024, 128, 128, sparse=sparse)
-        assert not merged_is_cheaper(256, 768, 3072, sparse=sparse)
-        assert merged_is_cheaper(4096, 768, 768, sparse=sparse)
+        assert not merged_is_cheaper(16, 128, 128, 128, sparse=sparse)
+        assert merged_is_cheaper(1024, 128, 128, 128, sparse=sparse)
+        assert not merged_is_cheaper(256, 768, 3072, 3072, sparse=sparse)
+        assert merged_is_cheaper(4096, 768, 768, 768, sparse=sparse)
+        assert merged_is_cheaper(4096, 768, 3072, 768, sparse=sparse)
     # 14.5 G multiply-adds factored, 15.7 G merged; written out, C costs the factored form more
-    assert not merged_is_cheaper(512, 768, 3072, sparse=True)
-    assert merged_is_cheaper(512, 768, 3072, sparse=False)
+    assert not merged_is_cheaper(512, 768, 3072, 3072, sparse=True)
+    assert merged_is_cheaper(512, 768, 3072, 3072, sparse=False)
+    # on the outputs 5.4 G and 5.7 G
+    assert not merged_is_cheaper(512, 768, 3072, 768, sparse=True)
+
+
+@pytest.mark.parametrize(("rank", "gradient"), [(6, 10), (10, 6)])
+def test_gradient_is_summed_over_what_is_cheaper(rank: int, gradient: int) -> None:
+    """Over tokens where these are fewer than rows (basis on the inputs), or than inputs."""
+    rows, width = 10, 6
+    assert sums_over_tokens(gradient - 1, rows, width, rank)
+    assert not sums_over_tokens(gradient, rows, width, rank)
 
 
 @pytest.mark.parametrize("sparse", [False, True])
