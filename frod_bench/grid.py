@@ -46,10 +46,11 @@ def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[l
 
 
 def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
-    """Compose, validate and fingerprint every cell of a grid.
+    """Compose, validate and fingerprint every cell of a grid, each once.
 
     Composing and validating take two tenths of a second, so cells that differ in `NUMBERS` only
-    share them. Raises InputError for bad input.
+    share them. Combinations that come to the same cell (a budget, where the method has none) are
+    one. Raises InputError for bad input.
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
     resolved: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -69,7 +70,7 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
         if but_for_seed not in resolved:
             resolved[but_for_seed] = settings.resolve(config)
         cells.append(cell_of(resolved[but_for_seed] | {"seed": config.seed}))
-    return cells
+    return list(dict.fromkeys(cells))
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

@@ -10,11 +10,16 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+)
 
 from frod_bench import paths
 from frod_bench.errors import InputError, did_you_mean
@@ -54,6 +59,15 @@ class PromptConfig:
 
 
 @dataclass
+class RankConfig:
+    """How the question reads that options continue (`head=rank`); the rest is the prompt's."""
+
+    version: int = 1
+    template: str = ""  # as the prompt's, without {options}
+    options: list[str] = field(default_factory=list)  # where rows have none: no, yes
+
+
+@dataclass
 class TaskConfig:
     """One benchmark: where its data are, its columns, prompt and metrics."""
 
@@ -67,6 +81,7 @@ class TaskConfig:
     extra_test_splits: dict[str, str] = field(default_factory=dict)  # suffix -> split
     input_columns: list[str] = field(default_factory=list)  # one or two text columns, or the image
     prompt: PromptConfig | None = None
+    rank: RankConfig | None = None  # null: no multiple choice, so head=rank is refused
     label_column: str = MISSING
     label_values: list[str] | None = None  # what labels that are strings may be, in class order
     num_labels: int = MISSING  # 1: regression
@@ -98,7 +113,8 @@ class MethodConfig:
     sparse_rate: float = 0.02  # frod: share of the off-diagonal places that are trained
     regularization: float = 1e-3  # frod: pi of the joint decomposition
     basis: str = "exact"  # frod: exact | peft
-    peft: dict[str, Any] = field(default_factory=dict)  # peft: `_target_` and its arguments
+    # peft: `_target_` and its arguments; without target_modules the backbone's are adapted
+    peft: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -154,8 +170,11 @@ class Settings:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     learning_rates: Any = None  # family -> method -> group -> rate; methods interpolate into it
+    adapter_sizes: Any = None  # family -> method -> its sizes, where a profile has its own
     experiment: Any = None  # the artefact that a grid is run for: name, what its report shows
     seed: int = 0
+    head: str = "classify"  # classify | rank: by a new linear layer, or by the options' likelihood
+    budget: str = "default"  # default | matched: LoRA's and DoRA's rank trains as much as FRoD does
     trial: int = 0  # number of the learning rates that are tried, with learning_rates=trial
     pretrained: bool = True  # false: the backbone starts from random values
     results_root: str = "results"
@@ -175,6 +194,12 @@ def register() -> None:
         "by_family": lambda values, *, _root_: values[_root_.task.family],
         "trial_rate": lambda low, high, dimension, *, _root_: trial_rate(
             low, high, dimension, _root_.trial
+        ),
+        "sized": sized,
+        "by_budget": lambda default, matched, *, _root_: matched if is_matched(_root_) else default,
+        "budget_rank": budget_rank,
+        "budget_alpha": lambda alpha, rank, new_rank, *, _root_: (
+            alpha * new_rank / rank if is_matched(_root_) else alpha
         ),
     }
     for name, resolver in resolvers.items():
@@ -196,7 +221,41 @@ def trial_rate(low: float, high: float, dimension: int, trial: int) -> float:
     return float(f"{rate:.1e}")
 
 
+def is_matched(root: DictConfig) -> bool:
+    """Whether `budget=matched`; a method's configuration alone has the default budget."""
+    return OmegaConf.select(root, "budget", default="default") == "matched"
+
+
+def budget_rank(default: int, *, _root_: DictConfig, _parent_: DictConfig) -> int:
+    """The rank of the adapter described by the node: `default`, or the one that matches FRoD."""
+    if not is_matched(_root_):
+        return default
+    from frod_bench import budget  # needs torch, and only a matched rank needs it
+
+    backbone = _root_.backbones[_root_.task.family]
+    root = _root_.model_root
+    return budget.matched_rank(
+        backbone.hub_id if root is None else str(Path(root) / backbone.hub_id),
+        backbone.revision,
+        list(backbone.target_modules),
+        _root_.method.sparse_rate,
+        modules=_parent_.get("target_modules"),
+        dora=_parent_.get("use_dora", False),
+    )
+
+
+def sized(key: str, default: Any, *, _root_: DictConfig) -> Any:
+    """What the profile's `adapter_sizes` say of `key` (`lora.r`) in the task's family, if anything.
+
+    A method's configuration alone has the default.
+    """
+    family = OmegaConf.select(_root_, "task.family")
+    return OmegaConf.select(_root_, f"adapter_sizes.{family}.{key}", default=default)
+
+
 CHOICES = {
+    "head": ("classify", "rank"),
+    "budget": ("default", "matched"),
     "protocol.curve_split": ("validation", "test"),
     "protocol.selection": ("last", "best"),
     "protocol.metrics_split": ("test", "validation"),
@@ -250,6 +309,12 @@ def validate(config: DictConfig) -> None:
             raise InputError(
                 f"method.learning_rates.{group}={rate}: must be a finite number, 0 or more."
             )
+    if config.head == "rank" and config.task.rank is None:
+        raise InputError(
+            f"head=rank: task {config.task.name} of family {config.task.family} is no multiple "
+            "choice. Allowed for it: classify. Set head=classify, or choose a task of "
+            "suite=reasoning."
+        )
     if config.task.primary_metric not in config.task.metrics:
         raise InputError(
             f"task.primary_metric={config.task.primary_metric}: is not one of task.metrics, "
@@ -284,8 +349,20 @@ def check_ranges(config: DictConfig, keys: Iterable[str]) -> None:
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """The configuration as plain values, interpolations filled in."""
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+    """The configuration as plain values, interpolations filled in.
+
+    With `head=rank` there is no head to train, so its rate is left out. Raises InputError where
+    the rank of a matched budget cannot be told.
+    """
+    try:
+        resolved: Any = OmegaConf.to_container(config, resolve=True)
+    except InterpolationResolutionError as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from error
+        raise
+    if resolved["head"] == "rank":
+        resolved["method"]["learning_rates"].pop("head", None)
+    return resolved
 
 
 def _refuse_unknown_keys(node: DictConfig, prefix: str = "") -> None:

@@ -8,6 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from transformers import LlamaConfig, LlamaModel, RobertaConfig, RobertaModel
 
+from frod_bench import settings
 from frod_bench.errors import InputError
 from frod_bench.methods import assert_partition, prepare
 from frod_bench.models import Classifier
@@ -41,6 +42,7 @@ def backbone_config(**changes: Any) -> BackboneConfig:
 
 
 def method_config(name: str, **changes: Any) -> MethodConfig:
+    settings.register()  # the resolvers that a method's rank is written with
     loaded: Any = OmegaConf.load(CONF_DIR / "method" / f"{name}.yaml")
     loaded.learning_rates = RATES[name]
     config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MethodConfig), loaded))
