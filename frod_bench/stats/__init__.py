@@ -1,0 +1,68 @@
+"""Pure functions of arrays: intervals, comparisons of methods, and time to a target.
+
+Tables are (tasks x seeds) and curves (seeds x points) arrays; NaN marks a hole, and every estimate
+says over how many values it was taken. An interval that the data cannot give is NaN, never zero.
+docs/statistics.md says which question each answers and how well, by simulation.
+"""
+
+from frod_bench.stats.bootstrap import CONFIDENCE, RESAMPLES, Floats
+from frod_bench.stats.curves import (
+    area_below_best,
+    median_over_seeds,
+    median_ratio,
+    performance_profile,
+    resample_onto,
+    smooth,
+    speedup,
+    speedup_over_tasks,
+    target_from_reference,
+    time_to_target,
+)
+from frod_bench.stats.estimates import (
+    NOTHING,
+    Estimate,
+    difference_over_tasks,
+    interquartile_mean,
+    mean_interval,
+    mean_over_tasks,
+    spread_over_seeds,
+)
+from frod_bench.stats.paired import (
+    Equivalence,
+    McNemar,
+    equivalence,
+    mcnemar,
+    paired_difference,
+    probability_of_improvement,
+    tost,
+)
+
+__all__ = [
+    "CONFIDENCE",
+    "NOTHING",
+    "RESAMPLES",
+    "Equivalence",
+    "Estimate",
+    "Floats",
+    "McNemar",
+    "area_below_best",
+    "difference_over_tasks",
+    "equivalence",
+    "interquartile_mean",
+    "mcnemar",
+    "mean_interval",
+    "mean_over_tasks",
+    "median_over_seeds",
+    "median_ratio",
+    "paired_difference",
+    "performance_profile",
+    "probability_of_improvement",
+    "resample_onto",
+    "smooth",
+    "speedup",
+    "speedup_over_tasks",
+    "spread_over_seeds",
+    "target_from_reference",
+    "time_to_target",
+    "tost",
+]

@@ -1,0 +1,139 @@
+"""Means over seeds and over tasks with their intervals; spread over seeds."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats as scipy_stats
+
+from frod_bench.stats.bootstrap import (
+    CONFIDENCE,
+    RESAMPLES,
+    Floats,
+    bootstrap_over_tasks,
+    stack_tables,
+)
+
+
+class Estimate(NamedTuple):
+    """A mean (or median, where said so) with its interval; `n`: values that it was taken over."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
+
+
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean over the seeds of one task, with Student's t interval; NaN ends below two values.
+
+    Not a bootstrap: of three seeds its nominal 95 % interval covers about 76 %, of two 53 %.
+    """
+    array = present(values)
+    n = array.size
+    mean = float(array.mean()) if n else np.nan
+    if n < 2:
+        return Estimate(mean, np.nan, np.nan, n)
+    quantile = float(scipy_stats.t.ppf((1 + confidence) / 2, n - 1))
+    half = quantile * float(array.std(ddof=1)) / np.sqrt(n)
+    return Estimate(mean, mean - half, mean + half, n)
+
+
+def mean_over_tasks(
+    table: ArrayLike,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Mean over tasks of their means over seeds, with the nested bootstrap.
+
+    `table` is (tasks x seeds); a task with no value at all is left out, and `n` counts the tasks
+    that remain. NaN ends below two tasks. Of paired methods, give the table of differences.
+    """
+    stack = stack_tables([table])
+    n = stack.shape[1]
+    if n == 0:
+        return NOTHING
+    mean = float(_mean_of_means(stack[0]))
+    return Estimate(
+        mean, *bootstrap_over_tasks(stack, _mean_of_means, confidence, resamples, seed), n
+    )
+
+
+def interquartile_mean(
+    table: ArrayLike,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Mean of the middle half of all (tasks x seeds) values, with the nested bootstrap.
+
+    As in Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical
+    precipice": a quarter of the values, rounded down, is cut at each end. `n` counts the tasks.
+    """
+    stack = stack_tables([table])
+    n = stack.shape[1]
+    if n == 0:
+        return NOTHING
+    mean = float(_middle_half(stack[0]))
+    return Estimate(
+        mean, *bootstrap_over_tasks(stack, _middle_half, confidence, resamples, seed), n
+    )
+
+
+def spread_over_seeds(table: ArrayLike) -> Floats:
+    """Standard deviation (n - 1) of each task of a (tasks x seeds) table; NaN below two seeds."""
+    array = np.atleast_2d(np.asarray(table, dtype=np.float64))
+    spread = np.full(len(array), np.nan)
+    for task, values in enumerate(map(present, array)):
+        if values.size >= 2:
+            spread[task] = values.std(ddof=1)
+    return spread
+
+
+def difference_over_tasks(
+    ours: ArrayLike,
+    theirs: ArrayLike,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Mean of ours - theirs, one number a task, with a bootstrap of tasks alone.
+
+    For numbers that are not means over seeds, such as their spread: the spread of redrawn seeds is
+    too small (of three by a factor of 0.82 in the root mean square), and a task's spread carries
+    the noise of its seeds already.
+    """
+    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
+    stack = stack_tables([difference[:, None]])
+    n = stack.shape[1]
+    if n == 0:
+        return NOTHING
+    ends = bootstrap_over_tasks(
+        stack, _mean_of_means, confidence, resamples, seed, redraw_seeds=False
+    )
+    return Estimate(float(_mean_of_means(stack[0])), *ends, n)
+
+
+def present(values: ArrayLike) -> Floats:
+    """The values that are no holes, as one line."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    return array[~np.isnan(array)]
+
+
+def _mean_of_means(table: Floats) -> Floats:
+    there = ~np.isnan(table)
+    sums = np.where(there, table, 0.0).sum(axis=-1)
+    return np.asarray((sums / there.sum(axis=-1)).mean(axis=-1))
+
+
+def _middle_half(table: Floats) -> Floats:
+    values = np.sort(table.reshape(*table.shape[:-2], -1), axis=-1)  # NaN comes last
+    n = (~np.isnan(values)).sum(axis=-1, keepdims=True)
+    cut = n // 4
+    place = np.arange(values.shape[-1])
+    middle = (place >= cut) & (place < n - cut)
+    return np.asarray(np.where(middle, values, 0.0).sum(axis=-1) / middle.sum(axis=-1))

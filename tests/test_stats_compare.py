@@ -1,0 +1,226 @@
+"""Comparisons of methods: agreement with SciPy, with worked examples, and properties."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats as scipy_stats
+
+from frod_bench import stats
+from frod_bench.stats.bootstrap import bootstrap_over_tasks, stack_tables
+
+FEW = 199  # resamples, where the number does not matter
+VALUES = st.floats(-100, 100, allow_nan=False, width=16)
+SHAPES = st.tuples(st.integers(2, 5), st.integers(1, 4))
+PAIRS = SHAPES.flatmap(
+    lambda shape: st.tuples(*(arrays(np.float64, shape, elements=VALUES) for _ in "ab"))
+)
+TIMES = st.one_of(st.integers(1, 50).map(float), st.just(np.inf))
+HITS = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
+
+
+def test_paired_tables_share_their_holes_and_their_shape() -> None:
+    stack = stack_tables([[[1, np.nan, 3], [np.nan, 5, 6]], [[7, 8, 9], [1, np.nan, np.nan]]])
+    assert stack[:, 0].tolist()[0][:2] == [1, 3]
+    assert stack[:, 0].tolist()[1][:2] == [7, 9]
+    assert np.isnan(stack[:, :, 2:]).all()
+    assert stack.shape == (2, 1, 3)  # the second task has no whole pair
+    with pytest.raises(ValueError, match="one shape"):
+        stack_tables([[[1, 2]], [[1]]])
+
+
+@settings(deadline=None, max_examples=30)
+@given(PAIRS)
+def test_bootstrap_draws_a_pair_together(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """A method beside itself plus a constant: the difference has no spread at all."""
+    table, _ = pair
+    got = stats.paired_difference(table + 2.0, table, resamples=FEW)
+    assert (got.mean, got.low, got.high) == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_seeds_are_redrawn_only_where_asked() -> None:
+    stack = stack_tables([np.tile([0.0, 10.0], (12, 1))])
+
+    def mean(table: np.ndarray) -> np.ndarray:
+        return table.mean(axis=(-1, -2))
+
+    low, high = bootstrap_over_tasks(stack, mean, resamples=FEW)
+    assert low < 5 < high
+    assert bootstrap_over_tasks(stack, mean, resamples=FEW, redraw_seeds=False) == (5, 5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(PAIRS)
+def test_paired_difference_turns_over(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    a, b = pair
+    got, back = stats.paired_difference(a, b, resamples=FEW), stats.paired_difference(b, a)
+    assert got.mean == pytest.approx(-back.mean, abs=1e-9)
+    assert got.low - 1e-9 <= got.mean <= got.high + 1e-9 or len(a) < 4
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict"),
+    [(0.0, (True, False, False)), (-3.0, (False, False, True)), (3.0, (False, True, False))],
+)
+def test_equivalence_of_planted_differences(shift: float, verdict: tuple[bool, bool, bool]) -> None:
+    rng = np.random.default_rng(0)
+    theirs = rng.normal(70, 10, (20, 3))
+    ours = theirs + shift + rng.normal(0, 0.5, (20, 3))
+    assert stats.equivalence(ours, theirs, margin=1.0, resamples=FEW)[1:] == verdict
+
+
+def test_equivalence_says_nothing_without_an_interval_and_refuses_no_margin() -> None:
+    assert stats.equivalence([[1.0, 1.0]], [[1.0, 1.0]], 1.0)[1:] == (False, False, False)
+    with pytest.raises(ValueError, match="margin is 0"):
+        stats.equivalence([[1.0]], [[1.0]], 0)
+
+
+def test_tost_of_an_example_worked_by_hand() -> None:
+    """Mean 0.25, standard error 0.25: t = 5 and -3 on 3 degrees; P(T < -3) = 0.02883 (t table)."""
+    values = 0.25 + np.array([-1, -1, 1, 1]) * np.sqrt(3 / 16)
+    assert stats.tost(values, margin=1.0) == pytest.approx(0.02883, abs=5e-6)
+    assert np.isnan(stats.tost([0.1], 1.0))
+    assert (stats.tost([0.1, 0.1], 1.0), stats.tost([2.0, 2.0], 1.0)) == (0.0, 1.0)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-3, 3), min_size=3, max_size=9), st.floats(0.1, 5))
+def test_tost_rejects_where_students_90_percent_interval_is_within(
+    values: list[float], margin: float
+) -> None:
+    got = stats.mean_interval(values, 0.90)
+    if min(abs(got.low + margin), abs(got.high - margin)) < 1e-6 or np.std(values) < 1e-6:
+        return
+    assert (stats.tost(values, margin) < 0.05) == (-margin < got.low and got.high < margin)
+
+
+def test_mcnemar_of_a_published_example() -> None:
+    """Approval ratings of Agresti (1990, p. 350), as in R's `mcnemar.test`: 150 and 86 differ.
+
+    The exact p-value by whole numbers: twice the binomial tail of 86 of 236 tosses of a coin.
+    """
+    ours = np.repeat([True, True, False, False], [794, 150, 86, 570])
+    theirs = np.repeat([True, False, True, False], [794, 150, 86, 570])
+    got = stats.mcnemar(ours, theirs)
+    assert (got.only_ours, got.only_theirs) == (150, 86)
+    tail = sum(math.comb(236, k) for k in range(87))
+    assert got.p_value == pytest.approx(2 * tail / 2**236, rel=1e-9)
+
+
+@settings(deadline=None)
+@given(HITS)
+def test_mcnemar_turns_over_and_looks_at_differences_alone(hits: list[tuple[bool, bool]]) -> None:
+    ours, theirs = [a for a, _ in hits], [b for _, b in hits]
+    got, back = stats.mcnemar(ours, theirs), stats.mcnemar(theirs, ours)
+    assert (got.only_ours, got.only_theirs) == (back.only_theirs, back.only_ours)
+    assert got.p_value == pytest.approx(back.p_value)
+    assert stats.mcnemar([*ours, True, False], [*theirs, True, False]).p_value == got.p_value
+    if ours == theirs:
+        assert got.p_value == 1.0
+
+
+def test_mcnemar_refuses_other_examples() -> None:
+    with pytest.raises(ValueError, match="same ones"):
+        stats.mcnemar([True], [True, False])
+
+
+@settings(deadline=None)
+@given(arrays(np.float64, SHAPES, elements=VALUES))
+def test_interquartile_mean_is_scipys_trimmed_mean(table: np.ndarray) -> None:
+    got = stats.interquartile_mean(table, resamples=FEW)
+    assert got.mean == pytest.approx(scipy_stats.trim_mean(table, 0.25, axis=None), abs=1e-9)
+    assert table.min() - 1e-9 <= got.low <= got.high <= table.max() + 1e-9
+
+
+def test_interquartile_mean_leaves_out_holes() -> None:
+    table = [[1.0, 2.0, np.nan], [3.0, 100.0, np.nan]]
+    assert stats.interquartile_mean(table, resamples=FEW).mean == 2.5
+    assert stats.interquartile_mean([[np.nan]]).n == 0
+
+
+@settings(deadline=None)
+@given(PAIRS)
+def test_probability_of_improvement_is_mann_and_whitneys(
+    pair: tuple[np.ndarray, np.ndarray],
+) -> None:
+    a, b = pair
+    u = [scipy_stats.mannwhitneyu(x, y).statistic for x, y in zip(a, b, strict=True)]
+    got = stats.probability_of_improvement(a, b, resamples=FEW)
+    assert got.mean == pytest.approx(np.mean(u) / a.shape[1] ** 2)
+    assert 0 <= got.low <= got.high <= 1
+    assert stats.probability_of_improvement(b, a, resamples=FEW).mean == pytest.approx(1 - got.mean)
+
+
+def test_spread_is_over_the_seeds_that_are_there() -> None:
+    got = stats.spread_over_seeds([[1, 3, np.nan], [1, np.nan, np.nan], [2, 2, 2]])
+    assert got[0] == pytest.approx(np.sqrt(2))
+    assert np.isnan(got[1])
+    assert got[2] == 0
+    difference = stats.difference_over_tasks(got, [0.0, 1.0, 1.0], resamples=FEW)
+    assert (difference.mean, difference.n) == (pytest.approx((np.sqrt(2) - 1) / 2), 2)
+
+
+@settings(deadline=None)
+@given(st.lists(TIMES, min_size=1, max_size=9))
+def test_median_ratio_turns_over(ratios: list[float]) -> None:
+    turned = [0.0 if np.isinf(r) else 1 / r for r in ratios]
+    got, back = stats.median_ratio(ratios), stats.median_ratio(turned)
+    assert back == pytest.approx(0.0 if np.isinf(got) else 1 / got)
+
+
+def test_median_ratio_with_misses_and_undecided_tasks() -> None:
+    assert stats.median_ratio([2.0, np.nan, 8.0]) == pytest.approx(4.0)
+    assert stats.median_ratio([3.6]) == 3.6
+    assert stats.median_ratio([0.0, np.inf]) == 1.0
+    assert stats.median_ratio([2.0, np.inf, np.inf]) == np.inf
+    assert np.isnan(stats.median_ratio([np.nan]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(SHAPES.flatmap(lambda s: st.tuples(*(arrays(np.float64, s, elements=TIMES) for _ in "ab"))))
+def test_speedup_over_tasks_is_the_median_of_the_tasks(
+    pair: tuple[np.ndarray, np.ndarray],
+) -> None:
+    ours, theirs = pair
+    ratios = [
+        stats.speedup(stats.median_over_seeds(a), stats.median_over_seeds(b))
+        for a, b in zip(ours, theirs, strict=True)
+    ]
+    got = stats.speedup_over_tasks(ours, theirs, resamples=FEW)
+    assert got.mean == pytest.approx(stats.median_ratio(ratios), nan_ok=True)
+    assert got.n == np.isfinite(np.array(ratios)).sum() + np.isinf(ratios).sum()
+    assert np.isnan(got.low) or 0 <= got.low <= got.high
+
+
+def test_speedup_over_tasks_where_all_of_theirs_miss() -> None:
+    got = stats.speedup_over_tasks(np.full((4, 3), 10.0), np.full((4, 3), np.inf), resamples=FEW)
+    assert got[:3] == (np.inf, np.inf, np.inf)
+    both = stats.speedup_over_tasks(np.full((4, 3), np.inf), np.full((4, 3), np.inf))
+    assert both.n == 0
+    assert np.isnan(both.low)
+
+
+def test_performance_profile_of_an_example_worked_by_hand() -> None:
+    """Best times 1, 2, 3: a at ratios 1, 2, miss; b at 2, 1, 1. The fourth task nobody solves."""
+    times = [[1, 4, np.inf, np.inf, 5], [2, 2, 3, np.inf, np.nan]]
+    got = stats.performance_profile(times, [1, 2, 10])
+    assert got.tolist() == [[0.25, 0.5, 0.5], [0.5, 0.75, 0.75]]
+    assert np.isnan(stats.performance_profile([[np.nan]], [1])).all()
+
+
+@settings(deadline=None)
+@given(arrays(np.float64, (3, 6), elements=TIMES))
+def test_performance_profile_never_falls(times: np.ndarray) -> None:
+    got = stats.performance_profile(times, [1, 1.5, 2, 4, 100])
+    assert (np.diff(got, axis=1) >= 0).all()
+    solved = np.isfinite(times).any(axis=0).mean()
+    assert got[:, 0].sum() >= solved - 1e-12
+
+
+def test_area_below_best_is_zero_where_the_rate_does_not_matter() -> None:
+    got = stats.area_below_best([[70, 70, 70], [40, 70, 40], [np.nan, 1, 1]])
+    assert got[:2].tolist() == [0, -20]
+    assert np.isnan(got[2])

@@ -1,0 +1,73 @@
+"""Coverage, power and false alarms over simulated sweeps; docs/statistics.md has the long run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frod_bench.stats import simulate
+
+SWEEPS, RESAMPLES = 200, 399
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_students_interval_covers(seeds: int, rng: np.random.Generator) -> None:
+    assert simulate.t_coverage(seeds, 1000, rng) == pytest.approx(0.95, abs=0.02)
+
+
+def test_bootstrap_of_three_seeds_does_not_cover(rng: np.random.Generator) -> None:
+    """The reason for Student's t."""
+    assert simulate.seed_bootstrap_coverage(3, SWEEPS, RESAMPLES, rng) < 0.85
+
+
+@pytest.mark.parametrize("seed_sd", [simulate.SEED_SD, simulate.TASK_SD])
+def test_nested_bootstrap_covers(seed_sd: float, rng: np.random.Generator) -> None:
+    assert simulate.mean_coverage(SWEEPS, RESAMPLES, rng, seed_sd) >= 0.90
+
+
+def test_equivalence_is_found_where_it_is_and_not_beyond_the_margin(
+    rng: np.random.Generator,
+) -> None:
+    assert simulate.equivalence_rate(0.0, SWEEPS, RESAMPLES, rng) > 0.5
+    assert simulate.equivalence_rate(-simulate.MARGIN, SWEEPS, RESAMPLES, rng) < 0.10
+    assert simulate.equivalence_rate(-2.0, SWEEPS, RESAMPLES, rng) == 0
+
+
+def test_inferiority_is_found_where_it_is(rng: np.random.Generator) -> None:
+    assert simulate.worse_rate(-2.0, SWEEPS, RESAMPLES, rng) > 0.6
+    assert simulate.worse_rate(-simulate.MARGIN, SWEEPS, RESAMPLES, rng) < 0.10
+
+
+@pytest.mark.parametrize("miss_share", [0.0, 0.1])
+def test_speed_is_found_where_it_is(miss_share: float, rng: np.random.Generator) -> None:
+    assert simulate.faster_rate(2.0, miss_share, SWEEPS, RESAMPLES, rng) > 0.9
+    assert simulate.faster_rate(1.0, miss_share, SWEEPS, RESAMPLES, rng) < 0.06
+
+
+def test_spread_is_found_where_it_is(rng: np.random.Generator) -> None:
+    steady, unsteady = simulate.steady_rate(simulate.SEED_SD, SWEEPS, RESAMPLES, rng)
+    assert steady > 0.5
+    assert unsteady == 0
+    steady, unsteady = simulate.steady_rate(3 * simulate.SEED_SD, SWEEPS, RESAMPLES, rng)
+    assert steady == 0
+    assert unsteady > 0.9
+
+
+def test_the_table_is_written_between_its_markers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{simulate.BEGIN}\nold\n{simulate.END}\nafter\n")
+    monkeypatch.setattr(simulate, "FULL", (5, 5, 19))
+    monkeypatch.setattr("sys.argv", ["simulate", str(page)])
+    simulate.main()
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert text.count("\n| found equivalent") == 3
