@@ -139,6 +139,7 @@ def apply_frod(
         sparse_rate=method.sparse_rate,
         regularization=method.regularization,
         basis=method.basis,  # type: ignore[arg-type]  # checked by settings.validate
+        shared_side=method.shared_side,  # type: ignore[arg-type]  # checked there too
         seed=seed,
     )
     with tempfile.TemporaryDirectory() as fresh:

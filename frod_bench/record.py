@@ -39,6 +39,9 @@ __all__ = [
 
 HASH_DIGITS = 16
 _PLACES = ("hub_id", "revision")  # where content comes from; its fingerprint says what it is
+# Settings of a method that came after the first records, at the value that leaves a cell as it was
+# without them: its hash, and with it its record, stays.
+_AS_BEFORE = {"shared_side": "input"}
 _EXACT_INTEGER = 2.0**53  # floats below it that are whole numbers are exactly those numbers
 
 
@@ -84,7 +87,7 @@ def identity(
         "profile": config["profile"]["name"],
         "protocol": dict(config["protocol"]),
         "task": {k: v for k, v in task.items() if k not in _PLACES},
-        "method": dict(config["method"]),
+        "method": {k: v for k, v in config["method"].items() if (k, v) not in _AS_BEFORE.items()},
         "backbone": {k: v for k, v in backbone.items() if k not in _PLACES},
         "trainer": dict(config["trainer"]),
         "seed": config["seed"],

@@ -113,6 +113,7 @@ class MethodConfig:
     sparse_rate: float = 0.02  # frod: share of the off-diagonal places that are trained
     regularization: float = 1e-3  # frod: pi of the joint decomposition
     basis: str = "exact"  # frod: exact | peft
+    shared_side: str = "input"  # frod: input | smaller, the side of a layer that its basis is on
     # peft: `_target_` and its arguments; without target_modules the backbone's are adapted
     peft: dict[str, Any] = field(default_factory=dict)
 
@@ -262,6 +263,7 @@ CHOICES = {
     "task.family": ("vision", "reasoning", "nlu"),
     "method.kind": ("full", "frozen", "peft", "frod"),
     "method.basis": ("exact", "peft"),
+    "method.shared_side": ("input", "smaller"),
     "trainer.schedule": ("cosine", "linear", "constant"),
     "trainer.mixed_precision": ("no", "bf16", "fp16"),
     "tracker.name": ("wandb", "none"),

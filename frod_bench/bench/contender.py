@@ -143,6 +143,7 @@ class Contender:
             sparse_rate=method.sparse_rate,
             regularization=method.regularization,
             basis=method.basis,  # type: ignore[arg-type]  # checked by settings.validate
+            shared_side=method.shared_side,  # type: ignore[arg-type]  # checked there too
             seed=composed.seed,
         )
         found = []
