@@ -1,13 +1,13 @@
 """A method's configuration -> a prepared model and its named parameter groups.
 
-A method changes the backbone only; the head is trained by all of them. Every parameter that
+A method changes the backbone only; the head, where there is one, is trained by all of them. Every parameter that
 requires a gradient belongs to exactly one group, and every group has a learning rate: a head that
 is left out of the optimizer because of its name cannot happen.
 """
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,24 +27,34 @@ from frod_bench.frod import (
     frod_parameters,
 )
 from frod_bench.models import Classifier
+from frod_bench.ranker import Ranker
 from frod_bench.settings import BackboneConfig, MethodConfig
 
+Model = Classifier | Ranker
 Groups = dict[str, list[Parameter]]
+Applier = Callable[[Model, MethodConfig, BackboneConfig, int], Groups]
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A model that is ready for training."""
 
-    model: Classifier
+    model: Model
     groups: Groups  # name -> trainable parameters
     params: dict[str, int | float]  # the record's `params`
 
 
 def prepare(
-    model: Classifier, method: MethodConfig, backbone: BackboneConfig, seed: int
+    model: Model,
+    method: MethodConfig,
+    backbone: BackboneConfig,
+    seed: int,
+    appliers: Mapping[str, Applier] | None = None,
 ) -> Prepared:
     """Apply `method` to the model's backbone, in place.
+
+    Args:
+        appliers: method.kind -> how it is applied; `APPLIERS` if not given.
 
     Raises InputError where the target modules do not fit the backbone, a group lacks a learning
     rate, or a rate names no group; AssertionError where a trainable parameter is in no group or in
@@ -54,23 +64,24 @@ def prepare(
         raise InputError(
             f"method.kind={method.kind!r} is unknown." + did_you_mean(method.kind, APPLIERS)
         )
-    backbone_total = sum(parameter.numel() for parameter in model.backbone.parameters())
+    backbone_total = sum(parameter.numel() for parameter in model.pretrained_parameters())
     buffers_before = buffer_numbers(model)
     check_targets(model.backbone, backbone)
-    groups = APPLIERS[method.kind](model, method, backbone, seed)
-    groups["head"] = list(model.head.parameters())
+    groups = (appliers or APPLIERS)[method.kind](model, method, backbone, seed)
+    if head := model.head_parameters():
+        groups["head"] = head
     assert_partition(model, groups)
     check_rates(method, groups)
     extra = buffer_numbers(model) - buffers_before
     return Prepared(model, groups, count_parameters(model, groups, backbone_total, extra))
 
 
-def probes_of(model: Classifier, method: MethodConfig) -> dict[str, Tensor]:
+def probes_of(model: Model, method: MethodConfig) -> dict[str, Tensor]:
     """What tells that the parts which a method computes and does not train are the same again."""
     return adapter_probes(model.backbone) if method.kind == "frod" else {}
 
 
-def check_probes(model: Classifier, method: MethodConfig, kept: Mapping[str, Tensor]) -> None:
+def check_probes(model: Model, method: MethodConfig, kept: Mapping[str, Tensor]) -> None:
     """Raise InputError where `probes_of` would not be `kept`."""
     if method.kind == "frod":
         check_adapter_probes(model.backbone, kept)
@@ -78,31 +89,55 @@ def check_probes(model: Classifier, method: MethodConfig, kept: Mapping[str, Ten
 
 def check_targets(backbone: PreTrainedModel, config: BackboneConfig) -> None:
     """Raise InputError unless the target modules are linear and as many as the config says."""
-    suffixes = "|".join(re.escape(name) for name in config.target_modules)
-    pattern = re.compile(rf"(?:.*\.)?(?:{suffixes})")
-    found = {name: module for name, module in backbone.named_modules() if pattern.fullmatch(name)}
+    found = matching(backbone, config.target_modules)
     odd = [name for name, module in found.items() if not isinstance(module, nn.Linear)]
     blocks = backbone.config.num_hidden_layers
     expected = config.modules_per_block * blocks
     if odd or len(found) != expected:
-        linear = {n.split(".")[-1] for n, m in backbone.named_modules() if isinstance(m, nn.Linear)}
         raise InputError(
             f"backbone.target_modules={list(config.target_modules)} match {len(found)} modules of "
             f"{config.name} ({len(odd)} of them not linear), expected {expected} linear ones "
-            f"({config.modules_per_block} in each of {blocks} blocks). "
-            f"Its linear layers are called {', '.join(sorted(linear))}."
+            f"({config.modules_per_block} in each of {blocks} blocks). {linear_names(backbone)}"
         )
 
 
+def check_own_targets(backbone: PreTrainedModel, targets: Sequence[str]) -> None:
+    """Raise InputError unless each of a method's own target modules is linear, in every block."""
+    for target in targets:
+        found = list(matching(backbone, [target]).values())
+        blocks = backbone.config.num_hidden_layers
+        if not found or len(found) % blocks or not all(isinstance(m, nn.Linear) for m in found):
+            raise InputError(
+                f"method.peft.target_modules: {target!r} matches {len(found)} modules of the "
+                f"backbone, not a linear one in each of {blocks} blocks. {linear_names(backbone)}"
+            )
+
+
+def matching(backbone: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
+    """The modules whose name is, or ends with, one of the dotted names `targets`."""
+    suffixes = "|".join(re.escape(name) for name in targets)
+    pattern = re.compile(rf"(?:.*\.)?(?:{suffixes})")
+    return {name: module for name, module in backbone.named_modules() if pattern.fullmatch(name)}
+
+
+def linear_names(backbone: nn.Module) -> str:
+    """A sentence with what its linear layers are called."""
+    linear = {n.split(".")[-1] for n, m in backbone.named_modules() if isinstance(m, nn.Linear)}
+    return f"Its linear layers are called {', '.join(sorted(linear))}."
+
+
 def apply_full(
-    model: Classifier, _method: MethodConfig, _config: BackboneConfig, _seed: int
+    model: Model, _method: MethodConfig, _config: BackboneConfig, _seed: int
 ) -> Groups:
-    """Train every weight of the backbone."""
-    return {"backbone": list(model.backbone.parameters())}
+    """Train every weight of the backbone, and a language model's head with it."""
+    pretrained = model.pretrained_parameters()
+    for parameter in pretrained:
+        parameter.requires_grad_(True)
+    return {"backbone": pretrained}
 
 
 def apply_frozen(
-    model: Classifier, _method: MethodConfig, _config: BackboneConfig, _seed: int
+    model: Model, _method: MethodConfig, _config: BackboneConfig, _seed: int
 ) -> Groups:
     """Train nothing of the backbone: the head-only baseline."""
     model.backbone.requires_grad_(False)
@@ -110,7 +145,7 @@ def apply_frozen(
 
 
 def apply_peft(
-    model: Classifier, method: MethodConfig, config: BackboneConfig, _seed: int
+    model: Model, method: MethodConfig, config: BackboneConfig, _seed: int
 ) -> Groups:
     """Put on the adapter that `method.peft` describes; LoRA, DoRA and whatever PEFT has.
 
@@ -118,7 +153,11 @@ def apply_peft(
     refuses to inject, comes with PEFT's wrapper around the backbone, which holds that state.
     """
     arguments = OmegaConf.to_container(OmegaConf.create(dict(method.peft)))
-    adapter = instantiate(arguments, target_modules=list(config.target_modules))
+    assert isinstance(arguments, dict)
+    own = arguments.pop("target_modules", None)
+    if own is not None:
+        check_own_targets(model.backbone, own)
+    adapter = instantiate(arguments, target_modules=list(own or config.target_modules))
     if PEFT_TYPE_TO_TUNER_MAPPING[adapter.peft_type].uses_shared_state:
         model.backbone = get_peft_model(model.backbone, adapter)
     else:
@@ -127,14 +166,21 @@ def apply_peft(
 
 
 def apply_frod(
-    model: Classifier, method: MethodConfig, config: BackboneConfig, seed: int
+    model: Model, method: MethodConfig, config: BackboneConfig, seed: int
 ) -> Groups:
     """Attach FRoD; the cell's seed draws the support, so that seeds differ in it too.
 
     The joint basis is made afresh: from the cache it would cost the first cell of a sweep and no
     other, and set-up seconds are charged to the method in every comparison.
     """
-    adapter = FrodConfig(
+    with tempfile.TemporaryDirectory() as fresh:
+        attach_frod(model.backbone, frod_config(method, config, seed), cache_dir=Path(fresh))
+    return dict(frod_parameters(model.backbone))
+
+
+def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> FrodConfig:
+    """FRoD's settings for a backbone."""
+    return FrodConfig(
         target_modules=list(config.target_modules),
         sparse_rate=method.sparse_rate,
         regularization=method.regularization,
@@ -142,12 +188,9 @@ def apply_frod(
         shared_side=method.shared_side,  # type: ignore[arg-type]  # checked there too
         seed=seed,
     )
-    with tempfile.TemporaryDirectory() as fresh:
-        attach_frod(model.backbone, adapter, cache_dir=Path(fresh))
-    return dict(frod_parameters(model.backbone))
 
 
-APPLIERS: dict[str, Callable[[Classifier, MethodConfig, BackboneConfig, int], Groups]] = {
+APPLIERS: dict[str, Applier] = {
     "full": apply_full,
     "frozen": apply_frozen,
     "peft": apply_peft,
@@ -188,11 +231,14 @@ def buffer_numbers(model: nn.Module) -> int:
 
 
 def count_parameters(
-    model: Classifier, groups: Groups, backbone_total: int, extra_buffers: int
+    model: Model, groups: Groups, backbone_total: int, extra_buffers: int
 ) -> dict[str, int | float]:
-    """The record's `params`: percent is without the head, of the backbone as it was loaded."""
+    """The record's `params`: percent is without the head, of the backbone as it was loaded.
+
+    The head is what is new. A ranker has none: a language model's own head is of the backbone.
+    """
     trainable = sum(p.numel() for group in groups.values() for p in group)
-    head = sum(p.numel() for p in groups["head"])
+    head = sum(p.numel() for p in groups.get("head", []))
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     return {
         "trainable": trainable,

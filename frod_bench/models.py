@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from torch.nn import Parameter
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from frod_bench.errors import InputError, did_you_mean
@@ -37,6 +38,14 @@ class Classifier(nn.Module):
     def forward(self, **inputs: Tensor) -> Tensor:
         outputs = self.backbone(**inputs)
         return self.head(self.pool(outputs, inputs.get("attention_mask")))
+
+    def pretrained_parameters(self) -> list[Parameter]:
+        """The backbone's."""
+        return list(self.backbone.parameters())
+
+    def head_parameters(self) -> list[Parameter]:
+        """Those of the new linear layer."""
+        return list(self.head.parameters())
 
 
 def pool_first(outputs: object, _mask: Tensor | None) -> Tensor:
@@ -90,9 +99,15 @@ def build(
     """
     torch.manual_seed(seed)
     common = {"revision": revision} if revision else {}
+    config = tower_of(AutoConfig.from_pretrained(source, **common))
     if pretrained:
         backbone, report = AutoModel.from_pretrained(
-            source, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **common
+            source,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            **common,
         )
         missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
         if missing or report["mismatched_keys"]:
@@ -102,9 +117,18 @@ def build(
                 "another shape. Use a checkpoint of this architecture."
             )
     else:
-        config = AutoConfig.from_pretrained(source, **common)
         backbone = AutoModel.from_config(config, dtype=torch.float32)
-    if pooling != "pooler" and getattr(backbone, "pooler", None) is not None:
-        backbone.pooler = None  # nothing reads it, so it is neither trained nor counted
     torch.manual_seed(seed)  # the head is the same whatever the backbone drew
+    return with_head(backbone, pooling, num_labels)
+
+
+def tower_of(config: PretrainedConfig) -> PretrainedConfig:
+    """Of a checkpoint that holds an image and a text model (CLIP's) the image model's."""
+    return getattr(config, "vision_config", config)
+
+
+def with_head(backbone: PreTrainedModel, pooling: str, num_labels: int) -> Classifier:
+    """The backbone with a head; a pooler that nothing reads is dropped, not trained nor counted."""
+    if pooling != "pooler" and getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None
     return Classifier(backbone, pooling, num_labels)
