@@ -6,15 +6,20 @@ precision, builds without MKL, accelerators) C is written out and a dense produc
 
 Operands are (k, n), the side that C acts on first: their rows, which the sparse products run along,
 are then contiguous. Transposing them for each product took longer than the products themselves.
+A sparse matrix is kept in blocks of columns, each in CSR, because the rows of the operand that one
+block reads then stay in a core's cache; that halves the time of the wide ones.
 """
 
 import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 # Said once a process by torch; the tests pin the products that are used here.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+
+BLOCK = 768  # columns: of 512 to 768 float32 each, 1.5 to 2.3 MB
 
 HAS_MKL = torch.backends.mkl.is_available()  # asked once: a compiled graph can't ask
 
@@ -45,21 +50,19 @@ class CorePattern(nn.Module):
         """
         super().__init__()
         self.width = width
-        support = support.cpu()
-        places = torch.cat([torch.arange(width) * (width + 1), support])
+        places = torch.cat([torch.arange(width) * (width + 1), support.cpu()])
+        order, row_starts, columns = _in_blocks(places, width)
         mirrored = places % width * width + places // width
-        edges = torch.arange(width + 1) * width
-        by_row, order = places.sort()
-        by_column, transposed_order = mirrored.sort()
+        transposed_order, column_starts, rows = _in_blocks(mirrored, width)
         buffers = {
             "places": places,
-            "order": order,  # values[order] go row by row
+            "order": order,  # values[order] go block by block, row by row
             "rank": order.argsort(),  # and back
-            "row_starts": torch.searchsorted(by_row, edges),
-            "columns": by_row % width,
+            "row_starts": row_starts,
+            "columns": columns,
             "transposed_order": transposed_order,
-            "column_starts": torch.searchsorted(by_column, edges),
-            "rows": by_column % width,
+            "column_starts": column_starts,
+            "rows": rows,
         }
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer, persistent=False)
@@ -90,27 +93,53 @@ class CorePattern(nn.Module):
         return _sampled(self.row_starts, self.columns, left, right)[self.rank]
 
 
-def _csr(starts: Tensor, indices: Tensor, values: Tensor) -> Tensor:
-    """The pattern is right by construction, so torch is spared checking it at every step."""
-    width = len(starts) - 1
-    return torch.sparse_csr_tensor(starts, indices, values, (width, width), check_invariants=False)
+def _in_blocks(places: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Places row * k + column as CSR matrices of `BLOCK` columns each, the last one of fewer.
+
+    Returns:
+        The order (nnz,) in which the blocks hold them, the starts of the rows within each block
+        (blocks, k + 1), and the columns within the block (nnz,); all int64.
+    """
+    blocks = torch.arange(-(-width // BLOCK))[:, None] * width**2
+    by_block, order = (places % width // BLOCK * width**2 + places).sort()
+    edges = torch.searchsorted(by_block, blocks + torch.arange(width + 1) * width)
+    return order, edges - edges[:, :1], by_block % width % BLOCK
+
+
+def _csr_blocks(starts: Tensor, indices: Tensor, values: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """The columns of each block, and the block (k x columns).
+
+    The pattern is right by construction, so torch is spared checking it at every step.
+    """
+    width = starts.shape[1] - 1
+    sizes = starts[:, -1].tolist()
+    parts = zip(starts, indices.split(sizes), values.split(sizes), strict=True)
+    for number, part in enumerate(parts):
+        columns = slice(number * BLOCK, min((number + 1) * BLOCK, width))
+        size = (width, columns.stop - columns.start)
+        yield columns, torch.sparse_csr_tensor(*part, size=size, check_invariants=False)
 
 
 def _product(starts: Tensor, indices: Tensor, values: Tensor, other: Tensor) -> Tensor:
-    """As `sparse @ other`, which would write zeros and copy them before it multiplies."""
+    """The sparse matrix times `other`; `@` would write zeros and copy them before it multiplies."""
     if torch.compiler.is_compiling():
         return _product_operator(starts, indices, values, other)
-    out = torch.empty_like(other, memory_format=torch.contiguous_format)
-    sparse = _csr(starts, indices, values)
-    return torch.addmm(out, sparse, other.contiguous(), beta=0.0, out=out)
+    other = other.contiguous()
+    out = torch.empty_like(other)
+    for columns, block in _csr_blocks(starts, indices, values):
+        torch.addmm(out, block, other[columns], beta=float(columns.start > 0), out=out)
+    return out
 
 
 def _sampled(starts: Tensor, indices: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Entries of left right^T at the places of the CSR pattern, row by row."""
+    """Entries of left right^T at the places of the pattern, in its order."""
     if torch.compiler.is_compiling():
         return _sampled_operator(starts, indices, left, right)
-    sample = _csr(starts, indices, left.new_zeros(len(indices)))
-    return torch.sparse.sampled_addmm(sample, left, right.T, beta=0.0).values()
+    found = [
+        torch.sparse.sampled_addmm(block, left, right[columns].T, beta=0.0).values()
+        for columns, block in _csr_blocks(starts, indices, left.new_zeros(len(indices)))
+    ]
+    return torch.cat(found)
 
 
 # Sparse tensors can't be traced: in a compiled graph each of these products is one node.

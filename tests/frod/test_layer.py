@@ -225,9 +225,11 @@ def test_gradient_is_summed_over_what_is_cheaper(rank: int, gradient: int) -> No
 
 
 @pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("block", [2, 4, 9, 768])
 def test_core_is_the_same_matrix_by_both_kernels(
-    sparse: bool, monkeypatch: pytest.MonkeyPatch
+    sparse: bool, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(core_module, "BLOCK", block)
     monkeypatch.setattr(core_module, "has_sparse_kernels", lambda device, dtype: sparse)
     pattern = CorePattern(9, draw_places(9, 0.3, torch.Generator().manual_seed(0)))
     values = gaussian(1, len(pattern.places), 1)[0].double()
@@ -240,6 +242,16 @@ def test_core_is_the_same_matrix_by_both_kernels(
     assert torch.allclose(pattern.transposed_times(values, other), dense.T @ other)
     wanted = (left @ left.flip(1).T).view(-1)[pattern.places]
     assert torch.allclose(pattern.gradient(left, left.flip(1)), wanted)
+
+
+def test_sparse_product_does_not_read_what_it_writes_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pattern = CorePattern(9, torch.tensor([3, 60]))
+    values, other = torch.ones(11), gaussian(9, 5, 2)
+    wanted = pattern.matrix(values) @ other
+    monkeypatch.setattr(torch, "empty_like", lambda like: torch.full_like(like, torch.nan))
+    assert torch.allclose(pattern.times(values, other), wanted)
 
 
 def test_trainables_are_float32_over_a_half_base_and_stay_so_when_cast() -> None:
