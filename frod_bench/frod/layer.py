@@ -20,13 +20,16 @@ from .contraction import (
     merged_weight,
 )
 from .core import CorePattern, has_sparse_kernels
+from .sharing import held_once
 
 
 class SharedBasis(nn.Module):
     """What the layers of one category share: V, and where C is trained. Held once.
 
     It is a child of every layer of its category, the same object, so that moving, copying or
-    pickling the model keeps one copy; its buffers are not in the state dict.
+    pickling the model keeps one copy; its buffers are not in the state dict. Models that are
+    adapted apart but over equal weights hold the same V, also after the same moves and casts. A
+    deep copy or a pickle has a V of its own until it is next moved or cast.
     """
 
     basis: Tensor
@@ -53,7 +56,7 @@ class SharedBasis(nn.Module):
         self.category = category
         self.config = config
         self.on_outputs = on_outputs
-        self.register_buffer("basis", basis, persistent=False)
+        self.register_buffer("basis", held_once(basis), persistent=False)
         self.pattern = CorePattern(len(basis), support).to(basis.device)
 
     @property
@@ -65,6 +68,14 @@ class SharedBasis(nn.Module):
     def support(self) -> Tensor:
         """Sorted places row * r + column of S, int64 (nnz,)."""
         return self.pattern.places[self.width :]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SharedBasis":
+        """Move or cast; what comes of V is shared with other models that did the same."""
+        before = self.basis
+        super()._apply(fn, recurse)
+        if self.basis is not before:
+            self.basis = held_once(self.basis)
+        return self
 
     def extra_repr(self) -> str:
         return f"category={self.category!r}, width={self.width}"
