@@ -12,6 +12,7 @@ import yaml
 from frod_bench.errors import InputError
 
 WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor_config.json")
+ANY_PARQUET = "**/*.parquet"
 
 
 def data_fingerprint(
@@ -57,11 +58,15 @@ def _hub_fingerprint(kind: str, name: str, revision: str | None) -> str:
     return f"hub-{kind}:{name}@{revision or 'main'}"
 
 
-def _data_files(folder: Path, hub_config: str) -> list[Path]:
-    """Files that the front matter of the snapshot's README.md lists for the configuration."""
+def data_patterns(folder: Path, hub_config: str) -> list[str]:
+    """Patterns of the files of a configuration, as the front matter of the snapshot's README.md
+    lists them: none if it lists other configurations only, any parquet file if it lists nothing.
+
+    Raises InputError where the front matter cannot be read.
+    """
     readme = folder / "README.md"
     if not readme.is_file():
-        return sorted(folder.rglob("*.parquet"))
+        return [ANY_PARQUET]
     parts = readme.read_text(encoding="utf-8").split("---", 2)
     try:
         front = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
@@ -71,9 +76,11 @@ def _data_files(folder: Path, hub_config: str) -> list[Path]:
             f"{readme}: its front matter cannot be read ({type(error).__name__}). It must list "
             "configs, each with config_name and data_files, as a Hub card does."
         ) from error
-    if not entries:
-        return sorted(folder.rglob("*.parquet"))
-    patterns = _patterns(entries.get(hub_config, []))
+    return _patterns(entries.get(hub_config, [])) if entries else [ANY_PARQUET]
+
+
+def _data_files(folder: Path, hub_config: str) -> list[Path]:
+    patterns = data_patterns(folder, hub_config)
     return sorted({file for pattern in patterns for file in folder.glob(pattern)})
 
 

@@ -31,8 +31,11 @@ def _verify_once() -> None:
     verify_backbones()
 
 
-def check_writable(folder: Path) -> None:
-    """Raise InputError unless `folder` is, or could be made, a folder that we may write to."""
+def check_writable(folder: Path, key: str = "results_root") -> None:
+    """Raise InputError unless `folder` is, or could be made, a folder that we may write to.
+
+    `key` names the option that gave it, for the message.
+    """
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent
@@ -41,6 +44,6 @@ def check_writable(folder: Path) -> None:
             return
     except OSError as error:
         raise InputError(
-            f"results_root={folder}: {existing} cannot be written to ({error.strerror}). "
+            f"{key}={folder}: {existing} cannot be written to ({error.strerror}). "
             "Name a folder that you may write to."
         ) from error

