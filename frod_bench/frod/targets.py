@@ -58,11 +58,23 @@ def find_targets(
     Raises:
         InputError: nothing matches, a match is not a linear layer, or a weight can't be factored.
     """
+    categories = group_targets(model, target_modules, shared_side)
+    _check_weights(target for targets in categories.values() for target in targets)
+    return categories
+
+
+def group_targets(
+    model: nn.Module, target_modules: list[str] | str, shared_side: SharedSide = "input"
+) -> dict[str, list[Target]]:
+    """As `find_targets`, by names and shapes alone: weights need have no values.
+
+    Raises:
+        InputError: nothing matches, or a match is not a linear layer.
+    """
     found: dict[str, list[Target]] = {}
     for name, module in _matches(model, target_modules):
         target = _as_target(name, module, fallback_block=sum(map(len, found.values())))
         found.setdefault(category_of(name), []).append(target)
-    _check_weights(target for targets in found.values() for target in targets)
     return {
         part: _on_side(
             sorted(targets, key=lambda target: target.block),  # stable: model order breaks ties
