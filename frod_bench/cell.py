@@ -16,9 +16,9 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn import functional
 
-from frod_bench import checkpoint, memory, metrics, models, record, results, tracker
+from frod_bench import checkpoint, memory, metrics, models, ranker, record, results, tracker
 from frod_bench.errors import InputError
-from frod_bench.methods import Prepared, check_probes, prepare, probes_of
+from frod_bench.methods import Model, Prepared, check_probes, prepare, probes_of
 from frod_bench.results import Outcome
 from frod_bench.settings import Settings
 from frod_bench.sweep import Cell, cell_of, plan
@@ -167,14 +167,23 @@ def load_data(settings: Settings) -> TaskData:
         train_rows=settings.trainer.train_rows,
         test_rows=settings.trainer.test_rows,
         seed=settings.seed,
+        head=settings.head,
     )
 
 
-def build_model(settings: Settings, num_labels: int) -> models.Classifier:
-    """The family's backbone with a head for the task."""
+def build_model(settings: Settings, num_labels: int) -> Model:
+    """The family's backbone with a head for the task, or as a language model that ranks."""
     backbone = settings.backbones[settings.task.family]
+    source = source_of(settings.model_root, backbone.hub_id)
+    if settings.head == "rank":
+        return ranker.build_ranker(
+            source,
+            revision=backbone.revision,
+            pretrained=settings.pretrained,
+            seed=settings.seed,
+        )
     return models.build(
-        source_of(settings.model_root, backbone.hub_id),
+        source,
         revision=backbone.revision,
         pooling=backbone.pooling,
         num_labels=num_labels,
@@ -183,7 +192,7 @@ def build_model(settings: Settings, num_labels: int) -> models.Classifier:
     )
 
 
-def restore_trained(record_path: Path) -> models.Classifier:
+def restore_trained(record_path: Path) -> Model:
     """The trained model of a cell that was run with `save=adapter`.
 
     Raises CheckpointError or InputError where what is not trained (of FRoD, V and U) is not as it

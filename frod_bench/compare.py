@@ -24,6 +24,8 @@ from frod_bench.report.rules import ConvergenceRule, load_rules
 from frod_bench.report.summary import summarise
 from frod_bench.report.tables import format_score
 
+HEADS = ("classify", "rank")
+
 
 @dataclass
 class CompareConfig:
@@ -34,6 +36,7 @@ class CompareConfig:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     profile: str = "embedded"
     protocol: str = "fair"
+    head: str = "classify"
     results_root: str = "results"
 
     def tasks(self) -> list[str]:
@@ -72,6 +75,8 @@ def parse(overrides: Sequence[str]) -> CompareConfig:
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     given_values = {"task": config.tasks(), "methods": config.methods, "seeds": config.seeds}
+    if config.head not in HEADS:
+        raise InputError(f"head={config.head} is unknown.{did_you_mean(config.head, HEADS)}")
     for name, values in given_values.items():
         if not values:
             raise InputError(f"{name} is empty; give at least one.")
@@ -89,7 +94,7 @@ def compare(config: CompareConfig, rule: ConvergenceRule) -> Comparison:
     _must_be_there(folder, config)
     made = _hashes(folder, config)
     chosen = [
-        _newest(Cell(task, method, seed, protocol=config.protocol), made)
+        _newest(Cell(task, method, seed, protocol=config.protocol, head=config.head), made)
         for task in config.tasks()
         for method in wanted
         for seed in config.seeds
@@ -173,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _hashes(folder: Path, config: CompareConfig) -> dict[tuple[str, str, int], list[str]]:
-    """Hashes of each (task, method, seed) under the profile and protocol, newest first.
+    """Hashes of each (task, method, seed) under the profile, protocol and head, newest first.
 
     Random weights are a calibration's, never meant unless they are named.
     """
@@ -182,6 +187,7 @@ def _hashes(folder: Path, config: CompareConfig) -> dict[tuple[str, str, int], l
     for made in sorted(records, key=lambda one: one["provenance"]["started_at"], reverse=True):
         cell = made["cell"]
         asked = (cell["profile"], cell["protocol"]) == (config.profile, config.protocol)
+        asked = asked and made["config"].get("head", "classify") == config.head
         if asked and made["config"].get("pretrained", True):
             found.setdefault((cell["task"], cell["method"], cell["seed"]), []).append(
                 cell["config_hash"]

@@ -1,8 +1,8 @@
 """A method's configuration -> a prepared model and its named parameter groups.
 
-A method changes the backbone only; the head, where there is one, is trained by all of them. Every parameter that
-requires a gradient belongs to exactly one group, and every group has a learning rate: a head that
-is left out of the optimizer because of its name cannot happen.
+A method changes the backbone only; the head, where there is one, is trained by all of them. Every
+parameter that requires a gradient belongs to exactly one group, and every group has a learning
+rate: a head that is left out of the optimizer because of its name cannot happen.
 """
 
 import re
@@ -126,9 +126,7 @@ def linear_names(backbone: nn.Module) -> str:
     return f"Its linear layers are called {', '.join(sorted(linear))}."
 
 
-def apply_full(
-    model: Model, _method: MethodConfig, _config: BackboneConfig, _seed: int
-) -> Groups:
+def apply_full(model: Model, _method: MethodConfig, _config: BackboneConfig, _seed: int) -> Groups:
     """Train every weight of the backbone, and a language model's head with it."""
     pretrained = model.pretrained_parameters()
     for parameter in pretrained:
@@ -144,9 +142,7 @@ def apply_frozen(
     return {}
 
 
-def apply_peft(
-    model: Model, method: MethodConfig, config: BackboneConfig, _seed: int
-) -> Groups:
+def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed: int) -> Groups:
     """Put on the adapter that `method.peft` describes; LoRA, DoRA and whatever PEFT has.
 
     It is injected into the backbone; one whose layers share state (PEFT's FRoD, VeRA), which PEFT
@@ -165,9 +161,7 @@ def apply_peft(
     return {"adapter": [p for p in model.backbone.parameters() if p.requires_grad]}
 
 
-def apply_frod(
-    model: Model, method: MethodConfig, config: BackboneConfig, seed: int
-) -> Groups:
+def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
     """Attach FRoD; the cell's seed draws the support, so that seeds differ in it too.
 
     The joint basis is made afresh: from the cache it would cost the first cell of a sweep and no

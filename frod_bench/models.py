@@ -130,5 +130,5 @@ def tower_of(config: PretrainedConfig) -> PretrainedConfig:
 def with_head(backbone: PreTrainedModel, pooling: str, num_labels: int) -> Classifier:
     """The backbone with a head; a pooler that nothing reads is dropped, not trained nor counted."""
     if pooling != "pooler" and getattr(backbone, "pooler", None) is not None:
-        backbone.pooler = None
+        backbone.pooler = None  # type: ignore[assignment]
     return Classifier(backbone, pooling, num_labels)

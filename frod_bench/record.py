@@ -25,6 +25,7 @@ __all__ = [
     "canonical_json",
     "config_hash",
     "curve_path",
+    "headed",
     "identity",
     "load",
     "predictions_path",
@@ -79,14 +80,17 @@ def identity(
 
     Data and backbone are named by content and never by place; suite, tracker, runtime and folders
     are left out. The method holds its resolved learning rates, so the table that they were looked
-    up in is left out too. Raises KeyError where the configuration lacks a part.
+    up in is left out too. The head is in it, with what the task says of ranking, where options are
+    ranked. Raises KeyError where the configuration lacks a part.
     """
     task = config["task"]
+    ranked = config.get("head") == "rank"
+    unread = _PLACES if ranked else (*_PLACES, "rank")
     backbone = config["backbones"][task["family"]]
     return {
         "profile": config["profile"]["name"],
         "protocol": dict(config["protocol"]),
-        "task": {k: v for k, v in task.items() if k not in _PLACES},
+        "task": {k: v for k, v in task.items() if k not in unread},
         "method": {k: v for k, v in config["method"].items() if (k, v) not in _AS_BEFORE.items()},
         "backbone": {k: v for k, v in backbone.items() if k not in _PLACES},
         "trainer": dict(config["trainer"]),
@@ -94,7 +98,13 @@ def identity(
         "pretrained": config.get("pretrained", True),
         "data_fingerprint": data_fingerprint,
         "backbone_fingerprint": backbone_fingerprint,
+        **({"head": "rank"} if ranked else {}),
     }
+
+
+def headed(name: str, config: Mapping[str, Any]) -> str:
+    """A task's or a family's name where heads are told apart: `boolq`, but `boolq_rank`."""
+    return f"{name}_rank" if config.get("head") == "rank" else name
 
 
 def record_path(  # noqa: PLR0917

@@ -32,8 +32,8 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """Short name for people: task/method/seed."""
-        return f"{self.task}/{self.method}/{self.seed}"
+        """Short name for people: task/method/seed; the task's with its head, where it ranks."""
+        return f"{record.headed(self.task, self.config)}/{self.method}/{self.seed}"
 
     @property
     def results_dir(self) -> Path:

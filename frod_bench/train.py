@@ -126,8 +126,11 @@ class Trainer:
         self.accelerator, self.on_point = accelerator, on_point
         self.checkpoints, self.checkpoint_every_steps = checkpoints, checkpoint_every_steps
         self.rates = dict(learning_rates)
+        # Nothing to train is a run too, of no steps: a frozen language model that ranks options.
+        self.last_step = config.max_steps if groups else 0
         optimizer = torch.optim.AdamW(
-            [{"params": group, "lr": self.rates[name]} for name, group in groups.items()],
+            [{"params": group, "lr": self.rates[name]} for name, group in groups.items()]
+            or [{"params": []}],
             weight_decay=config.weight_decay,
         )
         restored = checkpoint.restore(
@@ -152,7 +155,7 @@ class Trainer:
 
         With `problem.is_better` the model of the best evaluation is put back at the end.
         """
-        progress, last = self.progress, self.config.max_steps
+        progress, last = self.progress, self.last_step
         for point in progress.curve:
             self.on_point(point)
         if not progress.curve:

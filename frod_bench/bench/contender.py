@@ -15,8 +15,7 @@ from frod_bench.bench.shapes import Batch, Shape
 from frod_bench.bench.timing import seconds
 from frod_bench.bench.workload import build_model, make_batch
 from frod_bench.frod import FrodConfig, attach_frod
-from frod_bench.methods import Prepared, prepare
-from frod_bench.models import Classifier
+from frod_bench.methods import Model, Prepared, prepare
 from frod_bench.settings import Settings
 
 LEARNING_RATE = 1e-4  # of every group: a step takes as long at any rate
@@ -157,7 +156,7 @@ class Contender:
                 found.append(seconds(attach, self.device))
         return found[1:]  # the first one filled the cache
 
-    def _build(self) -> Classifier:
+    def _build(self) -> Model:
         model = build_model(self.entry.shape, self.entry.composed)
         return model.to(self.device, dtype_on(self.device))
 

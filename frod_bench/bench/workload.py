@@ -9,6 +9,7 @@ from transformers import PretrainedConfig, RobertaConfig, RobertaModel
 from frod_bench import cell, settings
 from frod_bench.bench.shapes import Batch, Encoder, Shape
 from frod_bench.grid import composer, without_hydra
+from frod_bench.methods import Model
 from frod_bench.models import Classifier
 from frod_bench.settings import Settings
 
@@ -34,7 +35,7 @@ def compose_settings(shape: Shape, method: str) -> Settings:
     return composed
 
 
-def build_model(shape: Shape, composed: Settings) -> Classifier:
+def build_model(shape: Shape, composed: Settings) -> Model:
     """The shape's model in float32; the same weights every time."""
     if shape.encoder is None:
         return cell.build_model(composed, LABELS)

@@ -21,6 +21,8 @@ class Cell:
     `config_hash` says exactly which record is meant; without it the newest record of the task,
     method and seed (and protocol, where named) is taken, with a warning where there are several.
     `family` is known before any record is; left out, it is read off the task's other records.
+    Cells that rank options (`head`) make rows of their own, named `boolq_rank` of the family
+    `reasoning_rank`, so that no mean is over both heads.
     """
 
     task: str
@@ -29,6 +31,11 @@ class Cell:
     config_hash: str | None = None
     protocol: str | None = None
     family: str | None = None
+    head: str = "classify"
+
+    def headed(self, name: str) -> str:
+        """The task's or family's name in the frame."""
+        return record.headed(name, {"head": self.head})
 
 
 Curves = dict[tuple[str, str, int], list[CurvePoint]]
@@ -39,9 +46,10 @@ class Collected:
     """What a report is made of.
 
     `frame` has a row a cell, in the order asked for: task, family, method, seed, status,
-    profile_title, metric (name of the primary one), higher_is_better, curve_split, value, n,
-    stderr, `metric/<name>` for all metrics, the counts of `params`, backbone, setup_sec, train_sec,
-    eval_sec, step_sec, steps, peak_rss_bytes, peak_device_bytes, error, code_version, device, path.
+    profile_title, protocol, metric (name of the primary one), higher_is_better, curve_split, value,
+    n, stderr, `metric/<name>` for all metrics, the counts of `params`, backbone, setup_sec,
+    train_sec, eval_sec, step_sec, steps, peak_rss_bytes, peak_device_bytes, error, code_version,
+    device, path.
     `curves` holds the curve of each cell that has one, by (task, method, seed).
     """
 
@@ -64,7 +72,8 @@ def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collecte
     curves: Curves = {}
     for cell, made in zip(cells, chosen, strict=True):
         family = cell.family or families.get(cell.task, NO_FAMILY)
-        base = {"task": cell.task, "family": family, "method": cell.method, "seed": cell.seed}
+        task, family = cell.headed(cell.task), cell.headed(family)
+        base = {"task": task, "family": family, "method": cell.method, "seed": cell.seed}
         if made is None:
             rows.append(base | _absent(cell, folder, unusable))
             continue
@@ -72,7 +81,7 @@ def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collecte
         rows.append(base | _row(made, path))
         if made["curve"] is not None:
             try:
-                curves[cell.task, cell.method, cell.seed] = record.read_curve(path)
+                curves[task, cell.method, cell.seed] = record.read_curve(path)
             except record.RecordError as error:
                 warnings.append(f"{path.name} of {cell.task}, {cell.method}: {error}")
     used = [made for made in chosen if made is not None]
@@ -102,6 +111,9 @@ def _choose(
                 found = [made for made in found if made["cell"][name] == value]
         if wanted.config_hash is None:  # random weights are a calibration's, never meant unnamed
             found = [made for made in found if made["config"].get("pretrained", True)]
+            found = [
+                made for made in found if made["config"].get("head", "classify") == wanted.head
+            ]
         if len(found) > 1:
             warnings.append(
                 f"{len(found)} records claim {wanted.task}, {wanted.method}, seed {wanted.seed}, "
@@ -134,6 +146,7 @@ def _row(made: Record, path: Path) -> dict[str, Any]:
     return {
         "status": status,
         "profile_title": made["config"]["profile"]["title"],
+        "protocol": cell["protocol"],
         "metric": made["primary_metric"],
         "higher_is_better": made["higher_is_better"],
         "curve_split": made["config"]["protocol"]["curve_split"],
@@ -158,7 +171,7 @@ NUMBERS = (
     *("setup_sec", "train_sec", "eval_sec", "step_sec", "peak_rss_bytes", "peak_device_bytes"),
 )
 WORDS = (
-    *("profile_title", "metric", "higher_is_better", "curve_split", "backbone"),
+    *("profile_title", "protocol", "metric", "higher_is_better", "curve_split", "backbone"),
     *("error", "code_version", "device", "path"),
 )
 
@@ -190,7 +203,8 @@ def _others(
     counts: dict[tuple[str, str], int] = {}
     for made in records:
         if _key(made) not in taken:
-            name = (made["cell"]["task"], made["cell"]["method"])
+            task = record.headed(made["cell"]["task"], made["config"])
+            name = (task, made["cell"]["method"])
             counts[name] = counts.get(name, 0) + 1
     lines = [f"{task}, {method}: {n} of other cells" for (task, method), n in counts.items()]
     return lines + [f"{path}: unusable, {reason}" for path, reason in unusable]

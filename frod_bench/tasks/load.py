@@ -16,6 +16,7 @@ from frod_bench.settings import BackboneConfig, TaskConfig
 from frod_bench.tasks.images import image_encoder
 from frod_bench.tasks.labels import read_labels
 from frod_bench.tasks.prompts import prompt_of
+from frod_bench.tasks.ranking import OptionEncoder, rank_prompt_of
 from frod_bench.tasks.rows import Collator, Encoder, PreparedSplit, Row, Split
 from frod_bench.tasks.source import check_column, read_data_set, take_split
 from frod_bench.tasks.text import PromptEncoder, SentenceEncoder, tokens_of
@@ -57,6 +58,7 @@ def load_task(
     train_rows: int | None,
     test_rows: int | None,
     seed: int,
+    head: str = "classify",
 ) -> TaskData:
     """Read a task, encode it for a backbone, and carve validation out of train.
 
@@ -67,6 +69,7 @@ def load_task(
     Args:
         backbone_path: folder of the checkpoint, or its Hub id.
         data_root: folder of a local mirror; None reads the Hub.
+        head: `classify`, or `rank` for a question with each of its options behind it.
 
     Raises:
         InputError: the data set, a split, a column or the backbone's tokenizer or image processor
@@ -74,7 +77,7 @@ def load_task(
             rows are left.
     """
     location = None if data_root is None else str(Path(data_root).resolve())
-    prepared = _prepare(_Key.of(task, backbone, str(backbone_path), location))
+    prepared = _prepare(_Key.of(task, backbone, str(backbone_path), location, head))
     source = prepared.splits[task.train_split]
     train, validation = _carve(task, source, validation_percent, seed)
     tests = {
@@ -101,7 +104,7 @@ def load_task(
             + sum(split.broken(ids) for split, ids in asked),
             sequences_cut=sum(split.cut(ids) for split, ids in asked),
         ),
-        prompt_digest=prompt_of(task).digest if task.prompt is not None else None,
+        prompt_digest=_digest(task, head),
     )
 
 
@@ -114,13 +117,19 @@ class _Key:
     backbone: BackboneConfig = field(compare=False)
     backbone_path: str = field(compare=False)
     data_root: str | None = field(compare=False)
+    head: str = field(compare=False)
 
     @classmethod
     def of(
-        cls, task: TaskConfig, backbone: BackboneConfig, backbone_path: str, data_root: str | None
+        cls,
+        task: TaskConfig,
+        backbone: BackboneConfig,
+        backbone_path: str,
+        data_root: str | None,
+        head: str,
     ) -> "_Key":
-        parts = [data_root, asdict(task), asdict(backbone), backbone_path]
-        return cls(json.dumps(parts), task, backbone, backbone_path, data_root)
+        parts = [data_root, asdict(task), asdict(backbone), backbone_path, head]
+        return cls(json.dumps(parts), task, backbone, backbone_path, data_root, head)
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,7 @@ class _Prepared:
 def _prepare(key: _Key) -> _Prepared:
     task = key.task
     data = read_data_set(task, key.data_root)
-    encoder = _encoder(task, key.backbone, key.backbone_path)
+    encoder = _encoder(task, key.backbone, key.backbone_path, key.head)
     names = dict.fromkeys((task.train_split, task.test_split, *task.extra_test_splits.values()))
     splits = {}
     for name in names:
@@ -142,10 +151,19 @@ def _prepare(key: _Key) -> _Prepared:
     return _Prepared(encoder, splits)
 
 
-def _encoder(task: TaskConfig, backbone: BackboneConfig, backbone_path: str) -> Encoder:
+def _digest(task: TaskConfig, head: str) -> str | None:
+    if head == "rank":
+        return rank_prompt_of(task).digest
+    return None if task.prompt is None else prompt_of(task).digest
+
+
+def _encoder(task: TaskConfig, backbone: BackboneConfig, backbone_path: str, head: str) -> Encoder:
     if task.family not in FAMILIES:
         hint = did_you_mean(task.family, FAMILIES)
         raise InputError(f"task.family: unknown {task.family!r} of task {task.name}.{hint}")
+    if head == "rank":
+        prompt = rank_prompt_of(task)
+        return OptionEncoder(prompt, tokens_of(backbone, backbone_path), task.num_labels)
     if task.family == "reasoning":
         return PromptEncoder(prompt_of(task), tokens_of(backbone, backbone_path))
     if task.label_column in task.input_columns:

@@ -46,9 +46,9 @@ class Prompt:
 
     def values(self, row: Mapping[str, Any]) -> dict[str, str]:
         """What stands for every name of the template, in one row."""
-        values = {column: self._clean(row[column]) for column in self.columns}
+        values = {column: self.clean(row[column]) for column in self.columns}
         values[OPTIONS] = "\n".join(
-            f"{letter}: {self._clean(option)}"
+            f"{letter}: {self.clean(option)}"
             for letter, option in zip(string.ascii_uppercase, self.options(row), strict=False)
         )
         return values
@@ -63,7 +63,8 @@ class Prompt:
             return list(descend(row, self.config.options_column))
         return [row[column] for column in self.config.option_columns]
 
-    def _clean(self, value: Any) -> str:
+    def clean(self, value: Any) -> str:
+        """A value as text, its marks replaced."""
         text = "" if value is None else str(value)
         for pattern, replacement in self.config.replace.items():
             text = re.sub(pattern, replacement, text)
@@ -80,11 +81,8 @@ def prompt_of(task: TaskConfig) -> Prompt:
     config = task.prompt
     if config is None:
         raise InputError(f"task.prompt: {task.name} is of family reasoning and has no prompt.")
-    try:
-        names = [name for _, name, _, _ in string.Formatter().parse(config.template) if name]
-    except ValueError as error:
-        raise InputError(f"task.prompt.template: {config.template!r}: {error}.") from error
-    columns = tuple(dict.fromkeys(name for name in names if name != OPTIONS))
+    names = names_in(config.template, "task.prompt.template")
+    columns = tuple(name for name in names if name != OPTIONS)
     prompt = Prompt(config, columns)
     if not columns:
         raise InputError(f"task.prompt.template: {config.template!r} names no column in braces.")
@@ -99,6 +97,15 @@ def prompt_of(task: TaskConfig) -> Prompt:
         hint = did_you_mean(config.truncate, columns)
         raise InputError(f"task.prompt.truncate: {config.truncate!r} is not in the template.{hint}")
     return prompt
+
+
+def names_in(template: str, field: str) -> tuple[str, ...]:
+    """The names in a template's braces, each once; InputError, naming `field`, if it is none."""
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
+    except ValueError as error:
+        raise InputError(f"{field}: {template!r}: {error}.") from error
+    return tuple(dict.fromkeys(names))
 
 
 def descend(row: Mapping[str, Any], path: str) -> Sequence[Any]:

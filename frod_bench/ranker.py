@@ -1,0 +1,106 @@
+"""A causal language model that answers by how likely it finds each option: no new parameters."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter, functional
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from frod_bench.errors import InputError
+
+_TRIED_TOKENS = 4  # of the forward pass that compares our scores with the checkpoint's own
+
+
+class Ranker(nn.Module):
+    """`backbone` (the body) -> `lm_head` -> mean log-probability of each option's tokens.
+
+    A sum would favour short options, and options differ in length; see docs/reasoning_heads.md.
+
+    forward takes `input_ids`, `attention_mask` and `option_mask`, each N x C x L: for every row C
+    places, each with a question and an option behind it, padded on the right. It returns scores,
+    N x C; a place without tokens scores -inf. Logits are formed for the options' tokens only.
+    """
+
+    def __init__(self, body: PreTrainedModel, lm_head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = body
+        self.lm_head = lm_head.requires_grad_(False)  # as the body, frozen until a method says so
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, option_mask: Tensor) -> Tensor:
+        present = attention_mask.any(dim=-1)
+        ids, mask = input_ids[present], attention_mask[present]
+        hidden = self.backbone(
+            input_ids=ids, attention_mask=mask, use_cache=False
+        ).last_hidden_state
+        told = option_mask[present][:, 1:].bool()  # a token is told by the one before it
+        logits = self.lm_head(hidden[:, :-1][told]).float()
+        found = -functional.cross_entropy(logits, ids[:, 1:][told], reduction="none")
+        by_token = torch.zeros(told.shape, device=found.device).masked_scatter(told, found)
+        scores = torch.full(present.shape, -torch.inf, device=found.device)
+        return scores.masked_scatter(present, by_token.sum(dim=1) / told.sum(dim=1))
+
+    def pretrained_parameters(self) -> list[Parameter]:
+        """The body's and, where it is not tied to the embeddings, the language-model head's."""
+        return list(self.parameters())
+
+    def head_parameters(self) -> list[Parameter]:
+        """None: nothing is new."""
+        return []
+
+
+def build_ranker(
+    source: str | Path, *, revision: str | None, pretrained: bool, seed: int
+) -> Ranker:
+    """Load a causal language model from `source` (a folder or a Hub id) in float32.
+
+    Raises InputError where the checkpoint is none, lacks weights, or makes its logits in another
+    way than by one linear map of the last hidden states.
+    With `pretrained=False` it has the checkpoint's configuration and random weights.
+    """
+    torch.manual_seed(seed)
+    common = {"revision": revision} if revision else {}
+    config = AutoConfig.from_pretrained(source, **common)
+    check_causal(config, str(source))
+    if pretrained:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **common
+        )
+        model, report = loaded
+        if report["missing_keys"] or report["mismatched_keys"]:
+            raise InputError(
+                f"backbone {source}: the checkpoint lacks {len(report['missing_keys'])} weights of "
+                f"the language model ({', '.join(sorted(report['missing_keys'])[:3])} …) and "
+                f"{len(report['mismatched_keys'])} have another shape. Use a checkpoint that was "
+                "saved with its language-model head, or head=classify."
+            )
+    else:
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    ranker = Ranker(model.base_model, model.get_output_embeddings())
+    _check_logits(model.eval(), ranker, str(source))
+    return ranker
+
+
+def check_causal(config: PretrainedConfig, source: str) -> None:
+    """Raise InputError unless a checkpoint's configuration is a causal language model's."""
+    made_as = config.architectures or ["unknown"]
+    if not set(made_as) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+        raise InputError(
+            f"head=rank: the backbone {source} is no causal language model but "
+            f"{', '.join(made_as)}. Allowed for it: classify. Set head=classify, or choose a "
+            "backbone whose config.json names a ...ForCausalLM."
+        )
+
+
+@torch.no_grad()
+def _check_logits(model: PreTrainedModel, ranker: Ranker, source: str) -> None:
+    """The checkpoint's own logits are those that `Ranker` forms (no cap, no factor)."""
+    ids = torch.arange(_TRIED_TOKENS).unsqueeze(0) % model.config.vocab_size
+    ours = ranker.lm_head(ranker.backbone(input_ids=ids).last_hidden_state)
+    if not torch.allclose(model(input_ids=ids).logits, ours, rtol=1e-4, atol=1e-4):
+        raise InputError(
+            f"head=rank: the backbone {source} ({type(model).__name__}) caps or scales its logits, "
+            "which is not supported. Set head=classify, or choose another backbone."
+        )
