@@ -42,7 +42,10 @@ def report(
     what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console
 ) -> list[Path]:
     """Write `what` of a grid's cells, and tell what is missing in it; returns the files."""
-    asked = [Cell(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family) for c in cells]
+    asked = [
+        Cell(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"])
+        for c in cells
+    ]
     out_dir = folder_of(config)
     (out_dir / MANIFEST).unlink(missing_ok=True)
     console.print("drawing tables and figures")
