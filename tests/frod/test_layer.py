@@ -247,7 +247,7 @@ def test_core_is_the_same_matrix_by_both_kernels(
 def test_sparse_product_does_not_read_what_it_writes_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pattern = CorePattern(9, torch.tensor([3, 60]))
+    pattern = CorePattern(9, torch.tensor([3, 61]))
     values, other = torch.ones(11), gaussian(9, 5, 2)
     wanted = pattern.matrix(values) @ other
     monkeypatch.setattr(torch, "empty_like", lambda like: torch.full_like(like, torch.nan))
