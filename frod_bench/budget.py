@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel
 
 from frod_bench.errors import InputError
 from frod_bench.frod.support import support_size
+from frod_bench.models import tower_of
 
 Shapes = Sequence[tuple[int, int]]  # (m, k) of each adapted weight: outputs, inputs
 
@@ -77,7 +78,7 @@ def layer_shapes(
             "and the rank follows from it. Check backbone and model_root, or set budget=default."
         ) from error
     with torch.device("meta"):
-        model = AutoModel.from_config(config)
+        model = AutoModel.from_config(tower_of(config))
     shapes = tuple(
         (module.out_features, module.in_features)
         for name, module in model.named_modules()
