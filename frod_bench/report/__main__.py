@@ -19,6 +19,7 @@ from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.grid import compose_cells
 from frod_bench.report.build import PARTS, write_report
+from frod_bench.report.claims_table import show_claims
 from frod_bench.report.collect import Cell
 
 MAIN = "main_table"
@@ -57,6 +58,8 @@ def report(
         parts=CHOICES[what],
         out_dir=out_dir,
     )
+    if written.judged:
+        show_claims(written.judged, config.profile.title, console)
     for path in written.paths:
         print(path)
     for line in (*written.collected.warnings, *written.holes()):

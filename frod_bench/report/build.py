@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frod_bench.errors import InputError
+from frod_bench.report.areas import read_trials
+from frod_bench.report.claims import Judged, judge
+from frod_bench.report.claims_table import write_claims
 from frod_bench.report.collect import Cell, Collected, collect
 from frod_bench.report.convergence import arrivals, convergence_table, time_summary
 from frod_bench.report.rules import Rules, load_rules
@@ -15,10 +18,11 @@ PARTS = ("tables", "plots")
 
 @dataclass(frozen=True)
 class Report:
-    """What a report wrote and what it was made of."""
+    """What a report wrote and what it was made of; no claims where it wrote no tables."""
 
     paths: list[Path]
     collected: Collected
+    judged: Judged | None
 
     def holes(self) -> list[str]:
         """A line for each cell that gave no number: what, which, and why where that is known."""
@@ -57,7 +61,11 @@ def write_report(
         )
     out_dir = out_dir or results_root / profile
     paths: list[Path] = []
+    judged = None
     if "tables" in parts:
+        trials = read_trials(results_root / profile / "tables" / "tuning.csv")
+        judged = judge(frame, collected.curves, trials, profile, rules)
+        paths += write_claims(judged, out_dir / "tables", title)
         paths += _write_tables(collected, out_dir / "tables", title, rules)
     if "plots" in parts:
         from frod_bench.report.figures import write_figures  # matplotlib: only where it draws
@@ -65,7 +73,7 @@ def write_report(
         paths += write_figures(
             frame, collected.curves, out_dir / "figures", title, rules.convergence
         )
-    return Report(paths, collected)
+    return Report(paths, collected, judged)
 
 
 def _write_tables(collected: Collected, out_dir: Path, title: str, rules: Rules) -> list[Path]:

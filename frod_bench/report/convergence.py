@@ -155,7 +155,7 @@ def median_speedup(of_axis: pd.DataFrame, method: str, ours: str) -> str:
     decided = ratios[ratios.notna()]
     if decided.empty:
         return "undecided"
-    median = stats.median_over_seeds(decided)
+    median = stats.median_ratio(decided)
     text = "∞" if np.isinf(median) else f"{median:.2f} ×"
     return (
         text if len(decided) == len(ratios) else f"{text} ({len(decided)} of {len(ratios)} tasks)"

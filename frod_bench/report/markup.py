@@ -19,6 +19,7 @@ _LATEX = {
     "×": r"$\times$",
     "∞": r"$\infty$",
     "–": "--",
+    "−": "$-$",
     "<": r"$<$",
     ">": r"$>$",
 }
@@ -43,6 +44,7 @@ class Table:
     header: tuple[str, ...]
     rows: Sequence[Row]
     notes: Sequence[str] = field(default_factory=tuple)
+    prose: bool = False  # cells are sentences: they are wrapped, and stand on the left
 
 
 def to_markdown(table: Table) -> str:
@@ -54,7 +56,7 @@ def to_markdown(table: Table) -> str:
         table.caption,
         "",
         _pipes(_markdown(name) for name in table.header),
-        _pipes(["---"] + ["---:"] * (columns - 1)),
+        _pipes(["---"] + ["---" if table.prose else "---:"] * (columns - 1)),
     ]
     for row in table.rows:
         label = f"**{_markdown(row.label)}**" if row.heading or row.strong else _markdown(row.label)
@@ -66,15 +68,15 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table, label: str) -> str:
-    """The table as a LaTeX float; needs the package booktabs."""
+    """The table as a LaTeX float; needs the packages booktabs and array."""
     columns = len(table.header)
     lines = [
-        "% needs \\usepackage{booktabs}",
+        "% needs \\usepackage{booktabs, array}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_latex(table.title + '. ' + table.caption)}}}",
         rf"\label{{tab:{label}}}",
-        rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+        rf"\begin{{tabular}}{{{_columns(table)}}}",
         r"\toprule",
         _ampersands(_latex(name) for name in table.header),
         r"\midrule",
@@ -89,6 +91,14 @@ def to_latex(table: Table, label: str) -> str:
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\par\footnotesize {_latex(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _columns(table: Table) -> str:
+    columns = len(table.header)
+    if not table.prose:
+        return "l" + "r" * (columns - 1)
+    width = 0.9 / columns
+    return rf"*{{{columns}}}{{>{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}}}"
 
 
 def _pipes(cells: Iterable[str]) -> str:

@@ -1,0 +1,119 @@
+"""The claims as a table: the head of every report, as Markdown, CSV (long) and LaTeX."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table as TerminalTable
+
+from frod_bench.report.claims import Claim, Judged, Part
+from frod_bench.report.markup import Row, Table
+from frod_bench.report.rules import Rules
+from frod_bench.report.tables import write_table
+
+HEADER = ("claim", "measured", "rule", "verdict", "profile, protocol")
+COLUMNS = (
+    *("claim", "part", "unit", "mean", "low", "high", "confidence", "n_tasks", "n_expected"),
+    *("published", "note", "rule", "verdict", "holes"),
+)
+
+
+def write_claims(judged: Judged, out_dir: Path, title: str) -> list[Path]:
+    """Write `claims` as .md, .csv and .tex under `out_dir`; returns the paths."""
+    return write_table(claims_table(judged, title), claims_frame(judged), out_dir, "claims")
+
+
+def claims_table(judged: Judged, title: str) -> Table:
+    """A strong row a claim with its verdict, and under it a row for each thing measured."""
+    where = f"{judged.profile}, {judged.protocol}"
+    rows: list[Row] = []
+    for claim in judged.claims:
+        cells = (headline(claim), claim.rule, claim.verdict, where)
+        rows.append(Row(claim.statement, cells, strong=True))
+        for part in claim.parts:
+            verdict = part.verdict or "shown, does not decide"
+            rows.append(Row(part.name, (format_part(part), "", verdict, "")))
+    rules = judged.rules
+    seeds = ", ".join(map(str, rules.seeds))
+    caption = (
+        f"Judged on the suite {rules.suite}, seeds {seeds}, by the rules "
+        f"of conf/claims.yaml, fixed on {rules.dated}{_changed(rules)}. In brackets the interval "
+        "of that confidence. A claim is judged on whole evidence alone: with a hole it is "
+        "undecided, whatever was measured."
+    )
+    notes = [
+        f"{claim.statement}: undecided; {claim.holes}." for claim in judged.claims if claim.holes
+    ]
+    return Table(f"Claims: {title}", caption, HEADER, rows, notes, prose=True)
+
+
+def claims_frame(judged: Judged) -> pd.DataFrame:
+    """Every number behind the table, a row a part; a claim's own row has an empty `part`."""
+    rows: list[dict[str, Any]] = []
+    for claim in judged.claims:
+        own = {"rule": claim.rule, "verdict": claim.verdict, "holes": claim.holes}
+        rows.append({"claim": claim.key, "part": "", **own})
+        for part in claim.parts:
+            numbers = part.estimate._asdict()
+            row = {"claim": claim.key, "part": part.name, "n_tasks": numbers.pop("n"), **numbers}
+            for name in ("unit", "confidence", "n_expected", "published", "note"):
+                row[name] = getattr(part, name)
+            rows.append(row | {"verdict": part.verdict or ""})
+    where = {"profile": judged.profile, "protocol": judged.protocol}
+    return pd.DataFrame(rows, columns=list(COLUMNS)).assign(**where)
+
+
+def show_claims(judged: Judged, title: str, console: Console) -> None:
+    """Print the claims with what decides them: the first thing that a report says."""
+    table = TerminalTable(title=f"Claims: {title}", title_justify="left", show_lines=True)
+    for name in ("claim", "measured", "verdict"):
+        table.add_column(name)
+    for claim in judged.claims:
+        lines = [f"{p.name}: {format_part(p)}" for p in claim.parts if p.verdict is not None]
+        table.add_row(claim.statement, "\n".join(lines), claim.verdict)
+    console.print(table)
+
+
+def headline(claim: Claim) -> str:
+    """What was measured, of the first part that decides; how many more the rows below show."""
+    first, *others = [part for part in claim.parts if part.verdict is not None]
+    more = f"; {len(others)} more below" if others else ""
+    return f"{first.name}: {format_part(first)}{more}"
+
+
+def format_part(part: Part) -> str:
+    """An estimate with its interval, over how many tasks where not of all, and its note."""
+    mean, low, high, n = part.estimate
+    if np.isnan(mean):
+        return "no number"
+    words = [f"{_number(mean, part.unit)} {part.unit}{_interval(part, low, high)}"]
+    if n < part.n_expected:
+        words.append(f"{n} of {part.n_expected} tasks")
+    if part.note:
+        words.append(part.note)
+    if part.published is not None:
+        words.append(f"released curves: {part.published:g} ×")
+    return "; ".join(words)
+
+
+def _interval(part: Part, low: float, high: float) -> str:
+    if np.isnan(low):
+        return " (interval not available)"
+    ends = f"[{_number(low, part.unit)}, {_number(high, part.unit)}]"
+    if part.confidence is None:  # a count has no sampling error
+        return "" if low == high else f", range {ends}"
+    return f", {100 * part.confidence:g} % {ends}"
+
+
+def _number(value: float, unit: str) -> str:
+    if np.isinf(value):
+        return "∞"
+    text = f"{value:,.0f}" if unit == "parameters" else f"{round(value, 2) + 0.0:.2f}"
+    return text.replace("-", "−")
+
+
+def _changed(rules: Rules) -> str:
+    dates = sorted({change.dated for change in rules.changes})
+    return f"; additions of {', '.join(dates)} are listed there" if dates else ""

@@ -1,0 +1,323 @@
+"""The claims: planted answers are found, holes make no verdict, and the table says all of it."""
+
+import io
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from frod_bench.errors import InputError
+from frod_bench.report import claims
+from frod_bench.report.areas import areas, read_trials
+from frod_bench.report.build import write_report
+from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, judge
+from frod_bench.report.claims_table import show_claims
+from frod_bench.report.collect import Cell, collect
+from frod_bench.report.evidence import suite_tasks
+from frod_bench.report.rules import Rules, load_rules
+from tests.report.factory import make_record, synthetic_curve, write_record
+
+RULES = replace(load_rules(), suite="smoke")
+TASKS = suite_tasks("smoke")
+METHODS = ("full", "lora", "dora", "frod")
+# Rates of approach of the synthetic curves: frod about twice as fast as the low-rank methods.
+RATES = {"full": 0.10, "lora": 0.04, "dora": 0.045, "frod": 0.09}
+Change = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+@pytest.fixture(autouse=True)
+def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def sweep(
+    root: Path,
+    offset: Mapping[str, float] | None = None,
+    spread: Mapping[str, float] | None = None,
+    rates: Mapping[str, float] = RATES,
+    profile: str = "embedded",
+    change: Change = lambda made: made,
+) -> list[Cell]:
+    """Records of all methods: 80 points plus an offset, three seeds `spread` points apart.
+
+    `change` may edit a record, or return None for one that is not there.
+    """
+    cells = [Cell(t, m, s) for t in TASKS for m in METHODS for s in RULES.seeds]
+    for cell in cells:
+        points = 80 + (offset or {}).get(cell.method, 0.0)
+        points += (cell.seed - 1) * (spread or {}).get(cell.method, 0.2)
+        made = make_record(cell.task, cell.method, cell.seed, points / 100, profile=profile)
+        curve = synthetic_curve(rate=rates[cell.method], seed=cell.seed, every=2)
+        if (kept := change(made)) is not None:
+            write_record(root, kept, curve)
+    return cells
+
+
+def trials(**worst: float) -> pd.DataFrame:
+    """Three trials a method on two tasks: the best is 80 points, the others fall by `worst`."""
+    rows = [
+        ("nlu", method, trial, task, 0.8 - fall * worst.get(method, 10.0) / 100)
+        for method in METHODS
+        for task in ("rte", "boolq")
+        for trial, fall in enumerate((0.0, 0.5, 1.0))
+    ]
+    return pd.DataFrame(rows, columns=["family", "method", "trial", "task", "score"])
+
+
+def judged(
+    root: Path,
+    cells: list[Cell],
+    table: pd.DataFrame | None = None,
+    profile: str = "embedded",
+    rules: Rules = RULES,
+) -> Judged:
+    got = collect(root, profile, cells)
+    return judge(got.frame, got.curves, table, profile, rules)
+
+
+def claim(found: Judged, key: str) -> Claim:
+    (got,) = [one for one in found.claims if one.key == key]
+    return got
+
+
+@pytest.mark.parametrize(
+    ("points", "verdict"),
+    [(0.0, SUPPORTED), (3.0, SUPPORTED), (-4.0, NOT_SUPPORTED), (-0.9, UNDECIDED)],
+)
+def test_accuracy(tmp_path: Path, points: float, verdict: str) -> None:
+    """frod's seeds lie twice as far apart as full's, so a difference near the margin straddles."""
+    cells = sweep(tmp_path, {"frod": points}, {"frod": 1.0, "full": 0.5})
+    got = claim(judged(tmp_path, cells), "accuracy")
+    assert got.verdict == verdict
+    assert got.parts[0].estimate.mean == pytest.approx(points)
+    assert got.parts[0].confidence == pytest.approx(0.90)
+
+
+@pytest.mark.parametrize(
+    ("profile", "percent", "verdict"),
+    [
+        ("paper", 1.72, SUPPORTED),
+        ("paper", 1.81, SUPPORTED),
+        ("paper", 3.0, NOT_SUPPORTED),
+        ("embedded", 1.72, UNDECIDED),
+    ],
+)
+def test_parameters(tmp_path: Path, profile: str, percent: float, verdict: str) -> None:
+    def train(made: dict[str, Any]) -> dict[str, Any]:
+        if made["cell"]["method"] == "frod":
+            adapted = round(percent * 10_000)
+            made["params"] |= {"trainable": adapted + 258, "trainable_percent": percent}
+        return made
+
+    cells = sweep(tmp_path, profile=profile, change=train)
+    got = claim(judged(tmp_path, cells, profile=profile), "parameters")
+    assert got.verdict == verdict
+    without, with_head, count, _ = got.parts
+    assert without.estimate.mean == pytest.approx(percent)
+    assert with_head.estimate.mean == pytest.approx(percent + 0.0258)
+    assert count.estimate.mean == round(percent * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("rates", "verdict"),
+    [
+        ({}, SUPPORTED),
+        ({"frod": 0.02}, NOT_SUPPORTED),
+        ({"dora": 0.2}, NOT_SUPPORTED),  # faster than lora alone is not enough
+        ({"frod": 0.002, "lora": 0.002, "dora": 0.002}, UNDECIDED),  # nobody arrives
+    ],
+)
+def test_convergence(tmp_path: Path, rates: dict[str, float], verdict: str) -> None:
+    cells = sweep(tmp_path, rates=RATES | rates)
+    got = claim(judged(tmp_path, cells), "convergence")
+    assert got.verdict == verdict
+    shown = [part for part in got.parts if part.name.endswith("full over frod")]
+    assert [part.verdict for part in shown] == [None, None]
+    assert [part.published for part in got.parts] == [3.6, None, 0.59, None, None, None]
+
+
+def test_convergence_tells_steps_from_seconds(tmp_path: Path) -> None:
+    """Half an hour of set-up takes back what fewer steps gave."""
+
+    def slow(made: dict[str, Any]) -> dict[str, Any]:
+        if made["cell"]["method"] == "frod":
+            made["time"]["setup_sec"] = 1800.0
+        return made
+
+    cells = sweep(tmp_path, change=slow)
+    got = claim(judged(tmp_path, cells), "convergence")
+    assert got.verdict == "supported in steps, not supported in seconds"
+
+
+def test_convergence_counts_misses_and_divergence(tmp_path: Path) -> None:
+    def diverge(made: dict[str, Any]) -> dict[str, Any]:
+        if made["cell"]["method"] == "lora":
+            failed = make_record(
+                made["cell"]["task"], "lora", made["cell"]["seed"], None, "diverged"
+            )
+            return made | {"status": "diverged", "error": failed["error"], "metrics": {}}
+        return made
+
+    got = claim(judged(tmp_path, sweep(tmp_path, change=diverge)), "convergence")
+    assert got.verdict == SUPPORTED
+    assert got.parts[0].estimate.mean == np.inf
+    assert got.parts[0].note == "missed by frod 0 of 9 runs, lora 9 of 9 runs"
+
+
+@pytest.mark.parametrize(
+    ("spread", "falls", "verdict"),
+    [
+        ({}, {}, SUPPORTED),
+        ({"frod": 3.0}, {}, NOT_SUPPORTED),
+        ({}, {"frod": 40.0}, NOT_SUPPORTED),
+        ({}, None, UNDECIDED),
+    ],
+)
+def test_robustness(
+    tmp_path: Path, spread: dict[str, float], falls: dict[str, float] | None, verdict: str
+) -> None:
+    cells = sweep(tmp_path, spread=spread)
+    table = None if falls is None else trials(**falls)
+    got = claim(judged(tmp_path, cells, table), "robustness")
+    assert got.verdict == verdict
+    assert ("no trials" in got.holes) == (falls is None)
+
+
+def test_robustness_straddles(tmp_path: Path) -> None:
+    """One task of three on which frod's seeds lie far apart."""
+
+    def spread(made: dict[str, Any]) -> dict[str, Any]:
+        cell = made["cell"]
+        if (cell["task"], cell["method"]) == ("rte", "frod"):
+            made["metrics"][made["primary_metric"]]["value"] = 0.8 + 0.05 * (cell["seed"] - 1)
+        return made
+
+    cells = sweep(tmp_path, change=spread)
+    assert claim(judged(tmp_path, cells, trials()), "robustness").verdict == UNDECIDED
+
+
+def test_area_of_a_trial_that_diverged_is_the_lowest_score() -> None:
+    table = trials(lora=40.0)
+    table.loc[(table["method"] == "frod") & (table["trial"] == 2), "score"] = -np.inf
+    found = areas(table)
+    assert found["lora"].tolist() == pytest.approx([-20.0, -20.0])
+    assert found["frod"].tolist() == pytest.approx([-15.0, -15.0])  # 80, 75, and lora's 40
+    fewer = areas(table.drop(table[(table["method"] == "dora") & (table["trial"] == 0)].index))
+    assert fewer["dora"].isna().all()
+
+
+def test_trials_that_are_not_there(tmp_path: Path) -> None:
+    assert read_trials(tmp_path / "tuning.csv") is None
+    (tmp_path / "tuning.csv").write_text("a,b\n1,2\n")
+    assert read_trials(tmp_path / "tuning.csv") is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ("failed", "frod: rte seed 1 failed"),
+        (None, "frod: rte seed 1 missing"),
+        ("undefined", "frod: rte seed 1 undefined"),
+    ],
+)
+def test_a_hole_makes_no_verdict_and_is_named(tmp_path: Path, loss: str | None, words: str) -> None:
+    def lose(made: dict[str, Any]) -> dict[str, Any] | None:
+        cell = made["cell"]
+        if (cell["task"], cell["method"], cell["seed"]) != ("rte", "frod", 1):
+            return made
+        if loss == "undefined":
+            made["metrics"][made["primary_metric"]]["value"] = None
+            return made
+        return None if loss is None else make_record("rte", "frod", 1, None, loss)
+
+    found = judged(tmp_path, sweep(tmp_path, change=lose), trials())
+    for key in ("accuracy", "robustness"):
+        got = claim(found, key)
+        assert (got.verdict, got.holes) == (UNDECIDED, words)
+        assert np.isfinite(got.parts[0].estimate.mean)
+    # A run that has no score at its end never arrived; one that failed might have.
+    assert (claim(found, "convergence").verdict == SUPPORTED) == (loss == "undefined")
+
+
+def test_what_was_not_run_is_no_evidence(tmp_path: Path) -> None:
+    cells = [cell for cell in sweep(tmp_path) if cell.method != "dora"]
+    found = judged(tmp_path, cells, trials())
+    assert claim(found, "accuracy").verdict == SUPPORTED
+    got = claim(found, "convergence")
+    assert got.verdict == UNDECIDED
+    assert got.holes == "dora: 9 cells not in this experiment"
+    whole = replace(RULES, suite="paper20")
+    assert claim(judged(tmp_path, cells, rules=whole), "accuracy").verdict == UNDECIDED
+
+
+def test_more_than_the_rules_name_is_left_out(tmp_path: Path) -> None:
+    cells = sweep(tmp_path)
+    for task, seed in (("rte", 7), ("cola", 0)):
+        write_record(tmp_path, make_record(task, "frod", seed, 0.1), synthetic_curve())
+        cells.append(Cell(task, "frod", seed))
+    assert claim(judged(tmp_path, cells), "accuracy").verdict == SUPPORTED
+
+
+def test_several_protocols_are_no_whole_evidence(tmp_path: Path) -> None:
+    got = collect(tmp_path, "embedded", sweep(tmp_path))
+    got.frame.loc[0, "protocol"] = "paper"
+    found = judge(got.frame, got.curves, None, "embedded", RULES)
+    assert claim(found, "accuracy").holes.startswith("records of several protocols: fair, paper")
+
+
+def test_one_seed_has_no_spread_and_no_verdict(tmp_path: Path) -> None:
+    cells = [cell for cell in sweep(tmp_path) if cell.seed == 0]
+    got = claim(judged(tmp_path, cells, trials()), "robustness")
+    assert got.verdict == UNDECIDED
+    assert np.isnan(got.parts[0].estimate.mean)
+
+
+def test_verdicts_combine() -> None:
+    assert claims.combine([SUPPORTED, None, SUPPORTED]) == SUPPORTED
+    assert claims.combine([SUPPORTED, UNDECIDED]) == UNDECIDED
+    assert claims.combine([UNDECIDED, NOT_SUPPORTED, SUPPORTED]) == NOT_SUPPORTED
+    assert claims.combine([None]) == UNDECIDED
+
+
+def test_a_suite_that_is_not_there_is_named() -> None:
+    with pytest.raises(InputError, match="suite=paper21"):
+        suite_tasks("paper21")
+
+
+def test_report_writes_the_claims_first_and_says_them(tmp_path: Path) -> None:
+    cells = sweep(tmp_path)
+    tables = tmp_path / "embedded" / "tables"
+    tables.mkdir(parents=True)
+    trials().to_csv(tables / "tuning.csv", index=False)
+    report = write_report(tmp_path, "embedded", cells, "stand-ins", parts=["tables"], rules=RULES)
+    assert [path.name for path in report.paths[:3]] == ["claims.md", "claims.tex", "claims.csv"]
+    text = (tables / "claims.md").read_text()
+    assert text.startswith("# Claims: stand-ins\n")
+    strong = [line for line in text.splitlines() if line.startswith("| **")]
+    assert len(strong) == 4
+    assert all("embedded, fair |" in line for line in strong)
+    assert [SUPPORTED in line for line in strong] == [True, False, True, True]
+    assert "released curves: 3.6 ×" in text
+    assert "judged on the profile paper" in text
+    tex = (tables / "claims.tex").read_text()
+    assert tex.count("{") == tex.count("}")
+    long = pd.read_csv(io.StringIO((tables / "claims.csv").read_text()))
+    own = long[long["part"].isna()].set_index("claim")["verdict"]
+    assert own.to_dict() == {
+        "accuracy": SUPPORTED,
+        "parameters": UNDECIDED,
+        "convergence": SUPPORTED,
+        "robustness": SUPPORTED,
+    }
+    assert report.judged is not None
+    console = Console(file=io.StringIO(), width=160)
+    show_claims(report.judged, "stand-ins", console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("supported") == 3
+    assert "lora over frod" in shown
