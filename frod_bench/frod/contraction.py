@@ -82,11 +82,11 @@ class Factors:
 def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
     """W + L C R^T as the layer stores it; at least float32 until the sum is rounded to W's type.
 
-    C is applied to the smaller of L and R.
+    C is applied to the smaller of L and R; of equal ones to L, which needs no transposing.
     """
     work = torch.promote_types(values.dtype, weight.dtype)
     left, right = factors.left.to(work), factors.right.T.to(work)  # (m, r), (r, k)
-    if left.shape[0] < right.shape[1]:
+    if left.shape[0] <= right.shape[1]:
         left = factors.pattern.transposed_times(values, left.T).T
     else:
         right = factors.pattern.times(values, right)
