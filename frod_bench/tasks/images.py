@@ -59,9 +59,10 @@ class ImageEncoder:
                 # Pillow would rather see transparent palettes as RGBA; the colours are the same.
                 warnings.simplefilter("ignore", UserWarning)
                 with Image.open(stored["path"] if content is None else io.BytesIO(content)) as file:
-                    return self._resize(file.convert("RGB"))
+                    return self._resize(_rgb(file))
         except (
             UnidentifiedImageError,
+            Image.DecompressionBombError,
             OSError,
             SyntaxError,
             ValueError,
@@ -69,6 +70,12 @@ class ImageEncoder:
             AttributeError,
         ):
             return None
+
+
+def _rgb(file: Image.Image) -> Image.Image:
+    if file.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255: white
+        file = file.convert("I").point(lambda value: value * (1 / 256))
+    return file.convert("RGB")
 
 
 def image_encoder(column: str, backbone: BackboneConfig, backbone_path: str) -> ImageEncoder:

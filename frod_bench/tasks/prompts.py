@@ -109,8 +109,8 @@ def names_in(template: str, field: str) -> tuple[str, ...]:
 
 
 def descend(row: Mapping[str, Any], path: str) -> Sequence[Any]:
-    """The value at a dotted path: `choices.text`."""
+    """The list at a dotted path, `choices.text`; empty where the row has none."""
     value: Any = row
     for name in path.split("."):
-        value = value[name]
-    return value
+        value = None if value is None else value[name]
+    return () if value is None else value
