@@ -1,0 +1,67 @@
+"""Cells of one task under two heads: rows and means of their own."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frod_bench import compare, record
+from frod_bench.errors import InputError
+from frod_bench.report.collect import Cell, collect
+from frod_bench.report.summary import summarise
+from tests.report.factory import make_record, synthetic_curve, write_record
+
+
+def headed(method: str, value: float, head: str) -> dict[str, Any]:
+    """A record of boolq, seed 0, under a head."""
+    made = make_record("boolq", method, 0, value=value)
+    made["config"]["head"] = head
+    prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
+    made["cell"]["config_hash"] = record.config_hash(record.identity(made["config"], *prints))
+    return made
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for method in ("frod", "full"):
+        for head, value in (("classify", 0.6), ("rank", 0.8)):
+            write_record(tmp_path, headed(method, value, head), synthetic_curve(final=value))
+    return tmp_path
+
+
+def test_no_score_is_over_both_heads(results: Path) -> None:
+    cells = [Cell("boolq", "frod", 0, head=head) for head in ("classify", "rank")]
+    got = collect(results, "embedded", cells)
+    assert got.warnings == []
+    assert got.frame["task"].tolist() == ["boolq", "boolq_rank"]
+    assert got.frame["family"].tolist() == ["reasoning", "reasoning_rank"]
+    assert set(got.curves) == {("boolq", "frod", 0), ("boolq_rank", "frod", 0)}
+    summary = summarise(got.frame)
+    scores = summary[summary["primary"] & (summary["scope"] != "overall")]
+    means = {(row.scope, row.family): row.mean for row in scores.itertuples(index=False)}
+    assert means == pytest.approx(
+        {
+            ("task", "reasoning"): 60.0,
+            ("task", "reasoning_rank"): 80.0,
+            ("family", "reasoning"): 60.0,
+            ("family", "reasoning_rank"): 80.0,
+        }
+    )
+
+
+def test_what_was_made_under_the_other_head_is_named(results: Path) -> None:
+    got = collect(results, "embedded", [Cell("boolq", "frod", 0)])
+    assert got.frame["value"].tolist() == [0.6]
+    assert "boolq_rank, frod: 1 of other cells" in got.others
+
+
+def test_a_comparison_is_of_one_head(results: Path) -> None:
+    overrides = ["task=boolq", "methods=[frod]", "seeds=[0]", f"results_root={results}"]
+    rule = compare.load_rules().convergence
+    for head, task, score in (("classify", "boolq", "60.0"), ("rank", "boolq_rank", "80.0")):
+        found = compare.compare(compare.parse([*overrides, f"head={head}"]), rule)
+        assert found.frame["task"].tolist() == [task]
+        assert found.frame["score"][0].startswith(score)
+        assert found.collected.warnings == []
+    with pytest.raises(InputError, match="Did you mean 'rank'"):
+        compare.parse([*overrides, "head=rnk"])
