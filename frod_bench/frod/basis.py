@@ -134,10 +134,11 @@ def _mean_inverse(weights: Sequence[Tensor], factor: RowFactor, regularization: 
     for weight in weights:
         rows = factor.orthonormal(weight.double())
         if rows.shape[0] < rank:
-            small = rows @ rows.T
+            small = rows.new_zeros(2 * [rows.shape[0]])
+            add_gram(small, rows.T)
             small.diagonal().add_(regularization)
-            half = torch.linalg.solve_triangular(torch.linalg.cholesky(small), rows, upper=False)
-            add_gram(removed, half)
+            root = torch.linalg.cholesky(small, upper=True)
+            add_gram(removed, torch.linalg.solve_triangular(root.T, rows, upper=False))
             inverses.diagonal().add_(1 / regularization)
         else:
             gram = torch.zeros_like(identity)
@@ -161,7 +162,7 @@ def _layer_parts(
         rounded = inverse.to(dtype)
     for weight in weights:
         if rounded is not None:
-            product = weight.to(rounded.dtype) @ rounded
+            product = (rounded.T @ weight.to(rounded.dtype).T).T  # held as the layers hold U
             norms = torch.linalg.vector_norm(product, dim=0)
             if bool(norms.min() > ROUNDED_MIN_COLUMN * norms.max()):
                 yield product.div_(norms), norms

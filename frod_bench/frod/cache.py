@@ -27,7 +27,7 @@ from .config import FrodConfig
 logger = logging.getLogger(__name__)
 
 # Part of every key: to be raised when the same input would give another basis, or another file.
-ENTRY_VERSION = 2
+ENTRY_VERSION = 3
 
 _unwritable: set[Path] = set()  # folders that this process has told of
 
@@ -102,10 +102,10 @@ def _read(path: Path) -> JointBasis | None:
     if checksum != _checksum(path.stem, tensors):
         logger.warning("The cached basis %s has a wrong checksum; it is made again.", path)
         return None
-    layers = range(sum(name.startswith("left.") for name in tensors))
+    layers = range(sum(name.startswith("scale.") for name in tensors))
     return JointBasis(
         tensors["basis"],
-        [tensors[f"left.{index}"] for index in layers],
+        [tensors[f"left_transposed.{index}"].T for index in layers],
         [tensors[f"scale.{index}"] for index in layers],
     )
 
@@ -113,7 +113,7 @@ def _read(path: Path) -> JointBasis | None:
 def _write(path: Path, entry: JointBasis) -> None:
     tensors = {"basis": entry.basis}
     for index, (left, scale) in enumerate(zip(entry.left, entry.scale, strict=True)):
-        tensors |= {f"left.{index}": left, f"scale.{index}": scale}
+        tensors |= {f"left_transposed.{index}": left.T, f"scale.{index}": scale}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
