@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
     HTTPError,
+    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -185,7 +186,7 @@ def _data_names(wanted: Repository, commit: str, files: Sequence[str]) -> list[s
     names = {CARD} & set(files)
     with tempfile.TemporaryDirectory() as folder:
         if names:
-            _download(wanted, commit, list(names), Path(folder))
+            _download(wanted, commit, [CARD], Path(folder))
         for config in wanted.configs:
             # The Hub's patterns are a glob's, the download's are fnmatch's: * takes slashes in.
             listed = data_patterns(Path(folder), config)
@@ -214,17 +215,19 @@ def _check_space(root: Path, found: Sequence[Found]) -> None:
 
 def _fetch(source: Found, root: Path) -> None:
     wanted, folder = source.wanted, root / source.wanted.hub_id
-    _download(wanted, source.commit, list(source.hashes), folder)
+    try:
+        _download(wanted, source.commit, list(source.hashes), folder)
+    except _UnreachableError as error:
+        raise OSError(str(error)) from error  # it was there a moment ago
     hashes = hash_files(folder)
-    files = {name: hashes.get(name, "") for name in source.hashes}
-    wrong = [name for name, stated in source.hashes.items() if stated not in (None, files[name])]
+    files = {name: hashes[name] for name in source.hashes if name in hashes}
+    wrong = [name for name in files if source.hashes[name] not in (None, files[name])]
     for name in wrong:
-        (folder / name).unlink(missing_ok=True)
-    if wrong or not all(files.values()):
-        names = ", ".join(wrong or [name for name, digest in files.items() if not digest])
+        (folder / name).unlink()
+    if wrong:
         raise InputError(
-            f"{wanted.hub_id}: {names} did not arrive as the Hub describes it (SHA-256). What is "
-            "wrong was removed; the same command fetches it again."
+            f"{wanted.hub_id}: {', '.join(wrong)} did not arrive with the SHA-256 that the Hub "
+            "states. What is wrong was removed; the same command fetches it again."
         )
     old = read_sums(root).get(wanted.hub_id)
     for name in old.files.keys() - files.keys() if old else ():
@@ -244,6 +247,12 @@ def _download(wanted: Repository, commit: str, names: list[str], folder: Path) -
             local_dir=folder,
             allow_patterns=names,
         )
+    absent = [name for name in names if not (folder / name).is_file()]
+    if absent:  # without network the client gives back a folder that is there as it is
+        raise OSError(
+            f"{wanted.kind} {wanted.hub_id}: the download broke off, {len(absent)} of {len(names)} "
+            f"files did not come ({', '.join(absent[:3])})"
+        )
 
 
 @contextmanager
@@ -261,6 +270,8 @@ def _explained(wanted: Repository) -> Iterator[None]:
             f"{name}: is gated. Accept its licence on its page on the Hub, then log in with `hf "
             "auth login` (or set HF_TOKEN) as the user who did."
         ) from error
+    except LocalEntryNotFoundError as error:  # what the client says of no network
+        raise _UnreachableError(_unreachable(name, error)) from error
     except RevisionNotFoundError as error:
         raise InputError(f"{name}: has no revision {wanted.revision!r}.") from error
     except (RepositoryNotFoundError, HFValidationError, EntryNotFoundError) as error:
@@ -276,10 +287,16 @@ def _explained(wanted: Repository) -> Iterator[None]:
             ) from error
         raise OSError(f"{name}: the Hub answered with an error: {_line(error)}") from error
     except (ConnectionError, TimeoutError, HTTPError) as error:
-        raise _UnreachableError(
-            f"{name}: the Hub cannot be reached ({_line(error)}). Run this on a machine with "
-            "network, with HF_HUB_OFFLINE unset, and copy the folder over; it can be resumed."
-        ) from error
+        raise _UnreachableError(_unreachable(name, error)) from error
+    except RuntimeError as error:  # of the client's compiled part
+        raise OSError(f"{name}: the download broke off: {_line(error)}") from error
+
+
+def _unreachable(name: str, error: BaseException) -> str:
+    return (
+        f"{name}: the Hub cannot be reached ({_line(error)}). Run this on a machine with network, "
+        "with HF_HUB_OFFLINE unset, and copy the folder over; it can be resumed."
+    )
 
 
 def _line(error: BaseException) -> str:

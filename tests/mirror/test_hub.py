@@ -8,7 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 from huggingface_hub.utils import httpx
 
 from frod_bench.errors import InputError
@@ -129,6 +134,31 @@ def test_an_interrupted_copy_goes_on(stocked: FakeHub, tmp_path: Path) -> None:
     verify(out)
 
 
+@pytest.mark.parametrize(
+    "error", [LocalEntryNotFoundError("gone"), httpx.ReadTimeout("gone"), RuntimeError("gone")]
+)
+def test_a_network_that_goes_away_is_a_copy_that_failed(
+    error: BaseException, stocked: FakeHub, tmp_path: Path
+) -> None:
+    stocked.interrupt = ("model.safetensors", error)
+    with pytest.raises(OSError, match=r"org/bert: .*gone"):
+        _run(tmp_path / "out", BERT)
+    assert "org/bert" not in read_sums(tmp_path / "out")
+
+
+def test_files_that_did_not_come_are_missed(
+    stocked: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without network the client gives back the folder as it is."""
+    stocked.interrupt = ("model.safetensors", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path / "out", BERT)
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, local_dir, **__: str(local_dir))
+    with pytest.raises(OSError, match=r"2 of 3 files did not come \(model\.safetensors, token"):
+        _run(tmp_path / "out", BERT)
+    assert read_sums(tmp_path / "out") == {}
+
+
 def test_another_config_joins_what_is_there(stocked: FakeHub, tmp_path: Path) -> None:
     out = tmp_path / "out"
     _run(out, GLUE)
@@ -195,6 +225,7 @@ def test_all_repositories_that_cannot_be_had_are_named_before_anything_is_writte
     ("error", "kind", "message"),
     [
         (httpx.ConnectError("no route"), InputError, r"cannot be reached \(no route\)"),
+        (LocalEntryNotFoundError("no network"), InputError, "cannot be reached"),
         (OfflineModeIsEnabled("offline"), InputError, "HF_HUB_OFFLINE unset"),
         (http_error(HfHubHTTPError, 401), InputError, r"refuses access \(status 401\)"),
         (http_error(HfHubHTTPError, 503), OSError, "answered with an error: 503"),
