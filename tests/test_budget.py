@@ -1,7 +1,7 @@
 """Matched budgets: the rank whose count of trained parameters is nearest to FRoD's."""
 
 import pytest
-from transformers import RobertaConfig
+from transformers import CLIPConfig, RobertaConfig
 
 from frod_bench import budget, cell
 from frod_bench.budget import frod_count, layer_shapes, lora_count, matched_rank, nearest_rank
@@ -50,6 +50,31 @@ def test_the_rank_on_robertas_large_shapes(tmp_path_factory: pytest.TempPathFact
         rank = matched_rank(str(folder), None, ENCODER, 0.02, dora=dora)
         gaps = {r: abs(lora_count(shapes, r, dora=dora) - target) for r in range(1, 100)}
         assert rank == min(gaps, key=lambda r: gaps[r])
+
+
+def test_lora_on_layers_of_its_own_is_counted_on_those(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("large")
+    LARGE.save_pretrained(folder)
+    everywhere = matched_rank(str(folder), None, ENCODER, 0.02)
+    fewer = matched_rank(str(folder), None, ENCODER, 0.02, modules=["query", "value"])
+    target = frod_count(layer_shapes(str(folder), None, ENCODER), 0.02)
+    gap = abs(2 * 24 * fewer * 2048 - target)
+    assert gap <= 2 * 24 * 2048 / 2
+    assert fewer > everywhere
+
+
+def test_of_an_image_and_text_model_the_image_part_is_counted(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("clip")
+    parts = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    CLIPConfig(
+        text_config={**parts, "num_hidden_layers": 3},
+        vision_config={**parts, "num_hidden_layers": 2},
+    ).save_pretrained(folder)
+    assert layer_shapes(str(folder), None, ("q_proj",)) == ((32, 32), (32, 32))
 
 
 def test_the_rank_is_never_below_one_and_a_tie_takes_the_lower() -> None:
