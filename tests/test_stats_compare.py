@@ -127,6 +127,27 @@ def test_mcnemar_refuses_other_examples() -> None:
         stats.mcnemar([True], [True, False])
 
 
+def test_holm_of_an_example_worked_by_hand() -> None:
+    """0.01 x 4, 0.02 x 3, 0.03 x 2 = 0.06 again, and 0.04 x 1 is not below its predecessor."""
+    got = stats.holm([0.04, 0.01, np.nan, 0.03, 0.02])
+    assert got[[1, 4, 3, 0]] == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    assert np.isnan(got[2])
+    assert stats.holm([0.9, 0.8]).tolist() == [1.0, 1.0]
+    assert stats.holm([]).size == 0
+
+
+def test_merged_p_values_keep_their_level_where_seeds_depend_wholly_or_not_at_all() -> None:
+    rng = np.random.default_rng(0)
+    alone = rng.random((4000, 3))
+    together = np.repeat(rng.random((4000, 1)), 3, axis=1)
+    for drawn in (alone, together):
+        assert np.mean([stats.merge_p_values(p) < 0.05 for p in drawn]) < 0.05
+    assert stats.merge_p_values([0.01, 0.02, 0.9]) == 0.04
+    assert stats.merge_p_values([0.03]) == 0.03
+    assert stats.merge_p_values([0.9, 0.8]) == 1.0
+    assert np.isnan(stats.merge_p_values([]))
+
+
 @settings(deadline=None)
 @given(arrays(np.float64, SHAPES, elements=VALUES))
 def test_interquartile_mean_is_scipys_trimmed_mean(table: np.ndarray) -> None:

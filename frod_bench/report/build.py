@@ -10,6 +10,7 @@ from frod_bench.report.claims import Judged, judge
 from frod_bench.report.claims_table import write_claims
 from frod_bench.report.collect import Cell, Collected, collect
 from frod_bench.report.convergence import arrivals, convergence_table, time_summary
+from frod_bench.report.paired import paired_summary, paired_table
 from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.tables import write_table, write_tables
 
@@ -78,6 +79,10 @@ def write_report(
 
 def _write_tables(collected: Collected, out_dir: Path, title: str, rules: Rules) -> list[Path]:
     paths = write_tables(collected.frame, out_dir, title, collected.warnings)
+    ours = rules.accuracy.ours
+    pairs = paired_summary(collected.frame, ours, rules.accuracy.margin_points)
+    if len(pairs):
+        paths += write_table(paired_table(pairs, ours, title), pairs, out_dir, "paired")
     arrived = arrivals(collected.frame, collected.curves, rules.convergence)
     times = time_summary(arrived, rules.convergence)
     table = convergence_table(times, rules.convergence, title)

@@ -12,6 +12,7 @@ Statistic = Callable[..., Floats]
 
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
+BATCH = 256  # resamples at a time: what fits a processor's cache is several times as fast
 
 
 def stack_tables(tables: Sequence[ArrayLike]) -> Floats:
@@ -61,7 +62,8 @@ def bootstrap_over_tasks(
             drawn = (within.random(place.shape) * count).astype(np.intp)
             # Places behind a task's last value hold a hole already: leave them.
             place = np.where(place < count, drawn, place)
-        return statistic(*(table[task[..., None], place] for table in stack))
+        flat = task[..., None] * seeds + place
+        return statistic(*(table.ravel().take(flat) for table in stack))
 
     with warnings.catch_warnings():
         # Said of resamples without a value; those are left out below.
@@ -70,6 +72,7 @@ def bootstrap_over_tasks(
             (np.arange(tasks),),
             of_drawn,
             n_resamples=resamples,
+            batch=BATCH,
             vectorized=True,
             axis=-1,
             method="percentile",  # the others are not defined where all resamples agree

@@ -127,6 +127,8 @@ def present(values: ArrayLike) -> Floats:
 
 def _mean_of_means(table: Floats) -> Floats:
     there = ~np.isnan(table)
+    if there.all():
+        return np.asarray(table.mean(axis=(-2, -1)))
     sums = np.where(there, table, 0.0).sum(axis=-1)
     return np.asarray((sums / there.sum(axis=-1)).mean(axis=-1))
 

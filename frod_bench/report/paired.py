@@ -1,0 +1,153 @@
+"""One method against each other: paired by task and seed, and example by example."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from frod_bench import record, stats
+from frod_bench.report.markup import Row, Table
+from frod_bench.stats import Floats, McNemar
+
+COLUMNS = (
+    *("scope", "task", "method", "quantity", "mean", "low", "high", "n", "tost_p"),
+    *("n_tested", "only_ours", "only_theirs", "p_value", "p_holm"),
+)
+MEAN, MIDDLE, WINS = "mean difference", "interquartile mean", "probability of improvement"
+
+
+def paired_summary(frame: pd.DataFrame, ours: str, margin: float) -> pd.DataFrame:
+    """`ours` less each other method of `Collected.frame`, long; `COLUMNS` are its columns.
+
+    scope `task`: mean over the seeds that both have, in points, `tost_p` of Student's TOST of
+    `margin` points, and McNemar's exact test over the `n_tested` seeds whose predictions are kept,
+    hits counted over all of them; `p_holm` holds for the tasks of a method together. scope
+    `overall`: the `quantity` over tasks. Empty where `ours` has no other beside it.
+    """
+    rows: list[dict[str, Any]] = []
+    methods = [m for m in dict.fromkeys(frame["method"]) if m != ours]
+    mine = _scores(frame, ours)
+    hits = {m: _all_hits(frame, m) for m in (ours, *methods)} if len(mine) else {}
+    for method in methods if len(mine) else []:
+        theirs = _scores(frame, method).reindex(index=mine.index, columns=mine.columns)
+        difference = mine - theirs
+        of_tasks = [
+            _task_row(
+                str(task),
+                method,
+                values.to_numpy(),
+                margin,
+                _tests(str(task), hits[ours], hits[method]),
+            )
+            for task, values in difference.iterrows()
+        ]
+        adjusted = stats.holm([row["p_value"] for row in of_tasks])
+        rows += [row | {"p_holm": p} for row, p in zip(of_tasks, adjusted, strict=True)]
+        overall = (
+            (MEAN, stats.mean_over_tasks(difference)),
+            (MIDDLE, stats.interquartile_mean(difference)),
+            (WINS, stats.probability_of_improvement(mine, theirs)),
+        )
+        for quantity, estimate in overall:
+            base = {"scope": "overall", "task": "", "method": method, "quantity": quantity}
+            rows.append(base | estimate._asdict())
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def paired_table(summary: pd.DataFrame, ours: str, title: str) -> Table:
+    """Task x other method, then the means over tasks."""
+    methods = list(dict.fromkeys(summary["method"]))
+    by_key = {(r.task, r.quantity, r.method): r for r in summary.itertuples(index=False)}
+    tasks = dict.fromkeys(summary.loc[summary["scope"] == "task", "task"])
+    rows = [Row(task, tuple(_task_text(by_key[task, MEAN, m]) for m in methods)) for task in tasks]
+    rows.append(Row("all tasks", heading=True))
+    for quantity in (MEAN, MIDDLE, WINS):
+        texts = tuple(_overall_text(by_key["", quantity, m]) for m in methods)
+        rows.append(Row(quantity, texts, strong=True))
+    caption = (
+        f"{ours} less each method, in points, paired by task and seed: mean over seeds ± half of "
+        "the 95 % interval (Student's t). In brackets the test examples that one alone gets right, "
+        f"{ours} : other, over all seeds, and McNemar's exact p-value, by Holm over the tasks of a "
+        "column. All tasks: with the 95 % interval of a bootstrap over tasks and seeds."
+    )
+    return Table(f"Paired differences: {title}", caption, ("task", *methods), rows)
+
+
+def hits_of(path: Path) -> "pd.Series[bool] | None":
+    """Whether each kept prediction is right, by split and row; None where there are none to count.
+
+    That is where no predictions are beside the record, or where the labels are no classes.
+    """
+    try:
+        table = pd.read_parquet(record.predictions_path(path))
+    except (OSError, ValueError):
+        return None
+    if not {"split", "row_id", "prediction", "label"} <= set(table.columns):
+        return None
+    if not pd.api.types.is_integer_dtype(table["label"]):
+        return None
+    right = table["prediction"] == table["label"]
+    return right.set_axis(pd.MultiIndex.from_frame(table[["split", "row_id"]]))
+
+
+Hits = dict[tuple[str, int], "pd.Series[bool]"]
+
+
+def _scores(frame: pd.DataFrame, method: str) -> pd.DataFrame:
+    cells = frame[frame["method"] == method]
+    return 100 * cells.pivot_table(index="task", columns="seed", values="value", sort=False)
+
+
+def _all_hits(frame: pd.DataFrame, method: str) -> Hits:
+    cells = frame[(frame["method"] == method) & (frame["status"] == "ok")]
+    found = {(r.task, r.seed): hits_of(Path(r.path)) for r in cells.itertuples(index=False)}
+    return {key: hits for key, hits in found.items() if hits is not None}
+
+
+def _task_row(
+    task: str, method: str, difference: Floats, margin: float, tests: Sequence[McNemar]
+) -> dict[str, Any]:
+    return {
+        "scope": "task",
+        "task": task,
+        "method": method,
+        "quantity": MEAN,
+        **stats.mean_interval(difference)._asdict(),
+        "tost_p": stats.tost(difference, margin),
+        "n_tested": len(tests),
+        "only_ours": sum(test.only_ours for test in tests),
+        "only_theirs": sum(test.only_theirs for test in tests),
+        "p_value": stats.merge_p_values([test.p_value for test in tests]),
+    }
+
+
+def _tests(task: str, ours: Hits, theirs: Hits) -> list[McNemar]:
+    """One test a seed, where both were asked the same examples."""
+    both = [(ours[key], theirs[key]) for key in ours if key[0] == task and key in theirs]
+    return [stats.mcnemar(a, b) for a, b in both if a.index.equals(b.index)]
+
+
+def _task_text(row: Any) -> str:
+    if np.isnan(row.mean):
+        return "–"
+    text = _signed(row.mean)
+    if not np.isnan(row.low):
+        text += f" ± {row.high - row.mean:.1f}"
+    if row.n_tested:
+        p = "p < 0.001" if row.p_holm < 0.001 else f"p = {row.p_holm:.2g}"
+        text += f" ({row.only_ours:.0f} : {row.only_theirs:.0f}, {p})"
+    return text
+
+
+def _overall_text(row: Any) -> str:
+    if np.isnan(row.mean):
+        return "–"
+    style = "{:.2f}".format if row.quantity == WINS else _signed
+    ends = "" if np.isnan(row.low) else f" [{style(row.low)}, {style(row.high)}]"
+    return style(row.mean) + ends
+
+
+def _signed(points: float) -> str:
+    return f"{round(points, 1) + 0.0:+.1f}".replace("-", "−")

@@ -1,0 +1,87 @@
+"""Methods side by side: differences are paired, and predictions are compared row by row."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from frod_bench import record, stats
+from frod_bench.report.collect import Cell, collect
+from frod_bench.report.paired import hits_of, paired_summary, paired_table
+from tests.report.factory import make_record, synthetic_curve, write_record
+
+TASKS = ("rte", "dtd")
+VALUES = {"full": (0.80, 0.82, 0.84), "frod": (0.81, 0.82, 0.86)}
+
+
+def write(root: Path, task: str, method: str, seed: int, value: float, rows: Sequence[int]) -> None:
+    """A record whose predictions are right on `rows` of 40."""
+    path = write_record(root, make_record(task, method, seed, value), synthetic_curve())
+    ids = np.arange(40)
+    table = {"split": "test", "row_id": ids, "prediction": np.isin(ids, rows) * 1, "label": 1}
+    pd.DataFrame(table).to_parquet(record.predictions_path(path))
+
+
+@pytest.fixture
+def frame(tmp_path: Path) -> pd.DataFrame:
+    """frod alone is right on 12 rows of each seed, full alone on 2; lora has no predictions."""
+    cells = []
+    for task in TASKS:
+        for seed in range(3):
+            write(tmp_path, task, "full", seed, VALUES["full"][seed], range(12))
+            write(tmp_path, task, "frod", seed, VALUES["frod"][seed], range(2, 24))
+            write_record(tmp_path, make_record(task, "lora", seed, 0.7), synthetic_curve())
+            cells += [Cell(task, method, seed) for method in ("full", "frod", "lora")]
+    return collect(tmp_path, "embedded", cells).frame
+
+
+def test_differences_and_tests_of_a_task(frame: pd.DataFrame) -> None:
+    summary = paired_summary(frame, "frod", margin=1.0).set_index(["task", "method"])
+    row = summary.loc[("rte", "full")]
+    expected = stats.mean_interval([1.0, 0.0, 2.0])
+    assert row[["mean", "low", "high"]].tolist() == pytest.approx(expected[:3])
+    assert row["tost_p"] == pytest.approx(stats.tost([1.0, 0.0, 2.0], 1.0))
+    assert row[["n_tested", "only_ours", "only_theirs"]].tolist() == [3, 36, 6]
+    p = stats.merge_p_values([2 * (1 + 14 + 91) / 2**14] * 3)  # 2 of 14 tosses, both tails
+    assert row["p_value"] == pytest.approx(p)
+    assert row["p_holm"] == pytest.approx(2 * p)
+    assert summary.loc[("rte", "lora"), "n_tested"] == 0
+
+
+def test_overall_is_paired_over_tasks_and_seeds(frame: pd.DataFrame) -> None:
+    summary = paired_summary(frame, "frod", margin=1.0)
+    overall = summary[(summary["scope"] == "overall") & (summary["method"] == "full")]
+    by_name = overall.set_index("quantity")["mean"]
+    assert by_name["mean difference"] == pytest.approx(1.0)
+    assert by_name["probability of improvement"] == pytest.approx(5.5 / 9)
+
+
+def test_table_says_what_is_not_there(frame: pd.DataFrame) -> None:
+    frame.loc[(frame["task"] == "dtd") & (frame["method"] == "full"), "value"] = np.nan
+    table = paired_table(paired_summary(frame, "frod", 1.0), "frod", "stand-ins")
+    rows = {row.label: row.cells for row in table.rows}
+    assert table.header == ("task", "full", "lora")
+    assert rows["dtd"][0] == "–"
+    assert rows["rte"][0].startswith("+1.0 ± 2.5 (36 : 6, p = ")
+    assert rows["rte"][1] == "+13.0 ± 6.6"
+    assert rows["mean difference"][0] == "+1.0"  # one task: no interval
+
+
+def test_other_rows_are_not_compared(frame: pd.DataFrame, tmp_path: Path) -> None:
+    path = Path(frame[(frame["method"] == "full") & (frame["task"] == "rte")]["path"].iloc[0])
+    hits = hits_of(path)
+    assert hits is not None
+    assert hits.sum() == 12
+    kept = pd.read_parquet(record.predictions_path(path))
+    kept.head(10).to_parquet(record.predictions_path(path))
+    summary = paired_summary(frame, "frod", 1.0).set_index(["task", "method"])
+    assert summary.loc[("rte", "full"), "n_tested"] == 2
+    kept.assign(label=kept["label"] * 0.5).to_parquet(record.predictions_path(path))
+    assert hits_of(path) is None  # a regression has no hits
+
+
+def test_nothing_beside_ours_is_no_table(frame: pd.DataFrame) -> None:
+    assert paired_summary(frame[frame["method"] == "frod"], "frod", 1.0).empty
+    assert paired_summary(frame[frame["method"] != "frod"], "frod", 1.0).empty
