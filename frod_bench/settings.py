@@ -23,6 +23,7 @@ from omegaconf.errors import (
 
 from frod_bench import paths
 from frod_bench.errors import InputError, did_you_mean
+from frod_bench.fingerprint import backbone_fingerprint
 
 
 @dataclass
@@ -235,6 +236,7 @@ def budget_rank(default: int, *, _root_: DictConfig, _parent_: DictConfig) -> in
 
     backbone = _root_.backbones[_root_.task.family]
     root = _root_.model_root
+    backbone_fingerprint(backbone.hub_id, backbone.revision, root)  # says what is not there
     return budget.matched_rank(
         backbone.hub_id if root is None else str(Path(root) / backbone.hub_id),
         backbone.revision,
@@ -359,12 +361,19 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from error
+        if (told := _input_error_behind(error)) is not None:
+            raise told from error
         raise
     if resolved["head"] == "rank":
         resolved["method"]["learning_rates"].pop("head", None)
     return resolved
+
+
+def _input_error_behind(error: BaseException | None) -> InputError | None:
+    """What a resolver raised: OmegaConf wraps it, and keeps it as the context only."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__context__
+    return error
 
 
 def _refuse_unknown_keys(node: DictConfig, prefix: str = "") -> None:
