@@ -212,3 +212,21 @@ def test_a_model_that_caps_its_logits_is_refused(tmp_path: Path) -> None:
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="caps or scales its logits"):
         build_ranker(tmp_path, revision=None, pretrained=True, seed=0)
+
+
+@pytest.mark.parametrize("method", ["full", "frod", "frozen"])
+def test_what_was_kept_of_a_ranking_model_predicts_as_the_record_says(
+    make_cell: MakeCell, method: str
+) -> None:
+    """Under the rules that pick the best step, which a run of no steps has too."""
+    cell = make_cell(
+        "task=boolq", f"method={method}", "head=rank", "save=adapter", "protocol=paper"
+    )
+    assert cell_module.execute(cell).status == "ok"
+    model = cell_module.restore_trained(cell.record_path)
+    settings = cell_module.typed(cell.config)
+    data = cell_module.load_data(settings)
+    accelerator = cell_module.make_accelerator(settings)
+    scores, _ = predict(model, data.tests["test"], data.collate, settings.trainer, accelerator)
+    kept = pq.read_table(record.predictions_path(cell.record_path))["prediction"].to_numpy()
+    assert scores.argmax(dim=-1).tolist() == kept.tolist()
