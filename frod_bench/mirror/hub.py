@@ -29,7 +29,8 @@ from huggingface_hub.utils import filter_repo_objects
 from frod_bench.errors import InputError
 from frod_bench.fingerprint import data_patterns
 from frod_bench.inputs import check_writable
-from frod_bench.mirror.sums import Entry, add_entry, damage, hash_files, read_sums
+from frod_bench.mirror.card import trim_card
+from frod_bench.mirror.sums import Entry, add_entry, damage, hash_file, read_sums
 
 CARD = "README.md"  # of a data set: says which file is which split
 CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this model"
@@ -215,27 +216,35 @@ def _check_space(root: Path, found: Sequence[Found]) -> None:
 
 def _fetch(source: Found, root: Path) -> None:
     wanted, folder = source.wanted, root / source.wanted.hub_id
+    has_card = wanted.kind == "dataset" and CARD in source.hashes
+    if has_card:
+        (folder / CARD).unlink(missing_ok=True)  # one that is there may speak of fewer configs
     try:
         _download(wanted, source.commit, list(source.hashes), folder)
     except _UnreachableError as error:
         raise OSError(str(error)) from error  # it was there a moment ago
-    hashes = hash_files(folder)
-    files = {name: hashes[name] for name in source.hashes if name in hashes}
-    wrong = [name for name in files if source.hashes[name] not in (None, files[name])]
+    _check_hashes(source, folder)
+    if has_card:
+        trim_card(folder / CARD, wanted.configs)
+    files = {name: hash_file(folder / name) for name in source.hashes}
+    old = read_sums(root).get(wanted.hub_id)
+    for name in old.files.keys() - files.keys() if old else ():
+        (folder / name).unlink(missing_ok=True)  # of another commit: a pattern would pick it up
+    commit, configs = f"commit {source.commit}", list(wanted.configs)
+    add_entry(root, wanted.hub_id, Entry(wanted.kind, commit, wanted.revision, configs, files))
+
+
+def _check_hashes(source: Found, folder: Path) -> None:
+    """Remove files that are not what the Hub states, and raise InputError where there are any."""
+    stated = {name: digest for name, digest in source.hashes.items() if digest}
+    wrong = [name for name, digest in stated.items() if hash_file(folder / name) != digest]
     for name in wrong:
         (folder / name).unlink()
     if wrong:
         raise InputError(
-            f"{wanted.hub_id}: {', '.join(wrong)} did not arrive with the SHA-256 that the Hub "
-            "states. What is wrong was removed; the same command fetches it again."
+            f"{source.wanted.hub_id}: {', '.join(wrong)} did not arrive with the SHA-256 that the "
+            "Hub states. What is wrong was removed; the same command fetches it again."
         )
-    old = read_sums(root).get(wanted.hub_id)
-    for name in old.files.keys() - files.keys() if old else ():
-        (folder / name).unlink(missing_ok=True)  # of another commit: a pattern would pick it up
-    entry = Entry(
-        wanted.kind, f"commit {source.commit}", wanted.revision, list(wanted.configs), files
-    )
-    add_entry(root, wanted.hub_id, entry)
 
 
 def _download(wanted: Repository, commit: str, names: list[str], folder: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import datasets
 import pytest
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
@@ -21,7 +22,9 @@ from frod_bench.fingerprint import backbone_fingerprint, data_fingerprint
 from frod_bench.mirror import hub
 from frod_bench.mirror.hub import Repository, copy
 from frod_bench.mirror.sums import SUMS_FILE, read_sums, verify
+from frod_bench.tasks.source import read_data_set
 from tests.mirror.conftest import FakeHub, http_error
+from tests.tasks.conftest import task_config, write_sample
 
 CARD = b"""---
 configs:
@@ -92,6 +95,38 @@ def test_the_copy_is_what_the_suite_looks_for(stocked: FakeHub, tmp_path: Path) 
     _run(tmp_path / "out", GLUE, BERT)
     assert len(data_fingerprint("nyu-mll/glue", "rte", None, root)) == 64
     assert len(backbone_fingerprint("org/bert", None, root)) == 64
+
+
+def test_a_config_that_comes_second_in_the_card_can_be_read(
+    fake_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`datasets` looks for the files of the first config, which are not copied."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "arrow")
+    mrpc, rte = task_config("mrpc"), task_config("rte")
+    for task in (mrpc, rte):
+        write_sample(tmp_path / task.name, task)
+    info = "dataset_info:\n- config_name: mrpc\n- config_name: rte\n---\nAbout GLUE: é.\n"
+    fronts = [
+        (tmp_path / task.name / "nyu-mll/glue/README.md").read_text().split("---\n")[1]
+        for task in (mrpc, rte)
+    ]
+    card = "---\n" + fronts[0] + fronts[1].replace("configs:\n", "") + info
+    parquet = {
+        path.relative_to(tmp_path / task.name / "nyu-mll/glue").as_posix(): path.read_bytes()
+        for task in (mrpc, rte)
+        for path in (tmp_path / task.name).rglob("*.parquet")
+    }
+    fake_hub.put("dataset", "nyu-mll/glue", {**parquet, "README.md": card.encode()})
+    out = tmp_path / "out"
+    _run(out, GLUE)
+    assert len(read_data_set(rte, str(out))["train"]) == 40
+    assert (out / "nyu-mll/glue/README.md").read_text().endswith("---\nAbout GLUE: é.\n")
+    assert "mrpc" not in (out / "nyu-mll/glue/README.md").read_text()
+    _run(out, Repository("dataset", "nyu-mll/glue", None, ("mrpc",)))
+    assert (out / "nyu-mll/glue/README.md").read_text() == card
+    assert len(read_data_set(mrpc, str(out))["train"]) == 40
+    assert len(read_data_set(rte, str(out))["train"]) == 40
+    verify(out)
 
 
 def test_a_card_without_configs_means_every_parquet_file(fake_hub: FakeHub, tmp_path: Path) -> None:

