@@ -43,9 +43,7 @@ def claims_table(judged: Judged, title: str) -> Table:
         "of that confidence. A claim is judged on whole evidence alone: with a hole it is "
         "undecided, whatever was measured."
     )
-    notes = [
-        f"{claim.statement}: undecided; {claim.holes}." for claim in judged.claims if claim.holes
-    ]
+    notes = [f"{c.statement}, {c.verdict}: {c.holes}." for c in judged.claims if c.holes]
     return Table(f"Claims: {title}", caption, HEADER, rows, notes, prose=True)
 
 

@@ -13,6 +13,7 @@ from frod_bench.report.rules import ConvergenceRule
 
 # A cell that diverged will never arrive; one that failed or is missing might have.
 _ARRIVED_NEVER = ("diverged", "undefined")
+FACTORS = (1, 2, 4)  # of the performance profile
 
 
 def targets(
@@ -118,15 +119,30 @@ def convergence_table(summary: pd.DataFrame, rule: ConvergenceRule, title: str) 
             rows.append(Row(f"{task} ({format_target(cells['target'].iloc[0])})", tuple(texts)))
         ratios = (median_speedup(of_axis, method, rule.ours) for method in methods)
         rows.append(Row(f"{rule.ours}: times sooner", tuple(ratios), strong=True))
+        rows += _profile_rows(of_axis, methods)
     caption = (
         f"Median over seeds of the first evaluation at which the curve, smoothed over "
         f"{rule.window_evaluations} evaluations, is at the task's target (in brackets, points): "
         f"{100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean curve goes. "
         "Seconds are of training with set-up charged. ∞: not reached. The factor is the median "
         f"over tasks of the method's time over {rule.ours}'s; where both miss it is undecided and "
-        "left out."
+        "left out. Last, the share of tasks on which a method arrives within a factor of the "
+        "fastest one's time, of the tasks on which all times are known."
     )
     return Table(f"Convergence: {title}", caption, ("task (target)", *methods), rows)
+
+
+def _profile_rows(of_axis: pd.DataFrame, methods: Sequence[str]) -> list[Row]:
+    """The performance profile at `FACTORS`; a dash where no task has every method's time."""
+    times = of_axis.pivot(index="method", columns="task", values="median").reindex(methods)
+    profile = stats.performance_profile(times.to_numpy(), FACTORS)
+    return [
+        Row(
+            "fastest" if factor == 1 else f"within {factor} × the fastest",
+            tuple("–" if np.isnan(share) else f"{100 * share:.0f} %" for share in shares),
+        )
+        for factor, shares in zip(FACTORS, profile.T, strict=True)
+    ]
 
 
 def format_time(number: object) -> str:

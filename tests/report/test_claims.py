@@ -304,7 +304,7 @@ def test_report_writes_the_claims_first_and_says_them(tmp_path: Path) -> None:
     assert all("embedded, fair |" in line for line in strong)
     assert [SUPPORTED in line for line in strong] == [True, False, True, True]
     assert "released curves: 3.6 ×" in text
-    assert "judged on the profile paper" in text
+    assert "undecided at this budget: judged on the profile paper" in text
     tex = (tables / "claims.tex").read_text()
     assert tex.count("{") == tex.count("}")
     long = pd.read_csv(io.StringIO((tables / "claims.csv").read_text()))
