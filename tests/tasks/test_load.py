@@ -49,8 +49,12 @@ def test_labels_are_the_rows_own(name: str, load: Load, tmp_path: Path) -> None:
             assert row.label == number % task.num_labels
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_no_label_leaks_into_the_inputs(name: str, load: Load, tmp_path: Path) -> None:
+HEADS = [(name, "classify") for name in TASKS]
+HEADS += [(name, "rank") for name in TASKS if task_config(name).family == "reasoning"]
+
+
+@pytest.mark.parametrize(("name", "head"), HEADS)
+def test_no_label_leaks_into_the_inputs(name: str, head: str, load: Load, tmp_path: Path) -> None:
     """The same rows with every label turned into another give the same inputs."""
     task = task_config(name)
     features = features_of(task.hub_id, task.hub_config)
@@ -66,7 +70,7 @@ def test_no_label_leaks_into_the_inputs(name: str, load: Load, tmp_path: Path) -
     batches = []
     for folder, rows in (("plain", plain), ("turned", turned)):
         write_mirror(tmp_path / folder, task, dict.fromkeys(names, rows))
-        data = load(task, data_root=tmp_path / folder)
+        data = load(task, data_root=tmp_path / folder, head=head)
         batches.append(data.collate(list(data.tests["test"])))
     assert not torch.equal(batches[0]["labels"], batches[1]["labels"])
     for key in batches[0].keys() - {"labels"}:
