@@ -1,0 +1,57 @@
+"""The table of accelerators: how fast they multiply, and how much they hold."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from frod_bench.errors import InputError, did_you_mean
+from frod_bench.paths import PACKAGE_DIR
+
+TABLE = PACKAGE_DIR / "plan" / "accelerators.yaml"
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """What a cell may run on.
+
+    Attributes:
+        memory_gib: of one device.
+        usable: share of it that tensors may take.
+        flops_per_sec: dense peak by precision, `half` and `single`.
+        utilisation: share of the peak that fine-tuning is assumed to reach.
+        on_cpu: it is no accelerator but a CPU.
+    """
+
+    name: str
+    title: str
+    memory_gib: float
+    usable: float
+    flops_per_sec: dict[str, float]
+    utilisation: float
+    on_cpu: bool
+
+    @property
+    def usable_bytes(self) -> int:
+        """What tensors may take."""
+        return int(self.memory_gib * self.usable * 2**30)
+
+    def hours(self, flops: float, mixed_precision: str) -> float:
+        """Of `flops` on one device."""
+        peak = self.flops_per_sec["single" if mixed_precision == "no" else "half"]
+        return flops / (peak * self.utilisation) / 3600
+
+
+def accelerator_of(name: str) -> Accelerator:
+    """The accelerator of that name. Raises InputError where there is none."""
+    table = _table()
+    if name not in table:
+        raise InputError(f"accelerator={name}: is unknown.{did_you_mean(name, table)}")
+    return Accelerator(name=name, **table[name])
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    table: dict[str, dict[str, Any]] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    return table

@@ -1,0 +1,127 @@
+"""A cell's step measured on shapes, deep models by two shallow ones."""
+
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from frod_bench.models import tower_of
+from frod_bench.plan.shapes import prepare_shapes
+from frod_bench.plan.trace import Batch, Step, trace_step
+from frod_bench.settings import BackboneConfig, MethodConfig
+
+DEPTHS = (4, 6)  # blocks of the shallow models; one no deeper than the second is measured whole
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a step is run on.
+
+    Attributes:
+        rows: of one micro-batch.
+        mixed_precision: no, bf16 or fp16.
+        accumulates: there are other micro-batches before it in the step.
+        on_accelerator: and not on a CPU, where the optimizer takes one parameter after another.
+    """
+
+    rows: int
+    mixed_precision: str
+    accumulates: bool
+    on_accelerator: bool
+
+
+def measure_step(
+    config: PretrainedConfig, backbone: BackboneConfig, method: MethodConfig, load: Load
+) -> Step:
+    """One step on the longest inputs, texts of `max_length` tokens or images, with a head of one.
+
+    Blocks are alike, so FLOPs and the bytes of each phase grow by the same with every block; a test
+    compares with models that are measured whole.
+
+    Raises:
+        InputError: as `methods.prepare` does.
+    """
+    blocks = tower_of(config).num_hidden_layers
+    if blocks <= DEPTHS[1]:
+        return _measure(config, blocks, backbone, method, load)
+    low, high = (_measure(config, n, backbone, method, load) for n in DEPTHS)
+    return Step(
+        **{
+            f.name: _extended(getattr(low, f.name), getattr(high, f.name), blocks)
+            for f in fields(Step)
+        }
+    )
+
+
+def with_classes(step: Step, num_labels: int, width: int, load: Load) -> Step:
+    """The step with a head of `num_labels` on `width` features, of one with a head of one."""
+    more = num_labels - 1
+    numbers, product = more * (width + 1), 2 * load.rows * width * more
+    trains_body = step.flops > 3 / 2 * step.forward_flops  # then the head's input has a gradient
+    gradients = [4 * numbers if load.accumulates else 0, 4 * numbers, 4 * numbers]
+    return replace(
+        step,
+        forward_flops=step.forward_flops + product,
+        flops=step.flops + product * (3 if trains_body else 2),
+        weight_bytes=step.weight_bytes + 4 * numbers,
+        gradient_bytes=step.gradient_bytes + 4 * numbers,
+        optimizer_bytes=step.optimizer_bytes + 8 * numbers,
+        phase_bytes=tuple(
+            before + 12 * numbers + gradient
+            for before, gradient in zip(step.phase_bytes, gradients, strict=True)
+        ),
+    )
+
+
+def _extended(low: Any, high: Any, blocks: int) -> Any:
+    """The value, or the tuple of them, at `blocks` on the line through those at `DEPTHS`."""
+    if isinstance(low, tuple):
+        return tuple(_extended(*pair, blocks) for pair in zip(low, high, strict=True))
+    first, second = DEPTHS
+    return low + (high - low) * (blocks - first) // (second - first)
+
+
+def _measure(
+    config: PretrainedConfig,
+    blocks: int,
+    backbone: BackboneConfig,
+    method: MethodConfig,
+    load: Load,
+) -> Step:
+    config = deepcopy(config)
+    tower = tower_of(config)
+    tower.num_hidden_layers = blocks
+    model = prepare_shapes(config, backbone, method, num_labels=1).model
+
+    def make_batch() -> tuple[Batch, Tensor]:
+        return batch_of(tower, backbone, load.rows), torch.zeros(load.rows, dtype=torch.int64)
+
+    return trace_step(
+        model,
+        make_batch,
+        mixed_precision=load.mixed_precision,
+        accumulates=load.accumulates,
+        foreach=load.on_accelerator,
+    )
+
+
+def tokens_of(config: PretrainedConfig, backbone: BackboneConfig) -> int:
+    """Tokens, or patches and the class token, of the longest row."""
+    if backbone.image_size:
+        return (backbone.image_size // config.patch_size) ** 2 + 1
+    return min(backbone.max_length, config.max_position_embeddings)
+
+
+def batch_of(config: PretrainedConfig, backbone: BackboneConfig, rows: int) -> Batch:
+    """Inputs as `tasks` collate them, all of the greatest length."""
+    if backbone.image_size:
+        side = backbone.image_size
+        return {"pixel_values": torch.zeros(rows, 3, side, side)}
+    ids = torch.zeros(rows, tokens_of(config, backbone), dtype=torch.int64)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if getattr(config, "type_vocab_size", 0) > 1:
+        batch["token_type_ids"] = torch.zeros_like(ids)
+    return batch

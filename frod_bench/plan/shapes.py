@@ -1,0 +1,76 @@
+"""The model that a cell trains, on the meta device: all of its shapes and none of its values."""
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, PretrainedConfig
+
+from frod_bench.frod import FrodConfig, frod_parameters
+from frod_bench.frod.adapter import install
+from frod_bench.frod.layer import FrodLinear, SharedBasis
+from frod_bench.frod.support import support_size
+from frod_bench.frod.targets import group_targets
+from frod_bench.methods import APPLIERS, Groups, Model, Prepared, frod_config, prepare
+from frod_bench.models import tower_of, with_head
+from frod_bench.settings import BackboneConfig, MethodConfig
+
+
+def prepare_shapes(
+    config: PretrainedConfig,
+    backbone: BackboneConfig,
+    method: MethodConfig,
+    num_labels: int,
+) -> Prepared:
+    """What `methods.prepare` makes of the real backbone, its counts too, on the meta device.
+
+    Attention is eager: its products are then seen by whoever counts.
+
+    Raises:
+        InputError: as `methods.prepare` does.
+    """
+    with torch.device("meta"):
+        body = AutoModel.from_config(
+            tower_of(config), dtype=torch.float32, attn_implementation="eager"
+        )
+        model = with_head(body, backbone.pooling, num_labels)
+        return prepare(model, method, backbone, seed=0, appliers=APPLIERS | {"frod": apply_frod})
+
+
+def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
+    """As `methods.apply_frod`, without a basis to compute."""
+    attach_shapes(model.backbone, frod_config(method, config, seed))
+    return dict(frod_parameters(model.backbone))
+
+
+def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
+    """As `frod.attach_frod`, with factors and supports that have no values."""
+    layers = {}
+    categories = group_targets(model, config.target_modules, config.shared_side)
+    for category, members in categories.items():
+        dtype, width = members[0].weight.dtype, members[0].factored.shape[1]
+        basis = torch.empty(width, width, dtype=dtype, device="meta")
+        with torch.device("cpu"):  # sorting a support takes its values; the result is moved to V
+            support = spread_support(width, config.sparse_rate)
+            shared = SharedBasis(category, config, basis, support, on_outputs=members[0].on_outputs)
+        for target in members:
+            left = torch.empty(target.factored.shape, dtype=dtype, device="meta")
+            scale = torch.empty(width, dtype=dtype, device="meta")
+            layers[target.name] = FrodLinear(target.module, shared, left, scale, target.transposed)
+    install(model, layers)
+
+
+def probe_numbers(model: nn.Module) -> int:
+    """Numbers that are kept beside trained values to tell FRoD's factors: `frod.adapter_probes`."""
+    layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
+    bases = {id(one.shared): one.shared for one in layers}
+    return sum(shared.width for shared in bases.values()) + 4 * len(layers)
+
+
+def spread_support(width: int, sparse_rate: float) -> Tensor:
+    """As many places as a drawn support has, evenly spread off the diagonal: int64 (nnz,).
+
+    Drawing permutes all k (k-1) places, which takes seconds where k is large.
+    """
+    size = support_size(width, sparse_rate)
+    ranks = torch.arange(size) * (width * (width - 1) // max(1, size))
+    row, column = ranks // max(1, width - 1), ranks % max(1, width - 1)
+    return row * width + column + (column >= row).to(torch.int64)

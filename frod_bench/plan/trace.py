@@ -1,0 +1,255 @@
+"""One training step on tensors that have shapes and no values: what it takes of memory and FLOPs.
+
+The step is run by the code that trains; a dispatch mode sees every tensor that it makes. Products
+are counted by torch's own counter, which sees neither fused attention nor sparse products: so
+attention is eager and FRoD's C written out, as it is on an accelerator.
+"""
+
+import gc
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from frod_bench.frod import core, layer
+
+Batch = dict[str, Tensor]
+GROWTH = 1.01  # a peak that is less than one per cent above the last is not looked at
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step of one micro-batch.
+
+    Attributes:
+        forward_flops: a multiply-add is two.
+        flops: of forward and backward.
+        weight_bytes: of parameters and buffers, but for the next.
+        factor_bytes: of what FRoD freezes besides the backbone: U, V, lambda_0 and the supports.
+        gradient_bytes: of all trained parameters.
+        optimizer_bytes: of AdamW's two moments.
+        activation_bytes: most that is alive at once besides those, the batch among it, by phase
+            (forward, backward, the optimizer's).
+        phase_bytes: most that is alive at once, all counted, by phase.
+    """
+
+    forward_flops: int
+    flops: int
+    weight_bytes: int
+    factor_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    activation_bytes: tuple[int, ...]
+    phase_bytes: tuple[int, ...]
+
+    @property
+    def peak_bytes(self) -> int:
+        """Most that is alive at once."""
+        return max(self.phase_bytes)
+
+
+def trace_step(
+    model: nn.Module,
+    make_batch: Callable[[], tuple[Batch, Tensor]],
+    *,
+    mixed_precision: str,
+    accumulates: bool,
+    foreach: bool,
+) -> Step:
+    """Run a step of `model`, which is on the meta device, on fake tensors.
+
+    Args:
+        model: is changed: its parameters and buffers become fake ones.
+        make_batch: makes the inputs and the labels (B,) of one micro-batch.
+        mixed_precision: no, bf16 or fp16.
+        accumulates: gradients of earlier micro-batches are alive before this one.
+        foreach: the optimizer goes over all parameters at once, as it does on an accelerator.
+    """
+    with FakeTensorMode(), dense_contraction(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # FRoD's layers ask for data pointers
+        materialise(model)
+        inputs, labels = make_batch()
+        trained = [p for p in model.parameters() if p.requires_grad]
+        for parameter in trained:
+            parameter.grad = torch.empty_like(parameter)
+        optimizer = torch.optim.AdamW(trained, foreach=foreach)
+        optimizer.step()  # makes the moments, which stay
+        if not accumulates:
+            optimizer.zero_grad(set_to_none=True)
+        moments = [t for state in optimizer.state.values() for t in state.values()]
+        batch = [*inputs.values(), labels]
+        standing = [*model.parameters(), *model.buffers(), *moments, *batch]
+        gradients = sum(byte_count(p) for p in trained)
+        factors = factor_bytes(model)
+        if accumulates:
+            standing += [p.grad for p in trained if p.grad is not None]
+        live = LiveBytes(standing)
+        for parameter in trained:
+            if not accumulates:
+                parameter.register_post_accumulate_grad_hook(live.note_gradient)
+        model.train()
+        with live:
+            with FlopCounterMode(display=False) as counter:
+                with autocast(mixed_precision):
+                    loss = functional.cross_entropy(model(**inputs), labels)
+                forward_flops = counter.get_total_flops()
+                live.next_phase()
+                loss.backward()
+            del loss
+            live.next_phase()
+            nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+    return Step(
+        forward_flops=forward_flops,
+        flops=counter.get_total_flops(),
+        weight_bytes=sum(map(byte_count, (*model.parameters(), *model.buffers()))) - factors,
+        factor_bytes=factors,
+        gradient_bytes=gradients,
+        optimizer_bytes=sum(map(byte_count, moments)),
+        activation_bytes=tuple(
+            phase.activations + sum(map(byte_count, batch)) for phase in live.phases
+        ),
+        phase_bytes=tuple(live.standing + phase.made for phase in live.phases),
+    )
+
+
+@dataclass
+class Peak:
+    """Most bytes that are alive at once in a phase: all that were made, and without gradients."""
+
+    made: int = 0
+    activations: int = 0
+
+
+class LiveBytes(TorchDispatchMode):
+    """The storages that are made while it is on, and the most of them that are alive at once.
+
+    Attributes:
+        standing: bytes of what was there before.
+        phases: a peak for each phase so far.
+    """
+
+    def __init__(self, standing: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.phases = [Peak()]
+        self._now = self._gradients = 0
+        self._held = {id(s): s for s in (t.untyped_storage() for t in standing)}
+        self.standing = sum(storage.nbytes() for storage in self._held.values())
+        self._made: dict[int, weakref.ref[Any]] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Any = (),
+        kwargs: Any = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in (out,) if isinstance(out, Tensor) else tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self._see(tensor.untyped_storage())
+        peak = self.phases[-1]
+        if self._now > GROWTH * peak.made or self._activations > GROWTH * peak.activations:
+            gc.collect()  # fake tensors leave cycles behind, where real ones are gone at once
+            peak.made = max(peak.made, self._now)
+            peak.activations = max(peak.activations, self._activations)
+        return out
+
+    def next_phase(self) -> None:
+        """From now on the peak of another phase is looked for."""
+        self.phases.append(Peak())
+
+    def __enter__(self) -> Self:
+        gc.collect()
+        gc.freeze()  # what was there before is not looked at again and again
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        gc.unfreeze()
+
+    @property
+    def _activations(self) -> int:
+        return self._now - self._gradients
+
+    def note_gradient(self, parameter: Tensor) -> None:
+        """A parameter's gradient is whole."""
+        if parameter.grad is not None:
+            self._gradients += byte_count(parameter.grad)
+
+    def _see(self, storage: Any) -> None:
+        key, size = id(storage), storage.nbytes()
+        if key in self._held or key in self._made:
+            return
+
+        def freed(_: object) -> None:
+            self._now -= size
+            del self._made[key]
+
+        self._now += size
+        self._made[key] = weakref.ref(storage, freed)
+
+
+def byte_count(tensor: Tensor) -> int:
+    """Bytes of a tensor."""
+    return tensor.numel() * tensor.element_size()
+
+
+def factor_bytes(model: nn.Module) -> int:
+    """Bytes of the buffers of FRoD's layers, what they share counted once."""
+    layers = [module for module in model.modules() if isinstance(module, layer.FrodLinear)]
+    buffers = [b for one in layers for b in (one.left, one.start, *one.shared.buffers())]
+    return sum(map(byte_count, {id(b): b for b in buffers}.values()))
+
+
+def materialise(model: nn.Module) -> None:
+    """Put fake CPU tensors in the place of meta ones, within a `FakeTensorMode`.
+
+    `nn.Module.to_empty` would do so by `_apply`, in which FRoD's layers compare values.
+    """
+    made: dict[int, Tensor] = {}
+
+    def fake(tensor: Tensor) -> Tensor:
+        if id(tensor) not in made:
+            empty = torch.empty_strided(
+                tensor.size(), tensor.stride(), dtype=tensor.dtype, device="cpu"
+            )
+            if isinstance(tensor, nn.Parameter):
+                empty = nn.Parameter(empty, requires_grad=tensor.requires_grad)
+            made[id(tensor)] = empty
+        return made[id(tensor)]
+
+    for module in model.modules():
+        for held in (module._parameters, module._buffers):
+            held |= {name: fake(t) for name, t in held.items() if t is not None}
+
+
+@contextmanager
+def dense_contraction() -> Iterator[None]:
+    """FRoD's C is written out, as where torch has no sparse kernels."""
+    asked = core.has_sparse_kernels
+    modules: list[Any] = [core, layer]
+    try:
+        for module in modules:
+            module.has_sparse_kernels = lambda _device, _dtype: False
+        yield
+    finally:
+        for module in modules:
+            module.has_sparse_kernels = asked
+
+
+def autocast(mixed_precision: str) -> Any:
+    """The trainer's autocast, as far as a CPU has it."""
+    dtype = AUTOCAST.get(mixed_precision)
+    return nullcontext() if dtype is None else torch.autocast("cpu", dtype=dtype)

@@ -1,0 +1,158 @@
+"""Counts on the meta device: known values, and those of the model that is really installed."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModel
+
+from frod_bench import settings as schema
+from frod_bench.cell import build_model, typed
+from frod_bench.errors import InputError
+from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
+from frod_bench.frod.support import support_size
+from frod_bench.grid import composer, without_hydra
+from frod_bench.methods import prepare
+from frod_bench.models import tower_of, with_head
+from frod_bench.plan.accelerators import accelerator_of
+from frod_bench.plan.backbones import checkpoint_parameters, config_of, shipped_configs
+from frod_bench.plan.costs import Planner, counts_of
+from frod_bench.plan.shapes import attach_shapes, prepare_shapes, probe_numbers, spread_support
+from frod_bench.settings import Settings
+
+METHODS = ("full", "frozen", "lora", "dora", "frod")
+TASKS = {"vision": "cars", "reasoning": "boolq", "nlu": "rte"}
+# Hub id -> parameters of the whole checkpoint, as model cards state them.
+CHECKPOINTS = {
+    "meta-llama/Llama-2-7b-hf": 6_738_415_616,
+    "openai/clip-vit-base-patch32": 151_277_313,
+    "HuggingFaceTB/SmolLM2-135M": 134_515_008,
+}
+
+
+def compose(*overrides: str) -> Settings:
+    with composer() as compose_one:
+        config = without_hydra(compose_one(list(overrides)))
+        schema.validate(config)
+        return typed(schema.resolve(config))
+
+
+@pytest.mark.parametrize(
+    ("task", "trained"), [("rte", 10_790_760), ("cars", 1_569_276), ("boolq", 65_210_880)]
+)
+def test_frod_trains_what_is_known_of_the_papers_backbones(task: str, trained: int) -> None:
+    counts = counts_of(compose("profile=paper", f"task={task}", "method=frod"))
+    assert counts.trained == trained
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", TASKS)
+def test_embedded_counts_are_the_installed_models(family: str, method: str) -> None:
+    settings = compose("profile=embedded", f"task={TASKS[family]}", f"method={method}")
+    backbone = settings.backbones[family]
+    real = prepare(build_model(settings, settings.task.num_labels), settings.method, backbone, 0)
+    config = config_of(backbone.hub_id, settings.model_root)
+    planned = prepare_shapes(config, backbone, settings.method, settings.task.num_labels)
+    assert planned.params == real.params
+    sizes = [{name: len(group) for name, group in p.groups.items()} for p in (planned, real)]
+    assert sizes[0] == sizes[1]
+    if method == "frod":
+        probes = adapter_probes(real.model.backbone)
+        numbers = sum(p.numel() for p in probes.values() if p.is_floating_point())
+        assert probe_numbers(planned.model) == numbers
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", TASKS)
+@pytest.mark.parametrize("profile", ["small", "paper"])
+def test_counts_of_real_backbones_are_those_of_models_with_values(
+    profile: str, family: str, method: str
+) -> None:
+    """Narrow and shallow, so that values fit; widths, heads and blocks keep their proportions."""
+    settings = compose(f"profile={profile}", f"task={TASKS[family]}", f"method={method}")
+    backbone = settings.backbones[family]
+    config = shrunk(config_of(backbone.hub_id, None))
+    body = AutoModel.from_config(config, dtype=torch.float32)
+    model = with_head(body, backbone.pooling, settings.task.num_labels)
+    real = prepare(model, settings.method, backbone, 0)
+    planned = prepare_shapes(config, backbone, settings.method, settings.task.num_labels)
+    assert planned.params == real.params
+
+
+def shrunk(config: Any) -> Any:
+    tower = tower_of(config)
+    tower.num_hidden_layers, tower.hidden_size, tower.num_attention_heads = 3, 24, 2
+    tower.intermediate_size = 40
+    if hasattr(tower, "num_key_value_heads"):
+        tower.num_key_value_heads = 1
+    if hasattr(tower, "head_dim"):
+        tower.head_dim = 12
+    if hasattr(tower, "vocab_size"):
+        tower.vocab_size = 60
+    return tower
+
+
+def test_a_planned_count_adjusts_the_head_alone() -> None:
+    planner = Planner(accelerator_of("cpu-2"), lambda _line: None)
+    for task in ("cars", "eurosat", "svhn"):
+        settings = compose("profile=paper", f"task={task}", "method=frozen")
+        assert planner._counted(settings) == counts_of(settings)
+
+
+def test_whole_checkpoints_have_as_many_parameters_as_their_cards_say() -> None:
+    for hub_id, number in CHECKPOINTS.items():
+        assert checkpoint_parameters(config_of(hub_id, None)) == number
+
+
+def test_every_shipped_configuration_says_where_it_is_from_and_is_buildable() -> None:
+    for hub_id, entry in shipped_configs().items():
+        assert entry["source"]
+        assert checkpoint_parameters(config_of(hub_id, None)) > 0
+
+
+def test_every_backbone_of_the_profiles_is_shipped() -> None:
+    for profile in ("small", "paper"):
+        for backbone in compose(f"profile={profile}").backbones.values():
+            assert config_of(backbone.hub_id, None).model_type
+
+
+def test_shapes_need_no_values_and_are_those_of_attached_layers() -> None:
+    def body() -> nn.Module:
+        return nn.Sequential(*(nn.Linear(width, 12) for width in (12, 12, 20)), nn.Linear(12, 2))
+
+    config = FrodConfig(target_modules=["0", "1", "2"], sparse_rate=0.1)
+    real = attach_frod(body(), config)
+    with torch.device("meta"):
+        planned = body()
+        attach_shapes(planned, config)
+
+    def described(model: nn.Module) -> dict[str, tuple[Any, ...]]:
+        named = dict(model.named_parameters()) | dict(model.named_buffers())
+        return {n: (tuple(t.shape), t.dtype, t.requires_grad) for n, t in named.items()}
+
+    assert described(planned) == described(real)
+
+
+@pytest.mark.parametrize("sparse_rate", [0.0, 0.02, 0.5, 1.0])
+@pytest.mark.parametrize("width", [1, 2, 16, 33])
+def test_a_spread_support_is_off_the_diagonal_and_as_large_as_a_drawn_one(
+    width: int, sparse_rate: float
+) -> None:
+    places = spread_support(width, sparse_rate)
+    assert len(places.unique()) == len(places) == support_size(width, sparse_rate)
+    assert not ((places // width) == (places % width)).any()
+    assert ((places >= 0) & (places < width * width)).all()
+
+
+def test_a_backbone_that_is_nowhere_is_refused() -> None:
+    settings = compose("profile=paper", "task=rte", "backbones.nlu.hub_id=FacebookAI/roberta-larg")
+    with pytest.raises(InputError, match=r"model_root.*Did you mean 'FacebookAI/roberta-large'"):
+        counts_of(settings)
+
+
+def test_targets_that_the_backbone_lacks_are_refused() -> None:
+    settings = compose("profile=paper", "task=rte", "method=lora",
+                       "backbones.nlu.target_modules=[qeury]")  # fmt: skip
+    with pytest.raises(InputError, match="match 0 modules"):
+        counts_of(settings)

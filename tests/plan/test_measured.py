@@ -1,0 +1,156 @@
+"""What a plan predicts of memory and FLOPs, beside what torch's own counters measure."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModel
+
+from frod_bench.frod import core, layer
+from frod_bench.methods import prepare
+from frod_bench.models import tower_of, with_head
+from frod_bench.plan import measure
+from frod_bench.plan.backbones import config_of
+from frod_bench.plan.measure import Load, batch_of, measure_step, with_classes
+from frod_bench.plan.trace import Step, byte_count
+from frod_bench.settings import Settings
+from tests.plan.test_counts import METHODS, TASKS, compose
+
+ROWS = 4
+
+
+@pytest.fixture(autouse=True)
+def dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counters do not see sparse products."""
+    for module in (core, layer):
+        monkeypatch.setattr(module, "has_sparse_kernels", lambda _device, _dtype: False)
+
+
+def predicted(settings: Settings, load: Load) -> Step:
+    backbone = settings.backbones[settings.task.family]
+    config = config_of(backbone.hub_id, settings.model_root)
+    step = measure_step(config, backbone, settings.method, load)
+    return with_classes(step, settings.task.num_labels, tower_of(config).hidden_size, load)
+
+
+class Real:
+    """The installed model with random values, trained for a step; attention is eager."""
+
+    def __init__(self, settings: Settings) -> None:
+        backbone = settings.backbones[settings.task.family]
+        config = tower_of(config_of(backbone.hub_id, settings.model_root))
+        body = AutoModel.from_config(config, dtype=torch.float32, attn_implementation="eager")
+        plain = with_head(body, backbone.pooling, settings.task.num_labels)
+        self.model = prepare(plain, settings.method, backbone, 0).model.train()
+        self.inputs = batch_of(config, backbone, ROWS)
+        self.labels = torch.zeros(ROWS, dtype=torch.int64)
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.trained)
+
+    def passes(self) -> None:
+        functional.cross_entropy(self.model(**self.inputs), self.labels).backward()
+
+    def step(self) -> None:
+        self.passes()
+        nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimizer.step()
+
+    def flops(self) -> int:
+        with FlopCounterMode(display=False) as counter:
+            self.passes()
+        self.optimizer.zero_grad()
+        return counter.get_total_flops()
+
+    def peak_bytes(self) -> int:
+        """Standing tensors, and the most that torch's allocator has given out in one step."""
+        self.step()
+        self.optimizer.zero_grad()
+        moments = [t for state in self.optimizer.state.values() for t in state.values()]
+        tensors: list[Tensor] = [*self.model.parameters(), *self.model.buffers(), *moments]
+        standing = sum(byte_count(t) for t in {id(t): t for t in tensors}.values())
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+            self.step()
+        events = profiled.profiler.kineto_results.events()
+        changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+        now = most = 0
+        for _, change in changes:
+            now += change
+            most = max(most, now)
+        return standing + most
+
+
+def check(settings: Settings) -> None:
+    load = Load(ROWS, mixed_precision="no", accumulates=False, on_accelerator=False)
+    step, real = predicted(settings, load), Real(settings)
+    assert step.flops == pytest.approx(real.flops(), rel=0.05)
+    assert step.peak_bytes == pytest.approx(real.peak_bytes(), rel=0.15)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", TASKS)
+def test_a_step_of_the_embedded_profile(family: str, method: str) -> None:
+    length = [] if family == "vision" else [f"backbones.{family}.max_length=24"]
+    check(compose("profile=embedded", f"task={TASKS[family]}", f"method={method}", *length))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", ["nlu", "vision"])
+def test_a_step_of_the_small_profile(family: str, method: str) -> None:
+    """MiniLM-L6 and DINOv2-small at their own size, with random values."""
+    length = [] if family == "vision" else [f"backbones.{family}.max_length=32"]
+    check(compose("profile=small", f"task={TASKS[family]}", f"method={method}", *length))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_shallow_models_tell_of_a_deep_one(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    settings = compose("profile=paper", "task=cars", f"method={method}")
+    load = Load(ROWS, mixed_precision="bf16", accumulates=False, on_accelerator=True)
+    extended = predicted(settings, load)
+    monkeypatch.setattr(measure, "DEPTHS", (4, 12))
+    whole = predicted(settings, load)
+    assert extended.flops == whole.flops
+    assert extended.weight_bytes == whole.weight_bytes
+    assert extended.factor_bytes == whole.factor_bytes
+    assert extended.gradient_bytes == whole.gradient_bytes
+    assert extended.peak_bytes == pytest.approx(whole.peak_bytes, rel=0.03)
+
+
+@pytest.mark.parametrize("method", ["full", "frozen", "frod"])
+@pytest.mark.parametrize("accumulates", [False, True])
+def test_the_head_is_added_as_if_it_had_been_measured(
+    monkeypatch: pytest.MonkeyPatch, method: str, accumulates: bool
+) -> None:
+    settings = compose("profile=embedded", "task=sun397", f"method={method}")
+    backbone = settings.backbones["vision"]
+    config = config_of(backbone.hub_id, settings.model_root)
+    load = Load(ROWS, mixed_precision="no", accumulates=accumulates, on_accelerator=False)
+    added = with_classes(
+        measure_step(config, backbone, settings.method, load), 397, config.hidden_size, load
+    )
+    whole = measure.prepare_shapes
+    monkeypatch.setattr(
+        measure, "prepare_shapes", lambda c, b, m, num_labels: whole(c, b, m, 397 * num_labels)
+    )
+    measured = measure_step(config, backbone, settings.method, load)
+    exact = ("forward_flops", "flops", "weight_bytes", "gradient_bytes", "optimizer_bytes")
+    for name in exact:
+        assert getattr(added, name) == getattr(measured, name), name
+    # What the optimizer makes for a moment is not added: it is most beside a frozen backbone.
+    assert added.peak_bytes == pytest.approx(measured.peak_bytes, rel=0.06)
+
+
+def test_gradients_of_earlier_micro_batches_are_alive_from_the_start() -> None:
+    settings = compose("profile=embedded", "task=eurosat", "method=full")
+    load = Load(ROWS, mixed_precision="no", accumulates=False, on_accelerator=False)
+    alone = predicted(settings, load)
+    among = predicted(settings, replace(load, accumulates=True))
+    assert among.phase_bytes[0] == pytest.approx(
+        alone.phase_bytes[0] + alone.gradient_bytes, rel=0.02
+    )
+    assert among.flops == alone.flops
