@@ -11,7 +11,7 @@ from frod_bench.plan.fit import Fitted, Measured, fit
 from frod_bench.plan.measure import Load, measure_step, tokens_of, with_classes
 from frod_bench.plan.shapes import prepare_shapes, probe_numbers
 from frod_bench.plan.trace import Step
-from frod_bench.settings import Settings
+from frod_bench.settings import Settings, TrainerConfig
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Planner:
         """
         task, trainer = settings.task, settings.trainer
         step, fitted = self._fitted(settings)
-        accumulation = trainer.accumulation_steps
+        flops = flops_of(step, step.flops, trainer)
         return CellCost(
             task=task.name,
             family=task.family,
@@ -114,10 +114,10 @@ class Planner:
             counts=self._counted(settings),
             step=step,
             steps=trainer.max_steps,
-            micro_batches=accumulation,
-            flops=step.flops * accumulation * trainer.max_steps,
+            micro_batches=trainer.accumulation_steps,
+            flops=flops,
             hours=self.accelerator.hours(
-                fitted.flops * accumulation * trainer.max_steps, trainer.mixed_precision
+                flops_of(step, fitted.flops, trainer), trainer.mixed_precision
             )
             / (fitted.change.devices if fitted.change else 1),
             fitted=fitted,
@@ -159,6 +159,12 @@ class Planner:
             self._steps[key] = measure_step(config, backbone, settings.method, load)
         width = tower_of(config).hidden_size
         return with_classes(self._steps[key], settings.task.num_labels, width, load)
+
+
+def flops_of(step: Step, flops: int, trainer: TrainerConfig) -> int:
+    """Of all steps, where one micro-batch takes `flops`."""
+    again = trainer.accumulation_steps - 1
+    return trainer.max_steps * (flops + again * (flops - step.forming_flops))
 
 
 def block_of(settings: Settings) -> tuple[int, int]:

@@ -35,6 +35,7 @@ class Step:
     Attributes:
         forward_flops: a multiply-add is two.
         flops: of forward and backward.
+        forming_flops: of them, what FRoD forms merged weights with: once for all micro-batches.
         weight_bytes: of parameters and buffers, but for the next.
         factor_bytes: of what FRoD freezes besides the backbone: U, V, lambda_0 and the supports.
         gradient_bytes: of all trained parameters.
@@ -46,6 +47,7 @@ class Step:
 
     forward_flops: int
     flops: int
+    forming_flops: int
     weight_bytes: int
     factor_bytes: int
     gradient_bytes: int
@@ -110,9 +112,11 @@ def trace_step(
             live.next_phase()
             nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
+        forming = forming_flops(model)
     return Step(
         forward_flops=forward_flops,
         flops=counter.get_total_flops(),
+        forming_flops=forming,
         weight_bytes=sum(map(byte_count, (*model.parameters(), *model.buffers()))) - factors,
         factor_bytes=factors,
         gradient_bytes=gradients,
@@ -204,6 +208,17 @@ class LiveBytes(TorchDispatchMode):
 def byte_count(tensor: Tensor) -> int:
     """Bytes of a tensor."""
     return tensor.numel() * tensor.element_size()
+
+
+def forming_flops(model: nn.Module) -> int:
+    """FLOPs of the weights that FRoD's layers have merged in the step just done."""
+    layers = [module for module in model.modules() if isinstance(module, layer.FrodLinear)]
+    with FlopCounterMode(display=False) as counter:
+        for one in layers:
+            if one._merged is not None:
+                one._merged = None  # else it would be compared, and fake values cannot be
+                one.merged()
+    return counter.get_total_flops()
 
 
 def factor_bytes(model: nn.Module) -> int:

@@ -17,6 +17,7 @@ def step(weights: int, trained: int, held: int, a_row: int, rows: int) -> Step:
     return Step(
         forward_flops=10 * rows,
         flops=30 * rows,
+        forming_flops=0,
         weight_bytes=weights * GIB,
         factor_bytes=0,
         gradient_bytes=trained * GIB,

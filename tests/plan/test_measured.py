@@ -40,14 +40,14 @@ def predicted(settings: Settings, load: Load) -> Step:
 class Real:
     """The installed model with random values, trained for a step; attention is eager."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, rows: int = ROWS) -> None:
         backbone = settings.backbones[settings.task.family]
         config = tower_of(config_of(backbone.hub_id, settings.model_root))
         body = AutoModel.from_config(config, dtype=torch.float32, attn_implementation="eager")
         plain = with_head(body, backbone.pooling, settings.task.num_labels)
         self.model = prepare(plain, settings.method, backbone, 0).model.train()
-        self.inputs = batch_of(config, backbone, ROWS)
-        self.labels = torch.zeros(ROWS, dtype=torch.int64)
+        self.inputs = batch_of(config, backbone, rows)
+        self.labels = torch.zeros(rows, dtype=torch.int64)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained)
 
@@ -154,3 +154,16 @@ def test_gradients_of_earlier_micro_batches_are_alive_from_the_start() -> None:
         alone.phase_bytes[0] + alone.gradient_bytes, rel=0.02
     )
     assert among.flops == alone.flops
+
+
+def test_merged_weights_are_formed_once_for_all_micro_batches() -> None:
+    settings = compose("profile=embedded", "task=rte", "method=frod")
+    load = Load(16, mixed_precision="no", accumulates=False, on_accelerator=False)
+    step, real = predicted(settings, load), Real(settings, load.rows)
+    with FlopCounterMode(display=False) as counter:
+        real.passes()
+        real.passes()  # no value has changed: the merged weights are kept
+    assert step.forming_flops > 0
+    assert 2 * step.flops - step.forming_flops == pytest.approx(counter.get_total_flops(), rel=1e-3)
+    frozen = predicted(compose("profile=embedded", "task=rte", "method=frozen"), load)
+    assert frozen.forming_flops == 0
