@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from frod_bench.errors import InputError
 from frod_bench.models import tower_of
 from frod_bench.plan.shapes import prepare_shapes
 from frod_bench.plan.trace import Batch, Step, trace_step
@@ -42,8 +43,9 @@ def measure_step(
     compares with models that are measured whole.
 
     Raises:
-        InputError: as `methods.prepare` does.
+        InputError: as `prepare_shapes` does, or where no inputs are of the configured size.
     """
+    check_inputs(tower_of(config), backbone)
     blocks = tower_of(config).num_hidden_layers
     if blocks <= DEPTHS[1]:
         return _measure(config, blocks, backbone, method, load)
@@ -113,6 +115,19 @@ def tokens_of(config: PretrainedConfig, backbone: BackboneConfig) -> int:
     if backbone.image_size:
         return (backbone.image_size // config.patch_size) ** 2 + 1
     return min(backbone.max_length, config.max_position_embeddings)
+
+
+def check_inputs(config: PretrainedConfig, backbone: BackboneConfig) -> None:
+    """Raise InputError where the backbone has no inputs of the configured size."""
+    reads_images = hasattr(config, "patch_size")
+    name = "image_size" if reads_images else "max_length"
+    value = getattr(backbone, name)
+    fixed = config.model_type.startswith("clip") and value != config.image_size
+    if value < (config.patch_size if reads_images else 1) or (reads_images and fixed):
+        allowed = config.image_size if reads_images else "the number of tokens to keep, 128 say"
+        raise InputError(
+            f"backbone.{name}={value}: {backbone.name} takes no such inputs. Give {allowed}."
+        )
 
 
 def batch_of(config: PretrainedConfig, backbone: BackboneConfig, rows: int) -> Batch:

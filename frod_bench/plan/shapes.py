@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig
 
+from frod_bench.errors import InputError
 from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
 from frod_bench.frod.layer import FrodLinear, SharedBasis
@@ -25,14 +26,21 @@ def prepare_shapes(
     Attention is eager: its products are then seen by whoever counts.
 
     Raises:
-        InputError: as `methods.prepare` does.
+        InputError: as `methods.prepare` does, or where the method needs weights to be set up.
     """
+    appliers = APPLIERS | {"frod": apply_frod}
     with torch.device("meta"):
         body = AutoModel.from_config(
             tower_of(config), dtype=torch.float32, attn_implementation="eager"
         )
         model = with_head(body, backbone.pooling, num_labels)
-        return prepare(model, method, backbone, seed=0, appliers=APPLIERS | {"frod": apply_frod})
+        try:
+            return prepare(model, method, backbone, seed=0, appliers=appliers)
+        except NotImplementedError as error:  # torch's, of a meta tensor whose values are read
+            raise InputError(
+                f"method={method.name}: can't be planned, it is set up from the values of weights. "
+                "Plan full, frozen, lora, dora or frod."
+            ) from error
 
 
 def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:

@@ -106,6 +106,15 @@ def test_a_plan_writes_nothing(
         (["-m"], r"-m: is no key=value"),
         (["trainer.batch_rows=0"], r"trainer.batch_rows=0: is out of range"),
         (["trainer.bathc_rows=1"], r"trainer.bathc_rows: there is no such key"),
+        (["task=rte", "method=frod_peft"], r"method=frod_peft: can't be planned"),
+        (
+            ["task=rte", "method=frozen", "backbones.nlu.max_length=0"],
+            r"backbone.max_length=0: embedded_encoder takes no such inputs",
+        ),
+        (
+            ["profile=paper", "task=cars", "method=frozen", "backbones.vision.image_size=100"],
+            r"backbone.image_size=100: clip_vit_b32 takes no such inputs. Give 224",
+        ),
         (["task=boolq", "head=rank"], r"head=rank: can't be planned"),
     ],
 )
