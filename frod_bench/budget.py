@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModel
 from frod_bench.errors import InputError
 from frod_bench.frod.support import support_size
 from frod_bench.models import tower_of
+from frod_bench.plan.backbones import config_of, shipped_configs
 
 Shapes = Sequence[tuple[int, int]]  # (m, k) of each adapted weight: outputs, inputs
 
@@ -73,10 +74,13 @@ def layer_shapes(
     try:
         config = AutoConfig.from_pretrained(source, **({"revision": revision} if revision else {}))
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"budget=matched: the configuration of the backbone {source} cannot be read ({error}), "
-            "and the rank follows from it. Check backbone and model_root, or set budget=default."
-        ) from error
+        if source not in shipped_configs():
+            raise InputError(
+                f"budget=matched: the configuration of the backbone {source} cannot be read "
+                f"({error}), and the rank follows from it. Check backbone and model_root, or set "
+                "budget=default."
+            ) from error
+        config = config_of(source, None)  # the Hub is out of reach
     with torch.device("meta"):
         model = AutoModel.from_config(tower_of(config))
     shapes = tuple(

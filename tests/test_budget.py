@@ -108,3 +108,8 @@ def test_a_backbone_that_cannot_be_counted_is_refused(make_cell: MakeCell) -> No
         budget.layer_shapes("/nowhere", None, ("query",))
     with pytest.raises(InputError, match=r"target_modules=\['q_proj'\]"):
         layer_shapes(str(SHIPPED_BACKBONES_DIR / "encoder"), None, ("q_proj",))
+
+
+def test_the_papers_backbones_are_counted_without_the_hub() -> None:
+    shapes = layer_shapes("FacebookAI/roberta-large", None, ENCODER)
+    assert frod_count(shapes, 0.02) == 10_790_760

@@ -123,6 +123,21 @@ def test_a_target_that_is_not_linear_is_refused() -> None:
         prepare(encoder(), method_config("lora"), backbone_config(target_modules=["LayerNorm"]), 0)
 
 
+def test_a_methods_own_targets_are_adapted_and_no_others() -> None:
+    own = {**method_config("lora").peft, "target_modules": ["value", "attention.output.dense"]}
+    prepared = prepare(encoder(), method_config("lora", peft=own), backbone_config(), seed=0)
+    adapted = {name for name, p in prepared.model.named_parameters() if "lora_" in name}
+    assert len(adapted) == 2 * 2 * BLOCKS
+    assert all(".value." in name or ".attention.output.dense." in name for name in adapted)
+
+
+@pytest.mark.parametrize("target", ["qeury", "LayerNorm", "layer.0.attention.self.query"])
+def test_own_targets_that_are_not_linear_in_every_block_are_refused(target: str) -> None:
+    own = {**method_config("lora").peft, "target_modules": ["value", target]}
+    with pytest.raises(InputError, match=rf"peft.target_modules: '{target}' matches .*query"):
+        prepare(encoder(), method_config("lora", peft=own), backbone_config(), seed=0)
+
+
 def test_a_rate_for_no_group_and_a_group_without_rate_are_refused() -> None:
     extra = {"adapter": 0.1, "head": 0.1, "rotatoin": 0.1}
     with pytest.raises(InputError, match=r"learning_rates\.rotatoin"):
