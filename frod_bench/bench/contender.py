@@ -14,8 +14,8 @@ from frod_bench.bench.floor import LayerTimes, time_layers
 from frod_bench.bench.shapes import Batch, Shape
 from frod_bench.bench.timing import seconds
 from frod_bench.bench.workload import build_model, make_batch
-from frod_bench.frod import FrodConfig, attach_frod
-from frod_bench.methods import Model, Prepared, prepare
+from frod_bench.frod import attach_frod
+from frod_bench.methods import Model, Prepared, frod_config, prepare
 from frod_bench.settings import Settings
 
 LEARNING_RATE = 1e-4  # of every group: a step takes as long at any rate
@@ -137,14 +137,7 @@ class Contender:
         """Seconds of attaching FRoD to an equal model whose basis lies in the cache on the disk."""
         composed = self.entry.composed
         method, backbone = composed.method, composed.backbones[composed.task.family]
-        config = FrodConfig(
-            target_modules=list(backbone.target_modules),
-            sparse_rate=method.sparse_rate,
-            regularization=method.regularization,
-            basis=method.basis,  # type: ignore[arg-type]  # checked by settings.validate
-            shared_side=method.shared_side,  # type: ignore[arg-type]  # checked there too
-            seed=composed.seed,
-        )
+        config = frod_config(method, backbone, composed.seed)
         found = []
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(CACHED_ATTACHES + 1):

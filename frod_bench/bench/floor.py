@@ -23,6 +23,9 @@ PRODUCT_SIZE = {"cpu": 2048, "cuda": 8192}  # long enough for the device to reac
 CHANGE = 1e-6  # of a trained value between two steps
 
 
+# The paper's choice, the basis on a layer's inputs: r = k.
+
+
 def merged_multiply_adds(tokens: int, rows: int, width: int) -> int:
     """Of one training step from a weight that is formed once; products with C left out."""
     return 3 * tokens * rows * width + 2 * rows * width**2
@@ -91,7 +94,7 @@ def time_layers(
     """
     shapes: dict[tuple[int, int], list[FrodLinear]] = {}
     for module in model.modules():
-        if isinstance(module, FrodLinear):
+        if isinstance(module, FrodLinear) and not module.shared.on_outputs:
             shapes.setdefault((module.in_features, module.out_features), []).append(module)
     return [
         _time_layer(layers[0], len(layers), tokens, rounds, device)

@@ -186,14 +186,15 @@ def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> J
 
     def build() -> JointBasis:
         if config.basis == "exact":
-            factors = exact_basis(weights, config.regularization)
+            factors = exact_basis(weights, config.regularization, weights[0].dtype)
         else:
             stacked = dict(zip(blocks, weights, strict=True))  # PEFT keeps one layer a block
             factors = peft_basis(list(stacked.values()), weights, config.regularization)
         return _stored(factors, weights)
 
     key = basis_key(config, blocks, tensor_digests(weights))
-    return cached_basis(key, build, cache_dir)
+    with torch.autocast(weights[0].device.type, enabled=False):
+        return cached_basis(key, build, cache_dir)
 
 
 def _factors_in_given(basis: Tensor, members: list[Target]) -> JointBasis:

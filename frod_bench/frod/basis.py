@@ -44,7 +44,9 @@ class JointBasis:
     scale: list[Tensor]
 
 
-def exact_basis(weights: Sequence[Tensor], regularization: float) -> JointBasis:
+def exact_basis(
+    weights: Sequence[Tensor], regularization: float, left_dtype: torch.dtype | None = None
+) -> JointBasis:
     """The joint basis in float64, the same up to roundoff on every run, thread count and platform.
 
     Degenerate stacks: fewer rows than k give the right singular vectors of the stack; a rank
@@ -54,15 +56,18 @@ def exact_basis(weights: Sequence[Tensor], regularization: float) -> JointBasis:
     Args:
         weights: W_i, each (m_i x k), finite, of any floating type.
         regularization: pi > 0.
+        left_dtype: what each U_i is rounded to as soon as it is made, so that one alone is held
+            wider; as it was computed, float32 at least, if not given.
 
     Returns:
-        Factors on the weights' device: V in float64, U_i and lambda_i in float32 at least.
+        Factors on the weights' device: V in float64, lambda_i in float32 at least.
     """
     width = weights[0].shape[1]
     if sum(weight.shape[0] for weight in weights) < width:
         stack = torch.cat([weight.double() for weight in weights])
         basis = settled_right_singular_vectors(stack)
-        return _joined(basis, [_split(weight.double() @ basis) for weight in weights])
+        parts = (_split(weight.double() @ basis) for weight in weights)
+        return _joined(basis, parts, left_dtype)
     factor = row_factor(weights)
     mean_inverse = _mean_inverse(weights, factor, regularization)
     eigenvectors = settled_eigenvectors(mean_inverse, factor.matrix)
@@ -71,7 +76,7 @@ def exact_basis(weights: Sequence[Tensor], regularization: float) -> JointBasis:
     basis = factor.matrix.T @ eigenvectors
     signs = column_signs(basis)
     eigenvectors *= signs
-    return _joined(basis.mul_(signs), _layer_parts(weights, factor, eigenvectors))
+    return _joined(basis.mul_(signs), _layer_parts(weights, factor, eigenvectors), left_dtype)
 
 
 def peft_basis(
@@ -95,7 +100,7 @@ def peft_basis(
         basis = torch.linalg.svd(stack, full_matrices=True)[2].T
     else:
         orthonormal, triangle = torch.linalg.qr(stack)
-        identity = torch.eye(stack.shape[1])
+        identity = torch.eye(stack.shape[1], dtype=stack.dtype, device=stack.device)
         total = torch.zeros_like(identity)
         for rows in orthonormal.split([slab.shape[0] for slab in slabs]):
             total += torch.linalg.inv(rows.T @ rows + regularization * identity)
@@ -156,7 +161,8 @@ def _layer_parts(
     In float64, or in the weight's own type (float32 at least) where that is as good.
     """
     rounded = None
-    if factor.triangular and factor.condition < ROUNDED_MAX_CONDITION:
+    is_full = torch.get_float32_matmul_precision() == "highest"  # no TF32 or bfloat16 inside
+    if factor.triangular and factor.condition < ROUNDED_MAX_CONDITION and is_full:
         dtype = torch.promote_types(weights[0].dtype, torch.float32)
         inverse = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
         rounded = inverse.to(dtype)
@@ -189,6 +195,10 @@ def _split(product: Tensor) -> Part:
     return left, norms.masked_fill(is_zero, 0.0)
 
 
-def _joined(basis: Tensor, parts: Iterable[Part]) -> JointBasis:
-    left, scale = zip(*parts, strict=True)
+def _joined(
+    basis: Tensor, parts: Iterable[Part], left_dtype: torch.dtype | None = None
+) -> JointBasis:
+    """All of a category, every U_i held so that its transpose is contiguous."""
+    kept = [(left.to(left_dtype or left.dtype).T.contiguous().T, scale) for left, scale in parts]
+    left, scale = zip(*kept, strict=True)
     return JointBasis(basis, list(left), list(scale))

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .basis import JointBasis
 from .config import FrodConfig
+from .storage import make_readable
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +60,15 @@ def basis_key(config: FrodConfig, blocks: Iterable[int], digests: Iterable[str])
 
     The support is not in it: it is drawn anew, which costs less than reading it.
     """
-    described = {
+    described: dict[str, object] = {
         "version": ENTRY_VERSION,
         "basis": config.basis,
         "regularization": config.regularization,
         "blocks": list(blocks),
         "weights": list(digests),
     }
+    if config.basis == "peft":  # float32, as PEFT has it: roundoff is another where these are
+        described |= {"torch": str(torch.__version__), "threads": torch.get_num_threads()}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
@@ -120,6 +123,7 @@ def _write(path: Path, entry: JointBasis) -> None:
     os.close(handle)
     try:
         save_file(tensors, partial, metadata={"sha256": _checksum(path.stem, tensors)})
+        make_readable(Path(partial))
         Path(partial).replace(path)
     except BaseException:
         Path(partial).unlink(missing_ok=True)

@@ -24,8 +24,12 @@ BLOCK = 768  # columns: of 512 to 768 float32 each, 1.5 to 2.3 MB
 HAS_MKL = torch.backends.mkl.is_available()  # asked once: a compiled graph can't ask
 
 
+# Above this share of places that are trained, the written-out C is as fast (docs/method.md).
+MAX_SPARSE_SHARE = 0.15
+
+
 def has_sparse_kernels(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether CSR products and `sampled_addmm` exist, and win (docs/method.md has the timings)."""
+    """Whether torch has CSR products and `sampled_addmm`."""
     wide_enough = dtype in (torch.float32, torch.float64)
     return device.type == "cpu" and wide_enough and HAS_MKL
 
@@ -50,7 +54,7 @@ class CorePattern(nn.Module):
         """
         super().__init__()
         self.width = width
-        places = torch.cat([torch.arange(width) * (width + 1), support.cpu()])
+        places = torch.cat([torch.arange(width, device="cpu") * (width + 1), support.cpu()])
         order, row_starts, columns = _in_blocks(places, width)
         mirrored = places % width * width + places // width
         transposed_order, column_starts, rows = _in_blocks(mirrored, width)
@@ -67,6 +71,11 @@ class CorePattern(nn.Module):
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer, persistent=False)
 
+    def is_sparse_on(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether C is multiplied as a sparse matrix: where torch can, and where that is faster."""
+        is_sparse = len(self.places) <= MAX_SPARSE_SHARE * self.width**2
+        return is_sparse and has_sparse_kernels(device, dtype)
+
     def matrix(self, values: Tensor) -> Tensor:
         """C (k, k), written out."""
         empty = values.new_zeros(self.width * self.width)
@@ -74,21 +83,21 @@ class CorePattern(nn.Module):
 
     def times(self, values: Tensor, other: Tensor) -> Tensor:
         """C times `other` (k, n); fast where that is contiguous, as all operands here."""
-        if not has_sparse_kernels(other.device, other.dtype):
+        if not self.is_sparse_on(other.device, other.dtype):
             return self.matrix(values).to(other.dtype) @ other
         values = values.to(other.dtype)[self.order]
         return _product(self.row_starts, self.columns, values, other)
 
     def transposed_times(self, values: Tensor, other: Tensor) -> Tensor:
         """C^T times `other` (k, n)."""
-        if not has_sparse_kernels(other.device, other.dtype):
+        if not self.is_sparse_on(other.device, other.dtype):
             return self.matrix(values).to(other.dtype).T @ other
         values = values.to(other.dtype)[self.transposed_order]
         return _product(self.column_starts, self.rows, values, other)
 
     def gradient(self, left: Tensor, right: Tensor) -> Tensor:
         """Entries of left right^T at the places of C, (k + nnz,), for left and right (k, n)."""
-        if not has_sparse_kernels(left.device, left.dtype):
+        if not self.is_sparse_on(left.device, left.dtype):
             return (left @ right.T).view(-1)[self.places]
         return _sampled(self.row_starts, self.columns, left, right)[self.rank]
 
@@ -100,9 +109,10 @@ def _in_blocks(places: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
         The order (nnz,) in which the blocks hold them, the starts of the rows within each block
         (blocks, k + 1), and the columns within the block (nnz,); all int64.
     """
-    blocks = torch.arange(-(-width // BLOCK))[:, None] * width**2
+    blocks = torch.arange(-(-width // BLOCK), device="cpu")[:, None] * width**2
     by_block, order = (places % width // BLOCK * width**2 + places).sort()
-    edges = torch.searchsorted(by_block, blocks + torch.arange(width + 1) * width)
+    rows = torch.arange(width + 1, device="cpu") * width
+    edges = torch.searchsorted(by_block, blocks + rows)
     return order, edges - edges[:, :1], by_block % width % BLOCK
 
 
@@ -135,6 +145,7 @@ def _sampled(starts: Tensor, indices: Tensor, left: Tensor, right: Tensor) -> Te
     """Entries of left right^T at the places of the pattern, in its order."""
     if torch.compiler.is_compiling():
         return _sampled_operator(starts, indices, left, right)
+    left, right = left.contiguous(), right.contiguous()  # copied here once, not once a block
     found = [
         torch.sparse.sampled_addmm(block, left, right[columns].T, beta=0.0).values()
         for columns, block in _csr_blocks(starts, indices, left.new_zeros(len(indices)))

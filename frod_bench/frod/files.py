@@ -40,6 +40,7 @@ def save_frod(
     """
     if format not in FORMATS:
         raise InputError(f"format={format!r} is not known.{did_you_mean(str(format), FORMATS)}")
+    model = _unwrapped(model)
     layers = dict(attached_layers(model))
     folder = Path(folder)
     if format == "peft":
@@ -81,3 +82,14 @@ def load_frod(base_model: M, folder: Path | str, *, cache_dir: Path | None = Non
         layers = native_format.read(base_model, folder, cache_dir)
     install(base_model, layers)
     return base_model
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside `torch.compile`'s, DDP's and DataParallel's wrappers, whose names differ."""
+    while True:
+        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model

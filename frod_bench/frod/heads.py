@@ -1,5 +1,6 @@
 """Which parameters of a model are a head on top of the adapted body, and so not ours to freeze."""
 
+import re
 from collections.abc import Collection, Iterator
 
 from torch import nn
@@ -44,7 +45,9 @@ def _heads(part: nn.Module, is_whole: bool, targets: Collection[nn.Module]) -> l
         if isinstance(body, nn.Module):
             beside = [child for child in children if body not in child.modules()]
             return beside if _has_target(body, targets) else []
-        may_have_head = "For" in type(part).__name__  # as transformers names models with heads
+        may_have_head = (
+            re.search("For[A-Z]", type(part).__name__) is not None
+        )  # as transformers names models with heads
     else:
         may_have_head = is_whole
     adapted = [index for index, child in enumerate(children) if _has_target(child, targets)]

@@ -19,7 +19,7 @@ from .contraction import (
     merged_is_cheaper,
     merged_weight,
 )
-from .core import CorePattern, has_sparse_kernels
+from .core import CorePattern
 from .sharing import held_once
 
 
@@ -170,15 +170,18 @@ class FrodLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., k) -> (..., m). Which contraction runs changes the result by rounding only."""
         dtype, bias = self.weight.dtype, self.bias
-        if torch.is_autocast_enabled(x.device.type):
+        if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:  # as torch does
             dtype = torch.get_autocast_dtype(x.device.type)
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
         if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return linear(x, self.merged(dtype), bias, self.transposed)
         factors, values = self._factors(dtype), self._core_values()
-        sparse = has_sparse_kernels(x.device, dtype)
+        sparse = self.shared.pattern.is_sparse_on(x.device, dtype)
         rows, width, rank = self.out_features, self.in_features, self.shared.width
-        if merged_is_cheaper(x.numel() // width, rows, width, rank, sparse=sparse):
+        # In float16, V^T x may overflow where W x does not.
+        if dtype == torch.float16 or merged_is_cheaper(
+            x.numel() // width, rows, width, rank, sparse=sparse
+        ):
             return MergedLinear.apply(x, values, bias, self.merged(dtype), factors)
         return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
 
@@ -247,4 +250,4 @@ def _trained_dtype(base: torch.dtype) -> torch.dtype:
 
 def _version(tensor: Tensor) -> tuple[int, int]:
     """Moves when a tensor is written to, or is another one."""
-    return tensor.data_ptr(), tensor._version
+    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version

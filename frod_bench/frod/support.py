@@ -34,7 +34,7 @@ def draw_places(width: int, sparse_rate: float, generator: torch.Generator) -> T
     size = support_size(width, sparse_rate)
     if size == 0:  # the generator stays where it is, as PEFT's does
         return torch.empty(0, dtype=torch.int64)
-    ranks = torch.randperm(width * (width - 1), generator=generator)[:size]
+    ranks = torch.randperm(width * (width - 1), generator=generator, device="cpu")[:size]
     row = ranks // (width - 1)
     column = ranks % (width - 1)
     column += (column >= row).to(column.dtype)

@@ -59,7 +59,8 @@ def find_targets(
         InputError: nothing matches, a match is not a linear layer, or a weight can't be factored.
     """
     categories = group_targets(model, target_modules, shared_side)
-    _check_weights(target for targets in categories.values() for target in targets)
+    for targets in categories.values():
+        _check_weights(targets)
     return categories
 
 
@@ -120,13 +121,16 @@ def is_conv1d(module: nn.Module) -> bool:
 def is_plain_linear(module: nn.Module) -> bool:
     """Whether it computes x W^T + b by `nn.Linear.forward`, and not in another way.
 
-    Quantised layers bring their own forward; the projection inside `nn.MultiheadAttention` is
-    read by its parent and never called, so an adapter on it would do nothing.
+    Quantised layers bring their own forward, or a weight of their own kind; the projection inside
+    `nn.MultiheadAttention` is read by its parent and never called, so an adapter on it would do
+    nothing.
     """
     return (
         isinstance(module, nn.Linear)
         and type(module).forward is nn.Linear.forward
         and type(module).__name__ != "NonDynamicallyQuantizableLinear"
+        and type(module.weight) is nn.Parameter  # no subclass with a quantised inside
+        and "weight" in module._parameters  # and none that is computed (parametrizations)
     )
 
 
@@ -172,15 +176,24 @@ def _as_target(name: str, module: nn.Module, fallback_block: int) -> Target:
     if not transposed and not is_plain_linear(module):
         raise InputError(
             f"target_modules: {name!r} is a {type(module).__name__}, which can't be adapted. "
-            "Targets must be plain nn.Linear or transformers Conv1D layers "
-            "(quantised layers have no weight that could be factored)."
+            "Targets must be plain nn.Linear or transformers Conv1D layers with a weight of their "
+            "own (quantised layers have none that could be factored, parametrised ones compute it)."
         )
     return Target(name, module, block_of(name, fallback_block), transposed)
 
 
-def _check_weights(targets: Iterator[Target]) -> None:
+def _check_weights(targets: list[Target]) -> None:
+    """Of one category: each can be factored, and all of them together."""
+    first = targets[0]
     for target in targets:
         weight = target.weight
+        kind, other = (f"{w.dtype} on {w.device}" for w in (weight, first.weight))
+        if kind != other:
+            raise InputError(
+                f"The weight of {target.name!r} is {kind}, that of {first.name!r} is {other}: "
+                "layers that share a basis must have one type and one device. Load the model in "
+                "one type, or adapt them apart."
+            )
         if weight.is_meta:
             raise InputError(
                 f"The weight of {target.name!r} is on the meta device: it has a shape and no "
