@@ -74,6 +74,8 @@ def make_ready(cell: Cell) -> Ready:
     started = time.perf_counter()
     backbone = settings.backbones[settings.task.family]
     prepared = prepare(model, settings.method, backbone, settings.seed)
+    if settings.runtime.gradient_checkpointing:
+        models.recompute_activations(prepared.model)
     return Ready(cell, settings, accelerator, data, prepared, time.perf_counter() - started)
 
 

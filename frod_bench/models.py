@@ -132,3 +132,18 @@ def with_head(backbone: PreTrainedModel, pooling: str, num_labels: int) -> Class
     if pooling != "pooler" and getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # type: ignore[assignment]
     return Classifier(backbone, pooling, num_labels)
+
+
+def recompute_activations(model: nn.Module) -> None:
+    """Let the blocks of the model's backbone keep their inputs alone for the backward pass, and
+    compute the rest again: gradient checkpointing, which gives the same gradients.
+
+    Raises InputError where the backbone's architecture has no such thing.
+    """
+    backbone = model.backbone
+    if not backbone.supports_gradient_checkpointing:  # type: ignore[union-attr]
+        raise InputError(
+            f"runtime.gradient_checkpointing=true: {type(backbone).__name__} does not support it. "
+            "Set it to false; trainer.accumulation_steps saves memory as well."
+        )
+    backbone.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[union-attr,operator]

@@ -156,6 +156,7 @@ class RuntimeConfig:
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
     progress: bool = True
     checkpoint_every_steps: int = 50
+    gradient_checkpointing: bool = False  # compute activations again instead of keeping them
 
 
 @dataclass

@@ -60,6 +60,27 @@ def test_refused_input_leaves_nothing_at_all(make_cell: MakeCell, tmp_path: Path
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize("method", ["full", "frod", "frod_peft"])
+@pytest.mark.parametrize("task", ["rte", "boolq", "eurosat"])
+def test_gradient_checkpointing_gives_the_same_record(
+    make_cell: MakeCell, task: str, method: str
+) -> None:
+    plain = make_cell(f"task={task}", f"method={method}")
+    thrifty = make_cell(f"task={task}", f"method={method}", "runtime.gradient_checkpointing=true")
+    assert thrifty.config_hash == plain.config_hash
+    points = []
+    for cell in (plain, thrifty):
+        ready = cell_module.make_ready(cell)
+        assert cell_module.run_and_record(ready, "2026-01-01T00:00:00+00:00").status == "ok"
+        document = record.load(cell.record_path)
+        curve = [json.loads(line) for line in record.curve_path(cell.record_path).open()]
+        losses = [point["train_loss"] for point in curve if "train_loss" in point]
+        points.append((document["metrics"], losses))
+        blocks = [m for m in ready.prepared.model.modules() if hasattr(m, "gradient_checkpointing")]
+        assert any(m.gradient_checkpointing for m in blocks) == (cell is thrifty)
+    assert points[0] == points[1]
+
+
 @pytest.mark.parametrize("method", ["full", "lora", "frod"])
 def test_what_was_kept_predicts_as_the_record_says(make_cell: MakeCell, method: str) -> None:
     cell = make_cell("task=rte", f"method={method}", "save=adapter")

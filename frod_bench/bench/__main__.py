@@ -79,7 +79,7 @@ def run(options: Options) -> None:
                 rows += found.rows
                 layers += found.layers
     whole = Race(rows, layers)
-    verdicts = judge(whole) if options.device == "cpu" else []
+    verdicts = judge(whole, "cpu" if options.device == "cpu" else "cuda")
     save(document_of(whole, verdicts, options, start), options.path)
     show(whole, verdicts, options.rounds, table_console())
     print(options.path)

@@ -1,4 +1,7 @@
-"""What FRoD's speed is held to: RoBERTa-base's shape, all linear layers, s = 0.02, on a CPU."""
+"""What FRoD's speed is held to, all linear layers adapted at s = 0.02.
+
+On a CPU at RoBERTa-base's shape, on a GPU at RoBERTa-large's.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from frod_bench.bench.floor import LayerTimes, over_the_floor
 from frod_bench.bench.race import Race, Row, layers_at
 
 SHAPE, SMALL, LARGE = "roberta_base", 512, 4096  # tokens a batch
+CUDA_SHAPE, CUDA_TOKENS = "roberta_large", 16384
 AT_MOST, AT_LEAST = "at most", "at least"
 
 Measure = Callable[[Race], float | None]  # None: the run has not what it takes
@@ -33,10 +37,10 @@ class Verdict:
     met: bool | None
 
 
-def judge(race: Race) -> list[Verdict]:
-    """All goals, in their order."""
+def judge(race: Race, device: str) -> list[Verdict]:
+    """All goals of the kind of device, in their order."""
     verdicts = []
-    for goal in GOALS:
+    for goal in GOALS if device == "cpu" else CUDA_GOALS:
         measured = goal.measure(race)
         met = None
         if measured is not None:
@@ -45,16 +49,20 @@ def judge(race: Race) -> list[Verdict]:
     return verdicts
 
 
-def _row(race: Race, method: str, tokens: int) -> Row | None:
+def _row(
+    race: Race, method: str, tokens: int, shape: str = SHAPE, compiled: bool = False
+) -> Row | None:
     for row in race.rows:
-        if (row.shape, row.compiled, row.tokens, row.method) == (SHAPE, False, tokens, method):
+        if (row.shape, row.compiled, row.tokens, row.method) == (shape, compiled, tokens, method):
             return row
     return None
 
 
-def _step(method: str, other: str, tokens: int) -> Measure:
+def _step(
+    method: str, other: str, tokens: int, shape: str = SHAPE, compiled: bool = False
+) -> Measure:
     def measure(race: Race) -> float | None:
-        row = _row(race, method, tokens)
+        row = _row(race, method, tokens, shape, compiled)
         return row.step_ratio.get(other) if row else None
 
     return measure
@@ -150,4 +158,23 @@ GOALS = (
         for tokens in (SMALL, LARGE)
         for what, summary in (("all layers", over_the_floor), ("worst layer shape", _worst))
     ),
+)
+
+CUDA_GOALS = tuple(
+    goal
+    for compiled, name in ((False, "eager"), (True, "compiled"))
+    for goal in (
+        Goal(
+            f"step, {CUDA_TOKENS} tokens, {name}, seconds of PEFT's FRoD / ours",
+            _step("frod_peft", "frod", CUDA_TOKENS, CUDA_SHAPE, compiled),
+            AT_LEAST,
+            3.0,
+        ),
+        Goal(
+            f"step, {CUDA_TOKENS} tokens, {name}, FRoD / full fine-tuning",
+            _step("frod", "full", CUDA_TOKENS, CUDA_SHAPE, compiled),
+            AT_MOST,
+            1.15,
+        ),
+    )
 )

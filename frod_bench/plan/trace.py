@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from frod_bench.frod import core, layer
+from frod_bench.frod import FrodLinear, core
 
 Batch = dict[str, Tensor]
 GROWTH = 1.01  # a peak that is less than one per cent above the last is not looked at
@@ -212,7 +212,7 @@ def byte_count(tensor: Tensor) -> int:
 
 def forming_flops(model: nn.Module) -> int:
     """FLOPs of the weights that FRoD's layers have merged in the step just done."""
-    layers = [module for module in model.modules() if isinstance(module, layer.FrodLinear)]
+    layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
     with FlopCounterMode(display=False) as counter:
         for one in layers:
             if one._merged is not None:
@@ -223,7 +223,7 @@ def forming_flops(model: nn.Module) -> int:
 
 def factor_bytes(model: nn.Module) -> int:
     """Bytes of the buffers of FRoD's layers, what they share counted once."""
-    layers = [module for module in model.modules() if isinstance(module, layer.FrodLinear)]
+    layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
     buffers = [b for one in layers for b in (one.left, one.start, *one.shared.buffers())]
     return sum(map(byte_count, {id(b): b for b in buffers}.values()))
 
@@ -254,14 +254,11 @@ def materialise(model: nn.Module) -> None:
 def dense_contraction() -> Iterator[None]:
     """FRoD's C is written out, as where torch has no sparse kernels."""
     asked = core.has_sparse_kernels
-    modules: list[Any] = [core, layer]
     try:
-        for module in modules:
-            module.has_sparse_kernels = lambda _device, _dtype: False
+        core.has_sparse_kernels = lambda device, dtype: False  # noqa: ARG005
         yield
     finally:
-        for module in modules:
-            module.has_sparse_kernels = asked
+        core.has_sparse_kernels = asked
 
 
 def autocast(mixed_precision: str) -> Any:

@@ -23,7 +23,7 @@ def layer(tokens: int, ratio: float, count: int = 1) -> LayerRow:
 
 
 def judged(race: Race) -> dict[str, Verdict]:
-    return {verdict.name: verdict for verdict in judge(race)}
+    return {verdict.name: verdict for verdict in judge(race, "cpu")}
 
 
 def test_each_goal_reads_its_own_number() -> None:
@@ -59,9 +59,28 @@ def test_each_goal_reads_its_own_number() -> None:
     }
 
 
+def test_a_gpu_has_goals_of_its_own() -> None:
+    changes = {"shape": "roberta_large"}
+    race = Race(
+        [
+            row("frod", 16384, step_ratio={"full": 1.1}, **changes),
+            row("frod", 16384, step_ratio={"full": 1.2}, compiled=True, **changes),
+            row("frod_peft", 16384, step_ratio={"frod": 3.5}, **changes),
+        ],
+        [],
+    )
+    found = {verdict.name: verdict.met for verdict in judge(race, "cuda")}
+    assert found == {
+        "step, 16384 tokens, eager, seconds of PEFT's FRoD / ours": True,
+        "step, 16384 tokens, eager, FRoD / full fine-tuning": True,
+        "step, 16384 tokens, compiled, seconds of PEFT's FRoD / ours": None,
+        "step, 16384 tokens, compiled, FRoD / full fine-tuning": False,
+    }
+
+
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
     compiled = row("frod", 4096, compiled=True, step_ratio={"full": 1.0})
     other = row("frod", 4096, shape="roberta_large", step_ratio={"full": 1.0})
-    verdicts = judge(Race([compiled, other], []))
+    verdicts = judge(Race([compiled, other], []), "cpu")
     assert len(verdicts) == len(GOALS)
     assert {(verdict.measured, verdict.met) for verdict in verdicts} == {(None, None)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
@@ -50,6 +51,22 @@ def test_model_is_unchanged_at_step_0_bit_for_bit(
     assert torch.equal(model(x), wanted)
     with torch.no_grad():
         assert torch.equal(model(x), wanted)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_basis_does_not_depend_on_autocast_or_the_precision_of_products(
+    tmp_path: Path, precision: str
+) -> None:
+    wanted = attach_frod(Net(), CONFIG, cache_dir=tmp_path / "one")
+    torch.set_float32_matmul_precision(precision)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            got = attach_frod(Net(), CONFIG, cache_dir=tmp_path / "other")
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    for one, other in zip(got.modules(), wanted.modules(), strict=True):
+        if isinstance(one, FrodLinear):
+            assert torch.allclose(one.left, other.left, rtol=0, atol=1e-6)
 
 
 def test_attach_freezes_the_base_and_trains_lambda_and_rotation(tmp_path: Path) -> None:
@@ -220,9 +237,28 @@ class Quantised(nn.Linear):
         return super().forward(x)
 
 
+class Packed(nn.Parameter):
+    """As quantised weights do: a tensor that is another kind inside."""
+
+
+def packed_model() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4))
+    model[0].weight = Packed(torch.ones(4, 4))
+    return model
+
+
+def mixed_model() -> nn.Module:
+    model = Net()
+    model.blocks[1].up.to(torch.bfloat16)
+    return model
+
+
 @pytest.mark.parametrize(
     ("build", "targets", "words"),
     [
+        (packed_model, ["0"], ["'0'", "quantised"]),
+        (lambda: nn.Sequential(weight_norm(nn.Linear(4, 4))), ["0"], ["'0'", "parametrised"]),
+        (mixed_model, ["up"], ["'blocks.1.up'", "bfloat16", "'blocks.0.up'", "float32"]),
         (Net, ["upp"], ["target_modules", "'upp'", "Did you mean 'up'", "down"]),
         (Net, ["up", "quary"], ["'quary'", "Allowed"]),
         (Net, r".*\.upp", ["target_modules", "no layer", "up"]),

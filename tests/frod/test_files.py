@@ -69,6 +69,18 @@ def test_round_trip(
     assert not any(p.requires_grad for n, p in loaded.named_parameters() if "base_layer" in n)
 
 
+def test_a_compiled_models_adapter_fits_the_plain_base(tmp_path: Path, cache: Path) -> None:
+    model = attach_frod(Net(), CONFIG, cache_dir=cache)
+    save_frod(torch.compile(nn.DataParallel(model)), tmp_path / "adapter")
+    load_frod(Net(), tmp_path / "adapter", cache_dir=cache)
+
+
+def test_files_have_the_rights_of_any_file(saved: tuple[nn.Module, Path], cache: Path) -> None:
+    (cache / "other").touch()
+    usual = (cache / "other").stat().st_mode
+    assert {path.stat().st_mode for path in [*saved[1].iterdir(), *cache.iterdir()]} == {usual}
+
+
 def test_adapter_is_as_large_as_what_is_trained_and_holds_no_basis(tmp_path: Path) -> None:
     config = FrodConfig(["up", "down"], sparse_rate=0.02)
     model = attach_frod(Net(width=128, hidden=256, blocks=12), config, cache_dir=tmp_path / "cache")
@@ -111,6 +123,7 @@ save_file({"y": model(gaussian(7, 96, 1)).detach()}, sys.argv[4])
 
 
 def test_saved_by_one_thread_loaded_by_two_in_another_process(tmp_path: Path, cache: Path) -> None:
+    torch.set_num_threads(1)  # as the tests are run anyway
     model = attach_frod(Net(width=96, hidden=160), CONFIG, cache_dir=cache)
     perturb([p for group in frod_parameters(model).values() for p in group], 0.1)
     save_frod(model, tmp_path / "adapter")
@@ -291,6 +304,17 @@ def test_second_attaching_reads_the_cache(cache: Path, monkeypatch: pytest.Monke
     attach_frod(Net(), FrodConfig(["up"], shared_side="smaller"), cache_dir=cache)
     with pytest.raises(AssertionError, match="factored again"):
         attach_frod(Net(), FrodConfig(["down"], shared_side="smaller"), cache_dir=cache)
+
+
+def test_roundoff_of_pefts_basis_is_not_shared_between_numbers_of_threads(cache: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        for entries, count in ((1, 1), (2, 2), (2, 1)):
+            torch.set_num_threads(count)
+            attach_frod(Net(), FrodConfig(["up"], basis="peft"), cache_dir=cache)
+            assert len(list(cache.iterdir())) == entries
+    finally:
+        torch.set_num_threads(threads)
 
 
 def reshape(path: Path) -> None:

@@ -244,6 +244,30 @@ def test_core_is_the_same_matrix_by_both_kernels(
     assert torch.allclose(pattern.gradient(left, left.flip(1)), wanted)
 
 
+def test_a_core_that_is_trained_in_many_places_is_written_out() -> None:
+    few, many = (
+        CorePattern(64, draw_places(64, rate, torch.Generator().manual_seed(0)))
+        for rate in (0.02, 0.5)
+    )
+    on_cpu = (torch.device("cpu"), torch.float32)
+    assert few.is_sparse_on(*on_cpu) == core_module.has_sparse_kernels(*on_cpu)
+    assert not many.is_sparse_on(*on_cpu)
+
+
+def test_float16_is_merged_where_the_factors_would_overflow() -> None:
+    layer = make_layer(8, 8, dtype=torch.float16)
+    x = torch.full((1, 8), 3e4, dtype=torch.float16)
+    layer.base_layer.weight.mul_(1e-3)
+    layer.shared.basis.fill_(1)
+    assert torch.equal(layer(x), layer.base_layer(x))
+
+
+def test_autocast_leaves_float64_alone(contraction: str) -> None:
+    layer, x = make_layer(33, 17), gaussian(5, 17, 4).double()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), layer.base_layer(x))
+
+
 def test_sparse_product_does_not_read_what_it_writes_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

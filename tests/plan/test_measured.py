@@ -10,7 +10,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
-from frod_bench.frod import core, layer
+from frod_bench.frod import core
 from frod_bench.methods import prepare
 from frod_bench.models import tower_of, with_head
 from frod_bench.plan import measure
@@ -26,8 +26,7 @@ ROWS = 4
 @pytest.fixture(autouse=True)
 def dense(monkeypatch: pytest.MonkeyPatch) -> None:
     """The counters do not see sparse products."""
-    for module in (core, layer):
-        monkeypatch.setattr(module, "has_sparse_kernels", lambda _device, _dtype: False)
+    monkeypatch.setattr(core, "has_sparse_kernels", lambda device, dtype: False)
 
 
 def predicted(settings: Settings, load: Load) -> Step:
