@@ -20,7 +20,7 @@ from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
 from .cache import tensor_digest
 from .config import FrodConfig
 from .layer import FrodLinear, SharedBasis
-from .storage import damaged, read_bytes, tensors_in, write_whole
+from .storage import check_layers, damaged, read_bytes, tensors_in, write_whole
 from .targets import Target
 
 SCHEMA_VERSION = 2
@@ -165,12 +165,7 @@ def _check_base(categories: dict[str, list[Target]], saved: dict[str, Any], fold
         for category, members in categories.items()
         for target in members
     }
-    if found.keys() != saved.keys():
-        odd = sorted(found.keys() ^ saved.keys())
-        raise InputError(
-            f"The adapter in {folder} adapts other layers than this model has; the first that "
-            f"only one of them knows is {odd[0]!r}. Load the base that it was trained on."
-        )
+    check_layers(found, saved, folder)
     for name, (category, target) in found.items():
         if _described(category, target.module.weight) != saved[name]:  # type: ignore[arg-type]
             raise InputError(

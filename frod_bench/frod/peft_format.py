@@ -26,7 +26,7 @@ from ..errors import InputError
 from .adapter import GivenBasis, build_layers, plain_targets
 from .config import FrodConfig
 from .layer import FrodLinear
-from .storage import damaged, read_bytes, tensors_in, write_whole
+from .storage import check_layers, damaged, read_bytes, tensors_in, write_whole
 from .targets import Target
 
 logger = logging.getLogger(__name__)
@@ -116,12 +116,7 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
     )
     categories = plain_targets(model, config)
     found = {target.name for members in categories.values() for target in members}
-    if found != set(names):
-        odd = sorted(found ^ set(names))
-        raise InputError(
-            f"The adapter in {folder} adapts other layers than this model has; the first that "
-            f"only one of them knows is {odd[0]!r}. Load the base that it was trained on."
-        )
+    check_layers(found, names, folder)
     given = {}
     for category, members in categories.items():
         given[category] = _given(category, members[0].weight.shape[1], tensors, path)

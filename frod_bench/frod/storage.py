@@ -1,7 +1,8 @@
-"""Writing a file so that it is whole or not there, and reading tensors that may be damaged."""
+"""Writing a file so that it is whole or not there, and reading what may be damaged or another's."""
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -54,3 +55,13 @@ def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
 def damaged(path: Path) -> InputError:
     """The error for a file that is not as it was written."""
     return InputError(f"{path} is truncated or damaged. Save the adapter again, or copy it anew.")
+
+
+def check_layers(found: Iterable[str], saved: Iterable[str], folder: Path) -> None:
+    """Raise InputError unless a model's target layers are those of the adapter in `folder`."""
+    odd = sorted(set(found) ^ set(saved))
+    if odd:
+        raise InputError(
+            f"The adapter in {folder} adapts other layers than this model has; the first that "
+            f"only one of them knows is {odd[0]!r}. Load the base that it was trained on."
+        )

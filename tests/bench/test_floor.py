@@ -1,5 +1,7 @@
 """The floor's multiply-adds, and what is timed beside it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -51,6 +53,11 @@ def test_multiply_adds_are_those_of_the_cheaper_form(
     assert factored_multiply_adds(tokens, rows, width) == counted["factored"]
     assert min(counted, key=counted.__getitem__) == cheaper
     assert floor_multiply_adds(tokens, rows, width) == counted[cheaper]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path))
 
 
 def attached() -> nn.Module:

@@ -45,10 +45,10 @@ def test_basis_does_not_depend_on_roundoff(name: str) -> None:
     """Noise of a few float64 ulps stands for another thread count, library or machine."""
     stack = [weight.double() for weight in STACKS[name]()]
     noisy = [
-        weight * (1 + 4e-16 * torch.sign(gaussian(*weight.shape, seed=7).double()))
-        for weight in stack
+        weight * (1 + 4e-16 * torch.sign(gaussian(*weight.shape, seed=seed).double()))
+        for seed, weight in enumerate(stack, start=7)
     ]
-    if name == "repeated":
+    if name == "repeated":  # copies are one tensor's, on any machine
         noisy = [noisy[0]] * len(noisy)
     one, other = exact_basis(stack, PI).basis, exact_basis(noisy, PI).basis
     columns = torch.linalg.vector_norm(one, dim=0).clamp_min(1e-12)
