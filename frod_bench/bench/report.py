@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import statistics
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from frod_bench.bench.floor import LayerTimes, merged_multiply_adds, over_the_fl
 from frod_bench.bench.goals import Verdict
 from frod_bench.bench.options import Options
 from frod_bench.bench.race import LayerRow, Race, Row, layers_at
+from frod_bench.frod.storage import write_whole
 
 SCHEMA_VERSION = 1
 CPUINFO = Path("/proc/cpuinfo")
@@ -71,16 +71,7 @@ def document_of(
 
 def save(document: dict[str, Any], path: Path) -> None:
     """Write the document so that `path` holds all of it or is left as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    write_whole(path, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
 
 
 def device_name(device: str) -> str:

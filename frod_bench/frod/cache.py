@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from .basis import JointBasis
 from .config import FrodConfig
-from .storage import make_readable
+from .storage import whole_or_not_there
 
 logger = logging.getLogger(__name__)
 
@@ -118,16 +117,8 @@ def _write(path: Path, entry: JointBasis) -> None:
     for index, (left, scale) in enumerate(zip(entry.left, entry.scale, strict=True)):
         tensors |= {f"left_transposed.{index}": left.T, f"scale.{index}": scale}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    try:
+    with whole_or_not_there(path) as partial:
         save_file(tensors, partial, metadata={"sha256": _checksum(path.stem, tensors)})
-        make_readable(Path(partial))
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def _checksum(key: str, tensors: dict[str, Tensor]) -> str:

@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -12,25 +13,31 @@ from torch import Tensor
 from ..errors import InputError
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write beside the place and rename."""
+@contextmanager
+def whole_or_not_there(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to; what lies there is renamed to `path` at the end.
+
+    A temporary file is its maker's alone; this one gets the rights of a file made as usual.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    os.close(handle)
+    partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        make_readable(Path(partial))
-        Path(partial).replace(path)
+        yield partial
+        mask = os.umask(0)
+        os.umask(mask)
+        partial.chmod(0o666 & ~mask)
+        partial.replace(path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 
-def make_readable(path: Path) -> None:
-    """Give a temporary file, which is its maker's alone, the rights of a file made as usual."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
+def write_whole(path: Path, content: bytes) -> None:
+    """Write beside the place and rename."""
+    with whole_or_not_there(path) as partial:
+        partial.write_bytes(content)
 
 
 def read_bytes(path: Path) -> bytes:
