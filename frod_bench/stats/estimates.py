@@ -1,5 +1,6 @@
 """Means over seeds and over tasks with their intervals; spread over seeds."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from frod_bench.stats.bootstrap import (
     CONFIDENCE,
     RESAMPLES,
     Floats,
+    Statistic,
     bootstrap_over_tasks,
     stack_tables,
 )
@@ -54,14 +56,7 @@ def mean_over_tasks(
     `table` is (tasks x seeds); a task with no value at all is left out, and `n` counts the tasks
     that remain. NaN ends below two tasks. Of paired methods, give the table of differences.
     """
-    stack = stack_tables([table])
-    n = stack.shape[1]
-    if n == 0:
-        return NOTHING
-    mean = float(_mean_of_means(stack[0]))
-    return Estimate(
-        mean, *bootstrap_over_tasks(stack, _mean_of_means, confidence, resamples, seed), n
-    )
+    return estimate_over_tasks([table], _mean_of_means, confidence, resamples, seed)
 
 
 def interquartile_mean(
@@ -75,14 +70,7 @@ def interquartile_mean(
     As in Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical
     precipice": a quarter of the values, rounded down, is cut at each end. `n` counts the tasks.
     """
-    stack = stack_tables([table])
-    n = stack.shape[1]
-    if n == 0:
-        return NOTHING
-    mean = float(_middle_half(stack[0]))
-    return Estimate(
-        mean, *bootstrap_over_tasks(stack, _middle_half, confidence, resamples, seed), n
-    )
+    return estimate_over_tasks([table], _middle_half, confidence, resamples, seed)
 
 
 def spread_over_seeds(table: ArrayLike) -> Floats:
@@ -109,14 +97,32 @@ def difference_over_tasks(
     the noise of its seeds already.
     """
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
-    stack = stack_tables([difference[:, None]])
+    return estimate_over_tasks(
+        [difference[:, None]], _mean_of_means, confidence, resamples, seed, redraw_seeds=False
+    )
+
+
+def estimate_over_tasks(
+    tables: Sequence[ArrayLike],
+    statistic: Statistic,
+    confidence: float,
+    resamples: int,
+    seed: int,
+    *,
+    redraw_seeds: bool = True,
+) -> Estimate:
+    """A statistic of paired tables with its bootstrap interval; `n` counts the tasks that it has.
+
+    `redraw_seeds` as in `bootstrap_over_tasks`.
+    """
+    stack = stack_tables(tables)
     n = stack.shape[1]
     if n == 0:
         return NOTHING
     ends = bootstrap_over_tasks(
-        stack, _mean_of_means, confidence, resamples, seed, redraw_seeds=False
+        stack, statistic, confidence, resamples, seed, redraw_seeds=redraw_seeds
     )
-    return Estimate(float(_mean_of_means(stack[0])), *ends, n)
+    return Estimate(float(statistic(*stack)), *ends, n)
 
 
 def present(values: ArrayLike) -> Floats:

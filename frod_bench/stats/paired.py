@@ -6,14 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats as scipy_stats
 
-from frod_bench.stats.bootstrap import (
-    CONFIDENCE,
-    RESAMPLES,
-    Floats,
-    bootstrap_over_tasks,
-    stack_tables,
-)
-from frod_bench.stats.estimates import NOTHING, Estimate, mean_over_tasks, present
+from frod_bench.stats.bootstrap import CONFIDENCE, RESAMPLES, Floats
+from frod_bench.stats.estimates import Estimate, estimate_over_tasks, mean_over_tasks, present
 
 
 class Equivalence(NamedTuple):
@@ -137,12 +131,7 @@ def probability_of_improvement(
     Agarwal et al. (2021): for each task the share of all pairs of runs in which ours is greater, a
     tie counting half (Mann and Whitney's U over the number of pairs).
     """
-    stack = stack_tables([ours, theirs])
-    n = stack.shape[1]
-    if n == 0:
-        return NOTHING
-    ends = bootstrap_over_tasks(stack, _superiority, confidence, resamples, seed)
-    return Estimate(float(_superiority(*stack)), *ends, n)
+    return estimate_over_tasks([ours, theirs], _superiority, confidence, resamples, seed)
 
 
 def _superiority(ours: Floats, theirs: Floats) -> Floats:
