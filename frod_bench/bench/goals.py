@@ -58,20 +58,14 @@ def _row(
     return None
 
 
-def _step(
-    method: str, other: str, tokens: int, shape: str = SHAPE, compiled: bool = False
+def _ratio(  # noqa: PLR0917
+    field: str, method: str, other: str, tokens: int, shape: str = SHAPE, compiled: bool = False
 ) -> Measure:
+    """Of a row to another method: its `step_ratio` or `forward_ratio`."""
+
     def measure(race: Race) -> float | None:
         row = _row(race, method, tokens, shape, compiled)
-        return row.step_ratio.get(other) if row else None
-
-    return measure
-
-
-def _forward(method: str, other: str, tokens: int) -> Measure:
-    def measure(race: Race) -> float | None:
-        row = _row(race, method, tokens)
-        return row.forward_ratio.get(other) if row else None
+        return getattr(row, field).get(other) if row else None
 
     return measure
 
@@ -107,7 +101,7 @@ GOALS = (
     *(
         Goal(
             f"step, {tokens} tokens, seconds of PEFT's FRoD / ours",
-            _step("frod_peft", "frod", tokens),
+            _ratio("step_ratio", "frod_peft", "frod", tokens),
             AT_LEAST,
             value,
         )
@@ -115,15 +109,20 @@ GOALS = (
     ),
     Goal(
         f"step, {LARGE} tokens, FRoD / full fine-tuning",
-        _step("frod", "full", LARGE),
+        _ratio("step_ratio", "frod", "full", LARGE),
         AT_MOST,
         1.25,
     ),
-    Goal(f"step, {LARGE} tokens, FRoD / DoRA", _step("frod", "dora", LARGE), AT_MOST, 1.0),
+    Goal(
+        f"step, {LARGE} tokens, FRoD / DoRA",
+        _ratio("step_ratio", "frod", "dora", LARGE),
+        AT_MOST,
+        1.0,
+    ),
     *(
         Goal(
             f"evaluation, {tokens} tokens, FRoD / the frozen model",
-            _forward("frod", "frozen", tokens),
+            _ratio("forward_ratio", "frod", "frozen", tokens),
             AT_MOST,
             1.03,
         )
@@ -166,13 +165,13 @@ CUDA_GOALS = tuple(
     for goal in (
         Goal(
             f"step, {CUDA_TOKENS} tokens, {name}, seconds of PEFT's FRoD / ours",
-            _step("frod_peft", "frod", CUDA_TOKENS, CUDA_SHAPE, compiled),
+            _ratio("step_ratio", "frod_peft", "frod", CUDA_TOKENS, CUDA_SHAPE, compiled),
             AT_LEAST,
             3.0,
         ),
         Goal(
             f"step, {CUDA_TOKENS} tokens, {name}, FRoD / full fine-tuning",
-            _step("frod", "full", CUDA_TOKENS, CUDA_SHAPE, compiled),
+            _ratio("step_ratio", "frod", "full", CUDA_TOKENS, CUDA_SHAPE, compiled),
             AT_MOST,
             1.15,
         ),
