@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
-from .cache import tensor_digest
+from .cache import tensor_digest, tensor_digests
 from .config import FrodConfig
 from .layer import FrodLinear, SharedBasis
 from .storage import check_layers, damaged, read_bytes, tensors_in, write_whole
@@ -46,9 +46,9 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
         "config": next(iter(layers.values())).shared.config.as_dict(),
         "include_basis": include_basis,
         "supports": {name: tensor_digest(shared.support) for name, shared in bases.items()},
-        "layers": {
-            name: _described(layer.shared.category, layer.weight) for name, layer in layers.items()
-        },
+        "layers": _described(
+            {name: (layer.shared.category, layer.weight) for name, layer in layers.items()}
+        ),
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
     }
     write_whole(folder / TENSORS_NAME, content)
@@ -155,19 +155,24 @@ def _shared(layers: dict[str, FrodLinear]) -> dict[str, SharedBasis]:
     return {layer.shared.category: layer.shared for layer in layers.values()}
 
 
-def _described(category: str, weight: Tensor) -> dict[str, Any]:
-    return {"category": category, "weight_sha256": tensor_digest(weight)}
+def _described(layers: Mapping[str, tuple[str, Tensor]]) -> dict[str, dict[str, str]]:
+    """What is kept of each layer, by name, to know its base by: its category and its weight."""
+    digests = tensor_digests(weight for _, weight in layers.values())
+    return {
+        name: {"category": category, "weight_sha256": digest}
+        for (name, (category, _)), digest in zip(layers.items(), digests, strict=True)
+    }
 
 
 def _check_base(categories: dict[str, list[Target]], saved: dict[str, Any], folder: Path) -> None:
     found = {
-        target.name: (category, target)
+        target.name: (category, target.module.weight)
         for category, members in categories.items()
         for target in members
     }
     check_layers(found, saved, folder)
-    for name, (category, target) in found.items():
-        if _described(category, target.module.weight) != saved[name]:  # type: ignore[arg-type]
+    for name, described in _described(found).items():  # type: ignore[arg-type]
+        if described != saved[name]:
             raise InputError(
                 f"The adapter in {folder} was trained on another base: the weight of {name!r} "
                 "differs (in value, shape or type). Load the base that it was trained on, in the "
