@@ -45,9 +45,8 @@ def _heads(part: nn.Module, is_whole: bool, targets: Collection[nn.Module]) -> l
         if isinstance(body, nn.Module):
             beside = [child for child in children if body not in child.modules()]
             return beside if _has_target(body, targets) else []
-        may_have_head = (
-            re.search("For[A-Z]", type(part).__name__) is not None
-        )  # as transformers names models with heads
+        # as transformers names models with heads: RobertaForMaskedLM, but not Mask2FormerModel
+        may_have_head = re.search("For[A-Z]", type(part).__name__) is not None
     else:
         may_have_head = is_whole
     adapted = [index for index, child in enumerate(children) if _has_target(child, targets)]
