@@ -26,16 +26,32 @@ WHOLE, LAST = 1, 4  # types of chunks
 
 
 def read_offline_run(folder: Path) -> list[Any]:
-    """The records of the one offline run under `folder`: LevelDB's log format, protobuf inside."""
+    """The records of the one offline run under `folder`, once its last one is on the disk.
+
+    wandb's service writes the file some tenths of a second after `finish` has returned.
+    """
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        records = parse_offline_run(folder)
+        if records and records[-1].HasField("exit"):
+            return records
+        time.sleep(0.05)
+    raise AssertionError(f"wandb's offline run under {folder} has no end")
+
+
+def parse_offline_run(folder: Path) -> list[Any]:
+    """What is written of the run so far: LevelDB's log format, protobuf inside."""
     from wandb.proto import wandb_internal_pb2
 
     data = next(folder.rglob("*.wandb")).read_bytes()
-    assert data[:4] == b":W&B"
+    assert data[:4] in (b":W&B", b"")
     records, payload, at = [], b"", FILE_HEADER
     while at + CHUNK_HEADER < len(data):
         if BLOCK - at % BLOCK < CHUNK_HEADER:  # a block's end is too short for a chunk
             at += BLOCK - at % BLOCK
         _, length, kind = struct.unpack("<IHB", data[at : at + CHUNK_HEADER])
+        if at + CHUNK_HEADER + length > len(data):  # half written
+            break
         payload += data[at + CHUNK_HEADER : at + CHUNK_HEADER + length]
         at += CHUNK_HEADER + length
         if kind in (WHOLE, LAST):
@@ -46,15 +62,12 @@ def read_offline_run(folder: Path) -> list[Any]:
     return records
 
 
-def key_of(item: Any) -> str:
-    return item.key or "/".join(item.nested_key)
-
-
 def test_an_offline_run_holds_group_tags_config_curve_and_summary(tmp_path: Path) -> None:
     run = tracker.start(CONFIG, tmp_path, "rte/frod/0")
     run.log({"step": 0, "accuracy": 0.5})
     run.log({"step": 1, "train_loss": 0.7, "lr_head": 0.01})
     run.finish({"final/accuracy": 0.75, "params/trainable": 12})
+
     records = read_offline_run(tmp_path)
     started = next(r.run for r in records if r.HasField("run"))
     assert (started.project, started.run_group, started.job_type) == ("frod_bench", "rte", "cell")
