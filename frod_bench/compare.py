@@ -120,6 +120,7 @@ def draw(comparison: Comparison, out_dir: Path, title: str, rule: ConvergenceRul
     """Draw the methods' curves on each task, `compare_<task>_<methods>` as .png and .pdf."""
     from frod_bench.report import figures
     from frod_bench.report.curves import evaluated_curves
+    from frod_bench.report.panels import task_panels
 
     frame, curves = comparison.collected.frame, comparison.collected.curves
     arrived = arrivals(frame, curves, rule)
@@ -131,7 +132,7 @@ def draw(comparison: Comparison, out_dir: Path, title: str, rule: ConvergenceRul
     out_dir.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for task, cells in asked.groupby("task", sort=False):
-        panels = figures.task_panels(cells, smoothed, arrived, title, rule)
+        panels = task_panels(cells, smoothed, arrived, title, rule)
         if panels is not None:
             stem = out_dir / "_".join(["compare", str(task), *comparison.methods])
             paths += figures.save_figure(figures.draw(panels), stem)

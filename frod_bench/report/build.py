@@ -1,4 +1,4 @@
-"""A whole report: the records of an experiment -> tables and figures under `results/<profile>/`."""
+"""A whole report: an experiment's records -> tables, figures and page in `results/<profile>/`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,20 +6,21 @@ from pathlib import Path
 
 from frod_bench.errors import InputError
 from frod_bench.report.areas import read_trials
-from frod_bench.report.claims import Judged, judge
+from frod_bench.report.claims import Judged
 from frod_bench.report.claims_table import write_claims
 from frod_bench.report.collect import Cell, Collected, collect
-from frod_bench.report.convergence import arrivals, convergence_table, time_summary
-from frod_bench.report.paired import paired_summary, paired_table
+from frod_bench.report.convergence import convergence_table
+from frod_bench.report.numbers import Numbers
+from frod_bench.report.paired import paired_table
 from frod_bench.report.rules import Rules, load_rules
-from frod_bench.report.tables import write_table, write_tables
+from frod_bench.report.tables import main_table, parameter_table, write_table
 
 PARTS = ("tables", "plots")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report wrote and what it was made of; no claims where it wrote no tables."""
+    """What a report wrote and what it was made of; no claims where it wrote figures alone."""
 
     paths: list[Path]
     collected: Collected
@@ -45,7 +46,7 @@ def write_report(
     out_dir: Path | None = None,
     rules: Rules | None = None,
 ) -> Report:
-    """Write `tables/` and `figures/` in `out_dir` from the records of `cells`.
+    """Write `tables/`, `figures/` and `report.html` in `out_dir` from the records of `cells`.
 
     Without `out_dir` that is `<results_root>/<profile>`. `title` is the profile's title. Raises
     InputError, and writes nothing, where none of the cells has a record.
@@ -61,29 +62,27 @@ def write_report(
             f"time: `python -m frod_bench.run profile={profile} task=rte method=frod seed=0`."
         )
     out_dir = out_dir or results_root / profile
+    trials = read_trials(results_root / profile / "tables" / "tuning.csv")
+    numbers = Numbers(collected, profile, title, rules, trials)
     paths: list[Path] = []
-    judged = None
     if "tables" in parts:
-        trials = read_trials(results_root / profile / "tables" / "tuning.csv")
-        judged = judge(frame, collected.curves, trials, profile, rules)
-        paths += write_claims(judged, out_dir / "tables", title)
-        paths += _write_tables(collected, out_dir / "tables", title, rules)
+        paths += _write_tables(numbers, out_dir / "tables")
     if "plots" in parts:
         from frod_bench.report.figures import write_figures  # matplotlib: only where it draws
 
-        paths += write_figures(
-            frame, collected.curves, out_dir / "figures", title, rules.convergence
-        )
-    return Report(paths, collected, judged)
+        paths += write_figures(numbers.panels, out_dir / "figures")
+    return Report(paths, collected, numbers.judged if "tables" in parts else None)
 
 
-def _write_tables(collected: Collected, out_dir: Path, title: str, rules: Rules) -> list[Path]:
-    paths = write_tables(collected.frame, out_dir, title, collected.warnings)
-    ours = rules.accuracy.ours
-    pairs = paired_summary(collected.frame, ours, rules.accuracy.margin_points)
-    if len(pairs):
-        paths += write_table(paired_table(pairs, ours, title), pairs, out_dir, "paired")
-    arrived = arrivals(collected.frame, collected.curves, rules.convergence)
-    times = time_summary(arrived, rules.convergence)
-    table = convergence_table(times, rules.convergence, title)
-    return paths + write_table(table, times, out_dir, "convergence")
+def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:
+    title, rules, summary = numbers.title, numbers.rules, numbers.summary
+    main = main_table(summary, title, numbers.collected.warnings)
+    paths = write_claims(numbers.judged, out_dir, title)
+    paths += write_table(main, summary, out_dir, "main")
+    parameters = parameter_table(numbers.parameters, title)
+    paths += write_table(parameters, numbers.parameters, out_dir, "parameters")
+    if len(numbers.pairs):
+        pairs = paired_table(numbers.pairs, rules.accuracy.ours, title)
+        paths += write_table(pairs, numbers.pairs, out_dir, "paired")
+    times = convergence_table(numbers.times, rules.convergence, title)
+    return paths + write_table(times, numbers.times, out_dir, "convergence")

@@ -1,158 +1,78 @@
-"""Convergence figures: the metric by step and by second, for each task and over all tasks."""
+"""Convergence figures: the panels of each task and over all tasks, drawn by matplotlib."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from frod_bench import stats
-from frod_bench.record import CurvePoint
 from frod_bench.report import style
-from frod_bench.report.convergence import arrivals
-from frod_bench.report.curves import (
-    AXES,
-    Axis,
-    Band,
-    Curve,
-    Key,
-    band_over_seeds,
-    band_over_tasks,
-    evaluated_curves,
-)
-from frod_bench.report.rules import ConvergenceRule
-from frod_bench.report.summary import holes
+from frod_bench.report.curves import AXES, Axis
+from frod_bench.report.panels import AXIS_LABELS, Panels
 
-AXIS_LABELS: dict[Axis, str] = {
-    "steps": "optimizer steps",
-    "seconds": "training time with set-up (s)",
+mpl.use("Agg")  # figures are files; no display is needed or asked for
+
+_RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same figure on any machine
+    "font.size": 8,
+    "text.color": style.INK,
+    "axes.edgecolor": style.MUTED,
+    "axes.labelcolor": style.INK,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": style.HAIRLINE,
+    "grid.linewidth": 0.5,
+    "xtick.color": style.MUTED,
+    "ytick.color": style.MUTED,
+    "xtick.labelcolor": style.INK,
+    "ytick.labelcolor": style.INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # text stays text
+    "svg.hashsalt": "frod_bench",
 }
-ALL_TASKS = "all_tasks"
 
 
-@dataclass
-class Panels:
-    """What one figure shows: a band a method and axis, and where the target lies."""
-
-    title: str
-    y_label: str
-    caption: str
-    bands: dict[Axis, dict[str, Band]]
-    target: float = np.nan
-    arrived: dict[Axis, dict[str, float]] = field(default_factory=dict)
-
-
-def write_figures(
-    frame: pd.DataFrame,
-    curves: Mapping[Key, Sequence[CurvePoint]],
-    out_dir: Path,
-    title: str,
-    rule: ConvergenceRule,
-) -> list[Path]:
-    """Write `convergence_<task>` and `convergence_all_tasks` as .png and .pdf; returns the paths.
-
-    `frame` and `curves` are those of `Collected`; `title` is the profile's title. A task without
-    any curve gets no figure.
-    """
+def write_figures(panels: Mapping[str, Panels], out_dir: Path) -> list[Path]:
+    """Write `convergence_<name>` as .png and .pdf for each of `panels`; returns the paths."""
     out_dir.mkdir(parents=True, exist_ok=True)
-    smoothed = {
-        key: curve.smoothed(rule.window_evaluations)
-        for key, curve in evaluated_curves(frame, curves).items()
-    }
-    arrived = arrivals(frame, curves, rule)
-    figures = {
-        str(task): task_panels(cells, smoothed, arrived, title, rule)
-        for task, cells in frame.groupby("task", sort=False)
-    }
-    figures[ALL_TASKS] = all_tasks_panels(frame, smoothed, title, rule)
     paths: list[Path] = []
-    for name, panels in figures.items():
-        if panels is not None:
-            paths += save_figure(draw(panels), out_dir / f"convergence_{name}")
+    for name, shown in panels.items():
+        paths += save_figure(draw(shown), out_dir / f"convergence_{name}")
     return paths
 
 
-def task_panels(
-    cells: pd.DataFrame,
-    smoothed: Mapping[Key, Curve],
-    arrived: pd.DataFrame,
-    title: str,
-    rule: ConvergenceRule,
-) -> Panels | None:
-    """What the figure of one task shows; None where no cell has a curve."""
-    task = str(cells["task"].iloc[0])
-    by_method: dict[str, list[Curve]] = {}
-    for cell in cells.itertuples(index=False):
-        if (curve := smoothed.get((task, cell.method, cell.seed))) is not None:
-            by_method.setdefault(str(cell.method), []).append(curve)
-    if not by_method:
-        return None
-    here = arrived[arrived["task"] == task]
-    target = float(here["target"].iloc[0])
-    metric = cells["metric"].dropna().iloc[0].replace("_", " ")
-    split = cells["curve_split"].dropna().iloc[0]
-    return Panels(
-        title=f"{task} · {title}",
-        y_label=f"{split} {metric} (%)" if metric == "accuracy" else f"{split} {metric} × 100",
-        caption=_task_caption(cells, target, rule),
-        bands={
-            axis: {m: band_over_seeds(found, axis) for m, found in by_method.items()}
-            for axis in AXES
-        },
-        target=target,
-        arrived={axis: here.groupby("method")[axis].agg(_median).to_dict() for axis in AXES},
-    )
-
-
-def all_tasks_panels(
-    frame: pd.DataFrame, smoothed: Mapping[Key, Curve], title: str, rule: ConvergenceRule
-) -> Panels | None:
-    """What the figure over all tasks shows; None where there is no task with every curve."""
-    methods = [str(m) for m in dict.fromkeys(frame["method"])]
-    seeds = {m: sorted(set(frame.loc[frame["method"] == m, "seed"])) for m in methods}
-    every = [str(task) for task in dict.fromkeys(frame["task"])]
-    whole = [
-        task
-        for task in every
-        if all((task, method, seed) in smoothed for method in methods for seed in seeds[method])
-    ]
-    if not whole:
-        return None
-    bands: dict[Axis, dict[str, Band]] = {
-        axis: {
-            m: band_over_tasks([[smoothed[t, m, s] for t in whole] for s in seeds[m]], axis)
-            for m in methods
-        }
-        for axis in AXES
-    }
-    left_out = [task for task in every if task not in whole]
-    splits = ", ".join(sorted(set(frame["curve_split"].dropna())))
-    most = max(len(found) for found in seeds.values())
-    caption = (
-        f"Mean over {len(whole)} tasks of the primary metric (100 × its value), smoothed over "
-        f"{rule.window_evaluations} evaluations; {_band_words(most)} A run that has ended keeps "
-        "its last value; a line starts when every task's set-up is done."
-    )
-    if left_out:
-        caption += f" Left out, for a method or seed has no curve: {', '.join(left_out)}."
-    return Panels(
-        title=f"mean of {len(whole)} tasks · {title}",
-        y_label=f"mean {splits} score (points)",
-        caption=caption,
-        bands=bands,
-    )
+@contextmanager
+def applied() -> Iterator[None]:
+    """The look, for the figures drawn within."""
+    with mpl.rc_context(_RC):
+        yield
 
 
 def draw(panels: Panels) -> Figure:
     """Two panels side by side, one legend, the caption below."""
-    with style.applied():
+    with applied():
         figure, axes = plt.subplots(1, 2, figsize=(style.PAGE_WIDTH_IN, 3.45), sharey=True)
         for axis, ax in zip(AXES, axes, strict=True):
             _draw_panel(ax, panels, axis)
@@ -176,7 +96,7 @@ def draw(panels: Panels) -> Figure:
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """Write a figure as PNG and PDF, without dates in it, and close it."""
     paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "pdf")]
-    with style.applied():
+    with applied():
         figure.savefig(paths[0], metadata={"Software": None})
         figure.savefig(paths[1], metadata={"CreationDate": None})
     plt.close(figure)
@@ -229,26 +149,3 @@ def _handle(method: str) -> Line2D:
         ms=5.5,
         label=method,
     )
-
-
-def _task_caption(cells: pd.DataFrame, target: float, rule: ConvergenceRule) -> str:
-    drawn = cells[cells["status"] == "ok"].groupby("method", sort=False)["seed"].nunique()
-    text = f"Metric smoothed over {rule.window_evaluations} evaluations; {_band_words(drawn.max())}"
-    not_drawn = {str(method): holes(group) for method, group in cells.groupby("method", sort=False)}
-    lost = [f"{method} ({what})" for method, what in not_drawn.items() if what]
-    if lost:
-        text += f" Not drawn: {', '.join(lost)}."
-    if np.isnan(target):
-        return text + f" No target: {rule.reference} has no curve here, or gains nothing over it."
-    return text + (
-        f" Target: {100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean "
-        "curve goes; a marker stands at the median time over seeds to reach it, none for a miss."
-    )
-
-
-def _band_words(seeds: int) -> str:
-    return "one seed." if seeds == 1 else f"line: median over {seeds} seeds, band: their range."
-
-
-def _median(times: pd.Series) -> float:
-    return stats.median_over_seeds(times)

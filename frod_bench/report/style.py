@@ -1,17 +1,11 @@
-"""One look for every figure: a fixed colour, line and marker for each method.
+"""One look for every figure and for the page: a fixed colour, line and marker for each method.
 
 Colours are Okabe and Ito's, which people with any colour vision tell apart; line style and marker
 say the same again, for print without colour.
 """
 
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
-
-import matplotlib as mpl
-
-mpl.use("Agg")  # figures are files; no display is needed or asked for
 
 INK = "#222222"
 MUTED = "#6b6b6b"
@@ -25,6 +19,11 @@ class MethodStyle(NamedTuple):
     color: str
     line: Any  # a matplotlib line style
     marker: str
+
+    @property
+    def color_on_dark(self) -> str:
+        """The same colour where the paper is dark; another where it would not be seen."""
+        return _ON_DARK.get(self.color, self.color)
 
 
 _DASHED = (0, (5, 1.6))
@@ -42,42 +41,10 @@ STYLES = {
     "vera": MethodStyle("#56B4E9", _DASHED, "X"),
     "rslora": MethodStyle("#E69F00", _DASHDOT, "<"),
 }
+_ON_DARK = {"#000000": "#f2f2f2", "#882255": "#d0709f"}
 _SPARE_COLORS = ("#CC79A7", "#56B4E9", "#E69F00", "#999933", "#882255")
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
-
-_RC: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same figure on any machine
-    "font.size": 8,
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.labelsize": 8,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": HAIRLINE,
-    "grid.linewidth": 0.5,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.5,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,  # text stays text
-    "svg.hashsalt": "frod_bench",
-}
 
 
 def of_method(name: str) -> MethodStyle:
@@ -90,10 +57,3 @@ def of_method(name: str) -> MethodStyle:
         _SPARE_LINES[pick // 7 % len(_SPARE_LINES)],
         _SPARE_MARKERS[pick // 31 % len(_SPARE_MARKERS)],
     )
-
-
-@contextmanager
-def applied() -> Iterator[None]:
-    """The look, for the figures drawn within."""
-    with mpl.rc_context(_RC):
-        yield

@@ -1,14 +1,15 @@
 """The main table and the parameter table, each as Markdown, CSV (long) and LaTeX."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from frod_bench.report.markup import Row, Table, to_latex, to_markdown
-from frod_bench.report.summary import COSTS, summarise
+from frod_bench.report.summary import COSTS
 
 NOT_THERE = "–"
 HOLE = "†"
@@ -21,22 +22,6 @@ PARAMETERS_CAPTION = (
     "Trained and frozen parameters of each method on each backbone; a range is over tasks, whose "
     "heads differ. Percents are of the pretrained backbone's parameters."
 )
-
-
-def write_tables(
-    frame: pd.DataFrame, out_dir: Path, title: str, notes: Sequence[str] = ()
-) -> list[Path]:
-    """Write `main` and `parameters` as .md, .csv and .tex under `out_dir`; returns the paths.
-
-    `frame` is `Collected.frame`; `title` is the profile's title and heads every table; `notes`
-    (warnings, say) are appended to the main table.
-    """
-    summary = summarise(frame)
-    parameters = parameter_summary(frame)
-    paths = write_table(main_table(summary, title, notes), summary, out_dir, "main")
-    return paths + write_table(
-        parameter_table(parameters, title), parameters, out_dir, "parameters"
-    )
 
 
 def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -> list[Path]:
@@ -53,76 +38,103 @@ def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -
     return paths
 
 
+class Line(NamedTuple):
+    """A line of the main table: a row of the summary for each method, None where none was asked.
+
+    `group` is the family, or empty below all families; `strong` is a mean over tasks.
+    """
+
+    group: str
+    label: str
+    numbers: tuple[Any, ...]
+    strong: bool = False
+
+
 def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Table:
-    """Task x method, tasks grouped by family, then the means, then what it cost."""
-    methods = list(dict.fromkeys(summary["method"]))
-    scores = _Scores(summary, methods)
-    tasks = summary[(summary["scope"] == "task") & summary["primary"]]
+    """Task x method, tasks grouped by family, then the means, then what it cost.
+
+    `title` is the profile's title; `notes` (warnings, say) stand below.
+    """
     rows: list[Row] = []
-    for family, group in tasks.groupby("family"):
-        rows.append(Row(str(family), heading=True))
-        for task, of_task in group.groupby("task", sort=False):
-            label = _task_label(str(task), of_task["metric"])
-            rows.append(Row(label, scores.line("task", str(task), str(family))))
-        rows.append(Row(f"mean of {family}", scores.line("family", "", str(family)), strong=True))
-    rows.append(Row("all tasks", heading=True))
-    rows.append(Row("mean of all tasks", scores.line("overall", "", ""), strong=True))
-    rows.extend(_cost_lines(summary, methods))
+    for group, lines in itertools.groupby(score_lines(summary), lambda line: line.group):
+        rows.append(Row(group or "all tasks", heading=True))
+        for line in lines:
+            texts = tuple(NOT_THERE if n is None else format_score(n) for n in line.numbers)
+            rows.append(Row(line.label, texts, strong=line.strong))
+    for line in cost_lines(summary):
+        texts = tuple(NOT_THERE if n is None else format_cost(n) for n in line.numbers)
+        rows.append(Row(line.label, texts))
     return Table(
         title=f"Main table: {title}",
         caption=MAIN_CAPTION,
-        header=("task", *methods),
+        header=("task", *methods_of(summary)),
         rows=rows,
-        notes=[*_hole_notes(summary), *notes],
+        notes=[*hole_notes(summary), *notes],
     )
+
+
+def methods_of(summary: pd.DataFrame) -> list[str]:
+    """The methods, in the order of the columns."""
+    return [str(method) for method in dict.fromkeys(summary["method"])]
+
+
+def score_lines(summary: pd.DataFrame) -> list[Line]:
+    """The scores: of each task, family by family with the family's mean, then of all tasks."""
+    primary = summary[summary["primary"]]
+    by_key = {(r.scope, r.task, r.family, r.method): r for r in primary.itertuples(index=False)}
+    methods = methods_of(summary)
+
+    def numbers(scope: str, task: str, family: str) -> tuple[Any, ...]:
+        return tuple(by_key.get((scope, task, family, method)) for method in methods)
+
+    lines: list[Line] = []
+    for family, group in primary[primary["scope"] == "task"].groupby("family"):
+        name = str(family)
+        for task, of_task in group.groupby("task", sort=False):
+            label = _task_label(str(task), of_task["metric"])
+            lines.append(Line(name, label, numbers("task", str(task), name)))
+        lines.append(Line(name, f"mean of {name}", numbers("family", "", name), strong=True))
+    return [*lines, Line("", "mean of all tasks", numbers("overall", "", ""), strong=True)]
+
+
+def cost_lines(summary: pd.DataFrame) -> list[Line]:
+    """What it cost, a line a quantity that some method has."""
+    overall = summary[(summary["scope"] == "overall") & ~summary["primary"]]
+    by_key = {(row.metric, row.method): row for row in overall.itertuples(index=False)}
+    lines = []
+    for cost in COSTS:
+        found = tuple(by_key.get((cost.name, method)) for method in methods_of(summary))
+        if any(number is not None for number in found):
+            lines.append(Line("", f"{cost.name}, {cost.unit}", found))
+    return lines
+
+
+class ScoreText(NamedTuple):
+    """A score in three parts, which put together are its text."""
+
+    mean: str  # or what became of the cells
+    interval: str
+    holes: str
 
 
 def format_score(number: Any) -> str:
     """A row of the summary as text: a score with its interval, or what became of its cells."""
+    return "".join(score_text(number))
+
+
+def score_text(number: Any) -> ScoreText:
+    """The parts of `format_score`."""
     if np.isnan(number.mean):
-        return str(number.status)
-    text = f"{number.mean:.1f}"
+        return ScoreText(str(number.status), "", "")
+    mean, known = f"{number.mean:.1f}", not np.isnan(number.low)
     if number.scope == "task":
-        if not np.isnan(number.low):
-            text += f" ± {number.high - number.mean:.1f}"
-        elif not number.holes:
-            text += " (one seed)"
-        if number.holes:
-            text += f" ({number.n_cells} of {number.n_expected}: {number.holes})"
-        return text
-    interval = " (one task)" if np.isnan(number.low) else f" [{number.low:.1f}, {number.high:.1f}]"
-    return text + interval + (HOLE if number.holes else "")
-
-
-class _Scores:
-    """The primary scores by scope, task, family and method."""
-
-    def __init__(self, summary: pd.DataFrame, methods: Sequence[str]) -> None:
-        primary = summary[summary["primary"]].itertuples(index=False)
-        self._by_key = {(row.scope, row.task, row.family, row.method): row for row in primary}
-        self._methods = methods
-
-    def line(self, scope: str, task: str, family: str) -> tuple[str, ...]:
-        """Text of each method; a dash where no cell was asked for, unlike a missing one."""
-        found = (self._by_key.get((scope, task, family, method)) for method in self._methods)
-        return tuple(NOT_THERE if row is None else format_score(row) for row in found)
-
-
-def _task_label(task: str, metrics: pd.Series) -> str:
-    named = [name for name in metrics if name and name != "accuracy"]
-    return f"{task} ({named[0].replace('_', ' ')})" if named else task
-
-
-def _cost_lines(summary: pd.DataFrame, methods: Sequence[str]) -> list[Row]:
-    overall = summary[(summary["scope"] == "overall") & ~summary["primary"]]
-    by_key = {(row.metric, row.method): row for row in overall.itertuples(index=False)}
-    rows = []
-    for cost in COSTS:
-        found = [by_key.get((cost.name, method)) for method in methods]
-        if any(row is not None for row in found):
-            cells = tuple(NOT_THERE if row is None else format_cost(row) for row in found)
-            rows.append(Row(f"{cost.name}, {cost.unit}", cells))
-    return rows
+        interval = " (one seed)" if not number.holes else ""
+        if known:
+            interval = f" ± {number.high - number.mean:.1f}"
+        counts = f" ({number.n_cells} of {number.n_expected}: {number.holes})"
+        return ScoreText(mean, interval, counts if number.holes else "")
+    interval = f" [{number.low:.1f}, {number.high:.1f}]" if known else " (one task)"
+    return ScoreText(mean, interval, HOLE if number.holes else "")
 
 
 def format_cost(number: Any) -> str:
@@ -131,7 +143,7 @@ def format_cost(number: Any) -> str:
     return text + (HOLE if number.holes else "")
 
 
-def _hole_notes(summary: pd.DataFrame) -> list[str]:
+def hole_notes(summary: pd.DataFrame) -> list[str]:
     """One note a method whose averages are over fewer cells than were asked for."""
     overall = summary[(summary["scope"] == "overall") & summary["primary"]]
     return [
@@ -140,6 +152,11 @@ def _hole_notes(summary: pd.DataFrame) -> list[str]:
         for row in overall.itertuples(index=False)
         if row.holes
     ]
+
+
+def _task_label(task: str, metrics: pd.Series) -> str:
+    named = [name for name in metrics if name and name != "accuracy"]
+    return f"{task} ({named[0].replace('_', ' ')})" if named else task
 
 
 _COUNTS = {

@@ -12,6 +12,7 @@ from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell, Collected, collect
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import Curve, Key, evaluated_curves
+from frod_bench.report.panels import Panels, all_tasks_panels, task_panels
 from frod_bench.report.rules import load_rules
 
 Experiment = tuple[Path, list[Cell]]
@@ -30,10 +31,10 @@ def smoothed(found: Collected) -> dict[Key, Curve]:
     return {key: curve.smoothed(3) for key, curve in measured.items()}
 
 
-def panels_of(found: Collected, smoothed: dict[Key, Curve], task: str) -> figures.Panels:
+def panels_of(found: Collected, smoothed: dict[Key, Curve], task: str) -> Panels:
     cells = found.frame[found.frame["task"] == task]
     arrived = arrivals(found.frame, found.curves, RULE)
-    panels = figures.task_panels(cells, smoothed, arrived, "embedded (stand-in data)", RULE)
+    panels = task_panels(cells, smoothed, arrived, "embedded (stand-in data)", RULE)
     assert panels is not None
     return panels
 
@@ -60,7 +61,7 @@ def test_diverged_method_is_named_and_not_drawn(
 def test_all_tasks_figure_averages_over_whole_tasks_only(
     found: Collected, smoothed: dict[Key, Curve]
 ) -> None:
-    panels = figures.all_tasks_panels(found.frame, smoothed, "embedded", RULE)
+    panels = all_tasks_panels(found.frame, smoothed, "embedded", RULE)
     assert panels is not None
     assert panels.title == "mean of 2 tasks · embedded"
     assert panels.caption.endswith("Left out, for a method or seed has no curve: cola, dtd, mnist.")

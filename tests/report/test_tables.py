@@ -12,7 +12,12 @@ from frod_bench import stats
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.markup import Row, Table, to_latex, to_markdown
 from frod_bench.report.summary import summarise
-from frod_bench.report.tables import write_tables
+from frod_bench.report.tables import (
+    main_table,
+    parameter_summary,
+    parameter_table,
+    write_table,
+)
 from tests.report.factory import FAMILIES, make_record, synthetic_curve, write_record
 
 Experiment = tuple[Path, list[Cell]]
@@ -24,11 +29,21 @@ def frame(experiment: Experiment) -> pd.DataFrame:
     return collect(root, "embedded", cells).frame
 
 
+def write_tables(
+    frame: pd.DataFrame, out: Path, title: str, notes: list[str] | None = None
+) -> None:
+    """The main table and that of parameters, of a frame."""
+    summary, parameters = summarise(frame), parameter_summary(frame)
+    write_table(main_table(summary, title, notes or ()), summary, out, "main")
+    write_table(parameter_table(parameters, title), parameters, out, "parameters")
+
+
 @pytest.fixture(scope="module")
 def main(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The texts of the main table by suffix."""
     out = tmp_path_factory.mktemp("tables")
-    paths = write_tables(frame, out, "embedded (stand-in data)", ["a warning"])
+    write_tables(frame, out, "embedded (stand-in data)", ["a warning"])
+    paths = list(out.iterdir())
     assert {p.name for p in paths} == {
         f"{name}.{suffix}" for name in ("main", "parameters") for suffix in ("md", "csv", "tex")
     }
