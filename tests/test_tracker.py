@@ -1,5 +1,6 @@
 """wandb: what an offline run holds, and that a broken one costs nothing."""
 
+import json
 import struct
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from frod_bench import tracker
 
@@ -15,12 +17,19 @@ CONFIG: dict[str, Any] = {
     "tracker": {"name": "wandb", "mode": "offline", "project": "frod_bench"},
     "profile": {"name": "embedded"},
     "protocol": {"name": "fair"},
-    "task": {"name": "rte", "family": "nlu"},
+    "experiment": {"name": "main_table"},
+    "task": {"name": "rte", "family": "nlu", "primary_metric": "accuracy"},
     "method": {"name": "frod"},
     "seed": 0,
 }
 
 
+CURVE = [
+    {"step": 0, "epoch": 0.0, "seconds": 0.0, "eval_loss": 0.7, "accuracy": 0.5},
+    {"step": 1, "epoch": 0.5, "seconds": 0.75, "train_loss": 0.7, "lr_head": 0.01},
+    {"step": 2, "epoch": 1.0, "seconds": 1.5, "train_loss": 0.5, "lr_head": 0.005}
+    | {"eval_loss": 0.4, "accuracy": 0.8},
+]
 BLOCK, FILE_HEADER, CHUNK_HEADER = 32768, 7, 7  # bytes, of the log format that wandb borrows
 WHOLE, LAST = 1, 4  # types of chunks
 
@@ -37,6 +46,20 @@ def read_offline_run(folder: Path) -> list[Any]:
             return records
         time.sleep(0.05)
     raise AssertionError(f"wandb's offline run under {folder} has no end")
+
+
+def started_of(records: list[Any]) -> Any:
+    """How the run was started: name, group, tags."""
+    return next(r.run for r in records if r.HasField("run"))
+
+
+def history_of(records: list[Any]) -> list[dict[str, Any]]:
+    """The points that were logged; what is nested has names with dots."""
+    return [
+        {i.key or ".".join(i.nested_key): json.loads(i.value_json) for i in r.history.item}
+        for r in records
+        if r.HasField("history")
+    ]
 
 
 def parse_offline_run(folder: Path) -> list[Any]:
@@ -64,25 +87,92 @@ def parse_offline_run(folder: Path) -> list[Any]:
 
 def test_an_offline_run_holds_group_tags_config_curve_and_summary(tmp_path: Path) -> None:
     run = tracker.start(CONFIG, tmp_path, "rte/frod/0")
-    run.log({"step": 0, "accuracy": 0.5})
-    run.log({"step": 1, "train_loss": 0.7, "lr_head": 0.01})
+    for point in CURVE:
+        run.log(point)
     run.finish({"final/accuracy": 0.75, "params/trainable": 12})
 
     records = read_offline_run(tmp_path)
-    started = next(r.run for r in records if r.HasField("run"))
-    assert (started.project, started.run_group, started.job_type) == ("frod_bench", "rte", "cell")
-    assert list(started.tags) == ["embedded", "fair", "nlu", "frod"]
+    started = started_of(records)
+    assert (started.project, started.job_type) == ("frod_bench", "cell")
+    assert (started.run_group, started.display_name) == ("rte/frod", "rte/frod/0")
+    assert list(started.tags) == ["embedded", "fair", "nlu", "rte", "frod", "main_table"]
     assert {item.key for item in started.config.update} >= {"task", "method", "seed"}
-    history = [
-        {i.key or i.nested_key[0] for i in r.history.item} for r in records if r.HasField("history")
-    ]
-    assert any({"train_loss", "lr_head"} <= keys for keys in history)
+    history = history_of(records)
+    assert [point["_step"] for point in history] == [0, 1, 2]
+    for logged, point in zip(history, CURVE, strict=True):
+        assert logged.items() >= point.items()
     summary = {
         item.key or "/".join(item.nested_key): item.value_json
         for r in records if r.HasField("summary") for item in r.summary.update
     }  # fmt: skip
     assert summary["final/accuracy"] == "0.75"
     assert summary["params/trainable"] == "12"
+
+
+def test_charts_are_by_step_by_second_and_by_epoch(tmp_path: Path) -> None:
+    run = tracker.start(CONFIG, tmp_path, "rte/frod/0")
+    for point in CURVE:
+        run.log(point)
+    run.finish({})
+
+    records = read_offline_run(tmp_path)
+    axes = {r.metric.name: r.metric.step_metric for r in records if r.HasField("metric")}
+    first, second, last = history_of(records)
+    measured = {"accuracy": 0.8, "primary_metric": 0.8, "eval_loss": 0.4}
+    by_axis = {
+        f"by_{axis}/{name}": measured[name]
+        for axis in ("seconds", "epoch") for name in ("primary_metric", "eval_loss")
+    }  # fmt: skip
+    assert last.items() >= (measured | by_axis | {"seconds": 1.5, "epoch": 1.0}).items()
+    assert not {"primary_metric", *by_axis} & second.keys()  # nothing was measured there
+    assert first["by_seconds/primary_metric"] == 0.5
+    for name in ("by_seconds/primary_metric", "by_seconds/eval_loss"):
+        assert axes[name] == "seconds"
+    for name in ("by_epoch/primary_metric", "by_epoch/eval_loss"):
+        assert axes[name] == "epoch"
+    for name in ("accuracy", "primary_metric", "train_loss", "eval_loss", "lr_head"):
+        assert axes[name] == "step"
+    assert [axes[name] for name in ("step", "seconds", "epoch")] == ["", "", ""]
+
+
+def test_tasks_and_heads_share_the_chart_of_the_primary_metric(tmp_path: Path) -> None:
+    task = {"name": "boolq", "family": "reasoning", "primary_metric": "f1"}
+    run = tracker.start(CONFIG | {"task": task, "head": "rank"}, tmp_path, "boolq_rank/frod/0")
+    run.log({"step": 0, "epoch": 0.0, "seconds": 0.0, "accuracy": 0.5, "f1": 0.25})
+    run.finish({})
+    records = read_offline_run(tmp_path)
+    assert started_of(records).run_group == "boolq_rank/frod"
+    assert history_of(records)[0]["primary_metric"] == 0.25
+
+
+def test_a_report_holds_its_tables_and_what_it_will_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_DATA_DIR", "")  # so that what is set is undone
+    monkeypatch.delenv("WANDB_DATA_DIR")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "main.md").write_text("a table")
+    rows = [["frod matches full", "supported", 0.5], ["frod trains 1.72 %", "undecided", None]]
+    table = tracker.Rows(["claim", "verdict", "mean"], [*rows, ["no number", "", float("nan")]])
+    tracker.log_report(OmegaConf.create(CONFIG), tmp_path, {"claims": table})
+
+    records = read_offline_run(tmp_path)
+    started = started_of(records)
+    assert (started.job_type, started.run_group) == ("report", "report")
+    assert list(started.tags) == ["embedded", "fair", "main_table"]
+    (point,) = history_of(records)
+    assert point["claims._type"] == "table-file"
+    (run_files,) = tmp_path.glob("wandb/wandb/offline-run-*/files")
+    kept = json.loads((run_files / point["claims.path"]).read_text())
+    assert kept["columns"] == ["claim", "verdict", "mean"]
+    assert kept["data"] == [*rows, ["no number", "", None]]
+    files = {
+        entry.path: Path(entry.local_path)
+        for r in records if r.HasField("artifact") for entry in r.artifact.manifest.contents
+    }  # fmt: skip
+    assert set(files) == {"claims.table.json", "main.md"}
+    assert files["main.md"].read_text() == "a table"
+    assert all(path.is_relative_to(tmp_path / "wandb") for path in files.values())
 
 
 def wandb_that(**attributes: Any) -> types.ModuleType:

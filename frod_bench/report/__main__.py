@@ -19,7 +19,7 @@ from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.grid import compose_cells
 from frod_bench.report.build import PARTS, write_report
-from frod_bench.report.claims_table import show_claims
+from frod_bench.report.claims_table import claims_rows, show_claims
 from frod_bench.report.collect import Cell
 
 MAIN = "main_table"
@@ -64,7 +64,8 @@ def report(
         print(path)
     for line in (*written.collected.warnings, *written.holes()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    tracker.log_report(config, out_dir)
+    tables = {"claims": claims_rows(written.judged)} if written.judged else {}
+    tracker.log_report(config, out_dir, {k: tracker.Rows(*rows) for k, rows in tables.items()})
     return list(written.paths)
 
 

@@ -63,6 +63,25 @@ def claims_frame(judged: Judged) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).assign(**where)
 
 
+def claims_rows(judged: Judged) -> tuple[list[str], list[list[str | float | None]]]:
+    """The table as columns and rows of plain values: a row a claim, and under it one a part.
+
+    What was measured stands as text, and once more as mean, low and high; NaN where there is none.
+    """
+    columns = ["claim", "part", "measured", "rule", "verdict", "profile", "protocol"]
+    rows: list[list[str | float | None]] = []
+    for claim in judged.claims:
+        where = [judged.profile, judged.protocol]
+        said = [claim.statement, "", headline(claim), claim.rule, claim.verdict]
+        rows.append([*said, *where, None, None, None, "", claim.holes])
+        for part in claim.parts:
+            verdict = part.verdict or "shown, does not decide"
+            mean, low, high, _ = part.estimate
+            said = [claim.statement, part.name, format_part(part), "", verdict]
+            rows.append([*said, *where, mean, low, high, part.unit, ""])
+    return [*columns, "mean", "low", "high", "unit", "holes"], rows
+
+
 def show_claims(judged: Judged, title: str, console: Console) -> None:
     """Print the claims with what decides them: the first thing that a report says."""
     table = TerminalTable(title=f"Claims: {title}", title_justify="left", show_lines=True)

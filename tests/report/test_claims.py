@@ -17,7 +17,7 @@ from frod_bench.report import claims
 from frod_bench.report.areas import areas, read_trials
 from frod_bench.report.build import write_report
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, judge
-from frod_bench.report.claims_table import show_claims
+from frod_bench.report.claims_table import claims_rows, show_claims
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.evidence import suite_tasks
 from frod_bench.report.rules import Rules, load_rules
@@ -321,3 +321,13 @@ def test_report_writes_the_claims_first_and_says_them(tmp_path: Path) -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert shown.count("supported") == 3
     assert "lora over frod" in shown
+    columns, rows = claims_rows(report.judged)
+    table = pd.DataFrame(rows, columns=columns)
+    own = table[table["part"] == ""]
+    assert own["verdict"].tolist() == [SUPPORTED, UNDECIDED, SUPPORTED, SUPPORTED]
+    assert own["mean"].isna().all()
+    parts = table[table["part"] != ""]
+    means = [part.estimate.mean for one in report.judged.claims for part in one.parts]
+    assert parts["mean"].tolist() == pytest.approx(means, nan_ok=True)
+    assert (table["profile"] == "embedded").all()
+    assert parts["measured"].str.len().gt(0).all()
