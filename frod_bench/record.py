@@ -176,16 +176,25 @@ def load(path: Path) -> Record:
 def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
     """All records under a folder, and the files there that are none, both in order of path.
 
-    Never raises on a bad file; a folder that is not there holds nothing.
+    Of two files that hold one cell, the one in the cell's own place is its record, the other is
+    none. Never raises on a bad file; a folder that is not there holds nothing.
     """
-    records: list[Record] = []
+    found: dict[Path, tuple[Path, Record]] = {}
     unusable: list[Unusable] = []
     for path in sorted(records_dir.rglob("*.json")):
         try:
-            records.append(load(path))
+            made = load(path)
         except (RecordError, OSError) as error:
             unusable.append(Unusable(path, str(error)))
-    return records, unusable
+            continue
+        cell = made["cell"]
+        place = records_dir / cell["task"] / cell["method"] / path.name
+        kept, other = (path, made), found.get(place)
+        if other is not None:
+            kept, (again, _) = (kept, other) if path == place else (other, kept)
+            unusable.append(Unusable(again, f"it holds the cell that {kept[0]} holds."))
+        found[place] = kept
+    return [made for _, made in found.values()], sorted(unusable)
 
 
 def set_aside(path: Path) -> Path:

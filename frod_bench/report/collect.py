@@ -1,5 +1,6 @@
 """Records -> one tidy frame: a row for each cell of an experiment, whatever became of it."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from frod_bench import record
+from frod_bench.errors import InputError
 from frod_bench.record import CurvePoint, Record, Unusable
 
 STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")
@@ -60,11 +62,19 @@ class Collected:
 
 
 def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collected:
-    """Pick the records of `cells` under a results folder, and say what was not there or not asked.
+    """`collect_folder` of a profile's own folder, `<results_root>/<profile>`."""
+    return collect_folder(results_root / profile, profile, cells)
 
-    Never raises on a bad record: its cell is `unusable` and shown as such.
+
+def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Collected:
+    """Pick the records of `cells` out of `<results_dir>/records`, and say what was not there or not
+    asked.
+
+    Never raises on a bad record: its cell is `unusable` and shown as such. Raises InputError where
+    two of `cells` are of one task, method and seed.
     """
-    folder = results_root / profile / "records"
+    _refuse_same(cells)
+    folder = results_dir / "records"
     records, unusable = record.scan(folder)
     chosen, warnings = _choose(records, cells, profile)
     families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
@@ -77,7 +87,7 @@ def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collecte
         if made is None:
             rows.append(base | _absent(cell, folder, unusable))
             continue
-        path = _path(results_root, made)
+        path = _path(folder, made)
         rows.append(base | _row(made, path))
         if made["curve"] is not None:
             try:
@@ -89,8 +99,20 @@ def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collecte
         frame=_frame(rows),
         curves=curves,
         others=_others(records, used, unusable),
-        warnings=warnings + _cautions(used),
+        warnings=warnings + _foreign(records, profile) + _cautions(used),
     )
+
+
+def _refuse_same(cells: Iterable[Cell]) -> None:
+    """A table has one number for a task, method and seed, so settings must not differ within."""
+    counts = Counter((cell.headed(cell.task), cell.method, cell.seed) for cell in cells)
+    same = [f"{task}, {method}, seed {seed}" for (task, method, seed), n in counts.items() if n > 1]
+    if same:
+        raise InputError(
+            f"{len(same)} of {len(counts)} cells are asked for more than once, with different "
+            f"settings, such as {same[0]}. A report shows one of them: leave the other settings "
+            "out of the grid."
+        )
 
 
 def _choose(
@@ -183,16 +205,17 @@ def _frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys([*NUMBERS, *extra], "float64"))
 
 
-def _path(results_root: Path, made: Record) -> Path:
+def _path(folder: Path, made: Record) -> Path:
     cell = made["cell"]
-    return record.record_path(
-        results_root,
-        cell["profile"],
-        cell["task"],
-        cell["method"],
-        cell["seed"],
-        cell["config_hash"],
-    )
+    name = f"{cell['seed']}-{cell['config_hash']}.json"
+    return folder / cell["task"] / cell["method"] / name
+
+
+def _foreign(records: Iterable[Record], profile: str) -> list[str]:
+    """A line where records of other profiles lie among those of this one."""
+    counts = Counter(made["cell"]["profile"] for made in records)
+    names = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()) if name != profile)
+    return [f"Records of other profiles lie here and are not shown: {names}."] if names else []
 
 
 def _others(

@@ -49,8 +49,6 @@ class Evidence:
         rows = zip(self.frame.itertuples(index=False), known, strict=True)
         state = {(r.method, r.task, r.seed): "" if ok else _why(str(r.status)) for r, ok in rows}
         lines = [f"records of several protocols: {self.protocol}"] if "," in self.protocol else []
-        if self.frame.duplicated(["method", "task", "seed"]).any():
-            lines.append("several cells of one task, method and seed")
         for method in dict.fromkeys(methods):
             lost: dict[str, list[str]] = {}
             for task in self.tasks:

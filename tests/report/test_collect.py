@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from frod_bench import record
+from frod_bench.errors import InputError
 from frod_bench.report.collect import Cell, collect
 from tests.report.factory import make_record, synthetic_curve, write_record
 
@@ -82,6 +83,28 @@ def test_record_of_another_profile_is_never_shown(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
     assert got.frame["status"].tolist() == ["missing"]
     assert got.others == ["rte, frod: 1 of other cells"]
+    assert got.warnings == ["Records of other profiles lie here and are not shown: small (1)."]
+
+
+def test_two_settings_of_a_cell_are_refused_where_both_are_asked_for(tmp_path: Path) -> None:
+    made = make_record("rte", "frod", 0)
+    write_record(tmp_path, made, synthetic_curve())
+    cells = [Cell("rte", "frod", 0, made["cell"]["config_hash"]), Cell("rte", "frod", 0, "0" * 16)]
+    with pytest.raises(InputError, match=r"1 of 1 cells .* such as rte, frod, seed 0"):
+        collect(tmp_path, "embedded", cells)
+    other_head = Cell("rte", "frod", 0, "0" * 16, head="rank")
+    assert len(collect(tmp_path, "embedded", [cells[0], other_head]).frame) == 2
+
+
+def test_of_two_files_that_hold_one_cell_the_one_in_its_place_is_shown(tmp_path: Path) -> None:
+    path = write_record(tmp_path, make_record("rte", "frod", 0, value=0.7), synthetic_curve())
+    copy = tmp_path / "embedded" / "records" / "another" / "frod" / path.name
+    copy.parent.mkdir(parents=True)
+    copy.write_text(path.read_text().replace("0.7", "0.9"))
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
+    assert got.frame["value"].tolist() == [0.7]
+    assert got.frame["path"].tolist() == [str(path)]
+    assert got.others == [f"{copy}: unusable, it holds the cell that {path} holds."]
 
 
 def test_missing_curve_is_a_warning_and_not_the_end(tmp_path: Path) -> None:
