@@ -20,6 +20,8 @@ from frod_bench.report.panels import AXIS_LABELS, Panels
 
 mpl.use("Agg")  # figures are files; no display is needed or asked for
 
+LEGEND_COLUMNS = 6  # at most
+
 _RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same figure on any machine
@@ -84,7 +86,7 @@ def draw(panels: Panels) -> Figure:
             handles=[_handle(method) for method in methods],
             loc="center left",
             bbox_to_anchor=(0.005, 0.875),
-            ncols=min(len(methods), 8),
+            ncols=_columns(len(methods)),
             columnspacing=1.8,
             handlelength=3.4,
         )
@@ -135,6 +137,12 @@ def _mark(ax: Axes, x: float, y: float, look: style.MethodStyle) -> None:
     ax.plot(
         x, y, look.marker, ms=5.5, mfc=look.color, mec="white", mew=0.9, zorder=7, clip_on=False
     )
+
+
+def _columns(entries: int) -> int:
+    """Of a legend, so that its rows are as even as can be and none is wider than the page."""
+    rows = -(-entries // LEGEND_COLUMNS)
+    return -(-entries // max(1, rows))
 
 
 def _handle(method: str) -> Line2D:

@@ -46,9 +46,23 @@ _SPARE_COLORS = ("#CC79A7", "#56B4E9", "#E69F00", "#999933", "#882255")
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
 
+_SIDE = " · "
+_SIDE_LINES = {"A": "-", "B": (0, (2.4, 1.2))}
+
+
+def sided(method: str, side: str) -> str:
+    """A method's name where the cells of two folders, A and B, are set side by side."""
+    return method + _SIDE + side
+
 
 def of_method(name: str) -> MethodStyle:
-    """A method's style: fixed by its name alone, so that it is the same in every figure."""
+    """A method's style: fixed by its name alone, so that it is the same in every figure.
+
+    Of two folders a method has one colour and marker, and a line that says whose it is.
+    """
+    method, _, side = name.partition(_SIDE)
+    if side in _SIDE_LINES:
+        return of_method(method)._replace(line=_SIDE_LINES[side])
     if name in STYLES:
         return STYLES[name]
     pick = zlib.crc32(name.encode())

@@ -8,6 +8,7 @@ import pytest
 from frod_bench import compare, record
 from frod_bench.errors import InputError
 from frod_bench.report.collect import Cell, collect
+from frod_bench.report.rules import load_rules
 from frod_bench.report.summary import summarise
 from tests.report.factory import make_record, synthetic_curve, write_record
 
@@ -57,9 +58,9 @@ def test_what_was_made_under_the_other_head_is_named(results: Path) -> None:
 
 def test_a_comparison_is_of_one_head(results: Path) -> None:
     overrides = ["task=boolq", "methods=[frod]", "seeds=[0]", f"results_root={results}"]
-    rule = compare.load_rules().convergence
+    rules = load_rules()
     for head, task, score in (("classify", "boolq", "60.0"), ("rank", "boolq_rank", "80.0")):
-        found = compare.compare(compare.parse([*overrides, f"head={head}"]), rule)
+        found = compare.compare(compare.parse([*overrides, f"head={head}"]), rules)
         assert found.frame["task"].tolist() == [task]
         assert found.frame["score"][0].startswith(score)
         assert found.collected.warnings == []

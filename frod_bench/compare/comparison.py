@@ -1,0 +1,118 @@
+"""What a comparison holds: the records' frame, which rows are shown, and what is paired."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from frod_bench.report.collect import Collected
+from frod_bench.report.convergence import arrivals, format_time, time_summary
+from frod_bench.report.curves import AXES
+from frod_bench.report.paired import paired_summary
+from frod_bench.report.rules import ConvergenceRule
+from frod_bench.report.summary import summarise
+from frod_bench.report.tables import format_score
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """`ours` less `theirs`, both of them methods of the frame, under a name for people."""
+
+    name: str
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Records side by side.
+
+    `collected` holds the cells that are `shown` (a bool a row of its frame) and those of the
+    reference that sets the target; of two folders, methods are named `frod · A` and `frod · B`.
+    `heads` names the two columns of each contrast, `notes` is what a reader must know of how the
+    cells were chosen, and `settings` the settings that differ between paired records, a row each:
+    setting, ours, theirs, pairs.
+    """
+
+    title: str
+    collected: Collected
+    shown: "pd.Series[bool]"
+    contrasts: Sequence[Contrast]
+    heads: tuple[str, str]
+    margin_points: float
+    rule: ConvergenceRule
+    name: str  # of its figures, such as frod_lora
+    notes: Sequence[str] = ()
+    settings: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The rows of the frame that are shown."""
+        return self.collected.frame[self.shown]
+
+    @cached_property
+    def arrived(self) -> pd.DataFrame:
+        """When each cell, the reference's too, reached its task's target."""
+        return arrivals(self.collected.frame, self.collected.curves, self.rule)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """A row a task and method: task, method, target (metric's own unit), score (text), steps
+        and seconds (text, to target), and their medians as steps_median and seconds_median.
+        """
+        scores = summarise(self.cells)
+        scores = scores[(scores["scope"] == "task") & scores["primary"]]
+        times = time_summary(self.arrived[self.shown.to_numpy()], self.rule)
+        by_key = {(row.axis, row.task, row.method): row for row in times.itertuples(index=False)}
+        rows = []
+        for score in scores.itertuples(index=False):
+            found = {axis: by_key[axis, score.task, score.method] for axis in AXES}
+            texts = {axis: format_time(row) for axis, row in found.items()}
+            medians = {f"{axis}_median": row.median for axis, row in found.items()}
+            base = {"task": score.task, "method": score.method, "target": found["steps"].target}
+            rows.append(base | {"score": format_score(score)} | texts | medians)
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """The paired differences of every contrast: `contrast`, the columns of `paired_summary`,
+        and for a task `ours_mean` and `theirs_mean` (points) over the seeds that both have.
+        """
+        found = [pairs for one in self.contrasts if len(pairs := self._pairs_of(one))]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+    def _pairs_of(self, contrast: Contrast) -> pd.DataFrame:
+        both = self.cells[self.cells["method"].isin([contrast.ours, contrast.theirs])]
+        summary = paired_summary(both, contrast.ours, self.margin_points)
+        ours, theirs = (
+            100 * both[both["method"] == method].set_index(["task", "seed"])["value"]
+            for method in (contrast.ours, contrast.theirs)
+        )
+        values = pd.DataFrame({"ours_mean": ours, "theirs_mean": theirs}).dropna()
+        means = values.groupby(level="task").mean()
+        summary = summary.merge(means, how="left", left_on="task", right_index=True)
+        return summary.assign(contrast=contrast.name)
+
+    def out_of_reach(self) -> list[str]:
+        """A line for each task whose target nothing reaches, or that has none."""
+        lines = []
+        for task, rows in self.frame.groupby("task", sort=False):
+            target, known = rows["target"].iloc[0], rows["steps_median"].dropna()
+            if np.isnan(target):
+                lines.append(
+                    f"{task}: no target, for {self.rule.reference} has no curve here, or gains "
+                    "nothing over it."
+                )
+            elif len(known) and np.isinf(known).all():
+                lines.append(f"{task}: nothing that is compared reaches {100 * target:.1f} points.")
+        return lines
+
+    def holes(self) -> list[str]:
+        """A line for each cell that gave no number: what, which, and why where that is known."""
+        return [
+            f"{row.status}: {row.task}, {row.method}, seed {row.seed}"
+            + (f": {row.error}" if isinstance(row.error, str) else "")
+            for row in self.cells[self.cells["status"] != "ok"].itertuples(index=False)
+        ]

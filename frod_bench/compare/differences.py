@@ -1,0 +1,63 @@
+"""Which settings differ between paired records, by their resolved configurations."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from frod_bench import record
+from frod_bench.record import Record
+
+COLUMNS = ("setting", "ours", "theirs", "pairs")
+# Of the provenance, what the identity has not: none of it is meant to change a result, and all may.
+_PROVENANCE = ("code_version", "dirty", "device", "dtype", "threads", "packages")
+
+
+def differing_settings(pairs: Iterable[tuple[Record, Record]]) -> pd.DataFrame:
+    """A row a setting and pair of values: `COLUMNS`, by setting, then the most pairs first.
+
+    Values are text; a setting that one configuration lacks is `–`. Settings are named as on the
+    command line (`trainer.max_steps`); where data and backbone lie is not one, what is in them is.
+    """
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for ours, theirs in pairs:
+        counts.update(_differences(_settings(ours), _settings(theirs)))
+    rows = [(*key, n) for key, n in counts.items()]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.sort_values(["setting", "pairs"], ascending=[True, False], ignore_index=True)
+
+
+def count_differences(ours: Record, theirs: Record) -> int:
+    """In how many settings two records differ, what they were made with left out."""
+    return sum(1 for _ in _differences(_identity(ours), _identity(theirs)))
+
+
+def _differences(
+    ours: Mapping[str, str], theirs: Mapping[str, str]
+) -> Iterable[tuple[str, str, str]]:
+    for name in dict.fromkeys([*ours, *theirs]):
+        values = ours.get(name, "–"), theirs.get(name, "–")
+        if values[0] != values[1]:
+            yield name, *values
+
+
+def _settings(made: Record) -> dict[str, str]:
+    provenance: Mapping[str, Any] = made["provenance"]
+    return _identity(made) | _flat({name: provenance[name] for name in _PROVENANCE}, "")
+
+
+def _identity(made: Record) -> dict[str, str]:
+    """What is in the hash, as one level of names; the seed is what pairs have in common."""
+    prints = made["provenance"]["data_fingerprint"], made["provenance"]["backbone_fingerprint"]
+    return _flat(record.identity(made["config"], *prints), "")
+
+
+def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = f"{value:g}" if isinstance(value, float) else str(value)
+    return found

@@ -1,0 +1,73 @@
+"""The curves of a comparison: figures, and plots of characters in the terminal."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+from uniplot import plot_to_string
+
+from frod_bench.compare.comparison import Comparison
+from frod_bench.report import figures, style
+from frod_bench.report.curves import AXES, Band
+from frod_bench.report.panels import ALL_TASKS, AXIS_LABELS, Panels, experiment_panels
+
+PLOT_LINES, PLOT_COLUMNS, FRAME_COLUMNS = 14, 100, 14
+MARKS = "+xo*~.#%@=&$"
+_BLACK, _FOREGROUND = "\033[38;2;0;0;0m", "\033[39m"  # black would not be seen on a dark terminal
+
+
+def panels_of(comparison: Comparison) -> dict[str, Panels]:
+    """What is drawn: each task that has a curve, and the mean over all where there are several."""
+    panels = experiment_panels(
+        comparison.cells,
+        comparison.collected.curves,
+        comparison.arrived,
+        comparison.title,
+        comparison.rule,
+    )
+    return panels if len(panels) > 2 else {k: p for k, p in panels.items() if k != ALL_TASKS}
+
+
+def save_figures(panels: Mapping[str, Panels], comparison: Comparison, out_dir: Path) -> list[Path]:
+    """Draw `compare_<task>_<name>` as .png and .pdf. Raises OSError where it cannot be written."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    for task, shown in panels.items():
+        stem = out_dir / "_".join(["compare", task, comparison.name])
+        paths += figures.save_figure(figures.draw(shown), stem)
+    return paths
+
+
+def print_curves(panels: Panels, console: Console) -> None:
+    """Print one plot an axis: the median over seeds of each method, and the target as a line.
+
+    Lines are told apart by colour, and by their characters where there are no colours or two lines
+    share one.
+    """
+    for axis in AXES:
+        title = f"{panels.title}: {panels.y_label} by {AXIS_LABELS[axis]}"
+        console.print(title, markup=False, highlight=False, soft_wrap=True)
+        plot = _plot(panels.bands[axis], 100 * panels.target, console)
+        console.print(Text.from_ansi(plot), soft_wrap=True)
+
+
+def _plot(bands: Mapping[str, Band], target: float, console: Console) -> str:
+    bands = {method: band for method, band in bands.items() if band.grid.size}
+    colors = [style.of_method(method).color for method in bands]
+    alike = console.color_system is None or len(set(colors)) < len(colors)
+    plot: str = plot_to_string(
+        xs=[band.grid for band in bands.values()],
+        ys=[100 * band.median for band in bands.values()],
+        lines=True,
+        legend_labels=list(bands),
+        color=False if console.color_system is None else colors,
+        character_set="ascii" if alike else "braille",
+        force_ascii_characters=[MARKS[line % len(MARKS)] for line in range(len(bands))],
+        x_gridlines=[],
+        y_gridlines=[] if math.isnan(target) else [target],
+        width=max(20, min(PLOT_COLUMNS, console.width - FRAME_COLUMNS)),
+        height=PLOT_LINES,
+    )
+    return plot.replace(_BLACK, _FOREGROUND)

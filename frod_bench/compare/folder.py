@@ -1,0 +1,96 @@
+"""One results folder: the records of the cells that a comparison of two folders may pair."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from frod_bench import record
+from frod_bench.compare.options import PROTOCOL, CompareConfig
+from frod_bench.errors import InputError
+from frod_bench.record import Record, Unusable
+
+_PROTOCOLS = (PROTOCOL, "paper")  # which is meant where a folder has several: not tuning's
+Name = tuple[str, str, int]  # task (with its head), method, seed
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One of two, `side` A or B: `made` has the records of each cell, newest first."""
+
+    side: str
+    path: Path
+    profile: str
+    protocol: str
+    made: Mapping[Name, Sequence[Record]]
+    unusable: Sequence[Unusable]
+
+    @property
+    def kind(self) -> str:
+        """Profile and protocol, which say how scores are measured."""
+        return f"profile {self.profile}, protocol {self.protocol}"
+
+    @property
+    def extent(self) -> str:
+        """The tasks, methods and seeds that it has."""
+        names = ("tasks", "methods", "seeds")
+        values = (sorted({name[place] for name in self.made}) for place in range(len(names)))
+        pairs = zip(names, values, strict=True)
+        return "; ".join(f"{name} {', '.join(map(str, found))}" for name, found in pairs)
+
+
+def read_folder(side: str, path: Path, config: CompareConfig) -> Folder:
+    """The records of a folder's one profile, of one protocol and of the head that is asked for.
+
+    Raises InputError where there are none, or where it has several profiles and none is named.
+    """
+    found, unusable = record.scan(path / "records")
+    if not found:
+        raise InputError(_nothing_in(path, unusable))
+    profile = config.profile or _only_profile(path, found)
+    there = Counter(m["cell"]["protocol"] for m in found if m["cell"]["profile"] == profile)
+    protocol = config.protocol or next((p for p in (*_PROTOCOLS, *there) if p in there), PROTOCOL)
+    made: dict[Name, list[Record]] = {}
+    for one in sorted(found, key=lambda one: one["provenance"]["started_at"], reverse=True):
+        cell, settings = one["cell"], one["config"]
+        if (
+            (cell["profile"], cell["protocol"]) == (profile, protocol)
+            and settings.get("head", "classify") == config.head
+            and settings.get("pretrained", True)  # random weights are a calibration's
+        ):
+            task = record.headed(cell["task"], settings)
+            made.setdefault((task, cell["method"], cell["seed"]), []).append(one)
+    if not made:
+        counts = Counter((m["cell"]["profile"], m["cell"]["protocol"]) for m in found)
+        has = ", ".join(f"{a} {b} ({n})" for (a, b), n in sorted(counts.items()))
+        raise InputError(
+            f"{path} has no records of profile={profile} protocol={protocol} head={config.head}. "
+            f"Profiles and protocols that it has: {has}."
+        )
+    return Folder(side, path, profile, protocol, made, unusable)
+
+
+def _nothing_in(path: Path, unusable: Sequence[Unusable]) -> str:
+    """What is said of a folder without a record."""
+    if unusable:
+        return (
+            f"{path}: none of the {len(unusable)} files under records/ is a record, such as "
+            f"{unusable[0].path.name}: {unusable[0].reason}"
+        )
+    inside = sorted(str(one.parent) for one in path.glob("*/records")) if path.is_dir() else []
+    hint = f" Did you mean {inside[0]}?" if inside else ""
+    return (
+        f"No records under {path / 'records'}.{hint} Name a folder that holds records/, such as "
+        "results/embedded, or make some with `make smoke`."
+    )
+
+
+def _only_profile(path: Path, found: Iterable[Record]) -> str:
+    counts = Counter(made["cell"]["profile"] for made in found)
+    if len(counts) > 1:
+        names = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
+        raise InputError(
+            f"{path} holds records of several profiles, which do not compare: {names}. "
+            f"Name one, such as profile={min(counts)}."
+        )
+    return next(iter(counts))

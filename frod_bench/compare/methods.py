@@ -1,0 +1,109 @@
+"""Methods of one results folder: which record of each cell is meant."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from frod_bench import record
+from frod_bench.compare.comparison import Comparison, Contrast
+from frod_bench.compare.options import PROTOCOL, SEEDS, CompareConfig
+from frod_bench.errors import InputError, did_you_mean
+from frod_bench.report.collect import Cell, collect
+from frod_bench.report.rules import Rules
+
+Name = tuple[str, str, int]  # task, method, seed
+
+
+def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
+    """Compare methods on tasks by their records.
+
+    Raises InputError where a task or a method has no record at all under the results folder, or
+    none of its cells has one.
+    """
+    tasks, methods = config.task or [], list(dict.fromkeys(config.methods or []))
+    rule = rules.convergence
+    root, profile = Path(config.results_root), config.profile_or_default
+    folder = root / profile / "records"
+    _must_be_there(folder, tasks, methods)
+    protocol = config.protocol or PROTOCOL
+    made = _hashes(folder, profile, protocol, config.head)
+    chosen = [
+        _newest(Cell(task, method, seed, protocol=protocol, head=config.head), made)
+        for task in dict.fromkeys(tasks)
+        for method in dict.fromkeys([*methods, rule.reference])
+        for seed in dict.fromkeys(config.seeds or SEEDS)
+    ]
+    collected = collect(root, profile, [cell for cell, _ in chosen])
+    collected.warnings[:0] = [warning for _, warning in chosen if warning]
+    shown = collected.frame["method"].isin(methods)
+    if (collected.frame.loc[shown, "status"] == "missing").all():
+        raise InputError(
+            f"None of the {shown.sum()} cells has a record under {folder}: profile={profile} "
+            f"protocol={protocol} head={config.head}. Run them: python -m frod_bench.run -m "
+            f"task={','.join(tasks)} method={','.join(methods)} profile={profile} "
+            f"protocol={protocol}."
+        )
+    titles = collected.frame["profile_title"].dropna()
+    first, *others = methods
+    return Comparison(
+        title=str(titles.iloc[0]) if len(titles) else profile,
+        collected=collected,
+        shown=shown,
+        contrasts=[Contrast(f"{first} − {other}", first, other) for other in others],
+        heads=("first", "second"),
+        margin_points=rules.accuracy.margin_points,
+        rule=rule,
+        name="_".join(methods),
+    )
+
+
+def _hashes(folder: Path, profile: str, protocol: str, head: str) -> dict[Name, list[str]]:
+    """Hashes of each cell under the profile, protocol and head, newest first.
+
+    Random weights are a calibration's, never meant unless they are named.
+    """
+    found: dict[Name, list[str]] = {}
+    records, _ = record.scan(folder)
+    for made in sorted(records, key=lambda one: one["provenance"]["started_at"], reverse=True):
+        cell = made["cell"]
+        asked = (cell["profile"], cell["protocol"]) == (profile, protocol)
+        asked = asked and made["config"].get("head", "classify") == head
+        if asked and made["config"].get("pretrained", True):
+            name = cell["task"], cell["method"], cell["seed"]
+            found.setdefault(name, []).append(cell["config_hash"])
+    return {name: list(dict.fromkeys(hashes)) for name, hashes in found.items()}
+
+
+def _newest(cell: Cell, made: Mapping[Name, Sequence[str]]) -> tuple[Cell, str | None]:
+    """The cell with the hash of its newest record, and a warning where there are others."""
+    found = made.get((cell.task, cell.method, cell.seed), [])
+    if not found:
+        return cell, None
+    taken, *others = found
+    warning = (
+        f"{cell.task}/{cell.method}/{cell.seed}: the newest configuration was taken, {taken}; "
+        f"{len(others)} {'other lies' if len(others) == 1 else 'others lie'} beside it."
+    )
+    return replace(cell, config_hash=taken), warning if others else None
+
+
+def _must_be_there(records: Path, tasks: Sequence[str], methods: Sequence[str]) -> None:
+    """Each task and method has a folder: a misspelt name is told from a run that is missing."""
+    there = _folders(records)
+    if not there:
+        raise InputError(
+            f"No records under {records}. Make some with `make smoke`, or name another "
+            "results_root= or profile=."
+        )
+    for task in tasks:
+        if task not in there:
+            raise InputError(f"No records of task {task!r}.{did_you_mean(task, there)}")
+        made = _folders(records / task)
+        for method in methods:
+            if method not in made:
+                hint = did_you_mean(method, made)
+                raise InputError(f"No records of method {method!r} on task {task!r}.{hint}")
+
+
+def _folders(parent: Path) -> list[str]:
+    return sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
