@@ -176,7 +176,8 @@ class Settings:
     adapter_sizes: Any = None  # family -> method -> its sizes, where a profile has its own
     experiment: Any = None  # the artefact that a grid is run for: name, what its report shows
     seed: int = 0
-    head: str = "classify"  # classify | rank: by a new linear layer, or by the options' likelihood
+    # classify | rank: by a new linear layer, or by the options' likelihood; auto: rank where it can
+    head: str = "classify"
     budget: str = "default"  # default | matched: LoRA's and DoRA's rank trains as much as FRoD does
     trial: int = 0  # number of the learning rates that are tried, with learning_rates=trial
     pretrained: bool = True  # false: the backbone starts from random values
@@ -195,6 +196,7 @@ def register() -> None:
         "shipped_backbones": lambda: str(paths.SHIPPED_BACKBONES_DIR),
         "join": ",".join,
         "by_family": lambda values, *, _root_: values[_root_.task.family],
+        "rate": rate,
         "trial_rate": lambda low, high, dimension, *, _root_: trial_rate(
             low, high, dimension, _root_.trial
         ),
@@ -207,6 +209,28 @@ def register() -> None:
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
+
+
+def ranks(root: DictConfig) -> bool:
+    """Whether options are ranked: `head=rank`, or `head=auto` on a task that has options."""
+    head = OmegaConf.select(root, "head", default="classify")
+    return head == "rank" or (head == "auto" and OmegaConf.select(root, "task.rank") is not None)
+
+
+def rate(key: str, *, _root_: DictConfig) -> float:
+    """The learning rate of `key` (`frod.lambda`) in the task's family.
+
+    Where options are ranked, that of the table `<family>_rank`, if the profile has one.
+    """
+    family, tables = _root_.task.family, _root_.learning_rates
+    for name in ([f"{family}_rank"] if ranks(_root_) else []) + [family]:
+        found = OmegaConf.select(tables, f"{name}.{key}")
+        if found is not None:
+            return float(found)
+    raise InputError(
+        f"learning_rates.{family}.{key}: is missing. Add it to the profile's table in "
+        "conf/learning_rates/, or set method.learning_rates yourself."
+    )
 
 
 TRIALS = 64  # points of the sequence that learning rates are drawn from
@@ -258,7 +282,7 @@ def sized(key: str, default: Any, *, _root_: DictConfig) -> Any:
 
 
 CHOICES = {
-    "head": ("classify", "rank"),
+    "head": ("classify", "rank", "auto"),
     "budget": ("default", "matched"),
     "protocol.curve_split": ("validation", "test"),
     "protocol.selection": ("last", "best"),
@@ -356,8 +380,8 @@ def check_ranges(config: DictConfig, keys: Iterable[str]) -> None:
 def resolve(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain values, interpolations filled in.
 
-    With `head=rank` there is no head to train, so its rate is left out. Raises InputError where
-    the rank of a matched budget cannot be told.
+    `head=auto` becomes what it comes to. Where options are ranked there is no head to train, so its
+    rate is left out. Raises InputError where the rank of a matched budget cannot be told.
     """
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True)
@@ -365,6 +389,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         if (told := _input_error_behind(error)) is not None:
             raise told from error
         raise
+    resolved["head"] = "rank" if ranks(config) else "classify"
     if resolved["head"] == "rank":
         resolved["method"]["learning_rates"].pop("head", None)
     return resolved

@@ -2,11 +2,13 @@
 
     python -m frod_bench.run -m experiment=tune
     python -m frod_bench.tune [profile=embedded results_root=results]
+    python -m frod_bench.tune experiment=tune_small profile=small
 
-A method's rates in a family are those of the trial with the best mean of the primary metric over
-the tuning tasks, on validation. Every method has the same number of trials; one that diverged or
-failed counts as worst. Writes `<results>/<profile>/tables/tuning.csv` (every trial) and the
-profile's table of rates, conf/learning_rates/<profile>.yaml.
+A method's rates in a family (in `<family>_rank`, where options are ranked) are those of the trial
+with the best mean of the primary metric over the tuning tasks, on validation. Every method has the
+same number of trials; one that diverged or failed counts as worst. Writes
+`<results>/<profile>/tables/tuning.csv` (every trial) and the profile's table of rates,
+conf/learning_rates/<profile>.yaml.
 """
 
 import math
@@ -18,6 +20,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from frod_bench import record
 from frod_bench.complaints import exit_statuses
 from frod_bench.grid import compose_cells
 from frod_bench.paths import CONF_DIR
@@ -34,7 +37,7 @@ def trials(cells: Iterable[Cell]) -> pd.DataFrame:
         value = document["metrics"][document["primary_metric"]]["value"] if ok else None
         rows.append(
             {
-                "family": cell.family,
+                "family": record.headed(cell.family, cell.config),
                 "method": cell.method,
                 "trial": cell.config["trial"],
                 "task": cell.task,
@@ -59,11 +62,11 @@ def pick(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     return picked
 
 
-def write_rates(picked: dict[str, Any], trial_count: int, path: Path) -> None:
+def write_rates(picked: dict[str, Any], trial_count: int, experiment: str, path: Path) -> None:
     """The table of rates that a profile composes."""
     head = (
         "# Written by `python -m frod_bench.tune`: for each family and method the best of "
-        f"{trial_count} trials\n# on validation (experiments/tune.yaml); every trial is in "
+        f"{trial_count} trials\n# on validation (experiments/{experiment}.yaml); every trial is in "
         "results/<profile>/tables/tuning.csv.\n"
     )
     path.write_text(head + yaml.safe_dump(picked, sort_keys=False, default_flow_style=None))
@@ -72,14 +75,15 @@ def write_rates(picked: dict[str, Any], trial_count: int, path: Path) -> None:
 def main() -> None:
     """Read the trials' records, write the two tables."""
     with exit_statuses():
-        base, cells = compose_cells(["experiment=tune", *sys.argv[1:]])
+        asked = [word for word in sys.argv[1:] if word.startswith("experiment=")]
+        base, cells = compose_cells([*([] if asked else ["experiment=tune"]), *sys.argv[1:]])
         table = trials(cells)
         picked = pick(table)
         tables = cells[0].results_dir / "tables"
         tables.mkdir(parents=True, exist_ok=True)
         table.to_csv(tables / "tuning.csv", index=False)
         path = CONF_DIR / "learning_rates" / f"{base.profile.name}.yaml"
-        write_rates(picked, table["trial"].nunique(), path)
+        write_rates(picked, table["trial"].nunique(), base.experiment.name, path)
         print(f"{tables / 'tuning.csv'}\n{path.resolve()}")
 
 

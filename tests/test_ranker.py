@@ -185,6 +185,22 @@ def test_the_hash_tells_heads_apart_and_follows_what_is_read(make_cell: MakeCell
     assert make_cell("task=boolq", changed).config_hash == classified.config_hash
 
 
+def test_auto_ranks_where_there_are_options(make_cell: MakeCell) -> None:
+    boolq = [make_cell("task=boolq", f"head={head}").config_hash for head in ("rank", "auto")]
+    rte = [make_cell("task=rte", f"head={head}").config_hash for head in ("classify", "auto")]
+    assert boolq[0] == boolq[1]
+    assert rte[0] == rte[1]
+
+
+def test_ranking_has_rates_of_its_own_where_the_profile_has_them(make_cell: MakeCell) -> None:
+    own = "+learning_rates.reasoning_rank.frod.lambda=0.5"
+    default = make_cell("task=boolq").config["method"]["learning_rates"]
+    classified = make_cell("task=boolq", own).config["method"]["learning_rates"]
+    ranked = make_cell("task=boolq", own, "head=rank").config["method"]["learning_rates"]
+    assert classified == default
+    assert ranked == {"lambda": 0.5, "rotation": default["rotation"]}
+
+
 def test_tasks_without_options_cannot_be_ranked(make_cell: MakeCell) -> None:
     for task in ("rte", "eurosat", "stsb"):
         with pytest.raises(InputError, match=rf"head=rank: task {task} .* Allowed for it: class"):

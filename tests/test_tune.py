@@ -28,5 +28,5 @@ def test_a_trial_that_diverged_cannot_win() -> None:
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     picked = {"nlu": {"lora": {"adapter": 2e-3, "head": 0.2}}}
-    write_rates(picked, 8, tmp_path / "embedded.yaml")
+    write_rates(picked, 8, "tune", tmp_path / "embedded.yaml")
     assert yaml.safe_load((tmp_path / "embedded.yaml").read_text()) == picked
