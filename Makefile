@@ -32,7 +32,7 @@ $(VENV)/.installed: pyproject.toml
 
 setup: $(VENV)/.installed  ## make .venv and install the suite into it
 
-reproduce-all: setup  ## run every cell that is missing, then write tables and figures
+reproduce-all: setup  ## run every cell that is missing, then write tables, figures and page
 	@$(BIN)/python -m frod_bench.reproduce $(GRID) runtime.jobs=$(JOBS)
 
 smoke: setup  ## 3 tasks, one a family, all methods, 1 seed: results/smoke
@@ -44,7 +44,7 @@ tables: setup  ## write the tables from the records that are there
 plots: setup  ## draw the figures from the records that are there
 	@$(REPORT) plots $(GRID)
 
-report: setup  ## both of them
+report: setup  ## both of them, and report.html: the same as one page that loads nothing
 	@$(REPORT) all $(GRID)
 
 test: setup  ## run the tests

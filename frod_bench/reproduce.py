@@ -1,4 +1,4 @@
-"""The main job: run what is missing of a grid, then write its tables and figures.
+"""The main job: run what is missing of a grid, then write its tables, figures and page.
 
     python -m frod_bench.reproduce [Hydra overrides]
 
@@ -55,7 +55,7 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
         return
     manifest = folder_of(config) / MANIFEST
     if is_current(manifest, cells):
-        console.print(f"Tables and figures in {folder_of(config)} are up to date.")
+        console.print(f"Tables, figures and page in {folder_of(config)} are up to date.")
     else:
         written = report(what, config, cells, console)
         made_from = {

@@ -1,1 +1,1 @@
-"""From records to tables and figures; reads nothing else, and never imports torch."""
+"""From records to tables, figures and a page; reads nothing else, and never imports torch."""

@@ -1,10 +1,10 @@
-"""Command line: write the tables and figures of an experiment from the records that are there.
+"""Command line: write an experiment's tables, figures and page from the records that are there.
 
-    python -m frod_bench.report [tables|plots|all] [Hydra overrides]
+    python -m frod_bench.report [tables|plots|html|all] [Hydra overrides]
 
 The overrides name the same grid as `python -m frod_bench.run -m` does, `experiment=main_table`
-unless they say otherwise; another experiment's tables and figures lie in a folder of its name.
-What is missing is told on standard error and shown in the tables.
+unless they say otherwise; what another experiment's report writes lies in a folder of its name.
+What is missing is told on standard error and shown in the tables and on the page.
 """
 
 import sys
@@ -24,7 +24,7 @@ from frod_bench.report.collect import Cell
 
 MAIN = "main_table"
 MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was made of
-CHOICES = {"all": PARTS, "tables": ("tables",), "plots": ("plots",)}
+CHOICES = {"all": PARTS, **{part: (part,) for part in PARTS}}
 
 
 def parse(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -49,7 +49,7 @@ def report(
     ]
     out_dir = folder_of(config)
     (out_dir / MANIFEST).unlink(missing_ok=True)
-    console.print("drawing tables and figures")
+    console.print("writing the report" if what == "all" else f"writing the report's {what}")
     written = write_report(
         Path(config.results_root),
         config.profile.name,
@@ -70,7 +70,7 @@ def report(
 
 
 def folder_of(config: DictConfig) -> Path:
-    """Where an experiment's tables and figures go: the main table's beside the records."""
+    """Where an experiment's report goes: the main table's beside the records."""
     results_dir = Path(config.results_root).resolve() / str(config.profile.name)
     name = config.experiment.name
     return results_dir if name == MAIN else results_dir / str(name)

@@ -15,7 +15,7 @@ from frod_bench.report.paired import paired_table
 from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.tables import main_table, parameter_table, write_table
 
-PARTS = ("tables", "plots")
+PARTS = ("tables", "plots", "html")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,12 @@ def write_report(
         from frod_bench.report.figures import write_figures  # matplotlib: only where it draws
 
         paths += write_figures(numbers.panels, out_dir / "figures")
-    return Report(paths, collected, numbers.judged if "tables" in parts else None)
+    if "html" in parts:
+        from frod_bench.report.page.write import write_page  # plotly: only where it draws
+
+        paths.append(write_page(numbers, out_dir))
+    judged = numbers.judged if {"tables", "html"} & set(parts) else None
+    return Report(paths, collected, judged)
 
 
 def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import pandas as pd
 from frod_bench import record
 from frod_bench.errors import InputError
 from frod_bench.record import CurvePoint, Record, Unusable
+from frod_bench.record_schema import Provenance
 
 STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")
 NO_FAMILY = "unknown family"
@@ -52,11 +53,13 @@ class Collected:
     n, stderr, `metric/<name>` for all metrics, the counts of `params`, backbone, setup_sec,
     train_sec, eval_sec, step_sec, steps, peak_rss_bytes, peak_device_bytes, error, code_version,
     device, path.
-    `curves` holds the curve of each cell that has one, by (task, method, seed).
+    `curves` holds the curve of each cell that has one, and `provenance` what each record says it
+    was made with, both by (task, method, seed).
     """
 
     frame: pd.DataFrame
     curves: Curves
+    provenance: dict[tuple[str, str, int], Provenance] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)  # what else lies among the records
     warnings: list[str] = field(default_factory=list)
 
@@ -80,6 +83,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
     rows: list[dict[str, Any]] = []
     curves: Curves = {}
+    provenance = {}
     for cell, made in zip(cells, chosen, strict=True):
         family = cell.family or families.get(cell.task, NO_FAMILY)
         task, family = cell.headed(cell.task), cell.headed(family)
@@ -89,6 +93,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
             continue
         path = _path(folder, made)
         rows.append(base | _row(made, path))
+        provenance[task, cell.method, cell.seed] = made["provenance"]
         if made["curve"] is not None:
             try:
                 curves[task, cell.method, cell.seed] = record.read_curve(path)
@@ -98,6 +103,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     return Collected(
         frame=_frame(rows),
         curves=curves,
+        provenance=provenance,
         others=_others(records, used, unusable),
         warnings=warnings + _foreign(records, profile) + _cautions(used),
     )

@@ -1,7 +1,7 @@
 """One look for every figure and for the page: a fixed colour, line and marker for each method.
 
-Colours are Okabe and Ito's, which people with any colour vision tell apart; line style and marker
-say the same again, for print without colour.
+Colours are Okabe and Ito's, and two of Tol's, which people with any colour vision tell apart; line
+style and marker say the same again, for print without colour.
 """
 
 import zlib
@@ -40,8 +40,10 @@ STYLES = {
     "pissa": MethodStyle("#CC79A7", "-", "P"),
     "vera": MethodStyle("#56B4E9", _DASHED, "X"),
     "rslora": MethodStyle("#E69F00", _DASHDOT, "<"),
+    "randlora": MethodStyle("#882255", _LONG, "h"),
+    "bitfit": MethodStyle("#999933", _DOTTED, "p"),
 }
-_ON_DARK = {"#000000": "#f2f2f2", "#882255": "#d0709f"}
+_ON_DARK = {"#000000": "#f2f2f2", "#0072B2": "#2b8cd6", "#882255": "#d0709f"}
 _SPARE_COLORS = ("#CC79A7", "#56B4E9", "#E69F00", "#999933", "#882255")
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")

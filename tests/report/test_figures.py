@@ -102,6 +102,7 @@ def test_report_writes_everything_twice_the_same(experiment: Experiment) -> None
     before = {path: path.read_bytes() for path in first.paths}
     again = write_report(root, "embedded", few, "embedded")
     assert {path: path.read_bytes() for path in again.paths} == before
+    assert "embedded/report.html" in names
     assert first.holes() == []
 
 

@@ -1,0 +1,104 @@
+"""The map of cells: which ran and what became of them, each with a link to its record."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from frod_bench.report.collect import STATUSES
+
+
+class Meaning(NamedTuple):
+    """A status as the map shows it."""
+
+    mark: str
+    words: str
+
+
+MEANINGS = {
+    "ok": Meaning("✓", "ran and gave a number"),
+    "undefined": Meaning("?", "ran, and its metric is not defined for what it predicted"),
+    "diverged": Meaning("D", "its loss left the finite numbers; it would do so again"),
+    "failed": Meaning("F", "broke off with an error; make reproduce-all runs it again"),
+    "unusable": Meaning("U", "the file in its place is no valid record; it runs again"),
+    "missing": Meaning("–", "has not run yet; make reproduce-all runs it"),
+}
+
+
+class CellLine(NamedTuple):
+    """A cell as the page shows it; `href` is the record's place relative to the page, or empty."""
+
+    task: str
+    method: str
+    seed: int
+    status: str
+    score: str
+    error: str
+    href: str
+    train_sec: str
+
+    @property
+    def words(self) -> str:
+        """The cell in a line of text."""
+        said = self.error or self.score
+        return f"{self.task}, {self.method}, seed {self.seed}: {self.status}" + (
+            f", {said}" if said else ""
+        )
+
+
+class MapRow(NamedTuple):
+    """A task, and the cells of each method; none where none was asked for."""
+
+    task: str
+    by_method: tuple[tuple[CellLine, ...], ...]
+
+
+def cell_lines(frame: pd.DataFrame, page_dir: Path) -> list[CellLine]:
+    """A line for each row of `Collected.frame`, in its order."""
+    return [
+        CellLine(
+            task=row.task,
+            method=row.method,
+            seed=int(row.seed),
+            status=row.status,
+            score="" if np.isnan(row.value) else _score(row),
+            error=row.error if isinstance(row.error, str) else "",
+            href=relative(row.path, page_dir) if isinstance(row.path, str) else "",
+            train_sec="" if np.isnan(row.train_sec) else f"{row.train_sec:.3g}",
+        )
+        for row in frame.itertuples(index=False)
+    ]
+
+
+def cell_map(lines: Iterable[CellLine]) -> tuple[list[str], list[MapRow]]:
+    """The methods, and a row a task; tasks and methods in the order of the lines."""
+    found: dict[str, dict[str, list[CellLine]]] = {}
+    methods: dict[str, None] = {}
+    for line in lines:
+        methods[line.method] = None
+        found.setdefault(line.task, {}).setdefault(line.method, []).append(line)
+    rows = [
+        MapRow(task, tuple(tuple(by_method.get(method, ())) for method in methods))
+        for task, by_method in found.items()
+    ]
+    return list(methods), rows
+
+
+def counts(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    """How many cells there are of each status that there is, `ok` first."""
+    found = frame["status"].value_counts()
+    return [(status, int(found[status])) for status in STATUSES if status in found]
+
+
+def relative(path: str | Path, page_dir: Path) -> str:
+    """A file's place as a link from the page, so that results can be moved as one folder."""
+    return quote(Path(os.path.relpath(path, page_dir)).as_posix())
+
+
+def _score(row: Any) -> str:
+    error = "" if np.isnan(row.stderr) else f" (standard error {100 * row.stderr:.1f})"
+    return f"{100 * row.value:.1f}{error}"

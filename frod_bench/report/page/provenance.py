@@ -1,0 +1,67 @@
+"""Where the numbers come from: code, packages, devices, data, as the records say themselves."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from frod_bench.report.collect import Collected
+from frod_bench.report.markup import Row, Table
+
+PREFIX = 12  # digits of a fingerprint that are shown: enough to tell any two apart
+
+
+def provenance_table(collected: Collected, title: str) -> Table:
+    """What all records were made with; where they differ, of how many each is."""
+    made = list(collected.provenance.values())
+    started = sorted(entry["started_at"] for entry in made)
+    dirty = sum(bool(entry["dirty"]) for entry in made)
+    packages: dict[str, list[str]] = {}
+    for entry in made:
+        for name, version in entry["packages"].items():
+            packages.setdefault(name, []).append(version)
+    rows = [
+        Row("records", (f"{len(made)} of {len(collected.frame)} cells",)),
+        Row("first started", (started[0],)),
+        Row("last started", (started[-1],)),
+        Row("protocol", (_several(collected.frame["protocol"].dropna()),)),
+        Row("code version", (_several(entry["code_version"] for entry in made),)),
+        Row("made by code with uncommitted changes", (f"{dirty} of {len(made)} records",)),
+        Row("device", (_several(entry["device"] for entry in made),)),
+        Row("number type", (_several(entry["dtype"] for entry in made),)),
+        Row("threads of a cell", (_several(str(entry["threads"]) for entry in made),)),
+        *(Row(name, (_several(found),)) for name, found in sorted(packages.items())),
+    ]
+    caption = (
+        "What the records say they were made with. Where they differ, the number of records of "
+        "each is in brackets: their times, and in the last digits their scores, do not compare."
+    )
+    return Table(f"Provenance: {title}", caption, ("what", "value"), rows, prose=True)
+
+
+def inputs_table(collected: Collected, title: str) -> Table:
+    """Data and backbone of each task, by content."""
+    by_task: dict[str, list[tuple[str, str, str]]] = {}
+    frame = collected.frame.drop_duplicates(["task", "method", "seed"])
+    for row in frame[frame["backbone"].notna()].itertuples(index=False):
+        entry = collected.provenance[row.task, row.method, row.seed]
+        names = (entry["data_fingerprint"], row.backbone, entry["backbone_fingerprint"])
+        by_task.setdefault(row.task, []).append(names)
+    rows = []
+    for task, found in by_task.items():
+        data, backbone, weights = zip(*found, strict=True)
+        texts = (
+            _several(value[:PREFIX] for value in data),
+            _several(backbone),
+            _several(value[:PREFIX] for value in weights),
+        )
+        rows.append(Row(task, texts))
+    caption = f"Data and weights are named by content: the first {PREFIX} digits of their hash."
+    header = ("task", "data", "backbone", "weights")
+    return Table(f"Inputs: {title}", caption, header, rows, prose=True)
+
+
+def _several(values: Iterable[str]) -> str:
+    """The one value; or each of several with how many there are of it."""
+    found = Counter(values)
+    if len(found) == 1:
+        return next(iter(found))
+    return ", ".join(f"{value} ({n})" for value, n in sorted(found.items())) or "not known"
