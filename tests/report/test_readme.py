@@ -14,6 +14,13 @@ def test_readme_shows_the_committed_main_table() -> None:
     assert body.strip() in shown
 
 
+def test_readme_shows_the_committed_verdicts() -> None:
+    lines = (ROOT / "results/embedded/tables/claims.md").read_text().splitlines()
+    verdicts = [line for line in lines if line.startswith("| **")]
+    assert len(verdicts) == 4
+    assert "\n".join(verdicts) in (ROOT / "README.md").read_text()
+
+
 def test_the_committed_calibration_shows_the_band() -> None:
     """Of all 24 stand-ins, and that pretraining gives what it should."""
     table = pd.read_csv(ROOT / "results/embedded/tables/calibration.csv")
