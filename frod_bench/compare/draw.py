@@ -48,6 +48,8 @@ def print_curves(panels: Panels, console: Console) -> None:
     """
     for axis in AXES:
         title = f"{panels.title}: {panels.y_label} by {AXIS_LABELS[axis]}"
+        if not math.isnan(panels.target):
+            title += f"; the line across is the target, {100 * panels.target:.1f}"
         console.print(title, markup=False, highlight=False, soft_wrap=True)
         plot = _plot(panels.bands[axis], 100 * panels.target, console)
         console.print(Text.from_ansi(plot), soft_wrap=True)

@@ -135,6 +135,8 @@ def _task_text(row: Any) -> str:
     text = _signed(row.mean)
     if not np.isnan(row.low):
         text += f" ± {row.high - row.mean:.1f}"
+    else:
+        text += " (one pair: no interval)"
     if row.n_tested:
         p = "p < 0.001" if row.p_holm < 0.001 else f"p = {row.p_holm:.2g}"
         text += f" ({row.only_ours:.0f} : {row.only_theirs:.0f}, {p})"
@@ -145,8 +147,9 @@ def _overall_text(row: Any) -> str:
     if np.isnan(row.mean):
         return "–"
     style = "{:.2f}".format if row.quantity == WINS else _signed
-    ends = "" if np.isnan(row.low) else f" [{style(row.low)}, {style(row.high)}]"
-    return style(row.mean) + ends
+    if np.isnan(row.low):
+        return f"{style(row.mean)} (one task: no interval)"
+    return f"{style(row.mean)} [{style(row.low)}, {style(row.high)}]"
 
 
 def _signed(points: float) -> str:

@@ -50,6 +50,14 @@ def test_differences_and_tests_of_a_task(frame: pd.DataFrame) -> None:
     assert summary.loc[("rte", "lora"), "n_tested"] == 0
 
 
+def test_one_pair_has_no_interval_and_says_so(frame: pd.DataFrame) -> None:
+    one = frame[(frame["seed"] == 1) & (frame["task"] == "rte")]
+    table = paired_table(paired_summary(one, "frod", 1.0), "frod", "stand-ins")
+    by_label = {row.label: row.cells for row in table.rows}
+    assert by_label["rte"][1] == "+12.0 (one pair: no interval)"
+    assert by_label["mean difference"][1] == "+12.0 (one task: no interval)"
+
+
 def test_overall_is_paired_over_tasks_and_seeds(frame: pd.DataFrame) -> None:
     summary = paired_summary(frame, "frod", margin=1.0)
     overall = summary[(summary["scope"] == "overall") & (summary["method"] == "full")]
@@ -66,7 +74,7 @@ def test_table_says_what_is_not_there(frame: pd.DataFrame) -> None:
     assert rows["dtd"][0] == "–"
     assert rows["rte"][0].startswith("+1.0 ± 2.5 (36 : 6, p = ")
     assert rows["rte"][1] == "+13.0 ± 6.6"
-    assert rows["mean difference"][0] == "+1.0"  # one task: no interval
+    assert rows["mean difference"][0] == "+1.0 (one task: no interval)"
 
 
 def test_other_rows_are_not_compared(frame: pd.DataFrame, tmp_path: Path) -> None:
