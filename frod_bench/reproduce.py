@@ -18,7 +18,8 @@ from frod_bench.errors import CellsFailed
 from frod_bench.grid import compose_cells
 from frod_bench.launch import run_grid
 from frod_bench.provenance import code_version
-from frod_bench.report.__main__ import MANIFEST, folder_of, parse, report
+from frod_bench.report.__main__ import MANIFEST, asked_cells, folder_of, parse, report
+from frod_bench.report.collect import refuse_same
 from frod_bench.sweep import Cell
 
 
@@ -46,6 +47,7 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
     what, overrides = parse(overrides)
     console.print("planning the grid")
     config, cells = compose_cells(overrides)
+    refuse_same(asked_cells(cells))
     failed = None
     try:
         run_grid(config, cells)

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from frod_bench import record, reproduce
+from frod_bench.errors import InputError
 from tests.conftest import SHORT
 
 GRID = ("task=rte,cola", "method=frozen", "runtime.jobs=1")
@@ -43,6 +44,13 @@ def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(tmp_path: Path, 
     table.write_text("typed")
     assert "up to date" not in run("0")
     assert table.read_text() != "typed"
+
+
+def test_what_no_table_can_show_is_refused_before_it_runs(tmp_path: Path) -> None:
+    words = [f"results_root={tmp_path}/results", *SHORT, *GRID, "seed=0", "trainer.batch_rows=4,8"]
+    with pytest.raises(InputError, match="rte, frozen, seed 0"):
+        reproduce.reproduce(words, Console(stderr=True))
+    assert not (tmp_path / "results").exists()
 
 
 def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> None:

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _out_dir(config: CompareConfig) -> Path:
     """Where figures go: beside the records, those of the first folder where there are two."""
     if config.out_dir is not None:
-        return Path(config.out_dir)
+        return Path(config.out_dir).expanduser()
     if config.folders:
-        return Path(config.folders[0]) / "figures"
-    return Path(config.results_root) / config.profile_or_default / "figures"
+        return Path(config.folders[0]).expanduser() / "figures"
+    return Path(config.results_root).expanduser() / config.profile_or_default / "figures"

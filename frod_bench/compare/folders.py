@@ -65,7 +65,7 @@ def pair(config: CompareConfig) -> Paired:
     Of several records of a cell the first folder's newest is taken, and the second's that is
     nearest to it. Raises InputError as `compare_folders` does.
     """
-    paths = [Path(folder) for folder in config.folders]
+    paths = [Path(folder).expanduser() for folder in config.folders]
     if paths[0].resolve() == paths[1].resolve():
         raise InputError(f"folders: both are {paths[0].resolve()}; there is nothing to compare.")
     ours, theirs = (read_folder(*named, config) for named in zip(SIDES, paths, strict=True))

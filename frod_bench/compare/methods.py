@@ -22,7 +22,7 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     """
     tasks, methods = config.task or [], list(dict.fromkeys(config.methods or []))
     rule = rules.convergence
-    root, profile = Path(config.results_root), config.profile_or_default
+    root, profile = Path(config.results_root).expanduser(), config.profile_or_default
     folder = root / profile / "records"
     _must_be_there(folder, tasks, methods)
     protocol = config.protocol or PROTOCOL

@@ -6,6 +6,7 @@ from typing import cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from frod_bench.errors import InputError, did_you_mean
 
@@ -54,8 +55,8 @@ def parse(overrides: Sequence[str]) -> CompareConfig:
         config = cast(CompareConfig, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # OmegaConf hands on what its parser of YAML raises
-        raise InputError(f"cannot be read: {' '.join(str(error).split())}") from error
+    except YAMLError as error:
+        raise InputError(f"A value cannot be read: {' '.join(str(error).split())}") from error
     _check(config, {override.partition("=")[0] for override in overrides})
     return config
 

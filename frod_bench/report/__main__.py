@@ -8,7 +8,7 @@ What is missing is told on standard error and shown in the tables and on the pag
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -39,14 +39,19 @@ def parse(words: Sequence[str]) -> tuple[str, list[str]]:
     return what, overrides
 
 
+def asked_cells(cells: Iterable[sweep.Cell]) -> list[Cell]:
+    """The cells of a grid as a report asks for them."""
+    return [
+        Cell(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"])
+        for c in cells
+    ]
+
+
 def report(
     what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console
 ) -> list[Path]:
     """Write `what` of a grid's cells, and tell what is missing in it; returns the files."""
-    asked = [
-        Cell(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"])
-        for c in cells
-    ]
+    asked = asked_cells(cells)
     out_dir = folder_of(config)
     (out_dir / MANIFEST).unlink(missing_ok=True)
     console.print("writing the report" if what == "all" else f"writing the report's {what}")

@@ -76,7 +76,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     Never raises on a bad record: its cell is `unusable` and shown as such. Raises InputError where
     two of `cells` are of one task, method and seed.
     """
-    _refuse_same(cells)
+    refuse_same(cells)
     folder = results_dir / "records"
     records, unusable = record.scan(folder)
     chosen, warnings = _choose(records, cells, profile)
@@ -109,8 +109,11 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     )
 
 
-def _refuse_same(cells: Iterable[Cell]) -> None:
-    """A table has one number for a task, method and seed, so settings must not differ within."""
+def refuse_same(cells: Iterable[Cell]) -> None:
+    """Raise InputError where two of `cells` are of one task, method and seed.
+
+    A table has one number for them, so their settings must be one.
+    """
     counts = Counter((cell.headed(cell.task), cell.method, cell.seed) for cell in cells)
     same = [f"{task}, {method}, seed {seed}" for (task, method, seed), n in counts.items() if n > 1]
     if same:
