@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from frod_bench import compare
+from frod_bench.compare import draw
 from frod_bench.report.rules import load_rules
 from tests.report.factory import make_record, synthetic_curve, write_record
 from tests.test_compare import Captured, rehashed, row_of, wide_terminal
@@ -127,6 +128,8 @@ def test_prints_and_draws(folders: tuple[Path, Path], capsys: Captured) -> None:
     assert "all tasks" in printed
     assert f"A: {yours} (profile embedded, protocol fair)" in printed
     assert "frod · B" in printed[printed.index("by optimizer steps") :]
+    (shown,) = draw.panels_of(compared(folders, "task=rte")).values()
+    assert shown.caption.endswith(f" A: {yours}. B: {theirs}.")
     drawn = {path.name for path in (yours / "figures").iterdir()}
     assert {f"compare_{name}_folders.png" for name in ("rte", "cola", "all_tasks")} <= drawn
     assert not (theirs / "figures").exists()

@@ -32,8 +32,8 @@ class Comparison:
     `collected` holds the cells that are `shown` (a bool a row of its frame) and those of the
     reference that sets the target; of two folders, methods are named `frod · A` and `frod · B`.
     `heads` names the two columns of each contrast, `notes` is what a reader must know of how the
-    cells were chosen, and `settings` the settings that differ between paired records, a row each:
-    setting, ours, theirs, pairs.
+    cells were chosen, `caption` what its figures must say besides, and `settings` the settings
+    that differ between paired records, a row each: setting, ours, theirs, pairs.
     """
 
     title: str
@@ -45,6 +45,7 @@ class Comparison:
     rule: ConvergenceRule
     name: str  # of its figures, such as frod_lora
     notes: Sequence[str] = ()
+    caption: str = ""
     settings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property

@@ -27,6 +27,8 @@ def panels_of(comparison: Comparison) -> dict[str, Panels]:
         comparison.title,
         comparison.rule,
     )
+    for shown in panels.values():
+        shown.caption = f"{shown.caption} {comparison.caption}".strip()
     return panels if len(panels) > 2 else {k: p for k, p in panels.items() if k != ALL_TASKS}
 
 

@@ -55,6 +55,7 @@ def compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
         rule=replace(rules.convergence, reference=sided(reference, paired.theirs.side)),
         name="_".join(["folders", *(methods if config.methods else [])]),
         notes=_notes(paired),
+        caption=f"A: {paired.ours.path}. B: {paired.theirs.path}.",
         settings=differing_settings(paired.pairs.values()),
     )
 

@@ -39,7 +39,8 @@ def show(comparison: Comparison, console: Console) -> None:
             f"Points of {comparison.heads[0]} less {comparison.heads[1]}, paired by task and seed, "
             "over the pairs that both have. Intervals: Student's t over pairs; over tasks a "
             "bootstrap of tasks and seeds. McNemar: test examples that one alone gets right, and "
-            "the exact p-value, by Holm over tasks.",
+            "the exact p-value, by Holm over tasks. Middle half: the interquartile mean over tasks "
+            "and seeds. Wins: how often a run of the one beats a run of the other.",
         )
     for warning in (*comparison.collected.warnings, *comparison.holes()):
         _line(console, f"Warning: {warning}", style="yellow")
@@ -106,7 +107,7 @@ _NO_PAIR = (NOT_THERE, NOT_THERE, NOT_THERE, "no pair", "0", "")
 def _pair_cells(row: Any) -> tuple[str, ...]:
     interval = "not available" if math.isnan(row.low) else _interval(row, _signed)
     test = f"{row.only_ours:.0f} : {row.only_theirs:.0f}, {_p(row.p_holm)}" if row.n_tested else ""
-    means = (f"{row.ours_mean:.1f}", f"{row.theirs_mean:.1f}")
+    means = (_minus(f"{mean:.1f}") for mean in (row.ours_mean, row.theirs_mean))
     return (*means, _signed(row.mean), interval, f"{row.n:.0f}", test)
 
 
@@ -153,7 +154,11 @@ def _p(value: float) -> str:
 
 
 def _signed(points: float) -> str:
-    return f"{round(points, 1) + 0.0:+.1f}".replace("-", "−")
+    return _minus(f"{round(points, 1) + 0.0:+.1f}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
 
 
 def _share(value: float) -> str:
