@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from frod_bench import tracker
+from frod_bench import cell, record, tracker
+from tests.conftest import MakeCell
 
 CONFIG: dict[str, Any] = {
     "tracker": {"name": "wandb", "mode": "offline", "project": "frod_bench"},
@@ -143,6 +144,22 @@ def test_tasks_and_heads_share_the_chart_of_the_primary_metric(tmp_path: Path) -
     records = read_offline_run(tmp_path)
     assert started_of(records).run_group == "boolq_rank/frod"
     assert history_of(records)[0]["primary_metric"] == 0.25
+
+
+def test_the_history_of_a_cell_is_its_curve(
+    make_cell: MakeCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    made = make_cell("task=cola", "method=frod", "tracker=wandb", "tracker.mode=offline")
+    assert cell.execute(made).status == "ok"
+    records = read_offline_run(made.results_dir / "wandb")
+    assert started_of(records).run_group == "cola/frod"
+    curve = record.read_curve(made.record_path)
+    history = history_of(records)
+    assert len(curve) == 5
+    for logged, point in zip(history, curve, strict=True):
+        assert logged.items() >= dict(point).items()
+        assert logged.get("primary_metric") == point.get("matthews")
 
 
 def test_a_report_holds_its_tables_and_what_it_will_upload(
