@@ -83,7 +83,8 @@ def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
         "unit": "points",
         "n_seeds": estimate.n,
         "n_tasks": 1,
-        **_counts(cells, estimate),
+        **_counts(cells),
+        **_ends(estimate),
         "interval": "t over seeds",
     }
 
@@ -97,25 +98,28 @@ def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
         "primary": True,
         "n_seeds": cells.loc[cells["status"] == "ok", "seed"].nunique(),
         "n_tasks": estimate.n,
-        **_counts(cells, estimate),
+        **_counts(cells),
+        **_ends(estimate),
         "interval": "bootstrap over tasks and seeds",
     }
 
 
 def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Means over the cells that ran; times of one machine are no sample, so without interval."""
+    counts = _counts(cells)
     for cost in COSTS:
-        values = cells[cost.column].to_numpy() * cost.scale
-        values = values[~np.isnan(values)]
-        if values.size:
-            mean = float(values.mean())
+        known = cells[cells[cost.column].notna()]
+        if len(known):
             yield {
                 "metric": cost.name,
                 "unit": cost.unit,
                 "primary": False,
-                "n_seeds": cells.loc[cells[cost.column].notna(), "seed"].nunique(),
-                "n_tasks": cells.loc[cells[cost.column].notna(), "task"].nunique(),
-                **_counts(cells, stats.Estimate(mean, np.nan, np.nan, values.size)),
+                "n_seeds": known["seed"].nunique(),
+                "n_tasks": known["task"].nunique(),
+                **counts,
+                "mean": float((known[cost.column].to_numpy() * cost.scale).mean()),
+                "low": np.nan,
+                "high": np.nan,
                 "interval": "none",
             }
 
@@ -123,7 +127,11 @@ def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
 _NOTHING = stats.Estimate(np.nan, np.nan, np.nan, 0)
 
 
-def _counts(cells: pd.DataFrame, estimate: stats.Estimate) -> dict[str, Any]:
+def _ends(estimate: stats.Estimate) -> dict[str, float]:
+    return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+
+
+def _counts(cells: pd.DataFrame) -> dict[str, Any]:
     n_cells = int((cells["status"] == "ok").sum())
     lost = holes(cells)
     if not lost:
@@ -135,9 +143,6 @@ def _counts(cells: pd.DataFrame, estimate: stats.Estimate) -> dict[str, Any]:
     return {
         "n_cells": n_cells,
         "n_expected": len(cells),
-        "mean": estimate.mean,
-        "low": estimate.low,
-        "high": estimate.high,
         "status": status,
         "holes": lost,
     }

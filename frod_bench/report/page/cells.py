@@ -25,7 +25,7 @@ MEANINGS = {
     "diverged": Meaning("D", "its loss left the finite numbers; it would do so again"),
     "failed": Meaning("F", "broke off with an error; make reproduce-all runs it again"),
     "unusable": Meaning("U", "the file in its place is no valid record; it runs again"),
-    "missing": Meaning("–", "has not run yet; make reproduce-all runs it"),
+    "missing": Meaning("–", "has no record: not run yet, or refused; a new run says which"),
 }
 
 

@@ -63,7 +63,7 @@ def _front_chart(name: str, points: pd.DataFrame) -> Chart:
     sides = _label_sides(places)
     for row, place, side in zip(points.itertuples(index=False), places, sides, strict=True):
         traces.append(_front_trace(row, place, side))
-    layout = layout_of("trained share of the backbone, without the head (%)", "mean score (points)")
+    layout = layout_of("trained % of the backbone", "mean score (points)")
     low, high = np.log10(ticks[0][0]), np.log10(ticks[0][-1])
     pad = 0.12 * max(high - low, 0.5)
     layout["xaxis"] |= {
@@ -75,8 +75,9 @@ def _front_chart(name: str, points: pd.DataFrame) -> Chart:
     layout |= {"hovermode": "closest"}
     fronts = ", ".join(points.loc[on_front, "method"]) or "none"
     caption = (
-        f"Mean score of {name} with its 95 % interval, where it has one. Higher and further left "
-        f"is better; the dotted line joins the methods that no other beats in both: {fronts}."
+        f"Mean score of {name} with its 95 % interval, where it has one, over the share of the "
+        "backbone that is trained, without the head. Higher and further left is better; the dotted "
+        f"line joins the methods that no other beats in both: {fronts}."
     )
     if (points["percent"] <= 0).any():
         caption += " The axis is logarithmic; 0 stands at its left end."

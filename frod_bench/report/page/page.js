@@ -2,7 +2,8 @@
 (() => {
   const root = document.documentElement;
   const systemDark = matchMedia("(prefers-color-scheme: dark)");
-  const PRINT_WIDTH_PX = 680;
+  const PRINT_SIZE_PX = { width: 680, height: 340 };
+  const THEME_KEY = "frod_bench.theme";
   const BAND_OPACITY = 0.14;
   let printing = false;
 
@@ -102,7 +103,7 @@
     for (const shape of layout.shapes ?? []) shape.line.color = muted;
     for (const note of layout.annotations ?? []) note.font = { color: muted, size: 12 };
     if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false; // a swipe scrolls the page
-    if (printing) Object.assign(layout, { autosize: false, width: PRINT_WIDTH_PX });
+    if (printing) Object.assign(layout, { autosize: false, ...PRINT_SIZE_PX });
     return { data, layout };
   }
 
@@ -119,14 +120,16 @@
     const { figure, caption, text } = chart.charts[name];
     const hidden = new Set(chart.boxes.filter((box) => !box.checked).map((box) => box.value));
     const { data, layout } = painted(figure, hidden);
-    chart.plot.setAttribute("aria-label", text);
+    chart.element.querySelector(".in-words").textContent = text;
     chart.element.querySelector("figcaption").textContent = caption;
-    return Plotly.react(chart.plot, data, layout, {
+    Plotly.react(chart.plot, data, layout, {
       responsive: true,
       displaylogo: false,
       modeBarButtons: [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
       toImageButtonOptions: { format: "svg", filename: name.replaceAll("/", "_") },
     });
+    // Its marks and ticks are told in words below it; its buttons stay.
+    for (const svg of chart.plot.querySelectorAll(".main-svg")) svg.setAttribute("aria-hidden", "true");
   }
 
   const drawAll = () => charts.forEach(draw);
@@ -146,7 +149,7 @@
   }
   function stored() {
     try {
-      return localStorage.getItem("theme");
+      return localStorage.getItem(THEME_KEY);
     } catch {
       return null;
     }
@@ -155,7 +158,7 @@
   themes.addEventListener("change", (event) => {
     setTheme(event.target.value);
     try {
-      localStorage.setItem("theme", event.target.value);
+      localStorage.setItem(THEME_KEY, event.target.value);
     } catch {
       // A reader who keeps no storage picks again next time.
     }
