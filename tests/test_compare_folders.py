@@ -87,6 +87,7 @@ def test_settings_that_differ_are_named(folders: tuple[Path, Path]) -> None:
     late = make_record("rte", "frod", 0, value=0.7, code_version="def5678")
     late["config"]["method"]["learning_rates"]["lambda"] = 1e-3
     late["config"]["results_root"] = "/elsewhere"  # a place is no setting
+    late["provenance"]["processes"] = 2  # the other record does not tell
     late["config"]["trainer"]["max_steps"] = 50
     put(yours, rehashed(late, "2026-12-01T00:00:00+00:00"))
     settings = compared(folders).settings
@@ -99,6 +100,15 @@ def test_settings_that_differ_are_named(folders: tuple[Path, Path]) -> None:
         columns=["setting", "ours", "theirs", "pairs"],
     )
     pd.testing.assert_frame_equal(settings, expected)
+
+
+def test_other_data_are_told(folders: tuple[Path, Path]) -> None:
+    other_rows = make_record("rte", "frod", 0, value=0.7)
+    other_rows["provenance"]["data_fingerprint"] = "other-rows"
+    put(folders[0], rehashed(other_rows, "2026-12-01T00:00:00+00:00"))
+    found = compared(folders, "task=rte")
+    assert "Cells on other data, whose rows may not be the same: 1 (rte/frod/0)." in found.notes
+    assert found.settings["setting"].tolist() == ["data_fingerprint", "trainer.max_steps"]
 
 
 def test_of_several_records_the_nearest_is_paired(folders: tuple[Path, Path]) -> None:

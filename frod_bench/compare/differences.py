@@ -10,8 +10,10 @@ from frod_bench import record
 from frod_bench.record import Record
 
 COLUMNS = ("setting", "ours", "theirs", "pairs")
-# Of the provenance, what the identity has not: none of it is meant to change a result, and all may.
-_PROVENANCE = ("code_version", "dirty", "device", "dtype", "threads", "packages")
+NOT_THERE = "–"
+# Of the provenance, what is no setting, or is in the identity. The rest is not meant to change a
+# result, and may.
+_NO_SETTINGS = ("started_at", "data_fingerprint", "backbone_fingerprint")
 
 
 def differing_settings(pairs: Iterable[tuple[Record, Record]]) -> pd.DataFrame:
@@ -19,10 +21,13 @@ def differing_settings(pairs: Iterable[tuple[Record, Record]]) -> pd.DataFrame:
 
     Values are text; a setting that one configuration lacks is `–`. Settings are named as on the
     command line (`trainer.max_steps`); where data and backbone lie is not one, what is in them is.
+    Of what records were made with (code, packages, device), that which both of them tell.
     """
     counts: Counter[tuple[str, str, str]] = Counter()
     for ours, theirs in pairs:
-        counts.update(_differences(_settings(ours), _settings(theirs)))
+        counts.update(_differences(_identity(ours), _identity(theirs)))
+        made_with = _differences(_made_with(ours), _made_with(theirs))
+        counts.update(found for found in made_with if NOT_THERE not in found)
     rows = [(*key, n) for key, n in counts.items()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.sort_values(["setting", "pairs"], ascending=[True, False], ignore_index=True)
@@ -37,18 +42,17 @@ def _differences(
     ours: Mapping[str, str], theirs: Mapping[str, str]
 ) -> Iterable[tuple[str, str, str]]:
     for name in dict.fromkeys([*ours, *theirs]):
-        values = ours.get(name, "–"), theirs.get(name, "–")
+        values = ours.get(name, NOT_THERE), theirs.get(name, NOT_THERE)
         if values[0] != values[1]:
             yield name, *values
 
 
-def _settings(made: Record) -> dict[str, str]:
-    provenance: Mapping[str, Any] = made["provenance"]
-    return _identity(made) | _flat({name: provenance[name] for name in _PROVENANCE}, "")
+def _made_with(made: Record) -> dict[str, str]:
+    return _flat({k: v for k, v in made["provenance"].items() if k not in _NO_SETTINGS}, "")
 
 
 def _identity(made: Record) -> dict[str, str]:
-    """What is in the hash, as one level of names; the seed is what pairs have in common."""
+    """What is in the hash, as one level of names."""
     prints = made["provenance"]["data_fingerprint"], made["provenance"]["backbone_fingerprint"]
     return _flat(record.identity(made["config"], *prints), "")
 

@@ -1,6 +1,6 @@
 """Two results folders: the same cells of both, paired by what they are and not by their hash."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -170,6 +170,9 @@ def _notes(paired: Paired) -> list[str]:
             notes.append(f"Cells in {folder.side} only: {_named(alone)}.")
     if paired.of_other_metric:
         notes.append(f"Left out, for the metrics differ: {', '.join(paired.of_other_metric)}.")
+    other_data = [name for name, found in paired.pairs.items() if len(_data(found)) > 1]
+    if other_data:
+        notes.append(f"Cells on other data, whose rows may not be the same: {_named(other_data)}.")
     taken = ("the newest was taken", "the nearest to A's was taken")
     for folder, words in zip((ours, theirs), taken, strict=True):
         several = [name for name in paired.pairs if len(folder.made[name]) > 1]
@@ -179,6 +182,10 @@ def _notes(paired: Paired) -> list[str]:
     for folder in (ours, theirs):
         notes += [f"{folder.side}: {path} is no record: {why}" for path, why in folder.unusable]
     return notes
+
+
+def _data(records: Iterable[Record]) -> set[str]:
+    return {made["provenance"]["data_fingerprint"] for made in records}
 
 
 def _named(names: Sequence[Name]) -> str:
