@@ -11,6 +11,10 @@ class InputError(ValueError):
     """
 
 
+class CellsRefused(InputError):  # noqa: N818  (as CellsFailed)
+    """The input of some of a grid's cells is bad, the others ran: there may be much to report."""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """End of a message about an unknown `name`: the nearest allowed name, and all of them."""
     names = sorted(allowed)

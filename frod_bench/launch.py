@@ -10,7 +10,7 @@ from rich.console import Console
 
 from frod_bench import record, results
 from frod_bench.display import SweepDisplay, print_failures, print_plan
-from frod_bench.errors import CellsFailed, InputError
+from frod_bench.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.inputs import check_writable
 from frod_bench.pool import Finished, run_cells
 from frod_bench.sweep import Cell, Plan, plan
@@ -51,7 +51,7 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
     if failures:
         print_failures(failures, console)
         refused = all(one.status == REFUSED for one in failures)
-        raise (InputError if refused else CellsFailed)(
+        raise (CellsRefused if refused else CellsFailed)(
             f"{len(failures)} of {total} cells {'were refused' if refused else 'did not end well'}."
         )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from frod_bench.complaints import exit_statuses
-from frod_bench.errors import CellsFailed
+from frod_bench.errors import CellsFailed, CellsRefused
 from frod_bench.grid import compose_cells
 from frod_bench.launch import run_grid
 from frod_bench.provenance import code_version
@@ -43,15 +43,18 @@ def is_current(manifest: Path, cells: Sequence[Cell]) -> bool:
 
 
 def reproduce(overrides: Sequence[str], console: Console) -> None:
-    """Run and report. Raises CellsFailed, after the report, where a cell did not end well."""
+    """Run and report.
+
+    Raises CellsFailed or CellsRefused, after the report, where a cell did not end well.
+    """
     what, overrides = parse(overrides)
     console.print("planning the grid")
     config, cells = compose_cells(overrides)
     refuse_same(asked_cells(cells))
-    failed = None
+    failed: CellsFailed | CellsRefused | None = None
     try:
         run_grid(config, cells)
-    except CellsFailed as error:
+    except (CellsFailed, CellsRefused) as error:
         failed = error
     if config.plan_only:
         return
