@@ -217,18 +217,22 @@ def ranks(root: DictConfig) -> bool:
     return head == "rank" or (head == "auto" and OmegaConf.select(root, "task.rank") is not None)
 
 
-def rate(key: str, *, _root_: DictConfig) -> float:
-    """The learning rate of `key` (`frod.lambda`) in the task's family.
+def rate(*keys: str | float, _root_: DictConfig) -> float:
+    """The learning rate of the first of `keys` (`pissa.adapter`, `lora.adapter`) that the profile
+    has in the task's family; a number at their end serves where it has none.
 
     Where options are ranked, that of the table `<family>_rank`, if the profile has one.
     """
     family, tables = _root_.task.family, _root_.learning_rates
-    for name in ([f"{family}_rank"] if ranks(_root_) else []) + [family]:
-        found = OmegaConf.select(tables, f"{name}.{key}")
-        if found is not None:
-            return float(found)
+    for key in keys:
+        if not isinstance(key, str):
+            return float(key)
+        for name in ([f"{family}_rank"] if ranks(_root_) else []) + [family]:
+            found = OmegaConf.select(tables, f"{name}.{key}")
+            if found is not None:
+                return float(found)
     raise InputError(
-        f"learning_rates.{family}.{key}: is missing. Add it to the profile's table in "
+        f"learning_rates.{family}.{keys[0]}: is missing. Add it to the profile's table in "
         "conf/learning_rates/, or set method.learning_rates yourself."
     )
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from omegaconf import OmegaConf
 
 from frod_bench import record
 from frod_bench.complaints import exit_statuses
@@ -62,14 +63,29 @@ def pick(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     return picked
 
 
+def with_others(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The trials, behind those of other methods, families and heads that are at `path` already."""
+    if not path.exists():
+        return table
+    old = pd.read_csv(path)
+    new = set(zip(table["family"], table["method"], strict=True))
+    pairs = zip(old["family"], old["method"], strict=True)
+    return pd.concat([old[[pair not in new for pair in pairs]], table], ignore_index=True)
+
+
 def write_rates(picked: dict[str, Any], trial_count: int, experiment: str, path: Path) -> None:
-    """The table of rates that a profile composes."""
+    """The table of rates that a profile composes; what it has of others stays."""
+    old: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+    whole = {family: old.get(family, {}) | picked.get(family, {}) for family in old | picked}
+    others = whole != picked
+    methods = ", ".join(dict.fromkeys(method for family in picked.values() for method in family))
     head = (
-        "# Written by `python -m frod_bench.tune`: for each family and method the best of "
-        f"{trial_count} trials\n# on validation (experiments/{experiment}.yaml); every trial is in "
-        "results/<profile>/tables/tuning.csv.\n"
+        f"# Written by `python -m frod_bench.tune`: for each family {'of' if others else 'and'} "
+        f"{methods if others else 'method'} the best of {trial_count} trials\n"
+        f"# on validation (experiments/{experiment}.yaml); every trial is in "
+        f"results/<profile>/tables/tuning.csv.{' The rest is as it was.' if others else ''}\n"
     )
-    path.write_text(head + yaml.safe_dump(picked, sort_keys=False, default_flow_style=None))
+    path.write_text(head + yaml.safe_dump(whole, sort_keys=False, default_flow_style=None))
 
 
 def main() -> None:
@@ -78,12 +94,12 @@ def main() -> None:
         asked = [word for word in sys.argv[1:] if word.startswith("experiment=")]
         base, cells = compose_cells([*([] if asked else ["experiment=tune"]), *sys.argv[1:]])
         table = trials(cells)
-        picked = pick(table)
         tables = cells[0].results_dir / "tables"
         tables.mkdir(parents=True, exist_ok=True)
-        table.to_csv(tables / "tuning.csv", index=False)
+        whole = with_others(table, tables / "tuning.csv")
+        whole.to_csv(tables / "tuning.csv", index=False)
         path = CONF_DIR / "learning_rates" / f"{base.profile.name}.yaml"
-        write_rates(picked, table["trial"].nunique(), base.experiment.name, path)
+        write_rates(pick(table), table["trial"].nunique(), base.experiment.name, path)
         print(f"{tables / 'tuning.csv'}\n{path.resolve()}")
 
 

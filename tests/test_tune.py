@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from frod_bench.tune import WORST, pick, write_rates
+from frod_bench.tune import WORST, pick, with_others, write_rates
 
 
 def table(scores: dict[int, list[float]]) -> pd.DataFrame:
@@ -24,6 +24,25 @@ def test_the_best_mean_over_tasks_wins_and_other_groups_are_left_out() -> None:
 def test_a_trial_that_diverged_cannot_win() -> None:
     picked = pick(table({0: [1.0, WORST], 1: [0.1, 0.1]}))
     assert picked["nlu"]["lora"]["adapter"] == 0.2
+
+
+def test_a_method_that_is_tuned_later_leaves_the_others_rates_and_trials(tmp_path: Path) -> None:
+    rates, trials = tmp_path / "embedded.yaml", tmp_path / "tuning.csv"
+    first = table({0: [0.9, WORST], 1: [0.6, 0.6]})
+    later = pd.concat([table({0: [0.1]}), table({0: [0.7, 0.5]}).assign(method="pissa")])
+    first.to_csv(trials, index=False)
+    write_rates(pick(first) | {"vision": {"full": {"backbone": 1e-5}}}, 2, "tune", rates)
+    only_pissa = later[later["method"] == "pissa"]
+    whole = with_others(only_pissa, trials)
+    assert list(whole["method"]) == ["lora"] * 4 + ["pissa"] * 2
+    assert pick(whole)["nlu"] == pick(first)["nlu"] | pick(only_pissa)["nlu"]
+    assert len(with_others(later, trials)) == len(later)  # lora's are made anew
+    write_rates(pick(only_pissa), 1, "tune", rates)
+    assert yaml.safe_load(rates.read_text()) == {
+        "nlu": pick(first)["nlu"] | pick(only_pissa)["nlu"],
+        "vision": {"full": {"backbone": 1e-5}},
+    }
+    assert "pissa" in rates.read_text().splitlines()[0]
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
