@@ -7,13 +7,21 @@ rate: a head that is left out of the optimizer because of its name cannot happen
 
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from peft import PEFT_TYPE_TO_TUNER_MAPPING, get_peft_model, inject_adapter_in_model
+from peft import (
+    PEFT_TYPE_TO_TUNER_MAPPING,
+    PeftConfig,
+    get_peft_model,
+    inject_adapter_in_model,
+)
 from torch import Tensor, nn
 from torch.nn import Parameter
 from transformers import PreTrainedModel
@@ -28,6 +36,7 @@ from frod_bench.frod import (
 )
 from frod_bench.models import Classifier
 from frod_bench.ranker import Ranker
+from frod_bench.released import release_output
 from frod_bench.settings import BackboneConfig, MethodConfig
 
 Model = Classifier | Ranker
@@ -64,7 +73,7 @@ def prepare(
         raise InputError(
             f"method.kind={method.kind!r} is unknown." + did_you_mean(method.kind, APPLIERS)
         )
-    backbone_total = sum(parameter.numel() for parameter in model.pretrained_parameters())
+    pretrained = model.pretrained_parameters()
     buffers_before = buffer_numbers(model)
     check_targets(model.backbone, backbone)
     groups = (appliers or APPLIERS)[method.kind](model, method, backbone, seed)
@@ -73,7 +82,7 @@ def prepare(
     assert_partition(model, groups)
     check_rates(method, groups)
     extra = buffer_numbers(model) - buffers_before
-    return Prepared(model, groups, count_parameters(model, groups, backbone_total, extra))
+    return Prepared(model, groups, count_parameters(model, groups, pretrained, extra))
 
 
 def probes_of(model: Model, method: MethodConfig) -> dict[str, Tensor]:
@@ -142,23 +151,68 @@ def apply_frozen(
     return {}
 
 
+def apply_bitfit(model: Model, method: MethodConfig, config: BackboneConfig, _seed: int) -> Groups:
+    """Train the backbone's biases, those of its norms among them (BitFit, arXiv 2106.10199).
+
+    Raises InputError where it has none, as Llama.
+    """
+    model.backbone.requires_grad_(False)
+    named = model.backbone.named_parameters()
+    biases = [p for name, p in named if name.rpartition(".")[2] == "bias"]
+    if not biases:
+        raise InputError(
+            f"method={method.name}: trains biases, and the backbone {config.name} has none. "
+            "Choose another method, or tasks of a family whose backbone has them."
+        )
+    for bias in biases:
+        bias.requires_grad_(True)
+    return {"bias": biases}
+
+
 def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed: int) -> Groups:
     """Put on the adapter that `method.peft` describes; LoRA, DoRA and whatever PEFT has.
 
     It is injected into the backbone; one whose layers share state (PEFT's FRoD, VeRA), which PEFT
     refuses to inject, comes with PEFT's wrapper around the backbone, which holds that state.
+    Raises InputError where PEFT has no such adapter, or refuses its arguments.
     """
-    arguments = OmegaConf.to_container(OmegaConf.create(dict(method.peft)))
-    assert isinstance(arguments, dict)
+    arguments: Any = OmegaConf.to_container(OmegaConf.create(dict(method.peft)))
     own = arguments.pop("target_modules", None)
     if own is not None:
         check_own_targets(model.backbone, own)
-    adapter = instantiate(arguments, target_modules=list(own or config.target_modules))
-    if PEFT_TYPE_TO_TUNER_MAPPING[adapter.peft_type].uses_shared_state:
-        model.backbone = get_peft_model(model.backbone, adapter)
-    else:
-        inject_adapter_in_model(adapter, model.backbone)
+    adapter = peft_adapter(arguments, list(own or config.target_modules))
+    try:
+        if PEFT_TYPE_TO_TUNER_MAPPING[adapter.peft_type].uses_shared_state:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # it asks transformers by old names
+                model.backbone = get_peft_model(model.backbone, adapter)
+        else:
+            inject_adapter_in_model(adapter, model.backbone)
+    except ValueError as error:
+        raise InputError(f"method.peft: PEFT refuses {method.peft} ({error}).") from error
     return {"adapter": [p for p in model.backbone.parameters() if p.requires_grad]}
+
+
+def peft_adapter(arguments: Mapping[str, Any], target_modules: list[str]) -> Any:
+    """The adapter's settings, as PEFT has them: a `PeftConfig`.
+
+    Raises InputError where `_target_` names none that adapts layers, or an argument is unknown.
+    """
+    target = arguments.get("_target_")
+    try:
+        adapter = instantiate(arguments, target_modules=target_modules)
+    except InstantiationException as error:
+        told = str(error.__cause__ or error).splitlines()[0]
+        raise InputError(
+            f"method.peft: {target} cannot be made of {sorted(set(arguments) - {'_target_'})} "
+            f"({told}). Name a configuration of PEFT and arguments that it has."
+        ) from error
+    if not isinstance(adapter, PeftConfig) or adapter.peft_type not in PEFT_TYPE_TO_TUNER_MAPPING:
+        raise InputError(
+            f"method.peft._target_={target}: is no configuration of a PEFT adapter, such as "
+            "peft.LoraConfig."
+        )
+    return adapter
 
 
 def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
@@ -169,6 +223,8 @@ def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed:
     """
     with tempfile.TemporaryDirectory() as fresh:
         attach_frod(model.backbone, frod_config(method, config, seed), cache_dir=Path(fresh))
+    if method.released_output:
+        release_output(model.backbone)
     return dict(frod_parameters(model.backbone))
 
 
@@ -187,6 +243,7 @@ def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> Frod
 APPLIERS: dict[str, Applier] = {
     "full": apply_full,
     "frozen": apply_frozen,
+    "bitfit": apply_bitfit,
     "peft": apply_peft,
     "frod": apply_frod,
 }
@@ -225,7 +282,7 @@ def buffer_numbers(model: nn.Module) -> int:
 
 
 def count_parameters(
-    model: Model, groups: Groups, backbone_total: int, extra_buffers: int
+    model: Model, groups: Groups, pretrained: Sequence[Parameter], extra_buffers: int
 ) -> dict[str, int | float]:
     """The record's `params`: percent is without the head, of the backbone as it was loaded.
 
@@ -233,11 +290,13 @@ def count_parameters(
     """
     trainable = sum(p.numel() for group in groups.values() for p in group)
     head = sum(p.numel() for p in groups.get("head", []))
-    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    loaded = set(map(id, pretrained))
+    backbone_total = sum(p.numel() for p in pretrained)
+    new = (p for p in model.parameters() if not p.requires_grad and id(p) not in loaded)
     return {
         "trainable": trainable,
         "trainable_head": head,
         "backbone_total": backbone_total,
-        "extra_frozen": (frozen - backbone_total if frozen else 0) + extra_buffers,
+        "extra_frozen": sum(p.numel() for p in new) + extra_buffers,
         "trainable_percent": 100.0 * (trainable - head) / backbone_total,
     }

@@ -42,7 +42,7 @@ HASH_DIGITS = 16
 _PLACES = ("hub_id", "revision")  # where content comes from; its fingerprint says what it is
 # Settings of a method that came after the first records, at the value that leaves a cell as it was
 # without them: its hash, and with it its record, stays.
-_AS_BEFORE = {"shared_side": "input"}
+_AS_BEFORE = {"shared_side": "input", "released_output": False}
 _EXACT_INTEGER = 2.0**53  # floats below it that are whole numbers are exactly those numbers
 
 

@@ -109,12 +109,13 @@ class MethodConfig:
     """How the backbone is fine-tuned."""
 
     name: str = MISSING
-    kind: str = MISSING  # full | frozen | peft | frod
+    kind: str = MISSING  # full | frozen | bitfit | peft | frod
     learning_rates: dict[str, float] = MISSING  # parameter group -> rate
     sparse_rate: float = 0.02  # frod: share of the off-diagonal places that are trained
     regularization: float = 1e-3  # frod: pi of the joint decomposition
     basis: str = "exact"  # frod: exact | peft
     shared_side: str = "input"  # frod: input | smaller, the side of a layer that its basis is on
+    released_output: bool = False  # frod: the authors' layer, which starts at twice the weight
     # peft: `_target_` and its arguments; without target_modules the backbone's are adapted
     peft: dict[str, Any] = field(default_factory=dict)
 
@@ -292,7 +293,7 @@ CHOICES = {
     "protocol.selection": ("last", "best"),
     "protocol.metrics_split": ("test", "validation"),
     "task.family": ("vision", "reasoning", "nlu"),
-    "method.kind": ("full", "frozen", "peft", "frod"),
+    "method.kind": ("full", "frozen", "bitfit", "peft", "frod"),
     "method.basis": ("exact", "peft"),
     "method.shared_side": ("input", "smaller"),
     "trainer.schedule": ("cosine", "linear", "constant"),

@@ -1,19 +1,24 @@
 """Methods: parameter groups, counts, and target modules that do not fit."""
 
 import dataclasses
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, RobertaConfig, RobertaModel
 
-from frod_bench import settings
+from frod_bench import settings as schema
+from frod_bench.cell import build_model, typed
 from frod_bench.errors import InputError
-from frod_bench.methods import assert_partition, prepare
+from frod_bench.grid import composer, without_hydra
+from frod_bench.methods import Model, assert_partition, matching, prepare
 from frod_bench.models import Classifier
 from frod_bench.paths import CONF_DIR
-from frod_bench.settings import BackboneConfig, MethodConfig
+from frod_bench.plan.measure import batch_of
+from frod_bench.settings import BackboneConfig, MethodConfig, Settings
 
 WIDTH, MLP, BLOCKS, LABELS = 16, 32, 3, 2
 RATES = {
@@ -23,7 +28,16 @@ RATES = {
     "dora": {"adapter": 0.1, "head": 0.1},
     "frod": {"lambda": 0.1, "rotation": 0.1, "head": 0.1},
     "frod_peft": {"adapter": 0.1, "head": 0.1},
+    "frod_smaller": {"lambda": 0.1, "rotation": 0.1, "head": 0.1},
+    "frod_released": {"lambda": 0.1, "rotation": 0.1, "head": 0.1},
+    "pissa": {"adapter": 0.1, "head": 0.1},
+    "rslora": {"adapter": 0.1, "head": 0.1},
+    "vera": {"adapter": 0.1, "head": 0.1},
+    "randlora": {"adapter": 0.1, "head": 0.1},
+    "bitfit": {"bias": 0.1, "head": 0.1},
 }
+TASKS = {"nlu": "rte", "reasoning": "boolq", "vision": "eurosat"}
+ON_EMBEDDED = [(f, m) for f in TASKS for m in RATES if (f, m) != ("reasoning", "bitfit")]
 
 
 def encoder() -> Classifier:
@@ -41,12 +55,30 @@ def backbone_config(**changes: Any) -> BackboneConfig:
     return dataclasses.replace(config, **changes)
 
 
+@cache
+def composed(name: str, family: str = "nlu") -> Settings:
+    with composer() as compose_one:
+        config = without_hydra(compose_one([f"method={name}", f"task={TASKS[family]}"]))
+        schema.validate(config)
+        return typed(schema.resolve(config))
+
+
 def method_config(name: str, **changes: Any) -> MethodConfig:
-    settings.register()  # the resolvers that a method's rank is written with
-    loaded: Any = OmegaConf.load(CONF_DIR / "method" / f"{name}.yaml")
-    loaded.learning_rates = RATES[name]
-    config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MethodConfig), loaded))
-    return dataclasses.replace(config, **changes)
+    config = composed(name).method
+    return dataclasses.replace(config, **{"learning_rates": RATES[name], **changes})
+
+
+def embedded(family: str, name: str) -> tuple[Model, MethodConfig, BackboneConfig]:
+    """The family's shipped backbone, plain, and the method as it is composed for it."""
+    settings = composed(name, family)
+    return build_model(settings, LABELS), settings.method, settings.backbones[family]
+
+
+def inputs_of(model: Model, backbone: BackboneConfig) -> dict[str, Tensor]:
+    inputs = batch_of(model.backbone.config, backbone, 2)
+    if "pixel_values" in inputs:
+        return {"pixel_values": torch.randn(inputs["pixel_values"].shape)}
+    return inputs | {"input_ids": torch.randint(5, 40, inputs["input_ids"].shape)}
 
 
 def batch() -> dict[str, torch.Tensor]:
@@ -62,6 +94,9 @@ def test_every_trainable_parameter_is_in_exactly_one_group(name: str) -> None:
     trainable = [p for p in prepared.model.parameters() if p.requires_grad]
     assert prepared.params["trainable"] == sum(p.numel() for p in trainable)
     assert prepared.params["trainable_head"] == WIDTH * LABELS + LABELS
+    factors = name in ("frod", "frod_peft", "frod_smaller", "frod_released", "vera", "randlora")
+    assert (prepared.params["extra_frozen"] > 0) == factors
+    assert prepared.params["extra_frozen"] >= 0
 
 
 @pytest.mark.parametrize("name", RATES)
@@ -81,7 +116,11 @@ def test_pefts_frod_trains_what_ours_trains() -> None:
     assert theirs.params["trainable_percent"] == ours.params["trainable_percent"]
 
 
-@pytest.mark.parametrize("name", ["frozen", "lora", "dora", "frod", "frod_peft"])
+def test_every_shipped_method_is_tested_here() -> None:
+    assert set(RATES) == {file.stem for file in (CONF_DIR / "method").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", [name for name in RATES if name not in ("full", "frod_released")])
 def test_adapted_models_start_as_the_pretrained_one(name: str) -> None:
     plain = encoder().eval()
     prepared = prepare(encoder(), method_config(name), backbone_config(), seed=0)
@@ -89,6 +128,91 @@ def test_adapted_models_start_as_the_pretrained_one(name: str) -> None:
         torch.testing.assert_close(
             prepared.model.eval()(**batch()), plain(**batch()), rtol=1e-5, atol=1e-6
         )
+
+
+@pytest.mark.parametrize(("family", "name"), ON_EMBEDDED)
+def test_every_method_trains_all_its_groups_on_the_shipped_backbones(
+    family: str, name: str
+) -> None:
+    plain, method, backbone = embedded(family, name)
+    inputs = inputs_of(plain, backbone)
+    before = plain.eval()(**inputs).detach()
+    prepared = prepare(plain, method, backbone, seed=0)
+    assert set(prepared.groups) == set(RATES[name])
+    logits = prepared.model.eval()(**inputs)
+    starts_alike = torch.allclose(logits, before, rtol=1e-4, atol=1e-5)
+    assert starts_alike == (name != "frod_released")
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+    for group, parameters in prepared.groups.items():
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in parameters), group
+
+
+def test_biases_are_refused_where_there_are_none() -> None:
+    model, method, backbone = embedded("reasoning", "bitfit")
+    with pytest.raises(InputError, match=r"method=bitfit: .* embedded_decoder has none"):
+        prepare(model, method, backbone, seed=0)
+
+
+def test_the_released_output_is_that_of_doubled_weights_to_the_bit() -> None:
+    model, method, backbone = embedded("vision", "frod_released")
+    doubled = embedded("vision", "frod_released")[0].eval()
+    with torch.no_grad():
+        for module in matching(doubled.backbone, backbone.target_modules).values():
+            assert isinstance(module, nn.Linear)
+            module.weight.mul_(2)
+        inputs = inputs_of(model, backbone)
+        released = prepare(model, method, backbone, seed=0).model.eval()
+        assert released(**inputs).equal(doubled(**inputs))
+
+
+def test_pissa_splits_each_weight_into_what_is_trained_and_what_is_not() -> None:
+    plain, backbone = encoder(), backbone_config()
+    adapted = prepare(encoder(), method_config("pissa"), backbone, seed=0)
+    assert adapted.params["extra_frozen"] == 0
+    weight = plain.backbone.encoder.layer[0].intermediate.dense.weight
+    split = adapted.model.backbone.encoder.layer[0].intermediate.dense
+    assert not torch.allclose(split.base_layer.weight, weight, atol=1e-3)
+    torch.testing.assert_close(
+        split.base_layer.weight + split.get_delta_weight("default"), weight, rtol=1e-4, atol=1e-6
+    )
+    top = torch.linalg.svdvals(weight)[:8].square().sum()
+    torch.testing.assert_close(split.get_delta_weight("default").square().sum(), top)
+
+
+def test_counts_of_shared_random_matrices_are_what_the_shapes_say() -> None:
+    vera = prepare(encoder(), method_config("vera"), backbone_config(), seed=0).params
+    outputs = [WIDTH] * 5 + [MLP]
+    assert vera["trainable"] - vera["trainable_head"] == BLOCKS * sum(256 + m for m in outputs)
+    assert vera["extra_frozen"] == 256 * (MLP + MLP)
+    randlora = prepare(encoder(), method_config("randlora"), backbone_config(), seed=0).params
+    pairs = WIDTH // 8
+    assert randlora["trainable"] - randlora["trainable_head"] == BLOCKS * 6 * pairs * (8 + WIDTH)
+    assert randlora["extra_frozen"] == 8 * MLP + MLP * (MLP // 8) * 8
+
+
+def test_scales_are_those_of_the_papers() -> None:
+    def scaling(name: str) -> float:
+        model: Any = prepare(encoder(), method_config(name), backbone_config(), seed=0).model
+        return float(model.backbone.encoder.layer[0].output.dense.scaling["default"])
+
+    assert scaling("lora") == 2  # 16 / 8
+    assert scaling("rslora") == pytest.approx(16 / 8**0.5)
+    assert scaling("pissa") == 1  # alpha is the rank
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"_target_": "peft.LoraConfgi"}, "peft.LoraConfgi cannot be made of"),
+        ({"rank": 4}, "peft.LoraConfig cannot be made of .*rank"),
+        ({"_target_": "builtins.dict"}, "_target_=builtins.dict: is no configuration"),
+        ({"r": 0}, "PEFT refuses .*positive integer"),
+    ],
+)
+def test_what_peft_does_not_have_is_refused(changes: dict[str, Any], message: str) -> None:
+    peft = {**method_config("lora").peft, **changes}
+    with pytest.raises(InputError, match=message):
+        prepare(encoder(), method_config("lora", peft=peft), backbone_config(), 0)
 
 
 def test_counts_are_what_the_shapes_say() -> None:

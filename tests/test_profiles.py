@@ -15,7 +15,8 @@ from frod_bench.paths import CONF_DIR
 
 PROFILES = sorted(p.stem for p in (CONF_DIR / "profile").glob("*.yaml"))
 TASKS = sorted(p.stem for p in (CONF_DIR / "task").glob("*.yaml"))
-METHODS = ("full", "frozen", "lora", "dora", "frod")
+METHODS = sorted(p.stem for p in (CONF_DIR / "method").glob("*.yaml"))
+PAPERS_METHODS = ("full", "frozen", "lora", "dora", "frod")
 ONE_TASK = {"vision": "cars", "reasoning": "boolq", "nlu": "rte"}
 
 
@@ -51,6 +52,17 @@ def test_every_task_composes_with_every_method(profile: str, method: str) -> Non
             assert backbone["max_length"] > 0
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_trials_draw_every_rate_of_every_method(method: str) -> None:
+    with composer() as compose_one:
+        drawn = []
+        for trial in range(2):
+            line = ["experiment=tune", f"method={method}", f"trial={trial}"]
+            config = settings.resolve(without_hydra(compose_one(line)))
+            drawn.append(config["method"]["learning_rates"])
+    assert all(drawn[0][group] != drawn[1][group] for group in drawn[0])
+
+
 def strings(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [text for inner in value.values() for text in strings(inner)]
@@ -77,7 +89,7 @@ def test_the_paper_profile_has_the_released_sizes() -> None:
     methods = {
         (family, method): on_task("paper", method, task)["method"]
         for family, task in ONE_TASK.items()
-        for method in METHODS
+        for method in PAPERS_METHODS
     }
     assert [methods[f, "frod"]["sparse_rate"] for f in ONE_TASK] == [0.01, 0.02, 0.02]
     assert [methods[f, "lora"]["peft"]["r"] for f in ONE_TASK][:2] == [64, 8]

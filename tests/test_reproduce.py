@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from frod_bench import record, reproduce
-from frod_bench.errors import InputError
+from frod_bench.errors import CellsRefused, InputError
 from tests.conftest import SHORT
 
 GRID = ("task=rte,cola", "method=frozen", "runtime.jobs=1")
@@ -68,3 +68,16 @@ def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> No
     left = len(record.scan(records)[0])
     assert 1 <= left < 8
     assert f"8 of 8 cells are done, {8 - left} ran now." in run("0,1,2,3")
+
+
+def test_cells_that_are_refused_leave_a_hole_in_the_report(tmp_path: Path) -> None:
+    grid = ("task=rte,boolq", "method=bitfit", "seed=0", "runtime.jobs=1")
+    words = [f"results_root={tmp_path}/results", *SHORT, *grid]
+    with pytest.raises(CellsRefused, match="1 of 2 cells were refused"):
+        reproduce.reproduce(words, Console(stderr=True))
+    [row] = (
+        line
+        for line in (tmp_path / "results/embedded/tables/main.md").read_text().splitlines()
+        if line.startswith("| boolq")
+    )
+    assert "missing" in row

@@ -39,7 +39,7 @@ def prepare_shapes(
         except NotImplementedError as error:  # torch's, of a meta tensor whose values are read
             raise InputError(
                 f"method={method.name}: can't be planned, it is set up from the values of weights. "
-                "Plan full, frozen, lora, dora or frod."
+                "Plan a method that is set up from shapes alone, frod instead of frod_peft say."
             ) from error
 
 

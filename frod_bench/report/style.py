@@ -42,8 +42,16 @@ STYLES = {
     "rslora": MethodStyle("#E69F00", _DASHDOT, "<"),
     "randlora": MethodStyle("#882255", _LONG, "h"),
     "bitfit": MethodStyle("#999933", _DOTTED, "p"),
+    "frod_peft": MethodStyle("#332288", _DASHED, ">"),
+    "frod_released": MethodStyle("#8c510a", _DASHDOT, "*"),
 }
-_ON_DARK = {"#000000": "#f2f2f2", "#0072B2": "#2b8cd6", "#882255": "#d0709f"}
+_ON_DARK = {
+    "#000000": "#f2f2f2",
+    "#0072B2": "#2b8cd6",
+    "#882255": "#d0709f",
+    "#332288": "#9d8ff0",
+    "#8c510a": "#c9935a",
+}
 _SPARE_COLORS = ("#CC79A7", "#56B4E9", "#E69F00", "#999933", "#882255")
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
