@@ -96,11 +96,13 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
 
 
 def check_inputs(cell: Cell) -> None:
-    """Raise InputError where data or backbone are no longer those that the cell was planned on."""
+    """Raise InputError where data, backbone or the method's function are no longer those that the
+    cell was planned on.
+    """
     if cell_of(cell.config).config_hash != cell.config_hash:
         raise InputError(
-            f"{cell.label}: its data set or backbone changed since the cell was planned. "
-            "Start the same command again."
+            f"{cell.label}: its data set, backbone or method's function changed since the cell was "
+            "planned. Start the same command again."
         )
 
 

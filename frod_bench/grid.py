@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from frod_bench import settings
 from frod_bench.errors import InputError
 from frod_bench.inputs import ensure_inputs
+from frod_bench.method_files import MethodFiles
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell, cell_of
 
@@ -84,8 +85,9 @@ def without_hydra(config: DictConfig) -> DictConfig:
 def composer() -> Iterator[Compose]:
     """Compose configurations outside `hydra.main`; the result has Hydra's node."""
     settings.register()
+    files = MethodFiles()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        yield lambda overrides: compose("config", overrides, return_hydra_config=True)
+        yield lambda overrides: compose("config", files.named(overrides), return_hydra_config=True)
 
 
 def compose_cells(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from transformers import PreTrainedModel
 
+from frod_bench.callables import load_callable, source_hash
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.frod import (
     FrodConfig,
@@ -240,13 +241,62 @@ def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> Frod
     )
 
 
+def apply_python(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
+    """Call the user's own applier (docs/methods.md).
+
+    Raises InputError where its file changed since the cell was planned, or its groups are not what
+    the backbone trains.
+    """
+    assert method.apply is not None  # settings.validate
+    if method.source not in (None, source_hash(method.apply)):
+        raise InputError(
+            f"method.apply={method.apply}: its file is no longer the one that the cell was planned "
+            "or trained with. Put that one back, or start the command again."
+        )
+    returned = load_callable(method.apply)(model, method, config, seed)
+    return groups_of(returned, model, f"method.apply={method.apply}")
+
+
 APPLIERS: dict[str, Applier] = {
     "full": apply_full,
     "frozen": apply_frozen,
     "bitfit": apply_bitfit,
     "peft": apply_peft,
     "frod": apply_frod,
+    "python": apply_python,
 }
+
+
+def groups_of(returned: object, model: Model, about: str) -> Groups:
+    """What a user's applier returned, as parameter groups; `about` begins a message.
+
+    Raises InputError unless they hold every parameter that is trained, but for the head's, once.
+    """
+    if not isinstance(returned, Mapping) or not returned:
+        raise InputError(f"{about}: must return its parameters by group, as name -> list.")
+    groups = {str(name): list(parameters) for name, parameters in returned.items()}
+    if odd := [name for name, found in groups.items() if not found or name == "head"]:
+        raise InputError(
+            f"{about}: the group {odd[0]!r} is empty, or the suite's own as head is. Leave it out."
+        )
+    head = set(map(id, model.head_parameters()))
+    trained = {
+        id(parameter): name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and id(parameter) not in head
+    }
+    grouped = [id(parameter) for group in groups.values() for parameter in group]
+    if outside := [name for key, name in trained.items() if key not in set(grouped)]:
+        raise InputError(
+            f"{about}: {len(outside)} parameters require a gradient and are in no group, the first "
+            f"is {outside[0]}. Put them in one, or freeze them with requires_grad_(False)."
+        )
+    if len(grouped) != len(trained):
+        raise InputError(
+            f"{about}: its groups hold {len(grouped)} parameters, and {len(trained)} are trained. "
+            "Group each of them once, and none that is frozen or the head's."
+        )
+    return groups
 
 
 def assert_partition(model: nn.Module, groups: Groups) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple, NoReturn, cast
 
 from frod_bench.record_schema import SCHEMA_VERSION, CurvePoint, Record, RecordError, check
@@ -42,7 +42,13 @@ HASH_DIGITS = 16
 _PLACES = ("hub_id", "revision")  # where content comes from; its fingerprint says what it is
 # Settings of a method that came after the first records, at the value that leaves a cell as it was
 # without them: its hash, and with it its record, stays.
-_AS_BEFORE = {"shared_side": "input", "released_output": False}
+_AS_BEFORE = {
+    "shared_side": "input",
+    "released_output": False,
+    "apply": None,
+    "options": {},
+    "source": None,
+}
 _EXACT_INTEGER = 2.0**53  # floats below it that are whole numbers are exactly those numbers
 
 
@@ -91,7 +97,7 @@ def identity(
         "profile": config["profile"]["name"],
         "protocol": dict(config["protocol"]),
         "task": {k: v for k, v in task.items() if k not in unread},
-        "method": {k: v for k, v in config["method"].items() if (k, v) not in _AS_BEFORE.items()},
+        "method": _method_identity(config["method"]),
         "backbone": {k: v for k, v in backbone.items() if k not in _PLACES},
         "trainer": dict(config["trainer"]),
         "seed": config["seed"],
@@ -100,6 +106,14 @@ def identity(
         "backbone_fingerprint": backbone_fingerprint,
         **({"head": "rank"} if ranked else {}),
     }
+
+
+def _method_identity(method: Mapping[str, Any]) -> dict[str, Any]:
+    """A method without what is as before, and without the folder of its function's file."""
+    kept = {k: v for k, v in method.items() if (k, v) not in _AS_BEFORE.items()}
+    if "apply" in kept:
+        kept["apply"] = PurePath(kept["apply"]).name
+    return kept
 
 
 def headed(name: str, config: Mapping[str, Any]) -> str:

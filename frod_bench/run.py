@@ -20,6 +20,7 @@ from frod_bench.errors import CellsFailed, InputError
 from frod_bench.grid import compose_cells, refuse_lists
 from frod_bench.inputs import check_writable, ensure_inputs
 from frod_bench.launch import run_grid
+from frod_bench.method_files import MethodFiles
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import cell_of, plan
 
@@ -77,6 +78,7 @@ def main() -> None:
     with exit_statuses():
         if not {"-m", "--multirun"} & set(words):
             refuse_lists(words)
+            sys.argv[1:] = MethodFiles().named(words)
             run_composed()
             return
         overrides = [word for word in words if word not in ("-m", "--multirun")]

@@ -21,7 +21,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from frod_bench import paths
+from frod_bench import callables, paths
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.fingerprint import backbone_fingerprint
 
@@ -109,7 +109,7 @@ class MethodConfig:
     """How the backbone is fine-tuned."""
 
     name: str = MISSING
-    kind: str = MISSING  # full | frozen | bitfit | peft | frod
+    kind: str = MISSING  # full | frozen | bitfit | peft | frod | python
     learning_rates: dict[str, float] = MISSING  # parameter group -> rate
     sparse_rate: float = 0.02  # frod: share of the off-diagonal places that are trained
     regularization: float = 1e-3  # frod: pi of the joint decomposition
@@ -118,6 +118,9 @@ class MethodConfig:
     released_output: bool = False  # frod: the authors' layer, which starts at twice the weight
     # peft: `_target_` and its arguments; without target_modules the backbone's are adapted
     peft: dict[str, Any] = field(default_factory=dict)
+    apply: str | None = None  # python: package.module:function, or path/to/file.py:function
+    options: dict[str, Any] = field(default_factory=dict)  # python: what its function reads
+    source: str | None = None  # python: SHA-256 of its function's file; filled in by a cell
 
 
 @dataclass
@@ -293,7 +296,7 @@ CHOICES = {
     "protocol.selection": ("last", "best"),
     "protocol.metrics_split": ("test", "validation"),
     "task.family": ("vision", "reasoning", "nlu"),
-    "method.kind": ("full", "frozen", "bitfit", "peft", "frod"),
+    "method.kind": ("full", "frozen", "bitfit", "peft", "frod", "python"),
     "method.basis": ("exact", "peft"),
     "method.shared_side": ("input", "smaller"),
     "trainer.schedule": ("cosine", "linear", "constant"),
@@ -338,6 +341,7 @@ def validate(config: DictConfig) -> None:
         if value not in choices:
             raise InputError(f"{key}={value}: is unknown." + did_you_mean(str(value), choices))
     check_ranges(config, RANGES)
+    callables.check_function(config.method.kind, config.method.apply)
     for group, rate in config.method.learning_rates.items():
         if not 0 <= rate < math.inf:
             raise InputError(

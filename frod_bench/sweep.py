@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from frod_bench import record
+from frod_bench import callables, record
 from frod_bench.errors import InputError
 from frod_bench.fingerprint import backbone_fingerprint, data_fingerprint
 
@@ -71,9 +71,12 @@ class Cell:
 def cell_of(resolved: dict[str, Any]) -> Cell:
     """The cell that a composed, validated and resolved configuration asks for.
 
-    Raises InputError where the data set or the backbone is not there.
+    Raises InputError where the data set, the backbone or the method's function is not there.
     """
-    task = resolved["task"]
+    task, method = resolved["task"], resolved["method"]
+    if method.get("apply") is not None:
+        method = method | {"source": callables.source_hash(method["apply"])}
+        resolved = resolved | {"method": method}
     backbone = resolved["backbones"][task["family"]]
     data = data_fingerprint(
         task["hub_id"], task["hub_config"], task["revision"], resolved["data_root"]
@@ -84,7 +87,7 @@ def cell_of(resolved: dict[str, Any]) -> Cell:
         protocol=resolved["protocol"]["name"],
         task=task["name"],
         family=task["family"],
-        method=resolved["method"]["name"],
+        method=method["name"],
         backbone=backbone["name"],
         seed=resolved["seed"],
         config_hash=record.config_hash(record.identity(resolved, data, weights)),

@@ -159,6 +159,11 @@ def test_a_backbone_without_biases_is_refused_where_they_are_trained(profile: st
         counts_of(compose(f"profile={profile}", "task=boolq", "method=bitfit"))
 
 
+def test_a_method_of_ones_own_is_counted() -> None:
+    settings = compose("task=rte", "method=examples/my_method/layer_norms.yaml")
+    assert counts_of(settings).trained == 128 * 2 * (2 * 6 + 1)  # two norms a block, one before
+
+
 def test_targets_that_the_backbone_lacks_are_refused() -> None:
     settings = compose("profile=paper", "task=rte", "method=lora",
                        "backbones.nlu.target_modules=[qeury]")  # fmt: skip
