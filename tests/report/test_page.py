@@ -242,6 +242,20 @@ def test_undefined_scores_and_missing_curves_leave_a_page(tmp_path: Path) -> Non
     assert "NaN" not in json.dumps(page.tables)
 
 
+def test_records_that_are_none_leave_a_page_that_says_so(tmp_path: Path) -> None:
+    broken = write_record(tmp_path, make_record("rte", "full", 0))
+    broken.write_text('{"value": NaN}')
+    failed = make_record("rte", "frod", 0, status="failed")
+    failed |= dict.fromkeys(("params", "time", "memory", "curve"))
+    page = write_page(tmp_path, [Cell("rte", "full", 0)])
+    assert page.row("main-table", "rte") == ["unusable"]
+    write_record(tmp_path, failed)
+    page = write_page(tmp_path, [Cell("rte", method, 0) for method in ("full", "frod")])
+    assert page.row("main-table", "rte") == ["unusable", "failed"]
+    assert page.row("map", "rte") == ["U", "F"]
+    assert page.row("made-with", "records") == ["1 of 2 cells"]
+
+
 def test_no_records_says_how_to_make_some_and_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="make reproduce-all"):
         write_page(tmp_path, [Cell("rte", "frod", 0)])

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from frod_bench.report.collect import Collected
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.tables import NOT_THERE
 
 PREFIX = 12  # digits of a fingerprint that are shown: enough to tell any two apart
 
@@ -20,8 +21,8 @@ def provenance_table(collected: Collected, title: str) -> Table:
             packages.setdefault(name, []).append(version)
     rows = [
         Row("records", (f"{len(made)} of {len(collected.frame)} cells",)),
-        Row("first started", (started[0],)),
-        Row("last started", (started[-1],)),
+        Row("first started", (started[0] if started else NOT_THERE,)),
+        Row("last started", (started[-1] if started else NOT_THERE,)),
         Row("protocol", (_several(collected.frame["protocol"].dropna()),)),
         Row("code version", (_several(entry["code_version"] for entry in made),)),
         Row("made by code with uncommitted changes", (f"{dirty} of {len(made)} records",)),
@@ -64,4 +65,4 @@ def _several(values: Iterable[str]) -> str:
     found = Counter(values)
     if len(found) == 1:
         return next(iter(found))
-    return ", ".join(f"{value} ({n})" for value, n in sorted(found.items())) or "not known"
+    return ", ".join(f"{value} ({n})" for value, n in sorted(found.items())) or NOT_THERE
