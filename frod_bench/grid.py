@@ -11,12 +11,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from frod_bench import settings
 from frod_bench.errors import InputError
+from frod_bench.fingerprint import MissingInputError, all_missing
 from frod_bench.inputs import ensure_inputs
 from frod_bench.method_files import MethodFiles
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell, cell_of
 
-NUMBERS = ("seed", "trial")  # no group depends on them, and on the seed nothing does
+# No group depends on these, and on the seed nothing does.
+NUMBERS = ("seed", "trial", "size", *(f"rate_factors.{name}" for name in settings.RATE_FACTORS))
 Compose = Callable[[list[str]], DictConfig]
 
 
@@ -55,7 +57,8 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
     resolved: dict[tuple[str, ...], dict[str, Any]] = {}
-    cells = []
+    cells: list[Cell] = []
+    missing: list[MissingInputError] = []
     for overrides in grid:
         shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
         if shared not in composed:
@@ -70,7 +73,12 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
         but_for_seed = tuple(o for o in overrides if not o.startswith("seed="))
         if but_for_seed not in resolved:
             resolved[but_for_seed] = settings.resolve(config)
-        cells.append(cell_of(resolved[but_for_seed] | {"seed": config.seed}))
+        try:
+            cells.append(cell_of(resolved[but_for_seed] | {"seed": config.seed}))
+        except MissingInputError as error:
+            missing.append(error)
+    if missing:
+        raise all_missing(missing)
     return list(dict.fromkeys(cells))
 
 

@@ -8,11 +8,13 @@ from torch.nn import Parameter
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from frod_bench.backbone_files import readable
 from frod_bench.errors import InputError, did_you_mean
 
 transformers_logging.set_verbosity_error()  # what is missing is checked below, and is an error
 transformers_logging.disable_progress_bar()
 
+CHECKPOINT = "A checkpoint of `transformers` with safetensors weights is needed"
 HEAD_STD = 0.02  # standard deviation of the head's starting weights, as in BERT's heads
 
 
@@ -94,21 +96,23 @@ def build(
 ) -> Classifier:
     """Load the backbone from `source` (a folder or a Hub id) in float32 and put a head on it.
 
-    Raises InputError where the checkpoint lacks weights of the model.
+    Raises InputError where the checkpoint cannot be read or lacks weights of the model.
     With `pretrained=False` the backbone has the checkpoint's configuration and random weights.
     """
     torch.manual_seed(seed)
     common = {"revision": revision} if revision else {}
-    config = tower_of(AutoConfig.from_pretrained(source, **common))
+    with readable(source, "configuration", CHECKPOINT):
+        config = tower_of(AutoConfig.from_pretrained(source, **common))
     if pretrained:
-        backbone, report = AutoModel.from_pretrained(
-            source,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-            **common,
-        )
+        with readable(source, "weights", CHECKPOINT):
+            backbone, report = AutoModel.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                **common,
+            )
         missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
         if missing or report["mismatched_keys"]:
             raise InputError(

@@ -9,8 +9,10 @@ from torch.nn import Parameter, functional
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from frod_bench.backbone_files import readable
 from frod_bench.errors import InputError
 
+CHECKPOINT = "A causal language model of `transformers` with safetensors weights is needed"
 _TRIED_TOKENS = 4  # of the forward pass that compares our scores with the checkpoint's own
 
 
@@ -62,12 +64,18 @@ def build_ranker(
     """
     torch.manual_seed(seed)
     common = {"revision": revision} if revision else {}
-    config = AutoConfig.from_pretrained(source, **common)
+    with readable(source, "configuration", CHECKPOINT):
+        config = AutoConfig.from_pretrained(source, **common)
     check_causal(config, str(source))
     if pretrained:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **common
-        )
+        with readable(source, "weights", CHECKPOINT):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                **common,
+            )
         model, report = loaded
         if report["missing_keys"] or report["mismatched_keys"]:
             raise InputError(

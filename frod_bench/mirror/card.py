@@ -14,7 +14,7 @@ import yaml
 def trim_card(path: Path, configs: Collection[str]) -> None:
     """Take all other configs out of a card's front matter; one that lists no other stays as it is.
 
-    The card is one that `fingerprint.data_patterns` has read.
+    The card is one that `snapshot.data_patterns` has read.
     """
     parts = path.read_text(encoding="utf-8").split("---", 2)
     front: dict[str, Any] = yaml.safe_load(parts[1]) if len(parts) == 3 else {}

@@ -27,12 +27,11 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import filter_repo_objects
 
 from frod_bench.errors import InputError
-from frod_bench.fingerprint import data_patterns
 from frod_bench.inputs import check_writable
 from frod_bench.mirror.card import trim_card
 from frod_bench.mirror.sums import Entry, add_entry, damage, hash_file, read_sums
+from frod_bench.snapshot import CARD, data_patterns
 
-CARD = "README.md"  # of a data set: says which file is which split
 CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this model"
 MODEL_FILES = (
     *("config.json", "model*.safetensors", "model.safetensors.index.json"),
@@ -41,8 +40,8 @@ MODEL_FILES = (
 )
 
 
-class _UnreachableError(InputError):
-    """The same for every repository, so it is told once."""
+class UnreachableError(InputError):
+    """The Hub cannot be reached: the same for every repository, so it is told once."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def _look_at(repositories: Sequence[Repository]) -> list[Found]:
     for repository in repositories:
         try:
             found.append(_find(repository))
-        except _UnreachableError:
+        except UnreachableError:
             raise
         except InputError as error:
             problems.append(str(error))
@@ -128,12 +127,22 @@ def _look_at(repositories: Sequence[Repository]) -> list[Found]:
     return found
 
 
-def _find(wanted: Repository) -> Found:
+def ask(wanted: Repository) -> Any:
+    """What the Hub says of a repository at its revision, if we may read it.
+
+    Raises InputError where it is not there, or gated; OSError where the Hub answers with an error.
+    """
     api = HfApi()
     with _explained(wanted):
         info = _info(api, wanted, wanted.revision)
         if getattr(info, "gated", False):
             api.auth_check(wanted.hub_id, repo_type=wanted.kind)
+        return info
+
+
+def _find(wanted: Repository) -> Found:
+    api, info = HfApi(), ask(wanted)
+    with _explained(wanted):
         if wanted.kind == "model" and wanted.revision is None and not _has_weights(info):
             info = _converted(api, wanted) or info
     files = {file.rfilename: file for file in info.siblings}
@@ -221,7 +230,7 @@ def _fetch(source: Found, root: Path) -> None:
         (folder / CARD).unlink(missing_ok=True)  # one that is there may speak of fewer configs
     try:
         _download(wanted, source.commit, list(source.hashes), folder)
-    except _UnreachableError as error:
+    except UnreachableError as error:
         raise OSError(str(error)) from error  # it was there a moment ago
     _check_hashes(source, folder)
     if has_card:
@@ -280,7 +289,7 @@ def _explained(wanted: Repository) -> Iterator[None]:
             "auth login` (or set HF_TOKEN) as the user who did."
         ) from error
     except LocalEntryNotFoundError as error:  # what the client says of no network
-        raise _UnreachableError(_unreachable(name, error)) from error
+        raise UnreachableError(_unreachable(name, error)) from error
     except RevisionNotFoundError as error:
         raise InputError(f"{name}: has no revision {wanted.revision!r}.") from error
     except (RepositoryNotFoundError, HFValidationError, EntryNotFoundError) as error:
@@ -296,7 +305,7 @@ def _explained(wanted: Repository) -> Iterator[None]:
             ) from error
         raise OSError(f"{name}: the Hub answered with an error: {_line(error)}") from error
     except (ConnectionError, TimeoutError, HTTPError) as error:
-        raise _UnreachableError(_unreachable(name, error)) from error
+        raise UnreachableError(_unreachable(name, error)) from error
     except RuntimeError as error:  # of the client's compiled part
         raise OSError(f"{name}: the download broke off: {_line(error)}") from error
 

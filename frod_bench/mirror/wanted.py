@@ -28,7 +28,7 @@ def wanted_by(overrides: Sequence[str]) -> list[Repository]:
             )
         tasks = [compose_one([*overrides, f"task={name}"]).task for name in config.suite.tasks]
     backbones = [config.backbones[family] for family in dict.fromkeys(t.family for t in tasks)]
-    return _merged(
+    return merged(
         [
             *(Repository("dataset", t.hub_id, t.revision, (t.hub_config,)) for t in tasks),
             *(Repository("model", b.hub_id, b.revision) for b in backbones),
@@ -36,11 +36,11 @@ def wanted_by(overrides: Sequence[str]) -> list[Repository]:
     )
 
 
-def _merged(repositories: Iterable[Repository]) -> list[Repository]:
-    """One for each hub id, with the configs of all."""
-    merged: dict[str, Repository] = {}
+def merged(repositories: Iterable[Repository]) -> list[Repository]:
+    """One for each hub id, with the configs of all. Raises InputError for two revisions of one."""
+    found: dict[str, Repository] = {}
     for new in repositories:
-        old = merged.setdefault(new.hub_id, new)
+        old = found.setdefault(new.hub_id, new)
         if (old.kind, old.revision) != (new.kind, new.revision):
             raise InputError(
                 f"{new.hub_id}: is wanted as {old.kind} at revision {old.revision} and as "
@@ -48,5 +48,5 @@ def _merged(repositories: Iterable[Repository]) -> list[Repository]:
                 "one revision for both, or copy into two mirrors."
             )
         configs = tuple(sorted({*old.configs, *new.configs}))
-        merged[new.hub_id] = Repository(new.kind, new.hub_id, new.revision, configs)
-    return list(merged.values())
+        found[new.hub_id] = Repository(new.kind, new.hub_id, new.revision, configs)
+    return list(found.values())

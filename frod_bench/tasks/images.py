@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 from transformers import AutoImageProcessor
 
+from frod_bench.backbone_files import readable
 from frod_bench.errors import InputError
 from frod_bench.settings import BackboneConfig
 from frod_bench.tasks.rows import Encoded, Inputs
@@ -21,8 +23,16 @@ class ImageEncoder:
 
     columns: tuple[str, ...] = ()  # nothing of a picture is known before it is decoded
 
-    def __init__(self, column: str, size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        column: str,
+        size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        folder: Path | None = None,
+    ) -> None:
         self._column = column
+        self._folder = folder or Path()  # what relative paths of pictures start from
         self.row_bytes = 3 * size * size
         self._resize = transforms.Compose(
             [
@@ -58,7 +68,8 @@ class ImageEncoder:
             with warnings.catch_warnings():
                 # Pillow would rather see transparent palettes as RGBA; the colours are the same.
                 warnings.simplefilter("ignore", UserWarning)
-                with Image.open(stored["path"] if content is None else io.BytesIO(content)) as file:
+                picture = self._folder / stored["path"] if content is None else io.BytesIO(content)
+                with Image.open(picture) as file:
                     return self._resize(_rgb(file))
         except (
             UnidentifiedImageError,
@@ -78,11 +89,14 @@ def _rgb(file: Image.Image) -> Image.Image:
     return file.convert("RGB")
 
 
-def image_encoder(column: str, backbone: BackboneConfig, backbone_path: str) -> ImageEncoder:
+def image_encoder(
+    column: str, backbone: BackboneConfig, backbone_path: str, folder: Path | None = None
+) -> ImageEncoder:
     """An encoder with the mean and deviation that the backbone's image processor states.
 
     Args:
         backbone_path: a folder, or the Hub id.
+        folder: the data set's, from which the paths of pictures that are files of their own start.
 
     Raises:
         InputError: the backbone has no image processor, or no size is given.
@@ -92,11 +106,8 @@ def image_encoder(column: str, backbone: BackboneConfig, backbone_path: str) -> 
             f"backbone.image_size: {backbone.image_size} of {backbone.name}, whose task reads "
             "images. Give the pixels of a side, 224 say."
         )
-    try:
+    with readable(backbone_path, "image processor", "A task on images needs a vision model"):
         processor = AutoImageProcessor.from_pretrained(backbone_path, revision=backbone.revision)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"backbone: {backbone.name} at {backbone_path} has no image processor that can be read "
-            f"({error}). A task on images needs a vision model; check backbone and model_root."
-        ) from error
-    return ImageEncoder(column, backbone.image_size, processor.image_mean, processor.image_std)
+    return ImageEncoder(
+        column, backbone.image_size, processor.image_mean, processor.image_std, folder
+    )

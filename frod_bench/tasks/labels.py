@@ -1,8 +1,9 @@
 """From what a label column holds to a class number, or a value for regression.
 
-Benchmarks write the same thing in many ways: a ClassLabel, "1" and "2", a truth value, the letter
-of an option. Each becomes the position of the class, counted from 0. A row whose label says
-nothing (-1 of a hidden label, an answer that is not among the options) gives None and is counted.
+Benchmarks write the same thing in many ways: a ClassLabel, "1" and "2", a truth value, a class's
+name, the letter of an option. Each becomes the position of the class, counted from 0. A row whose
+label says nothing (-1 of a hidden label, an answer that is not among the options) gives None and
+is counted.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import Any
 from datasets import ClassLabel, Dataset, Features, Value
 
 from frod_bench.errors import InputError
+from frod_bench.schema import features_of
 from frod_bench.settings import TaskConfig
 from frod_bench.tasks.prompts import descend
 from frod_bench.tasks.source import is_text
@@ -30,6 +32,7 @@ def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
             outside the head.
     """
     _check_type(task, dataset.features)
+    kind = dataset.features[task.label_column]
     values = dataset[task.label_column][:]
     if task.num_labels == 1:
         return [_value(value) for value in values]
@@ -38,9 +41,12 @@ def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
         path = task.prompt.option_labels_column
         root = path.split(".")[0]
         names = [descend({root: value}, path) for value in dataset[root][:]]
-        labels = [_position(value, row) for value, row in zip(values, names, strict=True)]
+        spelled = _spelled(values, kind)
+        labels = [_position(value, row) for value, row in zip(spelled, names, strict=True)]
     elif task.label_values is not None:
-        labels = [_position(value, task.label_values) for value in values]
+        labels = [_position(value, task.label_values) for value in _spelled(values, kind)]
+    elif is_text(kind):
+        labels = [_number_of_name(value, recorded_names(task)) for value in values]
     else:
         labels = [_class_number(value) for value in values]
     _check_range(task, labels)
@@ -55,12 +61,41 @@ def allowed_labels(task: TaskConfig) -> str:
         return ", ".join(repr(value) for value in task.label_values)
     if task.prompt is not None and task.prompt.option_labels_column is not None:
         return f"one of the row's {task.prompt.option_labels_column}"
+    if names := recorded_names(task):
+        return f"0 to {task.num_labels - 1}, or by name: {', '.join(map(repr, names[:5]))}"
     return f"0 to {task.num_labels - 1}"
+
+
+def recorded_names(task: TaskConfig) -> list[str]:
+    """What the classes are called in the recorded schema of the task's data set; none where it is
+    not recorded, or its labels have no names.
+    """
+    try:
+        kind = features_of(task.hub_id, task.hub_config).get(task.label_column)
+    except InputError:
+        return []
+    if isinstance(kind, ClassLabel):
+        return list(kind.names)
+    return ["False", "True"] if isinstance(kind, Value) and kind.dtype == "bool" else []
+
+
+def _spelled(values: Sequence[Any], kind: object) -> Sequence[Any]:
+    """Class numbers as the names that the column gives them; other values as they are."""
+    if not isinstance(kind, ClassLabel):
+        return values
+    known = range(kind.num_classes)
+    return [kind.names[value] if value in known else None for value in values]
 
 
 def _position(value: Any, names: Sequence[str]) -> int | None:
     name = str(value).strip()
     return names.index(name) if name in names else None
+
+
+def _number_of_name(value: Any, names: Sequence[str]) -> int | None:
+    """The class of a name, or of a number that is written as text."""
+    text = str(value).strip()
+    return int(text) if text.isdecimal() and text not in names else _position(text, names)
 
 
 def _class_number(value: Any) -> int | None:
@@ -78,18 +113,18 @@ def _value(value: Any) -> float | None:
 def _check_type(task: TaskConfig, features: Features) -> None:
     kind = features[task.label_column]
     where = f"task.label_column: {task.label_column!r} of {task.hub_id} (task {task.name})"
+    described = task.label_values is not None or (
+        task.prompt is not None and task.prompt.option_labels_column is not None
+    )
     if isinstance(kind, ClassLabel) and task.num_labels > 1:
-        if kind.num_classes > task.num_labels:
+        if not described and kind.num_classes > task.num_labels:
             raise InputError(
                 f"task.num_labels: {task.name} has {task.num_labels}, but column "
                 f"{task.label_column!r} of {task.hub_id} names {kind.num_classes} classes "
                 f"({', '.join(kind.names[:5])}, ...). Set num_labels to {kind.num_classes}."
             )
         return
-    described = task.label_values is not None or (
-        task.prompt is not None and task.prompt.option_labels_column is not None
-    )
-    if is_text(kind) and not described:
+    if is_text(kind) and not described and (task.num_labels == 1 or not recorded_names(task)):
         raise InputError(
             f"{where} holds text. Say what it may be in task.label_values, in class order, or name "
             "a column of numbers."

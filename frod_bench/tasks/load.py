@@ -142,7 +142,7 @@ class _Prepared:
 def _prepare(key: _Key) -> _Prepared:
     task = key.task
     data = read_data_set(task, key.data_root)
-    encoder = _encoder(task, key.backbone, key.backbone_path, key.head)
+    encoder = _encoder(key)
     names = dict.fromkeys((task.train_split, task.test_split, *task.extra_test_splits.values()))
     splits = {}
     for name in names:
@@ -157,11 +157,12 @@ def _digest(task: TaskConfig, head: str) -> str | None:
     return None if task.prompt is None else prompt_of(task).digest
 
 
-def _encoder(task: TaskConfig, backbone: BackboneConfig, backbone_path: str, head: str) -> Encoder:
+def _encoder(key: _Key) -> Encoder:
+    task, backbone, backbone_path = key.task, key.backbone, key.backbone_path
     if task.family not in FAMILIES:
         hint = did_you_mean(task.family, FAMILIES)
         raise InputError(f"task.family: unknown {task.family!r} of task {task.name}.{hint}")
-    if head == "rank":
+    if key.head == "rank":
         prompt = rank_prompt_of(task)
         return OptionEncoder(prompt, tokens_of(backbone, backbone_path), task.num_labels)
     if task.family == "reasoning":
@@ -175,7 +176,8 @@ def _encoder(task: TaskConfig, backbone: BackboneConfig, backbone_path: str, hea
             f"family {task.family} has {'one' if most == 1 else 'one or two'}."
         )
     if task.family == "vision":
-        return image_encoder(task.input_columns[0], backbone, backbone_path)
+        folder = None if key.data_root is None else Path(key.data_root) / task.hub_id
+        return image_encoder(task.input_columns[0], backbone, backbone_path, folder)
     return SentenceEncoder(task.input_columns, tokens_of(backbone, backbone_path))
 
 

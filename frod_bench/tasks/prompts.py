@@ -109,8 +109,14 @@ def names_in(template: str, field: str) -> tuple[str, ...]:
 
 
 def descend(row: Mapping[str, Any], path: str) -> Sequence[Any]:
-    """The list at a dotted path, `choices.text`; empty where the row has none."""
+    """The list at a dotted path, `choices.text`; empty where the row has none.
+
+    A struct of lists and a list of structs give the same.
+    """
     value: Any = row
     for name in path.split("."):
-        value = None if value is None else value[name]
+        if isinstance(value, list):
+            value = [item[name] for item in value]
+        else:
+            value = None if value is None else value[name]
     return () if value is None else value

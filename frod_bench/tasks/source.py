@@ -14,6 +14,9 @@ from datasets import Dataset, DatasetDict
 
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.settings import TaskConfig
+from frod_bench.snapshot import data_dir, is_listed, listed_splits
+
+TEXT_TYPES = {"string", "large_string", "string_view"}
 
 
 def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
@@ -25,25 +28,40 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
     Raises:
         InputError: the data set or its config is not there, or cannot be read.
     """
-    if data_root is not None:
-        _check_mirror(task, Path(data_root))
-    place = task.hub_id if data_root is None else str(Path(data_root) / task.hub_id)
     revision = task.revision if data_root is None else None
-    cache_dir = None if data_root is None else _mirror_cache(Path(place))
     try:
         with _without_progress_bars():
-            return datasets.load_dataset(
-                place, task.hub_config, revision=revision, cache_dir=cache_dir
-            )
+            if data_root is None:
+                return datasets.load_dataset(task.hub_id, task.hub_config, revision=revision)
+            _check_mirror(task, Path(data_root))
+            return _read_snapshot(Path(data_root) / task.hub_id, task.hub_config)
+    except InputError:
+        raise
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         # A config that is not there, a broken file, no network, a gated or missing repository, a
         # wrong revision: `datasets` raises a different type for each, and says which it was.
-        cause = f"{type(error).__name__}: {error}"
+        cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
             f"task {task.name}: cannot read {task.hub_id} (config {task.hub_config!r}"
             f"{f', revision {revision}' if revision else ''}) from {_name(data_root)}: {cause}. "
             f"{_how_to_get(task, data_root)}"
         ) from error
+
+
+def _read_snapshot(folder: Path, hub_config: str) -> DatasetDict:
+    """A configuration of a data set that lies in a folder.
+
+    What a card says of row counts is that of the whole data set, and a sample is good too, so that
+    neither counts nor splits are compared with it.
+    """
+    options = {
+        "cache_dir": _mirror_cache(folder),
+        "verification_mode": datasets.VerificationMode.NO_CHECKS,
+    }
+    if is_listed(folder):
+        files = listed_splits(folder, hub_config) or None
+        return datasets.load_dataset(str(folder), hub_config, data_files=files, **options)
+    return datasets.load_dataset(str(folder), data_dir=data_dir(folder, hub_config), **options)
 
 
 def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:
@@ -74,6 +92,8 @@ def check_column(
     """
     found: object = dataset.features
     for name in path.split("."):
+        if isinstance(found, datasets.List) and isinstance(found.feature, dict):
+            found = {key: datasets.List(kind) for key, kind in found.feature.items()}
         if not isinstance(found, dict) or name not in found:
             names = found if isinstance(found, dict) else ()
             raise InputError(
@@ -85,7 +105,7 @@ def check_column(
         None: True,
         "text": is_text(found),
         "list": isinstance(found, (datasets.List, datasets.LargeList)),
-        "image": isinstance(found, datasets.Image),
+        "image": _may_hold_images(found),
     }
     if not fits[kind]:
         raise InputError(
@@ -94,9 +114,17 @@ def check_column(
         )
 
 
+def _may_hold_images(feature: object) -> bool:
+    """Whether a column holds pictures: as such, or as bytes, paths, or both in a struct."""
+    if isinstance(feature, dict):
+        return bool({"bytes", "path"} & feature.keys())
+    is_binary = isinstance(feature, datasets.Value) and feature.dtype.endswith("binary")
+    return isinstance(feature, datasets.Image) or is_binary or is_text(feature)
+
+
 def is_text(feature: object) -> bool:
     """Whether a column of this type holds text."""
-    return isinstance(feature, datasets.Value) and feature.dtype in {"string", "large_string"}
+    return isinstance(feature, datasets.Value) and feature.dtype in TEXT_TYPES
 
 
 def _check_mirror(task: TaskConfig, root: Path) -> None:

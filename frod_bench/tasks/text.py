@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
+from frod_bench.backbone_files import readable
 from frod_bench.errors import InputError
 from frod_bench.settings import BackboneConfig
 from frod_bench.tasks.prompts import Prompt
@@ -172,14 +173,9 @@ def tokens_of(backbone: BackboneConfig, backbone_path: str) -> Tokens:
             f"backbone.max_length: {backbone.max_length} of {backbone.name}, whose task reads "
             "text. Give the number of tokens to keep, 128 say."
         )
-    try:
+    with readable(backbone_path, "tokenizer", "A task on text needs a language model"):
         tokenizer = AutoTokenizer.from_pretrained(backbone_path, revision=backbone.revision)
         config = AutoConfig.from_pretrained(backbone_path, revision=backbone.revision)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"backbone: {backbone.name} at {backbone_path} has no tokenizer that can be read "
-            f"({error}). A task on text needs a language model; check backbone and model_root."
-        ) from error
     limits = (backbone.max_length, tokenizer.model_max_length, _positions(config))
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)  # masked: any token will do
     return Tokens(
