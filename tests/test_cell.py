@@ -81,7 +81,13 @@ def test_gradient_checkpointing_gives_the_same_record(
     assert points[0] == points[1]
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "frod"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("full", "lora", "frod", "frod_released"),
+        *("pissa", "rslora", "vera", "randlora", "bitfit"),
+    ],
+)
 def test_what_was_kept_predicts_as_the_record_says(make_cell: MakeCell, method: str) -> None:
     cell = make_cell("task=rte", f"method={method}", "save=adapter")
     assert cell_module.execute(cell).status == "ok"

@@ -140,7 +140,8 @@ def test_every_method_trains_all_its_groups_on_the_shipped_backbones(
     prepared = prepare(plain, method, backbone, seed=0)
     assert set(prepared.groups) == set(RATES[name])
     logits = prepared.model.eval()(**inputs)
-    starts_alike = torch.allclose(logits, before, rtol=1e-4, atol=1e-5)
+    rounds = name in ("pissa", "frod_peft")  # rebuild the weight; the others add to it
+    starts_alike = torch.allclose(logits, before, atol=1e-5) if rounds else logits.equal(before)
     assert starts_alike == (name != "frod_released")
     torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
     for group, parameters in prepared.groups.items():
