@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,24 @@ import numpy as np
 import pyarrow as pa
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn import functional
 
-from frod_bench import checkpoint, memory, metrics, models, ranker, record, results, tracker
+from frod_bench import (
+    checkpoint,
+    memory,
+    metrics,
+    models,
+    processes,
+    ranker,
+    record,
+    results,
+    tracker,
+)
 from frod_bench.errors import InputError
 from frod_bench.methods import Model, Prepared, check_probes, prepare, probes_of
+from frod_bench.parallel import make_accelerator, name_blocks
 from frod_bench.results import Outcome
 from frod_bench.settings import Settings
 from frod_bench.sweep import Cell, cell_of, plan
@@ -41,9 +52,10 @@ class Ready:
 def execute(cell: Cell) -> Outcome:
     """Run one cell and leave its record, unless another process has done so since it was planned.
 
-    One process runs a cell at a time; the next one waits, and then finds the record.
+    One sweep runs a cell at a time; the next one waits, and then finds the record.
     An exception inside the run becomes a `failed` record. Raises InputError, before anything is
-    written, where the input is at fault.
+    written, where the input is at fault. Of several processes that run the cell together the first
+    writes; another one raises what goes wrong in it.
     """
     logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra hears errors only
     started_at = results.now()
@@ -52,11 +64,18 @@ def execute(cell: Cell) -> Outcome:
     except InputError:
         raise
     except Exception as error:
+        if not processes.is_first():
+            raise
         return results.leave_failure(cell, error)
-    with checkpoint.locked(cell.place("checkpoints"), cell.label):
-        if not plan([cell]).missing:
+    writes = ready.accelerator.is_main_process
+    lock = checkpoint.locked(cell.place("checkpoints"), cell.label) if writes else nullcontext()
+    with lock:
+        is_missing = torch.tensor(float(writes and bool(plan([cell]).missing)))
+        if not ready.accelerator.reduce(is_missing.to(ready.accelerator.device), "sum"):
             return results.outcome_of(record.load(cell.record_path))
-        return run_and_record(ready, started_at)
+        outcome = run_and_record(ready, started_at)
+    ready.accelerator.end_training()
+    return outcome
 
 
 def make_ready(cell: Cell) -> Ready:
@@ -76,12 +95,15 @@ def make_ready(cell: Cell) -> Ready:
     prepared = prepare(model, settings.method, backbone, settings.seed)
     if settings.runtime.gradient_checkpointing:
         models.recompute_activations(prepared.model)
+    name_blocks(prepared.model)
     return Ready(cell, settings, accelerator, data, prepared, time.perf_counter() - started)
 
 
 def run_and_record(ready: Ready, started_at: str) -> Outcome:
     """Run one cell, whatever records there are, and leave its record."""
     cell = ready.cell
+    if not ready.accelerator.is_main_process:
+        return results.outcome_of(run_cell(ready, tracker.NullTracker()))
     run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
     try:
         body = run_cell(ready, run)
@@ -125,12 +147,14 @@ def run_cell(ready: Ready, run: tracker.NullTracker) -> dict[str, Any]:
     )
     setup_sec = ready.prepare_sec + time.perf_counter() - started
     progress = trainer.run()
+    writes = accelerator.is_main_process
     if settings.save == "adapter" and not progress.diverged:
         probes = probes_of(prepared.model, settings.method)
-        checkpoint.save_parameters(cell.adapter_path, prepared.model, probes)
+        checkpoint.save_parameters(cell.adapter_path, prepared.model, probes, writes=writes)
     measuring = time.perf_counter()
     final = {} if progress.diverged else final_metrics(trainer, settings, data, cell.record_path)
-    results.write_curve(cell.record_path, progress.curve)
+    if writes:
+        results.write_curve(cell.record_path, progress.curve)
     eval_sec = progress.eval_sec + time.perf_counter() - measuring
     return {
         "status": "diverged" if progress.diverged else "ok",
@@ -219,24 +243,6 @@ def source_of(model_root: str | None, hub_id: str) -> str:
     return hub_id if model_root is None else str(Path(model_root) / hub_id)
 
 
-def make_accelerator(settings: Settings) -> Accelerator:
-    """An accelerator for the device and the precision of this cell.
-
-    Raises InputError for a device that is not there.
-    """
-    device = settings.runtime.device
-    if device.startswith("cuda"):
-        number = int(device.partition(":")[2] or 0)
-        if number >= torch.cuda.device_count():
-            raise InputError(
-                f"runtime.device={device}: there are {torch.cuda.device_count()} CUDA devices "
-                "here. Use runtime.device=cpu, or auto."
-            )
-        torch.cuda.set_device(number)
-    AcceleratorState._reset_state(reset_partial_state=True)  # the last cell's may have differed
-    return Accelerator(cpu=device == "cpu", mixed_precision=settings.trainer.mixed_precision)
-
-
 def make_problem(settings: Settings, data: TaskData) -> Problem:
     """What the loop needs to know of the task, without its name."""
     task, protocol = settings.task, settings.protocol
@@ -284,7 +290,8 @@ def final_metrics(
     """The record's metrics, and the predictions beside it. Here, and only here, test is touched."""
     on_test = settings.protocol.metrics_split == "test"
     found, tables = {}, []
-    for name, split in (data.tests if on_test else {"test": data.validation}).items():
+    validation = thinned(data.validation, settings.trainer.test_rows)
+    for name, split in (data.tests if on_test else {"test": validation}).items():
         logits, labels = predict(
             trainer.model, split, data.collate, trainer.config, trainer.accelerator
         )
@@ -300,7 +307,8 @@ def final_metrics(
             "label": labels.numpy(),
         }
         tables.append(pa.table(columns))
-    results.write_predictions(record_path, pa.concat_tables(tables))
+    if trainer.accelerator.is_main_process:
+        results.write_predictions(record_path, pa.concat_tables(tables))
     return found
 
 

@@ -2,6 +2,9 @@
 
 A checkpoint is a folder that appears by one rename, so that a run that dies while writing leaves
 the one before it in place. It is checked whole before a value of it is used.
+
+Where several processes train one cell all of them call these functions, one `writes`, and what is
+written is what one process alone would write: tensors that FSDP holds in parts are put together.
 """
 
 import fcntl
@@ -20,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 logger = logging.getLogger(__name__)
@@ -78,13 +82,16 @@ def save(
     scaler: GradScaler | None,
     *,
     progress: dict[str, Any],
+    writes: bool = True,
 ) -> None:
     """Keep the trained parameters, the state of optimizer and gradient scaler (fp16 has one) and
     `progress`, replacing older ones.
     """
+    tensors = _gathered(_trained(model) | optimizer_tensors(optimizer), writes)
+    if not writes:
+        return
     final = folder / f"step-{step:08d}"
     partial = _partial(final)
-    tensors = parameter_tensors(model) | optimizer_tensors(optimizer)
     state = {
         "step": step,
         "scaler": _scaler_state(scaler),
@@ -182,13 +189,20 @@ def _partial(path: Path) -> Path:
 
 
 def save_parameters(
-    file: Path, model: nn.Module, beside: Mapping[str, Tensor] | None = None
+    file: Path,
+    model: nn.Module,
+    beside: Mapping[str, Tensor] | None = None,
+    *,
+    writes: bool = True,
 ) -> None:
     """Write the trained parameters alone, and small tensors `beside` them, by one rename."""
+    tensors = _gathered(_trained(model), writes)
+    if not writes:
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(file)
     try:
-        save_file(parameter_tensors(model) | dict(beside or {}), partial)
+        save_file(tensors | dict(beside or {}), partial)
         partial.rename(file)
     finally:
         partial.unlink(missing_ok=True)
@@ -206,20 +220,34 @@ def restore_parameters(file: Path, model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if not name.startswith("model/")}
 
 
-def parameter_tensors(model: nn.Module) -> dict[str, Tensor]:
+def _trained(model: nn.Module) -> dict[str, Tensor]:
     """The parameters that require a gradient: `model/<name>` -> values."""
-    return {
-        f"model/{name}": p.detach().contiguous()
-        for name, p in model.named_parameters()
-        if p.requires_grad
-    }
+    return {f"model/{name}": p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """The tensors, contiguous and whole; without `keep` none: what this process has is handed to
+    the one that keeps them.
+    """
+    whole = (
+        (name, t.full_tensor().cpu() if isinstance(t, DTensor) else t.contiguous())
+        for name, t in tensors.items()
+    )
+    return {name: tensor for name, tensor in whole if keep}
+
+
+def _held_as(value: Tensor, parameter: Tensor) -> Tensor:
+    """A value of a parameter's shape in the parts in which this process holds the parameter."""
+    if isinstance(parameter, DTensor) and value.shape == parameter.shape:
+        return distribute_tensor(value, parameter.device_mesh, parameter.placements)
+    return value
 
 
 def check_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Raise CheckpointError unless the `model/<name>` are the trained parameters, in their shape
     and type.
     """
-    expected = parameter_tensors(model)
+    expected = _trained(model)
     _check_names("model", (name for name in tensors if name.startswith("model/")), expected)
     for name, parameter in expected.items():
         found, needed = ((t.dtype, tuple(t.shape)) for t in (tensors[name], parameter))
@@ -229,10 +257,10 @@ def check_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 @torch.no_grad()
 def load_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Inverse of `parameter_tensors`."""
+    """Give the trained parameters the values `model/<name>`."""
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            parameter.copy_(tensors[f"model/{name}"])
+            parameter.copy_(_held_as(tensors[f"model/{name}"], parameter))
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -247,10 +275,11 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 def load_optimizer_tensors(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     """Inverse of `optimizer_tensors`."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
             _, number, key = name.split("/")
-            state.setdefault(int(number), {})[key] = tensor
+            state.setdefault(int(number), {})[key] = _held_as(tensor, parameters[int(number)])
     whole = optimizer.state_dict()
     optimizer.load_state_dict({**whole, "state": state})

@@ -11,6 +11,7 @@ from typing import get_type_hints
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
+from frod_bench import processes
 from frod_bench.errors import CellsFailed, InputError, did_you_mean
 from frod_bench.settings import Settings
 
@@ -69,14 +70,17 @@ def _quoted_key(message: str) -> str | None:
 def exit_statuses() -> Iterator[None]:
     """Turn errors that a user can mend into one message and an exit status.
 
-    1 where a cell failed or diverged, 2 for bad input, 130 where the run was interrupted.
+    1 where a cell failed or diverged, 2 for bad input, 130 where the run was interrupted. Of the
+    processes that run one cell together, the first on each machine tells what all of them found.
     """
+    tells = processes.is_first_here()
     try:
         yield
     except CellsFailed as error:
-        sys.exit(str(error))
+        sys.exit(str(error) if tells else 1)
     except (InputError, *COMPOSITION_ERRORS) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
+        if tells:
+            print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         sys.exit(f"error: {error}. Nothing was left half-written; the same command goes on.")

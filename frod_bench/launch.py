@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from frod_bench import record, results
+from frod_bench import processes, record, results
 from frod_bench.display import SweepDisplay, print_failures, print_plan
 from frod_bench.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.inputs import check_writable
@@ -21,7 +21,8 @@ REFUSED = "refused"  # how a cell ends whose input is bad; it has no record
 def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
     """Run those of `cells` that are not done yet, or with `plan_only=true` print them.
 
-    Raises InputError where results cannot be written, before anything is launched, or where bad
+    Raises InputError where results cannot be written, data or backbones are not to be had, or
+    several processes were started for one cell, before anything is launched, or where bad
     input (a column that does not fit, say) is all that went wrong; CellsFailed where a cell failed
     or diverged.
     """
@@ -29,8 +30,23 @@ def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
     if config.plan_only:
         print_plan(found, Console())
         return
+    if processes.count() > 1:
+        raise InputError(
+            f"-m: a grid starts workers of its own, and {processes.count()} processes were started "
+            "to run one cell together. Start the grid with python alone, or launch cell after cell."
+        )
+    check_hub(found.missing)
     check_writable(Path(config.results_root))
     launch(found, config.runtime.jobs or os.cpu_count() or 1, config.runtime.progress)
+
+
+def check_hub(cells: Sequence[Cell]) -> None:
+    """Raise InputError where a cell reads the Hub and what it reads there is not to be had."""
+    reads_hub = [c for c in cells if None in (c.config["data_root"], c.config["model_root"])]
+    if reads_hub:
+        from frod_bench.obtainable import check_obtainable  # the Hub's client takes long to import
+
+        check_obtainable(reads_hub)
 
 
 def launch(found: Plan, jobs: int, progress: bool) -> None:

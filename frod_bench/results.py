@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from frod_bench import provenance, record
+from frod_bench import processes, provenance, record
 from frod_bench.sweep import Cell
 
 DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"}
@@ -46,6 +46,7 @@ def leave_record(
             "device": device,
             "dtype": DTYPES[cell.config["trainer"]["mixed_precision"]],
             "threads": cell.config["runtime"]["threads"],
+            "processes": processes.count(),
             "data_fingerprint": cell.data_fingerprint,
             "backbone_fingerprint": cell.backbone_fingerprint,
             "started_at": started_at,

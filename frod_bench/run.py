@@ -14,12 +14,12 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from frod_bench import record, settings
+from frod_bench import processes, record, settings
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import CellsFailed, InputError
 from frod_bench.grid import compose_cells, refuse_lists
 from frod_bench.inputs import check_writable, ensure_inputs
-from frod_bench.launch import run_grid
+from frod_bench.launch import check_hub, run_grid
 from frod_bench.method_files import MethodFiles
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import cell_of, plan
@@ -44,6 +44,7 @@ def run_one(config: DictConfig) -> None:
     if config.plan_only:
         say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")
     elif found.missing:
+        check_hub([cell])
         check_writable(Path(config.results_root))
         from frod_bench.cell import execute  # imports torch, which bad input need not wait for
 
@@ -52,18 +53,25 @@ def run_one(config: DictConfig) -> None:
             say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
         outcome = execute(cell)
         say(f"{cell.label}: {outcome.status}, {outcome.summary}")
-        print(cell.record_path)
+        tell(cell.record_path)
         if outcome.status != "ok":
             raise CellsFailed(f"{cell.label} {outcome.status}: {outcome.summary}")
         return
     else:
         say(f"{cell.label}: has a record already")
-    print(cell.record_path)
+    tell(cell.record_path)
+
+
+def tell(record_path: Path) -> None:
+    """To standard output; once, however many processes run the cell."""
+    if processes.is_first():
+        print(record_path)
 
 
 def say(message: str) -> None:
     """To standard error: standard output is for the record's path."""
-    print(message, file=sys.stderr)
+    if processes.is_first_here():
+        print(message, file=sys.stderr)
 
 
 def main() -> None:

@@ -3,6 +3,10 @@
 It knows no task and no method by name. Step t of seed g sees the same rows and the same random
 numbers whenever it is run, so a run that goes on from a checkpoint is, on a CPU, bit for bit the
 run that was not interrupted.
+
+Several processes (accelerate's) train one model: each takes an equal share of every micro-batch
+and of what is predicted, so that but for rounding, and for what dropout draws, the curve is that of
+one.
 """
 
 import functools
@@ -78,6 +82,7 @@ class StepBatches:
 
     def __init__(self, count: int, config: TrainerConfig, seed: int, first: int) -> None:
         self.count, self.config, self.seed, self.first = count, config, seed, first
+        self.batch_size, self.drop_last = config.batch_rows, False  # accelerate shares them out
 
     def __iter__(self) -> Iterator[list[int]]:
         size = self.config.batch_rows
@@ -133,10 +138,15 @@ class Trainer:
             or [{"params": []}],
             weight_decay=config.weight_decay,
         )
+        self.bare = model  # what checkpoints know: without the wrapper of DDP
+        if groups:
+            self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        else:
+            self.model, self.optimizer = accelerator.prepare_model(model, None, True), optimizer
         restored = checkpoint.restore(
             checkpoints,
             model,
-            optimizer,
+            self.optimizer,
             accelerator.scaler,
             progress_fields=vars(Progress()),
         )
@@ -148,7 +158,7 @@ class Trainer:
             batch_sampler=batches,
             collate_fn=problem.collate,
         )
-        self.model, self.optimizer, self.loader = accelerator.prepare(model, optimizer, loader)
+        self.loader = accelerator.prepare_data_loader(loader)
 
     def run(self) -> Progress:
         """Train to the last step, or to a loss that is NaN or infinite (`diverged`).
@@ -172,7 +182,9 @@ class Trainer:
             if step % self.checkpoint_every_steps == 0 and step < last:
                 self.save_checkpoint(step)
         if progress.best is not None:
-            checkpoint.restore_parameters(self.checkpoints / checkpoint.BEST, self.model)
+            self.accelerator.wait_for_everyone()  # the one that writes may still be at it
+            checkpoint.restore_parameters(self.checkpoints / checkpoint.BEST, self.bare)
+            self.accelerator.wait_for_everyone()  # and may remove it once the record is there
         return progress
 
     def save_checkpoint(self, step: int) -> None:
@@ -180,16 +192,18 @@ class Trainer:
         checkpoint.save(
             self.checkpoints,
             step,
-            self.model,
+            self.bare,
             self.optimizer,
             self.accelerator.scaler,
             progress=vars(self.progress),
+            writes=self.accelerator.is_main_process,
         )
 
     def train_step(self, step: int, batches: Iterator[Batch]) -> Point:
         """One optimizer step (numbered from 1) on `accumulation_steps` micro-batches."""
         started = time.perf_counter()
-        progress, parts = self.progress, self.config.accumulation_steps
+        progress, accelerator = self.progress, self.accelerator
+        parts, processes = self.config.accumulation_steps, accelerator.num_processes
         self.model.train()
         factor = rate_factor(step, self.config)
         for group, rate in zip(self.optimizer.param_groups, self.rates.values(), strict=True):
@@ -198,18 +212,20 @@ class Trainer:
         for part in range(parts):
             batch = next(batches)
             # Dropout depends on nothing but this. (After `next`: a loader's start draws too.)
-            torch.manual_seed((self.seed * 1_000_003 + step) * parts + part)
+            drawn = (self.seed * 1_000_003 + step) * parts + part
+            torch.manual_seed(drawn * processes + accelerator.process_index)
             labels = batch.pop("labels")
             mask = batch.get("attention_mask")
-            progress.rows += len(labels)
-            progress.tokens += len(labels) if mask is None else int(mask.sum())
-            syncing = nullcontext() if part == parts - 1 else self.accelerator.no_sync(self.model)
+            tokens = torch.tensor(len(labels)) if mask is None else mask.sum()
+            progress.rows += len(labels) * processes
+            progress.tokens += int(accelerator.reduce(tokens.to(accelerator.device), "sum"))
+            syncing = nullcontext() if part == parts - 1 else accelerator.no_sync(self.model)
             with syncing:
-                with self.accelerator.autocast():
+                with accelerator.autocast():
                     loss = self.problem.loss(self.model(**batch), labels) / parts
-                self.accelerator.backward(loss)
-            total += loss.item()
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+                accelerator.backward(loss)
+            total += accelerator.reduce(loss.detach(), "mean").item()
+        accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         progress.train_sec += time.perf_counter() - started
@@ -249,7 +265,8 @@ class Trainer:
         finite = math.isfinite(point["eval_loss"])
         if finite and better is not None and (best is None or better(point, best)):
             self.progress.best = dict(point)
-            checkpoint.save_parameters(self.checkpoints / checkpoint.BEST, self.model)
+            file, writes = self.checkpoints / checkpoint.BEST, self.accelerator.is_main_process
+            checkpoint.save_parameters(file, self.bare, writes=writes)
 
 
 @torch.no_grad()
@@ -260,13 +277,21 @@ def predict(
     config: TrainerConfig,
     accelerator: Accelerator,
 ) -> tuple[Tensor, Tensor]:
-    """Logits (n x C, float32) and labels (n) of `rows` in their order, on the CPU."""
+    """Logits (n x C, float32) and labels (n) of `rows` in their order, on the CPU.
+
+    Each process answers its share of every batch, and all of them get all answers.
+    """
     model.eval()
     logits, labels = [], []
     for start in range(0, len(rows), config.eval_batch_rows):
-        chunk = [rows[i] for i in range(start, min(start + config.eval_batch_rows, len(rows)))]
+        stop = min(start + config.eval_batch_rows, len(rows))
+        share = -(-(stop - start) // accelerator.num_processes)
+        first = start + accelerator.process_index * share
+        # Shares are equal: the last row stands in where there is none, and is cut off again.
+        chunk = [rows[min(i, stop - 1)] for i in range(first, first + share)]
         batch = {name: t.to(accelerator.device) for name, t in collate(chunk).items()}
-        labels.append(batch.pop("labels").cpu())
+        labels.append(accelerator.gather(batch.pop("labels"))[: stop - start].cpu())
         with accelerator.autocast():
-            logits.append(model(**batch).float().cpu())
+            answers = model(**batch).float()
+        logits.append(accelerator.gather(answers)[: stop - start].cpu())
     return torch.cat(logits), torch.cat(labels)

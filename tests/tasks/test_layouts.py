@@ -1,4 +1,4 @@
-"""Data sets laid out and typed in other ways than the Hub's: samples, plain folders, other types."""
+"""Data sets laid out or typed in other ways than the Hub's: samples, plain folders, other types."""
 
 import json
 from collections.abc import Callable

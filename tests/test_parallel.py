@@ -1,0 +1,195 @@
+"""One cell on two processes, as `accelerate launch` starts them: DDP and FSDP over gloo."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from safetensors.torch import load_file
+
+from frod_bench import cell as cell_module
+from frod_bench import record
+from frod_bench.grid import cells_of, composer
+from frod_bench.paths import CONF_DIR
+from frod_bench.sweep import Cell
+from frod_bench.train import Trainer
+from tests.conftest import SHORT, MakeCell
+
+ODD = ("trainer.test_rows=31", "trainer.eval_batch_rows=10")  # the last batch has a row for one
+BROKEN = ("task=rte", "method=full", "trainer.max_steps=8", "runtime.checkpoint_every_steps=2")
+CASES = {
+    "ddp": {
+        "full": ("task=boolq", "method=full", "trainer.accumulation_steps=2", "tracker=wandb"),
+        "best step": ("task=eurosat", "method=lora", "protocol=paper"),
+        "frod": ("task=rte", "method=frod", "save=adapter"),
+        "nothing trained": ("task=piqa", "method=frozen", "head=rank"),
+        "unread weights": ("task=eurosat", "method=full", "backbones.vision.pooling=first"),
+        "broken off": BROKEN,
+    },
+    "fsdp": {
+        "full": ("task=eurosat", "method=full", "protocol=paper"),
+        "lora": ("task=boolq", "method=lora", "trainer.accumulation_steps=2", "save=adapter"),
+        "frod": ("task=rte", "method=frod", "save=adapter"),
+        "half precision": ("task=rte", "method=frod", "trainer.mixed_precision=bf16"),
+        "ranked": ("task=piqa", "method=full", "head=rank"),
+        "broken off": BROKEN,
+    },
+}
+ALL = [(way, case) for way, cases in CASES.items() for case in cases]
+Compare = Callable[[str, str], tuple[Path, Path]]
+
+
+def words_of(way: str, case: str, root: Path) -> list[str]:
+    """The command line of a case, with its results under `root`."""
+    return [*SHORT, *ODD, *CASES[way][case], "runtime.device=cpu", f"results_root={root}"]
+
+
+def cell_from(words: Sequence[str]) -> Cell:
+    with composer() as compose_one:
+        return cells_of([words], compose_one)[0]
+
+
+def break_off(self: Trainer, step: int, batches: Any) -> Any:
+    """A step of the loop, but for the fifth."""
+    if step == 5:
+        raise RuntimeError("broke off")
+    return TRAIN_STEP(self, step, batches)
+
+
+TRAIN_STEP = Trainer.train_step
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Path]]:
+    """together(way) -> the records of its cases, each run on two processes, in one launch."""
+    found: dict[str, dict[str, Path]] = {}
+
+    def launch(way: str) -> dict[str, Path]:
+        if way not in found:
+            found[way] = {}  # what fails is not tried again
+            root = tmp_path_factory.mktemp(way)
+            lines = [words_of(way, case, root / "two") for case in CASES[way]]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Trainer, "train_step", break_off)
+                assert cell_module.execute(cell_from(lines[-1])).status == "failed"
+            (root / "lines.json").write_text(json.dumps(lines))
+            done = subprocess.run(
+                [
+                    *(sys.executable, "-m", "accelerate.commands.launch", "--config_file"),
+                    *(str(CONF_DIR / "accelerate" / f"{way}.yaml"), "--num_processes", "2"),
+                    *("-m", "tests.together", way, str(root / "lines.json")),
+                ],
+                capture_output=True, text=True, check=False,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            paths = done.stdout.splitlines()  # one a cell: only the first process tells
+            assert len(paths) == len(lines), done.stdout
+            found[way] = dict(zip(CASES[way], map(Path, paths), strict=True))
+        return found[way]
+
+    return launch
+
+
+@pytest.mark.parametrize(("way", "case"), ALL)
+def test_two_processes_come_to_what_one_does(
+    together: Callable[[str], dict[str, Path]], tmp_path: Path, way: str, case: str
+) -> None:
+    ours = together(way)[case]
+    cell = cell_from(words_of(way, case, tmp_path))
+    assert cell_module.execute(cell).status == "ok"
+    assert_same_result(ours, cell.record_path, 2e-2 if case == "half precision" else 1e-4)
+    counts = [record.load(path)["provenance"]["processes"] for path in (ours, cell.record_path)]  # type: ignore[typeddict-item]
+    assert counts == [2, 1]
+    results, words = ours.parents[3], CASES[way][case]
+    assert not list((results / "checkpoints" / cell.task / cell.method).rglob("*.safetensors"))
+    if "tracker=wandb" in words:
+        assert len(list(results.rglob("offline-run-*/*.wandb"))) == 1
+    if "save=adapter" in words:
+        file = results / "adapters" / cell.task / cell.method / f"{ours.stem}.safetensors"
+        kept, expected = load_file(file), load_file(cell.adapter_path)
+        assert kept.keys() == expected.keys()
+        for name, values in expected.items():
+            assert (kept[name] - values).abs().max() <= 1e-4 * max(1, values.abs().max())
+
+
+def assert_same_result(ours: Path, theirs: Path, tolerance: float) -> None:
+    """Equal but for rounding: curve, metrics, predictions of the same rows in the same order."""
+    a, b = (record.load(path) for path in (ours, theirs))
+    for field in ("cell", "params", "steps", "tokens_or_images"):
+        assert a[field] == b[field]  # type: ignore[literal-required]
+    times = {"seconds": 0.0}
+    for one, other in zip(*map(record.read_curve, (ours, theirs)), strict=True):
+        assert {**one, **times} == pytest.approx({**other, **times}, rel=tolerance)
+    tables = [pq.read_table(record.predictions_path(path)).to_pydict() for path in (ours, theirs)]
+    assert tables[0] == tables[1]
+    for name, metric in a["metrics"].items():
+        assert metric == pytest.approx(b["metrics"][name])
+
+
+def test_one_process_goes_on_where_two_were_killed(make_cell: MakeCell, tmp_path: Path) -> None:
+    long = ("task=rte", "method=full", "trainer.max_steps=40", "runtime.checkpoint_every_steps=2")
+    resumed, whole = make_cell(*long), make_cell(*long, f"results_root={tmp_path}/whole")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [*SHORT, *long, "runtime.device=cpu", f"results_root={tmp_path}/results"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "frod_bench.run", *words],
+            env=variables(rank, 2, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    checkpoints, deadline = resumed.place("checkpoints"), time.monotonic() + 120
+    while not list(checkpoints.glob("step-*[0-9]")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert list(checkpoints.glob("step-*[0-9]")), "the cell ended before it could be killed"
+    for cell in (resumed, whole):
+        assert cell_module.execute(cell).status == "ok"
+    assert_same_result(resumed.record_path, whole.record_path, 1e-3)
+
+
+def variables(rank: int, processes: int, port: int) -> dict[str, str]:
+    """What torchrun and accelerate tell a process that shards."""
+    ranks = {name: str(rank) for name in ("RANK", "LOCAL_RANK")}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    sharding = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "CUDA_VISIBLE_DEVICES": ""}
+    return {**os.environ, **ranks, "WORLD_SIZE": str(processes), **meeting, **sharding}
+
+
+REFUSED = [
+    (3, ["task=rte"], r"trainer.batch_rows=8: 3 processes cannot share it equally"),
+    (2, ["-m", "task=rte,cola"], r"-m: a grid starts workers of its own"),
+    (2, ["task=rte", "runtime.device=cuda:1"], r"runtime.device=cuda:1: names one device for 2"),
+]
+
+
+@pytest.mark.parametrize(("processes", "words", "message"), REFUSED)
+def test_what_cannot_be_shared_is_refused_by_the_first(
+    tmp_path: Path, processes: int, words: list[str], message: str
+) -> None:
+    command = [sys.executable, "-m", "frod_bench.run", f"results_root={tmp_path}/r", *SHORT, *words]
+    started = [
+        subprocess.Popen(
+            command, env=variables(rank, processes, 1), stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    told = [process.communicate(timeout=120)[1].splitlines() for process in started]
+    assert [process.returncode for process in started] == [2, 2], told
+    assert re.search(message, told[0][-1])
+    assert told[1] == []
+    assert not list(tmp_path.iterdir())
