@@ -17,7 +17,8 @@ from frod_bench.method_files import MethodFiles
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell, cell_of
 
-NUMBERS = ("seed", "trial")  # no group depends on them, and on the seed nothing does
+# No group depends on these, and on the seed nothing does.
+NUMBERS = ("seed", "trial", "size", *(f"rate_factors.{name}" for name in settings.RATE_FACTORS))
 Compose = Callable[[list[str]], DictConfig]
 
 

@@ -25,6 +25,9 @@ from frod_bench import callables, paths
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.fingerprint import backbone_fingerprint
 
+# What rates can be multiplied: all of a method, or that of one of the suite's parameter groups.
+RATE_FACTORS = ("all", "backbone", "adapter", "bias", "lambda", "rotation", "head")
+
 
 @dataclass
 class ProfileConfig:
@@ -184,6 +187,9 @@ class Settings:
     head: str = "classify"
     budget: str = "default"  # default | matched: LoRA's and DoRA's rank trains as much as FRoD does
     trial: int = 0  # number of the learning rates that are tried, with learning_rates=trial
+    # parameter group, or all -> what its learning rate is multiplied by
+    rate_factors: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RATE_FACTORS, 1.0))
+    size: int = 0  # which of the sizes of an adapter, where an experiment lists several
     pretrained: bool = True  # false: the backbone starts from random values
     results_root: str = "results"
     data_root: str | None = None  # null: the Hub
@@ -205,6 +211,7 @@ def register() -> None:
             low, high, dimension, _root_.trial
         ),
         "sized": sized,
+        "by_size": by_size,
         "by_budget": lambda default, matched, *, _root_: matched if is_matched(_root_) else default,
         "budget_rank": budget_rank,
         "budget_alpha": lambda alpha, rank, new_rank, *, _root_: (
@@ -289,6 +296,18 @@ def sized(key: str, default: Any, *, _root_: DictConfig) -> Any:
     return OmegaConf.select(_root_, f"adapter_sizes.{family}.{key}", default=default)
 
 
+def by_size(*sizes: float, _root_: DictConfig) -> float:
+    """The one of `sizes` whose number is `size`, as an experiment that compares them lists them.
+
+    Raises InputError where there are fewer.
+    """
+    if _root_.size >= len(sizes):
+        raise InputError(
+            f"size={_root_.size}: is out of range, it must be in [0, {len(sizes) - 1}]."
+        )
+    return sizes[_root_.size]
+
+
 CHOICES = {
     "head": ("classify", "rank", "auto"),
     "budget": ("default", "matched"),
@@ -309,6 +328,8 @@ CHOICES = {
 RANGES: dict[str, tuple[float, float, bool]] = {
     "seed": (0, 2**31, True),
     "trial": (0, TRIALS - 1, True),
+    "size": (0, math.inf, True),
+    **{f"rate_factors.{name}": (0, math.inf, False) for name in RATE_FACTORS},
     "protocol.validation_percent": (0, 90, True),
     "method.sparse_rate": (0, 1, True),
     "method.regularization": (0, math.inf, False),
@@ -347,6 +368,9 @@ def validate(config: DictConfig) -> None:
             raise InputError(
                 f"method.learning_rates.{group}={rate}: must be a finite number, 0 or more."
             )
+    for name in config.rate_factors:
+        if name not in RATE_FACTORS:
+            raise InputError(f"rate_factors.{name}: is unknown." + did_you_mean(name, RATE_FACTORS))
     if config.head == "rank" and config.task.rank is None:
         raise InputError(
             f"head=rank: task {config.task.name} of family {config.task.family} is no multiple "
@@ -390,7 +414,8 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain values, interpolations filled in.
 
     `head=auto` becomes what it comes to. Where options are ranked there is no head to train, so its
-    rate is left out. Raises InputError where the rank of a matched budget cannot be told.
+    rate is left out. Learning rates are multiplied by their factors. Raises InputError where the
+    rank of a matched budget cannot be told.
     """
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True)
@@ -401,7 +426,23 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     resolved["head"] = "rank" if ranks(config) else "classify"
     if resolved["head"] == "rank":
         resolved["method"]["learning_rates"].pop("head", None)
+    _multiply_rates(resolved)
     return resolved
+
+
+def _multiply_rates(resolved: dict[str, Any]) -> None:
+    """Multiply a method's rates by `rate_factors`.
+
+    A rotation without places (`sparse_rate=0`) has no values that its rate could move: its factor
+    is 1, so that a grid of factors has one cell for all of them.
+    """
+    method, factors = resolved["method"], resolved["rate_factors"]
+    if method["kind"] == "frod" and method["sparse_rate"] == 0:
+        factors["rotation"] = 1.0
+    method["learning_rates"] = {
+        group: rate * factors["all"] * factors.get(group, 1.0)
+        for group, rate in method["learning_rates"].items()
+    }
 
 
 def _input_error_behind(error: BaseException | None) -> InputError | None:

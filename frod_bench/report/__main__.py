@@ -8,8 +8,9 @@ What is missing is told on standard error and shown in the tables and on the pag
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -18,9 +19,9 @@ from frod_bench import sweep, tracker
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.grid import compose_cells
-from frod_bench.report.build import PARTS, write_report
+from frod_bench.report.build import DEFAULT_FIGURES, PARTS, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
-from frod_bench.report.collect import Cell
+from frod_bench.report.collect import AxisValue, Cell
 
 MAIN = "main_table"
 MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was made of
@@ -42,9 +43,32 @@ def parse(words: Sequence[str]) -> tuple[str, list[str]]:
 def asked_cells(cells: Iterable[sweep.Cell]) -> list[Cell]:
     """The cells of a grid as a report asks for them."""
     return [
-        Cell(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"])
+        Cell(
+            *(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"]),
+            axes_of(c.method, c.config),
+        )
         for c in cells
     ]
+
+
+def axes_of(method: str, config: Mapping[str, Any]) -> tuple[AxisValue, ...]:
+    """Where a cell lies on the axes that its experiment names for its method, or for all (`*`).
+
+    Settings that the method does not have, as `full` has no rank, are left out.
+    """
+    axes = (config["experiment"] or {}).get("axes", {})
+    found = (
+        AxisValue(key, name, _setting(config, key))
+        for name, key in axes.get(method, axes.get("*", {})).items()
+    )
+    return tuple(axis for axis in found if axis.value is not None)
+
+
+def _setting(config: Any, key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
 
 
 def report(
@@ -62,6 +86,7 @@ def report(
         config.profile.title,
         parts=CHOICES[what],
         out_dir=out_dir,
+        figures=config.experiment.get("figures", DEFAULT_FIGURES),
     )
     if written.judged:
         show_claims(written.judged, config.profile.title, console)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frod_bench.errors import InputError
+from frod_bench.report.analyses.about import About
+from frod_bench.report.analyses.kinds import analyse, write_numbers
 from frod_bench.report.areas import read_trials
 from frod_bench.report.claims import Judged
 from frod_bench.report.claims_table import write_claims
@@ -16,6 +18,7 @@ from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.tables import main_table, parameter_table, write_table
 
 PARTS = ("tables", "plots", "html")
+DEFAULT_FIGURES = ("convergence",)
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,13 @@ def write_report(
     parts: Sequence[str] = PARTS,
     out_dir: Path | None = None,
     rules: Rules | None = None,
+    figures: Sequence[str] = DEFAULT_FIGURES,
 ) -> Report:
     """Write `tables/`, `figures/` and `report.html` in `out_dir` from the records of `cells`.
 
-    Without `out_dir` that is `<results_root>/<profile>`. `title` is the profile's title. Raises
-    InputError, and writes nothing, where none of the cells has a record.
+    Without `out_dir` that is `<results_root>/<profile>`. `title` is the profile's title, `figures`
+    the kinds that are drawn, each but convergence with a table of its numbers. Raises InputError,
+    and writes nothing, where none of the cells has a record or a kind of figure does not fit them.
     """
     rules = rules or load_rules()
     collected = collect(results_root, profile, cells)
@@ -62,15 +67,21 @@ def write_report(
             f"time: `python -m frod_bench.run profile={profile} task=rte method=frod seed=0`."
         )
     out_dir = out_dir or results_root / profile
+    about = About(title, frame)
+    found = analyse(figures, frame)
     trials = read_trials(results_root / profile / "tables" / "tuning.csv")
     numbers = Numbers(collected, profile, title, rules, trials)
     paths: list[Path] = []
     if "tables" in parts:
         paths += _write_tables(numbers, out_dir / "tables")
-    if "plots" in parts:
-        from frod_bench.report.figures import write_figures  # matplotlib: only where it draws
+        paths += write_numbers(found, about, out_dir / "tables")
+    if "plots" in parts:  # matplotlib: only where it draws
+        from frod_bench.report.analyses.draw import write_analyses
+        from frod_bench.report.figures import write_figures
 
-        paths += write_figures(numbers.panels, out_dir / "figures")
+        if "convergence" in figures:
+            paths += write_figures(numbers.panels, out_dir / "figures")
+        paths += write_analyses(found, about, out_dir / "figures")
     if "html" in parts:
         from frod_bench.report.page.write import write_page  # plotly: only where it draws
 

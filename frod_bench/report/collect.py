@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -17,6 +17,14 @@ STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")
 NO_FAMILY = "unknown family"
 
 
+class AxisValue(NamedTuple):
+    """What tells a variant of a method from the others: a setting, its short name, its value."""
+
+    key: str
+    name: str
+    value: Any
+
+
 @dataclass(frozen=True)
 class Cell:
     """A cell that a report asks for.
@@ -25,7 +33,8 @@ class Cell:
     method and seed (and protocol, where named) is taken, with a warning where there are several.
     `family` is known before any record is; left out, it is read off the task's other records.
     Cells that rank options (`head`) make rows of their own, named `boolq_rank` of the family
-    `reasoning_rank`, so that no mean is over both heads.
+    `reasoning_rank`, so that no mean is over both heads. Cells with `axes` are variants of their
+    method, and each variant is a method of its own: `lora (r 8)`.
     """
 
     task: str
@@ -35,10 +44,21 @@ class Cell:
     protocol: str | None = None
     family: str | None = None
     head: str = "classify"
+    axes: tuple[AxisValue, ...] = ()
+
+    @property
+    def variant(self) -> str:
+        """The method's name in the frame."""
+        parts = (f"{axis.name} {_short(axis.value)}" for axis in self.axes)
+        return f"{self.method} ({', '.join(parts)})" if self.axes else self.method
 
     def headed(self, name: str) -> str:
         """The task's or family's name in the frame."""
         return record.headed(name, {"head": self.head})
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 Curves = dict[tuple[str, str, int], list[CurvePoint]]
@@ -52,7 +72,7 @@ class Collected:
     profile_title, protocol, metric (name of the primary one), higher_is_better, curve_split, value,
     n, stderr, `metric/<name>` for all metrics, the counts of `params`, backbone, setup_sec,
     train_sec, eval_sec, step_sec, steps, peak_rss_bytes, peak_device_bytes, error, code_version,
-    device, path.
+    device, path, base_method and `axis/<key>` for all settings that tell variants of it apart.
     `curves` holds the curve of each cell that has one, and `provenance` what each record says it
     was made with, both by (task, method, seed).
     """
@@ -86,19 +106,21 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     provenance = {}
     for cell, made in zip(cells, chosen, strict=True):
         family = cell.family or families.get(cell.task, NO_FAMILY)
-        task, family = cell.headed(cell.task), cell.headed(family)
-        base = {"task": task, "family": family, "method": cell.method, "seed": cell.seed}
+        task, family, method = cell.headed(cell.task), cell.headed(family), cell.variant
+        base = {"task": task, "family": family, "method": method, "seed": cell.seed}
+        base |= {"base_method": cell.method}
+        base |= {f"axis/{axis.key}": axis.value for axis in cell.axes}
         if made is None:
             rows.append(base | _absent(cell, folder, unusable))
             continue
         path = _path(folder, made)
         rows.append(base | _row(made, path))
-        provenance[task, cell.method, cell.seed] = made["provenance"]
+        provenance[task, method, cell.seed] = made["provenance"]
         if made["curve"] is not None:
             try:
-                curves[task, cell.method, cell.seed] = record.read_curve(path)
+                curves[task, method, cell.seed] = record.read_curve(path)
             except record.RecordError as error:
-                warnings.append(f"{path.name} of {cell.task}, {cell.method}: {error}")
+                warnings.append(f"{path.name} of {cell.task}, {method}: {error}")
     used = [made for made in chosen if made is not None]
     return Collected(
         frame=_frame(rows),
@@ -114,13 +136,13 @@ def refuse_same(cells: Iterable[Cell]) -> None:
 
     A table has one number for them, so their settings must be one.
     """
-    counts = Counter((cell.headed(cell.task), cell.method, cell.seed) for cell in cells)
+    counts = Counter((cell.headed(cell.task), cell.variant, cell.seed) for cell in cells)
     same = [f"{task}, {method}, seed {seed}" for (task, method, seed), n in counts.items() if n > 1]
     if same:
         raise InputError(
             f"{len(same)} of {len(counts)} cells are asked for more than once, with different "
             f"settings, such as {same[0]}. A report shows one of them: leave the other settings "
-            "out of the grid."
+            "out of the grid, or name them in experiment.axes (docs/analyses.md)."
         )
 
 
@@ -203,14 +225,16 @@ NUMBERS = (
 )
 WORDS = (
     *("profile_title", "protocol", "metric", "higher_is_better", "curve_split", "backbone"),
-    *("error", "code_version", "device", "path"),
+    *("error", "code_version", "device", "path", "base_method"),
 )
 
 
 def _frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     keys = ["task", "family", "method", "seed", "status"]
-    extra = sorted({name for row in rows for name in row if name.startswith("metric/")})
-    frame = pd.DataFrame(list(rows), columns=[*keys, *WORDS, *NUMBERS, *extra])
+    names = {name: None for row in rows for name in row}
+    extra = sorted(name for name in names if name.startswith("metric/"))
+    axes = [name for name in names if name.startswith("axis/")]
+    frame = pd.DataFrame(list(rows), columns=[*keys, *WORDS, *NUMBERS, *extra, *axes])
     return frame.astype(dict.fromkeys([*NUMBERS, *extra], "float64"))
 
 

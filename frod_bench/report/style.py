@@ -56,6 +56,7 @@ _SPARE_COLORS = ("#CC79A7", "#56B4E9", "#E69F00", "#999933", "#882255")
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
 
+VARIANT = " ("  # what follows a method's name and this says which variant of it is meant
 _SIDE = " · "
 _SIDE_LINES = {"A": "-", "B": (0, (2.4, 1.2))}
 
@@ -68,11 +69,13 @@ def sided(method: str, side: str) -> str:
 def of_method(name: str) -> MethodStyle:
     """A method's style: fixed by its name alone, so that it is the same in every figure.
 
-    Of two folders a method has one colour and marker, and a line that says whose it is.
+    Of two folders a method has one colour and marker, and a line that says whose it is. Variants of
+    a method, `lora (r 8)`, look as the method does.
     """
     method, _, side = name.partition(_SIDE)
     if side in _SIDE_LINES:
         return of_method(method)._replace(line=_SIDE_LINES[side])
+    name = name.partition(VARIANT)[0]
     if name in STYLES:
         return STYLES[name]
     pick = zlib.crc32(name.encode())

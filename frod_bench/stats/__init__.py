@@ -25,8 +25,10 @@ from frod_bench.stats.estimates import (
     interquartile_mean,
     mean_interval,
     mean_over_tasks,
+    spread_interval,
     spread_over_seeds,
 )
+from frod_bench.stats.front import pareto_front
 from frod_bench.stats.paired import (
     Equivalence,
     McNemar,
@@ -59,12 +61,14 @@ __all__ = [
     "median_ratio",
     "merge_p_values",
     "paired_difference",
+    "pareto_front",
     "performance_profile",
     "probability_of_improvement",
     "resample_onto",
     "smooth",
     "speedup",
     "speedup_over_tasks",
+    "spread_interval",
     "spread_over_seeds",
     "target_from_reference",
     "time_to_target",

@@ -83,6 +83,21 @@ def spread_over_seeds(table: ArrayLike) -> Floats:
     return spread
 
 
+def spread_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """Standard deviation (n - 1) of the seeds of one task, with the chi-squared interval.
+
+    The interval is that of normal values; `n` counts them. NaN below two.
+    """
+    array = present(values)
+    n = array.size
+    if n < 2:
+        return Estimate(np.nan, np.nan, np.nan, n)
+    spread = float(array.std(ddof=1))
+    tails = (1 + confidence) / 2, (1 - confidence) / 2
+    low, high = (spread * np.sqrt((n - 1) / scipy_stats.chi2.ppf(tail, n - 1)) for tail in tails)
+    return Estimate(spread, float(low), float(high), n)
+
+
 def difference_over_tasks(
     ours: ArrayLike,
     theirs: ArrayLike,

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import plotly.graph_objects as go
 import pytest
 
 from frod_bench.errors import InputError
+from frod_bench.report.__main__ import CHOICES, parse
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell
 from frod_bench.report.curves import Band
@@ -306,6 +308,21 @@ def test_thinned_curve_keeps_its_ends() -> None:
     assert (len(band.grid), band.grid[0], band.grid[-1]) == (24, 0, 1)
 
 
+def test_each_part_can_be_asked_for_alone_and_loads_only_what_it_needs() -> None:
+    assert parse(["html", "seed=0"]) == ("html", ["experiment=main_table", "seed=0"])
+    assert CHOICES["html"] == ("html",)
+    assert set(CHOICES["all"]) == {"tables", "plots", "html"}
+    with pytest.raises(InputError, match="Did you mean 'html'"):
+        parse(["htm"])
+    code = (
+        "import sys; heavy = {'torch', 'matplotlib', 'plotly'};"
+        "import frod_bench.report.build; print(*heavy & set(sys.modules), sep='');"
+        "import frod_bench.report.page.write; print(*heavy & set(sys.modules), sep='')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["", "plotly"]
+
+
 Browse = Callable[[Path, str], str]
 
 
@@ -322,7 +339,7 @@ def browse(tmp_path: Path) -> Browse:
         done = subprocess.run(
             [
                 *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu"),
-                *("--enable-logging=stderr", "--virtual-time-budget=10000"),
+                *("--enable-logging=stderr", "--virtual-time-budget=1000"),
                 *(f"--user-data-dir={tmp_path}/profile", "--dump-dom", probed.as_uri()),
             ],
             capture_output=True,

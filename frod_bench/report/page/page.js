@@ -100,6 +100,7 @@
     for (const axis of [layout.xaxis, layout.yaxis]) {
       Object.assign(axis, { gridcolor: grid, linecolor: muted, tickcolor: muted });
     }
+    Object.assign(layout.xaxis, { spikecolor: muted, spikethickness: 1, spikedash: "solid" });
     for (const shape of layout.shapes ?? []) shape.line.color = muted;
     for (const note of layout.annotations ?? []) note.font = { color: muted, size: 12 };
     if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false; // a swipe scrolls the page
