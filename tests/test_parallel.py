@@ -107,7 +107,8 @@ def test_two_processes_come_to_what_one_does(
     ours = together(way)[case]
     cell = cell_from(words_of(way, case, tmp_path))
     assert cell_module.execute(cell).status == "ok"
-    assert_same_result(ours, cell.record_path, 2e-2 if case == "half precision" else 1e-4)
+    half = case == "half precision"
+    assert_same_result(ours, cell.record_path, 2e-2 if half else 1e-4, flips=2 if half else 0)
     counts = [record.load(path)["provenance"]["processes"] for path in (ours, cell.record_path)]  # type: ignore[typeddict-item]
     assert counts == [2, 1]
     results, words = ours.parents[3], CASES[way][case]
@@ -122,8 +123,11 @@ def test_two_processes_come_to_what_one_does(
             assert (kept[name] - values).abs().max() <= 1e-4 * max(1, values.abs().max())
 
 
-def assert_same_result(ours: Path, theirs: Path, tolerance: float) -> None:
-    """Equal but for rounding: curve, metrics, predictions of the same rows in the same order."""
+def assert_same_result(ours: Path, theirs: Path, tolerance: float, flips: int = 0) -> None:
+    """Equal but for rounding: curve, metrics, predictions of the same rows in the same order.
+
+    Rounding may turn over as many as `flips` predictions, of rows on the border of two classes.
+    """
     a, b = (record.load(path) for path in (ours, theirs))
     for field in ("cell", "params", "steps", "tokens_or_images"):
         assert a[field] == b[field]  # type: ignore[literal-required]
@@ -131,9 +135,12 @@ def assert_same_result(ours: Path, theirs: Path, tolerance: float) -> None:
     for one, other in zip(*map(record.read_curve, (ours, theirs)), strict=True):
         assert {**one, **times} == pytest.approx({**other, **times}, rel=tolerance)
     tables = [pq.read_table(record.predictions_path(path)).to_pydict() for path in (ours, theirs)]
+    predicted = [table.pop("prediction") for table in tables]
     assert tables[0] == tables[1]
+    assert sum(one != other for one, other in zip(*predicted, strict=True)) <= flips
     for name, metric in a["metrics"].items():
-        assert metric == pytest.approx(b["metrics"][name])
+        step = 1 / len(predicted[0])  # what one row is worth
+        assert metric == pytest.approx(b["metrics"][name], abs=flips * step + 1e-6)
 
 
 def test_one_process_goes_on_where_two_were_killed(make_cell: MakeCell, tmp_path: Path) -> None:
