@@ -26,7 +26,7 @@ def test_expand_multiplies_choices_and_the_command_line_wins() -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_names_itself(name: str) -> None:
-    config, cells = compose_cells([f"experiment={name}", "suite=smoke", "seed=0", *SHORT])
+    config, cells = compose_cells([f"experiment={name}", "task=openbookqa", "seed=0", *SHORT])
     assert config.experiment.name == name
     assert len(cells) == len(set(cells)) > 0
 

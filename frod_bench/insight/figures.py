@@ -248,7 +248,7 @@ def _colorbar(figure: Figure, axes: Sequence[Axes], levels: np.ndarray) -> None:
     bar.ax.yaxis.set_major_formatter(ScalarFormatter())
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.set_label("loss", fontsize=7)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _grid(rows: int, columns: int, height_in: float) -> tuple[Figure, np.ndarray]:

@@ -117,7 +117,7 @@ def is_same(one: Model, other: Model) -> bool:
 
 def weights_of(layers: Mapping[str, nn.Module]) -> Weights:
     """Name -> a copy of the weight of each plain layer, (m, k)."""
-    return {name: layer.weight.detach().clone() for name, layer in layers.items()}  # type: ignore[operator,union-attr]
+    return {name: layer.weight.detach().clone() for name, layer in layers.items()}  # type: ignore[operator]
 
 
 def directions_of(weights: Mapping[str, Tensor], seed: int) -> tuple[Weights, Weights]:
@@ -158,10 +158,10 @@ def plane(
         for j, b in enumerate(axis):
             for name, layer in layers.items():
                 first, second = (direction[name].to(weights[name]) for direction in directions)
-                layer.weight.copy_(weights[name] + a * first + b * second)  # type: ignore[operator,union-attr]
+                layer.weight.copy_(weights[name] + a * first + b * second)  # type: ignore[operator]
             losses[i, j] = loss()
     for name, layer in layers.items():
-        layer.weight.copy_(weights[name])  # type: ignore[operator,union-attr]
+        layer.weight.copy_(weights[name])  # type: ignore[operator]
     return losses
 
 

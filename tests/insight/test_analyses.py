@@ -239,7 +239,7 @@ def test_cells_that_are_missing_are_told_with_what_makes_them(kept: Kept, tmp_pa
         (["landscap"], "'landscap' is no analysis. Did you mean 'landscape'"),
         ([], "is no analysis"),
         (["spectrum", "method=frdo"], "Did you mean 'frod'"),
-        (["spectrum", "experiment=main_table"], "keeps none"),
+        (["spectrum", "experiment=main_table", "task=rte", "method=full"], "keeps none"),
     ],
 )
 def test_bad_input_is_one_message_and_status_two(
