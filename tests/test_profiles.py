@@ -40,8 +40,8 @@ def on_task(profile: str, method: str, task: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_task_composes_with_every_method(profile: str, method: str) -> None:
-    for task in TASKS:
+def test_every_task_composes_and_every_method_on_one_a_family(profile: str, method: str) -> None:
+    for task in TASKS if method == "frod" else ONE_TASK.values():
         config = on_task(profile, method, task)
         backbone = config["backbones"][config["task"]["family"]]
         assert not [value for value in strings(config) if "${" in value]

@@ -45,16 +45,9 @@ def words(root: Path, methods: str = METHODS) -> list[str]:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """Cells of four steps, with their trained values."""
     root = tmp_path_factory.mktemp("insight")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FROD_BENCH_CACHE", str(root / "cache"))
-        for cell in compose_cells(words(root))[1]:
-            assert cell_module.execute(cell).status == "ok"
+    for cell in compose_cells(words(root))[1]:
+        assert cell_module.execute(cell).status == "ok"
     return kept_cells(words(root))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path / "cache"))
 
 
 def of(kept: Kept, method: str) -> Cell:
