@@ -18,7 +18,7 @@ from frod_bench.insight import expressible, landscape
 from frod_bench.insight.show import About
 from frod_bench.insight.spectrum import QUARTILES, Spectra
 from frod_bench.report import style
-from frod_bench.report.figures import applied, save_figure
+from frod_bench.report.figures import applied, legend_handle, save_figure
 
 FLOOR = 1e-4  # of singular values over the largest: what lies below is not drawn
 LEVELS = 13  # of a landscape's colours
@@ -152,7 +152,7 @@ def draw_expressible(pooled: pd.DataFrame, told: About) -> Figure:
         )
         _frame(figure, f"What could express the update · {told.title}", caption)
         figure.subplots_adjust(left=0.085, right=0.985, top=0.76, bottom=0.33, wspace=0.14)
-        handles = [_handle(_KIND_LABELS[kind], look) for kind, look in _KINDS.items()]
+        handles = [legend_handle(_KIND_LABELS[kind], look) for kind, look in _KINDS.items()]
         _legend_of(figure, handles)
     return figure
 
@@ -276,7 +276,7 @@ def _frame(figure: Figure, title: str, caption: str) -> None:
 
 
 def _legend(figure: Figure, methods: Sequence[str]) -> None:
-    _legend_of(figure, [_handle(method, style.of_method(method)) for method in methods])
+    _legend_of(figure, [legend_handle(method, style.of_method(method)) for method in methods])
 
 
 def _legend_of(figure: Figure, handles: Sequence[Line2D]) -> None:
@@ -287,19 +287,6 @@ def _legend_of(figure: Figure, handles: Sequence[Line2D]) -> None:
         ncols=len(handles),
         columnspacing=1.6,
         handlelength=3.0,
-    )
-
-
-def _handle(label: str, look: style.MethodStyle) -> Line2D:
-    return Line2D(
-        [],
-        [],
-        color=look.color,
-        ls=look.line,
-        marker=look.marker,
-        mec="white",
-        ms=5.5,
-        label=label,
     )
 
 

@@ -83,7 +83,7 @@ def draw(panels: Panels) -> Figure:
         figure.subplots_adjust(left=0.075, right=0.985, top=0.80, bottom=0.29, wspace=0.09)
         figure.text(0.012, 0.955, panels.title, fontsize=9.5, fontweight="bold", va="center")
         figure.legend(
-            handles=[_handle(method) for method in methods],
+            handles=[legend_handle(method, style.of_method(method)) for method in methods],
             loc="center left",
             bbox_to_anchor=(0.005, 0.875),
             ncols=_columns(len(methods)),
@@ -145,8 +145,8 @@ def _columns(entries: int) -> int:
     return -(-entries // max(1, rows))
 
 
-def _handle(method: str) -> Line2D:
-    look = style.of_method(method)
+def legend_handle(label: str, look: style.MethodStyle) -> Line2D:
+    """A legend's entry: the line and marker of a method."""
     return Line2D(
         [],
         [],
@@ -155,5 +155,5 @@ def _handle(method: str) -> Line2D:
         marker=look.marker,
         mec="white",
         ms=5.5,
-        label=method,
+        label=label,
     )
