@@ -3,15 +3,34 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
+
+from frod_bench import record
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_readme_shows_the_committed_main_table() -> None:
-    title, body = (ROOT / "results/embedded/tables/main.md").read_text().split("\n", 1)
+@pytest.mark.parametrize("profile", ["small", "embedded"])
+def test_readme_shows_the_committed_main_table(profile: str) -> None:
+    title, body = (ROOT / "results" / profile / "tables/main.md").read_text().split("\n", 1)
     shown = (ROOT / "README.md").read_text()
     assert f"**{title.removeprefix('# ')}**" in shown
     assert body.strip() in shown
+
+
+def test_the_committed_records_give_the_table_of_real_results() -> None:
+    scores: dict[tuple[str, str], list[float]] = {}
+    for made in record.scan(ROOT / "results/small/records")[0]:
+        cell, primary = made["cell"], made["primary_metric"]
+        assert (cell["profile"], cell["protocol"], made["status"]) == ("small", "fair", "ok")
+        score = 100 * made["metrics"][primary]["value"]
+        scores.setdefault((cell["task"], cell["method"]), []).append(score)
+    table = pd.read_csv(ROOT / "results/small/tables/main.csv")
+    rows = table[(table["scope"] == "task") & table["primary"]]
+    shown = {(row.task, row.method): (row.mean, row.n_seeds) for row in rows.itertuples()}
+    assert shown.keys() == scores.keys()
+    for key, values in scores.items():
+        assert shown[key] == (pytest.approx(sum(values) / len(values)), len(values))
 
 
 def test_readme_shows_the_committed_verdicts() -> None:
