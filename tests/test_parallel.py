@@ -18,7 +18,10 @@ from safetensors.torch import load_file
 
 from frod_bench import cell as cell_module
 from frod_bench import record
+from frod_bench.cell import typed
+from frod_bench.errors import InputError
 from frod_bench.grid import cells_of, composer
+from frod_bench.parallel import make_accelerator
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell
 from frod_bench.train import Trainer
@@ -180,7 +183,6 @@ def variables(rank: int, processes: int, port: int) -> dict[str, str]:
 REFUSED = [
     (3, ["task=rte"], r"trainer.batch_rows=8: 3 processes cannot share it equally"),
     (2, ["-m", "task=rte,cola"], r"-m: a grid starts workers of its own"),
-    (2, ["task=rte", "runtime.device=cuda:1"], r"runtime.device=cuda:1: names one device for 2"),
 ]
 
 
@@ -200,3 +202,12 @@ def test_what_cannot_be_shared_is_refused_by_the_first(
     assert re.search(message, told[0][-1])
     assert told[1] == []
     assert not list(tmp_path.iterdir())
+
+
+def test_one_device_for_two_processes_is_refused(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = typed(make_cell("task=rte", "runtime.device=cuda:1").config)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"runtime.device=cuda:1: names one device for 2"):
+        make_accelerator(settings)

@@ -18,10 +18,9 @@ from frod_bench.plan.backbones import config_of
 from frod_bench.plan.measure import Load, batch_of, measure_step, with_classes
 from frod_bench.plan.trace import Step, byte_count
 from frod_bench.settings import Settings
-from tests.plan.test_counts import ON_FAMILIES, TASKS, compose
+from tests.plan.test_counts import ON_FAMILIES, PAPERS_METHODS, TASKS, compose
 
 ROWS = 4
-PAPERS_METHODS = ("full", "frozen", "lora", "dora", "frod")
 CASES = [(f, m) for f, m in ON_FAMILIES if m in PAPERS_METHODS or f == "nlu"]  # others on the least
 
 
@@ -105,7 +104,7 @@ def test_a_step_of_the_small_profile(family: str, method: str) -> None:
     check(compose("profile=small", f"task={TASKS[family]}", f"method={method}", *length))
 
 
-@pytest.mark.parametrize("method", PAPERS_METHODS)
+@pytest.mark.parametrize("method", ["full", "lora", "frod"])
 def test_two_shallow_models_tell_of_a_deep_one(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
