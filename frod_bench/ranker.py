@@ -11,6 +11,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from frod_bench.backbone_files import readable
 from frod_bench.errors import InputError
+from frod_bench.packing import pack
 
 CHECKPOINT = "A causal language model of `transformers` with safetensors weights is needed"
 _TRIED_TOKENS = 4  # of the forward pass that compares our scores with the checkpoint's own
@@ -24,25 +25,47 @@ class Ranker(nn.Module):
     forward takes `input_ids`, `attention_mask` and `option_mask`, each N x C x L: for every row C
     places, each with a question and an option behind it, padded on the right. It returns scores,
     N x C; a place without tokens scores -inf. Logits are formed for the options' tokens only.
+
+    Attributes:
+        reads_packed: a row's question is read once, and not once an option (`packing`).
     """
 
-    def __init__(self, body: PreTrainedModel, lm_head: nn.Module) -> None:
+    def __init__(
+        self, body: PreTrainedModel, lm_head: nn.Module, *, reads_packed: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = body
         self.lm_head = lm_head.requires_grad_(False)  # as the body, frozen until a method says so
+        self.reads_packed = reads_packed
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, option_mask: Tensor) -> Tensor:
-        present = attention_mask.any(dim=-1)
-        ids, mask = input_ids[present], attention_mask[present]
-        hidden = self.backbone(
-            input_ids=ids, attention_mask=mask, use_cache=False
-        ).last_hidden_state
-        told = option_mask[present][:, 1:].bool()  # a token is told by the one before it
-        logits = self.lm_head(hidden[:, :-1][told]).float()
-        found = -functional.cross_entropy(logits, ids[:, 1:][told], reduction="none")
+        told = option_mask.bool().clone()
+        told[..., 0] = False  # a token is told by the one before it
+        read = self._read_packed if self.reads_packed else self._read_apart
+        logits = self.lm_head(read(input_ids, attention_mask, told)).float()
+        found = -functional.cross_entropy(logits, input_ids[told], reduction="none")
         by_token = torch.zeros(told.shape, device=found.device).masked_scatter(told, found)
-        scores = torch.full(present.shape, -torch.inf, device=found.device)
-        return scores.masked_scatter(present, by_token.sum(dim=1) / told.sum(dim=1))
+        scores = by_token.sum(dim=-1) / told.sum(dim=-1)
+        return scores.masked_fill(~attention_mask.any(dim=-1), -torch.inf)
+
+    def _read_packed(self, ids: Tensor, attention_mask: Tensor, told: Tensor) -> Tensor:
+        """Last hidden states of what precedes each token that is told, (tokens told) x width."""
+        packed = pack(ids, attention_mask)
+        hidden = self.backbone(
+            input_ids=packed.ids,
+            attention_mask=packed.attention_bias(self.backbone.dtype),
+            position_ids=packed.positions,
+            use_cache=False,
+        ).last_hidden_state
+        return hidden[told.nonzero(as_tuple=True)[0], packed.before[told]]
+
+    def _read_apart(self, ids: Tensor, attention_mask: Tensor, told: Tensor) -> Tensor:
+        """The same, every option with a question of its own."""
+        present = attention_mask.any(dim=-1)
+        hidden = self.backbone(
+            input_ids=ids[present], attention_mask=attention_mask[present], use_cache=False
+        ).last_hidden_state
+        return hidden[:, :-1][told[present][:, 1:]]
 
     def pretrained_parameters(self) -> list[Parameter]:
         """The body's and, where it is not tied to the embeddings, the language-model head's."""
@@ -88,6 +111,7 @@ def build_ranker(
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     ranker = Ranker(model.base_model, model.get_output_embeddings())
     _check_logits(model.eval(), ranker, str(source))
+    ranker.reads_packed = _can_read_packed(ranker)
     return ranker
 
 
@@ -112,3 +136,25 @@ def _check_logits(model: PreTrainedModel, ranker: Ranker, source: str) -> None:
             f"head=rank: the backbone {source} ({type(model).__name__}) caps or scales its logits, "
             "which is not supported. Set head=classify, or choose another backbone."
         )
+
+
+@torch.no_grad()
+def _can_read_packed(ranker: Ranker) -> bool:
+    """Whether scores are the same when a row's question is read once.
+
+    They are not where a model takes no positions, tells them from the mask, or looks back over a
+    window of tokens only.
+    """
+    config = ranker.backbone.config
+    if getattr(config, "sliding_window", None) or getattr(config, "attention_chunk_size", None):
+        return False
+    ids = torch.arange(4 * _TRIED_TOKENS).view(1, 2, -1) % config.vocab_size
+    question = torch.arange(2 * _TRIED_TOKENS) < _TRIED_TOKENS
+    ids[:, :, question] = ids[:, :1, question]
+    batch = ids, torch.ones_like(ids), (~question).long().expand_as(ids)
+    apart = ranker(*batch)
+    try:
+        ranker.reads_packed = True
+        return torch.allclose(ranker(*batch), apart, rtol=1e-4, atol=1e-4)
+    except (TypeError, ValueError, RuntimeError):  # of a model that takes no such arguments
+        return False
