@@ -36,10 +36,10 @@ def stocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     """A Hub with all that the profile `small` reads for the suite `smoke`."""
     fake = FakeHub(tmp_path / "hub")
     monkeypatch.setattr(hub, "HfApi", lambda: fake)
-    for hub_id in TASKS.values():
-        fake.put("dataset", hub_id, {"README.md": b"", "train.parquet": b"t"})
     for cell in small_cells():
-        backbone = cell.config["backbones"][cell.family]
+        task, backbone = cell.config["task"], cell.config["backbones"][cell.family]
+        files = {"README.md": b"", "train.parquet": b"t"}
+        fake.put("dataset", task["hub_id"], files, task["revision"] or "main")
         fake.put("model", backbone["hub_id"], FILES, backbone["revision"])
     return fake
 

@@ -31,7 +31,9 @@ def test_a_suite_needs_each_repository_once() -> None:
     found = {r.hub_id: r for r in wanted_by([*REAL, "suite=glue"])}
     assert set(found) == {"nyu-mll/glue", MINILM}
     glue = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
-    assert found["nyu-mll/glue"] == Repository("dataset", "nyu-mll/glue", None, glue)
+    revision = found["nyu-mll/glue"].revision
+    assert revision is not None  # all tasks of a repository name the same one
+    assert found["nyu-mll/glue"] == Repository("dataset", "nyu-mll/glue", revision, glue)
     assert found[MINILM].kind == "model"
 
 
@@ -59,9 +61,9 @@ def test_a_copy_goes_where_out_says_and_can_be_verified(
     for name in names:
         card += f"- config_name: {name}\n  data_files: {name}/*\n".encode()
     files = {f"{name}/train.parquet": name.encode() for name in names}
-    fake_hub.put("dataset", "nyu-mll/glue", {**DATA, **files, "README.md": card + b"---\n"})
-    for revision in ("main", _revision()):
-        fake_hub.put("model", MINILM, MODEL, revision)
+    offered = {"dataset": {**DATA, **files, "README.md": card + b"---\n"}, "model": MODEL}
+    for wanted in wanted_by([*REAL, "suite=glue"]):
+        fake_hub.put(wanted.kind, wanted.hub_id, offered[wanted.kind], wanted.revision or "main")
     out = tmp_path / "out"
     command.main([f"out={out}", *REAL, "suite=glue"])
     assert capsys.readouterr().out == f"{out}\n"
@@ -70,11 +72,6 @@ def test_a_copy_goes_where_out_says_and_can_be_verified(
     (out / MINILM / "config.json").unlink()
     assert _status(["verify", f"root={out}"]) == 2
     assert f"{MINILM}/config.json is missing" in capsys.readouterr().err
-
-
-def _revision() -> str:
-    (model,) = [r for r in wanted_by([*REAL, "suite=glue"]) if r.kind == "model"]
-    return model.revision or "main"
 
 
 def test_trouble_has_the_exit_status_of_its_kind(fake_hub: FakeHub, tmp_path: Path) -> None:
