@@ -231,7 +231,7 @@ def read_curve(record_path: Path) -> list[CurvePoint]:
     path = curve_path(record_path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"curve cannot be read ({error}).") from error
     points: list[CurvePoint] = []
     for number, line in enumerate(lines, start=1):
@@ -239,7 +239,8 @@ def read_curve(record_path: Path) -> list[CurvePoint]:
             point = json.loads(line)
         except ValueError as error:
             raise RecordError(f"{path.name} line {number} is not JSON ({error}).") from error
-        if not isinstance(point, dict) or not {"step", "seconds"} <= point.keys():
+        places = [point.get(name) for name in ("step", "seconds")] if type(point) is dict else []
+        if not places or not all(type(place) in (int, float) for place in places):
             raise RecordError(f"{path.name} line {number} is no point with step and seconds.")
         points.append(cast(CurvePoint, point))
     return points

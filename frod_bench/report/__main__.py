@@ -1,10 +1,12 @@
 """Command line: write an experiment's tables, figures and page from the records that are there.
 
     python -m frod_bench.report [tables|plots|html|all] [Hydra overrides]
+    python -m frod_bench.report [tables|plots|html|all] folder=results/small [out=DIR]
 
 The overrides name the same grid as `python -m frod_bench.run -m` does, `experiment=main_table`
 unless they say otherwise; what another experiment's report writes lies in a folder of its name.
-What is missing is told on standard error and shown in the tables and on the page.
+What is missing is told on standard error and shown in the tables and on the page. With `folder=`
+the records of a results folder are reported as they are, whatever data and weights are at hand.
 """
 
 import sys
@@ -19,9 +21,10 @@ from frod_bench import sweep, tracker
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.grid import compose_cells
-from frod_bench.report.build import DEFAULT_FIGURES, PARTS, write_report
+from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
 from frod_bench.report.collect import AxisValue, Cell
+from frod_bench.report.folder import cells_in
 
 MAIN = "main_table"
 MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was made of
@@ -35,9 +38,31 @@ def parse(words: Sequence[str]) -> tuple[str, list[str]]:
         what = overrides.pop(0)
     if what not in CHOICES:
         raise InputError(f"{what!r} is no part of a report." + did_you_mean(what, CHOICES))
-    if not any(override.startswith("experiment=") for override in overrides):
+    if not any(override.startswith(("experiment=", "folder=")) for override in overrides):
         overrides.insert(0, f"experiment={MAIN}")
     return what, overrides
+
+
+def report_folder(what: str, words: Sequence[str], console: Console) -> list[Path]:
+    """Write `what` of the records in a results folder, into it or into `out`; returns the files.
+
+    Raises InputError for other words beside `folder=` and `out=`, and as `cells_in`.
+    """
+    given = dict(word.split("=", 1) for word in words)
+    if unknown := given.keys() - {"folder", "out"}:
+        raise InputError(
+            f"folder={given['folder']}: is reported as it is, so {', '.join(sorted(unknown))} can "
+            "not be chosen. Allowed beside it: out=DIR."
+        )
+    folder = Path(given["folder"]).resolve()
+    cells, title = cells_in(folder)
+    out_dir = Path(given.get("out", folder)).resolve()
+    (out_dir / MANIFEST).unlink(missing_ok=True)
+    written = write_report(
+        folder.parent, folder.name, cells, title, parts=CHOICES[what], out_dir=out_dir
+    )
+    _say(written, title, console)
+    return written.paths
 
 
 def asked_cells(cells: Iterable[sweep.Cell]) -> list[Cell]:
@@ -88,15 +113,20 @@ def report(
         out_dir=out_dir,
         figures=config.experiment.get("figures", DEFAULT_FIGURES),
     )
+    _say(written, config.profile.title, console)
+    tables = {"claims": claims_rows(written.judged)} if written.judged else {}
+    tracker.log_report(config, out_dir, {k: tracker.Rows(*rows) for k, rows in tables.items()})
+    return list(written.paths)
+
+
+def _say(written: Report, title: str, console: Console) -> None:
+    """The claims, the files (to standard output) and what is missing."""
     if written.judged:
-        show_claims(written.judged, config.profile.title, console)
+        show_claims(written.judged, title, console)
     for path in written.paths:
         print(path)
     for line in (*written.collected.warnings, *written.holes()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    tables = {"claims": claims_rows(written.judged)} if written.judged else {}
-    tracker.log_report(config, out_dir, {k: tracker.Rows(*rows) for k, rows in tables.items()})
-    return list(written.paths)
 
 
 def folder_of(config: DictConfig) -> Path:
@@ -110,6 +140,9 @@ def main() -> None:
     """Read the command line."""
     with exit_statuses():
         what, overrides = parse(sys.argv[1:])
+        if any(word.startswith("folder=") for word in overrides):
+            report_folder(what, overrides, Console(stderr=True))
+            return
         report(what, *compose_cells(overrides), Console(stderr=True))
 
 

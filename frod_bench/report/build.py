@@ -7,7 +7,7 @@ from pathlib import Path
 from frod_bench.errors import InputError
 from frod_bench.report.analyses.about import About
 from frod_bench.report.analyses.kinds import analyse, write_numbers
-from frod_bench.report.areas import read_trials
+from frod_bench.report.areas import read_areas
 from frod_bench.report.claims import Judged
 from frod_bench.report.claims_table import write_claims
 from frod_bench.report.collect import Cell, Collected, collect
@@ -60,17 +60,12 @@ def write_report(
     collected = collect(results_root, profile, cells)
     frame = collected.frame
     if frame.empty or (frame["status"] == "missing").all():
-        folder = results_root / profile / "records"
-        raise InputError(
-            f"No records of this experiment's {len(frame)} cells under {folder}. "
-            "Make them with `make reproduce-all` (or `make smoke` for three tasks), or one at a "
-            f"time: `python -m frod_bench.run profile={profile} task=rte method=frod seed=0`."
-        )
+        raise InputError(_nothing(results_root / profile / "records", len(frame), collected.others))
     out_dir = out_dir or results_root / profile
     about = About(title, frame)
     found = analyse(figures, frame)
-    trials = read_trials(results_root / profile / "tables" / "tuning.csv")
-    numbers = Numbers(collected, profile, title, rules, trials)
+    areas = read_areas(results_root / profile, rules.robustness.learning_rate_factors)
+    numbers = Numbers(collected, profile, title, rules, areas)
     paths: list[Path] = []
     if "tables" in parts:
         paths += _write_tables(numbers, out_dir / "tables")
@@ -88,6 +83,22 @@ def write_report(
         paths.append(write_page(numbers, out_dir))
     judged = numbers.judged if {"tables", "html"} & set(parts) else None
     return Report(paths, collected, judged)
+
+
+def _nothing(folder: Path, cells: int, others: Sequence[str]) -> str:
+    """What to say where no cell has a record."""
+    there = (
+        " Records of other cells are there, made with other settings, data or weights, for "
+        f"example {others[0]}; `python -m frod_bench.compare folders=...` reads them as they are."
+        if others
+        else ""
+    )
+    return (
+        f"No records of this experiment's {cells} cells under {folder}.{there} Make them by "
+        "`python -m frod_bench.reproduce` with the same words that the report was asked with "
+        "(experiment=..., profile=..., ...); the main table by `make reproduce-all`, three tasks "
+        "of it by `make smoke`."
+    )
 
 
 def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:

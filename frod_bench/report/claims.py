@@ -4,8 +4,8 @@ A claim has parts, each with what was measured; those that decide have a verdict
 evidence makes every verdict of its claim undecided, and is named; what was measured is shown still.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,10 +13,11 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.record import CurvePoint
-from frod_bench.report.areas import area_holes, areas
+from frod_bench.report.areas import Areas
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import AXES, Axis, Key
 from frod_bench.report.evidence import Evidence, evidence
+from frod_bench.report.paper_counts import paper_counts
 from frod_bench.report.rules import (
     AccuracyRule,
     ConvergenceRule,
@@ -75,20 +76,20 @@ class Judged:
 def judge(
     frame: pd.DataFrame,
     curves: Mapping[Key, Sequence[CurvePoint]],
-    trials: pd.DataFrame | None,
+    areas: Areas | None,
     profile: str,
     rules: Rules,
 ) -> Judged:
     """Judge the claims.
 
-    `frame` and `curves` are those of `Collected`; `trials` is what `read_trials` gives.
+    `frame` and `curves` are those of `Collected`; `areas` is what `read_areas` gives.
     """
     cells = evidence(frame, rules)
     claims = (
         accuracy(cells, rules.accuracy, rules.confidence),
-        parameters(cells, rules.parameters, profile),
+        parameters(cells, rules.parameters),
         convergence(cells, curves, rules.convergence, rules.confidence),
-        robustness(cells, trials, rules.robustness, rules.confidence),
+        robustness(cells, areas, rules.robustness, rules.confidence),
     )
     return Judged(claims, profile, cells.protocol, rules)
 
@@ -121,46 +122,40 @@ def accuracy(cells: Evidence, rule: AccuracyRule, confidence: float) -> Claim:
             ),
             Part("the same, interquartile mean", "points", middle, confidence, n),
             Part(
-                f"a run of {rule.ours} beats one of {rule.reference}", "share", wins, confidence, n
+                f"a run of {rule.ours} beats one of {rule.reference}",
+                "of the pairs of runs",
+                wins,
+                confidence,
+                n,
             ),
         ),
     )
 
 
-def parameters(cells: Evidence, rule: ParametersRule, profile: str) -> Claim:
-    """(b): by counting, on the paper's backbones."""
-    frame = cells.frame
-    holes = cells.holes([rule.ours], frame["trainable_percent"].notna())
+def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
+    """(b): by counting, on the paper's backbones; what was trained here is shown beside it."""
+    counted, frame = paper_counts(), cells.frame
     ours = frame[(frame["method"] == rule.ours) & frame["trainable_percent"].notna()]
-    adapted = ours["trainable"] - ours["trainable_head"]
-    percent = 100 * adapted / ours["backbone_total"]
-    mean = float(percent.groupby(ours["task"]).mean().mean())
-    near = abs(mean - rule.paper_percent) <= rule.tolerance_points
-    if profile != rule.judged_on_profile:
-        holes = f"judged on the profile {rule.judged_on_profile}, whose backbones the claim is of"
-    verdict = _verdict(holes, near, not near)
-    readings = (
-        ("trained, without the head", "% of the backbone", percent, verdict),
-        (
-            "trained, with the head",
-            "% of the backbone",
-            100 * ours["trainable"] / ours["backbone_total"],
-            None,
-        ),
-        ("trained, without the head", "parameters", adapted, None),
-        ("trained, with the head", "parameters", ours["trainable"], None),
+    kinds = (
+        ("counted on the paper's backbones", "% of the backbone", _percent, counted),
+        ("trained here", "% of the backbone", _percent, ours),
+        ("trained here", "parameters", _trained, ours),
     )
+    parts = [
+        Part(f"{name}, {head}", unit, _range(count(of, with_head=has), of), None, len(cells.tasks))
+        for name, unit, count, of in kinds
+        for head, has in (("without the head", False), ("with the head", True))
+    ]
+    near = abs(parts[0].estimate.mean - rule.paper_percent) <= rule.tolerance_points
+    verdict = SUPPORTED if near else NOT_SUPPORTED
     return Claim(
         "parameters",
         f"{rule.ours} trains {rule.paper_percent:g} % of the parameters",
-        f"the mean over tasks, heads left out, is within {rule.tolerance_points:g} points of "
-        f"{rule.paper_percent:g} %, on the profile {rule.judged_on_profile}",
+        f"counted on the backbones of the profile {rule.judged_on_profile}, the mean over tasks, "
+        f"heads left out, is within {rule.tolerance_points:g} points of {rule.paper_percent:g} %",
         verdict,
-        holes,
-        tuple(
-            Part(name, unit, _range(counts, ours["task"]), None, len(cells.tasks), decided)
-            for name, unit, counts, decided in readings
-        ),
+        "",
+        (replace(parts[0], verdict=verdict), *parts[1:]),
     )
 
 
@@ -172,8 +167,9 @@ def convergence(
 ) -> Claim:
     """(c): how many times sooner, in steps and in seconds, against each method."""
     arrived = arrivals(cells.frame, curves, rule)
-    # Where there is no target there is nothing to know: that task is undecided, and no hole.
-    known = (arrived["target"].isna() & (arrived["status"] == "ok")) | arrived["steps"].notna()
+    # Where a curve was measured and there is no target, there is nothing to know: that task is
+    # undecided, and no hole.
+    known = (arrived["target"].isna() & arrived["has_curve"]) | arrived["steps"].notna()
     known &= (arrived["method"] != rule.reference) | (arrived["status"] == "ok")
     holes = cells.holes(
         [rule.ours, *rule.decides, rule.reference], known.set_axis(cells.frame.index)
@@ -207,37 +203,18 @@ def convergence(
 
 
 def robustness(
-    cells: Evidence, trials: pd.DataFrame | None, rule: RobustnessRule, confidence: float
+    cells: Evidence, areas: Areas | None, rule: RobustnessRule, confidence: float
 ) -> Claim:
     """(d): spread over seeds, and the area under the metric over learning rates."""
     holes = cells.holes([rule.ours, *rule.against], cells.frame["value"].notna())
-    spreads = {
-        method: stats.spread_over_seeds(100 * cells.table(method, "value"))
-        for method in (rule.ours, *rule.against)
-    }
-    n = len(cells.tasks)
-    own = stats.mean_over_tasks(spreads[rule.ours][:, None], confidence)
-    parts = [Part(f"spread over seeds of {rule.ours}", "points", own, confidence, n)]
-    for method in rule.against:
-        found = stats.difference_over_tasks(spreads[rule.ours], spreads[method], confidence)
-        margin = rule.spread_margin_points
-        verdict = _verdict(holes, found.high < margin, found.low > margin)
-        name = f"spread over seeds, {rule.ours} less {method}"
-        parts.append(Part(name, "points", found, confidence, n, verdict))
-    area = None if trials is None else areas(trials)
-    no_area = area_holes(area, [rule.ours, *rule.against])
-    for method in rule.against:
-        there = area is not None and {rule.ours, method} <= set(area.columns)
-        found = (
-            stats.difference_over_tasks(area[rule.ours], area[method], confidence)
-            if area is not None and there
-            else stats.NOTHING
-        )
-        margin = -rule.area_margin_points
-        verdict = _verdict(holes or no_area, found.low > margin, found.high < margin)
-        name = f"area over learning rates (trials), {rule.ours} less {method}"
-        tasks = 0 if area is None else len(area)
-        parts.append(Part(name, "points", found, confidence, tasks, verdict))
+    if areas is None:
+        no_area = "no trials of experiment=tune (tables/tuning.csv)"
+    else:
+        no_area = areas.holes([rule.ours, *rule.against])
+    parts = (
+        *_spread_parts(cells, rule, confidence, holes),
+        *_area_parts(areas, rule, confidence, holes or no_area),
+    )
     return Claim(
         "robustness",
         f"{rule.ours} is robust to seeds and learning rates",
@@ -246,8 +223,42 @@ def robustness(
         f"areas above −{rule.area_margin_points:g}",
         combine(part.verdict for part in parts),
         "; ".join(filter(None, (holes, no_area))),
-        tuple(parts),
+        parts,
     )
+
+
+def _spread_parts(
+    cells: Evidence, rule: RobustnessRule, confidence: float, holes: str
+) -> Iterator[Part]:
+    spreads = {
+        method: stats.spread_over_seeds(100 * cells.table(method, "value"))
+        for method in (rule.ours, *rule.against)
+    }
+    n, margin = len(cells.tasks), rule.spread_margin_points
+    own = stats.mean_over_tasks(spreads[rule.ours][:, None], confidence)
+    yield Part(f"spread over seeds of {rule.ours}", "points", own, confidence, n)
+    for method in rule.against:
+        found = stats.difference_over_tasks(spreads[rule.ours], spreads[method], confidence)
+        verdict = _verdict(holes, found.high < margin, found.low > margin)
+        name = f"spread over seeds, {rule.ours} less {method}"
+        yield Part(name, "points", found, confidence, n, verdict)
+
+
+def _area_parts(
+    areas: Areas | None, rule: RobustnessRule, confidence: float, holes: str
+) -> Iterator[Part]:
+    over = "trials" if areas is None else areas.over
+    table = pd.DataFrame() if areas is None else areas.table
+    for method in rule.against:
+        found = stats.NOTHING
+        if {rule.ours, method} <= set(table.columns):
+            found = stats.difference_over_tasks(table[rule.ours], table[method], confidence)
+        verdict = _verdict(
+            holes, found.low > -rule.area_margin_points, found.high < -rule.area_margin_points
+        )
+        name = f"area over learning rates ({over}), {rule.ours} less {method}"
+        note = f"on {found.n} tasks" if found.n else ""
+        yield Part(name, "points", found, confidence, found.n, verdict, note)
 
 
 def combine(verdicts: Iterable[Verdict | None]) -> Verdict:
@@ -298,7 +309,17 @@ def _speedup(
     )
 
 
-def _range(counts: pd.Series, tasks: pd.Series) -> Estimate:
+def _trained(cells: pd.DataFrame, *, with_head: bool) -> pd.Series:
+    """Trained parameters of each row."""
+    return cells["trainable"] if with_head else cells["trainable"] - cells["trainable_head"]
+
+
+def _percent(cells: pd.DataFrame, *, with_head: bool) -> pd.Series:
+    """The same, percent of the backbone."""
+    return 100 * _trained(cells, with_head=with_head) / cells["backbone_total"]
+
+
+def _range(counts: pd.Series, cells: pd.DataFrame) -> Estimate:
     """Mean over tasks of their means, and the least and the greatest of all cells."""
-    by_task = counts.groupby(tasks).mean()
+    by_task = counts.groupby(cells["task"]).mean()
     return Estimate(float(by_task.mean()), float(counts.min()), float(counts.max()), len(by_task))

@@ -8,7 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table as TerminalTable
 
-from frod_bench.report.claims import Claim, Judged, Part
+from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, Part
 from frod_bench.report.markup import Row, Table
 from frod_bench.report.rules import Rules
 from frod_bench.report.tables import write_table
@@ -94,24 +94,29 @@ def show_claims(judged: Judged, title: str, console: Console) -> None:
 
 
 def headline(claim: Claim) -> str:
-    """What was measured, of the first part that decides; how many more the rows below show."""
-    first, *others = [part for part in claim.parts if part.verdict is not None]
-    more = f"; {len(others)} more below" if others else ""
-    return f"{first.name}: {format_part(first)}{more}"
+    """What was measured, of the deciding part with the worst verdict, and of how many it is."""
+    deciding = [part for part in claim.parts if part.verdict is not None]
+    weakest = min(deciding, key=lambda part: _FROM_THE_WORST.index(part.verdict or ""))
+    many = f"; the weakest of {len(deciding)} parts that decide" if len(deciding) > 1 else ""
+    return f"{weakest.name}: {format_part(weakest)}{many}"
+
+
+_FROM_THE_WORST = (NOT_SUPPORTED, UNDECIDED, SUPPORTED)
 
 
 def format_part(part: Part) -> str:
     """An estimate with its interval, over how many tasks where not of all, and its note."""
     mean, low, high, n = part.estimate
     if np.isnan(mean):
-        return "no number"
-    words = [f"{_number(mean, part.unit)} {part.unit}{_interval(part, low, high)}"]
-    if n < part.n_expected:
-        words.append(f"{n} of {part.n_expected} tasks")
+        words = ["no number"]
+    else:
+        words = [f"{_number(mean, part.unit)} {part.unit}{_interval(part, low, high)}"]
+        if n < part.n_expected:
+            words.append(f"{n} of {part.n_expected} tasks")
     if part.note:
         words.append(part.note)
     if part.published is not None:
-        words.append(f"released curves: {part.published:g} ×")
+        words.append(f"released loss curves, one task: {part.published:g} ×")
     return "; ".join(words)
 
 

@@ -12,6 +12,7 @@ from frod_bench import record
 from frod_bench.errors import InputError
 from frod_bench.record import CurvePoint, Record, Unusable
 from frod_bench.record_schema import Provenance
+from frod_bench.report.curves import evaluations
 
 STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")
 NO_FAMILY = "unknown family"
@@ -117,10 +118,11 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
         rows.append(base | _row(made, path))
         provenance[task, method, cell.seed] = made["provenance"]
         if made["curve"] is not None:
-            try:
-                curves[task, method, cell.seed] = record.read_curve(path)
-            except record.RecordError as error:
-                warnings.append(f"{path.name} of {cell.task}, {method}: {error}")
+            curve, trouble = _curve(path, made)
+            if curve:
+                curves[task, method, cell.seed] = curve
+            if trouble:
+                warnings.append(f"{path.name} of {cell.task}, {method}: {trouble}")
     used = [made for made in chosen if made is not None]
     return Collected(
         frame=_frame(rows),
@@ -129,6 +131,18 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
         others=_others(records, used, unusable),
         warnings=warnings + _foreign(records, profile) + _cautions(used),
     )
+
+
+def _curve(path: Path, made: Record) -> tuple[list[CurvePoint], str]:
+    """A record's curve, empty where it cannot be read, and what is wrong with it, if anything."""
+    try:
+        curve = record.read_curve(path)
+    except record.RecordError as error:
+        return [], str(error)
+    metric = made["primary_metric"]
+    if made["status"] == "ok" and not evaluations(curve, metric, setup_sec=0.0).values.size:
+        return curve, f"its curve has no evaluation with a finite {metric}."
+    return curve, ""
 
 
 def refuse_same(cells: Iterable[Cell]) -> None:

@@ -49,8 +49,9 @@ def arrivals(
 ) -> pd.DataFrame:
     """When each cell reached its task's target.
 
-    Columns: task, family, method, seed, status, target (the metric's own unit), steps, seconds
-    (set-up charged). Infinite: a miss; NaN: not known (no target, or a cell that is not there).
+    Columns: task, family, method, seed, status, target (the metric's own unit), has_curve (it came
+    to its end and was measured), steps, seconds (set-up charged). Infinite: a miss; NaN: not known
+    (no target, or a cell that is not there).
     """
     measured = evaluated_curves(frame, curves)
     goal = targets(frame, measured, rule)
@@ -59,7 +60,7 @@ def arrivals(
         key = (cell.task, cell.method, cell.seed)
         target = goal[cell.task]
         times = dict.fromkeys(AXES, np.nan)
-        if cell.status == "ok" and key in measured:
+        if key in measured:
             curve = measured[key].smoothed(rule.window_evaluations)
             better = bool(cell.higher_is_better)
             times = {
@@ -69,8 +70,8 @@ def arrivals(
         elif cell.status in _ARRIVED_NEVER and not np.isnan(target):
             times = dict.fromkeys(AXES, np.inf)
         base = (cell.task, cell.family, cell.method, cell.seed, cell.status, target)
-        rows.append((*base, *times.values()))
-    columns = ["task", "family", "method", "seed", "status", "target", *AXES]
+        rows.append((*base, key in measured, *times.values()))
+    columns = ["task", "family", "method", "seed", "status", "target", "has_curve", *AXES]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -118,18 +119,25 @@ def convergence_table(summary: pd.DataFrame, rule: ConvergenceRule, title: str) 
             texts = (format_time(by_method.get(method)) for method in methods)
             rows.append(Row(f"{task} ({format_target(cells['target'].iloc[0])})", tuple(texts)))
         ratios = (median_speedup(of_axis, method, rule.ours) for method in methods)
-        rows.append(Row(f"{rule.ours}: times sooner", tuple(ratios), strong=True))
+        rows.append(Row(f"time over {rule.ours}'s", tuple(ratios), strong=True))
         rows += _profile_rows(of_axis, methods)
     caption = (
-        f"Median over seeds of the first evaluation at which the curve, smoothed over "
+        "The first evaluation at which the curve, smoothed over "
         f"{rule.window_evaluations} evaluations, is at the task's target (in brackets, points): "
-        f"{100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean curve goes. "
-        "Seconds are of training with set-up charged. ∞: not reached. The factor is the median "
-        f"over tasks of the method's time over {rule.ours}'s; where both miss it is undecided and "
-        "left out. Last, the share of tasks on which a method arrives within a factor of the "
-        "fastest one's time, of the tasks on which all times are known."
+        f"{100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean curve goes; "
+        f"{_middle(summary)}. Seconds are of training with set-up charged. ∞: not reached. The "
+        f"factor is the median over tasks of the method's time over {rule.ours}'s: below 1 the "
+        "method arrives sooner; where both miss it is undecided and left out. Last, the share of "
+        "tasks on which a method arrives within a factor of the fastest one's time, of the tasks "
+        "on which all times are known."
     )
     return Table(f"Convergence: {title}", caption, ("task (target)", *methods), rows)
+
+
+def _middle(summary: pd.DataFrame) -> str:
+    """What `median_over_seeds` is of so many seeds."""
+    seeds = int(summary["n_expected"].max())
+    return {1: "of one seed", 2: "the slower of two seeds"}.get(seeds, "median over seeds")
 
 
 def _profile_rows(of_axis: pd.DataFrame, methods: Sequence[str]) -> list[Row]:
@@ -160,7 +168,7 @@ def format_time(number: object) -> str:
 
 def format_target(target: float) -> str:
     """A target in points."""
-    return "no target" if np.isnan(target) else f"{100 * target:.1f}"
+    return "no target" if np.isnan(target) else f"{100 * target:.1f}".replace("-", "−")
 
 
 def median_speedup(of_axis: pd.DataFrame, method: str, ours: str) -> str:

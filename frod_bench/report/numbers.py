@@ -5,6 +5,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from frod_bench.report.areas import Areas
 from frod_bench.report.claims import Judged, judge
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
@@ -19,20 +20,20 @@ from frod_bench.report.tables import parameter_summary
 class Numbers:
     """What the records of an experiment say, by the rules; computed where it is first asked for.
 
-    `profile` is the profile's name and `title` its title; `trials` is what `read_trials` gives.
+    `profile` is the profile's name and `title` its title; `areas` is what `read_areas` gives.
     """
 
     collected: Collected
     profile: str
     title: str
     rules: Rules
-    trials: pd.DataFrame | None
+    areas: Areas | None
 
     @cached_property
     def judged(self) -> Judged:
         """The claims."""
         frame, curves = self.collected.frame, self.collected.curves
-        return judge(frame, curves, self.trials, self.profile, self.rules)
+        return judge(frame, curves, self.areas, self.profile, self.rules)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -69,13 +69,12 @@ def equivalence(
 def tost(differences: ArrayLike, margin: float) -> float:
     """p-value of Student's two one-sided tests that the mean lies within the margin.
 
-    The greater of the two one-sided p-values; NaN below two values.
+    The greater of the two one-sided p-values; NaN below two values, and where all are equal: a few
+    differences without any spread tell how coarse the metric is, not how certain the mean.
     """
     values = present(differences)
-    if values.size < 2:
+    if values.size < 2 or values.std() == 0:
         return np.nan
-    if values.std() == 0:
-        return 0.0 if abs(values[0]) < margin else 1.0
     above = scipy_stats.ttest_1samp(values, -margin, alternative="greater").pvalue
     below = scipy_stats.ttest_1samp(values, margin, alternative="less").pvalue
     return float(max(above, below))

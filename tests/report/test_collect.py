@@ -120,3 +120,11 @@ def test_no_folder_is_no_record(tmp_path: Path, cells: list[Cell]) -> None:
     got = collect(tmp_path, "embedded", cells)
     assert len(got.frame) == len(cells)
     assert (got.frame["status"] == "missing").all()
+
+
+def test_a_curve_without_a_number_is_told(tmp_path: Path) -> None:
+    curve = [{"step": 0, "seconds": 0.0, "accuracy": float("nan")}]
+    write_record(tmp_path, make_record("rte", "frod", 0), curve)
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
+    (warning,) = got.warnings
+    assert "no evaluation with a finite accuracy" in warning

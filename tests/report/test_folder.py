@@ -1,0 +1,52 @@
+"""A results folder reported as it is: the cells that its records name, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from frod_bench import record
+from frod_bench.errors import InputError
+from frod_bench.report.__main__ import parse, report_folder
+from frod_bench.report.folder import cells_in
+from tests.report.factory import make_record, synthetic_curve, write_record
+
+QUIET = Console(quiet=True)
+
+
+def of_protocol(name: str, made: dict[str, Any]) -> dict[str, Any]:
+    """The record with another protocol, and the hash that this gives it."""
+    made["config"]["protocol"]["name"] = made["cell"]["protocol"] = name
+    cell = made["cell"]
+    prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
+    cell["config_hash"] = record.config_hash(record.identity(made["config"], *prints))
+    return made
+
+
+def test_its_records_make_the_report(tmp_path: Path) -> None:
+    for method in ("frozen", "frod", "full"):
+        for seed in (0, 1):
+            made = make_record("rte", method, seed, 0.8)
+            write_record(tmp_path, made, synthetic_curve(seed=seed))
+    write_record(tmp_path, of_protocol("tune", make_record("cola", "full", 0, 0.5)))
+    folder = tmp_path / "embedded"
+    cells, _ = cells_in(folder)
+    names = [(cell.task, cell.method, cell.seed) for cell in cells]
+    assert names == [("rte", m, s) for m in ("full", "frod", "frozen") for s in (0, 1)]
+    what, words = parse(["tables", f"folder={folder}", f"out={tmp_path / 'out'}"])
+    paths = report_folder(what, words, QUIET)
+    assert tmp_path / "out/tables/main.md" in paths
+    assert "| rte | 80.0" in (tmp_path / "out/tables/main.md").read_text()
+    assert not (folder / "tables").exists()
+
+
+def test_what_it_refuses(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no record of protocol fair or paper under .*\(0 others"):
+        cells_in(tmp_path)
+    write_record(tmp_path, make_record("rte", "frod", 0))
+    with pytest.raises(InputError, match="so seed can not be chosen"):
+        report_folder("all", [f"folder={tmp_path / 'embedded'}", "seed=0"], QUIET)
+    (tmp_path / "embedded").rename(tmp_path / "mine")
+    with pytest.raises(InputError, match="holds records of profile embedded"):
+        cells_in(tmp_path / "mine")
