@@ -6,6 +6,7 @@ PROFILE ?= embedded
 SUITE   ?= paper20
 METHODS ?= full,lora,dora,frod,frozen
 SEEDS   ?= 0,1,2
+HEAD    ?= classify
 JOBS    ?= 0
 RESULTS ?= results
 DEVICE  ?= cpu
@@ -14,7 +15,7 @@ MODEL_ROOT ?=
 
 EXPERIMENT = experiment=main_table
 PLACES = results_root=$(RESULTS) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(if $(MODEL_ROOT),model_root=$(MODEL_ROOT))
-GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed=$(SEEDS)' $(PLACES)
+GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed=$(SEEDS)' head=$(HEAD) $(PLACES)
 REPORT = $(BIN)/python -m frod_bench.report
 
 .DEFAULT_GOAL := help
@@ -23,7 +24,7 @@ REPORT = $(BIN)/python -m frod_bench.report
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: PROFILE=$(PROFILE) SUITE=$(SUITE) METHODS=$(METHODS) SEEDS=$(SEEDS) JOBS=$(JOBS) (0: one a core)"
-	@echo "           RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (where the profile's own are not meant)"
+	@echo "           HEAD=$(HEAD) (auto: rank where there are options) RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (where the profile's own are not meant)"
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

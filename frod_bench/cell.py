@@ -89,9 +89,12 @@ def make_ready(cell: Cell) -> Ready:
     accelerator = make_accelerator(settings)
     data = load_data(settings)
     model = build_model(settings, data.num_labels)
+    backbone = settings.backbones[settings.task.family]
+    few = data.collate([data.train[0]])
+    del few["labels"]
+    models.check_reads(model, few, backbone.name, settings.task.name)
     memory.reset_peaks(accelerator.device)
     started = time.perf_counter()
-    backbone = settings.backbones[settings.task.family]
     prepared = prepare(model, settings.method, backbone, settings.seed)
     if settings.runtime.gradient_checkpointing:
         models.recompute_activations(prepared.model)

@@ -5,35 +5,70 @@ Reads files only, so that a sweep can tell what is missing before torch is impor
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from frod_bench.errors import InputError
 from frod_bench.mirror.sums import SUMS_FILE, read_sums
 from frod_bench.snapshot import files_of
 
+_ADVICE = (
+    "Put a snapshot of the Hub's repository there (`python -m frod_bench.mirror out=DIR` copies "
+    "what a suite needs), set the root to null to read the Hub, or take profile=embedded with "
+    "neither root, which brings its own."
+)
 WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor_config.json")
 
 
+class Lack(NamedTuple):
+    """What a folder that was named for data or backbones lacks."""
+
+    where: str
+    what: str
+    advice: str
+
+
 class MissingInputError(InputError):
-    """A folder that was named for data or backbones lacks one."""
+    """Folders that were named for data or backbones lack some; all of it in one message."""
 
-    def __init__(self, where: str, what: str, advice: str) -> None:
-        super().__init__(f"{where}: has no {what}. {advice}")
-        self.where, self.what, self.advice = where, what, advice
-
-
-def all_missing(errors: Sequence[MissingInputError]) -> InputError:
-    """One error that names all that is missing, each once."""
-    by_place: dict[tuple[str, str], dict[str, None]] = {}
-    for error in errors:
-        by_place.setdefault((error.where, error.advice), {})[error.what] = None
-    return InputError(
-        " ".join(
-            f"{where}: has no {'; no '.join(whats)}. {advice}"
-            for (where, advice), whats in by_place.items()
+    def __init__(self, lacks: Iterable[Lack]) -> None:
+        self.lacks = tuple(dict.fromkeys(lacks))
+        by_place: dict[tuple[str, str], list[str]] = {}
+        for lack in self.lacks:
+            by_place.setdefault((lack.where, lack.advice), []).append(lack.what)
+        super().__init__(
+            " ".join(
+                f"{where}: has no {'; no '.join(whats)}. {advice}"
+                for (where, advice), whats in by_place.items()
+            )
         )
-    )
+
+
+def fingerprints(
+    task: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    data_root: str | None,
+    model_root: str | None,
+) -> tuple[str, str]:
+    """Those of a cell's data set and of its backbone.
+
+    Raises MissingInputError that names what is missing of both, or InputError as the two below.
+    """
+    found: list[str] = []
+    lacks: list[Lack] = []
+    for fingerprint in (
+        lambda: data_fingerprint(task["hub_id"], task["hub_config"], task["revision"], data_root),
+        lambda: backbone_fingerprint(backbone["hub_id"], backbone["revision"], model_root),
+    ):
+        try:
+            found.append(fingerprint())
+        except MissingInputError as error:
+            lacks += error.lacks
+    if lacks:
+        raise MissingInputError(lacks)
+    data, weights = found
+    return data, weights
 
 
 def data_fingerprint(
@@ -49,12 +84,9 @@ def data_fingerprint(
     folder = Path(data_root) / hub_id
     files = files_of(folder, hub_config) if folder.is_dir() else []
     if not files:
+        what = f"data set {hub_id!r} (configuration {hub_config!r}), looked in {folder}"
         raise MissingInputError(
-            f"data_root={data_root}",
-            f"data set {hub_id!r} (configuration {hub_config!r}), looked in {folder}",
-            "Put a snapshot of the Hub's repository there, point data_root at a mirror that has "
-            "it, set data_root=null to read the Hub, or leave data_root out to use the embedded "
-            "stand-ins.",
+            [Lack(f"data_root={data_root}", what, f"{_ADVICE} Or take other tasks or a suite.")]
         )
     return _hash_files("data_root", Path(data_root), hub_id, files)
 
@@ -70,11 +102,8 @@ def backbone_fingerprint(hub_id: str, revision: str | None, model_root: str | No
     folder = Path(model_root) / hub_id
     files = sorted({file for pattern in WEIGHT_FILES for file in folder.glob(pattern)})
     if not any(file.suffix == ".safetensors" for file in files):
-        raise MissingInputError(
-            f"model_root={model_root}",
-            f"backbone {hub_id!r} with safetensors weights, looked in {folder}",
-            "Put a snapshot of the checkpoint there, or set model_root=null to read the Hub.",
-        )
+        what = f"backbone {hub_id!r} with safetensors weights, looked in {folder}"
+        raise MissingInputError([Lack(f"model_root={model_root}", what, _ADVICE)])
     return _hash_files("model_root", Path(model_root), hub_id, files)
 
 

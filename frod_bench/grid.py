@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from frod_bench import settings
 from frod_bench.errors import InputError
-from frod_bench.fingerprint import MissingInputError, all_missing
+from frod_bench.fingerprint import Lack, MissingInputError
 from frod_bench.inputs import ensure_inputs
 from frod_bench.method_files import MethodFiles
 from frod_bench.paths import CONF_DIR
@@ -58,7 +58,7 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     composed: dict[tuple[str, ...], DictConfig] = {}
     resolved: dict[tuple[str, ...], dict[str, Any]] = {}
     cells: list[Cell] = []
-    missing: list[MissingInputError] = []
+    lacks: list[Lack] = []
     for overrides in grid:
         shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
         if shared not in composed:
@@ -76,9 +76,9 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
         try:
             cells.append(cell_of(resolved[but_for_seed] | {"seed": config.seed}))
         except MissingInputError as error:
-            missing.append(error)
-    if missing:
-        raise all_missing(missing)
+            lacks += error.lacks
+    if lacks:
+        raise MissingInputError(lacks)
     return list(dict.fromkeys(cells))
 
 

@@ -1,5 +1,6 @@
 """A backbone with one linear head: the model that every method prepares and the loop trains."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -113,7 +114,8 @@ def build(
                 output_loading_info=True,
                 **common,
             )
-        missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
+        unread = "pooler." if pooling != "pooler" else None  # dropped by `with_head`
+        missing = [n for n in report["missing_keys"] if unread is None or not n.startswith(unread)]
         if missing or report["mismatched_keys"]:
             raise InputError(
                 f"backbone {source}: the checkpoint lacks {len(missing)} weights of the model "
@@ -136,6 +138,24 @@ def with_head(backbone: PreTrainedModel, pooling: str, num_labels: int) -> Class
     if pooling != "pooler" and getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # type: ignore[assignment]
     return Classifier(backbone, pooling, num_labels)
+
+
+@torch.no_grad()
+def check_reads(model: nn.Module, batch: Mapping[str, Tensor], backbone: str, task: str) -> None:
+    """Raise InputError unless the model can read `batch`, the inputs of a few of the task's rows.
+
+    It cannot where the backbone is of another family, images have a size that it does not take, the
+    pooling is of something that it does not make, or the tokenizer has more tokens than it knows.
+    """
+    try:
+        model.eval()(**batch)
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        shapes = ", ".join(f"{name} {tuple(values.shape)}" for name, values in batch.items())
+        raise InputError(
+            f"backbone {backbone}: cannot read what task {task} gives it, {shapes} "
+            f"({type(error).__name__}: {error}). Choose a backbone of the task's family, and check "
+            "its pooling, image_size or max_length, and that tokenizer and weights belong together."
+        ) from error
 
 
 def recompute_activations(model: nn.Module) -> None:

@@ -14,6 +14,14 @@ from frod_bench.errors import InputError
 from frod_bench.mirror.hub import Repository, UnreachableError, ask
 from frod_bench.sweep import Cell
 
+# Of a backbone, one file of each: a configuration alone is in the cache as soon as a rank was
+# matched or a plan was made.
+NEEDED = (
+    ("config.json",),
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("tokenizer.json", "preprocessor_config.json"),
+)
+
 
 def check_obtainable(cells: Sequence[Cell]) -> None:
     """Raise InputError, naming all that is missing and three ways to get it, unless every data set
@@ -50,12 +58,15 @@ def _read_of_hub(cells: Sequence[Cell]) -> Iterator[Repository]:
 
 def _is_cached(repository: Repository) -> bool:
     if repository.kind == "model":
-        revision = repository.revision
-        file = try_to_load_from_cache(repository.hub_id, "config.json", revision=revision)
-        return isinstance(file, str)
+        return all(any(_in_cache(repository, name) for name in names) for names in NEEDED)
     cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets"
     folder = Path(cache) / repository.hub_id.replace("/", "___")
     return any((folder / config).is_dir() for config in repository.configs)
+
+
+def _in_cache(repository: Repository, name: str) -> bool:
+    revision = repository.revision
+    return isinstance(try_to_load_from_cache(repository.hub_id, name, revision=revision), str)
 
 
 def _name(repository: Repository) -> str:
@@ -70,8 +81,8 @@ def _message(cell: Cell, problems: dict[str, str], reason: str | None) -> str:
     why = f" {reason}" if reason else ""
     return "\n".join(
         [
-            f"profile={profile}: {len(problems)} repositories that it reads are neither cached nor "
-            f"to be had from the Hub, and nothing was run.{why}",
+            f"profile={profile}: {len(problems)} data sets and backbones that it reads are neither "
+            f"cached nor to be had from the Hub, and nothing was run.{why}",
             *(f"  {line}" for line in missing),
             "Three ways to get them:",
             "  1. Read the Hub: with network, HF_HUB_OFFLINE unset and, for what is gated, after "

@@ -11,7 +11,7 @@ from typing import Any
 
 from frod_bench import callables, record
 from frod_bench.errors import InputError
-from frod_bench.fingerprint import backbone_fingerprint, data_fingerprint
+from frod_bench.fingerprint import fingerprints
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,7 @@ def cell_of(resolved: dict[str, Any]) -> Cell:
         method = method | {"source": callables.source_hash(method["apply"])}
         resolved = resolved | {"method": method}
     backbone = resolved["backbones"][task["family"]]
-    data = data_fingerprint(
-        task["hub_id"], task["hub_config"], task["revision"], resolved["data_root"]
-    )
-    weights = backbone_fingerprint(backbone["hub_id"], backbone["revision"], resolved["model_root"])
+    data, weights = fingerprints(task, backbone, resolved["data_root"], resolved["model_root"])
     return Cell(
         profile=resolved["profile"]["name"],
         protocol=resolved["protocol"]["name"],

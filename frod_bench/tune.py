@@ -8,7 +8,8 @@ A method's rates in a family (in `<family>_rank`, where options are ranked) are 
 with the best mean of the primary metric over the tuning tasks, on validation. Every method has the
 same number of trials; one that diverged or failed counts as worst. Writes
 `<results>/<profile>/tables/tuning.csv` (every trial) and the profile's table of rates,
-conf/learning_rates/<profile>.yaml.
+conf/learning_rates/<profile>.yaml; beside it, <profile>_tuned.yaml, where that one was written by
+hand.
 """
 
 import math
@@ -23,11 +24,13 @@ from omegaconf import OmegaConf
 
 from frod_bench import record
 from frod_bench.complaints import exit_statuses
+from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell, records_of
 
 WORST = -math.inf
+WRITTEN = "# Written by `python -m frod_bench.tune`"  # how a table of rates that is ours begins
 
 
 def trials(cells: Iterable[Cell]) -> pd.DataFrame:
@@ -51,11 +54,21 @@ def trials(cells: Iterable[Cell]) -> pd.DataFrame:
 
 
 def pick(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """family -> method -> group -> rate of the best trial; the earlier one wins a tie."""
+    """family -> method -> group -> rate of the best trial; the earlier one wins a tie.
+
+    Raises InputError where no trial of a method came to a score.
+    """
     picked: dict[str, dict[str, dict[str, float]]] = {}
     rates = [column for column in table if column.startswith("lr_")]
     for (family, method), group in table.groupby(["family", "method"], sort=False):
-        best = group.groupby("trial")["score"].mean().idxmax()
+        means = group.groupby("trial")["score"].mean()
+        if means.max() == WORST:
+            raise InputError(
+                f"{method} in {family}: none of {len(means)} trials has a score on every task, so "
+                "no rate can be picked. Lower its box in conf/learning_rates/trial*.yaml, and run "
+                "its trials again."
+            )
+        best = means.idxmax()
         row = group[group["trial"] == best].iloc[0][rates].dropna()
         picked.setdefault(family, {})[method] = {
             name.removeprefix("lr_"): float(rate) for name, rate in row.items()
@@ -80,12 +93,19 @@ def write_rates(picked: dict[str, Any], trial_count: int, experiment: str, path:
     others = whole != picked
     methods = ", ".join(dict.fromkeys(method for family in picked.values() for method in family))
     head = (
-        f"# Written by `python -m frod_bench.tune`: for each family {'of' if others else 'and'} "
+        f"{WRITTEN}: for each family {'of' if others else 'and'} "
         f"{methods if others else 'method'} the best of {trial_count} trials\n"
         f"# on validation (experiments/{experiment}.yaml); every trial is in "
         f"results/<profile>/tables/tuning.csv.{' The rest is as it was.' if others else ''}\n"
     )
     path.write_text(head + yaml.safe_dump(whole, sort_keys=False, default_flow_style=None))
+
+
+def rates_path(profile: str, folder: Path) -> Path:
+    """Where a profile's tuned rates go: not over a table with sources, which somebody wrote."""
+    path = folder / f"{profile}.yaml"
+    by_hand = path.exists() and not path.read_text().startswith(WRITTEN)
+    return folder / f"{profile}_tuned.yaml" if by_hand else path
 
 
 def main() -> None:
@@ -94,12 +114,13 @@ def main() -> None:
         asked = [word for word in sys.argv[1:] if word.startswith("experiment=")]
         base, cells = compose_cells([*([] if asked else ["experiment=tune"]), *sys.argv[1:]])
         table = trials(cells)
+        picked = pick(table)
         tables = cells[0].results_dir / "tables"
         tables.mkdir(parents=True, exist_ok=True)
         whole = with_others(table, tables / "tuning.csv")
         whole.to_csv(tables / "tuning.csv", index=False)
-        path = CONF_DIR / "learning_rates" / f"{base.profile.name}.yaml"
-        write_rates(pick(table), table["trial"].nunique(), base.experiment.name, path)
+        path = rates_path(base.profile.name, CONF_DIR / "learning_rates")
+        write_rates(picked, table["trial"].nunique(), base.experiment.name, path)
         print(f"{tables / 'tuning.csv'}\n{path.resolve()}")
 
 

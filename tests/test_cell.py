@@ -53,6 +53,21 @@ def test_a_rate_that_is_far_too_high_is_a_diverged_record(make_cell: MakeCell) -
     assert record.curve_path(cell.record_path).exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task=eurosat", "backbones.vision.image_size=48"], "cannot read what task eurosat gives"),
+        (["task=boolq", "backbones.reasoning.pooling=pooler"], "pooler_output"),
+        (["task=rte", "backbones.nlu.pooling=pooler"], "lacks 2 weights of the model"),
+    ],
+)
+def test_a_backbone_that_cannot_read_the_rows_is_bad_input(
+    make_cell: MakeCell, words: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        cell_module.make_ready(make_cell("method=frozen", *words))
+
+
 def test_refused_input_leaves_nothing_at_all(make_cell: MakeCell, tmp_path: Path) -> None:
     cell = make_cell("task=rte", "method=frod", "+method.learning_rates.x=1", "tracker=wandb")
     with pytest.raises(InputError, match="x"):

@@ -6,6 +6,7 @@ import pytest
 
 from frod_bench.errors import InputError
 from frod_bench.fingerprint import data_fingerprint
+from frod_bench.grid import cells_of, composer
 
 FORMS = [
     'data_files: "d/*.parquet"',
@@ -45,3 +46,14 @@ def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:
     root = snapshot(tmp_path / "2", None)
     (root / "me/set/d/a.parquet").write_text("c")
     assert data_fingerprint("me/set", "x", None, str(root)) != one
+
+
+def test_all_that_both_roots_lack_is_told_in_one_message(tmp_path: Path) -> None:
+    roots = [f"data_root={tmp_path}/a", f"model_root={tmp_path}/b"]
+    grid = [["profile=small", f"task={task}", *roots] for task in ("rte", "eurosat")]
+    with composer() as compose_one, pytest.raises(InputError) as caught:
+        cells_of(grid, compose_one)
+    message = str(caught.value)
+    for name in ("nyu-mll/glue", "tanganke/eurosat", "all-MiniLM-L6-v2", "dinov2-small"):
+        assert message.count(name) == 2  # by its name and by the folder
+    assert message.count("frod_bench.mirror out=DIR") == 2  # once a root

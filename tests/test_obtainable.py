@@ -108,3 +108,18 @@ def test_nothing_runs_where_nothing_is_to_be_had(
     assert "Three ways to get them" in done.stderr
     assert "Traceback" not in done.stderr
     assert not results.exists()
+
+
+def test_a_configuration_alone_is_no_cached_backbone(
+    stocked: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cached(_hub_id: str, name: str, **_: object) -> str | None:
+        return "/a/file" if name in there else None
+
+    monkeypatch.setattr(obtainable, "try_to_load_from_cache", cached)
+    there = {"config.json"}
+    check_obtainable(small_cells())
+    assert stocked.asked == 6
+    there |= {"model.safetensors.index.json", "tokenizer.json"}
+    check_obtainable(small_cells())
+    assert stocked.asked == 9  # the data sets alone

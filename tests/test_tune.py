@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import yaml
 
-from frod_bench.tune import WORST, pick, with_others, write_rates
+from frod_bench.errors import InputError
+from frod_bench.tune import WORST, pick, rates_path, with_others, write_rates
 
 
 def table(scores: dict[int, list[float]]) -> pd.DataFrame:
@@ -49,3 +51,17 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     picked = {"nlu": {"lora": {"adapter": 2e-3, "head": 0.2}}}
     write_rates(picked, 8, "tune", tmp_path / "embedded.yaml")
     assert yaml.safe_load((tmp_path / "embedded.yaml").read_text()) == picked
+
+
+def test_a_method_of_which_every_trial_diverged_is_refused() -> None:
+    with pytest.raises(InputError, match="none of 2 trials has a score on every task"):
+        pick(table({0: [WORST, 0.1], 1: [0.1, WORST]}))
+
+
+def test_rates_that_somebody_wrote_are_not_overwritten(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "small.yaml", tmp_path / "paper.yaml"
+    write_rates(pick(table({0: [0.9, 0.1]})), 1, "tune", ours)
+    theirs.write_text("# The released ones.\n")
+    assert rates_path("small", tmp_path) == ours
+    assert rates_path("paper", tmp_path) == tmp_path / "paper_tuned.yaml"
+    assert rates_path("new", tmp_path) == tmp_path / "new.yaml"
