@@ -11,7 +11,7 @@ from frod_bench import stats
 
 VALUES = st.floats(-100, 100, allow_nan=False, width=32)
 SEEDS = st.lists(VALUES, min_size=2, max_size=8)
-TABLES = arrays(np.float64, st.tuples(st.integers(2, 6), st.integers(1, 4)), elements=VALUES)
+TABLES = arrays(np.float64, st.tuples(st.integers(2, 14), st.integers(1, 4)), elements=VALUES)
 FEW = 199  # resamples, where the number does not matter
 
 
@@ -60,7 +60,12 @@ def test_students_interval_of_three_seeds_covers_95_percent() -> None:
 def test_mean_over_tasks_brackets_its_mean(table: np.ndarray) -> None:
     got = stats.mean_over_tasks(table, resamples=FEW)
     assert close(got.mean, float(table.mean(axis=1).mean()))
-    assert table.min() - 1e-9 <= got.low <= got.high <= table.max() + 1e-9
+    assert got.low <= got.mean + 1e-9
+    assert got.mean <= got.high + 1e-9
+    if len(table) < stats.FEW_TASKS:
+        assert got == stats.mean_interval(table.mean(axis=1))
+    else:
+        assert table.min() - 1e-9 <= got.low <= got.high <= table.max() + 1e-9
 
 
 @settings(deadline=None)

@@ -71,3 +71,9 @@ def test_the_table_is_written_between_its_markers(
     assert text.endswith("after\n")
     assert "old" not in text
     assert text.count("\n| found equivalent") == 3
+
+
+def test_few_tasks_are_covered_by_students_interval_and_not_by_a_bootstrap() -> None:
+    used, unused = simulate.few_tasks_coverage(5, 300, 999, np.random.default_rng(0))
+    assert 0.91 < used < 0.985
+    assert unused < 0.91

@@ -7,7 +7,8 @@ from pathlib import Path
 from frod_bench.errors import InputError
 from frod_bench.report.analyses.about import About
 from frod_bench.report.analyses.kinds import analyse, write_numbers
-from frod_bench.report.areas import read_areas
+from frod_bench.report.areas import TRIALS_PATH, read_areas, read_trials
+from frod_bench.report.cautions import one_class, untuned
 from frod_bench.report.claims import Judged
 from frod_bench.report.claims_table import write_claims
 from frod_bench.report.collect import Cell, Collected, collect
@@ -64,7 +65,12 @@ def write_report(
     out_dir = out_dir or results_root / profile
     about = About(title, frame)
     found = analyse(figures, frame)
-    areas = read_areas(results_root / profile, rules.robustness.learning_rate_factors)
+    results_dir = results_root / profile
+    areas = read_areas(results_dir, rules.robustness.learning_rate_factors)
+    trials = read_trials(results_dir / TRIALS_PATH)
+    collected.warnings += untuned(frame, trials)
+    if {"tables", "html"} & set(parts):  # they show scores; predictions take long to read
+        collected.warnings += one_class(frame)
     numbers = Numbers(collected, profile, title, rules, areas)
     paths: list[Path] = []
     if "tables" in parts:

@@ -1,6 +1,7 @@
 """One method against each other: paired by task and seed, and example by example."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,25 @@ def paired_table(summary: pd.DataFrame, ours: str, title: str) -> Table:
         f"{ours} less each method, in points, paired by task and seed: mean over seeds ± half of "
         "the 95 % interval (Student's t). In brackets the test examples that one alone gets right, "
         f"{ours} : other, over all seeds, and McNemar's exact p-value, by Holm over the tasks of a "
-        "column. All tasks: with the 95 % interval of a bootstrap over tasks and seeds."
+        "column. All tasks: with the 95 % interval of a bootstrap over tasks and seeds, the mean "
+        f"of fewer than {stats.FEW_TASKS} tasks with Student's t."
     )
     return Table(f"Paired differences: {title}", caption, ("task", *methods), rows)
+
+
+def predictions_of(path: Path) -> pd.DataFrame | None:
+    """The kept predictions of a record: split, row_id, prediction, label; None where none are."""
+    file = record.predictions_path(path)
+    return _read(file, file.stat().st_mtime_ns) if file.exists() else None
+
+
+@lru_cache(maxsize=2048)
+def _read(file: Path, _mtime_ns: int) -> pd.DataFrame | None:
+    try:
+        table = pd.read_parquet(file)
+    except (OSError, ValueError):
+        return None
+    return table if {"split", "row_id", "prediction", "label"} <= set(table.columns) else None
 
 
 def hits_of(path: Path) -> "pd.Series[bool] | None":
@@ -80,13 +97,8 @@ def hits_of(path: Path) -> "pd.Series[bool] | None":
 
     That is where no predictions are beside the record, or where the labels are no classes.
     """
-    try:
-        table = pd.read_parquet(record.predictions_path(path))
-    except (OSError, ValueError):
-        return None
-    if not {"split", "row_id", "prediction", "label"} <= set(table.columns):
-        return None
-    if not pd.api.types.is_integer_dtype(table["label"]):
+    table = predictions_of(path)
+    if table is None or not pd.api.types.is_integer_dtype(table["label"]):
         return None
     right = table["prediction"] == table["label"]
     return right.set_axis(pd.MultiIndex.from_frame(table[["split", "row_id"]]))

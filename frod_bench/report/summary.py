@@ -40,8 +40,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
 
     Scores are in points (100 x the metric). scope `task`: mean over seeds with Student's t
     interval, for every metric of the task; scope `family` and `overall`: mean over tasks of the
-    primary metric with a bootstrap over tasks and seeds, and the costs; there `task` is empty, and
-    so is `family` of the overall scope. `status` is ok where every
+    primary metric with a bootstrap over tasks and seeds (of few tasks Student's t), and the costs;
+    there `task` is empty, and so is `family` of the overall scope. `status` is ok where every
     expected cell gave a number, partial where some did, else what became of them; `holes` counts
     the cells that gave none.
     """
@@ -91,7 +91,8 @@ def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
 
 def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
     table = cells.pivot_table(index="task", columns="seed", values="value", aggfunc="first")
-    estimate = stats.mean_over_tasks(100.0 * table.to_numpy()) if table.size else _NOTHING
+    estimate = stats.mean_over_tasks(100.0 * table.to_numpy()) if table.size else stats.NOTHING
+    few = estimate.n < stats.FEW_TASKS
     return {
         "metric": PRIMARY,
         "unit": "points",
@@ -100,7 +101,7 @@ def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
         "n_tasks": estimate.n,
         **_counts(cells),
         **_ends(estimate),
-        "interval": "bootstrap over tasks and seeds",
+        "interval": "t over tasks" if few else "bootstrap over tasks and seeds",
     }
 
 
@@ -122,9 +123,6 @@ def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
                 "high": np.nan,
                 "interval": "none",
             }
-
-
-_NOTHING = stats.Estimate(np.nan, np.nan, np.nan, 0)
 
 
 def _ends(estimate: stats.Estimate) -> dict[str, float]:

@@ -10,13 +10,14 @@ import pandas as pd
 
 from frod_bench.report.markup import Row, Table, to_latex, to_markdown
 from frod_bench.report.summary import COSTS
+from frod_bench.stats import FEW_TASKS
 
 NOT_THERE = "–"
 HOLE = "†"
 MAIN_CAPTION = (
     "Test scores in points (100 × the task's primary metric; accuracy unless named). Tasks: mean "
     "over seeds ± half of the 95 % interval (Student's t). Means: over tasks, with the 95 % "
-    "interval of a bootstrap over tasks and seeds."
+    f"interval of a bootstrap over tasks and seeds, of fewer than {FEW_TASKS} tasks Student's t."
 )
 PARAMETERS_CAPTION = (
     "Trained and frozen parameters of each method on each backbone; a range is over tasks, whose "

@@ -19,6 +19,7 @@ from frod_bench.stats.curves import (
     time_to_target,
 )
 from frod_bench.stats.estimates import (
+    FEW_TASKS,
     NOTHING,
     Estimate,
     difference_over_tasks,
@@ -43,6 +44,7 @@ from frod_bench.stats.paired import (
 
 __all__ = [
     "CONFIDENCE",
+    "FEW_TASKS",
     "NOTHING",
     "RESAMPLES",
     "Equivalence",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from frod_bench.stats.bootstrap import Floats
+from frod_bench.stats.bootstrap import Floats, bootstrap_over_tasks
 from frod_bench.stats.curves import speedup_over_tasks
 from frod_bench.stats.estimates import (
     Estimate,
@@ -54,8 +54,9 @@ def seed_bootstrap_coverage(seeds: int, sweeps: int, resamples: int, rng: Rng) -
     """The same of a bootstrap of the seeds, which is why there is none in the suite."""
 
     def once() -> bool:
-        values = rng.normal(size=(seeds, 1))
-        return _holds(mean_over_tasks(values, resamples=resamples), 0.0)
+        values = rng.normal(size=(1, seeds, 1))
+        ends = bootstrap_over_tasks(values, _mean, resamples=resamples)
+        return _holds(Estimate(0.0, *ends, seeds), 0.0)
 
     return _share(once, sweeps)
 
@@ -65,6 +66,18 @@ def mean_coverage(sweeps: int, resamples: int, rng: Rng, seed_sd: float = SEED_S
     return _share(
         lambda: _holds(mean_over_tasks(_scores(rng, seed_sd), resamples=resamples), 0.0), sweeps
     )
+
+
+def few_tasks_coverage(tasks: int, sweeps: int, resamples: int, rng: Rng) -> tuple[float, float]:
+    """The same of few tasks: of the interval that is used, and of a bootstrap."""
+    found = []
+    for _ in range(sweeps):
+        scores = _scores(rng, SEED_SD, tasks)
+        ends = bootstrap_over_tasks(scores[None], _mean, resamples=resamples)
+        bootstrap = Estimate(0.0, *ends, tasks)
+        found.append((_holds(mean_over_tasks(scores), 0.0), _holds(bootstrap, 0.0)))
+    used, unused = np.mean(found, axis=0)
+    return float(used), float(unused)
 
 
 def iqm_coverage(sweeps: int, resamples: int, rng: Rng) -> float:
@@ -146,6 +159,12 @@ def findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[Finding]:
         share = seed_bootstrap_coverage(seeds, t_sweeps, resamples, rng(seeds))
         name = f"bootstrap of {seeds} seeds, which is not used"
         yield Finding(name, "normal scores", "covers 95 %", share, t_sweeps)
+    for tasks in (2, 5, 8):
+        used, unused = few_tasks_coverage(tasks, sweeps, resamples, rng(tasks))
+        planted = f"spread {TASK_SD:g} over tasks, {SEED_SD:g} over seeds, {tasks} tasks"
+        yield Finding("t interval of the mean over few tasks", planted, "covers 95 %", used, sweeps)
+        name = "bootstrap of few tasks, which is not used"
+        yield Finding(name, planted, "covers 95 %", unused, sweeps)
     nested = "nested bootstrap of the mean over tasks"
     for seed_sd in (SEED_SD, TASK_SD):
         planted = f"spread {TASK_SD:g} over tasks, {seed_sd:g} over seeds"
@@ -207,6 +226,10 @@ def main() -> None:
         Path(name).write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
+def _mean(table: Floats) -> Floats:
+    return np.asarray(table.mean(axis=(-2, -1)))
+
+
 def _share(once: Callable[[], bool], sweeps: int) -> float:
     return float(np.mean([once() for _ in range(sweeps)]))
 
@@ -215,8 +238,8 @@ def _holds(estimate: Estimate, truth: float) -> bool:
     return bool(estimate.low <= truth <= estimate.high)
 
 
-def _scores(rng: Rng, seed_sd: float) -> Floats:
-    return rng.normal(0, TASK_SD, (TASKS, 1)) + rng.normal(0, seed_sd, (TASKS, SEEDS))
+def _scores(rng: Rng, seed_sd: float, tasks: int = TASKS) -> Floats:
+    return rng.normal(0, TASK_SD, (tasks, 1)) + rng.normal(0, seed_sd, (tasks, SEEDS))
 
 
 def _pair(rng: Rng, difference: float) -> tuple[Floats, Floats]:

@@ -1,0 +1,33 @@
+"""What reports warn of: rates that were not tuned, and runs that answer one class."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from frod_bench import record
+from frod_bench.report.cautions import one_class, untuned
+from frod_bench.report.collect import Cell, collect
+from tests.report.factory import make_record, write_record
+
+
+def test_methods_without_trials_are_named_by_family() -> None:
+    frame = pd.DataFrame(
+        [("nlu", "frod"), ("nlu", "pissa"), ("vision", "frod"), ("nlu", "vera"), ("nlu", "pissa")],
+        columns=["family", "base_method"],
+    )
+    trials = pd.DataFrame([("nlu", "frod"), ("nlu", "vera")], columns=["family", "method"])
+    nlu, vision = untuned(frame, trials)
+    assert nlu.startswith("Learning rates of pissa were not tuned in nlu ")
+    assert vision.startswith("Learning rates of frod were not tuned in vision ")
+    assert untuned(frame, None) == []
+
+
+def test_a_method_that_answers_one_class_in_every_run_is_named(tmp_path: Path) -> None:
+    answers = {("full", 0): [1, 1], ("full", 1): [0, 0], ("frod", 0): [1, 1], ("frod", 1): [0, 1]}
+    for (method, seed), predicted in answers.items():
+        path = write_record(tmp_path, make_record("rte", method, seed))
+        table = pd.DataFrame({"prediction": predicted, "label": [0, 1], "row_id": [0, 1]})
+        table.assign(split="test").to_parquet(record.predictions_path(path))
+    cells = [Cell("rte", method, seed) for method, seed in answers]
+    (line,) = one_class(collect(tmp_path, "embedded", cells).frame)
+    assert line.startswith("rte: all test predictions of full are one class, in every run.")
