@@ -40,7 +40,7 @@ def analyse(what: str, kept: Kept) -> list[Path]:
     from frod_bench.insight import expressible, figures, landscape, show, spectrum
 
     protocols = ", ".join(dict.fromkeys(cell.protocol for cell in kept.cells))
-    told = show.about(kept.config, protocols)
+    told = show.profile_words(kept.config, protocols)
     tables, drawn = kept.out_dir / "tables", kept.out_dir / "figures"
     match what:
         case "landscape":

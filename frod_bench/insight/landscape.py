@@ -32,6 +32,7 @@ from frod_bench.train import predict
 STEPS = 21  # a side; odd, so that the centre is a point of the grid
 SPAN = 0.5  # the largest |a| and |b|: half of each filter's norm
 START = "start"
+START_OF = "start of "  # and the method that begins elsewhere
 RADII = (0.1, 0.25, 0.5)  # at which the table tells how much the loss rises
 _SAME_START = 1e-5  # relative: what is computed in another order starts at the same weights
 
@@ -103,7 +104,7 @@ def centres_of(group: Sequence[Cell]) -> Iterator[Centre]:
             first = start
             yield Centre(START, start)
         elif not is_same(start, first):
-            yield Centre(f"{START} of {cell.method}", start)
+            yield Centre(START_OF + cell.method, start)
     for cell in group:
         settings = settings_of(cell.record_path)
         yield Centre(cell.method, densified(cells.restore_trained(cell.record_path), settings))

@@ -22,27 +22,27 @@ _SPECTRUM = {
 
 
 @dataclass(frozen=True)
-class About:
-    """What the numbers are of.
+class ProfileWords:
+    """What titles and captions say of the profile that the numbers are of.
 
     Attributes:
         title: the profile's title.
-        words: a sentence or two on profile and protocol, for captions.
+        words: a sentence or two on profile and protocol.
     """
 
     title: str
     words: str
 
 
-def about(config: Any, protocol: str) -> About:
+def profile_words(config: Any, protocol: str) -> ProfileWords:
     """Of a composed configuration and the protocol of its cells."""
     words = f"Profile {config.profile.name}, protocol {protocol}."
     if config.profile.stand_in:
         words += " Data and backbones are stand-ins: these are not the benchmarks' numbers."
-    return About(str(config.profile.title), words)
+    return ProfileWords(str(config.profile.title), words)
 
 
-def write_spectrum(found: Spectra, told: About, out_dir: Path) -> list[Path]:
+def write_spectrum(found: Spectra, told: ProfileWords, out_dir: Path) -> list[Path]:
     """`update_spectrum.*`, a row a layer in the CSV, and `update_spectrum_lines.csv`."""
     rows = []
     for task, of_task in found.layers.groupby("task", sort=False):
@@ -65,7 +65,7 @@ def write_spectrum(found: Spectra, told: About, out_dir: Path) -> list[Path]:
     return [*paths, _write_csv(found.lines, out_dir / "update_spectrum_lines.csv")]
 
 
-def write_expressible(layers: pd.DataFrame, told: About, out_dir: Path) -> list[Path]:
+def write_expressible(layers: pd.DataFrame, told: ProfileWords, out_dir: Path) -> list[Path]:
     """`expressible.*`, all layers of a cell together, and `expressible_layers.csv`."""
     pooled = expressible.pooled(layers)
     kinds = [expressible.LOW_RANK, expressible.SPARSE, expressible.ON_AXIS, expressible.RANDOM]
@@ -95,7 +95,7 @@ def write_expressible(layers: pd.DataFrame, told: About, out_dir: Path) -> list[
     return [*paths, _write_csv(layers, out_dir / "expressible_layers.csv")]
 
 
-def write_landscape(points: pd.DataFrame, told: About, out_dir: Path) -> list[Path]:
+def write_landscape(points: pd.DataFrame, told: ProfileWords, out_dir: Path) -> list[Path]:
     """`landscape.*`, a row a plane, and `landscape_points.csv`."""
     summary = landscape.rises(points)
     names = [f"rise_{radius:g}" for radius in landscape.RADII]

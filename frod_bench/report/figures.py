@@ -83,10 +83,10 @@ def draw(panels: Panels) -> Figure:
         figure.subplots_adjust(left=0.075, right=0.985, top=0.80, bottom=0.29, wspace=0.09)
         figure.text(0.012, 0.955, panels.title, fontsize=9.5, fontweight="bold", va="center")
         figure.legend(
-            handles=[legend_handle(method, style.of_method(method)) for method in methods],
+            handles=[legend_handle(method) for method in methods],
             loc="center left",
             bbox_to_anchor=(0.005, 0.875),
-            ncols=_columns(len(methods)),
+            ncols=even_columns(len(methods)),
             columnspacing=1.8,
             handlelength=3.4,
         )
@@ -139,14 +139,15 @@ def _mark(ax: Axes, x: float, y: float, look: style.MethodStyle) -> None:
     )
 
 
-def _columns(entries: int) -> int:
+def even_columns(entries: int, most: int = LEGEND_COLUMNS) -> int:
     """Of a legend, so that its rows are as even as can be and none is wider than the page."""
-    rows = -(-entries // LEGEND_COLUMNS)
+    rows = -(-entries // most)
     return -(-entries // max(1, rows))
 
 
-def legend_handle(label: str, look: style.MethodStyle) -> Line2D:
-    """A legend's entry: the line and marker of a method."""
+def legend_handle(label: str, look: style.MethodStyle | None = None) -> Line2D:
+    """A legend's entry: line and marker of the method that the label names, or of `look`."""
+    look = look or style.of_method(label)
     return Line2D(
         [],
         [],

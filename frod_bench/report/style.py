@@ -1,7 +1,7 @@
 """One look for every figure and for the page: a fixed colour, line and marker for each method.
 
-Colours are Okabe and Ito's, and two of Tol's, which people with any colour vision tell apart; line
-style and marker say the same again, for print without colour.
+Colours are Okabe and Ito's, then Tol's, which people with any colour vision tell apart; line style
+and marker say the same again, for print without colour.
 """
 
 import zlib
@@ -30,6 +30,8 @@ _DASHED = (0, (5, 1.6))
 _DASHDOT = (0, (6, 1.5, 1.2, 1.5))
 _DOTTED = (0, (1.2, 1.4))
 _LONG = (0, (9, 2))
+_SHORT = (0, (2.4, 1.2))
+_DASHDOTDOT = (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5))
 
 STYLES = {
     "frod": MethodStyle("#D55E00", "-", "o"),
@@ -44,6 +46,7 @@ STYLES = {
     "bitfit": MethodStyle("#999933", _DOTTED, "p"),
     "frod_peft": MethodStyle("#332288", _DASHED, ">"),
     "frod_released": MethodStyle("#8c510a", _DASHDOT, "*"),
+    "frod_smaller": MethodStyle("#AA4499", _SHORT, "d"),
 }
 _ON_DARK = {
     "#000000": "#f2f2f2",
@@ -51,14 +54,20 @@ _ON_DARK = {
     "#882255": "#d0709f",
     "#332288": "#9d8ff0",
     "#8c510a": "#c9935a",
+    "#AA4499": "#cf6bbf",
+    "#117733": "#4db870",
+    "#4477AA": "#7aa6d6",
+    "#661100": "#d98066",
 }
-_SPARE_COLORS = ("#CC79A7", "#56B4E9", "#E69F00", "#999933", "#882255")
+_SPARE_COLORS = ("#CC6677", "#44AA99", "#117733", "#4477AA", "#661100")  # of no method above
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
 
 VARIANT = " ("  # what follows a method's name and this says which variant of it is meant
+MATCHED = "_matched"  # what follows the name of a method at FRoD's own count of parameters
+_MATCHED_LINE = _DASHDOTDOT  # of no method above
 _SIDE = " · "
-_SIDE_LINES = {"A": "-", "B": (0, (2.4, 1.2))}
+_SIDE_LINES = {"A": "-", "B": _SHORT}
 
 
 def sided(method: str, side: str) -> str:
@@ -70,7 +79,7 @@ def of_method(name: str) -> MethodStyle:
     """A method's style: fixed by its name alone, so that it is the same in every figure.
 
     Of two folders a method has one colour and marker, and a line that says whose it is. Variants of
-    a method, `lora (r 8)`, look as the method does.
+    a method, `lora (r 8)`, look as the method does; `lora_matched` does but for its line.
     """
     method, _, side = name.partition(_SIDE)
     if side in _SIDE_LINES:
@@ -78,6 +87,8 @@ def of_method(name: str) -> MethodStyle:
     name = name.partition(VARIANT)[0]
     if name in STYLES:
         return STYLES[name]
+    if name.endswith(MATCHED):
+        return of_method(name.removesuffix(MATCHED))._replace(line=_MATCHED_LINE)
     pick = zlib.crc32(name.encode())
     return MethodStyle(
         _SPARE_COLORS[pick % len(_SPARE_COLORS)],

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,7 +30,7 @@ from frod_bench.sweep import Cell
 from tests.conftest import SHORT
 
 METHODS = "full,lora,dora,frod,frozen"
-TOLD = show.About("embedded (stand-in data)", "Profile embedded, protocol fair.")
+TOLD = show.ProfileWords("embedded (stand-in data)", "Profile embedded, protocol fair.")
 
 
 def silent(_line: str) -> None:
@@ -211,6 +212,40 @@ def test_planes_with_infinite_losses_are_drawn(tmp_path: Path) -> None:
     )
     names = [f"landscape_seed_{seed}.{kind}" for seed in (0, 1) for kind in ("png", "pdf")]
     written(figures.write_landscape, points, tmp_path, *names)
+
+
+SHARED = "The start is shared: before the first step these methods compute the same."
+APART = (
+    "The start is that of full, frod: before the first step they compute the same. Elsewhere, with "
+    "panels of their own: the start of frod_released."
+)
+
+
+@pytest.mark.parametrize(
+    ("centres", "told"),
+    [
+        (["start", "full", "frod"], SHARED),
+        (["start", "start of frod_released", "full", "frod", "frod_released"], APART),
+        (["full", "frod"], ""),
+    ],
+)
+def test_the_planes_say_whose_start_is_shown(centres: list[str], told: str) -> None:
+    points = pd.DataFrame(
+        [
+            {"task": "rte", "seed": 0, "centre": centre, "a": a, "b": b, "loss": 1 + a * a + b * b}
+            for centre in centres
+            for a in (-0.5, 0.0, 0.5)
+            for b in (-0.5, 0.0, 0.5)
+        ]
+    )
+    figure = figures.draw_landscape(points, TOLD)
+    texts = [" ".join(text.get_text().split()) for text in figure.texts]
+    (caption,) = [text for text in texts if text.startswith("Loss on held-out rows")]
+    assert caption.endswith(f"at its centre (cross). {told} {TOLD.words}".replace("  ", " "))
+    *_, last, bar = figure.axes
+    assert last.get_title() == centres[-1]
+    assert bar.get_position().x0 > last.get_position().x1  # the scale covers no plane
+    plt.close(figure)
 
 
 def test_cells_that_are_missing_are_told_with_what_makes_them(kept: Kept, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from frod_bench.errors import InputError
+from frod_bench.paths import CONF_DIR
 from frod_bench.report import figures, style
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell, Collected, collect
@@ -88,6 +89,22 @@ def test_every_method_looks_different_and_always_the_same() -> None:
     assert len({look.color for look in looks}) == len(looks)
     assert len({look.marker for look in looks}) == len(looks)
     assert style.of_method("mine") == style.of_method("mine")
+
+
+def test_no_two_shipped_methods_share_colour_and_line() -> None:
+    names = [path.stem for path in (CONF_DIR / "method").glob("*.yaml")]
+    names += ["lora_matched", "dora_matched", "pissa_matched", "rslora_matched"]
+    looks = {name: style.of_method(name) for name in names}
+    assert len({(look.color, look.line) for look in looks.values()}) == len(names)
+    for name in ("lora", "dora"):
+        matched = looks[f"{name}_matched"]
+        assert matched._replace(line=looks[name].line) == looks[name]
+
+
+def test_a_method_of_ones_own_has_no_shipped_methods_colour() -> None:
+    own = {style.of_method(f"mine_{number}").color for number in range(200)}
+    assert len(own) > 1
+    assert not own & {look.color for look in style.STYLES.values()}
 
 
 def test_report_writes_everything_twice_the_same(experiment: Experiment) -> None:

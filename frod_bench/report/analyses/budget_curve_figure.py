@@ -10,7 +10,8 @@ from matplotlib.ticker import NullLocator
 from frod_bench.report import style
 from frod_bench.report.analyses.about import About, scope_name
 from frod_bench.report.analyses.budget_curve import words
-from frod_bench.report.analyses.layout import drop_unused, handle, paged, rows_of
+from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
+from frod_bench.report.figures import legend_handle
 
 MOST_COLUMNS = 2
 FRONT_COLOR = "#9a9a9a"
@@ -27,7 +28,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
         _caption(found, about),
         rows_of(len(scopes), MOST_COLUMNS),
         2.0,
-        legend=[*(handle(m) for m in dict.fromkeys(found["method"])), front],
+        legend=[*(legend_handle(m) for m in dict.fromkeys(found["method"])), front],
         gaps=(0.16, 0.42),
     )
     for ax, (task, points) in zip(axes, scopes, strict=False):

@@ -79,7 +79,8 @@ def table(found: pd.DataFrame, about: About) -> Table:
             rows.append(Row(f"s {rate:g}, lambda × {factor:g}", cells))
     return Table(
         f"Share of rotations and learning rates: {about.title}",
-        f"{words(about)} Where s is 0 there are no rotations, and their rate is not varied.",
+        f"{words(about)} Where s is 0 there are no rotations, and their rate is not varied. "
+        f"Best: {pick_words(about)}.",
         ("share of rotations and rate of lambda", *(f"rotation × {f:g}" for f in factors)),
         rows,
     )
@@ -91,12 +92,21 @@ def place_name(place: Any) -> str:
     return f"s {place['sparse_rate']:g}, lambda × {place['lambda_factor']:g}{rotation}"
 
 
+def pick_words(about: About) -> str:
+    """What `best` is, for the captions: what it is picked by is what is shown of it."""
+    return f"of all settings by the test score itself ({_mean_words(about)}), which flatters it"
+
+
+def _mean_words(about: About) -> str:
+    seeds = about.frame["seed"].nunique()
+    return "one seed" if seeds == 1 else f"mean over {seeds} seeds"
+
+
 def words(about: About) -> str:
     """What is shown, for the captions of table and figure."""
-    seeds = about.frame["seed"].nunique()
-    mean = "one seed" if seeds == 1 else f"mean over {seeds} seeds"
     return (
-        f"Test scores in points (100 × the task's primary metric), {mean}. s: share of the "
-        "off-diagonal places of S that are trained; factors multiply the profile's own learning "
-        f"rates of lambda and of the rotations S, the head keeps its rate. {about.setting}"
+        f"Test scores in points (100 × the task's primary metric), {_mean_words(about)}. s: share "
+        "of the off-diagonal places of S that are trained; factors multiply the profile's own "
+        "learning rates of lambda and of the rotations S, the head keeps its rate. "
+        f"{about.setting}"
     )

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from frod_bench.report import style
 from frod_bench.report.analyses.about import About, scope_name
-from frod_bench.report.analyses.heat_map import best, place_name, words
+from frod_bench.report.analyses.heat_map import best, pick_words, place_name, words
 from frod_bench.report.analyses.layout import paged
 
 COLORS = colormaps["cividis"]  # light and dark, blue and yellow: the same to any colour vision
@@ -45,7 +45,8 @@ def _draw_scope(places: pd.DataFrame, name: str, about: About) -> Figure:
         right_in=0.62,
         share_y=True,
     )
-    low, high = places["mean"].min(), places["mean"].max()
+    means = places["mean"].dropna()
+    low, high = (means.min(), means.max()) if len(means) else (0.0, 1.0)
     scale = Normalize(low, high if high > low else low + 1e-9)
     for row, method in enumerate(methods):
         of_method = places[places["method"] == method]
@@ -58,8 +59,10 @@ def _draw_scope(places: pd.DataFrame, name: str, about: About) -> Figure:
                 _frame_place(ax, lambdas, rotations[rate], top)
             ax.set_title(f"s = {rate:g}", fontsize=8, pad=3)
             ax.set_xlabel("factor on the rate of S" if rate else "no S")
+            ax.tick_params(labelbottom=bool(rate))
         axes[row * len(rates)].set_ylabel(f"{method}: factor on the rate of λ")
-    _color_bar(figure, axes, scale)
+    if len(means):
+        _color_bar(figure, axes, scale)
     return figure
 
 
@@ -75,8 +78,7 @@ def _draw_panel(
         _draw_place(ax, x, y, place, scale)
     ax.set_xlim(-0.5, len(rotations) - 0.5)
     ax.set_ylim(-0.5, len(lambdas) - 0.5)
-    shown = [f"{factor:g}" for factor in rotations] if panel["sparse_rate"].iloc[0] else [""]
-    ax.set_xticks(range(len(rotations)), shown)
+    ax.set_xticks(range(len(rotations)), [f"{factor:g}" for factor in rotations])
     ax.set_yticks(range(len(lambdas)), [f"{factor:g}" for factor in lambdas])
 
 
@@ -124,7 +126,7 @@ def _caption(places: pd.DataFrame, about: About) -> str:
     framed = "; ".join(f"{top['mean']:.1f} at {place_name(top)}" for top in tops if top is not None)
     text = words(about)
     if framed:
-        text += f" Framed: the best place, {framed}."
+        text += f" Framed: the best {pick_words(about)}: {framed}."
     if (places["sparse_rate"] == 0).any():
         text += " At s = 0 there is no S, and its rate is not varied."
     if places["mean"].isna().any():

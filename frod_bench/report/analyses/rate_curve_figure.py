@@ -8,8 +8,9 @@ from matplotlib.ticker import NullLocator
 
 from frod_bench.report import style
 from frod_bench.report.analyses.about import OVERALL, TASK, About, scope_name
-from frod_bench.report.analyses.layout import drop_unused, handle, paged, rows_of
+from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
 from frod_bench.report.analyses.rate_curve import AREA, SCORE, area_text, words
+from frod_bench.report.figures import legend_handle
 
 MOST_COLUMNS = 4
 JITTER = 0.22
@@ -33,7 +34,7 @@ def _draw_mean(
         _caption(found, about, areas=True),
         (1, 2),
         2.5,
-        legend=[handle(method) for method in methods],
+        legend=[legend_handle(method) for method in methods],
         gaps=(0.2, 0.0),
         widths=(1.5, 1),
     )
@@ -53,7 +54,7 @@ def _draw_tasks(found: pd.DataFrame, methods: list[str], about: About) -> Figure
         _caption(found, about, areas=False),
         rows_of(len(tasks), MOST_COLUMNS if len(tasks) > 6 else 3),
         1.6,
-        legend=[handle(method) for method in methods],
+        legend=[legend_handle(method) for method in methods],
         gaps=(0.22, 0.5),
     )
     for ax, (task, lines) in zip(axes, tasks, strict=False):

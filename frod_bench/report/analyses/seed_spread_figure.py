@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from frod_bench.report import style
 from frod_bench.report.analyses.about import TASK, About
-from frod_bench.report.analyses.layout import drop_unused, handle, paged, rows_of
+from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
+from frod_bench.report.figures import legend_handle
 
 MOST_COLUMNS = 4
 JITTER = 0.22  # of the distance of two methods
@@ -25,7 +26,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
         _caption(about),
         panels,
         1.75,
-        legend=[handle(method) for method in methods],
+        legend=[legend_handle(method) for method in methods],
         gaps=(0.36, 0.42),
     )
     for ax, task in zip(axes, tasks, strict=False):

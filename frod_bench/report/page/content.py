@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from frod_bench.report import style
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, Judged
@@ -25,6 +26,7 @@ from frod_bench.report.page.cells import (
 from frod_bench.report.page.charts import Chart
 from frod_bench.report.page.curve_charts import curve_charts, dash
 from frod_bench.report.page.front_charts import front_charts
+from frod_bench.report.page.loss_panels import LOSSES, loss_panels
 from frod_bench.report.page.provenance import inputs_table, provenance_table
 from frod_bench.report.paired import paired_table
 from frod_bench.report.tables import (
@@ -39,6 +41,8 @@ from frod_bench.report.tables import (
     score_lines,
     score_text,
 )
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Score(NamedTuple):
@@ -95,14 +99,27 @@ class Content:
     others: Sequence[str]
     files: Sequence[str]
 
+    @property
+    def curve_names(self) -> list[str]:
+        """Whose curves there are: tasks, and all of them."""
+        return list(dict.fromkeys(name.split("/")[0] for name in self.curves))
+
+    @property
+    def quantities(self) -> list[str]:
+        """What there are curves of."""
+        return list(dict.fromkeys(name.split("/")[1] for name in self.curves))
+
 
 def page_content(numbers: Numbers, page_dir: Path) -> Content:
     """What the page in `page_dir` shows of an experiment."""
     collected, title, rules = numbers.collected, numbers.title, numbers.rules
     lines = cell_lines(collected.frame, page_dir)
-    map_methods, rows = cell_map(lines)
-    methods = methods_of(numbers.summary)
-    paired = paired_table(numbers.pairs, rules.accuracy.ours, title) if len(numbers.pairs) else None
+    ours = rules.accuracy.ours
+    methods = ours_second(methods_of(numbers.summary), ours, rules.accuracy.reference)
+    map_methods, rows = cell_map(sorted(lines, key=lambda line: methods.index(line.method)))
+    losses = {name: loss_panels(numbers, loss) for name, loss in LOSSES.items()}
+    paired = paired_table(numbers.pairs, ours, title) if len(numbers.pairs) else None
+    times = convergence_table(numbers.times, rules.convergence, title)
     return Content(
         title=title,
         facts=_facts(numbers),
@@ -110,16 +127,16 @@ def page_content(numbers: Numbers, page_dir: Path) -> Content:
         judged=numbers.judged,
         claims_caption=claims_table(numbers.judged, title).caption,
         methods=methods,
-        score_groups=_score_groups(score_lines(numbers.summary)),
+        score_groups=_score_groups(numbers.summary, methods),
         score_caption=MAIN_CAPTION,
         score_notes=hole_notes(numbers.summary),
         paired=paired,
         swatches=[_swatch(method) for method in methods],
-        curves=curve_charts(numbers.panels),
-        times=_in_words(convergence_table(numbers.times, rules.convergence, title)),
+        curves=curve_charts(numbers.panels, losses),
+        times=_in_words(_columns_as(methods, times)),
         fronts=front_charts(numbers.summary),
         costs=_costs_table(numbers, methods),
-        parameters=parameter_table(numbers.parameters, title),
+        parameters=parameter_table(_rows_as(methods, numbers.parameters), title),
         map_methods=map_methods,
         cell_map=rows,
         counts=counts(collected.frame),
@@ -128,6 +145,30 @@ def page_content(numbers: Numbers, page_dir: Path) -> Content:
         others=collected.others,
         files=[relative(path, page_dir) for path in sorted((page_dir / "tables").glob("*.csv"))],
     )
+
+
+def ours_second(methods: Sequence[str], ours: str, reference: str) -> list[str]:
+    """The methods with `ours` behind the reference: a narrow screen shows two columns of a table.
+
+    Without the reference ours is the first.
+    """
+    others = [method for method in methods if method != ours]
+    at = others.index(reference) + 1 if reference in others else 0
+    return [*others[:at], *([ours] if ours in methods else []), *others[at:]]
+
+
+def _rows_as(methods: Sequence[str], frame: pd.DataFrame) -> pd.DataFrame:
+    """A long frame with its rows in the order of the methods."""
+    return frame.sort_values("method", key=lambda names: names.map(methods.index), kind="stable")
+
+
+def _columns_as(methods: Sequence[str], table: Table) -> Table:
+    """A table with a column a method, in this order."""
+    places = [table.header.index(method) - 1 for method in methods]
+    rows = [
+        replace(row, cells=tuple(row.cells[i] for i in places if row.cells)) for row in table.rows
+    ]
+    return replace(table, header=(table.header[0], *methods), rows=rows)
 
 
 def verdict_kind(verdict: str) -> str:
@@ -169,17 +210,16 @@ def _facts(numbers: Numbers) -> list[tuple[str, str]]:
     ]
 
 
-def _score_groups(lines: Sequence[Line]) -> list[tuple[str, list[ScoreRow]]]:
-    return [
-        (
-            group or "all tasks",
-            [
-                ScoreRow(line.label, tuple(_score(n) for n in line.numbers), line.strong)
-                for line in of_group
-            ],
-        )
-        for group, of_group in itertools.groupby(lines, lambda line: line.group)
-    ]
+def _score_groups(
+    summary: pd.DataFrame, methods: Sequence[str]
+) -> list[tuple[str, list[ScoreRow]]]:
+    places = [methods_of(summary).index(method) for method in methods]
+
+    def row(line: Line) -> ScoreRow:
+        return ScoreRow(line.label, tuple(_score(line.numbers[i]) for i in places), line.strong)
+
+    by_group = itertools.groupby(score_lines(summary), lambda line: line.group)
+    return [(group or "all tasks", [row(line) for line in lines]) for group, lines in by_group]
 
 
 def _score(number: Any) -> Score:
@@ -197,12 +237,10 @@ def _score(number: Any) -> Score:
 
 def _costs_table(numbers: Numbers, methods: Sequence[str]) -> Table:
     lines = cost_lines(numbers.summary)
+    places = [methods_of(numbers.summary).index(method) for method in methods]
     rows = [
-        Row(
-            method,
-            tuple(NOT_THERE if n is None else format_cost(n) for n in numbers_of_method),
-        )
-        for method, *numbers_of_method in zip(methods, *(li.numbers for li in lines), strict=True)
+        Row(method, tuple(_cost(line.numbers[place]) for line in lines))
+        for method, place in zip(methods, places, strict=True)
     ]
     caption = (
         "Means over the cells that ran. Seconds and memory are of one machine and one run each, "
@@ -212,16 +250,21 @@ def _costs_table(numbers: Numbers, methods: Sequence[str]) -> Table:
     return Table(f"Costs: {numbers.title}", caption, header, rows)
 
 
+def _cost(number: Any) -> str:
+    return NOT_THERE if number is None else format_cost(number)
+
+
 def _in_words(table: Table) -> Table:
-    """The convergence table with misses in words."""
-    rows = [
-        row
-        if row.strong or row.heading
-        else Row(row.label, tuple(text.replace("∞", "not reached") for text in row.cells))
-        for row in table.rows
-    ]
-    caption = table.caption.replace(" ∞: not reached.", "")
-    return Table(table.title, caption, table.header, rows, table.notes)
+    """The convergence table with misses in words; a cell breaks before a bracket and nowhere else.
+
+    A line more in a column that a narrow screen hides would leave the row's others blank.
+    """
+
+    def text(cell: str) -> str:
+        return cell.replace("∞", "not reached").replace(" ", NO_BREAK).replace(f"{NO_BREAK}(", " (")
+
+    rows = [replace(row, cells=tuple(map(text, row.cells))) for row in table.rows]
+    return replace(table, caption=table.caption.replace(" ∞: not reached.", ""), rows=rows)
 
 
 def _swatch(method: str) -> Swatch:

@@ -1,6 +1,7 @@
-"""Convergence curves that one can toggle and hover: a chart a task and axis."""
+"""Convergence curves that one can toggle and hover: a chart a task, quantity and axis."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,9 +12,27 @@ from frod_bench.report.panels import ALL_TASKS, AXIS_LABELS, Panels
 from frod_bench.stats import Floats
 
 BAND_ARRAYS = 8  # arrays of a band's length in its traces: x three times, median, the range twice
-MOST_NUMBERS = 200_000  # in all curves together: about 1.2 MB of the file
+MOST_NUMBERS = 240_000  # in all curves together: about 1.7 MB of the file
 POINTS = (16, 121)  # of a curve: at least, at most
 LINE_PX = 2.2
+DECADE = 10.0  # the ratio of a loss's ends from which on its axis is logarithmic
+SCORE = "score"
+
+
+class Unit(NamedTuple):
+    """How the values of bands are shown: times `scale`, on hovering in a format of d3's."""
+
+    scale: float
+    form: str
+    may_be_log: bool = False
+
+    def hover(self, name: str) -> str:
+        """One of a trace's values in a hover template."""
+        return f"%{{{name}:{self.form}}}"
+
+
+POINTS_UNIT = Unit(100.0, ".1f")
+LOSS_UNIT = Unit(1.0, ".3g", may_be_log=True)
 
 
 def dash(look: style.MethodStyle, width_px: float = LINE_PX) -> str:
@@ -23,43 +42,75 @@ def dash(look: style.MethodStyle, width_px: float = LINE_PX) -> str:
     return ",".join(f"{width_px * part:.1f}px" for part in look.line[1])
 
 
-def curve_charts(panels: Mapping[str, Panels]) -> dict[str, Chart]:
-    """A chart for each of the panels and axis, by `<name>/<axis>`; all tasks first.
+def curve_charts(
+    scores: Mapping[str, Panels], losses: Mapping[str, Mapping[str, Panels]]
+) -> dict[str, Chart]:
+    """A chart for each of the panels, quantity and axis, by `<name>/<quantity>/<axis>`.
 
-    Curves are thinned so that all of them together stay within `MOST_NUMBERS`.
+    All tasks come first. The quantities are `score` and those of `losses`, by name, that all names
+    have. Curves are thinned so that all of them together stay within `MOST_NUMBERS`; where not even
+    that leaves room for losses, there are none.
     """
-    bands = sum(len(of_axis) for shown in panels.values() for of_axis in shown.bands.values())
-    points = int(np.clip(MOST_NUMBERS / BAND_ARRAYS / max(bands, 1), *POINTS))
-    names = sorted(panels, key=lambda name: name != ALL_TASKS)
+    names = sorted(scores, key=lambda name: name != ALL_TASKS)
+    shown = {SCORE: scores} | {q: p for q, p in losses.items() if set(names) <= set(p)}
+    if _numbers(shown, POINTS[0]) > MOST_NUMBERS:
+        shown = {SCORE: scores}
+    points = int(np.clip(MOST_NUMBERS / max(_numbers(shown, 1), 1), *POINTS))
     return {
-        f"{name}/{axis}": curve_chart(panels[name], axis, points) for name in names for axis in AXES
+        f"{name}/{quantity}/{axis}": curve_chart(
+            panels[name], axis, points, POINTS_UNIT if quantity == SCORE else LOSS_UNIT
+        )
+        for name in names
+        for quantity, panels in shown.items()
+        for axis in AXES
     }
 
 
-def curve_chart(panels: Panels, axis: Axis, points: int) -> Chart:
+def _numbers(shown: Mapping[str, Mapping[str, Panels]], points: int) -> int:
+    """How many numbers the curves of all panels are at so many points each."""
+    every = [panels for of_quantity in shown.values() for panels in of_quantity.values()]
+    bands = sum(len(of_axis) for panels in every for of_axis in panels.bands.values())
+    return bands * BAND_ARRAYS * points
+
+
+def curve_chart(panels: Panels, axis: Axis, points: int, unit: Unit = POINTS_UNIT) -> Chart:
     """Median and range of each method over an axis, the target, and when it is reached."""
     traces: list[Json] = []
     ends: list[str] = []
-    for method, band in panels.bands[axis].items():
-        if not band.grid.size:
-            continue
-        traces += _band_traces(method, thinned(band, points))
-        ends.append(f"{method} {100 * band.median[-1]:.1f}")
+    bands = {method: band for method, band in panels.bands[axis].items() if band.grid.size}
+    for method, band in bands.items():
+        traces += _band_traces(method, thinned(band, points), unit)
+        ends.append(f"{method} {unit.scale * band.median[-1]:{unit.form}}")
         when = panels.arrived.get(axis, {}).get(method, np.nan)
         if np.isfinite(when):
             height = float(np.interp(when, band.grid, band.median))
-            traces.append(_arrival_trace(method, axis, when, 100 * height))
+            traces.append(_arrival_trace(method, axis, when, unit.scale * height))
     layout = layout_of(AXIS_LABELS[axis], panels.y_label) | {"hovermode": "x unified"}
     layout["xaxis"] |= {"rangemode": "tozero"}
+    if unit.may_be_log:
+        layout["yaxis"] |= _log_axis(list(bands.values()))
     if np.isfinite(panels.target):
-        layout |= _target_line(100 * panels.target)
-    missed = _missed(panels, axis)
+        layout |= _target_line(unit.scale * panels.target)
+    notes = _missed(panels, axis)
+    if layout["yaxis"].get("type") == "log":
+        notes = f"{notes} The upright axis is logarithmic.".strip()
     text = f"{panels.title}: {panels.y_label} over {AXIS_LABELS[axis]}. At the end: "
     return Chart(
         {"data": traces, "layout": layout},
-        f"{panels.caption} {missed}".strip(),
-        f"{text}{', '.join(ends)}. {missed}".strip(),
+        f"{panels.caption} {notes}".strip(),
+        f"{text}{', '.join(ends)}. {notes}".strip(),
     )
+
+
+def _log_axis(bands: Sequence[Band]) -> Json:
+    """A logarithmic axis where the values are positive and span more than `DECADE`."""
+    low = min((float(band.low.min()) for band in bands), default=1.0)
+    high = max((float(band.high.max()) for band in bands), default=1.0)
+    if low <= 0 or high / low <= DECADE:
+        return {}
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ticks = np.outer(decades, (1, 2, 5)).ravel() if high / low < 1000 else decades
+    return {"type": "log", "tickvals": ticks.tolist(), "ticktext": [f"{t:g}" for t in ticks]}
 
 
 def thinned(band: Band, points: int) -> Band:
@@ -69,16 +120,16 @@ def thinned(band: Band, points: int) -> Band:
     return Band(band.grid[keep], band.median[keep], band.low[keep], band.high[keep], band.seeds)
 
 
-def _band_traces(method: str, band: Band) -> list[Json]:
+def _band_traces(method: str, band: Band, unit: Unit) -> list[Json]:
     look = style.of_method(method)
     grid = rounded(band.grid, _decimals(band.grid))
-    median, low, high = (rounded(100 * v, 2) for v in (band.median, band.low, band.high))
+    median, low, high = (_short(unit.scale * v) for v in (band.median, band.low, band.high))
     line = colored(method) | {
         "mode": "lines",
         "x": grid,
         "y": median,
         "line": {"color": look.color, "width": LINE_PX, "dash": dash(look)},
-        "hovertemplate": "%{y:.1f}",
+        "hovertemplate": unit.hover("y"),
     }
     if band.seeds == 1:
         return [line]
@@ -86,7 +137,9 @@ def _band_traces(method: str, band: Band) -> list[Json]:
     edge |= {"hoverinfo": "skip"}
     line |= {
         "customdata": [list(ends) for ends in zip(low, high, strict=True)],
-        "hovertemplate": "%{y:.1f} (%{customdata[0]:.1f} to %{customdata[1]:.1f})",
+        "hovertemplate": "{} ({} to {})".format(
+            *map(unit.hover, ("y", "customdata[0]", "customdata[1]"))
+        ),
     }
     upper = edge | {"y": high, "fill": "tonexty", "meta": line["meta"]}
     return [edge | {"y": low}, upper, line]
@@ -128,6 +181,11 @@ def _missed(panels: Panels, axis: Axis) -> str:
     if missed and len(missed) == len(times):
         return "No method reaches the target."
     return f"The target is not reached by {', '.join(missed)}." if missed else ""
+
+
+def _short(values: Floats) -> list[float]:
+    """Numbers for JSON to four digits, however small: an axis may be logarithmic."""
+    return [float(f"{value:.4g}") for value in values]
 
 
 def _decimals(values: Floats) -> int:

@@ -1,15 +1,24 @@
 """The Pareto front: score over trained share of each method, of all tasks and of each family."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from frod_bench import stats
 from frod_bench.report import style
 from frod_bench.report.page.charts import SYMBOLS, Chart, Json, colored, layout_of, rounded
 from frod_bench.report.summary import COSTS
 from frod_bench.stats import Floats
+
+LEGEND = {  # below the axis: names beside the points would overprint where points are near
+    "orientation": "h",
+    "yref": "container",
+    "y": 0,
+    "yanchor": "bottom",
+    "itemclick": False,
+    "itemdoubleclick": False,
+}
 
 
 def front_charts(summary: pd.DataFrame) -> dict[str, Chart]:
@@ -37,21 +46,8 @@ def front_points(summary: pd.DataFrame, scope: str, family: str) -> pd.DataFrame
         percent=shares.reindex(scores.index), whole=scores["holes"] == ""
     )
     points = points.dropna(subset=["mean", "percent"]).reset_index()
-    whole = points[points["whole"]]
-    points["front"] = [
-        row.whole and not _is_beaten(row, whole.itertuples(index=False))
-        for row in points.itertuples(index=False)
-    ]
+    points["front"] = stats.pareto_front(points["percent"], points["mean"].where(points["whole"]))
     return points.sort_values("percent", kind="stable").reset_index(drop=True)
-
-
-def _is_beaten(mine: Any, others: Iterable[Any]) -> bool:
-    return any(
-        other.mean >= mine.mean
-        and other.percent <= mine.percent
-        and (other.mean > mine.mean or other.percent < mine.percent)
-        for other in others
-    )
 
 
 def _front_chart(name: str, points: pd.DataFrame) -> Chart:
@@ -60,9 +56,8 @@ def _front_chart(name: str, points: pd.DataFrame) -> Chart:
     on_front = points["front"].to_numpy(dtype=bool)
     if on_front.sum() > 1:
         traces.append(_front_line(places[on_front], points.loc[on_front, "mean"].to_numpy()))
-    sides = _label_sides(places)
-    for row, place, side in zip(points.itertuples(index=False), places, sides, strict=True):
-        traces.append(_front_trace(row, place, side))
+    for row, place in zip(points.itertuples(index=False), places, strict=True):
+        traces.append(_front_trace(row, place))
     layout = layout_of("trained % of the backbone", "mean score (points)")
     low, high = np.log10(ticks[0][0]), np.log10(ticks[0][-1])
     pad = 0.12 * max(high - low, 0.5)
@@ -71,13 +66,15 @@ def _front_chart(name: str, points: pd.DataFrame) -> Chart:
         "range": [low - pad, high + pad],
         "tickvals": ticks[0],
         "ticktext": ticks[1],
+        "automargin": True,
     }
-    layout |= {"hovermode": "closest"}
+    layout["xaxis"]["title"] |= {"standoff": 10}
+    layout |= {"hovermode": "closest", "showlegend": True, "legend": LEGEND}
     fronts = ", ".join(points.loc[on_front, "method"]) or "none"
     caption = (
         f"Mean score of {name} with its 95 % interval, where it has one, over the share of the "
-        "backbone that is trained, without the head. Higher and further left is better; the dotted "
-        f"line joins the methods that no other beats in both: {fronts}."
+        "backbone that is trained, without the head; named from left to right. Higher and further "
+        f"left is better; the dotted line joins the methods that no other beats in both: {fronts}."
     )
     if (points["percent"] <= 0).any():
         caption += " The axis is logarithmic; 0 stands at its left end."
@@ -103,13 +100,6 @@ def _log_places(percent: Floats) -> tuple[Floats, tuple[list[float], list[str]]]
     return np.where(percent > 0, percent, zero), ([zero, *decades], ["0", *labels])
 
 
-def _label_sides(places: Floats) -> list[str]:
-    """Where each name stands: left of its point where the next point is near."""
-    logs = np.log10(places)
-    near = np.append(np.diff(logs) < 0.15 * max(float(np.ptp(logs)), 0.5), False)
-    return ["top left" if is_near else "top right" for is_near in near]
-
-
 def _front_line(places: Floats, means: Floats) -> Json:
     return {
         "type": "scatter",
@@ -118,18 +108,17 @@ def _front_line(places: Floats, means: Floats) -> Json:
         "y": rounded(means, 2),
         "line": {"shape": "hv", "dash": "dot", "width": 1.5, "color": style.MUTED},
         "hoverinfo": "skip",
+        "showlegend": False,
         "name": "front",
     }
 
 
-def _front_trace(row: Any, place: float, side: str) -> Json:
+def _front_trace(row: Any, place: float) -> Json:
     look = style.of_method(row.method)
     trace = colored(row.method) | {
-        "mode": "markers+text",
+        "mode": "markers",
         "x": rounded([place], 6),
         "y": rounded([row.mean], 2),
-        "text": [row.method],
-        "textposition": side,
         "cliponaxis": False,
         "marker": {
             "symbol": SYMBOLS[look.marker] + ("" if row.whole else "-open"),
