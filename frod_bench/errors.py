@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 
 class InputError(ValueError):
@@ -25,3 +26,27 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 
 class CellsFailed(RuntimeError):  # noqa: N818  (a result, told in its own words)
     """Some cells did not end well; each has a record that says why. Exit status 1."""
+
+
+class Lack(NamedTuple):
+    """What a folder that was named for data or backbones lacks."""
+
+    where: str
+    what: str
+    advice: str
+
+
+class MissingInputError(InputError):
+    """Folders that were named for data or backbones lack some; all of it in one message."""
+
+    def __init__(self, lacks: Iterable[Lack]) -> None:
+        self.lacks = tuple(dict.fromkeys(lacks))
+        by_place: dict[tuple[str, str], list[str]] = {}
+        for lack in self.lacks:
+            by_place.setdefault((lack.where, lack.advice), []).append(lack.what)
+        super().__init__(
+            " ".join(
+                f"{where}: has no {'; no '.join(whats)}. {advice}"
+                for (where, advice), whats in by_place.items()
+            )
+        )

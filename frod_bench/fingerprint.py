@@ -5,11 +5,11 @@ Reads files only, so that a sweep can tell what is missing before torch is impor
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from frod_bench.errors import InputError
+from frod_bench.errors import InputError, Lack, MissingInputError
 from frod_bench.mirror.sums import SUMS_FILE, read_sums
 from frod_bench.snapshot import files_of
 
@@ -19,30 +19,6 @@ _ADVICE = (
     "neither root, which brings its own."
 )
 WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor_config.json")
-
-
-class Lack(NamedTuple):
-    """What a folder that was named for data or backbones lacks."""
-
-    where: str
-    what: str
-    advice: str
-
-
-class MissingInputError(InputError):
-    """Folders that were named for data or backbones lack some; all of it in one message."""
-
-    def __init__(self, lacks: Iterable[Lack]) -> None:
-        self.lacks = tuple(dict.fromkeys(lacks))
-        by_place: dict[tuple[str, str], list[str]] = {}
-        for lack in self.lacks:
-            by_place.setdefault((lack.where, lack.advice), []).append(lack.what)
-        super().__init__(
-            " ".join(
-                f"{where}: has no {'; no '.join(whats)}. {advice}"
-                for (where, advice), whats in by_place.items()
-            )
-        )
 
 
 def fingerprints(

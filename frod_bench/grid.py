@@ -10,8 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from frod_bench import settings
-from frod_bench.errors import InputError
-from frod_bench.fingerprint import Lack, MissingInputError
+from frod_bench.errors import InputError, Lack, MissingInputError
 from frod_bench.inputs import ensure_inputs
 from frod_bench.method_files import MethodFiles
 from frod_bench.paths import CONF_DIR

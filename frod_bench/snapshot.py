@@ -1,20 +1,40 @@
 """Which files of a data set's snapshot make up a configuration, and which of them a split.
 
 The card (README.md) lists them in its front matter. Where it lists no configurations, or there is
-no card, the folder named after the configuration holds them, or else the whole snapshot does, and
-`datasets` tells the splits by the files' names.
+no card, the names of files and folders tell: those in the folder named after the configuration, or
+all where they name none. A configuration that is not there is refused, never stood in for.
 """
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from frod_bench.errors import InputError
+from frod_bench.errors import InputError, Lack, MissingInputError
 
 CARD = "README.md"
 ANY_PARQUET = "**/*.parquet"
+DATA = "data"  # a folder of this name says nothing of what is in it
 NO_DATA = {".md", ".gitattributes", ".gitignore", "LICENSE"}  # names or suffixes
+ABOUT = {"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
+TABLES = ({".parquet"}, {".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".arrow"})
+_WORDS = "training|train|validation|valid|val|dev|testing|test|evaluation|eval|extra"
+# rte_train, validation_matched-00000-of-00001: a configuration, perhaps, and a split.
+_NAME = re.compile(
+    rf"(?:(?P<config>.+)[-._ ])?(?P<split>(?:{_WORDS})(?:_[A-Za-z]+)*)(?:[-._ 0-9].*)?"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of a configuration are."""
+
+    folder: str  # its path in the snapshot; "" is the snapshot itself
+    files: list[Path]  # sorted
+    alone: bool = True  # whether no other configuration's files are in the folder
 
 
 def data_patterns(folder: Path, hub_config: str) -> list[str]:
@@ -31,12 +51,11 @@ def data_patterns(folder: Path, hub_config: str) -> list[str]:
 
 
 def files_of(folder: Path, hub_config: str) -> list[Path]:
-    """The files of a configuration, sorted; none where the snapshot does not have it."""
-    if not is_listed(folder):
-        found = (folder / (data_dir(folder, hub_config) or ".")).rglob("*")
-        return sorted(file for file in found if _may_be_data(file, folder))
-    patterns = data_patterns(folder, hub_config)
-    return sorted({file for p in patterns for file in folder.glob(p) if file.is_file()})
+    """The files of a configuration, sorted; none where they are absent.
+
+    Raises InputError where the snapshot has other configurations only.
+    """
+    return place_of(folder, hub_config).files
 
 
 def is_listed(folder: Path) -> bool:
@@ -44,27 +63,91 @@ def is_listed(folder: Path) -> bool:
     return bool(_listed(folder))
 
 
-def data_dir(folder: Path, hub_config: str) -> str | None:
-    """The folder within the snapshot whose files' names tell the splits; None: the snapshot."""
-    entry = _listed(folder).get(hub_config)
-    if isinstance(entry, str):
-        return entry
-    return hub_config if (folder / hub_config).is_dir() else None
+def place_of(folder: Path, hub_config: str) -> Place:
+    """Where the files of a configuration are; no files where the snapshot lacks them.
 
-
-def listed_splits(folder: Path, hub_config: str) -> dict[str, list[str]]:
-    """Split -> the files that the card lists for it and that are there, relative to the snapshot.
-
-    Empty where the card lists no files of the configuration by split. A sample of a snapshot may
-    lack some that are listed.
+    Raises InputError where the snapshot has other configurations only.
     """
-    entry = _listed(folder).get(hub_config, [])
+    configs = _listed(folder)
+    if not configs:
+        return _unlisted(folder, hub_config)
+    if hub_config not in configs:
+        raise _absent(folder, hub_config, configs)
+    entry = configs[hub_config]
+    if isinstance(entry, str):
+        return Place(entry, _data_files(folder / entry))
+    found = {file for _, pattern in entry for file in _matching(folder, pattern)}
+    return Place("", sorted(found), alone=False)
+
+
+def split_files(folder: Path, hub_config: str) -> dict[str, list[str]]:
+    """Split -> its files, relative to the snapshot, by what the card lists, or else by their names.
+
+    A sample of a snapshot may lack some that are listed. By name are found `<split>.parquet`,
+    `<split>-*.parquet` and `<split>/*.parquet`, and tables of other kinds that are no folder's;
+    the split is the whole word: `datasets` itself would take `validation_matched` for `validation`.
+    """
     splits: dict[str, list[str]] = {}
+    entry = _listed(folder).get(hub_config, "")
     for split, pattern in [] if isinstance(entry, str) else entry:
-        found = sorted(file.relative_to(folder).as_posix() for file in folder.glob(pattern))
-        if found:
-            splits.setdefault(split, []).extend(found)
+        if found := [file.relative_to(folder).as_posix() for file in _matching(folder, pattern)]:
+            splits.setdefault(split, []).extend(sorted(found))
+    if not isinstance(entry, str):
+        return splits
+    place = place_of(folder, hub_config)
+    for file in _tables(place.files):
+        name, in_folder = _name(file, folder / place.folder)
+        match = _NAME.fullmatch(name)
+        # What lies beside pictures in a split's folder describes them, and is not the split.
+        if match and not (in_folder and file.suffix != ".parquet"):
+            splits.setdefault(match["split"], []).append(file.relative_to(folder).as_posix())
     return splits
+
+
+def _unlisted(folder: Path, hub_config: str) -> Place:
+    """`place_of` without a card: by the names of folders and files."""
+    for own in (hub_config, f"{DATA}/{hub_config}"):
+        if files := _data_files(folder / own):
+            return Place(own, files)
+    found: dict[str, list[Path]] = {}
+    for file in _tables(_data_files(folder)):
+        found.setdefault(_config_of(file, folder), []).append(file)
+    if hub_config in found:
+        return Place("", found[hub_config], alone=len(found) == 1)
+    if not found.keys() - {""}:
+        return Place("", _data_files(folder))
+    if len(found) > 1 or hub_config != "default":
+        raise _absent(folder, hub_config, found.keys() - {""})
+    (only,) = found
+    places = [place for place in (only, f"{DATA}/{only}") if (folder / place).is_dir()]
+    place = places[0] if places else ""  # no folder: the files themselves are called so
+    return Place(place, _data_files(folder / place))
+
+
+def _config_of(file: Path, folder: Path) -> str:
+    """The configuration that a file's place in a snapshot names; "" where it names none."""
+    name, in_folder = _name(file, folder)
+    if match := _NAME.fullmatch(name):
+        config = match["config"] or ""
+        return "" if config == folder.name else config  # glue_train in glue says nothing
+    return name if in_folder else ""
+
+
+def _name(file: Path, base: Path) -> tuple[str, bool]:
+    """What tells of a file below `base`: the uppermost folder's name, or its own, and which."""
+    parts = file.relative_to(base).parts
+    parts = parts[1:] if parts[0] == DATA and len(parts) > 1 else parts
+    return (parts[0], True) if len(parts) > 1 else (Path(parts[0]).stem, False)
+
+
+def _absent(folder: Path, hub_config: str, found: Iterable[str]) -> InputError:
+    names = sorted(map(str, found))
+    advice = (
+        f"It has: {', '.join(names)}. Set task.hub_config={names[0] if len(names) == 1 else 'NAME'}"
+        " if that is the same under another name, or bring its files: a folder named after it, "
+        "and a line in the card where that lists any, as `python -m frod_bench.mirror` writes them."
+    )
+    return MissingInputError([Lack(str(folder), f"configuration {hub_config!r}", advice)])
 
 
 def _listed(folder: Path) -> dict[str, list[tuple[str, str]] | str]:
@@ -93,12 +176,30 @@ def _entry(config: dict[str, Any]) -> list[tuple[str, str]] | str:
 def _pairs(data_files: object, split: str) -> list[tuple[str, str]]:
     """The (split, pattern) pairs of a card's `data_files`: one pattern, a list, or some a split."""
     if isinstance(data_files, str):
-        return [(split, data_files)]
+        # At the end ** means every file below; Python's glob would give the folders alone.
+        files = f"{data_files}/*" if data_files.split("/")[-1] == "**" else data_files
+        return [(split, files)]
     if isinstance(data_files, dict):
         return _pairs(data_files["path"], str(data_files.get("split", split)))
     if not isinstance(data_files, list):
         raise TypeError(data_files)
     return [pair for item in data_files for pair in _pairs(item, split)]
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    return [file for file in folder.glob(pattern) if _may_be_data(file, folder)]
+
+
+def _data_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if _may_be_data(file, folder))
+
+
+def _tables(files: list[Path]) -> list[Path]:
+    """The parquet files, or else those of other tables, or else all: pictures, say."""
+    for kind in TABLES:
+        if found := [file for file in files if file.suffix in kind and file.name not in ABOUT]:
+            return found
+    return files
 
 
 def _may_be_data(file: Path, folder: Path) -> bool:

@@ -9,17 +9,17 @@ from frod_bench.fingerprint import data_fingerprint
 from frod_bench.grid import cells_of, composer
 
 FORMS = [
-    'data_files: "d/*.parquet"',
-    'data_files: ["d/a.parquet", "d/b.parquet"]',
-    "data_files: [{split: train, path: d/a.parquet}, {split: test, path: [d/b.parquet]}]",
+    'data_files: "data/*.parquet"',
+    'data_files: ["data/a.parquet", "data/b.parquet"]',
+    "data_files: [{split: train, path: data/a.parquet}, {split: test, path: [data/b.parquet]}]",
 ]
 
 
 def snapshot(root: Path, card: str | None) -> Path:
     folder = root / "me" / "set"
-    (folder / "d").mkdir(parents=True)
+    (folder / "data").mkdir(parents=True)
     for name in "ab":
-        (folder / "d" / f"{name}.parquet").write_text(name)
+        (folder / "data" / f"{name}.parquet").write_text(name)
     if card is not None:
         (folder / "README.md").write_text(f"---\n{card}\n---\ntext")
     return root
@@ -44,7 +44,7 @@ def test_a_card_that_cannot_be_read_is_named(tmp_path: Path, card: str) -> None:
 def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:
     one = data_fingerprint("me/set", "x", None, str(snapshot(tmp_path / "1", None)))
     root = snapshot(tmp_path / "2", None)
-    (root / "me/set/d/a.parquet").write_text("c")
+    (root / "me/set/data/a.parquet").write_text("c")
     assert data_fingerprint("me/set", "x", None, str(root)) != one
 
 

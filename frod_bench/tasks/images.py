@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 from transformers import AutoImageProcessor
@@ -51,6 +51,10 @@ class ImageEncoder:
         """Only decoding tells."""
         return None
 
+    def places(self, _row: Mapping[str, Any]) -> int | None:
+        """A picture may be of any class."""
+        return None
+
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
         """Bytes (3, size, size) of each picture."""
         return [Encoded(self._decode(row[self._column])) for row in rows]
@@ -70,7 +74,7 @@ class ImageEncoder:
                 warnings.simplefilter("ignore", UserWarning)
                 picture = self._folder / stored["path"] if content is None else io.BytesIO(content)
                 with Image.open(picture) as file:
-                    return self._resize(_rgb(file))
+                    return self._resize(_rgb(_upright(file)))
         except (
             UnidentifiedImageError,
             Image.DecompressionBombError,
@@ -81,6 +85,12 @@ class ImageEncoder:
             AttributeError,
         ):
             return None
+
+
+def _upright(file: Image.Image) -> Image.Image:
+    """Turned as the camera noted in EXIF that it was held, as `datasets` decodes pictures."""
+    turned = file.getexif().get(ExifTags.Base.Orientation) is not None
+    return ImageOps.exif_transpose(file) if turned else file
 
 
 def _rgb(file: Image.Image) -> Image.Image:

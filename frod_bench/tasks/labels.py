@@ -1,19 +1,19 @@
 """From what a label column holds to a class number, or a value for regression.
 
 Benchmarks write the same thing in many ways: a ClassLabel, "1" and "2", a truth value, a class's
-name, the letter of an option. Each becomes the position of the class, counted from 0. A row whose
-label says nothing (-1 of a hidden label, an answer that is not among the options) gives None and
-is counted.
+name, the letter of an option. Each becomes the position of the class, counted from 0, in the order
+of the recorded schema where the data set names its classes as that does. A row whose label says
+nothing (-1 of a hidden label, an answer that is not among the options) gives None and is counted.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, Value
 
 from frod_bench.errors import InputError
-from frod_bench.schema import features_of
+from frod_bench.schema import data_sets, features_of
 from frod_bench.settings import TaskConfig
 from frod_bench.tasks.prompts import descend
 from frod_bench.tasks.source import is_text
@@ -46,11 +46,36 @@ def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
     elif task.label_values is not None:
         labels = [_position(value, task.label_values) for value in _spelled(values, kind)]
     elif is_text(kind):
-        labels = [_number_of_name(value, recorded_names(task)) for value in values]
+        known = recorded_names(task)
+        labels = [_number_of_name(value, known) for value in values]
     else:
-        labels = [_class_number(value) for value in values]
+        places = _recorded_places(task, kind)
+        numbers = [_class_number(value) for value in values]
+        labels = [None if number is None else places.get(number, number) for number in numbers]
     _check_range(task, labels)
     return labels
+
+
+def check_orders(task: TaskConfig, splits: Mapping[str, Features]) -> None:
+    """Refuse splits in which a class number means different things.
+
+    Args:
+        splits: the columns of each split, by its name.
+    """
+    if task.num_labels == 1 or _is_described(task):
+        return
+    known: dict[str, tuple[int, str]] = {}  # class name -> its number, and the split that says so
+    for split, features in splits.items():
+        kind = features[task.label_column]
+        places = _recorded_places(task, kind)
+        for number, name in enumerate(kind.names if isinstance(kind, ClassLabel) else []):
+            place, first = known.setdefault(name, (places.get(number, number), split))
+            if place != places.get(number, number):
+                raise InputError(
+                    f"task.label_column: in {task.label_column!r} of {task.hub_id} {name!r} is "
+                    f"class {place} of split {first!r} and class {number} of split {split!r}. "
+                    "Write the splits with the same class names in the same order."
+                )
 
 
 def allowed_labels(task: TaskConfig) -> str:
@@ -69,14 +94,35 @@ def allowed_labels(task: TaskConfig) -> str:
 def recorded_names(task: TaskConfig) -> list[str]:
     """What the classes are called in the recorded schema of the task's data set; none where it is
     not recorded, or its labels have no names.
+
+    For a configuration that is not recorded those of the data set's others, where they agree.
     """
-    try:
-        kind = features_of(task.hub_id, task.hub_config).get(task.label_column)
-    except InputError:
-        return []
+    configs = [config for hub_id, config in data_sets() if hub_id == task.hub_id]
+    if task.hub_config in configs:
+        configs = [task.hub_config]
+    kinds = [features_of(task.hub_id, config).get(task.label_column) for config in configs]
+    names = {tuple(_names(kind)) for kind in kinds}
+    return list(names.pop()) if len(names) == 1 else []
+
+
+def _names(kind: object) -> Sequence[str]:
     if isinstance(kind, ClassLabel):
-        return list(kind.names)
-    return ["False", "True"] if isinstance(kind, Value) and kind.dtype == "bool" else []
+        return kind.names
+    return ("False", "True") if isinstance(kind, Value) and kind.dtype == "bool" else ()
+
+
+def _recorded_places(task: TaskConfig, kind: object) -> dict[int, int]:
+    """Class number in a column -> in the recorded schema; empty unless all names are recorded."""
+    recorded = recorded_names(task)
+    if not isinstance(kind, ClassLabel) or not set(kind.names) <= set(recorded):
+        return {}
+    return {number: recorded.index(name) for number, name in enumerate(kind.names)}
+
+
+def _is_described(task: TaskConfig) -> bool:
+    """Whether the task says what its labels are called."""
+    by_row = task.prompt is not None and task.prompt.option_labels_column is not None
+    return by_row or task.label_values is not None
 
 
 def _spelled(values: Sequence[Any], kind: object) -> Sequence[Any]:
@@ -88,8 +134,13 @@ def _spelled(values: Sequence[Any], kind: object) -> Sequence[Any]:
 
 
 def _position(value: Any, names: Sequence[str]) -> int | None:
-    name = str(value).strip()
-    return names.index(name) if name in names else None
+    """Where a value stands among names; upper and lower case differ only where they must."""
+    whole = isinstance(value, float) and value.is_integer()  # digits that were read as numbers
+    name = str(int(value) if whole else value).strip()
+    if name in names:
+        return names.index(name)
+    alike = [i for i, other in enumerate(names) if other.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _number_of_name(value: Any, names: Sequence[str]) -> int | None:
@@ -113,9 +164,7 @@ def _value(value: Any) -> float | None:
 def _check_type(task: TaskConfig, features: Features) -> None:
     kind = features[task.label_column]
     where = f"task.label_column: {task.label_column!r} of {task.hub_id} (task {task.name})"
-    described = task.label_values is not None or (
-        task.prompt is not None and task.prompt.option_labels_column is not None
-    )
+    described = _is_described(task)
     if isinstance(kind, ClassLabel) and task.num_labels > 1:
         if not described and kind.num_classes > task.num_labels:
             raise InputError(

@@ -14,7 +14,8 @@ from datasets import Dataset
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.settings import BackboneConfig, TaskConfig
 from frod_bench.tasks.images import image_encoder
-from frod_bench.tasks.labels import read_labels
+from frod_bench.tasks.labels import check_orders, read_labels
+from frod_bench.tasks.local import splits_of
 from frod_bench.tasks.prompts import prompt_of
 from frod_bench.tasks.ranking import OptionEncoder, rank_prompt_of
 from frod_bench.tasks.rows import Collator, Encoder, PreparedSplit, Row, Split
@@ -143,11 +144,12 @@ def _prepare(key: _Key) -> _Prepared:
     task = key.task
     data = read_data_set(task, key.data_root)
     encoder = _encoder(key)
-    names = dict.fromkeys((task.train_split, task.test_split, *task.extra_test_splits.values()))
-    splits = {}
-    for name in names:
-        dataset = _checked(take_split(data, task, name), task)
-        splits[name] = PreparedSplit(task, name, dataset, read_labels(task, dataset), encoder)
+    tables = {name: _checked(take_split(data, task, name), task) for name in splits_of(task)}
+    check_orders(task, {name: table.features for name, table in tables.items()})
+    splits = {
+        name: PreparedSplit(task, name, table, read_labels(task, table), encoder)
+        for name, table in tables.items()
+    }
     return _Prepared(encoder, splits)
 
 

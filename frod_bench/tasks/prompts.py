@@ -63,6 +63,11 @@ class Prompt:
             return list(descend(row, self.config.options_column))
         return [row[column] for column in self.config.option_columns]
 
+    def empty_column(self, row: Mapping[str, Any]) -> str | None:
+        """Why a row has no question, in words: the first column of the template without text."""
+        empty = (column for column in self.columns if not self.clean(row[column]))
+        return next((f"empty {column!r}" for column in empty), None)
+
     def clean(self, value: Any) -> str:
         """A value as text, its marks replaced."""
         text = "" if value is None else str(value)
@@ -100,12 +105,23 @@ def prompt_of(task: TaskConfig) -> Prompt:
 
 
 def names_in(template: str, field: str) -> tuple[str, ...]:
-    """The names in a template's braces, each once; InputError, naming `field`, if it is none."""
+    """The names in a template's braces, each once.
+
+    Raises InputError, naming `field`, where it is no template, or braces hold more than a name.
+    """
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
+        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise InputError(f"{field}: {template!r}: {error}.") from error
-    return tuple(dict.fromkeys(names))
+    names: dict[str, None] = {}
+    for name, code, conversion in parts:
+        if code or conversion or not name or set(name) & set(".["):
+            raise InputError(
+                f"{field}: {template!r} has braces with more than the name of a column in them, or "
+                f"with none ({name!r}). Allowed: {{question}}; no format code, index or attribute."
+            )
+        names[name] = None
+    return tuple(names)
 
 
 def descend(row: Mapping[str, Any], path: str) -> Sequence[Any]:

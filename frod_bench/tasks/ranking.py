@@ -110,8 +110,11 @@ class OptionEncoder:
             return "no options" if not any(options) else "an empty option"
         if len(options) > self._num_labels:
             return f"{len(options)} options where task.num_labels is {self._num_labels}"
-        empty = (c for c in self._prompt.question.columns if not str(row[c] or "").strip())
-        return next((f"empty {column!r}" for column in empty), None)
+        return self._prompt.question.empty_column(row)
+
+    def places(self, row: Mapping[str, Any]) -> int | None:
+        """The row's own options, or the task's."""
+        return len(self._prompt.config.options or self._prompt.question.options(row))
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
         """Token arrays; in what is too long, the column named by the prompt is cut."""

@@ -61,6 +61,9 @@ class Encoder(Protocol):
     def problem(self, row: Mapping[str, Any], /) -> str | None:
         """Why a row cannot be used, as far as `columns` tell; None where it can."""
 
+    def places(self, row: Mapping[str, Any], /) -> int | None:
+        """How many classes a row offers, where it has options of its own; None: all."""
+
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
         """The inputs of each row."""
 
@@ -154,11 +157,12 @@ class PreparedSplit:
         found: Counter[str] = Counter()
         usable = []
         for index, label in enumerate(self._labels):
-            problem = self._encoder.problem(
-                {name: texts[name][index] for name in self._encoder.columns}
-            )
+            row = {name: texts[name][index] for name in self._encoder.columns}
+            problem = self._encoder.problem(row)
             if label is None:
                 problem = f"label {raw_labels[index]!r} (allowed: {allowed_labels(self._task)})"
+            elif problem is None and (places := self._encoder.places(row)) is not None:
+                problem = "a label that names no option of the row" if label >= places else None
             if problem is None:
                 usable.append(index)
             else:

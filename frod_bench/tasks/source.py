@@ -1,10 +1,9 @@
 """Reading a split of a data set: from the Hub, or from a local mirror with the Hub's layout.
 
-Both go through the same call of `datasets`; only the first argument differs. Everything that can
-be wrong with a data set as a whole is told here: it is absent, lacks a config, a split or a column.
+Everything that can be wrong with a data set as a whole is told here: it is absent, lacks a config,
+a split or a column. What a mirror's files may look like is in `local`.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,14 @@ from datasets import Dataset, DatasetDict
 
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.settings import TaskConfig
-from frod_bench.snapshot import data_dir, is_listed, listed_splits
+from frod_bench.snapshot import files_of
+from frod_bench.tasks.local import read_snapshot
 
 TEXT_TYPES = {"string", "large_string", "string_view"}
 
 
 def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
-    """All splits of a task's data set; memory-mapped, nothing is decoded.
+    """The splits of a task's data set; memory-mapped, nothing is decoded.
 
     Args:
         data_root: a folder that holds `<hub id>/` as a Hub snapshot does; None reads the Hub.
@@ -28,52 +28,39 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
     Raises:
         InputError: the data set or its config is not there, or cannot be read.
     """
-    revision = task.revision if data_root is None else None
+    if data_root is not None:
+        folder = _folder_of(task, Path(data_root))
+        with _without_progress_bars():
+            return read_snapshot(task, folder)
     try:
         with _without_progress_bars():
-            if data_root is None:
-                return datasets.load_dataset(task.hub_id, task.hub_config, revision=revision)
-            _check_mirror(task, Path(data_root))
-            return _read_snapshot(Path(data_root) / task.hub_id, task.hub_config)
-    except InputError:
-        raise
+            return datasets.load_dataset(task.hub_id, task.hub_config, revision=task.revision)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        # A config that is not there, a broken file, no network, a gated or missing repository, a
-        # wrong revision: `datasets` raises a different type for each, and says which it was.
+        # A config that is not there, no network, a gated or missing repository, a wrong revision:
+        # `datasets` raises a different type for each, and says which it was.
         cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
             f"task {task.name}: cannot read {task.hub_id} (config {task.hub_config!r}"
-            f"{f', revision {revision}' if revision else ''}) from {_name(data_root)}: {cause}. "
-            f"{_how_to_get(task, data_root)}"
+            f"{f', revision {task.revision}' if task.revision else ''}) from the Hub: {cause}. "
+            f"{_how_to_get(task, None)}"
         ) from error
-
-
-def _read_snapshot(folder: Path, hub_config: str) -> DatasetDict:
-    """A configuration of a data set that lies in a folder.
-
-    What a card says of row counts is that of the whole data set, and a sample is good too, so that
-    neither counts nor splits are compared with it.
-    """
-    options = {
-        "cache_dir": _mirror_cache(folder),
-        "verification_mode": datasets.VerificationMode.NO_CHECKS,
-    }
-    if is_listed(folder):
-        files = listed_splits(folder, hub_config) or None
-        return datasets.load_dataset(str(folder), hub_config, data_files=files, **options)
-    return datasets.load_dataset(str(folder), data_dir=data_dir(folder, hub_config), **options)
 
 
 def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:
     """One split.
 
     Raises:
-        InputError: the data set has no split of that name.
+        InputError: the data set has no split of that name, or no rows in it.
     """
     if split not in data:
         raise InputError(
             f"task {task.name}: {task.hub_id} (config {task.hub_config!r}) has no split {split!r}."
             f"{did_you_mean(split, data)}"
+        )
+    if len(data[split]) == 0:
+        raise InputError(
+            f"task {task.name}: split {split!r} of {task.hub_id} (config {task.hub_config!r}) has "
+            "no rows. Name another split, or give it rows."
         )
     return data[split]
 
@@ -127,25 +114,20 @@ def is_text(feature: object) -> bool:
     return isinstance(feature, datasets.Value) and feature.dtype in TEXT_TYPES
 
 
-def _check_mirror(task: TaskConfig, root: Path) -> None:
+def _folder_of(task: TaskConfig, root: Path) -> Path:
+    """The folder of a task's data set in a mirror, with files of its configuration in it."""
     folder = root / task.hub_id
     if not folder.is_dir():
         raise InputError(
             f"data_root: {root} lacks the data set {task.hub_id} of task {task.name} (looked for "
             f"the folder {folder}). {_how_to_get(task, str(root))}"
         )
-
-
-def _mirror_cache(folder: Path) -> str:
-    """Where `datasets` keeps its Arrow copy of a mirror's data set.
-
-    Its own choice is named after the folder's last part and its README alone, so that two mirrors
-    (stand-ins and real rows), or one whose files were replaced, would get each other's rows.
-    """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    digest = hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
-    return str(Path(datasets.config.HF_DATASETS_CACHE) / "frod_bench" / digest)
+    if not files_of(folder, task.hub_config):
+        raise InputError(
+            f"data_root: {folder} holds no files of configuration {task.hub_config!r} of task "
+            f"{task.name}. {_how_to_get(task, str(root))}"
+        )
+    return folder
 
 
 def _how_to_get(task: TaskConfig, data_root: str | None) -> str:
@@ -156,10 +138,6 @@ def _how_to_get(task: TaskConfig, data_root: str | None) -> str:
         f"data_root={root}; set data_root=null to read the Hub; or set profile=embedded for the "
         "stand-in, which needs no network."
     )
-
-
-def _name(data_root: str | None) -> str:
-    return "the Hub" if data_root is None else f"data_root={data_root}"
 
 
 @contextmanager

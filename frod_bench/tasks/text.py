@@ -85,7 +85,12 @@ class SentenceEncoder:
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
         """Rows without a text cannot be used."""
-        return _empty_column(row, self.columns)
+        empty = (column for column in self.columns if not str(row[column] or "").strip())
+        return next((f"empty {column!r}" for column in empty), None)
+
+    def places(self, _row: Mapping[str, Any]) -> int | None:
+        """A row may be of any class."""
+        return None
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
         """Token arrays; what is too long is cut, the longer text of a pair first."""
@@ -117,10 +122,18 @@ class PromptEncoder:
         self.columns = tuple(dict.fromkeys((*prompt.columns, *roots)))
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
-        """Rows without a question, or with options wanted and none there, cannot be used."""
-        if self._prompt.option_columns and not any(map(_text, self._prompt.options(row))):
+        """Rows without a question, or with options wanted and none there, cannot be used.
+
+        Text is judged as it is read: one that holds marks only is empty.
+        """
+        clean = self._prompt.clean
+        if self._prompt.option_columns and not any(map(clean, self._prompt.options(row))):
             return "no options"
-        return _empty_column(row, self._prompt.columns)
+        return self._prompt.empty_column(row)
+
+    def places(self, row: Mapping[str, Any]) -> int | None:
+        """The options listed."""
+        return len(self._prompt.options(row)) if self._prompt.option_columns else None
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
         """Token arrays; in what is too long, the column named by the prompt is cut."""
@@ -141,7 +154,7 @@ class PromptEncoder:
         if column is not None:
             text = values[column]
             ends = [end for _, end in self._offsets(text)]
-            keep = len(ends)
+            keep, kept = len(ends), text
             while keep > 0 and not self._tokens.fits(inputs):
                 # Joining may change how many tokens there are, so measure and drop again.
                 keep -= _length(inputs) - self._tokens.max_length
@@ -198,11 +211,3 @@ def _positions(config: Any) -> int:
 def _length(inputs: Inputs) -> int:
     assert isinstance(inputs, dict)
     return len(inputs["input_ids"])
-
-
-def _empty_column(row: Mapping[str, Any], columns: Sequence[str]) -> str | None:
-    return next((f"empty {column!r}" for column in columns if not _text(row[column])), None)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from datasets import Image
+from PIL import ExifTags
 from PIL import Image as Pillow
 
 from frod_bench.errors import InputError
@@ -47,6 +49,21 @@ def test_pixels_are_scaled_and_normalised_as_the_checkpoint_says(
     pixels = data.collate([data.train[0]])["pixel_values"][0]
     expected = torch.tensor([(1.0 - 0.5) / 0.1, (0.4 - 0.4) / 0.2, (0.0 - 0.3) / 0.3])
     torch.testing.assert_close(pixels, expected[:, None, None].expand(3, 32, 32))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_it_was_held(orientation: int, load: Load, tmp_path: Path) -> None:
+    """As `datasets` itself decodes what a camera wrote."""
+    picture = Pillow.open(io.BytesIO(png(1, size=(32, 32))))
+    exif = picture.getexif()
+    exif[ExifTags.Base.Orientation] = orientation
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", exif=exif)
+    stored = {"bytes": buffer.getvalue(), "path": None}
+    data = load(_mirror(tmp_path, [buffer.getvalue()] * 10))
+    expected = np.asarray(Image().decode_example(stored).convert("RGB")).transpose(2, 0, 1)
+    assert np.array_equal(data.train[0].inputs.numpy(), expected)
+    assert np.array_equal(np.asarray(picture).transpose(2, 0, 1), expected) == (orientation == 1)
 
 
 def test_broken_pictures_are_counted(load: Load, tmp_path: Path) -> None:

@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from frod_bench.errors import InputError
+from frod_bench.schema import features_of
 from frod_bench.tasks.ranking import rank_prompt_of
-from tests.tasks.conftest import SPECIAL, TASKS, Load, task_config, write_mirror, write_sample
+from tests.tasks.conftest import (
+    SPECIAL,
+    TASKS,
+    Load,
+    sample_row,
+    task_config,
+    write_mirror,
+    write_sample,
+)
 
 REASONING = [name for name in TASKS if task_config(name).rank is not None]
 CHARACTERS = [*SPECIAL, *map(chr, range(32, 127)), "\n", "é"]
@@ -121,6 +130,28 @@ def test_rows_that_cannot_be_ranked_are_counted(
         load(task, head="rank", data_root=tmp_path / "many")
 
 
+@pytest.mark.parametrize("head", ["rank", "classify"])
+@pytest.mark.parametrize("name", ["arc_easy", "hellaswag"])
+def test_a_label_past_the_options_of_its_row_is_unusable(
+    name: str, head: str, load: Load, tmp_path: Path
+) -> None:
+    task = task_config(name)
+    features = features_of(task.hub_id, task.hub_config)
+    good = [sample_row(task, features, i) for i in range(100)]
+    if name == "arc_easy":  # more names of options than options
+        bad = arc_row(list("wxyz"), "E")
+        bad["choices"]["label"] = list("ABCDE")
+    else:
+        bad = {**good[0], "endings": ["a", "b", "c"], "label": "3"}
+    write(tmp_path / "few", name, [bad, *good])
+    data = load(task, head=head, data_root=tmp_path / "few")
+    assert data.counts.rows_unusable == 2
+    assert data.tests["test"].ids == tuple(range(1, 101))
+    write(tmp_path / "many", name, [bad] * 10)
+    with pytest.raises(InputError, match="10 with a label that names no option of the row"):
+        load(task, head=head, data_root=tmp_path / "many")
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
@@ -131,6 +162,7 @@ def test_rows_that_cannot_be_ranked_are_counted(
         ("boolq", {"rank": {"template": "{answer}"}}, "must name columns"),
         ("arc_easy", {"rank": {"template": "{question} {options}"}}, "must name columns"),
         ("boolq", {"rank": {"template": "{question"}}, "task.rank.template"),
+        ("boolq", {"rank": {"template": "{question:d}"}}, "task.rank.template: .*format code"),
         ("boolq", {"rank": {"template": "{question}"}}, "truncate: 'passage' is not in task.rank"),
     ],
 )

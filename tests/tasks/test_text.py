@@ -12,7 +12,7 @@ from frod_bench.errors import InputError
 from frod_bench.schema import features_of
 from frod_bench.settings import BackboneConfig
 from frod_bench.tasks.prompts import prompt_of
-from frod_bench.tasks.text import tokens_of
+from frod_bench.tasks.text import PromptEncoder, tokens_of
 from tests.tasks.conftest import SPECIAL, TASKS, Load, sample_row, task_config, write_mirror
 
 REASONING = [name for name in TASKS if task_config(name).family == "reasoning"]
@@ -77,6 +77,11 @@ def test_the_digest_follows_the_prompt() -> None:
         ({"template": "{sentence}\nanswer:"}, "must be in it exactly when"),
         ({"template": "{sentence} {answer} {options}"}, "would show the label"),
         ({"truncate": "sentense"}, "Did you mean 'sentence'"),
+        ({"template": "{sentence:d} {options}"}, "no format code"),
+        ({"template": "{sentence!r} {options}"}, "no format code"),
+        ({"template": "{sentence} {} {options}"}, "or with none"),
+        ({"template": "{sentence.x} {options}"}, "index or attribute"),
+        ({"template": "{sentence[0]} {options}"}, "index or attribute"),
     ],
 )
 def test_bad_prompts_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -113,6 +118,32 @@ def test_the_end_of_a_prompt_stays_where_nothing_else_helps(load: Load, tmp_path
     row = load(task).tests["test"][0]
     assert len(row.inputs["input_ids"]) == 200
     assert _text(row.inputs["input_ids"]).endswith("qqq?\nanswer:")
+
+
+@pytest.mark.parametrize("head", ["classify", "rank"])
+def test_a_context_of_marks_alone_is_empty(head: str, load: Load, tmp_path: Path) -> None:
+    """HellaSwag's marks are taken out before a text is judged, and before it is cut."""
+    task = task_config("hellaswag")
+    rows = _rows("hellaswag", 200)
+    rows[3] = {**rows[3], "ctx": "[header]", "endings": ["e" * 90] * 4}
+    write_mirror(tmp_path, task, dict.fromkeys((task.train_split, task.test_split), rows))
+    data = load(task, head=head)
+    assert data.counts.rows_unusable == 2
+    assert 3 not in data.tests["test"].ids
+
+
+def test_options_too_long_for_the_backbone_are_cut_beside_an_empty_column(
+    backbones: Backbones,
+) -> None:
+    """Nothing of the column that gives way is left to drop."""
+    backbone, path = backbones["reasoning"]
+    encoder = PromptEncoder(prompt_of(task_config("hellaswag")), tokens_of(backbone, str(path)))
+    row = {"activity_label": "Baking", "ctx": "[header]", "endings": ["e" * 90] * 4}
+    (encoded,) = encoder.encode([row])
+    assert encoded.cut
+    assert isinstance(encoded.inputs, dict)
+    assert _text(encoded.inputs["input_ids"]).endswith("e\nanswer:")
+    assert len(encoded.inputs["input_ids"]) == 200
 
 
 def test_long_pairs_are_cut_to_the_backbones_positions(load: Load, tmp_path: Path) -> None:
