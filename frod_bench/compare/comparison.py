@@ -109,11 +109,3 @@ class Comparison:
             elif len(known) and np.isinf(known).all():
                 lines.append(f"{task}: nothing that is compared reaches {100 * target:.1f} points.")
         return lines
-
-    def holes(self) -> list[str]:
-        """A line for each cell that gave no number: what, which, and why where that is known."""
-        return [
-            f"{row.status}: {row.task}, {row.method}, seed {row.seed}"
-            + (f": {row.error}" if isinstance(row.error, str) else "")
-            for row in self.cells[self.cells["status"] != "ok"].itertuples(index=False)
-        ]

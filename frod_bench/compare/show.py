@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from frod_bench.compare.comparison import Comparison, Contrast
+from frod_bench.report.collect import holes_of
 from frod_bench.report.convergence import format_target
-from frod_bench.report.paired import MEAN, MIDDLE, WINS
+from frod_bench.report.paired import MEAN, MIDDLE, WINS, minus, p_text, signed
 
 NOT_THERE = "–"
 _OVERALL = {MEAN: "all tasks", MIDDLE: "middle half", WINS: "wins, share"}
@@ -42,7 +43,7 @@ def show(comparison: Comparison, console: Console) -> None:
             "the exact p-value, by Holm over tasks. Middle half: the interquartile mean over tasks "
             "and seeds. Wins: how often a run of the one beats a run of the other.",
         )
-    for warning in (*comparison.collected.warnings, *comparison.holes()):
+    for warning in (*comparison.collected.warnings, *holes_of(comparison.cells)):
         _line(console, f"Warning: {warning}", style="yellow")
 
 
@@ -87,7 +88,7 @@ def _differences(comparison: Comparison) -> Table:
         overall = pairs[pairs["scope"] == "overall"]
         for quantity, label in _OVERALL.items():
             for row in overall[overall["quantity"] == quantity].itertuples(index=False):
-                cells = _overall_cells(row, _share if quantity == WINS else _signed)
+                cells = _overall_cells(row, _share if quantity == WINS else signed)
                 table.add_row(name(label), row.contrast, *cells)
     return table
 
@@ -105,10 +106,12 @@ _NO_PAIR = (NOT_THERE, NOT_THERE, NOT_THERE, "no pair", "0", "")
 
 
 def _pair_cells(row: Any) -> tuple[str, ...]:
-    interval = "not available" if math.isnan(row.low) else _interval(row, _signed)
-    test = f"{row.only_ours:.0f} : {row.only_theirs:.0f}, {_p(row.p_holm)}" if row.n_tested else ""
-    means = (_minus(f"{mean:.1f}") for mean in (row.ours_mean, row.theirs_mean))
-    return (*means, _signed(row.mean), interval, f"{row.n:.0f}", test)
+    interval = "not available" if math.isnan(row.low) else _interval(row, signed)
+    test = (
+        f"{row.only_ours:.0f} : {row.only_theirs:.0f}, {p_text(row.p_holm)}" if row.n_tested else ""
+    )
+    means = (minus(f"{mean:.1f}") for mean in (row.ours_mean, row.theirs_mean))
+    return (*means, signed(row.mean), interval, f"{row.n:.0f}", test)
 
 
 def _overall_cells(row: Any, style: Callable[[float], str]) -> tuple[str, ...]:
@@ -147,18 +150,6 @@ def _once(table: Table, *, sections: bool = True) -> Callable[[object], str]:
         return str(value)
 
     return name
-
-
-def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
-
-
-def _signed(points: float) -> str:
-    return _minus(f"{round(points, 1) + 0.0:+.1f}")
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
 
 
 def _share(value: float) -> str:

@@ -23,7 +23,7 @@ from frod_bench.errors import InputError, did_you_mean
 from frod_bench.grid import compose_cells
 from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
-from frod_bench.report.collect import AxisValue, Cell
+from frod_bench.report.collect import AxisValue, Cell, holes_of
 from frod_bench.report.folder import cells_in
 
 MAIN = "main_table"
@@ -125,7 +125,7 @@ def _say(written: Report, title: str, console: Console) -> None:
         show_claims(written.judged, title, console)
     for path in written.paths:
         print(path)
-    for line in (*written.collected.warnings, *written.holes()):
+    for line in (*written.collected.warnings, *holes_of(written.collected.frame)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

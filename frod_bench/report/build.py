@@ -30,15 +30,6 @@ class Report:
     collected: Collected
     judged: Judged | None
 
-    def holes(self) -> list[str]:
-        """A line for each cell that gave no number: what, which, and why where that is known."""
-        frame = self.collected.frame
-        return [
-            f"{row.status}: {row.task}, {row.method}, seed {row.seed}"
-            + (f": {row.error}" if isinstance(row.error, str) else "")
-            for row in frame[frame["status"] != "ok"].itertuples(index=False)
-        ]
-
 
 def write_report(
     results_root: Path,

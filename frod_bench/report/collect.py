@@ -145,6 +145,15 @@ def _curve(path: Path, made: Record) -> tuple[list[CurvePoint], str]:
     return curve, ""
 
 
+def holes_of(frame: pd.DataFrame) -> list[str]:
+    """A line for each cell that gave no number: what, which, and why where that is known."""
+    return [
+        f"{row.status}: {row.task}, {row.method}, seed {row.seed}"
+        + (f": {row.error}" if isinstance(row.error, str) else "")
+        for row in frame[frame["status"] != "ok"].itertuples(index=False)
+    ]
+
+
 def refuse_same(cells: Iterable[Cell]) -> None:
     """Raise InputError where two of `cells` are of one task, method and seed.
 

@@ -144,25 +144,35 @@ def _tests(task: str, ours: Hits, theirs: Hits) -> list[McNemar]:
 def _task_text(row: Any) -> str:
     if np.isnan(row.mean):
         return "–"
-    text = _signed(row.mean)
+    text = signed(row.mean)
     if not np.isnan(row.low):
         text += f" ± {row.high - row.mean:.1f}"
     else:
         text += " (one pair: no interval)"
     if row.n_tested:
-        p = "p < 0.001" if row.p_holm < 0.001 else f"p = {row.p_holm:.2g}"
-        text += f" ({row.only_ours:.0f} : {row.only_theirs:.0f}, {p})"
+        text += f" ({row.only_ours:.0f} : {row.only_theirs:.0f}, {p_text(row.p_holm)})"
     return text
 
 
 def _overall_text(row: Any) -> str:
     if np.isnan(row.mean):
         return "–"
-    style = "{:.2f}".format if row.quantity == WINS else _signed
+    style = "{:.2f}".format if row.quantity == WINS else signed
     if np.isnan(row.low):
         return f"{style(row.mean)} (one task: no interval)"
     return f"{style(row.mean)} [{style(row.low)}, {style(row.high)}]"
 
 
-def _signed(points: float) -> str:
-    return f"{round(points, 1) + 0.0:+.1f}".replace("-", "−")
+def p_text(value: float) -> str:
+    """A p-value."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def signed(points: float) -> str:
+    """A difference in points."""
+    return minus(f"{round(points, 1) + 0.0:+.1f}")
+
+
+def minus(text: str) -> str:
+    """A number's text with a minus sign for the hyphen."""
+    return text.replace("-", "−")

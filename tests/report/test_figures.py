@@ -10,7 +10,7 @@ from frod_bench.errors import InputError
 from frod_bench.paths import CONF_DIR
 from frod_bench.report import figures, style
 from frod_bench.report.build import write_report
-from frod_bench.report.collect import Cell, Collected, collect
+from frod_bench.report.collect import Cell, Collected, collect, holes_of
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import Curve, Key, evaluated_curves
 from frod_bench.report.panels import Panels, all_tasks_panels, task_panels
@@ -120,15 +120,16 @@ def test_report_writes_everything_twice_the_same(experiment: Experiment) -> None
     again = write_report(root, "embedded", few, "embedded")
     assert {path: path.read_bytes() for path in again.paths} == before
     assert "embedded/report.html" in names
-    assert first.holes() == []
+    assert holes_of(first.collected.frame) == []
 
 
 def test_report_names_its_holes(experiment: Experiment) -> None:
     root, cells = experiment
     report = write_report(root, "embedded", cells, "embedded", parts=["tables"])
-    assert "missing: cola, lora, seed 1" in report.holes()
-    assert "failed: dtd, lora, seed 1: RuntimeError: out of luck" in report.holes()
-    assert len(report.holes()) == 6
+    holes = holes_of(report.collected.frame)
+    assert "missing: cola, lora, seed 1" in holes
+    assert "failed: dtd, lora, seed 1: RuntimeError: out of luck" in holes
+    assert len(holes) == 6
 
 
 def test_no_records_says_how_to_make_some(tmp_path: Path) -> None:
