@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from frod_bench import stats
+from frod_bench import record, stats
 
+RANKED = record.headed("", {"head": "rank"})  # what follows the name of what ranks
 COLUMNS = ("family", "method", "trial", "task", "score")
 GRID_COLUMNS = ("scope", "task", "method", "quantity", "factor", "mean", "holes")
 TRIALS_PATH = Path("tables/tuning.csv")  # under results/<profile>, as is
@@ -52,12 +53,17 @@ def read_areas(results_dir: Path, factors: Sequence[float]) -> Areas | None:
 def read_trials(path: Path) -> pd.DataFrame | None:
     """The table that `frod_bench.tune` wrote; None where it is not there or is another table.
 
-    A score that is no number counts as a trial that gave none.
+    A score that is no number counts as a trial that gave none. A task that was tuned under both
+    heads is two, as in `Collected.frame`.
     """
     trials = _read_table(path, COLUMNS)
     if trials is None:
         return None
-    return trials.assign(score=pd.to_numeric(trials["score"], errors="coerce"))
+    is_ranked = trials["family"].str.endswith(RANKED)
+    return trials.assign(
+        task=trials["task"].where(~is_ranked, trials["task"] + RANKED),
+        score=pd.to_numeric(trials["score"], errors="coerce"),
+    )
 
 
 def areas(trials: pd.DataFrame) -> pd.DataFrame:

@@ -249,6 +249,18 @@ def test_trials_that_are_not_there(tmp_path: Path) -> None:
     assert np.isfinite(areas(found).to_numpy()).all()  # a trial without a number is the lowest
 
 
+def test_a_task_that_was_tuned_under_both_heads_is_two(tmp_path: Path) -> None:
+    listed = trials(frod=20.0).assign(family="reasoning")
+    both = pd.concat([listed, trials().assign(family="reasoning_rank")])
+    both.to_csv(tmp_path / "tuning.csv")
+    found = read_trials(tmp_path / "tuning.csv")
+    assert found is not None
+    by_task = areas(found)["frod"]
+    assert by_task.to_dict() == pytest.approx(
+        {"rte": -10.0, "boolq": -10.0, "rte_rank": -5.0, "boolq_rank": -5.0}
+    )
+
+
 def test_the_grid_of_factors_goes_before_the_trials(tmp_path: Path) -> None:
     factors = RULES.robustness.learning_rate_factors
     folder = tmp_path / "rate_robustness/tables"
