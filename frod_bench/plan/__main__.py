@@ -3,6 +3,7 @@
     python -m frod_bench.plan profile=paper suite=paper20
     python -m frod_bench.plan profile=paper suite=smoke accelerator=h100-80gb format=json
     python -m frod_bench.plan profile=small task=rte,cola method=frod
+    python -m frod_bench.plan profile=paper experiment=matched_budget
 
 Takes the overrides of `frod_bench.run`, and `accelerator=` and `format=table|json`. Reads neither
 data nor weights, and nothing from the Hub; writes to standard output only. Exit status 2 for bad
@@ -11,22 +12,20 @@ input.
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from huggingface_hub import constants
 from rich.console import Console
 
-from frod_bench import settings
-from frod_bench.cell import typed
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError, did_you_mean
-from frod_bench.grid import composer, expand, without_hydra
 from frod_bench.plan.accelerators import accelerator_of
-from frod_bench.plan.backbones import checkpoint_parameters, config_of
+from frod_bench.plan.cells import grid_of
 from frod_bench.plan.costs import Planner
+from frod_bench.plan.disk import downloads_of, parameters_of
 from frod_bench.plan.readings import readings
 from frod_bench.plan.show import PlanResult, as_json, show
-from frod_bench.settings import Settings
 
-METHODS = "full,lora,dora,frod,frozen"
 FORMATS = ("table", "json")
 OWN = {"accelerator": "a100-80gb", "format": "table"}  # what is not an override, and its default
 
@@ -60,36 +59,37 @@ def split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def plan(overrides: Sequence[str], accelerator: str) -> PlanResult:
-    """Cost every task of the suite with every method, or those that `overrides` name.
+    """Cost every task of the suite with every method, or those that `overrides` name, or all cells
+    of the experiment that they name.
 
     Raises InputError for bad input, and Hydra's errors for overrides that do not compose.
     """
     planner = Planner(accelerator_of(accelerator), say)
-    composed = list(settings_of(overrides))
-    cells = [planner.cost(one) for one in composed]
-    checkpoints = {
-        backbone.name: checkpoint_parameters(config_of(backbone.hub_id, one.model_root))
-        for one in composed
-        for backbone in (one.backbones[one.task.family],)
-    }
-    title = f"Plan: {composed[0].profile.title}, suite {composed[0].suite['name']}"
-    return PlanResult(title, planner.accelerator, cells, readings(cells, checkpoints))
+    with offline():
+        grid = grid_of(overrides)
+        cells = [planner.cost(one.settings, one.variant) for one in grid.cells]
+        downloads = downloads_of(one.settings for one in grid.cells)
+    first = grid.cells[0].settings
+    return PlanResult(
+        grid=grid,
+        accelerator=planner.accelerator,
+        cells=cells,
+        readings=readings(cells, parameters_of(downloads)),
+        downloads=downloads,
+        saves=first.save == "adapter",
+        stand_in=first.profile.stand_in,
+    )
 
 
-def settings_of(overrides: Sequence[str]) -> Iterator[Settings]:
-    """The composed settings of every cell, one seed each."""
-    with composer() as compose_one:
-        fixed = [word for word in overrides if not word.startswith(("task=", "method="))]
-        tasks = compose_one(fixed).suite.tasks
-        for line in expand({"task": ",".join(tasks), "method": METHODS}, overrides):
-            config = without_hydra(compose_one(line))
-            settings.validate(config)
-            if config.head != "classify":
-                raise InputError(
-                    f"head={config.head}: can't be planned, its cost depends on how long the "
-                    "options are. Plan head=classify, which costs about one option's share."
-                )
-            yield typed(settings.resolve(config))
+@contextmanager
+def offline() -> Iterator[None]:
+    """The Hub is not asked, and so not waited for where it cannot be reached."""
+    asked = constants.HF_HUB_OFFLINE
+    try:
+        constants.HF_HUB_OFFLINE = True
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = asked
 
 
 def say(line: str) -> None:

@@ -61,8 +61,16 @@ def checkpoint_parameters(config: PretrainedConfig) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def published_type(hub_id: str, config: PretrainedConfig) -> torch.dtype:
+    """The type of a checkpoint's values on the Hub; float32 where nothing says it."""
+    known = shipped_configs().get(hub_id)
+    kind = known["published_type"] if known else getattr(config, "dtype", None)
+    return getattr(torch, kind) if isinstance(kind, str) else kind or torch.float32
+
+
 @cache
 def shipped_configs() -> dict[str, dict[str, Any]]:
-    """Hub id -> `source` (where it was read) and `config` (the contents of config.json)."""
+    """Hub id -> `source` (where it was read), `config` (the contents of config.json), and the type
+    of the values in the safetensors files (`published_type`)."""
     configs: dict[str, dict[str, Any]] = json.loads(SHIPPED.read_text(encoding="utf-8"))
     return configs

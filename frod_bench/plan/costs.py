@@ -1,17 +1,23 @@
 """What each cell of a suite costs: parameters, memory, FLOPs and hours."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from transformers import PretrainedConfig
+
+from frod_bench.errors import InputError
 from frod_bench.models import tower_of
 from frod_bench.plan.accelerators import Accelerator
 from frod_bench.plan.backbones import config_of
-from frod_bench.plan.fit import Fitted, Measured, fit
+from frod_bench.plan.disk import Disk, disk_of
+from frod_bench.plan.fit import DEVICES, Change, Fitted, Measured, Planned, changes, fit
 from frod_bench.plan.measure import Load, measure_step, tokens_of, with_classes
+from frod_bench.plan.ranking import options_of
 from frod_bench.plan.shapes import prepare_shapes, probe_numbers
 from frod_bench.plan.trace import Step
-from frod_bench.settings import Settings, TrainerConfig
+from frod_bench.record import headed
+from frod_bench.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -35,20 +41,42 @@ class Counts:
 
 @dataclass(frozen=True)
 class CellCost:
-    """What one (task, method) costs on an accelerator."""
+    """What one (task, method) costs on an accelerator; tasks and families that rank are called so.
+
+    Attributes:
+        variant: what tells it from others of its task and method, as overrides.
+        row_tokens: tokens, or patches, of the rows that are counted.
+        steps: 0 where nothing is trained.
+        micro_batches: of a step, as configured.
+        step_flops: of all micro-batches of a step.
+        hours: with the change that makes it fit, on all its devices at once.
+    """
 
     task: str
     family: str
     method: str
+    variant: str
     backbone: str
     num_labels: int
+    row_tokens: int
     counts: Counts
     step: Step
     steps: int
-    micro_batches: int  # of a step, as configured
-    flops: int  # of all steps
-    hours: float  # with the change that makes it fit, on all its devices at once
+    micro_batches: int
+    step_flops: int
+    hours: float
     fitted: Fitted
+    disk: Disk
+
+    @property
+    def flops(self) -> int:
+        """Of all steps."""
+        return self.steps * self.step_flops
+
+    @property
+    def label(self) -> str:
+        """The method, and the variant where there are several."""
+        return f"{self.method} {self.variant}".strip()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -58,8 +86,10 @@ class CellCost:
             "task": self.task,
             "family": self.family,
             "method": self.method,
+            "variant": self.variant,
             "backbone": self.backbone,
             "num_labels": self.num_labels,
+            "row_tokens": self.row_tokens,
             "parameters": {
                 "trainable": counts.trained,
                 "trainable_with_head": counts.trained + counts.head,
@@ -79,12 +109,13 @@ class CellCost:
             },
             "steps": self.steps,
             "micro_batches": self.micro_batches,
-            "flops_a_step": self.flops // self.steps,
+            "flops_a_step": self.step_flops,
             "flops": self.flops,
             "hours": self.hours,
-            "fits": change is not None and str(change) == "none",
-            "change": None if change is None else asdict(change) | {"text": str(change)},
+            "fits": change == Change(),
+            "change": None if change is None else change.as_dict(),
             "peak_bytes_with_change": self.fitted.peak_bytes,
+            "disk_bytes": self.disk.as_dict(),
         }
 
 
@@ -94,55 +125,82 @@ class Planner:
     def __init__(self, accelerator: Accelerator, say: Callable[[str], None]) -> None:
         self.accelerator, self.say = accelerator, say
         self._steps: dict[tuple[str, str, Load], Step] = {}
-        self._counts: dict[tuple[str, str], Counts] = {}
+        self._counts: dict[tuple[str, str, str], Counts] = {}
 
-    def cost(self, settings: Settings) -> CellCost:
+    def cost(self, settings: Settings, variant: str = "") -> CellCost:
         """What the cell of `settings` costs.
 
         Raises InputError where the backbone's configuration is not there or the method does not
         fit it.
         """
-        task, trainer = settings.task, settings.trainer
-        step, fitted = self._fitted(settings)
-        flops = flops_of(step, step.flops, trainer)
+        task, trainer, head = settings.task, settings.trainer, {"head": settings.head}
+        backbone = settings.backbones[task.family]
+        counts, load = self._counted(settings), self._load(settings)
+        step, fitted = self._fitted(settings, load)
+        steps, parts = trainer.max_steps, trainer.accumulation_steps
+        if trains_nothing(settings):
+            steps = parts = 0
+        change = fitted.change or Change()
+        run = replace(load, checkpointing=load.checkpointing or change.checkpointing)
+        flops = steps * flops_of(self._measured(settings, run), parts, change.devices)
+        trained = counts.trained + counts.head
         return CellCost(
-            task=task.name,
-            family=task.family,
+            task=headed(task.name, head),
+            family=headed(task.family, head),
             method=settings.method.name,
-            backbone=settings.backbones[task.family].name,
+            variant=variant,
+            backbone=backbone.name,
             num_labels=task.num_labels,
-            counts=self._counted(settings),
+            row_tokens=tokens_of(tower_of(config_for(settings)), backbone, load.options),
+            counts=counts,
             step=step,
-            steps=trainer.max_steps,
-            micro_batches=trainer.accumulation_steps,
-            flops=flops,
-            hours=self.accelerator.hours(
-                flops_of(step, fitted.flops, trainer), trainer.mixed_precision
-            )
-            / (fitted.change.devices if fitted.change else 1),
+            steps=steps,
+            micro_batches=parts,
+            step_flops=int(flops_of(step, parts)),
+            hours=self.accelerator.hours(flops, trainer.mixed_precision),
             fitted=fitted,
+            disk=disk_of(settings, trained, counts.stored - counts.trained, counts.frozen_extra),
         )
 
-    def _fitted(self, settings: Settings) -> tuple[Step, Fitted]:
-        trainer = settings.trainer
-        load = Load(
-            rows=trainer.batch_rows,
+    def _load(self, settings: Settings) -> Load:
+        trainer, backbone = settings.trainer, settings.backbones[settings.task.family]
+        options = None
+        if settings.head == "rank":
+            options = options_of(settings.task, tokens_of(config_for(settings), backbone))
+        idle = trains_nothing(settings)
+        return Load(
+            rows=trainer.eval_batch_rows if idle else trainer.batch_rows,
             mixed_precision=trainer.mixed_precision,
-            accumulates=trainer.accumulation_steps > 1,
+            accumulates=trainer.accumulation_steps > 1 and not idle,
             on_accelerator=not self.accelerator.on_cpu,
+            options=options,
+            checkpointing=settings.runtime.gradient_checkpointing and not idle,
         )
+
+    def _fitted(self, settings: Settings, load: Load) -> tuple[Step, Fitted]:
+        trainer = settings.trainer
         whole = self._measured(settings, load)
 
-        def basis() -> Measured:
-            single = self._measured(settings, replace(load, rows=1, accumulates=True))
-            return Measured(load.rows, whole, single, *block_of(settings))
+        def measure(checkpointing: bool) -> Measured | None:
+            most = replace(load, checkpointing=load.checkpointing or checkpointing)
+            other = replace(most, rows=1 if load.rows > 1 else 2)
+            try:
+                pair = [self._measured(settings, one) for one in (most, other)]
+            except InputError:  # of a backbone that computes nothing again
+                return None
+            return Measured(pair[0], most.rows, pair[1], other.rows)
 
-        return whole, fit(whole, basis, self.accelerator.usable_bytes)
+        parts = trainer.accumulation_steps
+        candidates = changes(trainer.batch_rows, parts)
+        if trains_nothing(settings):
+            candidates, parts = [Change(devices=number) for number in DEVICES], 1
+        planned = Planned(load.rows, parts, *blocks_of(settings))
+        return whole, fit(whole, planned, measure, candidates, self.accelerator.usable_bytes)
 
     def _counted(self, settings: Settings) -> Counts:
         """The cell's counts; the body is counted once for all heads."""
         backbone, classes = settings.backbones[settings.task.family], settings.task.num_labels
-        key = (str(backbone), str(settings.method))
+        key = (str(backbone), str(settings.method), settings.head)
         if key not in self._counts:
             one = replace(settings, task=replace(settings.task, num_labels=1))
             self._counts[key] = counts_of(one)
@@ -151,34 +209,51 @@ class Planner:
 
     def _measured(self, settings: Settings, load: Load) -> Step:
         """The cell's step under `load`; the body is measured once for all heads."""
-        backbone = settings.backbones[settings.task.family]
-        config = config_of(backbone.hub_id, settings.model_root)
+        backbone, config = settings.backbones[settings.task.family], config_for(settings)
         key = (str(backbone), str(settings.method), load)
         if key not in self._steps:
-            self.say(f"measuring {settings.method.name} on {backbone.name}, {load.rows} rows")
+            what = f"{load.options.count} options a row, " if load.options else ""
+            how = ", with checkpointing" if load.checkpointing else ""
+            name = f"{settings.method.name} on {backbone.name}"
+            self.say(f"measuring {name}, {what}{load.rows} rows{how}")
             self._steps[key] = measure_step(config, backbone, settings.method, load)
         width = tower_of(config).hidden_size
         return with_classes(self._steps[key], settings.task.num_labels, width, load)
 
 
-def flops_of(step: Step, flops: int, trainer: TrainerConfig) -> int:
-    """Of all steps, where one micro-batch takes `flops`."""
-    again = trainer.accumulation_steps - 1
-    return trainer.max_steps * (flops + again * (flops - step.forming_flops))
+def trains_nothing(settings: Settings) -> bool:
+    """Whether it is zero-shot: the language model ranks, and none of it is trained."""
+    return settings.head == "rank" and settings.method.kind == "frozen"
 
 
-def block_of(settings: Settings) -> tuple[int, int]:
-    """How many blocks the cell's backbone has, and the bytes of one row's input to a block."""
-    backbone = settings.backbones[settings.task.family]
-    tower = tower_of(config_of(backbone.hub_id, settings.model_root))
-    return tower.num_hidden_layers, 4 * tokens_of(tower, backbone) * tower.hidden_size
+def config_for(settings: Settings) -> PretrainedConfig:
+    """The configuration of the cell's backbone, whole."""
+    return config_of(settings.backbones[settings.task.family].hub_id, settings.model_root)
+
+
+def flops_of(step: Step, micro_batches: int, devices: int = 1) -> float:
+    """Of all micro-batches of a step, on one device; each forms FRoD's merged weights, once."""
+    return step.forming_flops + micro_batches * (step.flops - step.forming_flops) / devices
+
+
+def blocks_of(settings: Settings) -> tuple[int, int]:
+    """How many blocks the cell's backbone has, and the bytes of the tables of tokens outside them:
+    embeddings, and a language model's head that ranks and is not tied to them.
+    """
+    backbone, config = settings.backbones[settings.task.family], config_for(settings)
+    tower = tower_of(config)
+    tables = 0 if backbone.image_size else 1
+    if settings.head == "rank" and not config.tie_word_embeddings:
+        tables = 2
+    outside = 4 * tables * tower.hidden_size * getattr(tower, "vocab_size", 0)
+    return tower.num_hidden_layers, outside
 
 
 def counts_of(settings: Settings) -> Counts:
     """The cell's parameters, counted on the meta device; equal to the installed model's."""
     backbone = settings.backbones[settings.task.family]
-    config = config_of(backbone.hub_id, settings.model_root)
-    prepared = prepare_shapes(config, backbone, settings.method, settings.task.num_labels)
+    num_labels = None if settings.head == "rank" else settings.task.num_labels
+    prepared = prepare_shapes(config_for(settings), backbone, settings.method, num_labels)
     params = {name: int(value) for name, value in prepared.params.items()}
     trained = params["trainable"] - params["trainable_head"]
     return Counts(

@@ -1,17 +1,25 @@
 """Whether a step fits an accelerator, and the smallest change that makes it fit.
 
-What is changed is estimated from steps that were measured: activations grow linearly with the rows
-of a micro-batch. Checkpointing keeps a block's input alone and computes one block again at a time;
-FSDP spreads weights, factors, gradients and moments evenly, with two blocks gathered at a time, and
-the rows over the devices. All changes keep the rows of an optimizer step, and so the result.
+A change is estimated from steps that were measured, with checkpointing where it has that: what they
+make grows linearly with the rows of a micro-batch. FSDP divides the rows, the parameters, their
+moments and their gradients. Each device has whole:
+
+- buffers, and so FRoD's U and V; the merged weights that its layers keep; the casts that autocast
+  makes and the backward pass needs;
+- what lies outside the blocks, and two blocks at a time;
+- gradients, as long as there are micro-batches to come: they are handed out with the last one.
+
+All changes keep the rows of an optimizer step, and so the result.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from frod_bench.plan.trace import Step
 
 DEVICES = (2, 4, 8, 16, 32, 64)
+LAUNCH = "accelerate launch --config_file conf/accelerate/fsdp.yaml --num_processes {}"
 
 
 @dataclass(frozen=True)
@@ -19,20 +27,45 @@ class Change:
     """What is done differently.
 
     Attributes:
-        micro_batches: that the rows of one are split into (accumulation).
+        batch_rows: of a micro-batch, on all devices together; None: as configured.
+        accumulation_steps: micro-batches of a step; None: as configured.
         checkpointing: activations are computed again in the backward pass.
         devices: that share one copy of the model (FSDP).
     """
 
-    micro_batches: int = 1
+    batch_rows: int | None = None
+    accumulation_steps: int | None = None
     checkpointing: bool = False
     devices: int = 1
 
     def __str__(self) -> str:
         parts = [f"FSDP over {self.devices}"] if self.devices > 1 else []
         parts += ["checkpointing"] if self.checkpointing else []
-        parts += [f"accumulation x{self.micro_batches}"] if self.micro_batches > 1 else []
+        parts += [f"batches of {self.batch_rows}"] if self.batch_rows else []
         return " + ".join(parts) or "none"
+
+    @property
+    def launch(self) -> str | None:
+        """What starts the processes; None where one suffices."""
+        return LAUNCH.format(self.devices) if self.devices > 1 else None
+
+    @property
+    def overrides(self) -> list[str]:
+        """What `frod_bench.run` is given besides."""
+        found = ["runtime.gradient_checkpointing=true"] if self.checkpointing else []
+        if self.batch_rows:
+            found.append(f"trainer.batch_rows={self.batch_rows}")
+            found.append(f"trainer.accumulation_steps={self.accumulation_steps}")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "text": str(self),
+            "overrides": self.overrides,
+            "launch": self.launch,
+            "devices": self.devices,
+        }
 
 
 @dataclass(frozen=True)
@@ -40,75 +73,114 @@ class Fitted:
     """The smallest change, and what it comes to; `change` is None where none of ours suffices."""
 
     change: Change | None
-    peak_bytes: int
-    flops: int  # of one micro-batch's worth of rows
+    peak_bytes: int  # of one device
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Steps to estimate from.
+    """Two steps that differ in their rows alone, to estimate others from.
 
     Attributes:
-        rows: of a micro-batch, and of `whole`.
-        whole: the step as it is configured.
-        single: the same with one row a micro-batch.
-        blocks: of the backbone.
-        input_bytes: of one row's input to a block.
+        most: the step with as many rows a micro-batch as configured.
+        rows: of it.
+        other: the step with `other_rows`.
     """
 
+    most: Step
     rows: int
-    whole: Step
-    single: Step
+    other: Step
+    other_rows: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is known of a cell besides its steps.
+
+    Attributes:
+        batch_rows: of a micro-batch.
+        accumulation_steps: micro-batches of a step.
+        blocks: of the backbone.
+        outside_bytes: of the backbone's weights that lie outside its blocks.
+    """
+
+    batch_rows: int
+    accumulation_steps: int
     blocks: int
-    input_bytes: int
+    outside_bytes: int
 
 
-def fit(whole: Step, measure: Callable[[], Measured], usable_bytes: int) -> Fitted:
-    """As it is, if that fits; else by the first of `changes` that does.
+def fit(
+    whole: Step,
+    planned: Planned,
+    measure: Callable[[bool], Measured | None],
+    candidates: Iterable[Change],
+    usable_bytes: int,
+) -> Fitted:
+    """As it is, if that fits; else by the first of `candidates` that does.
 
     Args:
-        measure: measures what estimates need; called where the step does not fit.
+        whole: the step as it is configured.
+        measure: measures with checkpointing or without; None where the backbone has no such thing.
+            Called where the step does not fit.
     """
     if whole.peak_bytes <= usable_bytes:
-        return Fitted(Change(), whole.peak_bytes, whole.flops)
-    measured = measure()
+        return Fitted(Change(), whole.peak_bytes)
     smallest = whole.peak_bytes
-    for change in changes(measured.rows):
-        peak = peak_with(measured, change)
+    for change in candidates:
+        measured = measure(change.checkpointing)
+        if measured is None:
+            continue
+        peak = peak_with(measured, planned, change)
         if peak <= usable_bytes:
-            again = measured.whole.forward_flops if change.checkpointing else 0
-            return Fitted(change, peak, measured.whole.flops + again)
+            return Fitted(change, peak)
         smallest = min(smallest, peak)
-    return Fitted(None, smallest, whole.flops)
+    return Fitted(None, smallest)
 
 
-def changes(rows: int) -> Iterator[Change]:
-    """From the smallest: accumulation, checkpointing, both; then the same over more devices."""
+def changes(batch_rows: int, accumulation_steps: int) -> Iterable[Change]:
+    """From the smallest: fewer rows at a time, checkpointing, both; then so over more devices."""
+    rows_a_step = batch_rows * accumulation_steps
     for devices in (1, *DEVICES):
-        parts = [n for n in (2**e for e in range(12)) if n * devices <= rows] or [1]
+        sizes = sizes_of(batch_rows, rows_a_step, devices)
         for checkpointing in (False, True):
-            for micro_batches in parts:
-                yield Change(micro_batches, checkpointing, devices)
+            for size in sizes:
+                if size == batch_rows:
+                    yield Change(None, None, checkpointing, devices)
+                else:
+                    yield Change(size, rows_a_step // size, checkpointing, devices)
 
 
-def peak_with(measured: Measured, change: Change) -> int:
+def sizes_of(batch_rows: int, rows_a_step: int, devices: int) -> list[int]:
+    """Rows of a micro-batch that split a step, and that devices share, equally; the likest first.
+
+    Larger ones than configured are for several devices: each has a share, and with fewer
+    micro-batches gradients are divided sooner.
+    """
+    sizes = [n for n in range(devices, rows_a_step + 1, devices) if rows_a_step % n == 0]
+    larger = [n for n in sizes if n > batch_rows] if devices > 1 else []
+    return [n for n in reversed(sizes) if n <= batch_rows] + larger
+
+
+def peak_with(measured: Measured, planned: Planned, change: Change) -> int:
     """Most bytes that are alive at once on one device, estimated."""
-    whole, devices = measured.whole, change.devices
-    rows = max(1, measured.rows // (change.micro_batches * devices))
-    weights = whole.weight_bytes + whole.factor_bytes
-    standing = weights + whole.optimizer_bytes + whole.gradient_bytes
-    gathered = 2 * weights / measured.blocks if devices > 1 else 0
-    fixed, a_row = activations(measured)
-    by_rows = a_row * rows
-    if change.checkpointing:
-        by_rows = by_rows / measured.blocks + measured.input_bytes * rows * measured.blocks
-    in_passes = (standing + fixed) / devices + gathered + by_rows
-    in_optimizer = (standing + whole.activation_bytes[-1]) / devices
-    return int(max(in_passes, in_optimizer))
+    step, devices = measured.most, change.devices
+    rows = -(-(change.batch_rows or planned.batch_rows) // devices)
+    accumulates = (change.accumulation_steps or planned.accumulation_steps) > 1
+    kept, a_row = activations(measured)
+    divided = step.weight_bytes + step.optimizer_bytes
+    gradients = step.gradient_bytes / (1 if accumulates else devices)
+    gathered = 0.0
+    if devices > 1:
+        in_blocks = step.weight_bytes + (0 if accumulates else step.gradient_bytes)
+        gathered = planned.outside_bytes + 2 * in_blocks / planned.blocks
+    in_passes = divided / devices + gradients + kept + gathered + a_row * rows
+    made_by_optimizer = step.activation_bytes[-1] - step.merged_bytes
+    in_optimizer = (divided + step.gradient_bytes + made_by_optimizer) / devices
+    return int(step.factor_bytes + max(in_passes, in_optimizer + step.merged_bytes))
 
 
 def activations(measured: Measured) -> tuple[float, float]:
     """Bytes of forward and backward whatever the rows are (casts, merged weights), and a row."""
-    high, low = (max(step.activation_bytes[:-1]) for step in (measured.whole, measured.single))
-    a_row = (high - low) / max(1, measured.rows - 1)
-    return max(0.0, low - a_row), a_row
+    most, other = (max(step.activation_bytes[:-1]) for step in (measured.most, measured.other))
+    a_row = max(0.0, (most - other) / (measured.rows - measured.other_rows))
+    return max(0.0, most - a_row * measured.rows), a_row

@@ -1,5 +1,6 @@
 """A cell's step measured on shapes, deep models by two shallow ones."""
 
+import warnings
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -9,7 +10,8 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from frod_bench.errors import InputError
-from frod_bench.models import tower_of
+from frod_bench.models import recompute_activations, tower_of
+from frod_bench.plan.ranking import Options, batch_of_options, row_tokens
 from frod_bench.plan.shapes import prepare_shapes
 from frod_bench.plan.trace import Batch, Step, trace_step
 from frod_bench.settings import BackboneConfig, MethodConfig
@@ -26,24 +28,30 @@ class Load:
         mixed_precision: no, bf16 or fp16.
         accumulates: there are other micro-batches before it in the step.
         on_accelerator: and not on a CPU, where the optimizer takes one parameter after another.
+        options: that a row ranks; None: it is classified.
+        checkpointing: activations are computed again in the backward pass.
     """
 
     rows: int
     mixed_precision: str
     accumulates: bool
     on_accelerator: bool
+    options: Options | None = None
+    checkpointing: bool = False
 
 
 def measure_step(
     config: PretrainedConfig, backbone: BackboneConfig, method: MethodConfig, load: Load
 ) -> Step:
-    """One step on the longest inputs, texts of `max_length` tokens or images, with a head of one.
+    """One step on the longest inputs, texts of `max_length` tokens or images, with a head of one;
+    or where a row ranks options, without a head, on rows of `ranking.row_tokens`.
 
     Blocks are alike, so FLOPs and the bytes of each phase grow by the same with every block; a test
     compares with models that are measured whole.
 
     Raises:
-        InputError: as `prepare_shapes` does, or where no inputs are of the configured size.
+        InputError: as `prepare_shapes` and `models.recompute_activations` do, or where no inputs
+            are of the configured size.
     """
     check_inputs(tower_of(config), backbone)
     blocks = tower_of(config).num_hidden_layers
@@ -59,7 +67,12 @@ def measure_step(
 
 
 def with_classes(step: Step, num_labels: int, width: int, load: Load) -> Step:
-    """The step with a head of `num_labels` on `width` features, of one with a head of one."""
+    """The step with a head of `num_labels` on `width` features, of one with a head of one.
+
+    The same where options are ranked, without a head.
+    """
+    if load.options is not None:
+        return step
     more = num_labels - 1
     numbers, product = more * (width + 1), 2 * load.rows * width * more
     trains_body = step.flops > 3 / 2 * step.forward_flops  # then the head's input has a gradient
@@ -96,10 +109,18 @@ def _measure(
     config = deepcopy(config)
     tower = tower_of(config)
     tower.num_hidden_layers = blocks
-    model = prepare_shapes(config, backbone, method, num_labels=1).model
+    num_labels = 1 if load.options is None else None
+    model = prepare_shapes(config, backbone, method, num_labels=num_labels).model
+    if load.checkpointing:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # transformers calls it by another name
+            recompute_activations(model)
 
     def make_batch() -> tuple[Batch, Tensor]:
-        return batch_of(tower, backbone, load.rows), torch.zeros(load.rows, dtype=torch.int64)
+        labels = torch.zeros(load.rows, dtype=torch.int64)
+        if load.options is None:
+            return batch_of(tower, backbone, load.rows), labels
+        return batch_of_options(load.rows, tokens_of(tower, backbone), load.options), labels
 
     return trace_step(
         model,
@@ -110,11 +131,14 @@ def _measure(
     )
 
 
-def tokens_of(config: PretrainedConfig, backbone: BackboneConfig) -> int:
+def tokens_of(
+    config: PretrainedConfig, backbone: BackboneConfig, options: Options | None = None
+) -> int:
     """Tokens, or patches and the class token, of the longest row."""
     if backbone.image_size:
         return (backbone.image_size // config.patch_size) ** 2 + 1
-    return min(backbone.max_length, config.max_position_embeddings)
+    longest = min(backbone.max_length, config.max_position_embeddings)
+    return longest if options is None else row_tokens(longest, options)
 
 
 def check_inputs(config: PretrainedConfig, backbone: BackboneConfig) -> None:

@@ -12,6 +12,7 @@ from frod_bench.frod.support import support_size
 from frod_bench.frod.targets import group_targets
 from frod_bench.methods import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models import tower_of, with_head
+from frod_bench.plan.ranking import ranker_shapes
 from frod_bench.settings import BackboneConfig, MethodConfig
 
 
@@ -19,21 +20,22 @@ def prepare_shapes(
     config: PretrainedConfig,
     backbone: BackboneConfig,
     method: MethodConfig,
-    num_labels: int,
+    num_labels: int | None,
 ) -> Prepared:
     """What `methods.prepare` makes of the real backbone, its counts too, on the meta device.
 
     Attention is eager: its products are then seen by whoever counts.
 
+    Args:
+        num_labels: of the head; None: there is none, the language model ranks options.
+
     Raises:
-        InputError: as `methods.prepare` does, or where the method needs weights to be set up.
+        InputError: as `methods.prepare` does, where the method needs weights to be set up, or where
+            a backbone that is to rank is no causal language model.
     """
     appliers = APPLIERS | {"frod": apply_frod}
     with torch.device("meta"):
-        body = AutoModel.from_config(
-            tower_of(config), dtype=torch.float32, attn_implementation="eager"
-        )
-        model = with_head(body, backbone.pooling, num_labels)
+        model = plain_shapes(config, backbone, num_labels)
         try:
             return prepare(model, method, backbone, seed=0, appliers=appliers)
         except NotImplementedError as error:  # torch's, of a meta tensor whose values are read
@@ -41,6 +43,16 @@ def prepare_shapes(
                 f"method={method.name}: can't be planned, it is set up from the values of weights. "
                 "Plan a method that is set up from shapes alone, frod instead of frod_peft say."
             ) from error
+
+
+def plain_shapes(
+    config: PretrainedConfig, backbone: BackboneConfig, num_labels: int | None
+) -> Model:
+    """The model before a method is applied, as `cell.build_model` builds it."""
+    if num_labels is None:
+        return ranker_shapes(config, backbone.hub_id)
+    body = AutoModel.from_config(tower_of(config), dtype=torch.float32, attn_implementation="eager")
+    return with_head(body, backbone.pooling, num_labels)
 
 
 def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:

@@ -10,30 +10,64 @@ from rich.console import Console
 from rich.table import Table
 
 from frod_bench.plan.accelerators import Accelerator
+from frod_bench.plan.cells import Grid
 from frod_bench.plan.costs import CellCost
+from frod_bench.plan.disk import DATA_NOTE, Disk, Download
+from frod_bench.plan.fit import Change
+from frod_bench.plan.ranking import OPTION_TOKENS
 from frod_bench.plan.readings import DENOMINATORS, MARGIN, PAPER_PERCENT, Reading, near_ones
 
 ASSUMPTIONS = (
     "Every text has max_length tokens: an upper bound. Training only: no evaluation, no set-up.",
     "FLOPs and memory: eager attention, FRoD's C written out; weights float32, cast by autocast.",
     "Hours: FLOPs over the accelerator's peak times an assumed utilisation, with the change made.",
-    "Stored: what save=adapter keeps. Changes (accumulation, checkpointing, FSDP) are estimates.",
+    "Changes are estimates. FSDP leaves whole on each device: U and V, merged weights, casts.",
+    "Stored: what save=adapter keeps.",
+)
+RANKED = (
+    f"Ranked rows: max_length tokens for question and longest option, {OPTION_TOKENS} for each "
+    "further option (those that a task states itself: their letters), the question read once.",
+    "A frozen backbone that ranks takes no step: its memory is that of a batch of an evaluation.",
 )
 
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What a plan found."""
+    """What a plan found.
 
-    title: str
+    Attributes:
+        saves: whether the cells keep their trained values (`save=adapter`).
+        stand_in: whether data and backbones come with the suite.
+    """
+
+    grid: Grid
     accelerator: Accelerator
     cells: Sequence[CellCost]
     readings: Sequence[Reading]
+    downloads: Sequence[Download]
+    saves: bool
+    stand_in: bool
+
+    @property
+    def title(self) -> str:
+        """What is planned."""
+        return f"Plan: {self.grid.title}"
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What the numbers assume."""
+        ranks = any(cell.family.endswith("_rank") for cell in self.cells)
+        return ASSUMPTIONS + (RANKED if ranks else ())
+
+    @property
+    def kept_bytes(self) -> int:
+        """Trained values that all runs of all cells keep."""
+        return self.grid.repeats * sum(cell.disk.kept for cell in self.cells) if self.saves else 0
 
 
 def as_json(result: PlanResult) -> str:
     """All of it."""
-    accelerator = result.accelerator
+    accelerator, grid = result.accelerator, result.grid
     document: dict[str, Any] = {
         "title": result.title,
         "accelerator": {
@@ -44,8 +78,14 @@ def as_json(result: PlanResult) -> str:
             "flops_per_sec": accelerator.flops_per_sec,
             "utilisation": accelerator.utilisation,
         },
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": list(result.assumptions),
         "cells": [cell.as_dict() for cell in result.cells],
+        "runs_of_each_cell": {"number": grid.repeats, "for": grid.repeated},
+        "disk": {
+            "downloads": [one.as_dict() for one in result.downloads],
+            "data_sets": None if result.stand_in else DATA_NOTE,
+            "kept_bytes": result.kept_bytes,
+        },
         "paper_percent": PAPER_PERCENT,
         "readings": [reading.as_dict() for reading in result.readings],
     }
@@ -53,14 +93,17 @@ def as_json(result: PlanResult) -> str:
 
 
 def show(result: PlanResult, console: Console) -> None:
-    """Tables: parameters, memory and time of all cells, and the readings of the paper's number."""
-    accelerator = result.accelerator
-    console.print(f"{result.title}, on {accelerator.title}", style="bold", highlight=False)
+    """Tables: parameters, memory and time of all cells, disk, and the readings of the paper's
+    number.
+    """
+    console.print(f"{result.title}, on {result.accelerator.title}", style="bold", highlight=False)
     console.print(parameter_table(result.cells))
     console.print(cost_table(result.cells))
-    total = sum(cell.hours for cell in result.cells)
-    say(console, f"{len(result.cells)} cells, one seed each: {total:.1f} hours one after another.")
-    for line in ASSUMPTIONS:
+    say(console, hours_line(result))
+    for line in (*change_lines(result.cells), *result.assumptions):
+        say(console, line)
+    console.print(disk_table(result.cells))
+    for line in disk_lines(result):
         say(console, line)
     if result.readings:
         console.print(reading_table(result.readings))
@@ -70,6 +113,30 @@ def show(result: PlanResult, console: Console) -> None:
         say(console, f"Within {MARGIN} points of {PAPER_PERCENT} %: {len(near)} readings.")
         for line in near:
             say(console, f"  {line}")
+
+
+def hours_line(result: PlanResult) -> str:
+    """How many cells, and what they and their repetitions take in all."""
+    number, grid = len(result.cells), result.grid
+    total = sum(cell.hours for cell in result.cells)
+    line = f"{number} cell{'s'[: number != 1]}, one seed each: {total:.1f} hours one after another."
+    if grid.repeats > 1:
+        again = f"{grid.repeats} runs of each ({', '.join(grid.repeated)})"
+        line += f" {again}: {grid.repeats * total:.1f} hours."
+    return line
+
+
+def change_lines(cells: Iterable[CellCost]) -> list[str]:
+    """What makes cells fit, to be pasted; cells that need the same share a line."""
+    wanting: dict[str, list[str]] = {}
+    for cell in cells:
+        change = cell.fitted.change
+        if change is not None and change != Change():
+            start = f"{change.launch} -m frod_bench.run ... " if change.launch else ""
+            words = start + " ".join(change.overrides)
+            wanting.setdefault(words.strip(), []).append(f"{cell.task}/{cell.label}")
+    lines = [f"  {words}\n    {', '.join(labels)}" for words, labels in wanting.items()]
+    return ["To make them fit:", *lines] if lines else []
 
 
 def say(console: Console, line: str) -> None:
@@ -88,7 +155,7 @@ def parameter_table(cells: Iterable[CellCost]) -> Table:
         numbers = (counts.trained, counts.trained + counts.head, counts.frozen_extra)
         stored = (counts.stored, counts.stored + counts.head)
         share = f"{100 * counts.trained / counts.backbone:.3f}"
-        table.add_row(tasks, cell.method, *(f"{n:,}" for n in (*numbers, *stored)), share)
+        table.add_row(tasks, cell.label, *(f"{n:,}" for n in (*numbers, *stored)), share)
     return table
 
 
@@ -107,15 +174,44 @@ def cost_table(cells: Iterable[CellCost]) -> Table:
         change = "nothing of ours" if fitted.change is None else str(fitted.change)
         table.add_row(
             tasks,
-            cell.method,
+            cell.label,
             *memory,
-            f"{cell.flops / cell.steps / 1e12:.4g}",
+            f"{cell.step_flops / 1e12:.4g}",
             f"{cell.flops / 1e15:.4g}",
             f"{cell.hours:.2f}",
             "as it is" if change == "none" else change,
             "" if change == "none" else _gib(fitted.peak_bytes),
         )
     return table
+
+
+def disk_table(cells: Iterable[CellCost]) -> Table:
+    """What a cell takes of the disk, by backbone and method; the most of its tasks."""
+    table = _table("Disk (GB = 1e9 bytes) a cell", ("backbone", "method"))
+    for name in ("kept by save=adapter", "checkpoints while it runs", "U and V at set-up"):
+        table.add_column(name, justify="right")
+    most: dict[tuple[str, str], Disk] = {}
+    for cell in cells:
+        key, new = (cell.backbone, cell.label), cell.disk
+        old = most.get(key, new)
+        most[key] = max(old, new, key=lambda disk: (disk.kept, disk.checkpoints))
+    for key, disk in most.items():
+        sizes = (disk.kept, disk.checkpoints, disk.set_up)
+        table.add_row(*key, *(f"{size / 1e9:.3g}" for size in sizes))
+    return table
+
+
+def disk_lines(result: PlanResult) -> list[str]:
+    """What is downloaded, what stays, and where the rest is."""
+    return [
+        f"Backbones: {', '.join(map(str, result.downloads))}.",
+        *([] if result.stand_in else [DATA_NOTE]),
+        f"Kept by all cells: {result.kept_bytes / 1e9:.1f} GB of trained values (save=adapter)."
+        if result.saves
+        else "Kept by all cells (save=none): records, curves and predictions, some MB a cell.",
+        "Checkpoints of a cell lie under results_root, two at a time, and go once it has a record. "
+        "U and V are written to the folder for temporary files (TMPDIR) at set-up, and not kept.",
+    ]
 
 
 def reading_table(found: Sequence[Reading]) -> Table:
@@ -134,10 +230,11 @@ def reading_table(found: Sequence[Reading]) -> Table:
 
 def _alike(cells: Iterable[CellCost]) -> list[tuple[str, CellCost]]:
     """One cell for all that differ in the task's name only, with their names."""
-    groups: dict[tuple[str, int, str], list[CellCost]] = {}
+    groups: dict[tuple[str, int, int, str], list[CellCost]] = {}
     for cell in cells:
-        groups.setdefault((cell.family, cell.num_labels, cell.method), []).append(cell)
-    ordered = sorted(groups.items(), key=lambda item: item[0][:2])
+        key = (cell.family, cell.num_labels, cell.row_tokens, cell.label)
+        groups.setdefault(key, []).append(cell)
+    ordered = sorted(groups.items(), key=lambda item: item[0][:3])
     return [(", ".join(cell.task for cell in group), group[0]) for _, group in ordered]
 
 

@@ -1,7 +1,7 @@
 """One training step on tensors that have shapes and no values: what it takes of memory and FLOPs.
 
 The step is run by the code that trains; a dispatch mode sees every tensor that it makes. Products
-are counted by torch's own counter, which sees neither fused attention nor sparse products: so
+are counted by torch's own rules, which know neither fused attention nor sparse products: so
 attention is eager and FRoD's C written out, as it is on an accelerator.
 """
 
@@ -19,9 +19,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from frod_bench.frod import FrodLinear, core
+from frod_bench.frod.layer import KeptWeight
 
 Batch = dict[str, Tensor]
 GROWTH = 1.01  # a peak that is less than one per cent above the last is not looked at
@@ -42,6 +43,7 @@ class Step:
         optimizer_bytes: of AdamW's two moments.
         activation_bytes: most that is alive at once besides those, the batch among it, by phase
             (forward, backward, the optimizer's).
+        merged_bytes: of those, the merged weights that FRoD's layers keep after the passes.
         phase_bytes: most that is alive at once, all counted, by phase.
     """
 
@@ -53,6 +55,7 @@ class Step:
     gradient_bytes: int
     optimizer_bytes: int
     activation_bytes: tuple[int, ...]
+    merged_bytes: int
     phase_bytes: tuple[int, ...]
 
     @property
@@ -71,6 +74,8 @@ def trace_step(
 ) -> Step:
     """Run a step of `model`, which is on the meta device, on fake tensors.
 
+    Where nothing of it is trained that is a forward pass without gradients.
+
     Args:
         model: is changed: its parameters and buffers become fake ones.
         make_batch: makes the inputs and the labels (B,) of one micro-batch.
@@ -78,54 +83,79 @@ def trace_step(
         accumulates: gradients of earlier micro-batches are alive before this one.
         foreach: the optimizer goes over all parameters at once, as it does on an accelerator.
     """
-    with FakeTensorMode(), dense_contraction(), warnings.catch_warnings():
+    with FakeTensorMode(), without_values(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # FRoD's layers ask for data pointers
         materialise(model)
-        inputs, labels = make_batch()
+        batch = make_batch()
         trained = [p for p in model.parameters() if p.requires_grad]
-        for parameter in trained:
-            parameter.grad = torch.empty_like(parameter)
-        optimizer = torch.optim.AdamW(trained, foreach=foreach)
-        optimizer.step()  # makes the moments, which stay
-        if not accumulates:
-            optimizer.zero_grad(set_to_none=True)
-        moments = [t for state in optimizer.state.values() for t in state.values()]
-        batch = [*inputs.values(), labels]
-        standing = [*model.parameters(), *model.buffers(), *moments, *batch]
-        gradients = sum(byte_count(p) for p in trained)
-        factors = factor_bytes(model)
+        optimizer = used_optimizer(trained, foreach) if trained else None
+        moments = [] if optimizer is None else tensors_of(optimizer)
+        inputs = [*batch[0].values(), batch[1]]
+        standing = [*model.parameters(), *model.buffers(), *moments, *inputs]
         if accumulates:
             standing += [p.grad for p in trained if p.grad is not None]
+        else:
+            model.zero_grad()
         live = LiveBytes(standing)
-        for parameter in trained:
-            if not accumulates:
-                parameter.register_post_accumulate_grad_hook(live.note_gradient)
-        model.train()
-        with live:
-            with FlopCounterMode(display=False) as counter:
-                with autocast(mixed_precision):
-                    loss = functional.cross_entropy(model(**inputs), labels)
-                forward_flops = counter.get_total_flops()
-                live.next_phase()
-                loss.backward()
-            del loss
-            live.next_phase()
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
+        for parameter in () if accumulates else trained:
+            parameter.register_post_accumulate_grad_hook(live.note_gradient)
+        forward_flops, flops = run(model, batch, optimizer, live, mixed_precision)
+        merged, factors = merged_bytes(model), factor_bytes(model)
         forming = forming_flops(model)
     return Step(
         forward_flops=forward_flops,
-        flops=counter.get_total_flops(),
+        flops=flops,
         forming_flops=forming,
         weight_bytes=sum(map(byte_count, (*model.parameters(), *model.buffers()))) - factors,
         factor_bytes=factors,
-        gradient_bytes=gradients,
+        gradient_bytes=sum(map(byte_count, trained)),
         optimizer_bytes=sum(map(byte_count, moments)),
         activation_bytes=tuple(
-            phase.activations + sum(map(byte_count, batch)) for phase in live.phases
+            phase.activations + sum(map(byte_count, inputs)) for phase in live.phases
         ),
+        merged_bytes=merged,
         phase_bytes=tuple(live.standing + phase.made for phase in live.phases),
     )
+
+
+def used_optimizer(trained: list[nn.Parameter], foreach: bool) -> torch.optim.AdamW:
+    """AdamW after a first step, with its moments; the gradients of that step are there too."""
+    for parameter in trained:
+        parameter.grad = torch.empty_like(parameter)
+    optimizer = torch.optim.AdamW(trained, foreach=foreach)
+    optimizer.step()
+    return optimizer
+
+
+def tensors_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """What it keeps for each parameter."""
+    return [tensor for state in optimizer.state.values() for tensor in state.values()]
+
+
+def run(
+    model: nn.Module,
+    batch: tuple[Batch, Tensor],
+    optimizer: torch.optim.Optimizer | None,
+    live: "LiveBytes",
+    mixed_precision: str,
+) -> tuple[int, int]:
+    """The three phases of a step, or the first one alone; FLOPs of the first, and of all."""
+    trains = optimizer is not None
+    model.train(trains)
+    with live:
+        with autocast(mixed_precision), torch.set_grad_enabled(trains):
+            loss = functional.cross_entropy(model(**batch[0]), batch[1])
+        forward_flops = live.flops
+        live.next_phase()
+        if trains:
+            loss.backward()
+        del loss
+        live.next_phase()
+        if optimizer is not None:
+            parameters = optimizer.param_groups[0]["params"]
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+    return forward_flops, live.flops
 
 
 @dataclass
@@ -137,17 +167,19 @@ class Peak:
 
 
 class LiveBytes(TorchDispatchMode):
-    """The storages that are made while it is on, and the most of them that are alive at once.
+    """The storages that are made while it is on, and the most of them that are alive at once; FLOPs
+    too, because torch's counter keeps the graph alive, and what it holds.
 
     Attributes:
         standing: bytes of what was there before.
         phases: a peak for each phase so far.
+        flops: so far.
     """
 
     def __init__(self, standing: Sequence[Tensor]) -> None:
         super().__init__()
         self.phases = [Peak()]
-        self._now = self._gradients = 0
+        self._now = self._gradients = self.flops = 0
         self._held = {id(s): s for s in (t.untyped_storage() for t in standing)}
         self.standing = sum(storage.nbytes() for storage in self._held.values())
         self._made: dict[int, weakref.ref[Any]] = {}
@@ -159,7 +191,10 @@ class LiveBytes(TorchDispatchMode):
         args: Any = (),
         kwargs: Any = None,
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.flops += count(*args, **kwargs, out_val=out)
         for tensor in (out,) if isinstance(out, Tensor) else tree_leaves(out):
             if isinstance(tensor, Tensor):
                 self._see(tensor.untyped_storage())
@@ -216,9 +251,15 @@ def forming_flops(model: nn.Module) -> int:
     with FlopCounterMode(display=False) as counter:
         for one in layers:
             if one._merged is not None:
-                one._merged = None  # else it would be compared, and fake values cannot be
+                one._merged = None  # else it is not formed anew
                 one.merged()
     return counter.get_total_flops()
+
+
+def merged_bytes(model: nn.Module) -> int:
+    """Bytes of the merged weights that FRoD's layers keep now."""
+    layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
+    return sum(byte_count(one._merged.merged) for one in layers if one._merged is not None)
 
 
 def factor_bytes(model: nn.Module) -> int:
@@ -251,14 +292,22 @@ def materialise(model: nn.Module) -> None:
 
 
 @contextmanager
-def dense_contraction() -> Iterator[None]:
-    """FRoD's C is written out, as where torch has no sparse kernels."""
-    asked = core.has_sparse_kernels
+def without_values() -> Iterator[None]:
+    """FRoD's C is written out, as where torch has no sparse kernels; and merged weights are those
+    of the values, which cannot be compared and do not change before the optimizer's step.
+    """
+    asked, holds = core.has_sparse_kernels, KeptWeight.holds
     try:
         core.has_sparse_kernels = lambda device, dtype: False  # noqa: ARG005
+        KeptWeight.holds = _is_of  # type: ignore[method-assign,assignment]
         yield
     finally:
-        core.has_sparse_kernels = asked
+        core.has_sparse_kernels, KeptWeight.holds = asked, holds  # type: ignore[method-assign]
+
+
+def _is_of(self: KeptWeight, dtype: torch.dtype, _weight: Tensor, _values: Tensor) -> bool:
+    """In place of `KeptWeight.holds`."""
+    return self.merged.dtype == dtype
 
 
 def autocast(mixed_precision: str) -> Any:

@@ -1,17 +1,25 @@
 """`python -m frod_bench.plan`: its output, its readings of the paper's number, and bad input."""
 
+import io
 import json
 import re
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
+from rich.console import Console
 
+from frod_bench import budget
 from frod_bench.complaints import exit_statuses
 from frod_bench.plan import __main__ as command
+from frod_bench.plan.accelerators import accelerator_of
 from frod_bench.plan.readings import DENOMINATORS, MARGIN, NUMERATORS, PAPER_PERCENT
+from frod_bench.plan.show import PlanResult, as_json, show
 
 SHORT = ("profile=embedded", "task=eurosat,rte", "accelerator=cpu-2")
 
@@ -84,6 +92,88 @@ def test_the_table_has_the_counts_and_says_what_is_assumed(
     assert "1.794 *" in out
 
 
+def as_text(result: PlanResult) -> str:
+    """The tables, as a terminal has them."""
+    console = Console(file=io.StringIO(), width=200)
+    show(result, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_what_makes_a_cell_fit_is_told_to_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device that has a tenth less than the cell takes."""
+    words = ("profile=embedded", "task=eurosat", "method=frozen")
+    peak = command.plan(words, "cpu-2").cells[0].step.peak_bytes
+    small = replace(accelerator_of("cpu-2"), memory_gib=peak / 2**30, usable=0.9)
+    monkeypatch.setattr(command, "accelerator_of", lambda name: small)
+    result = command.plan(words, "small")
+    cell = json.loads(as_json(result))["cells"][0]
+    assert not cell["fits"]
+    assert cell["change"]["overrides"] == ["trainer.batch_rows=12", "trainer.accumulation_steps=2"]
+    assert cell["peak_bytes_with_change"] <= small.usable_bytes
+    pasted = "  trainer.batch_rows=12 trainer.accumulation_steps=2\n    eurosat/frozen\n"
+    assert pasted in as_text(result)
+
+
+def test_options_are_ranked_where_there_are_some() -> None:
+    short = "backbones.reasoning.max_length=16"
+    words = ("profile=embedded", "task=boolq", "method=lora,frozen", "head=auto", short)
+    result = command.plan(words, "cpu-2")
+    plan = json.loads(as_json(result))
+    ranked, zero_shot = plan["cells"]
+    assert [(c["task"], c["method"]) for c in (ranked, zero_shot)] == [
+        ("boolq_rank", "lora"),
+        ("boolq_rank", "frozen"),
+    ]
+    assert ranked["family"] == "reasoning_rank"
+    assert ranked["row_tokens"] == 16 + 4  # the letters of " yes"
+    assert ranked["parameters"]["trainable_with_head"] == ranked["parameters"]["trainable"] > 0
+    assert ranked["flops"] == ranked["flops_a_step"] * ranked["steps"] > 0
+    numbers = ("steps", "flops", "flops_a_step", "hours")
+    assert [zero_shot[name] for name in numbers] == [0, 0, 0, 0]
+    assert zero_shot["memory_bytes"]["activations"] > 0
+    assert any("question read once" in line for line in plan["assumptions"])
+    assert "boolq_rank" in as_text(result)
+
+
+def test_the_disk_is_told(short_plan: dict[str, Any]) -> None:
+    assert short_plan["disk"]["kept_bytes"] == 0
+    assert short_plan["disk"]["data_sets"] is None  # stand-ins come with the suite
+    backbones = [one["backbone"] for one in short_plan["disk"]["downloads"]]
+    assert backbones == ["embedded_vit", "embedded_encoder"]
+    for cell in short_plan["cells"]:
+        disk, parameters = cell["disk_bytes"], cell["parameters"]
+        assert disk["kept_with_save_adapter"] >= 4 * parameters["stored_with_head"]
+        assert disk["checkpoints_while_it_runs"] == 24 * parameters["trainable_with_head"]
+        assert (disk["factors_while_it_is_set_up"] > 0) == (cell["method"] == "frod")
+    words = ("profile=paper", "task=eurosat", "method=frozen", "save=adapter", "seed=0,1,2")
+    result = command.plan(words, "cpu-2")
+    assert result.kept_bytes == 3 * 4 * 10 * (768 + 1)
+    out = as_text(result)
+    assert "clip_vit_b32 0.605 GB (to download, in float32)" in out
+    assert "Data sets: " in out
+    assert "3 runs of each (seed)" in out
+
+
+def test_a_plan_asks_the_hub_for_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A matched rank follows from the backbone's configuration, for which a cell asks the Hub."""
+    asked: list[object] = []
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        asked.append(args)
+        raise OSError("there is no network")
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    budget.layer_shapes.cache_clear()
+    words = ("profile=paper", "task=eurosat", "method=lora", "budget=matched", "format=json")
+    assert json.loads(run(capsys, *words))["cells"][0]["method"] == "lora_matched"
+    assert not asked
+    assert constants.HF_HUB_OFFLINE is False
+
+
 def test_a_plan_writes_nothing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +205,8 @@ def test_a_plan_writes_nothing(
             ["profile=paper", "task=cars", "method=frozen", "backbones.vision.image_size=100"],
             r"backbone.image_size=100: clip_vit_b32 takes no such inputs. Give 224",
         ),
-        (["task=boolq", "head=rank"], r"head=rank: can't be planned"),
+        (["task=sst2", "head=rank"], r"head=rank: task sst2 .*no multiple choice"),
+        (["experiment=mached_budget"], r"experiment=mached_budget.*Did you mean 'matched_budget'"),
     ],
 )
 def test_bad_input_is_one_message_and_status_2(

@@ -3,86 +3,192 @@
 import pytest
 
 from frod_bench.errors import InputError
+from frod_bench.paths import CONF_DIR
 from frod_bench.plan.accelerators import accelerator_of
-from frod_bench.plan.fit import Change, Fitted, Measured, activations, changes, fit, peak_with
+from frod_bench.plan.costs import Planner, flops_of
+from frod_bench.plan.fit import (
+    Change,
+    Fitted,
+    Measured,
+    Planned,
+    activations,
+    changes,
+    fit,
+    peak_with,
+)
 from frod_bench.plan.trace import Step
+from tests.plan.test_counts import compose
 
 GIB = 2**30
 
 
-def step(weights: int, trained: int, held: int, a_row: int, rows: int) -> Step:
-    """In GiB: activations are `held` and `a_row` for each row; AdamW has two moments."""
-    standing = (weights + 3 * trained) * GIB
-    made = (held + a_row * rows) * GIB
+def step(
+    weights: int, trained: int, held: int, a_row: int, rows: int, factors: int = 0, merged: int = 0
+) -> Step:
+    """In GiB: activations are `held`, `merged` and `a_row` for each row; AdamW has two moments."""
+    standing = (weights + factors + 3 * trained) * GIB
+    made = (held + merged + a_row * rows) * GIB
     return Step(
-        forward_flops=10 * rows,
-        flops=30 * rows,
-        forming_flops=0,
+        forward_flops=10 * rows + 7,
+        flops=30 * rows + 7,
+        forming_flops=7,
         weight_bytes=weights * GIB,
-        factor_bytes=0,
+        factor_bytes=factors * GIB,
         gradient_bytes=trained * GIB,
         optimizer_bytes=2 * trained * GIB,
-        activation_bytes=(made, made, 0),
-        phase_bytes=(standing + made,) * 2 + (standing,),
+        activation_bytes=(made, made, merged * GIB),
+        merged_bytes=merged * GIB,
+        phase_bytes=(standing + made,) * 2 + (standing + merged * GIB,),
     )
 
 
-def measured(weights: int = 8, trained: int = 1, held: int = 2, a_row: int = 3) -> Measured:
-    pair = (step(weights, trained, held, a_row, rows) for rows in (8, 1))
-    return Measured(8, *pair, blocks=12, input_bytes=GIB // 100)
+PLANNED = Planned(batch_rows=8, accumulation_steps=1, blocks=12, outside_bytes=GIB // 4)
 
 
-def fitted(case: Measured, gib: int) -> Fitted:
-    return fit(case.whole, lambda: case, gib * GIB)
+def measured(
+    weights: int = 8, trained: int = 1, held: int = 2, a_row: int = 3, rows: int = 8, **kept: int
+) -> Measured:
+    whole, other = (step(weights, trained, held, a_row, n, **kept) for n in (rows, 1))
+    return Measured(whole, rows, other, 1)
+
+
+def fitted(case: Measured, gib: int, checkpointed: Measured | None = None) -> Fitted:
+    def measure(checkpointing: bool) -> Measured | None:
+        return checkpointed if checkpointing else case
+
+    return fit(case.most, PLANNED, measure, changes(8, 1), gib * GIB)
+
+
+def peak(case: Measured, change: Change) -> int:
+    return peak_with(case, PLANNED, change)
 
 
 def test_a_step_that_fits_is_left_as_it_is_and_nothing_else_is_measured() -> None:
-    def refuse() -> Measured:
+    def refuse(checkpointing: bool) -> Measured:
         raise AssertionError("measured for nothing")
 
-    whole = measured().whole
-    found = fit(whole, refuse, whole.peak_bytes)
+    whole = measured().most
+    found = fit(whole, PLANNED, refuse, changes(8, 1), whole.peak_bytes)
     assert (str(found.change), found.peak_bytes) == ("none", whole.peak_bytes)
 
 
 def test_activations_are_split_into_what_rows_make_and_the_rest() -> None:
     assert activations(measured(held=2, a_row=3)) == pytest.approx((2 * GIB, 3 * GIB))
+    turned = Measured(step(8, 1, 2, 3, rows=1), 1, step(8, 1, 2, 3, rows=2), 2)
+    assert activations(turned) == pytest.approx((2 * GIB, 3 * GIB))
 
 
 @pytest.mark.parametrize(
     ("gib", "change"),
     [
         (37, "none"),  # 8 + 3 + 2 + 24
-        (30, "accumulation x2"),
-        (19, "accumulation x4"),
-        (16, "accumulation x8"),
-        # 13 whatever the rows, and with checkpointing a twelfth of 3 and the blocks' inputs a row
-        (15, "checkpointing + accumulation x2"),
-        (14, "checkpointing + accumulation x4"),
-        (12, "FSDP over 2 + accumulation x4"),
+        (30, "batches of 4"),
+        (19, "batches of 2"),
+        (16, "batches of 1"),
+        (15, "checkpointing + batches of 4"),  # 8 + 3 + 0 + 4
+        (14, "checkpointing + batches of 2"),
+        # 5 of 8 + 2, a gradient of 1 and a quarter outside whole, two blocks' 8 twelfths, 2 rows
+        (11, "FSDP over 2 + checkpointing + batches of 4"),
     ],
 )
 def test_the_smallest_change_is_taken(gib: int, change: str) -> None:
-    found = fitted(measured(), gib)
+    found = fitted(measured(), gib, checkpointed=measured(held=0, a_row=1))
     assert str(found.change) == change
     assert found.peak_bytes <= gib * GIB
 
 
-def test_checkpointing_costs_a_forward_pass_and_accumulation_nothing() -> None:
-    case = measured()
-    assert fitted(case, 19).flops == case.whole.flops
-    assert fitted(case, 15).flops == case.whole.flops + case.whole.forward_flops
+def test_what_every_device_has_whole_is_not_divided() -> None:
+    """FRoD's U and V, its merged weights, and what the backward pass needs of casts."""
+    plain, devices = measured(a_row=0), Change(devices=8)
+    for name in ("held", "factors", "merged"):
+        more = measured(a_row=0, **({"held": 2} | {name: 20 + 2 * (name == "held")}))
+        assert peak(more, devices) - peak(plain, devices) == 20 * GIB, name
+    heavy = measured(weights=16, a_row=0)
+    gathered = 2 * 8 / 12
+    more = peak(heavy, devices) - peak(plain, devices)
+    assert more == pytest.approx((8 / 8 + gathered) * GIB)
 
 
-def test_every_change_keeps_the_rows_of_a_step_or_has_one_a_device() -> None:
-    for change in changes(8):
-        assert change.micro_batches * change.devices <= 8 or change.micro_batches == 1
+def test_factors_that_are_larger_than_a_device_never_fit() -> None:
+    found = fitted(measured(factors=20, held=0), 20)
+    assert found.change is None
+    assert found.peak_bytes > 20 * GIB
+
+
+def test_merged_weights_are_whole_in_the_optimizer_too() -> None:
+    case = measured(weights=1, trained=8, held=0, a_row=0, merged=5)
+    bare = measured(weights=1, trained=8, held=0, a_row=0)
+    for devices in (1, 2):
+        one = Change(devices=devices)
+        assert peak(case, one) - peak(bare, one) == 5 * GIB
+
+
+def test_gradients_are_whole_while_there_are_micro_batches_to_come() -> None:
+    case = measured(trained=12, held=0, a_row=0)
+    at_once = peak(case, Change(devices=4))
+    in_parts = peak(case, Change(batch_rows=4, accumulation_steps=2, devices=4))
+    gathered = 2 * 12 / 12  # two blocks' gradients, which are whole anyhow in the other case
+    assert in_parts - at_once == pytest.approx((12 - 12 / 4 - gathered) * GIB)
+
+
+def test_a_backbone_that_computes_nothing_again_is_not_told_to() -> None:
+    assert str(fitted(measured(), 15).change) == "FSDP over 2 + batches of 2"
+
+
+@pytest.mark.parametrize(("method", "head"), [("full", "classify"), ("frozen", "rank")])
+def test_checkpointing_that_is_configured_is_planned(method: str, head: str) -> None:
+    """But where nothing is trained, and nothing is computed again."""
+    words = ("task=boolq", f"method={method}", f"head={head}")
+    planner = Planner(accelerator_of("cpu-2"), lambda _line: None)
+    load = planner._load(compose(*words, "runtime.gradient_checkpointing=true"))
+    assert load.checkpointing == (method == "full")
+    assert not planner._load(compose(*words)).checkpointing
+
+
+def test_merged_weights_are_formed_once_a_step_on_every_device() -> None:
+    one = step(8, 1, 2, 3, 8)
+    assert flops_of(one, 1) == 30 * 8 + 7
+    assert flops_of(one, 3) == 3 * 30 * 8 + 7
+    assert flops_of(one, 3, devices=2) == 3 * 15 * 8 + 7
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(8, 1), (12, 1), (4, 4), (12, 2), (7, 1), (1, 16)])
+def test_every_change_can_be_run_and_keeps_the_rows_of_a_step(rows: int, parts: int) -> None:
+    """As the trainer and `parallel` ask: whole micro-batches, which devices share equally."""
+    for change in changes(rows, parts):
+        size = change.batch_rows or rows
+        assert size * (change.accumulation_steps or parts) == rows * parts, change
+        assert size % change.devices == 0, change
+        assert (change.batch_rows is None) == (change.accumulation_steps is None) == (size == rows)
+        words = dict(word.split("=") for word in change.overrides)
+        assert words.get("trainer.batch_rows", str(rows)) == str(size)
+
+
+def test_a_batch_of_twelve_is_split_by_its_divisors_alone() -> None:
+    sizes = [change.batch_rows or 12 for change in changes(12, 1) if change.devices == 1]
+    assert sizes == [12, 6, 4, 3, 2, 1] * 2
+    assert {change.devices for change in changes(12, 1)} == {1, 2, 4}
+
+
+def test_changes_are_told_in_overrides_that_compose() -> None:
+    change = Change(2, 8, checkpointing=True, devices=2)
+    assert str(change) == "FSDP over 2 + checkpointing + batches of 2"
+    settings = compose("profile=paper", "task=boolq", *change.overrides)
+    trainer = settings.trainer
+    assert (trainer.batch_rows, trainer.accumulation_steps) == (2, 8)
+    assert settings.runtime.gradient_checkpointing
+    assert change.launch is not None
+    words = change.launch.split()
+    assert (CONF_DIR.parent / words[words.index("--config_file") + 1]).is_file()
+    assert words[-2:] == ["--num_processes", "2"]
+    assert (Change().launch, Change().overrides) == (None, [])
 
 
 def test_no_change_takes_more_than_none() -> None:
     case = measured()
-    as_it_is = peak_with(case, Change())
-    assert all(peak_with(case, change) <= as_it_is for change in changes(8))
+    as_it_is = peak(case, Change())
+    assert as_it_is == case.most.peak_bytes
+    assert all(peak(case, change) <= as_it_is for change in changes(8, 1))
 
 
 def test_what_cannot_fit_says_so() -> None:

@@ -10,9 +10,9 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
-from frod_bench.frod import core
+from frod_bench.frod import FrodLinear, core
 from frod_bench.methods import prepare
-from frod_bench.models import tower_of, with_head
+from frod_bench.models import recompute_activations, tower_of, with_head
 from frod_bench.plan import measure
 from frod_bench.plan.backbones import config_of
 from frod_bench.plan.measure import Load, batch_of, measure_step, with_classes
@@ -83,9 +83,11 @@ class Real:
         return standing + most
 
 
-def check(settings: Settings) -> None:
-    load = Load(ROWS, mixed_precision="no", accumulates=False, on_accelerator=False)
+def check(settings: Settings, checkpointing: bool = False) -> None:
+    load = Load(ROWS, "no", accumulates=False, on_accelerator=False, checkpointing=checkpointing)
     step, real = predicted(settings, load), Real(settings)
+    if checkpointing:
+        recompute_activations(real.model)
     assert step.flops == pytest.approx(real.flops(), rel=0.05)
     assert step.peak_bytes == pytest.approx(real.peak_bytes(), rel=0.15)
 
@@ -102,6 +104,11 @@ def test_a_step_of_the_small_profile(family: str, method: str) -> None:
     """MiniLM-L6 and DINOv2-small at their own size, with random values."""
     length = [] if family == "vision" else [f"backbones.{family}.max_length=32"]
     check(compose("profile=small", f"task={TASKS[family]}", f"method={method}", *length))
+
+
+@pytest.mark.parametrize("method", ["full", "frod"])
+def test_a_step_that_computes_activations_again(method: str) -> None:
+    check(compose("task=boolq", f"method={method}", "backbones.reasoning.max_length=24"), True)
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "frod"])
@@ -163,6 +170,9 @@ def test_merged_weights_are_formed_once_for_all_micro_batches() -> None:
         real.passes()
         real.passes()  # no value has changed: the merged weights are kept
     assert step.forming_flops > 0
+    layers = (module for module in real.model.modules() if isinstance(module, FrodLinear))
+    kept = [one._merged.merged for one in layers if one._merged is not None]
+    assert step.merged_bytes == sum(map(byte_count, kept)) > 0
     assert 2 * step.flops - step.forming_flops == pytest.approx(counter.get_total_flops(), rel=1e-3)
     frozen = predicted(compose("profile=embedded", "task=rte", "method=frozen"), load)
     assert frozen.forming_flops == 0
