@@ -11,7 +11,7 @@ from frod_bench.models import tower_of
 from frod_bench.plan.accelerators import Accelerator
 from frod_bench.plan.backbones import config_of
 from frod_bench.plan.disk import Disk, disk_of
-from frod_bench.plan.fit import DEVICES, Change, Fitted, Measured, Planned, changes, fit
+from frod_bench.plan.fit import DEVICES, Change, Fitted, Planned, changes, fit
 from frod_bench.plan.measure import Load, measure_step, tokens_of, with_classes
 from frod_bench.plan.ranking import options_of
 from frod_bench.plan.shapes import prepare_shapes, probe_numbers
@@ -72,6 +72,11 @@ class CellCost:
     def flops(self) -> int:
         """Of all steps."""
         return self.steps * self.step_flops
+
+    @property
+    def devices(self) -> int:
+        """That it runs on, with the change that makes it fit."""
+        return 1 if self.fitted.change is None else self.fitted.change.devices
 
     @property
     def label(self) -> str:
@@ -141,8 +146,7 @@ class Planner:
         if trains_nothing(settings):
             steps = parts = 0
         change = fitted.change or Change()
-        run = replace(load, checkpointing=load.checkpointing or change.checkpointing)
-        flops = steps * flops_of(self._measured(settings, run), parts, change.devices)
+        flops = steps * flops_of(fitted.step, change.accumulation_steps or parts)
         trained = counts.trained + counts.head
         return CellCost(
             task=headed(task.name, head),
@@ -156,7 +160,7 @@ class Planner:
             step=step,
             steps=steps,
             micro_batches=parts,
-            step_flops=int(flops_of(step, parts)),
+            step_flops=flops_of(step, parts),
             hours=self.accelerator.hours(flops, trainer.mixed_precision),
             fitted=fitted,
             disk=disk_of(settings, trained, counts.stored - counts.trained, counts.frozen_extra),
@@ -178,23 +182,26 @@ class Planner:
         )
 
     def _fitted(self, settings: Settings, load: Load) -> tuple[Step, Fitted]:
-        trainer = settings.trainer
+        trainer, idle = settings.trainer, trains_nothing(settings)
+        parts = 1 if idle else trainer.accumulation_steps
         whole = self._measured(settings, load)
 
-        def measure(checkpointing: bool) -> Measured | None:
-            most = replace(load, checkpointing=load.checkpointing or checkpointing)
-            other = replace(most, rows=1 if load.rows > 1 else 2)
+        def measure(change: Change) -> Step | None:
+            one = replace(
+                load,
+                rows=-(-(change.batch_rows or load.rows) // change.devices),
+                checkpointing=load.checkpointing or change.checkpointing,
+                accumulates=(change.accumulation_steps or parts) > 1,
+            )
             try:
-                pair = [self._measured(settings, one) for one in (most, other)]
+                return self._measured(settings, one)
             except InputError:  # of a backbone that computes nothing again
                 return None
-            return Measured(pair[0], most.rows, pair[1], other.rows)
 
-        parts = trainer.accumulation_steps
         candidates = changes(trainer.batch_rows, parts)
-        if trains_nothing(settings):
-            candidates, parts = [Change(devices=number) for number in DEVICES], 1
-        planned = Planned(load.rows, parts, *blocks_of(settings))
+        if idle:
+            candidates = [Change(devices=number) for number in DEVICES]
+        planned = Planned(parts, *blocks_of(settings))
         return whole, fit(whole, planned, measure, candidates, self.accelerator.usable_bytes)
 
     def _counted(self, settings: Settings) -> Counts:
@@ -231,9 +238,9 @@ def config_for(settings: Settings) -> PretrainedConfig:
     return config_of(settings.backbones[settings.task.family].hub_id, settings.model_root)
 
 
-def flops_of(step: Step, micro_batches: int, devices: int = 1) -> float:
-    """Of all micro-batches of a step, on one device; each forms FRoD's merged weights, once."""
-    return step.forming_flops + micro_batches * (step.flops - step.forming_flops) / devices
+def flops_of(step: Step, micro_batches: int) -> int:
+    """Of all micro-batches of a step, where `step` is of one; merged weights are formed once."""
+    return step.forming_flops + micro_batches * (step.flops - step.forming_flops)
 
 
 def blocks_of(settings: Settings) -> tuple[int, int]:

@@ -1,11 +1,10 @@
 """Whether a step fits an accelerator, and the smallest change that makes it fit.
 
-A change is estimated from steps that were measured, with checkpointing where it has that: what they
-make grows linearly with the rows of a micro-batch. FSDP divides the rows, the parameters, their
-moments and their gradients. Each device has whole:
+A change is measured: as the step that one device runs with it. With FSDP that is a step of its
+share of the rows, from which is taken what FSDP divides: parameters, moments, gradients. Whole are
 
-- buffers, and so FRoD's U and V; the merged weights that its layers keep; the casts that autocast
-  makes and the backward pass needs;
+- buffers, and so FRoD's U and V, and all that the step makes: merged weights, and the casts that
+  autocast makes and the backward pass needs;
 - what lies outside the blocks, and two blocks at a time;
 - gradients, as long as there are micro-batches to come: they are handed out with the last one.
 
@@ -70,26 +69,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The smallest change, and what it comes to; `change` is None where none of ours suffices."""
-
-    change: Change | None
-    peak_bytes: int  # of one device
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Two steps that differ in their rows alone, to estimate others from.
+    """The smallest change, and what it comes to.
 
     Attributes:
-        most: the step with as many rows a micro-batch as configured.
-        rows: of it.
-        other: the step with `other_rows`.
+        change: None where none of ours suffices.
+        step: of one device with the change; as configured, where there is none.
+        peak_bytes: of one device; where no change suffices, it has that much to hold at least.
     """
 
-    most: Step
-    rows: int
-    other: Step
-    other_rows: int
+    change: Change | None
+    step: Step
+    peak_bytes: int
 
 
 @dataclass(frozen=True)
@@ -97,13 +87,11 @@ class Planned:
     """What is known of a cell besides its steps.
 
     Attributes:
-        batch_rows: of a micro-batch.
         accumulation_steps: micro-batches of a step.
         blocks: of the backbone.
         outside_bytes: of the backbone's weights that lie outside its blocks.
     """
 
-    batch_rows: int
     accumulation_steps: int
     blocks: int
     outside_bytes: int
@@ -112,7 +100,7 @@ class Planned:
 def fit(
     whole: Step,
     planned: Planned,
-    measure: Callable[[bool], Measured | None],
+    measure: Callable[[Change], Step | None],
     candidates: Iterable[Change],
     usable_bytes: int,
 ) -> Fitted:
@@ -120,21 +108,23 @@ def fit(
 
     Args:
         whole: the step as it is configured.
-        measure: measures with checkpointing or without; None where the backbone has no such thing.
-            Called where the step does not fit.
+        measure: the step that one device runs with a change; None where the backbone cannot run it
+            so. Called where `whole` does not fit, and the device can hold what stands.
     """
     if whole.peak_bytes <= usable_bytes:
-        return Fitted(Change(), whole.peak_bytes)
-    smallest = whole.peak_bytes
+        return Fitted(Change(), whole, whole.peak_bytes)
+    least = whole.peak_bytes
     for change in candidates:
-        measured = measure(change.checkpointing)
-        if measured is None:
-            continue
-        peak = peak_with(measured, planned, change)
-        if peak <= usable_bytes:
-            return Fitted(change, peak)
-        smallest = min(smallest, peak)
-    return Fitted(None, smallest)
+        needed = standing_bytes(whole, planned, change)
+        if needed <= usable_bytes:
+            step = measure(change)
+            if step is None:
+                continue
+            needed = peak_with(step, planned, change)
+            if needed <= usable_bytes:
+                return Fitted(change, step, needed)
+        least = min(least, needed)
+    return Fitted(None, whole, least)
 
 
 def changes(batch_rows: int, accumulation_steps: int) -> Iterable[Change]:
@@ -151,36 +141,33 @@ def changes(batch_rows: int, accumulation_steps: int) -> Iterable[Change]:
 
 
 def sizes_of(batch_rows: int, rows_a_step: int, devices: int) -> list[int]:
-    """Rows of a micro-batch that split a step, and that devices share, equally; the likest first.
+    """Rows of a micro-batch that split a step, and that devices share, equally.
 
-    Larger ones than configured are for several devices: each has a share, and with fewer
-    micro-batches gradients are divided sooner.
+    From as many as configured to fewer; then more, because several devices may share them, and with
+    fewer micro-batches less lasts from one to the next.
     """
     sizes = [n for n in range(devices, rows_a_step + 1, devices) if rows_a_step % n == 0]
-    larger = [n for n in sizes if n > batch_rows] if devices > 1 else []
-    return [n for n in reversed(sizes) if n <= batch_rows] + larger
+    fewer = [n for n in reversed(sizes) if n <= batch_rows]
+    return fewer + [n for n in sizes if n > batch_rows]
 
 
-def peak_with(measured: Measured, planned: Planned, change: Change) -> int:
-    """Most bytes that are alive at once on one device, estimated."""
-    step, devices = measured.most, change.devices
-    rows = -(-(change.batch_rows or planned.batch_rows) // devices)
-    accumulates = (change.accumulation_steps or planned.accumulation_steps) > 1
-    kept, a_row = activations(measured)
-    divided = step.weight_bytes + step.optimizer_bytes
-    gradients = step.gradient_bytes / (1 if accumulates else devices)
-    gathered = 0.0
-    if devices > 1:
-        in_blocks = step.weight_bytes + (0 if accumulates else step.gradient_bytes)
-        gathered = planned.outside_bytes + 2 * in_blocks / planned.blocks
-    in_passes = divided / devices + gradients + kept + gathered + a_row * rows
-    made_by_optimizer = step.activation_bytes[-1] - step.merged_bytes
-    in_optimizer = (divided + step.gradient_bytes + made_by_optimizer) / devices
-    return int(step.factor_bytes + max(in_passes, in_optimizer + step.merged_bytes))
+def peak_with(step: Step, planned: Planned, change: Change) -> int:
+    """Most bytes that are alive at once on one device, which runs `step`."""
+    made = max(step.activation_bytes[:-1])
+    in_passes = standing_bytes(step, planned, change) + made
+    last_made = step.activation_bytes[-1] - step.lasting_bytes
+    divided = step.weight_bytes + step.optimizer_bytes + step.gradient_bytes + last_made
+    in_optimizer = divided // change.devices + step.factor_bytes + step.lasting_bytes
+    return max(in_passes, in_optimizer)
 
 
-def activations(measured: Measured) -> tuple[float, float]:
-    """Bytes of forward and backward whatever the rows are (casts, merged weights), and a row."""
-    most, other = (max(step.activation_bytes[:-1]) for step in (measured.most, measured.other))
-    a_row = max(0.0, (most - other) / (measured.rows - measured.other_rows))
-    return max(0.0, most - a_row * measured.rows), a_row
+def standing_bytes(step: Step, planned: Planned, change: Change) -> int:
+    """What one device holds during the passes, whatever these make."""
+    devices, weights, gradients = change.devices, step.weight_bytes, step.gradient_bytes
+    standing = (weights + step.optimizer_bytes) // devices + step.factor_bytes
+    if devices == 1:
+        return standing + gradients
+    standing += planned.outside_bytes + 2 * weights // planned.blocks
+    if (change.accumulation_steps or planned.accumulation_steps) > 1:
+        return standing + gradients
+    return standing + gradients // devices + 2 * gradients // planned.blocks

@@ -21,7 +21,8 @@ ASSUMPTIONS = (
     "Every text has max_length tokens: an upper bound. Training only: no evaluation, no set-up.",
     "FLOPs and memory: eager attention, FRoD's C written out; weights float32, cast by autocast.",
     "Hours: FLOPs over the accelerator's peak times an assumed utilisation, with the change made.",
-    "Changes are estimates. FSDP leaves whole on each device: U and V, merged weights, casts.",
+    "Changes are estimates. FSDP leaves whole on each device: U and V, merged weights, casts; and "
+    "gradients, while there are micro-batches to come.",
     "Stored: what save=adapter keeps.",
 )
 RANKED = (
@@ -119,10 +120,14 @@ def hours_line(result: PlanResult) -> str:
     """How many cells, and what they and their repetitions take in all."""
     number, grid = len(result.cells), result.grid
     total = sum(cell.hours for cell in result.cells)
-    line = f"{number} cell{'s'[: number != 1]}, one seed each: {total:.1f} hours one after another."
+    devices = sum(cell.hours * cell.devices for cell in result.cells)
+    line = (
+        f"{number} cell{'s'[: number != 1]}, one seed each: {total:.1f} hours one after another, "
+        f"{devices:.1f} of one device."
+    )
     if grid.repeats > 1:
         again = f"{grid.repeats} runs of each ({', '.join(grid.repeated)})"
-        line += f" {again}: {grid.repeats * total:.1f} hours."
+        line += f" {again}: {grid.repeats * total:.1f}, and {grid.repeats * devices:.1f}."
     return line
 
 

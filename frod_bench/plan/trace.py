@@ -43,7 +43,8 @@ class Step:
         optimizer_bytes: of AdamW's two moments.
         activation_bytes: most that is alive at once besides those, the batch among it, by phase
             (forward, backward, the optimizer's).
-        merged_bytes: of those, the merged weights that FRoD's layers keep after the passes.
+        lasting_bytes: of those, what a backward pass does not free: the merged weights that FRoD's
+            layers keep, and what hangs on the loss, which the loop holds until there is another.
         phase_bytes: most that is alive at once, all counted, by phase.
     """
 
@@ -55,7 +56,7 @@ class Step:
     gradient_bytes: int
     optimizer_bytes: int
     activation_bytes: tuple[int, ...]
-    merged_bytes: int
+    lasting_bytes: int
     phase_bytes: tuple[int, ...]
 
     @property
@@ -99,12 +100,14 @@ def trace_step(
         live = LiveBytes(standing)
         for parameter in () if accumulates else trained:
             parameter.register_post_accumulate_grad_hook(live.note_gradient)
-        forward_flops, flops = run(model, batch, optimizer, live, mixed_precision)
+        forward_flops, on_loss = run(model, batch, optimizer, live, mixed_precision)
         merged, factors = merged_bytes(model), factor_bytes(model)
         forming = forming_flops(model)
+    if accumulates:
+        live.phases[0].add(on_loss)  # the micro-batch before it has a loss too
     return Step(
         forward_flops=forward_flops,
-        flops=flops,
+        flops=live.flops,
         forming_flops=forming,
         weight_bytes=sum(map(byte_count, (*model.parameters(), *model.buffers()))) - factors,
         factor_bytes=factors,
@@ -113,7 +116,7 @@ def trace_step(
         activation_bytes=tuple(
             phase.activations + sum(map(byte_count, inputs)) for phase in live.phases
         ),
-        merged_bytes=merged,
+        lasting_bytes=merged + on_loss,
         phase_bytes=tuple(live.standing + phase.made for phase in live.phases),
     )
 
@@ -139,7 +142,10 @@ def run(
     live: "LiveBytes",
     mixed_precision: str,
 ) -> tuple[int, int]:
-    """The three phases of a step, or the first one alone; FLOPs of the first, and of all."""
+    """The three phases of a step, or the first one alone.
+
+    Returns FLOPs of the first, and the bytes that are alive at the end because the loss is.
+    """
     trains = optimizer is not None
     model.train(trains)
     with live:
@@ -149,13 +155,16 @@ def run(
         live.next_phase()
         if trains:
             loss.backward()
-        del loss
         live.next_phase()
         if optimizer is not None:
             parameters = optimizer.param_groups[0]["params"]
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-    return forward_flops, live.flops
+        gc.collect()
+        before = live.now
+        del loss
+        gc.collect()
+    return forward_flops, before - live.now
 
 
 @dataclass
@@ -164,6 +173,11 @@ class Peak:
 
     made: int = 0
     activations: int = 0
+
+    def add(self, size: int) -> None:
+        """Something of `size` bytes was alive all the while."""
+        self.made += size
+        self.activations += size
 
 
 class LiveBytes(TorchDispatchMode):
@@ -174,12 +188,13 @@ class LiveBytes(TorchDispatchMode):
         standing: bytes of what was there before.
         phases: a peak for each phase so far.
         flops: so far.
+        now: bytes that were made and are alive.
     """
 
     def __init__(self, standing: Sequence[Tensor]) -> None:
         super().__init__()
         self.phases = [Peak()]
-        self._now = self._gradients = self.flops = 0
+        self.now = self._gradients = self.flops = 0
         self._held = {id(s): s for s in (t.untyped_storage() for t in standing)}
         self.standing = sum(storage.nbytes() for storage in self._held.values())
         self._made: dict[int, weakref.ref[Any]] = {}
@@ -199,9 +214,9 @@ class LiveBytes(TorchDispatchMode):
             if isinstance(tensor, Tensor):
                 self._see(tensor.untyped_storage())
         peak = self.phases[-1]
-        if self._now > GROWTH * peak.made or self._activations > GROWTH * peak.activations:
+        if self.now > GROWTH * peak.made or self._activations > GROWTH * peak.activations:
             gc.collect()  # fake tensors leave cycles behind, where real ones are gone at once
-            peak.made = max(peak.made, self._now)
+            peak.made = max(peak.made, self.now)
             peak.activations = max(peak.activations, self._activations)
         return out
 
@@ -220,7 +235,7 @@ class LiveBytes(TorchDispatchMode):
 
     @property
     def _activations(self) -> int:
-        return self._now - self._gradients
+        return self.now - self._gradients
 
     def note_gradient(self, parameter: Tensor) -> None:
         """A parameter's gradient is whole."""
@@ -233,10 +248,10 @@ class LiveBytes(TorchDispatchMode):
             return
 
         def freed(_: object) -> None:
-            self._now -= size
+            self.now -= size
             del self._made[key]
 
-        self._now += size
+        self.now += size
         self._made[key] = weakref.ref(storage, freed)
 
 

@@ -18,8 +18,9 @@ from frod_bench import budget
 from frod_bench.complaints import exit_statuses
 from frod_bench.plan import __main__ as command
 from frod_bench.plan.accelerators import accelerator_of
+from frod_bench.plan.fit import Change, Fitted
 from frod_bench.plan.readings import DENOMINATORS, MARGIN, NUMERATORS, PAPER_PERCENT
-from frod_bench.plan.show import PlanResult, as_json, show
+from frod_bench.plan.show import PlanResult, as_json, hours_line, show
 
 SHORT = ("profile=embedded", "task=eurosat,rte", "accelerator=cpu-2")
 
@@ -152,7 +153,12 @@ def test_the_disk_is_told(short_plan: dict[str, Any]) -> None:
     out = as_text(result)
     assert "clip_vit_b32 0.605 GB (to download, in float32)" in out
     assert "Data sets: " in out
-    assert "3 runs of each (seed)" in out
+    cell = result.cells[0]
+    shared = replace(cell, hours=2.0, fitted=Fitted(Change(devices=4), cell.step, 0))
+    assert hours_line(replace(result, cells=[shared])) == (
+        "1 cell, one seed each: 2.0 hours one after another, 8.0 of one device. "
+        "3 runs of each (seed): 6.0, and 24.0."
+    )
 
 
 def test_a_plan_asks_the_hub_for_nothing(

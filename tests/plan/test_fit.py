@@ -6,17 +6,10 @@ from frod_bench.errors import InputError
 from frod_bench.paths import CONF_DIR
 from frod_bench.plan.accelerators import accelerator_of
 from frod_bench.plan.costs import Planner, flops_of
-from frod_bench.plan.fit import (
-    Change,
-    Fitted,
-    Measured,
-    Planned,
-    activations,
-    changes,
-    fit,
-    peak_with,
-)
+from frod_bench.plan.fit import Change, Fitted, Planned, changes, fit, peak_with
+from frod_bench.plan.measure import Load
 from frod_bench.plan.trace import Step
+from frod_bench.settings import Settings
 from tests.plan.test_counts import compose
 
 GIB = 2**30
@@ -37,45 +30,45 @@ def step(
         gradient_bytes=trained * GIB,
         optimizer_bytes=2 * trained * GIB,
         activation_bytes=(made, made, merged * GIB),
-        merged_bytes=merged * GIB,
+        lasting_bytes=merged * GIB,
         phase_bytes=(standing + made,) * 2 + (standing + merged * GIB,),
     )
 
 
-PLANNED = Planned(batch_rows=8, accumulation_steps=1, blocks=12, outside_bytes=GIB // 4)
+PLANNED = Planned(accumulation_steps=1, blocks=12, outside_bytes=GIB // 4)
 
 
 def measured(
     weights: int = 8, trained: int = 1, held: int = 2, a_row: int = 3, rows: int = 8, **kept: int
-) -> Measured:
-    whole, other = (step(weights, trained, held, a_row, n, **kept) for n in (rows, 1))
-    return Measured(whole, rows, other, 1)
+) -> Step:
+    return step(weights, trained, held, a_row, rows, **kept)
 
 
-def fitted(case: Measured, gib: int, checkpointed: Measured | None = None) -> Fitted:
-    def measure(checkpointing: bool) -> Measured | None:
-        return checkpointed if checkpointing else case
+def fitted(gib: int, checkpointed: bool = True, **case: int) -> Fitted:
+    """Of eight rows; checkpointing keeps a third of what a row makes, and nothing else."""
 
-    return fit(case.most, PLANNED, measure, changes(8, 1), gib * GIB)
+    def measure(change: Change) -> Step | None:
+        rows = (change.batch_rows or 8) // change.devices
+        if change.checkpointing:
+            return measured(**(case | {"held": 0, "a_row": 1}), rows=rows) if checkpointed else None
+        return measured(**case, rows=rows)
+
+    return fit(measured(**case), PLANNED, measure, changes(8, 1), gib * GIB)
 
 
-def peak(case: Measured, change: Change) -> int:
+def peak(case: Step, change: Change) -> int:
     return peak_with(case, PLANNED, change)
 
 
 def test_a_step_that_fits_is_left_as_it_is_and_nothing_else_is_measured() -> None:
-    def refuse(checkpointing: bool) -> Measured:
+    def refuse(change: Change) -> Step:
         raise AssertionError("measured for nothing")
 
-    whole = measured().most
+    whole = measured()
     found = fit(whole, PLANNED, refuse, changes(8, 1), whole.peak_bytes)
-    assert (str(found.change), found.peak_bytes) == ("none", whole.peak_bytes)
-
-
-def test_activations_are_split_into_what_rows_make_and_the_rest() -> None:
-    assert activations(measured(held=2, a_row=3)) == pytest.approx((2 * GIB, 3 * GIB))
-    turned = Measured(step(8, 1, 2, 3, rows=1), 1, step(8, 1, 2, 3, rows=2), 2)
-    assert activations(turned) == pytest.approx((2 * GIB, 3 * GIB))
+    assert (str(found.change), found.step, found.peak_bytes) == ("none", whole, whole.peak_bytes)
+    # 8 + 3 stand on a device; on each of two 5, 1/2, 1/4 outside, and two blocks' 9 / 6
+    assert fit(whole, PLANNED, refuse, [Change(), Change(devices=2)], 6 * GIB).change is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +85,7 @@ def test_activations_are_split_into_what_rows_make_and_the_rest() -> None:
     ],
 )
 def test_the_smallest_change_is_taken(gib: int, change: str) -> None:
-    found = fitted(measured(), gib, checkpointed=measured(held=0, a_row=1))
+    found = fitted(gib)
     assert str(found.change) == change
     assert found.peak_bytes <= gib * GIB
 
@@ -105,12 +98,12 @@ def test_what_every_device_has_whole_is_not_divided() -> None:
         assert peak(more, devices) - peak(plain, devices) == 20 * GIB, name
     heavy = measured(weights=16, a_row=0)
     gathered = 2 * 8 / 12
-    more = peak(heavy, devices) - peak(plain, devices)
-    assert more == pytest.approx((8 / 8 + gathered) * GIB)
+    more_bytes = peak(heavy, devices) - peak(plain, devices)
+    assert more_bytes == pytest.approx((8 / 8 + gathered) * GIB)
 
 
 def test_factors_that_are_larger_than_a_device_never_fit() -> None:
-    found = fitted(measured(factors=20, held=0), 20)
+    found = fitted(20, factors=20, held=0)
     assert found.change is None
     assert found.peak_bytes > 20 * GIB
 
@@ -132,7 +125,7 @@ def test_gradients_are_whole_while_there_are_micro_batches_to_come() -> None:
 
 
 def test_a_backbone_that_computes_nothing_again_is_not_told_to() -> None:
-    assert str(fitted(measured(), 15).change) == "FSDP over 2 + batches of 2"
+    assert str(fitted(15, checkpointed=False).change) == "FSDP over 2 + batches of 2"
 
 
 @pytest.mark.parametrize(("method", "head"), [("full", "classify"), ("frozen", "rank")])
@@ -145,11 +138,10 @@ def test_checkpointing_that_is_configured_is_planned(method: str, head: str) -> 
     assert not planner._load(compose(*words)).checkpointing
 
 
-def test_merged_weights_are_formed_once_a_step_on_every_device() -> None:
+def test_merged_weights_are_formed_once_a_step() -> None:
     one = step(8, 1, 2, 3, 8)
     assert flops_of(one, 1) == 30 * 8 + 7
     assert flops_of(one, 3) == 3 * 30 * 8 + 7
-    assert flops_of(one, 3, devices=2) == 3 * 15 * 8 + 7
 
 
 @pytest.mark.parametrize(("rows", "parts"), [(8, 1), (12, 1), (4, 4), (12, 2), (7, 1), (1, 16)])
@@ -170,6 +162,32 @@ def test_a_batch_of_twelve_is_split_by_its_divisors_alone() -> None:
     assert {change.devices for change in changes(12, 1)} == {1, 2, 4}
 
 
+def test_larger_micro_batches_are_tried_after_smaller_ones() -> None:
+    """With one of them a step, nothing lasts from one to the next."""
+    sizes = [(c.batch_rows or 4, c.devices) for c in changes(4, 4) if not c.checkpointing]
+    assert sizes[:8] == [*((n, 1) for n in (4, 2, 1, 8, 16)), *((n, 2) for n in (4, 2, 8))]
+
+
+def test_a_change_is_measured_as_one_device_runs_it() -> None:
+    settings = compose("profile=small", "task=rte", "method=lora", "trainer.accumulation_steps=2")
+    planner = Planner(accelerator_of("cpu-2"), lambda _line: None)
+    load = planner._load(settings)
+    tried: list[Load] = []
+
+    def refuse(settings: Settings, load: Load) -> Step:
+        tried.append(load)
+        return measured(weights=0, trained=0, a_row=50_000, rows=load.rows)
+
+    planner._measured = refuse  # type: ignore[method-assign]
+    assert planner._fitted(settings, load)[1].change is None
+    as_it_is = (16, True, False)  # rows, whether others come first, checkpointing
+    found = [(one.rows, one.accumulates, one.checkpointing) for one in tried]
+    assert found[0] == found[1] == as_it_is
+    assert (8, True, True) in found
+    assert (32, False, False) in found  # both micro-batches at once
+    assert (16, False, True) in found  # or as much on each of two devices
+
+
 def test_changes_are_told_in_overrides_that_compose() -> None:
     change = Change(2, 8, checkpointing=True, devices=2)
     assert str(change) == "FSDP over 2 + checkpointing + batches of 2"
@@ -185,14 +203,15 @@ def test_changes_are_told_in_overrides_that_compose() -> None:
 
 
 def test_no_change_takes_more_than_none() -> None:
-    case = measured()
-    as_it_is = peak(case, Change())
-    assert as_it_is == case.most.peak_bytes
-    assert all(peak(case, change) <= as_it_is for change in changes(8, 1))
+    as_it_is = peak(measured(), Change())
+    assert as_it_is == measured().peak_bytes
+    for change in changes(8, 1):
+        rows = (change.batch_rows or 8) // change.devices
+        assert peak(measured(rows=rows), change) <= as_it_is
 
 
 def test_what_cannot_fit_says_so() -> None:
-    found = fitted(measured(weights=4000), 10)
+    found = fitted(10, weights=4000)
     assert found.change is None
     assert found.peak_bytes > 10 * GIB
 

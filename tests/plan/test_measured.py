@@ -1,6 +1,7 @@
 """What a plan predicts of memory and FLOPs, beside what torch's own counters measure."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from frod_bench.models import recompute_activations, tower_of, with_head
 from frod_bench.plan import measure
 from frod_bench.plan.backbones import config_of
 from frod_bench.plan.measure import Load, batch_of, measure_step, with_classes
-from frod_bench.plan.trace import Step, byte_count
+from frod_bench.plan.trace import Step, byte_count, trace_step
 from frod_bench.settings import Settings
 from tests.plan.test_counts import ON_FAMILIES, PAPERS_METHODS, TASKS, compose
 
@@ -162,6 +163,47 @@ def test_gradients_of_earlier_micro_batches_are_alive_from_the_start() -> None:
     assert among.flops == alone.flops
 
 
+class Holding(torch.autograd.Function):
+    """Twice x, and something that a backward pass does not free."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.held = x + 1
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return 2 * grad
+
+
+class OneLayer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8, device="meta")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Holding.apply(self.layer(x))
+
+
+def test_what_the_last_loss_holds_is_alive_in_the_next_pass() -> None:
+    """The loop has one until there is another; without micro-batches there is none before it."""
+    alone, among = (
+        trace_step(
+            OneLayer(),
+            lambda: ({"x": torch.zeros(100, 8)}, torch.zeros(100, dtype=torch.int64)),
+            mixed_precision="no",
+            accumulates=accumulates,
+            foreach=False,
+        )
+        for accumulates in (False, True)
+    )
+    held = 4 * 100 * 8
+    for step in (alone, among):
+        assert step.lasting_bytes == pytest.approx(held, abs=16)  # and the loss itself
+        assert step.activation_bytes[-1] >= held
+    assert among.activation_bytes[0] - alone.activation_bytes[0] == among.lasting_bytes
+
+
 def test_merged_weights_are_formed_once_for_all_micro_batches() -> None:
     settings = compose("profile=embedded", "task=rte", "method=frod")
     load = Load(16, mixed_precision="no", accumulates=False, on_accelerator=False)
@@ -172,7 +214,8 @@ def test_merged_weights_are_formed_once_for_all_micro_batches() -> None:
     assert step.forming_flops > 0
     layers = (module for module in real.model.modules() if isinstance(module, FrodLinear))
     kept = [one._merged.merged for one in layers if one._merged is not None]
-    assert step.merged_bytes == sum(map(byte_count, kept)) > 0
+    assert step.lasting_bytes == pytest.approx(sum(map(byte_count, kept)), rel=1e-3)
+    assert step.lasting_bytes > 0
     assert 2 * step.flops - step.forming_flops == pytest.approx(counter.get_total_flops(), rel=1e-3)
     frozen = predicted(compose("profile=embedded", "task=rte", "method=frozen"), load)
     assert frozen.forming_flops == 0
