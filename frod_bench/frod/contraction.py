@@ -79,6 +79,20 @@ class Factors:
     transposed: bool
 
 
+def _save(ctx: Any, factors: Factors, *tensors: Tensor) -> None:
+    """Keeps L and R among the saved tensors, which checkpointing can drop: not as attributes.
+
+    Autocast makes half-precision copies of both, which would live as long as the loss.
+    """
+    ctx.save_for_backward(factors.left, factors.right, *tensors)
+    ctx.pattern, ctx.transposed = factors.pattern, factors.transposed
+
+
+def _saved(ctx: Any) -> tuple[Factors, tuple[Tensor, ...]]:
+    left, right, *tensors = ctx.saved_tensors
+    return Factors(left, right, ctx.pattern, ctx.transposed), tuple(tensors)
+
+
 def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
     """W + L C R^T as the layer stores it; at least float32 until the sum is rounded to W's type.
 
@@ -102,8 +116,8 @@ class MergedLinear(torch.autograd.Function):
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, merged: Tensor, factors: Factors
     ) -> Tensor:
         """Saves x and the merged weight. `values` are C's, (r + nnz,), read in `merged` alone."""
-        ctx.save_for_backward(x, merged)
-        ctx.factors, ctx.values_dtype = factors, values.dtype
+        _save(ctx, factors, x, merged)
+        ctx.values_dtype = values.dtype
         return linear(x, merged, bias, factors.transposed)
 
     @staticmethod
@@ -113,8 +127,7 @@ class MergedLinear(torch.autograd.Function):
 
         dC is summed over tokens, or over the layer's rows: what takes fewer multiply-adds.
         """
-        x, merged = ctx.saved_tensors
-        factors: Factors = ctx.factors
+        factors, (x, merged) = _saved(ctx)
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
         grad_x = grad_values = None
@@ -140,8 +153,7 @@ class FactoredLinear(torch.autograd.Function):
     ) -> Tensor:
         """Saves z = R^T x and C's values; not x."""
         z = factors.right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
-        ctx.save_for_backward(z, values, weight)
-        ctx.factors = factors
+        _save(ctx, factors, z, values, weight)
         y = linear(x, weight, bias, factors.transposed)
         turned = factors.pattern.times(values, z)
         y.view(-1, y.shape[-1]).addmm_(turned.T, factors.left.T)
@@ -151,8 +163,7 @@ class FactoredLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """h = L^T dy; dC = h z^T on the trained places; dx = W^T dy + R C^T h."""
-        z, values, weight = ctx.saved_tensors
-        factors: Factors = ctx.factors
+        factors, (z, values, weight) = _saved(ctx)
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
         h = factors.left.T @ flat.T  # (r, T)

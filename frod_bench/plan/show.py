@@ -21,7 +21,7 @@ ASSUMPTIONS = (
     "Every text has max_length tokens: an upper bound. Training only: no evaluation, no set-up.",
     "FLOPs and memory: eager attention, FRoD's C written out; weights float32, cast by autocast.",
     "Hours: FLOPs over the accelerator's peak times an assumed utilisation, with the change made.",
-    "Changes are estimates. FSDP leaves whole on each device: U and V, merged weights, casts; and "
+    "Peak then: of one device. FSDP leaves whole on each: U and V, merged weights, casts; and "
     "gradients, while there are micro-batches to come.",
     "Stored: what save=adapter keeps.",
 )
@@ -177,6 +177,7 @@ def cost_table(cells: Iterable[CellCost]) -> Table:
         sizes = (step.weight_bytes, step.factor_bytes, step.gradient_bytes, step.optimizer_bytes)
         memory = (_gib(n) for n in (*sizes, max(step.activation_bytes), step.peak_bytes))
         change = "nothing of ours" if fitted.change is None else str(fitted.change)
+        least = "> " if fitted.change is None else ""
         table.add_row(
             tasks,
             cell.label,
@@ -185,7 +186,7 @@ def cost_table(cells: Iterable[CellCost]) -> Table:
             f"{cell.flops / 1e15:.4g}",
             f"{cell.hours:.2f}",
             "as it is" if change == "none" else change,
-            "" if change == "none" else _gib(fitted.peak_bytes),
+            "" if change == "none" else f"{least}{_gib(fitted.peak_bytes)}",
         )
     return table
 
