@@ -239,4 +239,5 @@ def _surface(rng: np.random.Generator) -> Surface:
     waves = np.stack([np.cos(angles) * periods, np.sin(angles) * periods], axis=1)
     cells = int(rng.integers(6, 60)) if rng.random() < 0.35 else 0
     contrast = float(rng.choice([0.0, 0.6, 3.0]))
-    return Surface(waves, cells, rng.choice([0.0, 0.15, 0.5]), contrast, bool(rng.random() < 0.3))
+    warp = float(rng.choice([0.0, 0.15, 0.5]))
+    return Surface(waves, cells, warp, contrast, bool(rng.random() < 0.3))

@@ -57,7 +57,8 @@ class Factors:
 
     @cached_property
     def _reduced(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        return (*np.linalg.qr(self.left), *np.linalg.qr(self.basis))
+        left, basis = np.linalg.qr(self.left), np.linalg.qr(self.basis)
+        return left.Q, left.R, basis.Q, basis.R
 
     @cached_property
     def _norms(self) -> np.ndarray:

@@ -125,7 +125,8 @@ def convergence_table(summary: pd.DataFrame, rule: ConvergenceRule, title: str) 
         "The first evaluation at which the curve, smoothed over "
         f"{rule.window_evaluations} evaluations, is at the task's target (in brackets, points): "
         f"{100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean curve goes; "
-        f"{_middle(summary)}. Seconds are of training with set-up charged. ∞: not reached. The "
+        f"{middle_seed(int(summary['n_expected'].max()))}. Seconds are of training with set-up "
+        "charged. ∞: not reached. The "
         f"factor is the median over tasks of the method's time over {rule.ours}'s: below 1 the "
         "method arrives sooner; where both miss it is undecided and left out. Last, the share of "
         "tasks on which a method arrives within a factor of the fastest one's time, of the tasks "
@@ -134,9 +135,8 @@ def convergence_table(summary: pd.DataFrame, rule: ConvergenceRule, title: str) 
     return Table(f"Convergence: {title}", caption, ("task (target)", *methods), rows)
 
 
-def _middle(summary: pd.DataFrame) -> str:
+def middle_seed(seeds: int) -> str:
     """What `median_over_seeds` is of so many seeds."""
-    seeds = int(summary["n_expected"].max())
     return {1: "of one seed", 2: "the slower of two seeds"}.get(seeds, "median over seeds")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.record import CurvePoint
+from frod_bench.report.convergence import middle_seed
 from frod_bench.report.curves import (
     AXES,
     Axis,
@@ -146,7 +147,8 @@ def _task_caption(cells: pd.DataFrame, target: float, rule: ConvergenceRule) -> 
         return text + f" No target: {rule.reference} has no curve here, or gains nothing over it."
     return text + (
         f" Target: {100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean "
-        "curve goes; a marker stands at the median time over seeds to reach it, none for a miss."
+        "curve goes; a marker stands at the time to reach it, "
+        f"{middle_seed(cells['seed'].nunique())}, none for a miss."
     )
 
 

@@ -9,6 +9,9 @@ import pandas as pd
 from frod_bench import stats
 
 BYTES_PER_MIB = 2.0**20
+# A mean over fewer tasks has no interval here: scores of unlike tasks lie so far apart that
+# Student's, of two to four of them, is wider than the scale.
+FEWEST_TASKS = 5
 PRIMARY = "primary"
 COLUMNS = (
     *("scope", "task", "family", "method", "metric", "unit", "primary"),
@@ -40,8 +43,9 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
 
     Scores are in points (100 x the metric). scope `task`: mean over seeds with Student's t
     interval, for every metric of the task; scope `family` and `overall`: mean over tasks of the
-    primary metric with a bootstrap over tasks and seeds (of few tasks Student's t), and the costs;
-    there `task` is empty, and so is `family` of the overall scope. `status` is ok where every
+    primary metric with a bootstrap over tasks and seeds (of few tasks Student's t, of fewer than
+    `FEWEST_TASKS` none), and the costs; there `task` is empty, and so is `family` of the overall
+    scope. `status` is ok where every
     expected cell gave a number, partial where some did, else what became of them; `holes` counts
     the cells that gave none.
     """
@@ -92,7 +96,9 @@ def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
 def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
     table = cells.pivot_table(index="task", columns="seed", values="value", aggfunc="first")
     estimate = stats.mean_over_tasks(100.0 * table.to_numpy()) if table.size else stats.NOTHING
-    few = estimate.n < stats.FEW_TASKS
+    kind = "t over tasks" if estimate.n < stats.FEW_TASKS else "bootstrap over tasks and seeds"
+    if estimate.n < FEWEST_TASKS:
+        kind, estimate = "none", estimate._replace(low=np.nan, high=np.nan)
     return {
         "metric": PRIMARY,
         "unit": "points",
@@ -101,7 +107,7 @@ def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
         "n_tasks": estimate.n,
         **_counts(cells),
         **_ends(estimate),
-        "interval": "t over tasks" if few else "bootstrap over tasks and seeds",
+        "interval": kind,
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.report.markup import Row, Table, to_latex, to_markdown
-from frod_bench.report.summary import COSTS
+from frod_bench.report.summary import COSTS, FEWEST_TASKS
 from frod_bench.stats import FEW_TASKS
 
 NOT_THERE = "–"
@@ -17,7 +17,8 @@ HOLE = "†"
 MAIN_CAPTION = (
     "Test scores in points (100 × the task's primary metric; accuracy unless named). Tasks: mean "
     "over seeds ± half of the 95 % interval (Student's t). Means: over tasks, with the 95 % "
-    f"interval of a bootstrap over tasks and seeds, of fewer than {FEW_TASKS} tasks Student's t."
+    f"interval of a bootstrap over tasks and seeds; of fewer than {FEW_TASKS} tasks Student's t, "
+    f"of fewer than {FEWEST_TASKS} none."
 )
 PARAMETERS_CAPTION = (
     "Trained and frozen parameters of each method on each backbone; a range is over tasks, whose "
@@ -129,13 +130,19 @@ def score_text(number: Any) -> ScoreText:
         return ScoreText(str(number.status), "", "")
     mean, known = f"{number.mean:.1f}", not np.isnan(number.low)
     if number.scope == "task":
-        interval = " (one seed)" if not number.holes else ""
+        interval = f" ({too_few(number)})" if not number.holes else ""
         if known:
             interval = f" ± {number.high - number.mean:.1f}"
         counts = f" ({number.n_cells} of {number.n_expected}: {number.holes})"
         return ScoreText(mean, interval, counts if number.holes else "")
-    interval = f" [{number.low:.1f}, {number.high:.1f}]" if known else " (one task)"
+    interval = f" [{number.low:.1f}, {number.high:.1f}]" if known else f" ({too_few(number)})"
     return ScoreText(mean, interval, HOLE if number.holes else "")
+
+
+def too_few(number: Any) -> str:
+    """Of what a number has too few for an interval: "one seed", "3 tasks"."""
+    n, what = (number.n_seeds, "seed") if number.scope == "task" else (number.n_tasks, "task")
+    return f"one {what}" if n == 1 else f"{n} {what}s"
 
 
 def format_cost(number: Any) -> str:

@@ -50,7 +50,7 @@ def noisy_labels(
     classes = sorted(set(names))
     label_of = features_of(hub_id, config)["label"].str2int
     given = [
-        classes[(classes.index(name) + rng.integers(1, len(classes))) % len(classes)]
+        classes[(classes.index(name) + int(rng.integers(1, len(classes)))) % len(classes)]
         if rng.random() < LABEL_NOISE
         else name
         for name in names

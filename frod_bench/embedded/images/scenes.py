@@ -151,7 +151,7 @@ def lighthouse(rng: np.random.Generator) -> Array:
     canvas, horizon = _outdoors(rng, SEA)
     x, top, foot = rng.uniform(0.3, 0.7), rng.uniform(0.12, 0.25), horizon + 0.12
     canvas.ellipse((x, foot + 0.1), (0.4, 0.16), near(rng, ROCK))
-    red = hsv(rng.choice([0.0, 0.6]), 0.75, 0.7)
+    red = hsv(float(rng.choice([0.0, 0.6])), 0.75, 0.7)
     for band in range(5):
         upper, lower = (top + (foot - top) * part / 5 for part in (band, band + 1))
         w1, w2 = 0.06 + 0.01 * band, 0.07 + 0.01 * band

@@ -94,9 +94,9 @@ def points_of(cells: pd.DataFrame) -> dict[str, Any]:
     With a hole there is no mean: of what is left it would be one of easier or harder cells.
     """
     counted = counts(cells)
-    found = np.full(1, np.nan) if counted["holes"] else by_seed(cells)
-    ends = {"mean": found.mean(), "low": found.min(), "high": found.max()}
-    return {name: float(value) for name, value in ends.items()} | counted
+    found: Floats = np.full(1, np.nan) if counted["holes"] else by_seed(cells)
+    ends = {"mean": float(found.mean()), "low": float(found.min()), "high": float(found.max())}
+    return ends | counted
 
 
 def score_text(row: Any) -> str:

@@ -40,6 +40,7 @@ from frod_bench.report.tables import (
     parameter_table,
     score_lines,
     score_text,
+    too_few,
 )
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -230,8 +231,7 @@ def _score(number: Any) -> Score:
     if np.isnan(number.mean):
         return Score("", "", mean, None)
     if np.isnan(number.low):
-        of_one = "one seed" if number.scope == "task" else "one task"
-        interval = f"no interval: {of_one}"
+        interval = f"no interval: {too_few(number)}"
     return Score(mean, interval, holes, float(number.mean))
 
 

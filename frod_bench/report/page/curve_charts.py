@@ -108,7 +108,7 @@ def _log_axis(bands: Sequence[Band]) -> Json:
     high = max((float(band.high.max()) for band in bands), default=1.0)
     if low <= 0 or high / low <= DECADE:
         return {}
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    decades: Floats = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     ticks = np.outer(decades, (1, 2, 5)).ravel() if high / low < 1000 else decades
     return {"type": "log", "tickvals": ticks.tolist(), "ticktext": [f"{t:g}" for t in ticks]}
 

@@ -89,7 +89,7 @@ def _front_chart(name: str, points: pd.DataFrame) -> Chart:
 def _log_places(percent: Floats) -> tuple[Floats, tuple[list[float], list[str]]]:
     """Places on a logarithmic axis, where zero stands left of all; and its ticks with labels."""
     known = percent[percent > 0]
-    least, most = (known.min(), known.max()) if known.size else (1.0, 1.0)
+    least, most = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
     first = int(np.floor(np.log10(least)))
     last = int(np.ceil(np.log10(most)))
     decades = [10.0**power for power in range(first, max(last, first + 1) + 1)]
