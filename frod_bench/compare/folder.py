@@ -9,6 +9,7 @@ from frod_bench import record
 from frod_bench.compare.options import PROTOCOL, CompareConfig
 from frod_bench.errors import InputError
 from frod_bench.record import Record, Unusable
+from frod_bench.record_choice import is_unnamed_choice, newest_first
 
 _PROTOCOLS = (PROTOCOL, "paper")  # which is meant where a folder has several: not tuning's
 Name = tuple[str, str, int]  # task (with its head), method, seed
@@ -51,14 +52,11 @@ def read_folder(side: str, path: Path, config: CompareConfig) -> Folder:
     there = Counter(m["cell"]["protocol"] for m in found if m["cell"]["profile"] == profile)
     protocol = config.protocol or next((p for p in (*_PROTOCOLS, *there) if p in there), PROTOCOL)
     made: dict[Name, list[Record]] = {}
-    for one in sorted(found, key=lambda one: one["provenance"]["started_at"], reverse=True):
-        cell, settings = one["cell"], one["config"]
-        if (
-            (cell["profile"], cell["protocol"]) == (profile, protocol)
-            and settings.get("head", "classify") == config.head
-            and settings.get("pretrained", True)  # random weights are a calibration's
-        ):
-            task = record.headed(cell["task"], settings)
+    for one in newest_first(found):
+        cell = one["cell"]
+        asked = (cell["profile"], cell["protocol"]) == (profile, protocol)
+        if asked and is_unnamed_choice(one, config.head):
+            task = record.headed(cell["task"], one["config"])
             made.setdefault((task, cell["method"], cell["seed"]), []).append(one)
     if not made:
         counts = Counter((m["cell"]["profile"], m["cell"]["protocol"]) for m in found)

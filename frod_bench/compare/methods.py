@@ -8,6 +8,7 @@ from frod_bench import record
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.compare.options import PROTOCOL, SEEDS, CompareConfig
 from frod_bench.errors import InputError, did_you_mean
+from frod_bench.record_choice import is_unnamed_choice, newest_first
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.rules import Rules
 
@@ -58,17 +59,13 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
 
 
 def _hashes(folder: Path, profile: str, protocol: str, head: str) -> dict[Name, list[str]]:
-    """Hashes of each cell under the profile, protocol and head, newest first.
-
-    Random weights are a calibration's, never meant unless they are named.
-    """
+    """Hashes of each cell under the profile, protocol and head, newest first."""
     found: dict[Name, list[str]] = {}
     records, _ = record.scan(folder)
-    for made in sorted(records, key=lambda one: one["provenance"]["started_at"], reverse=True):
+    for made in newest_first(records):
         cell = made["cell"]
         asked = (cell["profile"], cell["protocol"]) == (profile, protocol)
-        asked = asked and made["config"].get("head", "classify") == head
-        if asked and made["config"].get("pretrained", True):
+        if asked and is_unnamed_choice(made, head):
             name = cell["task"], cell["method"], cell["seed"]
             found.setdefault(name, []).append(cell["config_hash"])
     return {name: list(dict.fromkeys(hashes)) for name, hashes in found.items()}

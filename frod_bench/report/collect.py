@@ -11,6 +11,7 @@ import pandas as pd
 from frod_bench import record
 from frod_bench.errors import InputError
 from frod_bench.record import CurvePoint, Record, Unusable
+from frod_bench.record_choice import is_unnamed_choice, newest_first
 from frod_bench.record_schema import Provenance
 from frod_bench.report.curves import evaluations
 
@@ -185,18 +186,14 @@ def _choose(
         for name in ("config_hash", "protocol"):
             if (value := getattr(wanted, name)) is not None:
                 found = [made for made in found if made["cell"][name] == value]
-        if wanted.config_hash is None:  # random weights are a calibration's, never meant unnamed
-            found = [made for made in found if made["config"].get("pretrained", True)]
-            found = [
-                made for made in found if made["config"].get("head", "classify") == wanted.head
-            ]
+        if wanted.config_hash is None:
+            found = [made for made in found if is_unnamed_choice(made, wanted.head)]
         if len(found) > 1:
             warnings.append(
                 f"{len(found)} records claim {wanted.task}, {wanted.method}, seed {wanted.seed}, "
                 "with different settings; the newest is shown."
             )
-        newest = max(found, key=lambda made: made["provenance"]["started_at"], default=None)
-        chosen.append(newest)
+        chosen.append(next(iter(newest_first(found)), None))
     return chosen, warnings
 
 
