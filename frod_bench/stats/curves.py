@@ -1,6 +1,7 @@
 """Learning curves as arrays: smoothing, targets, times to a target with censoring, profiles."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
 from frod_bench.stats.bootstrap import (
@@ -23,9 +24,13 @@ def smooth(values: ArrayLike, window: int) -> Floats:
     if window < 1:
         raise ValueError(f"window is {window}; it must be at least 1 point.")
     array = np.asarray(values, dtype=np.float64)
-    ends = range(1, array.shape[-1] + 1)
-    means = [array[..., max(0, end - window) : end].mean(axis=-1) for end in ends]
-    return np.stack(means, axis=-1) if means else array
+    size = array.shape[-1]
+    means = np.empty_like(array)
+    for end in range(1, min(window, size + 1)):
+        means[..., end - 1] = array[..., :end].mean(axis=-1)
+    if size >= window:
+        means[..., window - 1 :] = sliding_window_view(array, window, axis=-1).mean(axis=-1)
+    return means
 
 
 def target_from_reference(
