@@ -5,7 +5,7 @@ Reads files only, so that a sweep can tell what is missing before torch is impor
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,9 @@ def fingerprints(
     found: list[str] = []
     lacks: list[Lack] = []
     for fingerprint in (
-        lambda: data_fingerprint(task["hub_id"], task["hub_config"], task["revision"], data_root),
+        lambda: data_fingerprint(
+            task["hub_id"], task["hub_config"], task["revision"], data_root, _splits(task)
+        ),
         lambda: backbone_fingerprint(backbone["hub_id"], backbone["revision"], model_root),
     ):
         try:
@@ -47,10 +49,18 @@ def fingerprints(
     return data, weights
 
 
+def _splits(task: Mapping[str, Any]) -> list[str]:
+    return [task["train_split"], task["test_split"], *task["extra_test_splits"].values()]
+
+
 def data_fingerprint(
-    hub_id: str, hub_config: str, revision: str | None, data_root: str | None
+    hub_id: str,
+    hub_config: str,
+    revision: str | None,
+    data_root: str | None,
+    splits: Collection[str] = (),
 ) -> str:
-    """Hash of the files of one configuration of a data set.
+    """Hash of the files of one configuration of a data set, whose splits the task calls `splits`.
 
     On the Hub a revision stands for the content. Raises InputError where the local mirror lacks it,
     or notes other checksums.
@@ -58,7 +68,7 @@ def data_fingerprint(
     if data_root is None:
         return _hub_fingerprint("data", f"{hub_id}/{hub_config}", revision)
     folder = Path(data_root) / hub_id
-    files = files_of(folder, hub_config) if folder.is_dir() else []
+    files = files_of(folder, hub_config, splits) if folder.is_dir() else []
     if not files:
         what = f"data set {hub_id!r} (configuration {hub_config!r}), looked in {folder}"
         raise MissingInputError(

@@ -145,10 +145,11 @@ def check_reads(model: nn.Module, batch: Mapping[str, Tensor], backbone: str, ta
     """Raise InputError unless the model can read `batch`, the inputs of a few of the task's rows.
 
     It cannot where the backbone is of another family, images have a size that it does not take, the
-    pooling is of something that it does not make, or the tokenizer has more tokens than it knows.
+    pooling is of something that it does not make, or of a token that has not read the text, or the
+    tokenizer has more tokens than it knows.
     """
     try:
-        model.eval()(**batch)
+        logits = model.eval()(**batch)
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         shapes = ", ".join(f"{name} {tuple(values.shape)}" for name, values in batch.items())
         raise InputError(
@@ -156,6 +157,20 @@ def check_reads(model: nn.Module, batch: Mapping[str, Tensor], backbone: str, ta
             f"({type(error).__name__}: {error}). Choose a backbone of the task's family, and check "
             "its pooling, image_size or max_length, and that tokenizer and weights belong together."
         ) from error
+    if getattr(model, "pool", None) is pool_first and _sees_one_token(model, batch, logits):
+        raise InputError(
+            f"backbone.pooling=first of {backbone}: its first token does not see the rest of the "
+            "text, as in a causal language model. Set pooling=last, or choose an encoder."
+        )
+
+
+def _sees_one_token(model: nn.Module, batch: Mapping[str, Tensor], logits: Tensor) -> bool:
+    """Whether a text says the same when the tokens behind its first one are in another order."""
+    ids = batch.get("input_ids")
+    if ids is None:
+        return False
+    turned = torch.cat([ids[:, :1], ids[:, 1:].flip(1)], dim=1)
+    return not turned.equal(ids) and model(**{**batch, "input_ids": turned}).equal(logits)
 
 
 def recompute_activations(model: nn.Module) -> None:

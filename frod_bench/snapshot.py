@@ -3,10 +3,13 @@
 The card (README.md) lists them in its front matter. Where it lists no configurations, or there is
 no card, the names of files and folders tell: those in the folder named after the configuration, or
 all where they name none. A configuration that is not there is refused, never stood in for.
+
+`splits` are the names that a task gives to its splits: a file or folder of such a name is that
+split, whatever else the name might say (`my_train` is then no configuration `my`).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +53,12 @@ def data_patterns(folder: Path, hub_config: str) -> list[str]:
     return [f"{entry}/**/*"] if isinstance(entry, str) else [pattern for _, pattern in entry]
 
 
-def files_of(folder: Path, hub_config: str) -> list[Path]:
+def files_of(folder: Path, hub_config: str, splits: Collection[str] = ()) -> list[Path]:
     """The files of a configuration, sorted; none where they are absent.
 
     Raises InputError where the snapshot has other configurations only.
     """
-    return place_of(folder, hub_config).files
+    return place_of(folder, hub_config, splits).files
 
 
 def is_listed(folder: Path) -> bool:
@@ -63,14 +66,14 @@ def is_listed(folder: Path) -> bool:
     return bool(_listed(folder))
 
 
-def place_of(folder: Path, hub_config: str) -> Place:
+def place_of(folder: Path, hub_config: str, splits: Collection[str] = ()) -> Place:
     """Where the files of a configuration are; no files where the snapshot lacks them.
 
     Raises InputError where the snapshot has other configurations only.
     """
     configs = _listed(folder)
     if not configs:
-        return _unlisted(folder, hub_config)
+        return _unlisted(folder, hub_config, splits)
     if hub_config not in configs:
         raise _absent(folder, hub_config, configs)
     entry = configs[hub_config]
@@ -80,38 +83,40 @@ def place_of(folder: Path, hub_config: str) -> Place:
     return Place("", sorted(found), alone=False)
 
 
-def split_files(folder: Path, hub_config: str) -> dict[str, list[str]]:
+def split_files(
+    folder: Path, hub_config: str, splits: Collection[str] = ()
+) -> dict[str, list[str]]:
     """Split -> its files, relative to the snapshot, by what the card lists, or else by their names.
 
     A sample of a snapshot may lack some that are listed. By name are found `<split>.parquet`,
     `<split>-*.parquet` and `<split>/*.parquet`, and tables of other kinds that are no folder's;
     the split is the whole word: `datasets` itself would take `validation_matched` for `validation`.
     """
-    splits: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     entry = _listed(folder).get(hub_config, "")
     for split, pattern in [] if isinstance(entry, str) else entry:
-        if found := [file.relative_to(folder).as_posix() for file in _matching(folder, pattern)]:
-            splits.setdefault(split, []).extend(sorted(found))
+        if names := [file.relative_to(folder).as_posix() for file in _matching(folder, pattern)]:
+            found.setdefault(split, []).extend(sorted(names))
     if not isinstance(entry, str):
-        return splits
-    place = place_of(folder, hub_config)
+        return found
+    place = place_of(folder, hub_config, splits)
     for file in _tables(place.files):
         name, in_folder = _name(file, folder / place.folder)
-        match = _NAME.fullmatch(name)
+        split = _told(name, splits)[1]
         # What lies beside pictures in a split's folder describes them, and is not the split.
-        if match and not (in_folder and file.suffix != ".parquet"):
-            splits.setdefault(match["split"], []).append(file.relative_to(folder).as_posix())
-    return splits
+        if split and not (in_folder and file.suffix != ".parquet"):
+            found.setdefault(split, []).append(file.relative_to(folder).as_posix())
+    return found
 
 
-def _unlisted(folder: Path, hub_config: str) -> Place:
+def _unlisted(folder: Path, hub_config: str, splits: Collection[str]) -> Place:
     """`place_of` without a card: by the names of folders and files."""
     for own in (hub_config, f"{DATA}/{hub_config}"):
         if files := _data_files(folder / own):
             return Place(own, files)
     found: dict[str, list[Path]] = {}
     for file in _tables(_data_files(folder)):
-        found.setdefault(_config_of(file, folder), []).append(file)
+        found.setdefault(_config_of(file, folder, splits), []).append(file)
     if hub_config in found:
         return Place("", found[hub_config], alone=len(found) == 1)
     if not found.keys() - {""}:
@@ -124,13 +129,22 @@ def _unlisted(folder: Path, hub_config: str) -> Place:
     return Place(place, _data_files(folder / place))
 
 
-def _config_of(file: Path, folder: Path) -> str:
+def _config_of(file: Path, folder: Path, splits: Collection[str]) -> str:
     """The configuration that a file's place in a snapshot names; "" where it names none."""
     name, in_folder = _name(file, folder)
-    if match := _NAME.fullmatch(name):
-        config = match["config"] or ""
+    config, split = _told(name, splits)
+    if split:
         return "" if config == folder.name else config  # glue_train in glue says nothing
     return name if in_folder else ""
+
+
+def _told(name: str, splits: Collection[str]) -> tuple[str, str]:
+    """The configuration and the split that a name tells; empty where it tells none."""
+    for split in sorted(splits, key=len, reverse=True):
+        if re.fullmatch(rf"{re.escape(split)}(?:[-. ].*)?", name):
+            return "", split
+    match = _NAME.fullmatch(name)
+    return (match["config"] or "", match["split"]) if match else ("", "")
 
 
 def _name(file: Path, base: Path) -> tuple[str, bool]:

@@ -15,7 +15,7 @@ from frod_bench.cell import build_model, typed
 from frod_bench.errors import InputError
 from frod_bench.grid import composer, without_hydra
 from frod_bench.methods import Model, assert_partition, matching, prepare
-from frod_bench.models import Classifier
+from frod_bench.models import Classifier, check_reads
 from frod_bench.paths import CONF_DIR
 from frod_bench.plan.measure import batch_of
 from frod_bench.settings import BackboneConfig, MethodConfig, Settings
@@ -286,6 +286,19 @@ def test_last_pooling_reads_the_last_token_that_is_no_padding() -> None:
         padded = model(input_ids=ids, attention_mask=mask)
         bare = model(input_ids=ids[:, :3], attention_mask=mask[:, :3])
     torch.testing.assert_close(padded, bare)
+
+
+def test_the_first_token_of_a_causal_model_is_refused() -> None:
+    """It has read nothing of the text: every text would get the same logits."""
+    config = LlamaConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=12,
+    )  # fmt: skip
+    batch = {"input_ids": torch.tensor([[3, 4, 5]]), "attention_mask": torch.ones(1, 3).long()}
+    check_reads(encoder(), batch, "encoder", "rte")
+    check_reads(Classifier(LlamaModel(config), "last", LABELS), batch, "decoder", "rte")
+    with pytest.raises(InputError, match=r"pooling=first of decoder.* Set pooling=last"):
+        check_reads(Classifier(LlamaModel(config), "first", LABELS), batch, "decoder", "rte")
 
 
 def test_an_unknown_pooling_is_refused() -> None:

@@ -114,7 +114,8 @@ def image_encoder(
     if backbone.image_size <= 0:
         raise InputError(
             f"backbone.image_size: {backbone.image_size} of {backbone.name}, whose task reads "
-            "images. Give the pixels of a side, 224 say."
+            "images. A language model has none and cannot read them: choose a vision backbone, or "
+            "give the pixels of a side, 224 say."
         )
     with readable(backbone_path, "image processor", "A task on images needs a vision model"):
         processor = AutoImageProcessor.from_pretrained(backbone_path, revision=backbone.revision)

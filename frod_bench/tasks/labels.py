@@ -16,7 +16,7 @@ from frod_bench.errors import InputError
 from frod_bench.schema import data_sets, features_of
 from frod_bench.settings import TaskConfig
 from frod_bench.tasks.prompts import descend
-from frod_bench.tasks.source import is_text
+from frod_bench.tasks.source import is_number, is_text
 
 Label = int | float
 
@@ -133,20 +133,26 @@ def _spelled(values: Sequence[Any], kind: object) -> Sequence[Any]:
     return [kind.names[value] if value in known else None for value in values]
 
 
-def _position(value: Any, names: Sequence[str]) -> int | None:
+def _position(value: Any, names: Sequence[Any]) -> int | None:
     """Where a value stands among names; upper and lower case differ only where they must."""
-    whole = isinstance(value, float) and value.is_integer()  # digits that were read as numbers
-    name = str(int(value) if whole else value).strip()
+    name, names = _as_text(value), [_as_text(other) for other in names]
     if name in names:
         return names.index(name)
     alike = [i for i, other in enumerate(names) if other.casefold() == name.casefold()]
     return alike[0] if len(alike) == 1 else None
 
 
+def _as_text(value: Any) -> str:
+    """A label's spelling, also of digits that were read as numbers."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).strip()
+
+
 def _number_of_name(value: Any, names: Sequence[str]) -> int | None:
     """The class of a name, or of a number that is written as text."""
     text = str(value).strip()
-    return int(text) if text.isdecimal() and text not in names else _position(text, names)
+    digits = text.removesuffix(".0")  # of a column that once held floats
+    return int(digits) if digits.isdecimal() and text not in names else _position(text, names)
 
 
 def _class_number(value: Any) -> int | None:
@@ -173,19 +179,18 @@ def _check_type(task: TaskConfig, features: Features) -> None:
                 f"({', '.join(kind.names[:5])}, ...). Set num_labels to {kind.num_classes}."
             )
         return
-    if is_text(kind) and not described and (task.num_labels == 1 or not recorded_names(task)):
+    if task.num_labels == 1 and not is_number(kind):
+        raise InputError(
+            f"{where} holds {'text' if is_text(kind) else kind}, but a regression (num_labels 1) "
+            "needs a column of numbers."
+        )
+    if is_text(kind) and not described and not recorded_names(task):
         raise InputError(
             f"{where} holds text. Say what it may be in task.label_values, in class order, or name "
             "a column of numbers."
         )
-    if not is_text(kind) and not _is_number(kind):
+    if not is_text(kind) and not is_number(kind):
         raise InputError(f"{where} holds {kind}. Name a column of numbers, classes or text.")
-    if task.num_labels == 1 and not _is_number(kind):
-        raise InputError(f"{where} holds {kind}, but a regression (num_labels 1) needs numbers.")
-
-
-def _is_number(kind: object) -> bool:
-    return isinstance(kind, Value) and kind.dtype.startswith(("int", "uint", "float", "bool"))
 
 
 def _check_range(task: TaskConfig, labels: Sequence[Label | None]) -> None:

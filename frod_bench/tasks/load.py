@@ -194,7 +194,7 @@ def _checked(dataset: Dataset, task: TaskConfig) -> Dataset:
         for column in prompt.columns:
             check_column(dataset, task, "task.prompt.template", column, "text")
         for column in task.prompt.option_columns:
-            check_column(dataset, task, "task.prompt.option_columns", column, "text")
+            check_column(dataset, task, "task.prompt.option_columns", column, "option")
         for field_name in ("options_column", "option_labels_column"):
             column = getattr(task.prompt, field_name)
             if column is not None:

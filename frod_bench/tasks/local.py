@@ -40,8 +40,8 @@ def read_snapshot(task: TaskConfig, folder: Path) -> DatasetDict:
         InputError: the snapshot has other configurations only, a file cannot be read, or files
             give a class number different names.
     """
-    place = place_of(folder, task.hub_config)
-    found = split_files(folder, task.hub_config)
+    place = place_of(folder, task.hub_config, splits_of(task))
+    found = split_files(folder, task.hub_config, splits_of(task))
     wanted = {split: found[split] for split in splits_of(task) if split in found}
     if len(wanted) == len(splits_of(task)):
         return _each(task, folder, wanted)
@@ -50,8 +50,10 @@ def read_snapshot(task: TaskConfig, folder: Path) -> DatasetDict:
     with _explained(task, folder, place.files):
         where = None if is_listed(folder) else place.folder or None
         whole = _load(task, folder, data_dir=where)
-    # `datasets` knows more names for a split, dev and val, but takes the end off others.
-    if not wanted.keys() <= whole.keys():
+    # `datasets` knows more names for a split, dev and val, but takes the end off others:
+    # validation_matched would be read as validation.
+    shortened = any("_" in name and name not in whole for name in found)
+    if shortened or not wanted.keys() <= whole.keys():
         return _each(task, folder, found)
     _check_class_names(task, folder, place.files)
     return whole

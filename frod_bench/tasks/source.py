@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.settings import TaskConfig
 from frod_bench.snapshot import files_of
-from frod_bench.tasks.local import read_snapshot
+from frod_bench.tasks.local import read_snapshot, splits_of
 
 TEXT_TYPES = {"string", "large_string", "string_view"}
 
@@ -68,29 +68,33 @@ def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:
 def check_column(
     dataset: Dataset, task: TaskConfig, field: str, path: str, kind: str | None = None
 ) -> None:
-    """Make sure that a column exists and holds what is needed; dots descend into a struct.
+    """Make sure that a column exists and holds what is needed.
 
     Args:
         field: the key of the task's configuration that names the column, for the message.
-        kind: text, list or image; None: the column's type is checked elsewhere.
+        path: the column's name. Of a list dots descend into a struct; nothing else is read there.
+        kind: text, option (text or numbers), list or image; None: the type is checked elsewhere.
 
     Raises:
         InputError: there is no such column, or it holds something else.
     """
     found: object = dataset.features
-    for name in path.split("."):
+    for name in path.split(".") if kind == "list" else [path]:
         if isinstance(found, datasets.List) and isinstance(found.feature, dict):
             found = {key: datasets.List(kind) for key, kind in found.feature.items()}
         if not isinstance(found, dict) or name not in found:
             names = found if isinstance(found, dict) else ()
+            inside = isinstance(names, dict) and isinstance(names.get(name.split(".")[0]), dict)
             raise InputError(
                 f"{field}: {task.hub_id} (config {task.hub_config!r}) has no column {path!r}."
-                f"{did_you_mean(name, names)}"
+                + (" Columns inside a struct are not read: write it flat." if inside else "")
+                + did_you_mean(name, names)
             )
         found = found[name]
     fits = {
         None: True,
         "text": is_text(found),
+        "option": is_text(found) or is_number(found),
         "list": isinstance(found, (datasets.List, datasets.LargeList)),
         "image": _may_hold_images(found),
     }
@@ -114,6 +118,12 @@ def is_text(feature: object) -> bool:
     return isinstance(feature, datasets.Value) and feature.dtype in TEXT_TYPES
 
 
+def is_number(feature: object) -> bool:
+    """Whether a column of this type holds numbers, or truth values."""
+    kinds = ("int", "uint", "float", "bool")
+    return isinstance(feature, datasets.Value) and feature.dtype.startswith(kinds)
+
+
 def _folder_of(task: TaskConfig, root: Path) -> Path:
     """The folder of a task's data set in a mirror, with files of its configuration in it."""
     folder = root / task.hub_id
@@ -122,7 +132,7 @@ def _folder_of(task: TaskConfig, root: Path) -> Path:
             f"data_root: {root} lacks the data set {task.hub_id} of task {task.name} (looked for "
             f"the folder {folder}). {_how_to_get(task, str(root))}"
         )
-    if not files_of(folder, task.hub_config):
+    if not files_of(folder, task.hub_config, splits_of(task)):
         raise InputError(
             f"data_root: {folder} holds no files of configuration {task.hub_config!r} of task "
             f"{task.name}. {_how_to_get(task, str(root))}"

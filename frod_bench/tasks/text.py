@@ -184,7 +184,8 @@ def tokens_of(backbone: BackboneConfig, backbone_path: str) -> Tokens:
     if backbone.max_length <= 0:
         raise InputError(
             f"backbone.max_length: {backbone.max_length} of {backbone.name}, whose task reads "
-            "text. Give the number of tokens to keep, 128 say."
+            "text. A vision backbone has none and cannot read it: choose a language model, or give "
+            "the number of tokens that it keeps, 128 say."
         )
     with readable(backbone_path, "tokenizer", "A task on text needs a language model"):
         tokenizer = AutoTokenizer.from_pretrained(backbone_path, revision=backbone.revision)
