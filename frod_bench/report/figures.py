@@ -135,7 +135,13 @@ def _draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
 
 def _mark(ax: Axes, x: float, y: float, look: style.MethodStyle) -> None:
     ax.plot(
-        x, y, look.marker, ms=5.5, mfc=look.color, mec="white", mew=0.9, zorder=7, clip_on=False
+        *(x, y, look.marker),
+        ms=look.marker_pt,
+        mfc=look.color,
+        mec="white",
+        mew=0.9,
+        zorder=7,
+        clip_on=False,
     )
 
 
@@ -155,6 +161,6 @@ def legend_handle(label: str, look: style.MethodStyle | None = None) -> Line2D:
         ls=look.line,
         marker=look.marker,
         mec="white",
-        ms=5.5,
+        ms=look.marker_pt,
         label=label,
     )

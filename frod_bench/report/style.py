@@ -21,6 +21,11 @@ class MethodStyle(NamedTuple):
     marker: str
 
     @property
+    def marker_pt(self) -> float:
+        """The marker's size among lines: a star has little area for its extent."""
+        return 9.0 if self.marker == "*" else 5.5
+
+    @property
     def color_on_dark(self) -> str:
         """The same colour where the paper is dark; another where it would not be seen."""
         return _ON_DARK.get(self.color, self.color)

@@ -33,7 +33,7 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     `score` at each factor: mean and range over seeds of the mean over tasks, in points. A run that
     diverged counts as the lowest score that any cell has on its task, and `n_floored` counts those;
     any other hole leaves no mean. `area`: mean over the factors of the task's score, less the best
-    of them, at most 0; over all tasks the mean with its 95 % bootstrap interval over tasks. Raises
+    of them, at most 0; over all tasks the mean with its 95 % interval over tasks. Raises
     InputError where the experiment has no such factors.
     """
     need_axes(frame, "rate_curve", [ALL_FACTOR])
@@ -126,5 +126,5 @@ def words(about: About) -> str:
         f"Test score in points (100 × the task's primary metric), {mean}; every learning rate of a "
         "method is multiplied by the factor, around the profile's own rates. Area: mean over the "
         "factors of the score, less the method's best, so 0 is a method that does not mind; over "
-        f"tasks with its 95 % bootstrap interval.{counted} {about.setting}"
+        f"tasks with its 95 % interval.{counted} {about.setting}"
     )
