@@ -1,7 +1,7 @@
 """Records -> one tidy frame: a row for each cell of an experiment, whatever became of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,7 +130,10 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
         curves=curves,
         provenance=provenance,
         others=_others(records, used, unusable),
-        warnings=warnings + _foreign(records, profile) + _cautions(used),
+        warnings=warnings
+        + _foreign(records, profile)
+        + _cautions(used)
+        + _left_out(rows, unusable),
     )
 
 
@@ -284,6 +287,16 @@ def _others(
             counts[name] = counts.get(name, 0) + 1
     lines = [f"{task}, {method}: {n} of other cells" for (task, method), n in counts.items()]
     return lines + [f"{path}: unusable, {reason}" for path, reason in unusable]
+
+
+def _left_out(rows: Iterable[Mapping[str, Any]], unusable: Iterable[Unusable]) -> list[str]:
+    """A line a file that is no usable record, but for those that are a cell's hole already."""
+    holes = {row.get("path") for row in rows}
+    return [
+        f"{'/'.join(path.parts[-3:])} is no usable record, and left out: {reason}"
+        for path, reason in unusable
+        if str(path) not in holes
+    ]
 
 
 def _key(made: Record) -> tuple[str, str, str, int, str]:

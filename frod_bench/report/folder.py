@@ -5,6 +5,8 @@ hand finds no record of it. Here the records themselves say which cells there ar
 """
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from frod_bench import record
@@ -20,8 +22,8 @@ def cells_in(results_dir: Path) -> tuple[list[Cell], str]:
     """The cells that have a record in `results/<profile>`, and the profile's title.
 
     One protocol's: the first of `PROTOCOLS` that is there. Backbones with random weights are left
-    out. Raises InputError where no record remains, or one is of another profile than the folder's
-    name says.
+    out. A cell whose record cannot be used is among them, for a table must show the hole. Raises
+    InputError where no record remains, or one is of another profile than the folder's name says.
     """
     records, unusable = record.scan(results_dir / "records")
     others = {made["cell"]["profile"] for made in records} - {results_dir.name}
@@ -41,10 +43,30 @@ def cells_in(results_dir: Path) -> tuple[list[Cell], str]:
         raise InputError(
             f"folder={results_dir}: no record of protocol {' or '.join(PROTOCOLS)} under "
             f"{results_dir / 'records'} ({len(records)} others, {len(unusable)} unusable files). "
-            "Name a folder that holds records/, such as results/small."
+            "Name a folder that holds records/, such as results/small, or make some: `make smoke`, "
+            "or `make reproduce-all`."
         )
     cells = dict.fromkeys(map(_cell, sorted(kept, key=_place)))
+    for path, _ in unusable:
+        cells |= dict.fromkeys(_lost(path, list(cells)))
     return list(cells), kept[0]["config"]["profile"]["title"]
+
+
+def _lost(path: Path, cells: Sequence[Cell]) -> list[Cell]:
+    """The cell that a file without a usable record stands for, under each head of its task that
+    lacks it; none where another record is there.
+    """
+    task, method, seed = path.parent.parent.name, path.parent.name, path.name.split("-")[0]
+    kin = [cell for cell in cells if cell.task == task]
+    if not kin or not seed.isdecimal():
+        return []
+    there = {(cell.method, cell.seed, cell.head) for cell in kin}
+    by_head = {cell.head: cell for cell in kin}
+    return [
+        replace(cell, method=method, seed=int(seed))
+        for head, cell in by_head.items()
+        if (method, int(seed), head) not in there
+    ]
 
 
 def _cell(made: Record) -> Cell:

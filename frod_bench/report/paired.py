@@ -72,7 +72,7 @@ def paired_table(summary: pd.DataFrame, ours: str, title: str) -> Table:
         "the 95 % interval (Student's t). In brackets the test examples that one alone gets right, "
         f"{ours} : other, over all seeds, and McNemar's exact p-value, by Holm over the tasks of a "
         "column. All tasks: with the 95 % interval of a bootstrap over tasks and seeds, the mean "
-        f"of fewer than {stats.FEW_TASKS} tasks with Student's t."
+        f"of fewer than {stats.FEW_TASKS} tasks with Student's t; the other two are then too narrow."
     )
     return Table(f"Paired differences: {title}", caption, ("task", *methods), rows)
 
@@ -159,7 +159,8 @@ def _overall_text(row: Any) -> str:
         return "–"
     style = "{:.2f}".format if row.quantity == WINS else signed
     if np.isnan(row.low):
-        return f"{style(row.mean)} (one task: no interval)"
+        tasks = "one task" if row.n == 1 else f"{row.n} tasks"
+        return f"{style(row.mean)} ({tasks}: no interval)"
     return f"{style(row.mean)} [{style(row.low)}, {style(row.high)}]"
 
 

@@ -12,6 +12,9 @@ Statistic = Callable[..., Floats]
 
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
+# Of fewer tasks no bootstrap: of two it covers 50 % (docs/statistics.md), and where they agree it
+# has no width.
+FEWEST_TASKS = 3
 BATCH = 256  # resamples at a time: what fits a processor's cache is several times as fast
 
 
@@ -41,7 +44,7 @@ def bootstrap_over_tasks(
     *,
     redraw_seeds: bool = True,
 ) -> tuple[float, float]:
-    """Percentile interval of a statistic of paired tables; NaN ends below two tasks.
+    """Percentile interval of a statistic of paired tables; NaN ends below `FEWEST_TASKS`.
 
     `stack` is what `stack_tables` gives. `statistic` takes each redrawn table, (resamples x tasks x
     seeds) with NaN behind a task's last value, and returns a number a resample. Where it returns
@@ -49,7 +52,7 @@ def bootstrap_over_tasks(
     task's seeds as they are, for a statistic that redrawn seeds would bias.
     """
     _, tasks, seeds = stack.shape
-    if tasks < 2:
+    if tasks < FEWEST_TASKS:
         return np.nan, np.nan
     counts = (~np.isnan(stack[0])).sum(axis=1)
     within = np.random.default_rng([seed, 1])

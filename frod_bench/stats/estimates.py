@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
 # Below so many tasks the mean's interval is Student's: a bootstrap of few values is too narrow (of
-# two it covers 52 %, of six 86 %; docs/statistics.md).
+# two it covers 50 %, of five 86 %; docs/statistics.md).
 FEW_TASKS = 10
 
 

@@ -50,3 +50,21 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     (tmp_path / "embedded").rename(tmp_path / "mine")
     with pytest.raises(InputError, match="holds records of profile embedded"):
         cells_in(tmp_path / "mine")
+
+
+def test_a_record_that_cannot_be_used_is_a_hole_and_not_forgotten(tmp_path: Path) -> None:
+    for method in ("full", "frod"):
+        for seed in (0, 1):
+            path = write_record(tmp_path, make_record("rte", method, seed), synthetic_curve())
+    path.write_text(path.read_text().replace('"value": 0.8', '"value": NaN'))
+    twin = path.with_name("0-" + 16 * "f" + ".json")
+    twin.write_text(next(path.parent.glob("0-*.json")).read_text())
+    report_folder("tables", [f"folder={tmp_path / 'embedded'}"], QUIET)
+    text = (tmp_path / "embedded/tables/main.md").read_text()
+    assert "| rte | 80.0 ± 0.0 | 80.0 (1 of 2: 1 unusable) |" in text
+    assert f"- rte/frod/{twin.name} is no usable record, and left out: " in text
+
+
+def test_no_records_say_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="or make some: `make smoke`"):
+        cells_in(tmp_path)

@@ -34,7 +34,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
     for ax, (task, points) in zip(axes, scopes, strict=False):
         _draw_panel(ax, points.dropna(subset=["percent", "mean"]))
         ax.set_title(scope_name(str(task), n_tasks), fontsize=8, pad=3)
-        ax.set_xlabel("trained parameters (% of the backbone, without the head)")
+        ax.set_xlabel("trained, % of the backbone (without the head)")
         if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
             ax.set_ylabel("test score (points)")
     drop_unused(axes, len(scopes))
