@@ -72,7 +72,8 @@ def paired_table(summary: pd.DataFrame, ours: str, title: str) -> Table:
         "the 95 % interval (Student's t). In brackets the test examples that one alone gets right, "
         f"{ours} : other, over all seeds, and McNemar's exact p-value, by Holm over the tasks of a "
         "column. All tasks: with the 95 % interval of a bootstrap over tasks and seeds, the mean "
-        f"of fewer than {stats.FEW_TASKS} tasks with Student's t; the other two are then too narrow."
+        f"of fewer than {stats.FEW_TASKS} tasks with Student's t; the other two are then too "
+        "narrow."
     )
     return Table(f"Paired differences: {title}", caption, ("task", *methods), rows)
 
