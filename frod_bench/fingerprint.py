@@ -11,7 +11,7 @@ from typing import Any
 
 from frod_bench.errors import InputError, Lack, MissingInputError
 from frod_bench.mirror.sums import SUMS_FILE, read_sums
-from frod_bench.snapshot import files_of
+from frod_bench.snapshot import files_of, split_names
 
 _ADVICE = (
     "Put a snapshot of the Hub's repository there (`python -m frod_bench.mirror out=DIR` copies "
@@ -31,11 +31,12 @@ def fingerprints(
 
     Raises MissingInputError that names what is missing of both, or InputError as the two below.
     """
+    splits = split_names(task["train_split"], task["test_split"], task["extra_test_splits"])
     found: list[str] = []
     lacks: list[Lack] = []
     for fingerprint in (
         lambda: data_fingerprint(
-            task["hub_id"], task["hub_config"], task["revision"], data_root, _splits(task)
+            task["hub_id"], task["hub_config"], task["revision"], data_root, splits
         ),
         lambda: backbone_fingerprint(backbone["hub_id"], backbone["revision"], model_root),
     ):
@@ -47,10 +48,6 @@ def fingerprints(
         raise MissingInputError(lacks)
     data, weights = found
     return data, weights
-
-
-def _splits(task: Mapping[str, Any]) -> list[str]:
-    return [task["train_split"], task["test_split"], *task["extra_test_splits"].values()]
 
 
 def data_fingerprint(

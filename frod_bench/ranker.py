@@ -11,7 +11,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from frod_bench.backbone_files import readable
 from frod_bench.errors import InputError
-from frod_bench.packing import pack
+from frod_bench.packing import Packed, pack
 
 CHECKPOINT = "A causal language model of `transformers` with safetensors weights is needed"
 _TRIED_TOKENS = 4  # of the forward pass that compares our scores with the checkpoint's own
@@ -51,13 +51,17 @@ class Ranker(nn.Module):
     def _read_packed(self, ids: Tensor, attention_mask: Tensor, told: Tensor) -> Tensor:
         """Last hidden states of what precedes each token that is told, (tokens told) x width."""
         packed = pack(ids, attention_mask)
-        hidden = self.backbone(
+        return self.read(packed)[told.nonzero(as_tuple=True)[0], packed.before[told]]
+
+    def read(self, packed: Packed) -> Tensor:
+        """Last hidden states of packed rows, N x P x width."""
+        hidden: Tensor = self.backbone(
             input_ids=packed.ids,
             attention_mask=packed.attention_bias(self.backbone.dtype),
             position_ids=packed.positions,
             use_cache=False,
         ).last_hidden_state
-        return hidden[told.nonzero(as_tuple=True)[0], packed.before[told]]
+        return hidden
 
     def _read_apart(self, ids: Tensor, attention_mask: Tensor, told: Tensor) -> Tensor:
         """The same, every option with a question of its own."""

@@ -9,7 +9,7 @@ split, whatever else the name might say (`my_train` is then no configuration `my
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ class Place:
     folder: str  # its path in the snapshot; "" is the snapshot itself
     files: list[Path]  # sorted
     alone: bool = True  # whether no other configuration's files are in the folder
+
+
+def split_names(train: str, test: str, extra_tests: Mapping[str, str]) -> list[str]:
+    """The splits that a task reads, each once, train first."""
+    return list(dict.fromkeys((train, test, *extra_tests.values())))
 
 
 def data_patterns(folder: Path, hub_config: str) -> list[str]:

@@ -57,8 +57,9 @@ def grid_of(overrides: Sequence[str]) -> Grid:
         base = compose_one(fixed)
         every = {"task": ",".join(base.suite.tasks), "method": METHODS}
         lines = expand(every if base.experiment is None else base.hydra.sweeper.params, overrides)
+        distinct = dict.fromkeys(tuple(w for w in line if not of(w, REPEATS)) for line in lines)
         found: dict[str, PlannedCell] = {}
-        for line in dict.fromkeys(tuple(w for w in line if not of(w, REPEATS)) for line in lines):
+        for line in distinct:
             config = without_hydra(compose_one(list(line)))
             settings.validate(config)
             resolved = settings.resolve(config)
@@ -67,8 +68,7 @@ def grid_of(overrides: Sequence[str]) -> Grid:
     counts = {key: len({w for line in lines for w in line if of(w, [key])}) for key in REPEATS}
     repeated = [key for key, count in counts.items() if count > 1]
     cells = named(found.values())
-    distinct = len({tuple(w for w in line if not of(w, REPEATS)) for line in lines})
-    return Grid(title_of(base, cells), cells, len(lines) // distinct, repeated)
+    return Grid(title_of(base, cells), cells, len(lines) // len(distinct), repeated)
 
 
 def of(word: str, keys: Iterable[str]) -> bool:

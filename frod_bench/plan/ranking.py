@@ -67,14 +67,8 @@ class RankerShapes(Ranker):
             before: where the token before each option's stands, (N, C, tokens of an option) int64.
         """
         packed = Packed(ids, positions, visible, before)
-        hidden = self.backbone(
-            input_ids=packed.ids,
-            attention_mask=packed.attention_bias(self.backbone.dtype),
-            position_ids=packed.positions,
-            use_cache=False,
-        ).last_hidden_state
         rows = torch.arange(len(ids)).repeat_interleave(before[0].numel())
-        logits = self.lm_head(hidden[rows, before.flatten()]).float()
+        logits = self.lm_head(self.read(packed)[rows, before.flatten()]).float()
         told = ids[:, : before[0].numel()].flatten()  # of as many tokens, whichever they are
         found = -functional.cross_entropy(logits, told, reduction="none")
         return found.view(before.shape).sum(dim=-1) / before.shape[-1]

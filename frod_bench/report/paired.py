@@ -10,6 +10,7 @@ import pandas as pd
 
 from frod_bench import record, stats
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.summary import so_many
 from frod_bench.stats import Floats, McNemar
 
 COLUMNS = (
@@ -160,8 +161,7 @@ def _overall_text(row: Any) -> str:
         return "–"
     style = "{:.2f}".format if row.quantity == WINS else signed
     if np.isnan(row.low):
-        tasks = "one task" if row.n == 1 else f"{row.n} tasks"
-        return f"{style(row.mean)} ({tasks}: no interval)"
+        return f"{style(row.mean)} ({so_many(row.n, 'task')}: no interval)"
     return f"{style(row.mean)} [{style(row.low)}, {style(row.high)}]"
 
 

@@ -12,7 +12,7 @@ from frod_bench import stats
 BYTES_PER_MIB = 2.0**20
 # A mean over fewer tasks has no interval here: scores of unlike tasks lie so far apart that
 # Student's, of two to four of them, is wider than the scale.
-FEWEST_TASKS = 5
+INTERVAL_TASKS = 5
 PRIMARY = "primary"
 COLUMNS = (
     *("scope", "task", "family", "method", "metric", "unit", "primary"),
@@ -45,7 +45,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     Scores are in points (100 x the metric). scope `task`: mean over seeds with Student's t
     interval, for every metric of the task; scope `family` and `overall`: mean over tasks of the
     primary metric with a bootstrap over tasks and seeds (of few tasks Student's t, of fewer than
-    `FEWEST_TASKS` none), and the costs; there `task` is empty, and so is `family` of the overall
+    `INTERVAL_TASKS` none), and the costs; there `task` is empty, and so is `family` of the overall
     scope. `status` is ok where every
     expected cell gave a number, partial where some did, else what became of them; `holes` counts
     the cells that gave none.
@@ -67,6 +67,11 @@ def holes(cells: pd.DataFrame) -> str:
     """What became of the cells that gave no number: "1 failed, 2 missing"; empty if all did."""
     counts = Counter(status for status in cells["status"] if status != "ok")
     return ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+
+
+def so_many(n: int, what: str) -> str:
+    """A count in words: "one seed", "3 tasks"."""
+    return f"one {what}" if n == 1 else f"{n} {what}s"
 
 
 def _task_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -98,7 +103,7 @@ def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
     table = cells.pivot_table(index="task", columns="seed", values="value", aggfunc="first")
     estimate = stats.mean_over_tasks(100.0 * table.to_numpy()) if table.size else stats.NOTHING
     kind = "t over tasks" if estimate.n < stats.FEW_TASKS else "bootstrap over tasks and seeds"
-    if estimate.n < FEWEST_TASKS:
+    if estimate.n < INTERVAL_TASKS:
         kind, estimate = "none", estimate._replace(low=np.nan, high=np.nan)
     return {
         "metric": PRIMARY,

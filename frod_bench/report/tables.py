@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.report.markup import Row, Table, to_latex, to_markdown
-from frod_bench.report.summary import COSTS, FEWEST_TASKS
+from frod_bench.report.summary import COSTS, INTERVAL_TASKS, so_many
 from frod_bench.stats import FEW_TASKS
 
 NOT_THERE = "–"
@@ -18,7 +18,7 @@ MAIN_CAPTION = (
     "Test scores in points (100 × the task's primary metric; accuracy unless named). Tasks: mean "
     "over seeds ± half of the 95 % interval (Student's t). Means: over tasks, with the 95 % "
     f"interval of a bootstrap over tasks and seeds; of fewer than {FEW_TASKS} tasks Student's t, "
-    f"of fewer than {FEWEST_TASKS} none."
+    f"of fewer than {INTERVAL_TASKS} none."
 )
 PARAMETERS_CAPTION = (
     "Trained and frozen parameters of each method on each backbone; a range is over tasks, whose "
@@ -141,8 +141,9 @@ def score_text(number: Any) -> ScoreText:
 
 def too_few(number: Any) -> str:
     """Of what a number has too few for an interval: "one seed", "3 tasks"."""
-    n, what = (number.n_seeds, "seed") if number.scope == "task" else (number.n_tasks, "task")
-    return f"one {what}" if n == 1 else f"{n} {what}s"
+    if number.scope == "task":
+        return so_many(number.n_seeds, "seed")
+    return so_many(number.n_tasks, "task")
 
 
 def format_cost(number: Any) -> str:

@@ -19,7 +19,7 @@ from datasets import ClassLabel, DatasetDict, Features
 
 from frod_bench.errors import InputError
 from frod_bench.settings import TaskConfig
-from frod_bench.snapshot import is_listed, place_of, split_files
+from frod_bench.snapshot import is_listed, place_of, split_files, split_names
 
 # StopIteration is what an empty file of JSON lines comes to.
 _READING = (OSError, ValueError, RuntimeError, StopIteration, datasets.exceptions.DatasetsError)
@@ -29,8 +29,7 @@ _NO_ROWS = re.compile(r'Instruction "(.+)" corresponds to no data')
 
 def splits_of(task: TaskConfig) -> list[str]:
     """The splits that a task reads, each once, train first."""
-    names = (task.train_split, task.test_split, *task.extra_test_splits.values())
-    return list(dict.fromkeys(names))
+    return split_names(task.train_split, task.test_split, task.extra_test_splits)
 
 
 def read_snapshot(task: TaskConfig, folder: Path) -> DatasetDict:
@@ -40,10 +39,11 @@ def read_snapshot(task: TaskConfig, folder: Path) -> DatasetDict:
         InputError: the snapshot has other configurations only, a file cannot be read, or files
             give a class number different names.
     """
-    place = place_of(folder, task.hub_config, splits_of(task))
-    found = split_files(folder, task.hub_config, splits_of(task))
-    wanted = {split: found[split] for split in splits_of(task) if split in found}
-    if len(wanted) == len(splits_of(task)):
+    splits = splits_of(task)
+    place = place_of(folder, task.hub_config, splits)
+    found = split_files(folder, task.hub_config, splits)
+    wanted = {split: found[split] for split in splits if split in found}
+    if len(wanted) == len(splits):
         return _each(task, folder, wanted)
     if not place.alone:
         return _each(task, folder, found)
