@@ -12,6 +12,7 @@ block reads then stay in a core's cache; that halves the time of the wide ones.
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,13 @@ BLOCK = 768  # columns: of 512 to 768 float32 each, 1.5 to 2.3 MB
 
 HAS_MKL = torch.backends.mkl.is_available()  # asked once: a compiled graph can't ask
 
-
 # Above this share of places that are trained, the written-out C is as fast (docs/method.md).
 MAX_SPARSE_SHARE = 0.15
+
+
+def by_columns(factor: Tensor) -> Tensor:
+    """V or U (n, r) held column by column: what C acts on is its transpose, which is contiguous."""
+    return factor.T.contiguous().T
 
 
 def has_sparse_kernels(device: torch.device, dtype: torch.dtype) -> bool:
@@ -34,17 +39,40 @@ def has_sparse_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cpu" and wide_enough and HAS_MKL
 
 
+@dataclass(frozen=True)
+class BlockedPattern:
+    """Where a sparse (k, k) matrix has values: CSR matrices of `BLOCK` columns each, side by side.
+
+    On the CPU, where the kernels are, and in the integers that they take: int64 is converted at
+    every product, which takes a small layer longer than the product.
+
+    Attributes:
+        order: places[order] go block by block, row by row; int64 (nnz,).
+        starts: of the rows within each block, int32 (k + 1,).
+        columns: within the block, int32 (nnz of the block,).
+    """
+
+    order: Tensor
+    starts: list[Tensor]
+    columns: list[Tensor]
+
+    @classmethod
+    def of(cls, places: Tensor, width: int) -> "BlockedPattern":
+        """The pattern of places row * k + column."""
+        blocks = torch.arange(-(-width // BLOCK), device="cpu")[:, None] * width**2
+        by_block, order = (places % width // BLOCK * width**2 + places).sort()
+        rows = torch.arange(width + 1, device="cpu") * width
+        edges = torch.searchsorted(by_block, blocks + rows)
+        sizes = (edges[:, -1] - edges[:, 0]).tolist()
+        columns = (by_block % width % BLOCK).int().split(sizes)
+        starts = (edges - edges[:, :1]).int()
+        return cls(order, [row.clone() for row in starts], [part.clone() for part in columns])
+
+
 class CorePattern(nn.Module):
     """Where C is trained, by rows and by columns; the same for all layers of a category."""
 
     places: Tensor
-    order: Tensor
-    rank: Tensor
-    row_starts: Tensor
-    columns: Tensor
-    transposed_order: Tensor
-    column_starts: Tensor
-    rows: Tensor
 
     def __init__(self, width: int, support: Tensor) -> None:
         """
@@ -55,21 +83,10 @@ class CorePattern(nn.Module):
         super().__init__()
         self.width = width
         places = torch.cat([torch.arange(width, device="cpu") * (width + 1), support.cpu()])
-        order, row_starts, columns = _in_blocks(places, width)
-        mirrored = places % width * width + places // width
-        transposed_order, column_starts, rows = _in_blocks(mirrored, width)
-        buffers = {
-            "places": places,
-            "order": order,  # values[order] go block by block, row by row
-            "rank": order.argsort(),  # and back
-            "row_starts": row_starts,
-            "columns": columns,
-            "transposed_order": transposed_order,
-            "column_starts": column_starts,
-            "rows": rows,
-        }
-        for name, buffer in buffers.items():
-            self.register_buffer(name, buffer, persistent=False)
+        self.register_buffer("places", places, persistent=False)
+        self._rows = BlockedPattern.of(places, width)
+        self._columns = BlockedPattern.of(places % width * width + places // width, width)
+        self._rank = self._rows.order.argsort()  # back from the order of the blocks
 
     def is_sparse_on(self, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether C is multiplied as a sparse matrix: where torch can, and where that is faster."""
@@ -85,55 +102,47 @@ class CorePattern(nn.Module):
         """C times `other` (k, n); fast where that is contiguous, as all operands here."""
         if not self.is_sparse_on(other.device, other.dtype):
             return self.matrix(values).to(other.dtype) @ other
-        values = values.to(other.dtype)[self.order]
-        return _product(self.row_starts, self.columns, values, other)
+        return _blocks_times(self._rows, values, other)
 
     def transposed_times(self, values: Tensor, other: Tensor) -> Tensor:
         """C^T times `other` (k, n)."""
         if not self.is_sparse_on(other.device, other.dtype):
             return self.matrix(values).to(other.dtype).T @ other
-        values = values.to(other.dtype)[self.transposed_order]
-        return _product(self.column_starts, self.rows, values, other)
+        return _blocks_times(self._columns, values, other)
 
     def gradient(self, left: Tensor, right: Tensor) -> Tensor:
         """Entries of left right^T at the places of C, (k + nnz,), for left and right (k, n)."""
         if not self.is_sparse_on(left.device, left.dtype):
             return (left @ right.T).view(-1)[self.places]
-        return _sampled(self.row_starts, self.columns, left, right)[self.rank]
+        sampled = _sampled_operator if torch.compiler.is_compiling() else _sampled
+        found = sampled(self._rows.starts, self._rows.columns, left, right)
+        return found.index_select(0, self._rank)
 
 
-def _in_blocks(places: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Places row * k + column as CSR matrices of `BLOCK` columns each, the last one of fewer.
-
-    Returns:
-        The order (nnz,) in which the blocks hold them, the starts of the rows within each block
-        (blocks, k + 1), and the columns within the block (nnz,); all int64.
-    """
-    blocks = torch.arange(-(-width // BLOCK), device="cpu")[:, None] * width**2
-    by_block, order = (places % width // BLOCK * width**2 + places).sort()
-    rows = torch.arange(width + 1, device="cpu") * width
-    edges = torch.searchsorted(by_block, blocks + rows)
-    return order, edges - edges[:, :1], by_block % width % BLOCK
+def _blocks_times(pattern: BlockedPattern, values: Tensor, other: Tensor) -> Tensor:
+    """The matrix of these values, as `CorePattern.places` has them, times `other` (k, n)."""
+    product = _product_operator if torch.compiler.is_compiling() else _product
+    values = values.to(other.dtype).index_select(0, pattern.order)
+    return product(pattern.starts, pattern.columns, values, other)
 
 
-def _csr_blocks(starts: Tensor, indices: Tensor, values: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _csr_blocks(
+    starts: list[Tensor], indices: list[Tensor], values: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
     """The columns of each block, and the block (k x columns).
 
     The pattern is right by construction, so torch is spared checking it at every step.
     """
-    width = starts.shape[1] - 1
-    sizes = starts[:, -1].tolist()
-    parts = zip(starts, indices.split(sizes), values.split(sizes), strict=True)
+    width = len(starts[0]) - 1
+    parts = zip(starts, indices, values.split([len(part) for part in indices]), strict=True)
     for number, part in enumerate(parts):
         columns = slice(number * BLOCK, min((number + 1) * BLOCK, width))
         size = (width, columns.stop - columns.start)
         yield columns, torch.sparse_csr_tensor(*part, size=size, check_invariants=False)
 
 
-def _product(starts: Tensor, indices: Tensor, values: Tensor, other: Tensor) -> Tensor:
+def _product(starts: list[Tensor], indices: list[Tensor], values: Tensor, other: Tensor) -> Tensor:
     """The sparse matrix times `other`; `@` would write zeros and copy them before it multiplies."""
-    if torch.compiler.is_compiling():
-        return _product_operator(starts, indices, values, other)
     other = other.contiguous()
     out = torch.empty_like(other)
     for columns, block in _csr_blocks(starts, indices, values):
@@ -141,14 +150,13 @@ def _product(starts: Tensor, indices: Tensor, values: Tensor, other: Tensor) -> 
     return out
 
 
-def _sampled(starts: Tensor, indices: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def _sampled(starts: list[Tensor], indices: list[Tensor], left: Tensor, right: Tensor) -> Tensor:
     """Entries of left right^T at the places of the pattern, in its order."""
-    if torch.compiler.is_compiling():
-        return _sampled_operator(starts, indices, left, right)
     left, right = left.contiguous(), right.contiguous()  # copied here once, not once a block
+    empty = left.new_zeros(sum(len(part) for part in indices))
     found = [
         torch.sparse.sampled_addmm(block, left, right[columns].T, beta=0.0).values()
-        for columns, block in _csr_blocks(starts, indices, left.new_zeros(len(indices)))
+        for columns, block in _csr_blocks(starts, indices, empty)
     ]
     return torch.cat(found)
 
@@ -159,11 +167,16 @@ _sampled_operator = torch.library.custom_op("frod::csr_sampled", _sampled, mutat
 
 
 @_product_operator.register_fake
-def _product_shape(*operands: Tensor) -> Tensor:
-    return torch.empty_like(operands[-1], memory_format=torch.contiguous_format)
+def _product_shape(
+    starts: list[Tensor], indices: list[Tensor], values: Tensor, other: Tensor
+) -> Tensor:
+    del starts, indices, values
+    return torch.empty_like(other, memory_format=torch.contiguous_format)
 
 
 @_sampled_operator.register_fake
-def _sampled_shape(*operands: Tensor) -> Tensor:
-    _, indices, left, _ = operands
-    return left.new_empty(len(indices))
+def _sampled_shape(
+    starts: list[Tensor], indices: list[Tensor], left: Tensor, right: Tensor
+) -> Tensor:
+    del starts, right
+    return left.new_empty(sum(len(part) for part in indices))
