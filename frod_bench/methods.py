@@ -6,11 +6,9 @@ rate: a head that is left out of the optimizer because of its name cannot happen
 """
 
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -222,8 +220,7 @@ def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed:
     The joint basis is made afresh: from the cache it would cost the first cell of a sweep and no
     other, and set-up seconds are charged to the method in every comparison.
     """
-    with tempfile.TemporaryDirectory() as fresh:
-        attach_frod(model.backbone, frod_config(method, config, seed), cache_dir=Path(fresh))
+    attach_frod(model.backbone, frod_config(method, config, seed), use_cache=False)
     if method.released_output:
         release_output(model.backbone)
     return dict(frod_parameters(model.backbone))

@@ -20,13 +20,16 @@ from .targets import Target, find_targets
 M = TypeVar("M", bound=nn.Module)
 
 
-def attach_frod(model: M, config: FrodConfig, *, cache_dir: Path | None = None) -> M:
+def attach_frod(
+    model: M, config: FrodConfig, *, cache_dir: Path | None = None, use_cache: bool = True
+) -> M:
     """Replace the target layers by adapted ones, in place, and freeze the rest of the body.
 
     Args:
         model: any module with `nn.Linear` or transformers `Conv1D` layers. A head on top of its
             body stays trainable, or frozen, as it was; `head_parameters` tells what a head is.
         cache_dir: where joint bases are kept; the user's cache folder if not given.
+        use_cache: False makes the bases afresh and keeps none.
 
     Returns:
         The same model.
@@ -35,7 +38,8 @@ def attach_frod(model: M, config: FrodConfig, *, cache_dir: Path | None = None) 
         InputError: a target can't be adapted, or FRoD is attached already. The model is then left
             as it was.
     """
-    install(model, build_layers(plain_targets(model, config), config, cache_dir))
+    folder = basis_cache_dir(cache_dir) if use_cache else None
+    install(model, build_layers(plain_targets(model, config), config, folder))
     return model
 
 
@@ -122,6 +126,7 @@ def build_layers(
     """Adapted layers by the name of the layer that each will replace; the model is not touched.
 
     Args:
+        cache_dir: where joint bases are kept; None: nowhere.
         given: V and the support of every category, where they are not to be computed.
     """
     widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
@@ -132,7 +137,7 @@ def build_layers(
     layers = {}
     for category, members in categories.items():
         if given is None:
-            factors = joint_basis(members, config, basis_cache_dir(cache_dir))
+            factors = joint_basis(members, config, cache_dir)
         else:
             factors = _factors_in_given(given[category].basis, members)
         first = members[0]
@@ -179,7 +184,7 @@ def _refuse_tied(model: nn.Module, layers: list[tuple[str, FrodLinear]]) -> None
             )
 
 
-def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> JointBasis:
+def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path | None) -> JointBasis:
     """Factors of a category, from the cache if they are there, in the types they are used in."""
     weights = [target.factored for target in members]
     blocks = [target.block for target in members]
@@ -192,8 +197,10 @@ def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path) -> J
             factors = peft_basis(list(stacked.values()), weights, config.regularization)
         return _stored(factors, weights)
 
-    key = basis_key(config, blocks, tensor_digests(weights))
     with torch.autocast(weights[0].device.type, enabled=False):
+        if cache_dir is None:
+            return build()
+        key = basis_key(config, blocks, tensor_digests(weights))
         return cached_basis(key, build, cache_dir)
 
 
@@ -207,7 +214,7 @@ def _stored(factors: JointBasis, weights: list[Tensor]) -> JointBasis:
     """U and V in the base's type, lambda in float32 at least, as the layers will hold them."""
     pairs = zip(factors.left, weights, strict=True)
     return JointBasis(
-        factors.basis.to(weights[0].dtype).contiguous(),
+        factors.basis.to(weights[0].dtype),
         [left.to(weight.dtype) for left, weight in pairs],
         [scale.to(torch.promote_types(torch.float32, weights[0].dtype)) for scale in factors.scale],
     )

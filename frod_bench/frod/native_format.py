@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
-from .cache import tensor_digest, tensor_digests
+from .cache import basis_cache_dir, tensor_digest, tensor_digests
 from .config import FrodConfig
 from .layer import FrodLinear, SharedBasis
 from .storage import check_layers, damaged, read_bytes, tensors_in, write_whole
@@ -40,7 +40,7 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
         if include_basis:
             tensors[f"basis.{category}"] = shared.basis
             tensors[f"support.{category}"] = shared.support
-    content = save({name: tensor.detach().cpu() for name, tensor in tensors.items()})
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     settings = {
         "schema_version": SCHEMA_VERSION,
         "config": next(iter(layers.values())).shared.config.as_dict(),
@@ -112,7 +112,7 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
         layers = build_layers(categories, config, given=given)
         misfit = _misfit(layers, supports, saved, tensors)
     if layers is None or misfit:
-        layers = build_layers(categories, config, cache_dir)
+        layers = build_layers(categories, config, basis_cache_dir(cache_dir))
         misfit = _misfit(layers, supports, saved, tensors)
     if misfit:
         raise InputError(

@@ -163,7 +163,7 @@ class Planner:
             step_flops=flops_of(step, parts),
             hours=self.accelerator.hours(flops, trainer.mixed_precision),
             fitted=fitted,
-            disk=disk_of(settings, trained, counts.stored - counts.trained, counts.frozen_extra),
+            disk=disk_of(settings, trained, counts.stored - counts.trained),
         )
 
     def _load(self, settings: Settings) -> Load:

@@ -22,19 +22,16 @@ class Disk:
     Attributes:
         kept: the trained values beside the record, with `save=adapter`.
         checkpoints: at most, while it runs, so that it can go on; removed with the record.
-        set_up: FRoD's U and V, in the folder for temporary files while it is set up.
     """
 
     kept: int
     checkpoints: int
-    set_up: int
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
         return {
             "kept_with_save_adapter": self.kept,
             "checkpoints_while_it_runs": self.checkpoints,
-            "factors_while_it_is_set_up": self.set_up,
         }
 
 
@@ -65,13 +62,12 @@ class Download:
         return f"{self.backbone} {self.size / 1e9:.3g} GB ({where})"
 
 
-def disk_of(settings: Settings, trained: int, probes: int, frozen_extra: int) -> Disk:
+def disk_of(settings: Settings, trained: int, probes: int) -> Disk:
     """What the cell of `settings` takes.
 
     Args:
         trained: parameters, with the head.
         probes: numbers that an adapter's file has besides.
-        frozen_extra: numbers that the method freezes besides the backbone.
 
     Values are float32, and probes float64. A checkpoint has the parameters and their two moments;
     one is whole before the last one goes. Where the best step is picked, its parameters are kept
@@ -83,7 +79,6 @@ def disk_of(settings: Settings, trained: int, probes: int, frozen_extra: int) ->
     return Disk(
         kept=4 * trained + 8 * probes,
         checkpoints=4 * trained * (3 * written + best),
-        set_up=4 * frozen_extra if settings.method.kind == "frod" else 0,
     )
 
 

@@ -194,7 +194,7 @@ def cost_table(cells: Iterable[CellCost]) -> Table:
 def disk_table(cells: Iterable[CellCost]) -> Table:
     """What a cell takes of the disk, by backbone and method; the most of its tasks."""
     table = _table("Disk (GB = 1e9 bytes) a cell", ("backbone", "method"))
-    for name in ("kept by save=adapter", "checkpoints while it runs", "U and V at set-up"):
+    for name in ("kept by save=adapter", "checkpoints while it runs"):
         table.add_column(name, justify="right")
     most: dict[tuple[str, str], Disk] = {}
     for cell in cells:
@@ -202,7 +202,7 @@ def disk_table(cells: Iterable[CellCost]) -> Table:
         old = most.get(key, new)
         most[key] = max(old, new, key=lambda disk: (disk.kept, disk.checkpoints))
     for key, disk in most.items():
-        sizes = (disk.kept, disk.checkpoints, disk.set_up)
+        sizes = (disk.kept, disk.checkpoints)
         table.add_row(*key, *(f"{size / 1e9:.3g}" for size in sizes))
     return table
 
@@ -215,8 +215,7 @@ def disk_lines(result: PlanResult) -> list[str]:
         f"Kept by all cells: {result.kept_bytes / 1e9:.1f} GB of trained values (save=adapter)."
         if result.saves
         else "Kept by all cells (save=none): records, curves and predictions, some MB a cell.",
-        "Checkpoints of a cell lie under results_root, two at a time, and go once it has a record. "
-        "U and V are written to the folder for temporary files (TMPDIR) at set-up, and not kept.",
+        "Checkpoints of a cell lie under results_root, two at a time, and go once it has a record.",
     ]
 
 

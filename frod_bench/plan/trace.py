@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from frod_bench.frod import FrodLinear, core
+from frod_bench.frod import FrodLinear, core, layer
 from frod_bench.frod.layer import KeptWeight
 
 Batch = dict[str, Tensor]
@@ -308,16 +308,19 @@ def materialise(model: nn.Module) -> None:
 
 @contextmanager
 def without_values() -> Iterator[None]:
-    """FRoD's C is written out, as where torch has no sparse kernels; and merged weights are those
-    of the values, which cannot be compared and do not change before the optimizer's step.
+    """FRoD's C is written out, as where torch has no sparse kernels; merged weights are those of
+    the values, which cannot be compared and do not change before the optimizer's step; and the
+    factors give W, as they do where V is made from the weights.
     """
-    asked, holds = core.has_sparse_kernels, KeptWeight.holds
+    asked, holds, found = core.has_sparse_kernels, KeptWeight.holds, layer.reproduces
     try:
         core.has_sparse_kernels = lambda device, dtype: False  # noqa: ARG005
         KeptWeight.holds = _is_of  # type: ignore[method-assign,assignment]
+        layer.reproduces = lambda weight, factors, start: True  # noqa: ARG005
         yield
     finally:
-        core.has_sparse_kernels, KeptWeight.holds = asked, holds  # type: ignore[method-assign]
+        core.has_sparse_kernels, layer.reproduces = asked, found
+        KeptWeight.holds = holds  # type: ignore[method-assign]
 
 
 def _is_of(self: KeptWeight, dtype: torch.dtype, _weight: Tensor, _values: Tensor) -> bool:

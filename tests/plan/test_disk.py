@@ -19,7 +19,7 @@ from tests.plan.test_counts import compose
 def planned(settings: Settings) -> Disk:
     counts = counts_of(settings)
     probes = counts.stored - counts.trained
-    return disk_of(settings, counts.trained + counts.head, probes, counts.frozen_extra)
+    return disk_of(settings, counts.trained + counts.head, probes)
 
 
 def value_bytes(file: Path) -> int:
@@ -31,8 +31,9 @@ def value_bytes(file: Path) -> int:
 def test_a_cell_writes_what_is_planned(
     make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoints, best, factors = [], [], []
-    save, save_parameters, write = checkpoint.save, checkpoint.save_parameters, cache._write
+    checkpoints: list[int] = []
+    best: list[int] = []
+    save, save_parameters = checkpoint.save, checkpoint.save_parameters
 
     def watched_save(folder: Path, step: int, *args: Any, **kwargs: Any) -> None:
         save(folder, step, *args, **kwargs)
@@ -42,20 +43,16 @@ def test_a_cell_writes_what_is_planned(
         save_parameters(file, *args, **kwargs)
         best.append(value_bytes(file))
 
-    def watched_write(path: Path, entry: Any) -> None:
-        write(path, entry)
-        factors.append(value_bytes(path))
-
+    monkeypatch.setattr(cache, "_write", pytest.fail)  # a cell keeps no basis
     monkeypatch.setattr(checkpoint, "save", watched_save)
     monkeypatch.setattr(checkpoint, "save_parameters", watched_parameters)
-    monkeypatch.setattr(cache, "_write", watched_write)
     every = "runtime.checkpoint_every_steps=2"
     cell = make_cell("task=rte", "method=frod", "save=adapter", "protocol=paper", every)
     assert cell_module.execute(cell).status == "ok"
     assert len(checkpoints) == 1  # at step 2 of 4
     kept = value_bytes(cell.adapter_path)
     found = planned(cell_module.typed(cell.config))
-    assert found == Disk(kept, checkpoints[0] + best[0], sum(factors))
+    assert found == Disk(kept, checkpoints[0] + best[0])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +66,7 @@ def test_a_cell_writes_what_is_planned(
 )
 def test_checkpoints_of_a_cell(words: tuple[str, ...], times: int) -> None:
     settings = compose("profile=paper", "task=rte", "method=lora", "protocol=fair", *words)
-    assert disk_of(settings, 1000, 10, 50) == Disk(4080, 4 * 1000 * times, 0)
+    assert disk_of(settings, 1000, 10) == Disk(4080, 4 * 1000 * times)
 
 
 @pytest.mark.parametrize(
