@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .core import by_columns
 from .row_space import RowFactor, add_gram, row_factor
 from .settle import column_signs, settled_eigenvectors, settled_right_singular_vectors
 
@@ -35,7 +36,8 @@ class JointBasis:
 
     Attributes:
         basis: V, (k x k).
-        left: U_i, (m_i x k) a layer; columns of norm 1, or 0 where lambda is.
+        left: U_i, (m_i x k) a layer; columns of norm 1, or 0 where lambda is. Of V and of each U_i
+            the transpose is contiguous, which is what the layers' products run along.
         scale: lambda_i, (k,) a layer.
     """
 
@@ -73,7 +75,7 @@ def exact_basis(
     eigenvectors = settled_eigenvectors(mean_inverse, factor.matrix)
     # As many zero columns as the rank is below k.
     eigenvectors = torch.nn.functional.pad(eigenvectors, (0, width - eigenvectors.shape[1]))
-    basis = factor.matrix.T @ eigenvectors
+    basis = factor.transposed_times(eigenvectors)
     signs = column_signs(basis)
     eigenvectors *= signs
     return _joined(basis.mul_(signs), _layer_parts(weights, factor, eigenvectors), left_dtype)
@@ -108,7 +110,7 @@ def peft_basis(
     basis = basis.to(stacked[0].dtype)
     factors = factors_in(basis, weights)
     return JointBasis(
-        basis.contiguous(),
+        basis,
         [left.float() for left in factors.left],
         [scale.float() for scale in factors.scale],
     )
@@ -165,7 +167,7 @@ def _layer_parts(
     if factor.triangular and factor.condition < ROUNDED_MAX_CONDITION and is_full:
         dtype = torch.promote_types(weights[0].dtype, torch.float32)
         inverse = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
-        rounded = inverse.to(dtype)
+        rounded = by_columns(inverse.to(dtype))
     for weight in weights:
         if rounded is not None:
             product = (rounded.T @ weight.to(rounded.dtype).T).T  # held as the layers hold U
@@ -198,7 +200,7 @@ def _split(product: Tensor) -> Part:
 def _joined(
     basis: Tensor, parts: Iterable[Part], left_dtype: torch.dtype | None = None
 ) -> JointBasis:
-    """All of a category, every U_i held so that its transpose is contiguous."""
-    kept = [(left.to(left_dtype or left.dtype).T.contiguous().T, scale) for left, scale in parts]
+    """All of a category."""
+    kept = [(by_columns(left.to(left_dtype or left.dtype)), scale) for left, scale in parts]
     left, scale = zip(*kept, strict=True)
-    return JointBasis(basis, list(left), list(scale))
+    return JointBasis(by_columns(basis), list(left), list(scale))

@@ -27,7 +27,7 @@ from .storage import whole_or_not_there
 logger = logging.getLogger(__name__)
 
 # Part of every key: to be raised when the same input would give another basis, or another file.
-ENTRY_VERSION = 3
+ENTRY_VERSION = 4
 
 _unwritable: set[Path] = set()  # folders that this process has told of
 
@@ -106,14 +106,14 @@ def _read(path: Path) -> JointBasis | None:
         return None
     layers = range(sum(name.startswith("scale.") for name in tensors))
     return JointBasis(
-        tensors["basis"],
+        tensors["basis_transposed"].T,
         [tensors[f"left_transposed.{index}"].T for index in layers],
         [tensors[f"scale.{index}"] for index in layers],
     )
 
 
 def _write(path: Path, entry: JointBasis) -> None:
-    tensors = {"basis": entry.basis}
+    tensors = {"basis_transposed": entry.basis.T}
     for index, (left, scale) in enumerate(zip(entry.left, entry.scale, strict=True)):
         tensors |= {f"left_transposed.{index}": left.T, f"scale.{index}": scale}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

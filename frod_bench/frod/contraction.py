@@ -4,7 +4,8 @@ The layer is y = W x + L C R^T x + b with C = diag(lambda - lambda_0) + S, (r x 
 basis is on the inputs: L = U, R = V and r = k. On the outputs L = V, R = U and r = m.
 
 - merged, for many tokens: W + L C R^T is formed once a step, then one ordinary linear layer;
-- factored, for few tokens: z = R^T x, then C, then L, on top of the frozen layer.
+- factored, for few tokens: z = R^T x, then C, then L, on top of the frozen layer. The way back may
+  leave out W, where L diag(lambda_0) R^T is known to give it: dx = R (diag(lambda) + S)^T L^T dy.
 
 Each is one autograd function, so that no more than it needs is kept for the backward pass: the
 input and the merged weight there, z alone here. Shapes: T tokens, x (T, k), y (T, m), L (m, r),
@@ -20,19 +21,26 @@ from torch.autograd.function import once_differentiable
 
 from .core import CorePattern
 
+# How far, in roundoff of its type, L diag(lambda_0) R^T may be off W to take its place on the way
+# back; it is off by 1 to 6 where V is the exact basis (docs/method.md).
+MAX_ROUNDOFF = 64
 
-def merged_is_cheaper(tokens: int, rows: int, width: int, rank: int, *, sparse: bool) -> bool:
+
+def merged_is_cheaper(
+    tokens: int, rows: int, width: int, rank: int, *, sparse: bool, reproduces: bool
+) -> bool:
     """Whether a training step of the merged form takes fewer multiply-adds than the factored one.
 
     Counted forward and backward. The merged form pays m k r to form the weight, 2 m k a token, and
-    T r (m + k) or (T + r) m k for the gradient of C; the factored form 2 m k + 2 r (m + k) a token.
-    Products with a sparse C are small and left out; where C is not `sparse` they are min(m, k) r^2
-    and r^2 a column that the gradient is summed over, and 3 r^2 a token.
+    T r (m + k) or (T + r) m k for the gradient of C; the factored form 2 r (m + k) a token, and
+    2 m k, or m k where the factors `reproduces` W. Products with a sparse C are small and left out;
+    where C is not `sparse` they are min(m, k) r^2 and r^2 a column that the gradient is summed
+    over, and 3 r^2 a token.
     """
     area, by_token = rows * width, sums_over_tokens(tokens, rows, width, rank)
     gradient = tokens * rank * (rows + width) if by_token else (tokens + rank) * area
     merged = 2 * tokens * area + area * rank + gradient
-    factored = 2 * tokens * (area + rank * (rows + width))
+    factored = tokens * ((1 if reproduces else 2) * area + 2 * rank * (rows + width))
     if not sparse:
         merged += (min(rows, width) + (tokens if by_token else rows)) * rank**2
         factored += 3 * tokens * rank**2
@@ -68,15 +76,17 @@ class Factors:
 
     Attributes:
         left: L, (m, r).
-        right: R, (k, r). Of the two, U is in memory column by column: its transpose is contiguous.
+        right: R, (k, r). Both `by_columns`.
         pattern: where C is trained.
         transposed: the layer stores its weight as (k, m).
+        start: lambda_0, (r,), where L diag(lambda_0) R^T is to stand for W on the way back.
     """
 
     left: Tensor
     right: Tensor
     pattern: CorePattern
     transposed: bool
+    start: Tensor | None = None
 
 
 def _save(ctx: Any, factors: Factors, *tensors: Tensor) -> None:
@@ -85,18 +95,38 @@ def _save(ctx: Any, factors: Factors, *tensors: Tensor) -> None:
     Autocast makes half-precision copies of both, which would live as long as the loss.
     """
     ctx.save_for_backward(factors.left, factors.right, *tensors)
-    ctx.pattern, ctx.transposed = factors.pattern, factors.transposed
+    ctx.pattern, ctx.transposed, ctx.start = factors.pattern, factors.transposed, factors.start
 
 
 def _saved(ctx: Any) -> tuple[Factors, tuple[Tensor, ...]]:
     left, right, *tensors = ctx.saved_tensors
-    return Factors(left, right, ctx.pattern, ctx.transposed), tuple(tensors)
+    return Factors(left, right, ctx.pattern, ctx.transposed, ctx.start), tuple(tensors)
+
+
+@torch.no_grad()
+def reproduces(weight: Tensor, factors: Factors, start: Tensor) -> bool:
+    """Whether L diag(lambda_0) R^T gives W to roundoff of their type, told by one probe.
+
+    Not where a V is singular that was not made by us, or where the factors were rounded to another
+    type than they are held in.
+
+    Args:
+        weight: W, as the layer stores it.
+        start: lambda_0, (r,).
+    """
+    weight = weight.T if factors.transposed else weight
+    steps = torch.arange(1, weight.shape[1] + 1, dtype=weight.dtype, device=weight.device)
+    probe = torch.sin(steps * steps)  # entries of mean square 1/2, without a direction of their own
+    off = weight @ probe - factors.left @ (start * (factors.right.T @ probe))
+    size = torch.linalg.vector_norm(weight) * 0.5**0.5  # of W p, were the rows random
+    allowed = MAX_ROUNDOFF * torch.finfo(weight.dtype).eps * size
+    return bool(torch.linalg.vector_norm(off) <= allowed)
 
 
 def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
     """W + L C R^T as the layer stores it; at least float32 until the sum is rounded to W's type.
 
-    C is applied to the smaller of L and R; of equal ones to L, which needs no transposing.
+    C is applied to the smaller of L and R.
     """
     work = torch.promote_types(values.dtype, weight.dtype)
     left, right = factors.left.to(work), factors.right.T.to(work)  # (m, r), (r, k)
@@ -151,9 +181,9 @@ class FactoredLinear(torch.autograd.Function):
     def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, weight: Tensor, factors: Factors
     ) -> Tensor:
-        """Saves z = R^T x and C's values; not x."""
+        """Saves z = R^T x and C's values, and W where the way back needs it; not x."""
         z = factors.right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
-        _save(ctx, factors, z, values, weight)
+        _save(ctx, factors, z, values, *([weight] if factors.start is None else []))
         y = linear(x, weight, bias, factors.transposed)
         turned = factors.pattern.times(values, z)
         y.view(-1, y.shape[-1]).addmm_(turned.T, factors.left.T)
@@ -162,14 +192,22 @@ class FactoredLinear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """h = L^T dy; dC = h z^T on the trained places; dx = W^T dy + R C^T h."""
-        factors, (z, values, weight) = _saved(ctx)
+        """h = L^T dy; dC = h z^T on the trained places; dx = W^T dy + R C^T h.
+
+        Or dx = R (diag(lambda) + S)^T h, without W, where the factors give W.
+        """
+        factors, (z, values, *weight) = _saved(ctx)
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
         h = factors.left.T @ flat.T  # (r, T)
         grad_x = grad_values = None
-        if needs_x:
-            grad_x = grad @ (weight.T if factors.transposed else weight)
+        if needs_x and factors.start is not None:
+            rank = len(factors.start)
+            whole = torch.cat([values[:rank] + factors.start, values[rank:]])
+            turned = factors.pattern.transposed_times(whole, h)
+            grad_x = (turned.T @ factors.right.T).view(*grad.shape[:-1], -1)
+        elif needs_x:
+            grad_x = grad @ (weight[0].T if factors.transposed else weight[0])
             turned = factors.pattern.transposed_times(values, h)
             grad_x.view(-1, grad_x.shape[-1]).addmm_(turned.T, factors.right.T)
         if needs_values:

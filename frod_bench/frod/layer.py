@@ -18,8 +18,9 @@ from .contraction import (
     linear,
     merged_is_cheaper,
     merged_weight,
+    reproduces,
 )
-from .core import CorePattern
+from .core import CorePattern, by_columns
 from .sharing import held_once
 
 
@@ -56,7 +57,7 @@ class SharedBasis(nn.Module):
         self.category = category
         self.config = config
         self.on_outputs = on_outputs
-        self.register_buffer("basis", held_once(basis), persistent=False)
+        self.register_buffer("basis", held_once(by_columns(basis)), persistent=False)
         self.pattern = CorePattern(len(basis), support).to(basis.device)
 
     @property
@@ -139,12 +140,13 @@ class FrodLinear(nn.Module):
         self.transposed = transposed
         weight = self.weight
         start = scale.to(weight.device, _trained_dtype(weight.dtype))
-        left = left.to(weight).T.contiguous().T  # U^T is what the sparse products run along
+        left = by_columns(left.to(weight))
         self.register_buffer("left", left, persistent=False)
         self.register_buffer("start", start, persistent=False)
         self.lambda_ = nn.Parameter(start.clone())
         self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.places) - shared.width))
         self._merged: KeptWeight | None = None
+        self._reproduced: tuple[tuple[int, int], bool] | None = None  # of which version of W
         self.training = base_layer.training
 
     @property
@@ -175,14 +177,17 @@ class FrodLinear(nn.Module):
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
         if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return linear(x, self.merged(dtype), bias, self.transposed)
-        factors, values = self._factors(dtype), self._core_values()
+        values, width = self._core_values(), self.in_features
+        start = self.start if self._reproduces(dtype) else None
+        factors = self._factors(dtype, start)
         sparse = self.shared.pattern.is_sparse_on(x.device, dtype)
-        rows, width, rank = self.out_features, self.in_features, self.shared.width
+        counts = x.numel() // width, self.out_features, width, self.shared.width
         # In float16, V^T x may overflow where W x does not.
         if dtype == torch.float16 or merged_is_cheaper(
-            x.numel() // width, rows, width, rank, sparse=sparse
+            *counts, sparse=sparse, reproduces=start is not None
         ):
-            return MergedLinear.apply(x, values, bias, self.merged(dtype), factors)
+            merged = self._formed(dtype, values.detach())
+            return MergedLinear.apply(x, values, bias, merged, factors)
         return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
@@ -193,8 +198,9 @@ class FrodLinear(nn.Module):
         because fused optimizers and `tensor.data` change them without a version counter moving.
         A compiled graph can't branch on values, so there it is formed at every call.
         """
-        dtype = dtype or self.weight.dtype
-        values = self._core_values().detach()
+        return self._formed(dtype or self.weight.dtype, self._core_values().detach())
+
+    def _formed(self, dtype: torch.dtype, values: Tensor) -> Tensor:
         if torch.compiler.is_compiling():
             return self._form_merged(dtype, values)
         kept = self._merged
@@ -211,12 +217,26 @@ class FrodLinear(nn.Module):
             factors = self._factors(self.left.dtype)
             return merged_weight(self.weight, values, factors).to(dtype)
 
-    def _factors(self, dtype: torch.dtype) -> Factors:
+    def _reproduces(self, dtype: torch.dtype) -> bool:
+        """Whether the factors may stand for W on the way back; asked once for each W.
+
+        Not in half precision, where they give W to its roundoff only, and not in a compiled graph,
+        which can't branch on values.
+        """
+        if dtype != self.start.dtype or torch.compiler.is_compiling():
+            return False
+        version = _version(self.weight)
+        if self._reproduced is None or self._reproduced[0] != version:
+            found = reproduces(self.weight.detach(), self._factors(dtype), self.start)
+            self._reproduced = version, found
+        return self._reproduced[1]
+
+    def _factors(self, dtype: torch.dtype, start: Tensor | None = None) -> Factors:
         shared = self.shared
         left, right = self.left.to(dtype), shared.basis.to(dtype)
         if shared.on_outputs:
             left, right = right, left
-        return Factors(left, right, shared.pattern, self.transposed)
+        return Factors(left, right, shared.pattern, self.transposed, start)
 
     def _core_values(self) -> Tensor:
         """Trained entries of C = diag(lambda - lambda_0) + S; exactly 0 before the first step."""
@@ -233,11 +253,11 @@ class FrodLinear(nn.Module):
             dtype = moved.dtype if tensor is self.left else _trained_dtype(moved.dtype)
             return moved if moved.dtype == dtype else tensor.to(moved.device, dtype)
 
-        self._merged = None
+        self._merged = self._reproduced = None
         return super()._apply(move, recurse=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_merged": None}  # a copy forms its own
+        return self.__dict__ | {"_merged": None, "_reproduced": None}  # a copy forms its own
 
     def extra_repr(self) -> str:
         return f"category={self.shared.category!r}, nnz={self.rotation.numel()}"

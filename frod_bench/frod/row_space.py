@@ -6,7 +6,7 @@ QR that is folded over the layers (backward stable), a singular value decomposit
 (for a stack that is singular, or nearly).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,8 +18,8 @@ from torch import Tensor
 GRAM_MAX_CONDITION = 1e2
 # R with a larger condition number is replaced by its own singular value decomposition.
 MAX_CONDITION = 1e10
-# A Gram matrix is computed in so many blocks of columns, of which the upper halves suffice.
-GRAM_BLOCKS = 4
+# Where the upper triangle of a product suffices, it is computed in blocks of so many columns.
+COLUMN_BLOCK = 256
 # Rounds of the power iteration, on this many vectors, that estimates a condition number.
 POWER_ROUNDS, POWER_VECTORS = 4, 8
 
@@ -45,9 +45,20 @@ class RowFactor:
         at the level of roundoff whatever the condition of F.
         """
         if self.triangular:
-            return torch.linalg.solve_triangular(self.matrix, weight, upper=True, left=False)
+            # as a system for Q_i^T, which is laid out as the library wants it
+            return torch.linalg.solve_triangular(self.matrix.T, weight.T, upper=False).T
         sigma = torch.linalg.vector_norm(self.matrix, dim=1)
         return weight @ (self.matrix / sigma[:, None]).T / sigma
+
+    def transposed_times(self, columns: Tensor) -> Tensor:
+        """F^T times `columns` (r x n), by columns; of a triangular F, half is spared."""
+        width = self.matrix.shape[1]
+        product = columns.new_empty(columns.shape[1], width)
+        for start, stop in _column_blocks(width):
+            rows = stop if self.triangular else len(self.matrix)
+            part = self.matrix[:rows, start:stop]
+            torch.mm(columns[:rows].T, part, out=product[:, start:stop])
+        return product.T
 
 
 def row_factor(weights: Sequence[Tensor]) -> RowFactor:
@@ -94,10 +105,12 @@ def stack_triangle(weights: Sequence[Tensor]) -> Tensor:
 
 def add_gram(total: Tensor, rows: Tensor) -> None:
     """Add rows^T rows (k x k) to `total`, whose upper triangle alone is then right."""
-    width = total.shape[0]
-    edges = [width * part // GRAM_BLOCKS for part in range(GRAM_BLOCKS + 1)]
-    for start, stop in pairwise(edges):
+    for start, stop in _column_blocks(total.shape[0]):
         total[:stop, start:stop].addmm_(rows[:, :stop].T, rows[:, start:stop])
+
+
+def _column_blocks(width: int) -> Iterator[tuple[int, int]]:
+    return pairwise([*range(0, width, COLUMN_BLOCK), width])
 
 
 def estimated_condition(triangle: Tensor) -> float:

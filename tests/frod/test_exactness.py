@@ -115,12 +115,21 @@ def test_step_0_is_the_base_bit_for_bit(
             assert torch.equal(model(x), wanted)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("name", "side"), SIDES)
+def test_factors_of_the_exact_basis_give_the_weight_on_the_way_back(
+    tmp_path: Path, name: str, side: str, dtype: torch.dtype
+) -> None:
+    for layer in layers_of(attached(name, dtype, tmp_path, side)):
+        assert layer._reproduces(dtype)
+
+
 @pytest.mark.parametrize("form", ["merged", "factored"])
 @pytest.mark.parametrize(("name", "side"), SIDES)
 def test_gradients_are_those_of_the_dense_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, side: str, form: str
 ) -> None:
-    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, sparse: form == "merged")
+    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: form == "merged")
     model = attached(name, torch.float64, tmp_path, side)
     perturb(trainables(model), 0.1)
     dense = Dense(model)

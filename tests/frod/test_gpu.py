@@ -64,7 +64,7 @@ def test_step_0_is_the_base_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> N
 def test_outputs_and_gradients_are_those_of_float64(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, form: str
 ) -> None:
-    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, sparse: form == "merged")
+    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: form == "merged")
     model = adapted(dtype, tmp_path)
     perturb(trainables(model), 0.05)
     reference = copy.deepcopy(model).cpu().double()

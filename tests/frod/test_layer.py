@@ -1,7 +1,9 @@
-"""The adapted layer against a dense float64 reference, in both contractions."""
+"""The adapted layer against a dense float64 reference, in all contractions."""
 
 import copy
+import itertools
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +31,8 @@ from frod_bench.frod.support import draw_places
 from .helpers import gaussian, perturb
 
 CONFIG = FrodConfig(["layer"])
-CONTRACTIONS = ("merged", "factored")
+# "factored" goes back without W, "on_top" over W
+CONTRACTIONS = ("merged", "factored", "on_top")
 
 
 def make_layer(
@@ -64,10 +67,11 @@ def make_layer(
 
 @pytest.fixture(params=CONTRACTIONS)
 def contraction(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Force the planner's choice."""
+    """Force the planner's choice, and whether the factors are found to give W."""
     monkeypatch.setattr(
-        layer_module, "merged_is_cheaper", lambda *counts, sparse: request.param == "merged"
+        layer_module, "merged_is_cheaper", lambda *counts, **_: request.param == "merged"
     )
+    monkeypatch.setattr(layer_module, "reproduces", lambda *given: request.param != "on_top")
     return request.param
 
 
@@ -142,17 +146,20 @@ def test_gradcheck(contraction: str, transposed: bool, on_outputs: bool) -> None
     layer = make_layer(transposed=transposed, on_outputs=on_outputs)
     left, right = layer.left, layer.shared.basis
     factors = Factors(
-        *((right, left) if on_outputs else (left, right)), layer.shared.pattern, transposed
+        *((right, left) if on_outputs else (left, right)),
+        layer.shared.pattern,
+        transposed,
+        start=layer.start if contraction == "factored" else None,
     )
     x = gaussian(4, 6, 5).double().requires_grad_()
     values = gaussian(1, len(layer.shared.pattern.places), 8)[0].double().requires_grad_()
     bias = torch.zeros(10, dtype=torch.float64, requires_grad=True)
 
     def run(x: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-        if contraction == "factored":
-            return FactoredLinear.apply(x, values, bias, layer.weight, factors)
-        merged = merged_weight(layer.weight, values.detach(), factors)
-        return MergedLinear.apply(x, values, bias, merged, factors)
+        if contraction == "merged":
+            merged = merged_weight(layer.weight, values.detach(), factors)
+            return MergedLinear.apply(x, values, bias, merged, factors)
+        return FactoredLinear.apply(x, values, bias, layer.weight, factors)
 
     assert torch.autograd.gradcheck(run, (x, values, bias))
 
@@ -194,7 +201,7 @@ def test_any_layer_computes_its_dense_weight(
     wanted = x.double() @ dense_weight(layer, layer.lambda_, layer.rotation).T
     wanted = (wanted + layer.bias.double()).detach()  # type: ignore[union-attr]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layer_module, "merged_is_cheaper", lambda *counts, sparse: merged)
+        patch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: merged)
         got = layer(x)
     # roundoff of sums of so many products, through up to three products in a row
     tolerance = 60 * torch.finfo(dtype).eps
@@ -203,17 +210,60 @@ def test_any_layer_computes_its_dense_weight(
 
 
 def test_planner_merges_for_many_tokens_and_factors_for_few() -> None:
-    for sparse in (False, True):
-        assert not merged_is_cheaper(16, 128, 128, 128, sparse=sparse)
-        assert merged_is_cheaper(1024, 128, 128, 128, sparse=sparse)
-        assert not merged_is_cheaper(256, 768, 3072, 3072, sparse=sparse)
-        assert merged_is_cheaper(4096, 768, 768, 768, sparse=sparse)
-        assert merged_is_cheaper(4096, 768, 3072, 768, sparse=sparse)
+    for flags in itertools.product((False, True), repeat=2):
+        sparse_and_not = dict(zip(("sparse", "reproduces"), flags, strict=True))
+        assert not merged_is_cheaper(16, 128, 128, 128, **sparse_and_not)
+        assert merged_is_cheaper(1024, 128, 128, 128, **sparse_and_not)
+        assert not merged_is_cheaper(256, 768, 3072, 3072, **sparse_and_not)
+        assert merged_is_cheaper(4096, 768, 768, 768, **sparse_and_not)
+        assert merged_is_cheaper(4096, 768, 3072, 768, **sparse_and_not)
     # 14.5 G multiply-adds factored, 15.7 G merged; written out, C costs the factored form more
-    assert not merged_is_cheaper(512, 768, 3072, 3072, sparse=True)
-    assert merged_is_cheaper(512, 768, 3072, 3072, sparse=False)
+    assert not merged_is_cheaper(512, 768, 3072, 3072, sparse=True, reproduces=False)
+    assert merged_is_cheaper(512, 768, 3072, 3072, sparse=False, reproduces=False)
     # on the outputs 5.4 G and 5.7 G
-    assert not merged_is_cheaper(512, 768, 3072, 768, sparse=True)
+    assert not merged_is_cheaper(512, 768, 3072, 768, sparse=True, reproduces=False)
+    # 1.81 G and 1.66 G; without W on the way back 1.51 G
+    assert merged_is_cheaper(512, 768, 768, 768, sparse=True, reproduces=False)
+    assert not merged_is_cheaper(512, 768, 768, 768, sparse=True, reproduces=True)
+
+
+def gradient_of_x(layer: FrodLinear, x: Tensor) -> Tensor:
+    return torch.autograd.grad(layer(x).square().sum(), x)[0]
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("on_outputs", [False, True])
+def test_a_weight_that_the_factors_do_not_give_is_gone_back_over(
+    monkeypatch: pytest.MonkeyPatch, transposed: bool, on_outputs: bool
+) -> None:
+    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: False)
+    asked = []
+    found = layer_module.reproduces
+
+    def watched(*given: Any) -> bool:
+        asked.append(found(*given))
+        return asked[-1]
+
+    monkeypatch.setattr(layer_module, "reproduces", watched)
+    layer = make_layer(dtype=torch.float32, transposed=transposed, on_outputs=on_outputs)
+    x = gaussian(4, 6, 1).requires_grad_()
+    for changed in (False, True):
+        for _ in range(2):  # asked once for each weight
+            got = gradient_of_x(layer, x)
+        dense = dense_weight(layer, layer.lambda_, layer.rotation).detach()
+        y = x.double() @ dense.T + layer.bias.double()  # type: ignore[union-attr]
+        assert torch.allclose(got.double(), 2 * y.detach() @ dense, rtol=1e-4, atol=1e-4)
+        assert asked == [True, False][: changed + 1]
+        with torch.no_grad():
+            layer.weight.add_(1e-3 * gaussian(*layer.weight.shape, 7))
+
+
+def test_factors_that_were_rounded_are_told_from_the_weights_own() -> None:
+    """U and V of a bfloat16 model, cast to float32, give W to bfloat16's roundoff only."""
+    layer = make_layer(30, 20, dtype=torch.bfloat16)
+    assert not layer._reproduces(torch.bfloat16)
+    assert not layer.float()._reproduces(torch.float32)
+    assert make_layer(30, 20, dtype=torch.float32)._reproduces(torch.float32)
 
 
 @pytest.mark.parametrize(("rank", "gradient"), [(6, 10), (10, 6)])

@@ -174,7 +174,7 @@ def test_merged_weight_is_formed_once_a_step_however_many_micro_batches(
 
     merged_weight = layer_module.merged_weight
     monkeypatch.setattr(layer_module, "merged_weight", counted)
-    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, sparse: True)
+    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: True)
     model, trained = model_and_trained(tmp_path)
     accelerator = Accelerator(
         cpu=True, gradient_accumulation_steps=4, mixed_precision=mixed_precision
@@ -193,7 +193,7 @@ def test_merged_weight_is_formed_once_a_step_however_many_micro_batches(
 def test_accumulated_gradients_are_those_of_the_whole_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, sparse: form == "merged")
+    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: form == "merged")
     model, trained = model_and_trained(tmp_path)
     wanted = torch.autograd.grad(nn.functional.cross_entropy(model(X), LABELS), trained)
     for rows in torch.arange(len(X)).chunk(4):
@@ -295,7 +295,7 @@ def test_transformers_compile_to_one_graph_for_training_and_one_for_evaluation(
 def test_layers_compile_in_either_form_and_under_autocast(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, sparse: form == "merged")
+    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: form == "merged")
     model = adapted(Net(), tmp_path)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     for dtype in (torch.float32, torch.bfloat16):
