@@ -29,7 +29,7 @@ def attach_frod(
         model: any module with `nn.Linear` or transformers `Conv1D` layers. A head on top of its
             body stays trainable, or frozen, as it was; `head_parameters` tells what a head is.
         cache_dir: where joint bases are kept; the user's cache folder if not given.
-        use_cache: False makes the bases afresh and keeps none.
+        use_cache: False makes the bases afresh and keeps none; `cache_dir` is not looked at.
 
     Returns:
         The same model.
@@ -38,8 +38,8 @@ def attach_frod(
         InputError: a target can't be adapted, or FRoD is attached already. The model is then left
             as it was.
     """
-    folder = basis_cache_dir(cache_dir) if use_cache else None
-    install(model, build_layers(plain_targets(model, config), config, folder))
+    kept_in = basis_cache_dir(cache_dir) if use_cache else None
+    install(model, build_layers(plain_targets(model, config), config, kept_in))
     return model
 
 
@@ -120,13 +120,13 @@ class GivenBasis:
 def build_layers(
     categories: dict[str, list[Target]],
     config: FrodConfig,
-    cache_dir: Path | None = None,
+    kept_in: Path | None = None,
     given: Mapping[str, GivenBasis] | None = None,
 ) -> dict[str, FrodLinear]:
     """Adapted layers by the name of the layer that each will replace; the model is not touched.
 
     Args:
-        cache_dir: where joint bases are kept; None: nowhere.
+        kept_in: the folder of joint bases; None: they are made afresh and not kept.
         given: V and the support of every category, where they are not to be computed.
     """
     widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
@@ -137,7 +137,7 @@ def build_layers(
     layers = {}
     for category, members in categories.items():
         if given is None:
-            factors = joint_basis(members, config, cache_dir)
+            factors = joint_basis(members, config, kept_in)
         else:
             factors = _factors_in_given(given[category].basis, members)
         first = members[0]
@@ -184,7 +184,7 @@ def _refuse_tied(model: nn.Module, layers: list[tuple[str, FrodLinear]]) -> None
             )
 
 
-def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path | None) -> JointBasis:
+def joint_basis(members: list[Target], config: FrodConfig, kept_in: Path | None) -> JointBasis:
     """Factors of a category, from the cache if they are there, in the types they are used in."""
     weights = [target.factored for target in members]
     blocks = [target.block for target in members]
@@ -198,10 +198,10 @@ def joint_basis(members: list[Target], config: FrodConfig, cache_dir: Path | Non
         return _stored(factors, weights)
 
     with torch.autocast(weights[0].device.type, enabled=False):
-        if cache_dir is None:
+        if kept_in is None:
             return build()
         key = basis_key(config, blocks, tensor_digests(weights))
-        return cached_basis(key, build, cache_dir)
+        return cached_basis(key, build, kept_in)
 
 
 def _factors_in_given(basis: Tensor, members: list[Target]) -> JointBasis:

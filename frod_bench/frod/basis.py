@@ -110,7 +110,7 @@ def peft_basis(
     basis = basis.to(stacked[0].dtype)
     factors = factors_in(basis, weights)
     return JointBasis(
-        basis,
+        by_columns(basis),
         [left.float() for left in factors.left],
         [scale.float() for scale in factors.scale],
     )

@@ -27,20 +27,20 @@ MAX_ROUNDOFF = 64
 
 
 def merged_is_cheaper(
-    tokens: int, rows: int, width: int, rank: int, *, sparse: bool, reproduces: bool
+    tokens: int, rows: int, width: int, rank: int, *, sparse: bool, spares_weight: bool
 ) -> bool:
     """Whether a training step of the merged form takes fewer multiply-adds than the factored one.
 
     Counted forward and backward. The merged form pays m k r to form the weight, 2 m k a token, and
     T r (m + k) or (T + r) m k for the gradient of C; the factored form 2 r (m + k) a token, and
-    2 m k, or m k where the factors `reproduces` W. Products with a sparse C are small and left out;
-    where C is not `sparse` they are min(m, k) r^2 and r^2 a column that the gradient is summed
-    over, and 3 r^2 a token.
+    2 m k, or m k where it `spares_weight` on the way back. Products with a sparse C are small and
+    left out; where C is not `sparse` they are min(m, k) r^2 and r^2 a column that the gradient is
+    summed over, and 3 r^2 a token.
     """
     area, by_token = rows * width, sums_over_tokens(tokens, rows, width, rank)
     gradient = tokens * rank * (rows + width) if by_token else (tokens + rank) * area
     merged = 2 * tokens * area + area * rank + gradient
-    factored = tokens * ((1 if reproduces else 2) * area + 2 * rank * (rows + width))
+    factored = tokens * ((1 if spares_weight else 2) * area + 2 * rank * (rows + width))
     if not sparse:
         merged += (min(rows, width) + (tokens if by_token else rows)) * rank**2
         factored += 3 * tokens * rank**2
@@ -79,7 +79,8 @@ class Factors:
         right: R, (k, r). Both `by_columns`.
         pattern: where C is trained.
         transposed: the layer stores its weight as (k, m).
-        start: lambda_0, (r,), where L diag(lambda_0) R^T is to stand for W on the way back.
+        start: lambda_0, (r,), where L diag(lambda_0) R^T is to stand for W on the way back; else
+            None, and the way back goes over W.
     """
 
     left: Tensor
@@ -92,7 +93,8 @@ class Factors:
 def _save(ctx: Any, factors: Factors, *tensors: Tensor) -> None:
     """Keeps L and R among the saved tensors, which checkpointing can drop: not as attributes.
 
-    Autocast makes half-precision copies of both, which would live as long as the loss.
+    Autocast makes half-precision copies of both, which would live as long as the loss; lambda_0 is
+    the layer's own.
     """
     ctx.save_for_backward(factors.left, factors.right, *tensors)
     ctx.pattern, ctx.transposed, ctx.start = factors.pattern, factors.transposed, factors.start
@@ -104,7 +106,7 @@ def _saved(ctx: Any) -> tuple[Factors, tuple[Tensor, ...]]:
 
 
 @torch.no_grad()
-def reproduces(weight: Tensor, factors: Factors, start: Tensor) -> bool:
+def factors_give_weight(weight: Tensor, factors: Factors, start: Tensor) -> bool:
     """Whether L diag(lambda_0) R^T gives W to roundoff of their type, told by one probe.
 
     Not where a V is singular that was not made by us, or where the factors were rounded to another
@@ -181,7 +183,10 @@ class FactoredLinear(torch.autograd.Function):
     def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, weight: Tensor, factors: Factors
     ) -> Tensor:
-        """Saves z = R^T x and C's values, and W where the way back needs it; not x."""
+        """Saves z = R^T x and C's values, and W where the way back goes over it; not x.
+
+        `weight` is W as the layer stores it.
+        """
         z = factors.right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
         _save(ctx, factors, z, values, *([weight] if factors.start is None else []))
         y = linear(x, weight, bias, factors.transposed)
@@ -196,20 +201,27 @@ class FactoredLinear(torch.autograd.Function):
 
         Or dx = R (diag(lambda) + S)^T h, without W, where the factors give W.
         """
-        factors, (z, values, *weight) = _saved(ctx)
+        factors, (z, values, *over) = _saved(ctx)
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
         h = factors.left.T @ flat.T  # (r, T)
         grad_x = grad_values = None
-        if needs_x and factors.start is not None:
-            rank = len(factors.start)
-            whole = torch.cat([values[:rank] + factors.start, values[rank:]])
-            turned = factors.pattern.transposed_times(whole, h)
-            grad_x = (turned.T @ factors.right.T).view(*grad.shape[:-1], -1)
-        elif needs_x:
-            grad_x = grad @ (weight[0].T if factors.transposed else weight[0])
-            turned = factors.pattern.transposed_times(values, h)
-            grad_x.view(-1, grad_x.shape[-1]).addmm_(turned.T, factors.right.T)
+        if needs_x:
+            grad_x = _way_back(factors, values, h, flat, *over)
+            grad_x = grad_x.view(*grad.shape[:-1], grad_x.shape[1])
         if needs_values:
             grad_values = factors.pattern.gradient(h, z).to(values.dtype)
         return grad_x, grad_values, flat.sum(dim=0) if needs_bias else None, None, None
+
+
+def _way_back(
+    factors: Factors, values: Tensor, h: Tensor, grad: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    """dx (T, k) of dy (T, m) and h = L^T dy, (r, T); without W where `factors.start` is given."""
+    right, pattern, start = factors.right.T, factors.pattern, factors.start
+    if start is not None:
+        trained = torch.cat([values[: len(start)] + start, values[len(start) :]])
+        return pattern.transposed_times(trained, h).T @ right
+    assert weight is not None
+    grad_x = grad @ (weight.T if factors.transposed else weight)
+    return grad_x.addmm_(pattern.transposed_times(values, h).T, right)

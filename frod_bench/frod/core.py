@@ -43,8 +43,8 @@ def has_sparse_kernels(device: torch.device, dtype: torch.dtype) -> bool:
 class BlockedPattern:
     """Where a sparse (k, k) matrix has values: CSR matrices of `BLOCK` columns each, side by side.
 
-    On the CPU, where the kernels are, and in the integers that they take: int64 is converted at
-    every product, which takes a small layer longer than the product.
+    On the CPU, where the kernels are, and in the integers that torch's build of MKL takes: int64
+    is converted at every product, which takes a small layer longer than the product.
 
     Attributes:
         order: places[order] go block by block, row by row; int64 (nnz,).
@@ -70,7 +70,10 @@ class BlockedPattern:
 
 
 class CorePattern(nn.Module):
-    """Where C is trained, by rows and by columns; the same for all layers of a category."""
+    """Where C is trained, by rows and by columns; the same for all layers of a category.
+
+    And on all ranks of a data-parallel run, which draw it from the same seed.
+    """
 
     places: Tensor
 
@@ -86,7 +89,7 @@ class CorePattern(nn.Module):
         self.register_buffer("places", places, persistent=False)
         self._rows = BlockedPattern.of(places, width)
         self._columns = BlockedPattern.of(places % width * width + places // width, width)
-        self._rank = self._rows.order.argsort()  # back from the order of the blocks
+        self._from_blocks = self._rows.order.argsort()
 
     def is_sparse_on(self, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether C is multiplied as a sparse matrix: where torch can, and where that is faster."""
@@ -116,7 +119,7 @@ class CorePattern(nn.Module):
             return (left @ right.T).view(-1)[self.places]
         sampled = _sampled_operator if torch.compiler.is_compiling() else _sampled
         found = sampled(self._rows.starts, self._rows.columns, left, right)
-        return found.index_select(0, self._rank)
+        return found.index_select(0, self._from_blocks)
 
 
 def _blocks_times(pattern: BlockedPattern, values: Tensor, other: Tensor) -> Tensor:

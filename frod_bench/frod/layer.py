@@ -5,6 +5,7 @@ On the outputs V and U change places: y = W x + V (diag(lambda - lambda_0) + S) 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,10 +16,10 @@ from .contraction import (
     FactoredLinear,
     Factors,
     MergedLinear,
+    factors_give_weight,
     linear,
     merged_is_cheaper,
     merged_weight,
-    reproduces,
 )
 from .core import CorePattern, by_columns
 from .sharing import held_once
@@ -83,18 +84,41 @@ class SharedBasis(nn.Module):
 
 
 @dataclass(frozen=True)
+class WeightMark:
+    """What tells W from what a write makes of it: its place, its version, and its diagonal.
+
+    A version counter stays where it is when W is written through `.data`.
+    """
+
+    place: int
+    version: int
+    diagonal: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor) -> "WeightMark":
+        """The mark of W as it is now."""
+        return cls(*_counted(weight), weight.detach().diagonal().clone())
+
+    def fits(self, weight: Tensor) -> bool:
+        """Whether W is as it was."""
+        if (self.place, self.version) != _counted(weight):
+            return False
+        return torch.equal(self.diagonal, weight.detach().diagonal())
+
+
+@dataclass(frozen=True)
 class KeptWeight:
     """A merged weight, and what it was formed from."""
 
     merged: Tensor
-    weight_version: tuple[int, int]
+    mark: WeightMark
     values: Tensor
 
     def holds(self, dtype: torch.dtype, weight: Tensor, values: Tensor) -> bool:
         """Whether it is what would be formed now."""
         return (
             self.merged.dtype == dtype
-            and self.weight_version == _version(weight)
+            and self.mark.fits(weight)
             and self.values.device == values.device
             and torch.equal(self.values, values)
         )
@@ -146,7 +170,7 @@ class FrodLinear(nn.Module):
         self.lambda_ = nn.Parameter(start.clone())
         self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.places) - shared.width))
         self._merged: KeptWeight | None = None
-        self._reproduced: tuple[tuple[int, int], bool] | None = None  # of which version of W
+        self._verdict: tuple[WeightMark, bool] | None = None  # whether the factors give which W
         self.training = base_layer.training
 
     @property
@@ -178,16 +202,17 @@ class FrodLinear(nn.Module):
         if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return linear(x, self.merged(dtype), bias, self.transposed)
         values, width = self._core_values(), self.in_features
-        start = self.start if self._reproduces(dtype) else None
-        factors = self._factors(dtype, start)
-        sparse = self.shared.pattern.is_sparse_on(x.device, dtype)
         counts = x.numel() // width, self.out_features, width, self.shared.width
+        merges = partial(
+            merged_is_cheaper, *counts, sparse=self.shared.pattern.is_sparse_on(x.device, dtype)
+        )
+        # Asked only where it makes a difference.
+        spares_weight = not merges(spares_weight=True) and self._spares_weight(dtype)
         # In float16, V^T x may overflow where W x does not.
-        if dtype == torch.float16 or merged_is_cheaper(
-            *counts, sparse=sparse, reproduces=start is not None
-        ):
+        if dtype == torch.float16 or merges(spares_weight=spares_weight):
             merged = self._formed(dtype, values.detach())
-            return MergedLinear.apply(x, values, bias, merged, factors)
+            return MergedLinear.apply(x, values, bias, merged, self._factors(dtype))
+        factors = self._factors(dtype, self.start if spares_weight else None)
         return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
@@ -201,6 +226,7 @@ class FrodLinear(nn.Module):
         return self._formed(dtype or self.weight.dtype, self._core_values().detach())
 
     def _formed(self, dtype: torch.dtype, values: Tensor) -> Tensor:
+        """`merged`, for the values (r + nnz,) of C."""
         if torch.compiler.is_compiling():
             return self._form_merged(dtype, values)
         kept = self._merged
@@ -208,7 +234,7 @@ class FrodLinear(nn.Module):
             # An inference tensor could not be saved for a later backward pass.
             with torch.inference_mode(False):
                 merged = self._form_merged(dtype, values)
-            self._merged = kept = KeptWeight(merged, _version(self.weight), values)
+            self._merged = kept = KeptWeight(merged, WeightMark.of(self.weight), values)
         return kept.merged
 
     @torch.no_grad()
@@ -217,19 +243,28 @@ class FrodLinear(nn.Module):
             factors = self._factors(self.left.dtype)
             return merged_weight(self.weight, values, factors).to(dtype)
 
-    def _reproduces(self, dtype: torch.dtype) -> bool:
-        """Whether the factors may stand for W on the way back; asked once for each W.
+    def _spares_weight(self, dtype: torch.dtype) -> bool:
+        """Whether the way back may do without W, because the factors give it to roundoff.
 
-        Not in half precision, where they give W to its roundoff only, and not in a compiled graph,
-        which can't branch on values.
+        Not where products are rounded to more than that, nor in a compiled graph, which can't
+        branch on values.
         """
-        if dtype != self.start.dtype or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or dtype != self.weight.dtype:
             return False
-        version = _version(self.weight)
-        if self._reproduced is None or self._reproduced[0] != version:
-            found = reproduces(self.weight.detach(), self._factors(dtype), self.start)
-            self._reproduced = version, found
-        return self._reproduced[1]
+        is_full = torch.get_float32_matmul_precision() == "highest"  # no TF32 or bfloat16 inside
+        if dtype != torch.float64 and not (dtype == torch.float32 and is_full):
+            return False
+        return self._factors_give_weight()
+
+    def _factors_give_weight(self) -> bool:
+        """Asked once for each W; taken for granted of one without values."""
+        weight = self.weight.detach()
+        if weight.is_meta:
+            return True
+        if self._verdict is None or not self._verdict[0].fits(weight):
+            given = factors_give_weight(weight, self._factors(weight.dtype), self.start)
+            self._verdict = WeightMark.of(weight), given
+        return self._verdict[1]
 
     def _factors(self, dtype: torch.dtype, start: Tensor | None = None) -> Factors:
         shared = self.shared
@@ -253,11 +288,11 @@ class FrodLinear(nn.Module):
             dtype = moved.dtype if tensor is self.left else _trained_dtype(moved.dtype)
             return moved if moved.dtype == dtype else tensor.to(moved.device, dtype)
 
-        self._merged = self._reproduced = None
+        self._merged = self._verdict = None
         return super()._apply(move, recurse=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_merged": None, "_reproduced": None}  # a copy forms its own
+        return self.__dict__ | {"_merged": None, "_verdict": None}  # a copy forms its own
 
     def extra_repr(self) -> str:
         return f"category={self.shared.category!r}, nnz={self.rotation.numel()}"
@@ -268,6 +303,6 @@ def _trained_dtype(base: torch.dtype) -> torch.dtype:
     return torch.promote_types(base, torch.float32)
 
 
-def _version(tensor: Tensor) -> tuple[int, int]:
-    """Moves when a tensor is written to, or is another one."""
+def _counted(tensor: Tensor) -> tuple[int, int]:
+    """Place and version, of which most ways of writing to it move one."""
     return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version

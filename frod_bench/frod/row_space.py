@@ -51,7 +51,7 @@ class RowFactor:
         return weight @ (self.matrix / sigma[:, None]).T / sigma
 
     def transposed_times(self, columns: Tensor) -> Tensor:
-        """F^T times `columns` (r x n), by columns; of a triangular F, half is spared."""
+        """F^T times `columns` (r x n): (k x n), by columns; of a triangular F, half is spared."""
         width = self.matrix.shape[1]
         product = columns.new_empty(columns.shape[1], width)
         for start, stop in _column_blocks(width):

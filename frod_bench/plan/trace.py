@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from frod_bench.frod import FrodLinear, core, layer
+from frod_bench.frod import FrodLinear, core
 from frod_bench.frod.layer import KeptWeight
 
 Batch = dict[str, Tensor]
@@ -38,7 +38,8 @@ class Step:
         flops: of forward and backward.
         forming_flops: of them, what FRoD forms merged weights with: once for all micro-batches.
         weight_bytes: of parameters and buffers, but for the next.
-        factor_bytes: of what FRoD freezes besides the backbone: U, V, lambda_0 and the supports.
+        factor_bytes: of what FRoD freezes besides the backbone: U, V, lambda_0 and the supports;
+            the sparse patterns that a CPU has besides, some 32 bytes a place, are not among them.
         gradient_bytes: of all trained parameters.
         optimizer_bytes: of AdamW's two moments.
         activation_bytes: most that is alive at once besides those, the batch among it, by phase
@@ -310,17 +311,19 @@ def materialise(model: nn.Module) -> None:
 def without_values() -> Iterator[None]:
     """FRoD's C is written out, as where torch has no sparse kernels; merged weights are those of
     the values, which cannot be compared and do not change before the optimizer's step; and the
-    factors give W, as they do where V is made from the weights.
+    factors give W, as they do where V is made from the weights (but for `frod_released`, whose
+    layers take m k multiply-adds more a token in float32).
     """
-    asked, holds, found = core.has_sparse_kernels, KeptWeight.holds, layer.reproduces
+    kernels, holds = core.has_sparse_kernels, KeptWeight.holds
+    give_weight = FrodLinear._factors_give_weight
     try:
         core.has_sparse_kernels = lambda device, dtype: False  # noqa: ARG005
         KeptWeight.holds = _is_of  # type: ignore[method-assign,assignment]
-        layer.reproduces = lambda weight, factors, start: True  # noqa: ARG005
+        FrodLinear._factors_give_weight = lambda self: True  # type: ignore[method-assign] # noqa: ARG005
         yield
     finally:
-        core.has_sparse_kernels, layer.reproduces = asked, found
-        KeptWeight.holds = holds  # type: ignore[method-assign]
+        core.has_sparse_kernels, KeptWeight.holds = kernels, holds  # type: ignore[method-assign]
+        FrodLinear._factors_give_weight = give_weight  # type: ignore[method-assign]
 
 
 def _is_of(self: KeptWeight, dtype: torch.dtype, _weight: Tensor, _values: Tensor) -> bool:

@@ -53,6 +53,20 @@ def test_model_is_unchanged_at_step_0_bit_for_bit(
         assert torch.equal(model(x), wanted)
 
 
+def test_without_the_cache_nothing_is_kept_and_nothing_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path / "unused"))
+    wanted = attach_frod(Net(), CONFIG, cache_dir=tmp_path / "cache")
+    for entry in (tmp_path / "cache").iterdir():
+        entry.write_bytes(b"damaged")
+    got = attach_frod(Net(), CONFIG, cache_dir=tmp_path / "cache", use_cache=False)
+    attach_frod(Net(), CONFIG, use_cache=False)
+    assert {entry.read_bytes() for entry in (tmp_path / "cache").iterdir()} == {b"damaged"}
+    assert not (tmp_path / "unused").exists()
+    assert torch.equal(trained(got)(X), trained(wanted)(X))
+
+
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_basis_does_not_depend_on_autocast_or_the_precision_of_products(
     tmp_path: Path, precision: str

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
+from frod_bench.frod import row_space
 from frod_bench.frod.basis import exact_basis, peft_basis
 from frod_bench.frod.row_space import row_factor, stack_triangle
 from frod_bench.frod.targets import category_of
@@ -109,6 +110,24 @@ def test_basis_is_the_one_of_the_paper() -> None:
     got = exact_basis(stack, PI).basis
     signs = torch.sign((wanted * got).sum(dim=0))
     assert torch.allclose(got, wanted * signs, atol=1e-10)
+
+
+@pytest.mark.parametrize("block", [1, 5, 32, 256])
+@pytest.mark.parametrize("name", ["random", "zero_columns"])  # a triangular F, and one that is not
+def test_products_by_blocks_of_columns(
+    monkeypatch: pytest.MonkeyPatch, name: str, block: int
+) -> None:
+    monkeypatch.setattr(row_space, "COLUMN_BLOCK", block)
+    stack = [weight.double() for weight in STACKS[name]()]
+    rows = torch.cat(stack)
+    gram = torch.zeros(32, 32, dtype=torch.float64)
+    row_space.add_gram(gram, rows)
+    assert torch.allclose(gram.triu(), (rows.T @ rows).triu(), rtol=0, atol=1e-12)
+    factor = row_space.row_factor(stack)
+    assert factor.triangular == (name == "random")
+    columns = gaussian(len(factor.matrix), 7, 1).double()
+    got = factor.transposed_times(columns)
+    assert torch.allclose(got, factor.matrix.T @ columns, rtol=0, atol=1e-12)
 
 
 def test_flat_stack_takes_the_left_singular_vectors_of_r() -> None:

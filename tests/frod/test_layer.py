@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,8 +32,8 @@ from frod_bench.frod.support import draw_places
 from .helpers import gaussian, perturb
 
 CONFIG = FrodConfig(["layer"])
-# "factored" goes back without W, "on_top" over W
-CONTRACTIONS = ("merged", "factored", "on_top")
+# of the factored form: how it goes back
+CONTRACTIONS = ("merged", "without_weight", "over_weight")
 
 
 def make_layer(
@@ -71,7 +72,9 @@ def contraction(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         layer_module, "merged_is_cheaper", lambda *counts, **_: request.param == "merged"
     )
-    monkeypatch.setattr(layer_module, "reproduces", lambda *given: request.param != "on_top")
+    monkeypatch.setattr(
+        layer_module, "factors_give_weight", lambda *_: request.param == "without_weight"
+    )
     return request.param
 
 
@@ -149,7 +152,7 @@ def test_gradcheck(contraction: str, transposed: bool, on_outputs: bool) -> None
         *((right, left) if on_outputs else (left, right)),
         layer.shared.pattern,
         transposed,
-        start=layer.start if contraction == "factored" else None,
+        start=layer.start if contraction == "without_weight" else None,
     )
     x = gaussian(4, 6, 5).double().requires_grad_()
     values = gaussian(1, len(layer.shared.pattern.places), 8)[0].double().requires_grad_()
@@ -211,59 +214,95 @@ def test_any_layer_computes_its_dense_weight(
 
 def test_planner_merges_for_many_tokens_and_factors_for_few() -> None:
     for flags in itertools.product((False, True), repeat=2):
-        sparse_and_not = dict(zip(("sparse", "reproduces"), flags, strict=True))
-        assert not merged_is_cheaper(16, 128, 128, 128, **sparse_and_not)
-        assert merged_is_cheaper(1024, 128, 128, 128, **sparse_and_not)
-        assert not merged_is_cheaper(256, 768, 3072, 3072, **sparse_and_not)
-        assert merged_is_cheaper(4096, 768, 768, 768, **sparse_and_not)
-        assert merged_is_cheaper(4096, 768, 3072, 768, **sparse_and_not)
+        how = dict(zip(("sparse", "spares_weight"), flags, strict=True))
+        assert not merged_is_cheaper(16, 128, 128, 128, **how)
+        assert merged_is_cheaper(1024, 128, 128, 128, **how)
+        assert not merged_is_cheaper(256, 768, 3072, 3072, **how)
+        assert merged_is_cheaper(4096, 768, 768, 768, **how)
+        assert merged_is_cheaper(4096, 768, 3072, 768, **how)
     # 14.5 G multiply-adds factored, 15.7 G merged; written out, C costs the factored form more
-    assert not merged_is_cheaper(512, 768, 3072, 3072, sparse=True, reproduces=False)
-    assert merged_is_cheaper(512, 768, 3072, 3072, sparse=False, reproduces=False)
+    assert not merged_is_cheaper(512, 768, 3072, 3072, sparse=True, spares_weight=False)
+    assert merged_is_cheaper(512, 768, 3072, 3072, sparse=False, spares_weight=False)
     # on the outputs 5.4 G and 5.7 G
-    assert not merged_is_cheaper(512, 768, 3072, 768, sparse=True, reproduces=False)
+    assert not merged_is_cheaper(512, 768, 3072, 768, sparse=True, spares_weight=False)
     # 1.81 G and 1.66 G; without W on the way back 1.51 G
-    assert merged_is_cheaper(512, 768, 768, 768, sparse=True, reproduces=False)
-    assert not merged_is_cheaper(512, 768, 768, 768, sparse=True, reproduces=True)
+    assert merged_is_cheaper(512, 768, 768, 768, sparse=True, spares_weight=False)
+    assert not merged_is_cheaper(512, 768, 768, 768, sparse=True, spares_weight=True)
 
 
-def gradient_of_x(layer: FrodLinear, x: Tensor) -> Tensor:
-    return torch.autograd.grad(layer(x).square().sum(), x)[0]
+@pytest.mark.parametrize("shape", [(0,), (2, 0)])
+def test_no_tokens_have_gradients_too(contraction: str, shape: tuple[int, ...]) -> None:
+    layer = make_layer()
+    x = torch.zeros(*shape, 6, dtype=torch.float64, requires_grad=True)
+    y = layer(x)
+    assert y.shape == (*shape, 10)
+    of_x, of_lambda = torch.autograd.grad(y.sum(), [x, layer.lambda_])
+    assert of_x.shape == x.shape
+    assert not of_lambda.any()
 
 
+def write_in_place(weight: nn.Parameter, new: Tensor) -> None:
+    with torch.no_grad():
+        weight.copy_(new)
+
+
+def write_through_data(weight: nn.Parameter, new: Tensor) -> None:
+    weight.data.copy_(new)
+
+
+def write_by_replacing(weight: nn.Parameter, new: Tensor) -> None:
+    weight.data = new
+
+
+@pytest.mark.parametrize("write", [write_in_place, write_through_data, write_by_replacing])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("on_outputs", [False, True])
 def test_a_weight_that_the_factors_do_not_give_is_gone_back_over(
-    monkeypatch: pytest.MonkeyPatch, transposed: bool, on_outputs: bool
+    monkeypatch: pytest.MonkeyPatch,
+    transposed: bool,
+    on_outputs: bool,
+    write: Callable[[nn.Parameter, Tensor], None],
 ) -> None:
     monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: False)
-    asked = []
-    found = layer_module.reproduces
+    answers = []
+    ask = layer_module.factors_give_weight
 
     def watched(*given: Any) -> bool:
-        asked.append(found(*given))
-        return asked[-1]
+        answers.append(ask(*given))
+        return answers[-1]
 
-    monkeypatch.setattr(layer_module, "reproduces", watched)
+    monkeypatch.setattr(layer_module, "factors_give_weight", watched)
     layer = make_layer(dtype=torch.float32, transposed=transposed, on_outputs=on_outputs)
+    weight = layer.base_layer.weight
+    assert isinstance(weight, nn.Parameter)
     x = gaussian(4, 6, 1).requires_grad_()
-    for changed in (False, True):
+    for wanted in ([True], [True, False]):
         for _ in range(2):  # asked once for each weight
-            got = gradient_of_x(layer, x)
+            (got,) = torch.autograd.grad(layer(x).square().sum(), x)
         dense = dense_weight(layer, layer.lambda_, layer.rotation).detach()
         y = x.double() @ dense.T + layer.bias.double()  # type: ignore[union-attr]
         assert torch.allclose(got.double(), 2 * y.detach() @ dense, rtol=1e-4, atol=1e-4)
-        assert asked == [True, False][: changed + 1]
-        with torch.no_grad():
-            layer.weight.add_(1e-3 * gaussian(*layer.weight.shape, 7))
+        assert answers == wanted
+        write(weight, weight.detach() + 1e-3 * gaussian(*weight.shape, 7))
 
 
-def test_factors_that_were_rounded_are_told_from_the_weights_own() -> None:
-    """U and V of a bfloat16 model, cast to float32, give W to bfloat16's roundoff only."""
-    layer = make_layer(30, 20, dtype=torch.bfloat16)
-    assert not layer._reproduces(torch.bfloat16)
-    assert not layer.float()._reproduces(torch.float32)
-    assert make_layer(30, 20, dtype=torch.float32)._reproduces(torch.float32)
+def test_way_back_goes_over_the_weight_where_the_factors_are_too_rough() -> None:
+    def spares(layer: FrodLinear, dtype: torch.dtype) -> bool:
+        return layer._spares_weight(dtype)
+
+    assert spares(make_layer(30, 20, dtype=torch.float32), torch.float32)
+    assert spares(make_layer(30, 20).to("meta"), torch.float64)
+    half = make_layer(30, 20, dtype=torch.bfloat16)
+    assert not spares(half, torch.bfloat16)
+    assert not spares(half, torch.float32)  # autocast to float32: V and U are bfloat16's
+    half.start.data = half.start.bfloat16()  # as who casts buffers by hand may do
+    assert not spares(half, torch.bfloat16)
+    assert not spares(half.float(), torch.float32)  # U and V were rounded before
+    torch.set_float32_matmul_precision("high")
+    try:
+        assert not spares(make_layer(30, 20, dtype=torch.float32), torch.float32)
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 @pytest.mark.parametrize(("rank", "gradient"), [(6, 10), (10, 6)])

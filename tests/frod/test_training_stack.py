@@ -19,6 +19,7 @@ from torch._dynamo.testing import CompileCounter
 from transformers import LlamaConfig, LlamaModel, PreTrainedModel, RobertaConfig, RobertaModel
 
 from frod_bench.frod import FrodConfig, attach_frod, frod_parameters, load_frod, save_frod
+from frod_bench.frod import core as core_module
 from frod_bench.frod import layer as layer_module
 from frod_bench.frod.adapter import frod_layers
 
@@ -75,6 +76,26 @@ def bases(*models: nn.Module) -> set[int]:
 def assert_close(got: list[Tensor], wanted: list[Tensor], atol: float = 1e-6) -> None:
     for one, other in zip(got, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("config", [CONFIG, FrodConfig(["up", "down"], basis="peft")])
+def test_factors_are_held_by_columns_whatever_happens_to_the_model(
+    tmp_path: Path, config: FrodConfig
+) -> None:
+    """Products run along the rows of U^T and V^T; were these not contiguous, each would copy."""
+
+    def is_by_columns(model: nn.Module) -> bool:
+        layers = [layer for _, layer in frod_layers(model)]
+        factors = [factor for layer in layers for factor in (layer.left, layer.shared.basis)]
+        return all(factor.T.is_contiguous() for factor in factors) and len(layers) > 0
+
+    model = adapted(Net(), tmp_path / "cache", config)
+    assert is_by_columns(model)
+    assert is_by_columns(adapted(Net(), tmp_path / "cache", config))  # from the cache
+    save_frod(model, tmp_path / "adapter", include_basis=True)
+    assert is_by_columns(load_frod(Net(), tmp_path / "adapter", cache_dir=tmp_path / "other"))
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), model.double()):
+        assert is_by_columns(other)
 
 
 # --- V in memory ---------------------------------------------------------------------------------
@@ -317,7 +338,10 @@ def test_default_backend_compiles_a_training_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    model = adapted(nn.Sequential(nn.Linear(12, 12)), tmp_path, FrodConfig(["0"], 0.1))
+    monkeypatch.setattr(core_module, "BLOCK", 5)
+    model = adapted(nn.Sequential(nn.Linear(12, 12)), tmp_path, FrodConfig(["0"], 0.02))
+    ((_, layer),) = frod_layers(model)
+    assert layer.shared.pattern.is_sparse_on(X.device, X.dtype)
     compiled = torch.compile(model, fullgraph=True, options={"compile_threads": 1})
     got, wanted = compiled(X), model(X)
     torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
