@@ -112,15 +112,17 @@ class KeptWeight:
 
     merged: Tensor
     mark: WeightMark
-    values: Tensor
+    lambda_: Tensor
+    rotation: Tensor
 
-    def holds(self, dtype: torch.dtype, weight: Tensor, values: Tensor) -> bool:
+    def holds(self, dtype: torch.dtype, weight: Tensor, lambda_: Tensor, rotation: Tensor) -> bool:
         """Whether it is what would be formed now."""
         return (
             self.merged.dtype == dtype
             and self.mark.fits(weight)
-            and self.values.device == values.device
-            and torch.equal(self.values, values)
+            and self.lambda_.device == lambda_.device
+            and torch.equal(self.lambda_, lambda_)
+            and torch.equal(self.rotation, rotation)
         )
 
 
@@ -210,8 +212,7 @@ class FrodLinear(nn.Module):
         spares_weight = not merges(spares_weight=True) and self._spares_weight(dtype)
         # In float16, V^T x may overflow where W x does not.
         if dtype == torch.float16 or merges(spares_weight=spares_weight):
-            merged = self._formed(dtype, values.detach())
-            return MergedLinear.apply(x, values, bias, merged, self._factors(dtype))
+            return MergedLinear.apply(x, values, bias, self.merged(dtype), self._factors(dtype))
         factors = self._factors(dtype, self.start if spares_weight else None)
         return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
 
@@ -223,25 +224,24 @@ class FrodLinear(nn.Module):
         because fused optimizers and `tensor.data` change them without a version counter moving.
         A compiled graph can't branch on values, so there it is formed at every call.
         """
-        return self._formed(dtype or self.weight.dtype, self._core_values().detach())
-
-    def _formed(self, dtype: torch.dtype, values: Tensor) -> Tensor:
-        """`merged`, for the values (r + nnz,) of C."""
+        dtype = dtype or self.weight.dtype
         if torch.compiler.is_compiling():
-            return self._form_merged(dtype, values)
+            return self._form_merged(dtype)
+        lambda_, rotation = self.lambda_.detach(), self.rotation.detach()
         kept = self._merged
-        if kept is None or not kept.holds(dtype, self.weight, values):
+        if kept is None or not kept.holds(dtype, self.weight, lambda_, rotation):
             # An inference tensor could not be saved for a later backward pass.
             with torch.inference_mode(False):
-                merged = self._form_merged(dtype, values)
-            self._merged = kept = KeptWeight(merged, WeightMark.of(self.weight), values)
+                merged, mark = self._form_merged(dtype), WeightMark.of(self.weight)
+                kept = KeptWeight(merged, mark, lambda_.clone(), rotation.clone())
+            self._merged = kept
         return kept.merged
 
     @torch.no_grad()
-    def _form_merged(self, dtype: torch.dtype, values: Tensor) -> Tensor:
+    def _form_merged(self, dtype: torch.dtype) -> Tensor:
         with torch.autocast(self.weight.device.type, enabled=False):
             factors = self._factors(self.left.dtype)
-            return merged_weight(self.weight, values, factors).to(dtype)
+            return merged_weight(self.weight, self._core_values(), factors).to(dtype)
 
     def _spares_weight(self, dtype: torch.dtype) -> bool:
         """Whether the way back may do without W, because the factors give it to roundoff.
