@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .core import by_columns
+from .core import by_columns, float32_is_full
 from .row_space import RowFactor, add_gram, row_factor
 from .settle import column_signs, settled_eigenvectors, settled_right_singular_vectors
 
@@ -110,7 +110,7 @@ def peft_basis(
     basis = basis.to(stacked[0].dtype)
     factors = factors_in(basis, weights)
     return JointBasis(
-        by_columns(basis),
+        factors.basis.to(basis.dtype),
         [left.float() for left in factors.left],
         [scale.float() for scale in factors.scale],
     )
@@ -163,8 +163,7 @@ def _layer_parts(
     In float64, or in the weight's own type (float32 at least) where that is as good.
     """
     rounded = None
-    is_full = torch.get_float32_matmul_precision() == "highest"  # no TF32 or bfloat16 inside
-    if factor.triangular and factor.condition < ROUNDED_MAX_CONDITION and is_full:
+    if factor.triangular and factor.condition < ROUNDED_MAX_CONDITION and float32_is_full():
         dtype = torch.promote_types(weights[0].dtype, torch.float32)
         inverse = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
         rounded = by_columns(inverse.to(dtype))
@@ -200,7 +199,7 @@ def _split(product: Tensor) -> Part:
 def _joined(
     basis: Tensor, parts: Iterable[Part], left_dtype: torch.dtype | None = None
 ) -> JointBasis:
-    """All of a category."""
+    """All of a category, held `by_columns`."""
     kept = [(by_columns(left.to(left_dtype or left.dtype)), scale) for left, scale in parts]
     left, scale = zip(*kept, strict=True)
     return JointBasis(by_columns(basis), list(left), list(scale))

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from .core import CorePattern
 
 # How far, in roundoff of its type, L diag(lambda_0) R^T may be off W to take its place on the way
-# back; it is off by 1 to 6 where V is the exact basis (docs/method.md).
+# back; it is off by 1 to 7 where V is the exact basis (docs/method.md).
 MAX_ROUNDOFF = 64
 
 
@@ -90,7 +90,7 @@ class Factors:
     start: Tensor | None = None
 
 
-def _save(ctx: Any, factors: Factors, *tensors: Tensor) -> None:
+def _save(ctx: Any, factors: Factors, *tensors: Tensor | None) -> None:
     """Keeps L and R among the saved tensors, which checkpointing can drop: not as attributes.
 
     Autocast makes half-precision copies of both, which would live as long as the loss; lambda_0 is
@@ -100,7 +100,7 @@ def _save(ctx: Any, factors: Factors, *tensors: Tensor) -> None:
     ctx.pattern, ctx.transposed, ctx.start = factors.pattern, factors.transposed, factors.start
 
 
-def _saved(ctx: Any) -> tuple[Factors, tuple[Tensor, ...]]:
+def _saved(ctx: Any) -> tuple[Factors, tuple[Any, ...]]:
     left, right, *tensors = ctx.saved_tensors
     return Factors(left, right, ctx.pattern, ctx.transposed, ctx.start), tuple(tensors)
 
@@ -188,7 +188,7 @@ class FactoredLinear(torch.autograd.Function):
         `weight` is W as the layer stores it.
         """
         z = factors.right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
-        _save(ctx, factors, z, values, *([weight] if factors.start is None else []))
+        _save(ctx, factors, z, values, weight if factors.start is None else None)
         y = linear(x, weight, bias, factors.transposed)
         turned = factors.pattern.times(values, z)
         y.view(-1, y.shape[-1]).addmm_(turned.T, factors.left.T)
@@ -201,13 +201,13 @@ class FactoredLinear(torch.autograd.Function):
 
         Or dx = R (diag(lambda) + S)^T h, without W, where the factors give W.
         """
-        factors, (z, values, *over) = _saved(ctx)
+        factors, (z, values, weight) = _saved(ctx)
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
         h = factors.left.T @ flat.T  # (r, T)
         grad_x = grad_values = None
         if needs_x:
-            grad_x = _way_back(factors, values, h, flat, *over)
+            grad_x = _way_back(factors, values, h, flat, weight)
             grad_x = grad_x.view(*grad.shape[:-1], grad_x.shape[1])
         if needs_values:
             grad_values = factors.pattern.gradient(h, z).to(values.dtype)
@@ -215,7 +215,7 @@ class FactoredLinear(torch.autograd.Function):
 
 
 def _way_back(
-    factors: Factors, values: Tensor, h: Tensor, grad: Tensor, weight: Tensor | None = None
+    factors: Factors, values: Tensor, h: Tensor, grad: Tensor, weight: Tensor | None
 ) -> Tensor:
     """dx (T, k) of dy (T, m) and h = L^T dy, (r, T); without W where `factors.start` is given."""
     right, pattern, start = factors.right.T, factors.pattern, factors.start

@@ -39,6 +39,11 @@ def has_sparse_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cpu" and wide_enough and HAS_MKL
 
 
+def float32_is_full() -> bool:
+    """Whether float32 products are float32 throughout: no TF32 or bfloat16 inside."""
+    return torch.get_float32_matmul_precision() == "highest"
+
+
 @dataclass(frozen=True)
 class BlockedPattern:
     """Where a sparse (k, k) matrix has values: CSR matrices of `BLOCK` columns each, side by side.

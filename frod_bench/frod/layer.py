@@ -21,7 +21,7 @@ from .contraction import (
     merged_is_cheaper,
     merged_weight,
 )
-from .core import CorePattern, by_columns
+from .core import CorePattern, by_columns, float32_is_full
 from .sharing import held_once
 
 
@@ -251,8 +251,7 @@ class FrodLinear(nn.Module):
         """
         if torch.compiler.is_compiling() or dtype != self.weight.dtype:
             return False
-        is_full = torch.get_float32_matmul_precision() == "highest"  # no TF32 or bfloat16 inside
-        if dtype != torch.float64 and not (dtype == torch.float32 and is_full):
+        if dtype != torch.float64 and not (dtype == torch.float32 and float32_is_full()):
             return False
         return self._factors_give_weight()
 
