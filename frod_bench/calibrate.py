@@ -21,6 +21,7 @@ from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
 from frod_bench.sweep import Cell, records_of
+from frod_bench.terminal import plain_console
 
 OVER_CONSTANT, CEILING, UNDER_FULL = 10.0, 97.0, 5.0  # points
 
@@ -105,4 +106,4 @@ def calibrate(overrides: Sequence[str], console: Console) -> None:
 
 if __name__ == "__main__":
     with exit_statuses():
-        calibrate(sys.argv[1:], Console())
+        calibrate(sys.argv[1:], plain_console())

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from frod_bench import (
     checkpoint,
+    locks,
     memory,
     metrics,
     models,
@@ -30,7 +31,7 @@ from frod_bench import (
 from frod_bench.errors import InputError
 from frod_bench.methods import Model, Prepared, check_probes, prepare, probes_of
 from frod_bench.parallel import make_accelerator, name_blocks
-from frod_bench.results import Outcome
+from frod_bench.results import Outcome, SideFiles
 from frod_bench.settings import Settings
 from frod_bench.sweep import Cell, cell_of, plan
 from frod_bench.tasks import Split, TaskData, load_task
@@ -52,41 +53,43 @@ class Ready:
 def execute(cell: Cell) -> Outcome:
     """Run one cell and leave its record, unless another process has done so since it was planned.
 
-    One sweep runs a cell at a time; the next one waits, and then finds the record.
-    An exception inside the run becomes a `failed` record. Raises InputError, before anything is
-    written, where the input is at fault. Of several processes that run the cell together the first
-    writes; another one raises what goes wrong in it.
+    One process runs a cell at a time; the next one waits, and then finds the record before it
+    loads anything. An exception inside the run becomes a `failed` record. Raises InputError, and
+    leaves nothing, if the input is at fault. Of several processes that run the cell together the
+    first writes; another one raises what goes wrong in it.
     """
     logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra hears errors only
     started_at = results.now()
     try:
-        ready = make_ready(cell)
+        settings = typed(cell.config)
+        accelerator = make_accelerator(settings)
+        writes = accelerator.is_main_process
+        with locks.locked(cell.lock_path, cell.label) if writes else nullcontext():
+            is_missing = torch.tensor(int(writes and bool(plan([cell]).missing)))
+            if not accelerator.reduce(is_missing.to(accelerator.device), "sum"):
+                return results.outcome_of(record.load(cell.record_path))
+            outcome = run_and_record(make_ready(cell, settings, accelerator), started_at)
+        accelerator.end_training()
     except InputError:
         raise
     except Exception as error:
         if not processes.is_first():
             raise
         return results.leave_failure(cell, error)
-    writes = ready.accelerator.is_main_process
-    lock = checkpoint.locked(cell.place("checkpoints"), cell.label) if writes else nullcontext()
-    with lock:
-        is_missing = torch.tensor(float(writes and bool(plan([cell]).missing)))
-        if not ready.accelerator.reduce(is_missing.to(ready.accelerator.device), "sum"):
-            return results.outcome_of(record.load(cell.record_path))
-        outcome = run_and_record(ready, started_at)
-    ready.accelerator.end_training()
     return outcome
 
 
-def make_ready(cell: Cell) -> Ready:
+def make_ready(
+    cell: Cell, settings: Settings | None = None, accelerator: Accelerator | None = None
+) -> Ready:
     """Read the cell's data and backbone and apply its method; writes nothing.
 
-    Raises InputError where the input is at fault.
+    Raises InputError if the input is at fault.
     """
-    settings = typed(cell.config)
+    settings = settings or typed(cell.config)
+    accelerator = accelerator or make_accelerator(settings)
     torch.set_num_threads(settings.runtime.threads)
     check_inputs(cell)
-    accelerator = make_accelerator(settings)
     data = load_data(settings)
     model = build_model(settings, data.num_labels)
     backbone = settings.backbones[settings.task.family]
@@ -106,16 +109,16 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
     """Run one cell, whatever records there are, and leave its record."""
     cell = ready.cell
     if not ready.accelerator.is_main_process:
-        return results.outcome_of(run_cell(ready, tracker.NullTracker()))
+        return results.outcome_of(run_cell(ready, tracker.NullTracker())[0])
     run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
     try:
-        body = run_cell(ready, run)
+        body, side_files = run_cell(ready, run)
+        document, _ = results.leave_record(
+            cell, body, side_files, started_at=started_at, device=str(ready.accelerator.device)
+        )
     except Exception as error:
         run.finish({"status": "failed"}, exit_code=1)
         return results.leave_failure(cell, error)
-    document = results.leave_record(
-        cell, body, started_at=started_at, device=str(ready.accelerator.device)
-    )
     run.finish(summary_of(document))
     return results.outcome_of(document)
 
@@ -131,8 +134,8 @@ def check_inputs(cell: Cell) -> None:
         )
 
 
-def run_cell(ready: Ready, run: tracker.NullTracker) -> dict[str, Any]:
-    """Train and evaluate; the record's fields that come of it."""
+def run_cell(ready: Ready, run: tracker.NullTracker) -> tuple[dict[str, Any], SideFiles]:
+    """Train and evaluate; the record's fields that come of it, and what lies beside it."""
     cell, settings, data, prepared = ready.cell, ready.settings, ready.data, ready.prepared
     accelerator, task = ready.accelerator, settings.task
     started = time.perf_counter()
@@ -155,11 +158,9 @@ def run_cell(ready: Ready, run: tracker.NullTracker) -> dict[str, Any]:
         probes = probes_of(prepared.model, settings.method)
         checkpoint.save_parameters(cell.adapter_path, prepared.model, probes, writes=writes)
     measuring = time.perf_counter()
-    final = {} if progress.diverged else final_metrics(trainer, settings, data, cell.record_path)
-    if writes:
-        results.write_curve(cell.record_path, progress.curve)
+    final, predictions = ({}, None) if progress.diverged else final_metrics(trainer, settings, data)
     eval_sec = progress.eval_sec + time.perf_counter() - measuring
-    return {
+    body = {
         "status": "diverged" if progress.diverged else "ok",
         "error": divergence(progress) if progress.diverged else None,
         "metrics": final,
@@ -174,9 +175,8 @@ def run_cell(ready: Ready, run: tracker.NullTracker) -> dict[str, Any]:
             "peak_device_bytes": memory.peak_device_bytes(accelerator.device),
         },
         "data_counts": asdict(data.counts) | {"prompt_digest": data.prompt_digest},
-        "predictions": record.predictions_path(cell.record_path).name if final else None,
-        "curve": record.curve_path(cell.record_path).name,
     }
+    return body, SideFiles(progress.curve, predictions)
 
 
 def typed(config: Mapping[str, Any]) -> Settings:
@@ -288,9 +288,9 @@ def predictions_of(logits: Tensor) -> np.ndarray:
 
 
 def final_metrics(
-    trainer: Trainer, settings: Settings, data: TaskData, record_path: Path
-) -> dict[str, dict[str, Any]]:
-    """The record's metrics, and the predictions beside it. Here, and only here, test is touched."""
+    trainer: Trainer, settings: Settings, data: TaskData
+) -> tuple[dict[str, dict[str, Any]], pa.Table]:
+    """The record's metrics, and its predictions. Here, and only here, test is touched."""
     on_test = settings.protocol.metrics_split == "test"
     found, tables = {}, []
     validation = thinned(data.validation, settings.trainer.test_rows)
@@ -310,9 +310,7 @@ def final_metrics(
             "label": labels.numpy(),
         }
         tables.append(pa.table(columns))
-    if trainer.accelerator.is_main_process:
-        results.write_predictions(record_path, pa.concat_tables(tables))
-    return found
+    return found, pa.concat_tables(tables)
 
 
 def divergence(progress: Progress) -> dict[str, str]:

@@ -7,16 +7,13 @@ Where several processes train one cell all of them call these functions, one `wr
 written is what one process alone would write: tensors that FSDP holds in parts are put together.
 """
 
-import fcntl
 import json
 import logging
-import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -34,44 +31,6 @@ BEST = "best.safetensors"  # beside the checkpoints: the parameters of the best 
 
 class CheckpointError(ValueError):
     """A checkpoint that does not fit the model, or is not whole."""
-
-
-@contextmanager
-def locked(folder: Path, label: str) -> Iterator[None]:
-    """Keep all other processes from the cell whose checkpoints lie in `folder`.
-
-    Waits, and says so, while another process is at it. The lock is on `<folder>.lock`, and the
-    system frees it when its holder dies. Where the file system has no locks, goes on without.
-    """
-    path = folder.with_name(f"{folder.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with path.open("a") as stream:
-            _wait_for(stream, label)
-            if not _is_at(stream, path):  # its last holder has removed it
-                continue
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _wait_for(stream: TextIO, label: str) -> None:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.warning("%s: another process runs this cell; this one waits for it.", label)
-        fcntl.flock(stream, fcntl.LOCK_EX)
-    except OSError as error:
-        logger.warning("%s: %s can't be locked (%s).", label, stream.name, error)
-
-
-def _is_at(stream: TextIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def save(

@@ -22,10 +22,10 @@ class SweepDisplay:
         self.started = time.monotonic()
         self.live = enabled and console.is_terminal
         self.progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[end]} · {task.fields[now]}"),
+            TextColumn("{task.fields[end]} · {task.fields[now]}", markup=False),
             console=console,
             disable=not self.live,
         )

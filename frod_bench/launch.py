@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from frod_bench import processes, record, results
 from frod_bench.display import SweepDisplay, print_failures, print_plan
@@ -14,6 +13,7 @@ from frod_bench.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.inputs import check_writable
 from frod_bench.pool import Finished, run_cells
 from frod_bench.sweep import Cell, Plan, plan
+from frod_bench.terminal import plain_console
 
 REFUSED = "refused"  # how a cell ends whose input is bad; it has no record
 
@@ -28,7 +28,7 @@ def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
     """
     found = plan(cells)
     if config.plan_only:
-        print_plan(found, Console())
+        print_plan(found, plain_console())
         return
     if processes.count() > 1:
         raise InputError(
@@ -51,10 +51,10 @@ def check_hub(cells: Sequence[Cell]) -> None:
 
 def launch(found: Plan, jobs: int, progress: bool) -> None:
     """Run what is missing, tell how it goes, and end with the table of failures."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     for unusable in found.invalid:
-        aside = record.set_aside(unusable.path)
-        console.print(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
+        if aside := record.set_aside(unusable.path):
+            console.print(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
     total, missing = len(found.cells), found.missing
     display = SweepDisplay(total, total - len(missing), console, progress)
     started = time.monotonic()

@@ -22,6 +22,7 @@ __all__ = [
     "Record",
     "RecordError",
     "Unusable",
+    "beside",
     "canonical_json",
     "config_hash",
     "curve_path",
@@ -35,6 +36,7 @@ __all__ = [
     "save",
     "scan",
     "set_aside",
+    "status_at",
     "validate",
 ]
 
@@ -211,14 +213,30 @@ def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
     return [made for _, made in found.values()], sorted(unusable)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename an invalid record to `<name>.invalid-<n>`, the first n that is free; its new path.
+def beside(path: Path, what: str) -> Path:
+    """The first free name `<name>.<what>-<n>` beside a record; no scan takes it for a record."""
+    names = (path.with_name(f"{path.name}.{what}-{n}") for n in itertools.count(1))
+    return next(name for name in names if not name.exists())
 
-    Where another process was faster, the path that it was given there.
-    """
-    targets = (path.with_name(f"{path.name}.invalid-{n}") for n in itertools.count(1))
+
+def status_at(path: Path) -> str | None:
+    """The status of the valid record at `path`; None if there is none. Never raises."""
     try:
-        return path.rename(next(target for target in targets if not target.exists()))
+        return load(path)["status"]
+    except (RecordError, OSError):
+        return None
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename an invalid record to `<name>.invalid-<n>`; returns its new path.
+
+    Looks again first: None if another process has put a valid record there by now. If another
+    process was faster to set it aside, returns the path that it was given there.
+    """
+    if status_at(path) is not None:
+        return None
+    try:
+        return path.rename(beside(path, "invalid"))
     except FileNotFoundError:
         kept = list(path.parent.glob(f"{path.name}.invalid-*"))
         if not kept:
@@ -312,10 +330,19 @@ def _check_cell(record: Record) -> None:
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"config is not a composed configuration ({error!r}).") from error
+    _check_read_by_reports(config)
     for name, value in expected.items():
         if cell[name] != value:  # type: ignore[literal-required]
             shown = cell[name]  # type: ignore[literal-required]
             raise RecordError(f"cell.{name} is {shown!r}; its configuration says {value!r}.")
+
+
+def _check_read_by_reports(config: Mapping[str, Any]) -> None:
+    """What reports read of a configuration besides the cell's identity is there, and is text."""
+    for group, key in (("profile", "title"), ("protocol", "curve_split")):
+        value = config[group].get(key)
+        if not isinstance(value, str):
+            raise RecordError(f"config.{group}.{key} is {value!r}; it must be text.")
 
 
 def _whole_numbers(obj: object) -> object:

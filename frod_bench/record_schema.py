@@ -21,6 +21,7 @@ from typing import (
 )
 
 SCHEMA_VERSION = 1
+LARGEST = 1e18  # no number of a run is larger; sums and plots of such numbers stay finite
 
 
 class RecordError(ValueError):
@@ -191,9 +192,12 @@ def _check_scalar(value: object, kind: type, field: str) -> None:
     if kind is float:
         _expect(isinstance(value, (int, float)) and not is_bool, value, field, "a number")
         assert isinstance(value, (int, float))
-        _expect(math.isfinite(value), value, field, "a finite number; null where undefined")
+        _expect(math.isfinite(value), value, field, "a finite number; null if undefined")
+        _expect(abs(value) <= LARGEST, value, field, f"a number up to {LARGEST:g}")
     elif kind is int:
         _expect(isinstance(value, int) and not is_bool, value, field, "a whole number")
+        assert isinstance(value, int)
+        _expect(abs(value) <= LARGEST, value, field, f"a number up to {LARGEST:g}")
     else:
         _expect(isinstance(value, kind), value, field, {str: "text", bool: "a bool"}[kind])
 

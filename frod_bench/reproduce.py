@@ -21,6 +21,7 @@ from frod_bench.provenance import code_version
 from frod_bench.report.__main__ import MANIFEST, asked_cells, folder_of, parse, report
 from frod_bench.report.collect import refuse_same
 from frod_bench.sweep import Cell
+from frod_bench.terminal import plain_console
 
 
 def stamps(paths: Iterable[Path]) -> dict[str, list[int] | None]:
@@ -76,7 +77,7 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
 def main() -> None:
     """Read the command line."""
     with exit_statuses():
-        reproduce(sys.argv[1:], Console(stderr=True))
+        reproduce(sys.argv[1:], plain_console(stderr=True))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from frod_bench import processes, provenance, record
+from frod_bench import locks, processes, provenance, record
 from frod_bench.sweep import Cell
 
 DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"}
+
+
+STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record gives way to a lower one
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,33 @@ class Outcome:
     summary: str  # the primary metric, or the error
 
 
+@dataclass(frozen=True)
+class SideFiles:
+    """What a record names and lies beside it."""
+
+    curve: Sequence[Mapping[str, float]]
+    predictions: pa.Table | None  # columns split, row_id, prediction, label
+
+
 def leave_record(
-    cell: Cell, body: Mapping[str, Any], *, started_at: str, device: str
-) -> dict[str, Any]:
-    """Save the record made of `body`, then drop the checkpoints that it makes needless."""
+    cell: Cell,
+    body: Mapping[str, Any],
+    side_files: SideFiles | None,
+    *,
+    started_at: str,
+    device: str,
+    has_lock: bool = True,
+) -> tuple[dict[str, Any], Path]:
+    """Save the record made of `body` and its side files, then drop the checkpoints that it makes
+    needless; returns the record and its path.
+
+    A better record stays in its place, and so does any record while another process holds the
+    cell's lock: this one is then kept beside it, under a name that no report reads.
+    """
     version, dirty = provenance.code_version()
+    path, status = cell.record_path, body["status"]
+    if not has_lock or STANDING[status] < STANDING[record.status_at(path)]:
+        path = record.beside(path, status)
     document = {
         "schema_version": record.SCHEMA_VERSION,
         "cell": cell.identity,
@@ -53,17 +78,24 @@ def leave_record(
         },
         "config": cell.config,
         **body,
+        "curve": None,
+        "predictions": None,
     }
-    record.save(document, cell.record_path)
-    if document["status"] != "failed":
+    if side_files is not None:
+        document["curve"] = write_curve(path, side_files.curve)
+        if side_files.predictions is not None:
+            document["predictions"] = write_predictions(path, side_files.predictions)
+    record.save(document, path)
+    if status != "failed":
         shutil.rmtree(cell.place("checkpoints"), ignore_errors=True)
-    return document
+    return document, path
 
 
 def leave_failure(cell: Cell, error: Exception) -> Outcome:
     """Leave the `failed` record of a cell that raised, with the traceback in it.
 
-    Its checkpoints stay: the next try goes on from them.
+    Its checkpoints stay: the next try goes on from them. If a good record is there, or another
+    process is at work on the cell, the failure is kept beside the record's place.
     """
     body = {
         "status": "failed",
@@ -77,10 +109,17 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
         "higher_is_better": True,
         "steps": 0,
         "tokens_or_images": 0,
-        **dict.fromkeys(("params", "time", "memory", "predictions", "curve")),
+        **dict.fromkeys(("params", "time", "memory")),
     }
     device = cell.config["runtime"]["device"]
-    return outcome_of(leave_record(cell, body, started_at=now(), device=device))
+    with locks.tried(cell.lock_path, cell.label) as has_lock:
+        document, path = leave_record(
+            cell, body, None, started_at=now(), device=device, has_lock=has_lock
+        )
+    outcome = outcome_of(document)
+    if path == cell.record_path:
+        return outcome
+    return Outcome(outcome.status, f"{outcome.summary} (kept as {path.name}; the record stays)")
 
 
 def outcome_of(document: Mapping[str, Any]) -> Outcome:
@@ -92,19 +131,23 @@ def outcome_of(document: Mapping[str, Any]) -> Outcome:
     return Outcome(document["status"], f"{error['type']}: {error['message']}")
 
 
-def write_curve(record_path: Path, curve: Sequence[Mapping[str, float]]) -> None:
-    """One JSON object a line, null for NaN and infinities."""
+def write_curve(record_path: Path, curve: Sequence[Mapping[str, float]]) -> str:
+    """Write one JSON object a line, null for NaN and infinities; returns the file's name."""
     lines = (
         {name: value if math.isfinite(value) else None for name, value in point.items()}
         for point in curve
     )
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    _replace(record.curve_path(record_path), lambda file: file.write_text(text))
+    path = record.curve_path(record_path)
+    _replace(path, lambda file: file.write_text(text))
+    return path.name
 
 
-def write_predictions(record_path: Path, table: pa.Table) -> None:
-    """Columns split, row_id, prediction, label."""
-    _replace(record.predictions_path(record_path), lambda file: pq.write_table(table, file))
+def write_predictions(record_path: Path, table: pa.Table) -> str:
+    """Write the predictions beside a record; returns the file's name."""
+    path = record.predictions_path(record_path)
+    _replace(path, lambda file: pq.write_table(table, file))
+    return path.name
 
 
 def now() -> str:

@@ -49,8 +49,8 @@ def run_one(config: DictConfig) -> None:
         from frod_bench.cell import execute  # imports torch, which bad input need not wait for
 
         for unusable in found.invalid:
-            aside = record.set_aside(unusable.path)
-            say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
+            if aside := record.set_aside(unusable.path):
+                say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
         outcome = execute(cell)
         say(f"{cell.label}: {outcome.status}, {outcome.summary}")
         tell(cell.record_path)

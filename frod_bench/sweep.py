@@ -57,6 +57,12 @@ class Cell:
         return self.results_dir / kind / self.task / self.method / self.record_path.stem
 
     @property
+    def lock_path(self) -> Path:
+        """The file whose lock says that a process is at work on the cell."""
+        folder = self.place("checkpoints")
+        return folder.with_name(f"{folder.name}.lock")
+
+    @property
     def adapter_path(self) -> Path:
         """Where the trained values are kept with `save=adapter`."""
         return self.place("adapters").with_suffix(".safetensors")

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from frod_bench import cell as cell_module
-from frod_bench import checkpoint, launch, record
+from frod_bench import launch, locks, record
 from tests.conftest import SHORT, MakeCell
 
 HOLD = """
 import sys
 from pathlib import Path
-from frod_bench import checkpoint, launch, record
-with checkpoint.locked(Path(sys.argv[1]), "holder"):
+from frod_bench import locks
+with locks.locked(Path(sys.argv[1]), "holder"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -53,7 +53,7 @@ def test_a_second_process_waits_until_the_holder_dies(
     assert holder.stdout.readline() == "held\n"
 
     def enter() -> bool:
-        with checkpoint.locked(folder, "rte/frod/0"):
+        with locks.locked(folder, "rte/frod/0"):
             return True
 
     second = Waiting(enter, caplog)
@@ -72,7 +72,7 @@ def test_one_at_a_time_however_many_come(tmp_path: Path) -> None:
 
     def enter() -> None:
         for _ in range(50):  # the file is removed and made again all the time
-            with checkpoint.locked(tmp_path / "0-abc", "cell"):
+            with locks.locked(tmp_path / "0-abc", "cell"):
                 inside.append(1)
                 time.sleep(0.001)
                 most.append(len(inside))
@@ -100,7 +100,7 @@ def test_the_second_of_two_runs_finds_the_record_done(
         raise AssertionError("the cell ran twice")
 
     monkeypatch.setattr(cell_module, "run_cell", run_again)
-    with checkpoint.locked(cell.place("checkpoints"), "first"):
+    with locks.locked(cell.lock_path, "first"):
         second = Waiting(lambda: cell_module.execute(cell), caplog)
         second.wait_until_told("rte/frozen/0: another process runs this cell")
         hidden.rename(cell.record_path)
@@ -111,7 +111,7 @@ def test_the_second_of_two_runs_finds_the_record_done(
 def test_the_command_line_says_that_it_waits(tmp_path: Path, make_cell: MakeCell) -> None:
     words = ["task=rte", "method=frozen"]
     cell = make_cell(*words)
-    with checkpoint.locked(cell.place("checkpoints"), "first"):
+    with locks.locked(cell.lock_path, "first"):
         waiting = subprocess.Popen(
             [sys.executable, "-m", "frod_bench.run", f"results_root={tmp_path}/results", *SHORT,
              *words],
@@ -132,7 +132,7 @@ def test_a_file_system_without_locks_costs_no_cell(
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
-    with checkpoint.locked(tmp_path / "0-abc", "rte/frod/0"):
+    with locks.locked(tmp_path / "0-abc", "rte/frod/0"):
         pass
     assert "No locks available" in caplog.text
 

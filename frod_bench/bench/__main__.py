@@ -25,6 +25,7 @@ from frod_bench.bench.report import document_of, save, show, start_now
 from frod_bench.bench.shapes import SHAPES
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import CellsFailed
+from frod_bench.terminal import plain_console
 
 PIPE_WIDTH = 120  # characters
 BUSY = 0.5  # jobs; beside one more, two threads on two cores take several times as long
@@ -60,7 +61,7 @@ def run(options: Options) -> None:
     """
     start = start_now()
     rows, layers = [], []
-    with TerminalDisplay(Console(stderr=True)) as display:
+    with TerminalDisplay(plain_console(stderr=True)) as display:
         if "roberta_base" in options.shapes and options.device == "cpu":
             display.say("roberta_base takes about half an hour on two cores, the rest minutes")
         if start.load_average > BUSY:
@@ -90,8 +91,8 @@ def run(options: Options) -> None:
 
 def table_console() -> Console:
     """Standard output; in a pipe as wide as the tables, where rich would cut them to 80."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+    console = plain_console()
+    return console if console.is_terminal else plain_console(width=PIPE_WIDTH)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from frod_bench import provenance
 from frod_bench.bench.floor import LayerTimes, merged_multiply_adds, over_the_floor
@@ -186,7 +187,7 @@ def floor_table(title: str, layers: Sequence[LayerTimes]) -> Table:
 def goals_table(verdicts: Iterable[Verdict]) -> Table:
     """Each goal, what was measured, and whether it is met."""
     table = _table("Goals", ("goal",), ("measured", "bound", "met"))
-    words = {True: "[green]yes[/]", False: "[red]no[/]", None: "not measured"}
+    words = {True: Text("yes", "green"), False: Text("no", "red"), None: Text("not measured")}
     for verdict in verdicts:
         bound = f"{verdict.bound} {verdict.goal:g}"
         table.add_row(verdict.name, _number(verdict.measured), bound, words[verdict.met])

@@ -11,8 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from frod_bench.compare.comparison import Comparison
 from frod_bench.compare.folders import compare_folders
 from frod_bench.compare.methods import compare_methods
@@ -20,6 +18,7 @@ from frod_bench.compare.options import CompareConfig, parse
 from frod_bench.compare.show import show
 from frod_bench.errors import InputError
 from frod_bench.report.rules import Rules, load_rules
+from frod_bench.terminal import plain_console
 
 __all__ = ["CompareConfig", "Comparison", "compare", "main", "parse"]
 
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"frod_bench.compare: {error}", file=sys.stderr)
         return 2
-    console = Console()
+    console = plain_console()
     show(comparison, console)
     if config.plot == "none":
         return 0

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from huggingface_hub import constants
-from rich.console import Console
 
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError, did_you_mean
@@ -25,6 +24,7 @@ from frod_bench.plan.costs import Planner
 from frod_bench.plan.disk import downloads_of, parameters_of
 from frod_bench.plan.readings import readings
 from frod_bench.plan.show import PlanResult, as_json, show
+from frod_bench.terminal import plain_console
 
 FORMATS = ("table", "json")
 OWN = {"accelerator": "a100-80gb", "format": "table"}  # what is not an override, and its default
@@ -40,7 +40,7 @@ def main(words: Sequence[str]) -> None:
     if own["format"] == "json":
         print(as_json(result))
     else:
-        console = Console() if sys.stdout.isatty() else Console(width=200)
+        console = plain_console(width=None if sys.stdout.isatty() else 200)
         show(result, console)
 
 

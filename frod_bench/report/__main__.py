@@ -25,6 +25,7 @@ from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
 from frod_bench.report.collect import AxisValue, Cell, holes_of
 from frod_bench.report.folder import cells_in
+from frod_bench.terminal import plain_console
 
 MAIN = "main_table"
 MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was made of
@@ -141,9 +142,9 @@ def main() -> None:
     with exit_statuses():
         what, overrides = parse(sys.argv[1:])
         if any(word.startswith("folder=") for word in overrides):
-            report_folder(what, overrides, Console(stderr=True))
+            report_folder(what, overrides, plain_console(stderr=True))
             return
-        report(what, *compose_cells(overrides), Console(stderr=True))
+        report(what, *compose_cells(overrides), plain_console(stderr=True))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Collecting: every cell that was asked for has a row, and nothing else slips in unseen."""
 
+import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from frod_bench import record
 from frod_bench.errors import InputError
+from frod_bench.report.__main__ import report_folder
 from frod_bench.report.collect import Cell, collect
 from tests.report.factory import make_record, synthetic_curve, write_record
 
@@ -128,3 +131,25 @@ def test_a_curve_without_a_number_is_told(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
     (warning,) = got.warnings
     assert "no evaluation with a finite accuracy" in warning
+
+
+def test_one_bad_record_is_unusable_and_the_report_goes_on(tmp_path: Path) -> None:
+    for seed in range(4):
+        write_record(tmp_path, make_record("rte", "frod", seed), synthetic_curve())
+    files = sorted((tmp_path / "embedded/records/rte/frod").glob("*.json"))
+    spoilt = [
+        lambda made: made["config"]["profile"].pop("title"),
+        lambda made: made["metrics"]["accuracy"].update(value=1e308),
+        lambda made: made["metrics"]["accuracy"].update(n=10**400),
+    ]
+    for file, spoil in zip(files, spoilt, strict=False):
+        made = json.loads(file.read_text())
+        spoil(made)
+        file.write_text(json.dumps(made))
+    words = [f"folder={tmp_path / 'embedded'}", f"out={tmp_path / 'out'}"]
+    written = report_folder("all", words, Console(quiet=True))
+    assert (tmp_path / "out/report.html") in written
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in range(4)])
+    assert got.frame["status"].tolist() == ["unusable", "unusable", "unusable", "ok"]
+    assert "config.profile.title is None" in got.frame["error"][0]
+    assert all("number up to 1e+18" in error for error in got.frame["error"][1:3])

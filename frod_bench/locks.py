@@ -1,0 +1,96 @@
+"""One process at a time on a cell: a lock file that the system frees when its holder dies.
+
+The file is made when the lock is taken and removed, with the folders made for it, when it is let
+go, so that input that is refused leaves nothing. Needs no torch: the process that watches the
+workers takes the lock too.
+"""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+logger = logging.getLogger(__name__)
+
+_held: set[Path] = set()  # by this process, which may ask for a lock that it holds already
+
+
+@contextmanager
+def locked(path: Path, label: str) -> Iterator[None]:
+    """Hold the lock at `path`, waiting (with a message about `label`) while another process has it.
+
+    On a file system without locks the body runs without one, with a warning. Raises OSError if the
+    file cannot be made.
+    """
+    with _opened(path, label, wait=True):
+        yield
+
+
+@contextmanager
+def tried(path: Path, label: str) -> Iterator[bool]:
+    """Whether this process holds the lock at `path` while the body runs: it does not wait.
+
+    True, too, if it held the lock before. Raises OSError if the file cannot be made.
+    """
+    if path in _held:
+        yield True
+        return
+    with _opened(path, label, wait=False) as is_held:
+        yield is_held
+
+
+@contextmanager
+def _opened(path: Path, label: str, wait: bool) -> Iterator[bool]:
+    """Take the lock, run the body, let go; False if another process has it and we do not wait."""
+    made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = path.open("a")
+        except FileNotFoundError:  # its folder was empty, and the last holder removed it
+            continue
+        with stream:
+            if not _take(stream, label, wait):
+                yield False
+                return
+            if not _is_at(stream, path):  # the last holder has removed it
+                continue
+            _held.add(path)
+            try:
+                yield True
+            finally:
+                _held.discard(path)
+                path.unlink(missing_ok=True)
+                _remove_empty(made)
+            return
+
+
+def _take(stream: TextIO, label: str, wait: bool) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            return False
+        logger.warning("%s: another process runs this cell; this one waits for it.", label)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+    except OSError as error:
+        logger.warning("%s: %s can't be locked (%s).", label, stream.name, error)
+    return True
+
+
+def _is_at(stream: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # something was left in it, or another process removed it
+            return
