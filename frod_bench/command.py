@@ -1,4 +1,4 @@
-"""`frod-bench`: a cell or a grid of them (`run`), or `frod-bench cache` (`cache_command`)."""
+"""`frod-bench`: a cell or a grid (`run`), `frod-bench verify` or `frod-bench cache`."""
 
 import sys
 
@@ -9,6 +9,10 @@ def main() -> None:
         from frod_bench import cache_command
 
         cache_command.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["verify"]:
+        from frod_bench import verify
+
+        verify.main(sys.argv[2:])
     else:
         from frod_bench import run
 

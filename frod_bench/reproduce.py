@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from frod_bench.complaints import exit_statuses
@@ -20,6 +21,7 @@ from frod_bench.launch import run_grid
 from frod_bench.provenance import code_version
 from frod_bench.report.__main__ import MANIFEST, asked_cells, folder_of, parse, report
 from frod_bench.report.collect import refuse_same
+from frod_bench.reproduction import CELLS_PATH, compare, load_tolerance, published_cells
 from frod_bench.sweep import Cell
 from frod_bench.terminal import plain_console
 
@@ -59,9 +61,10 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
         failed = error
     if config.plan_only:
         return
-    manifest = folder_of(config) / MANIFEST
+    folder = folder_of(config)
+    manifest = folder / MANIFEST
     if is_current(manifest, cells):
-        console.print(f"Tables, figures and page in {folder_of(config)} are up to date.")
+        console.print(f"Tables, figures and page in {folder} are up to date.")
     else:
         written = report(what, config, cells, console)
         made_from = {
@@ -70,8 +73,21 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
             "written": stamps(written),
         }
         manifest.write_text(json.dumps(made_from, indent=1))
+    tell_reproduction(folder, str(config.profile.name), console)
     if failed is not None:
         raise failed
+
+
+def tell_reproduction(folder: Path, profile: str, console: Console) -> None:
+    """Set the cells that the report in `folder` lists beside the published run of the profile."""
+    published = published_cells(profile)
+    if published is None:
+        return
+    outcome = compare(pd.read_csv(folder / CELLS_PATH), published, load_tolerance())
+    if outcome.checks:
+        console.print(f"Against the published run (results/reference/{profile}):")
+        for line in outcome.lines:
+            console.print(line, soft_wrap=True)
 
 
 def main() -> None:

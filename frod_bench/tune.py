@@ -1,15 +1,16 @@
 """Pick each method's learning rates from the trials of `experiment=tune`.
 
     python -m frod_bench.run -m experiment=tune
-    python -m frod_bench.tune [profile=embedded results_root=results]
+    python -m frod_bench.tune [profile=embedded results_root=results] [out=conf/learning_rates]
     python -m frod_bench.tune experiment=tune_small profile=small
 
 A method's rates in a family (in `<family>_rank`, where options are ranked) are those of the trial
 with the best mean of the primary metric over the tuning tasks, on validation. Every method has the
 same number of trials; one that diverged or failed counts as worst. Writes
-`<results>/<profile>/tables/tuning.csv` (every trial) and the profile's table of rates,
-conf/learning_rates/<profile>.yaml; beside it, <profile>_tuned.yaml, where that one was written by
-hand.
+`<results>/<profile>/tables/tuning.csv` (every trial) and the profile's table of learning rates,
+`<results>/<profile>/learning_rates/<profile>.yaml`. With `out=conf/learning_rates` the table goes
+to the suite's own configuration, which the next run composes; a table there that was written by
+hand is kept, and the new one called <profile>_tuned.yaml.
 """
 
 import math
@@ -26,7 +27,7 @@ from frod_bench import record
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
-from frod_bench.paths import CONF_DIR
+from frod_bench.paths import CONF_DIR, REFERENCE_DIR
 from frod_bench.sweep import Cell, records_of
 
 WORST = -math.inf
@@ -111,15 +112,27 @@ def rates_path(profile: str, folder: Path) -> Path:
 def main() -> None:
     """Read the trials' records, write the two tables."""
     with exit_statuses():
-        asked = [word for word in sys.argv[1:] if word.startswith("experiment=")]
-        base, cells = compose_cells([*([] if asked else ["experiment=tune"]), *sys.argv[1:]])
+        outs = [word for word in sys.argv[1:] if word.startswith("out=")]
+        words = [word for word in sys.argv[1:] if word not in outs]
+        asked = [word for word in words if word.startswith("experiment=")]
+        base, cells = compose_cells([*([] if asked else ["experiment=tune"]), *words])
         table = trials(cells)
         picked = pick(table)
         tables = cells[0].results_dir / "tables"
         tables.mkdir(parents=True, exist_ok=True)
-        whole = with_others(table, tables / "tuning.csv")
+        trials_so_far = tables / "tuning.csv"
+        if not trials_so_far.exists():
+            trials_so_far = REFERENCE_DIR / base.profile.name / "tables" / "tuning.csv"
+        whole = with_others(table, trials_so_far)
         whole.to_csv(tables / "tuning.csv", index=False)
-        path = rates_path(base.profile.name, CONF_DIR / "learning_rates")
+        folder = cells[0].results_dir / "learning_rates"
+        if outs:
+            folder = Path(outs[-1].removeprefix("out="))
+        folder.mkdir(parents=True, exist_ok=True)
+        path = rates_path(base.profile.name, folder)
+        current = CONF_DIR / "learning_rates" / path.name
+        if not path.exists() and current.exists():  # what is not tuned now stays as it is
+            path.write_text(current.read_text())
         write_rates(picked, table["trial"].nunique(), base.experiment.name, path)
         print(f"{tables / 'tuning.csv'}\n{path.resolve()}")
 

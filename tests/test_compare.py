@@ -180,7 +180,7 @@ BOTH = ["task=rte", "methods=[frod]"]
         ([*BOTH, "seeds=[0"], "cannot be read"),
         (["task=rt", "methods=[frod]"], "No records of task 'rt'. Did you mean 'rte'?"),
         (["task=rte", "methods=[frodo]"], "No records of method 'frodo' on task 'rte'. Did you"),
-        ([*BOTH, "profile=none"], "Make some with `make smoke`"),
+        ([*BOTH, "profile=none"], "Run them: python -m frod_bench.run -m task="),
         ([*BOTH, "protocol=paper"], "None of the 3 cells has a record"),
         ([*BOTH, "plot=terminals"], "plot=terminals is unknown. Did you mean 'terminal'?"),
         ([*BOTH, "across=true"], "across=true is for two folders"),

@@ -206,7 +206,7 @@ def test_bad_folders_are_one_line_and_status_2(
     put(other_metric, scored)
     cases = {
         (yours, yours): "there is nothing to compare",
-        (yours, tmp_path / "none"): "make some with `make smoke`",
+        (yours, tmp_path / "none"): "`make smoke` writes results/smoke/embedded",
         (yours, theirs.parent): f"Did you mean {theirs}?",
         (yours, broken): "none of the 1 files under records/ is a record",
         (yours, mixed): "records of several profiles, which do not compare: embedded (1), small",

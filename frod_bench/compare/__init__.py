@@ -17,6 +17,7 @@ from frod_bench.compare.methods import compare_methods
 from frod_bench.compare.options import CompareConfig, parse
 from frod_bench.compare.show import show
 from frod_bench.errors import InputError
+from frod_bench.paths import is_published
 from frod_bench.report.rules import Rules, load_rules
 from frod_bench.terminal import plain_console
 
@@ -56,9 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _out_dir(config: CompareConfig) -> Path:
-    """Where figures go: beside the records, those of the first folder where there are two."""
+    """Where figures go: beside the records, of the first folder if there are two.
+
+    What the project publishes is left as it is: its figures go to `results/compare/<profile>/`.
+    """
     if config.out_dir is not None:
         return Path(config.out_dir).expanduser()
+    folder = Path(config.results_root).expanduser() / config.profile_or_default
     if config.folders:
-        return Path(config.folders[0]).expanduser() / "figures"
-    return Path(config.results_root).expanduser() / config.profile_or_default / "figures"
+        folder = Path(config.folders[0]).expanduser()
+    if is_published(folder):
+        return Path("results") / "compare" / folder.name / "figures"
+    return folder / "figures"

@@ -79,7 +79,7 @@ def _nothing_in(path: Path, unusable: Sequence[Unusable]) -> str:
     hint = f" Did you mean {inside[0]}?" if inside else ""
     return (
         f"No records under {path / 'records'}.{hint} Name a folder that holds records/, such as "
-        "results/embedded, or make some with `make smoke`."
+        "results/reference/small, or make some: `make smoke` writes results/smoke/embedded."
     )
 
 

@@ -25,8 +25,9 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     rule = rules.convergence
     root, profile = Path(config.results_root).expanduser(), config.profile_or_default
     folder = root / profile / "records"
-    _must_be_there(folder, tasks, methods)
     protocol = config.protocol or PROTOCOL
+    command = _command(config, protocol)
+    _must_be_there(folder, tasks, methods, command)
     made = _hashes(folder, profile, protocol, config.head)
     chosen = [
         _newest(Cell(task, method, seed, protocol=protocol, head=config.head), made)
@@ -40,9 +41,7 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     if (collected.frame.loc[shown, "status"] == "missing").all():
         raise InputError(
             f"None of the {shown.sum()} cells has a record under {folder}: profile={profile} "
-            f"protocol={protocol} head={config.head}. Run them: python -m frod_bench.run -m "
-            f"task={','.join(tasks)} method={','.join(methods)} profile={profile} "
-            f"protocol={protocol}."
+            f"protocol={protocol} head={config.head}. Run them: {command}"
         )
     titles = collected.frame["profile_title"].dropna()
     first, *others = methods
@@ -84,13 +83,30 @@ def _newest(cell: Cell, made: Mapping[Name, Sequence[str]]) -> tuple[Cell, str |
     return replace(cell, config_hash=taken), warning if others else None
 
 
-def _must_be_there(records: Path, tasks: Sequence[str], methods: Sequence[str]) -> None:
+def _command(config: CompareConfig, protocol: str) -> str:
+    """The command that runs what a comparison of methods lacks, with full fine-tuning's target."""
+    methods = dict.fromkeys([*(config.methods or []), "full"])
+    words = {
+        "task": ",".join(config.task or []),
+        "method": ",".join(methods),
+        "seed": ",".join(map(str, config.seeds or SEEDS)),
+        "profile": config.profile_or_default,
+        "protocol": protocol,
+        "head": config.head,
+        "results_root": config.results_root,
+    }
+    return "python -m frod_bench.run -m " + " ".join(f"{k}={v}" for k, v in words.items())
+
+
+def _must_be_there(
+    records: Path, tasks: Sequence[str], methods: Sequence[str], command: str
+) -> None:
     """Each task and method has a folder: a misspelt name is told from a run that is missing."""
     there = _folders(records)
     if not there:
         raise InputError(
-            f"No records under {records}. Make some with `make smoke`, or name another "
-            "results_root= or profile=."
+            f"No records under {records}. Run them: {command}. Or "
+            "name the results_root= and profile= of records that you have."
         )
     for task in tasks:
         if task not in there:

@@ -1,7 +1,7 @@
 """Command line: write an experiment's tables, figures and page from the records that are there.
 
     python -m frod_bench.report [tables|plots|html|all] [Hydra overrides]
-    python -m frod_bench.report [tables|plots|html|all] folder=results/small [out=DIR]
+    python -m frod_bench.report [tables|plots|html|all] folder=results/reference/small [out=DIR]
 
 The overrides name the same grid as `python -m frod_bench.run -m` does, `experiment=main_table`
 unless they say otherwise; what another experiment's report writes lies in a folder of its name.
@@ -21,6 +21,7 @@ from frod_bench import sweep, tracker
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.grid import compose_cells
+from frod_bench.paths import is_published
 from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
 from frod_bench.report.collect import AxisValue, Cell, holes_of
@@ -56,6 +57,11 @@ def report_folder(what: str, words: Sequence[str], console: Console) -> list[Pat
             "not be chosen. Allowed beside it: out=DIR."
         )
     folder = Path(given["folder"]).resolve()
+    if "out" not in given and is_published(folder):
+        raise InputError(
+            f"folder={given['folder']}: is published, and a report would overwrite its tables. "
+            "Name another folder for the report, out=DIR."
+        )
     cells, title = cells_in(folder)
     out_dir = Path(given.get("out", folder)).resolve()
     (out_dir / MANIFEST).unlink(missing_ok=True)

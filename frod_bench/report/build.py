@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frod_bench.errors import InputError
+from frod_bench.paths import REFERENCE_DIR
 from frod_bench.report.analyses.about import About
 from frod_bench.report.analyses.kinds import analyse, write_numbers
 from frod_bench.report.areas import TRIALS_PATH, read_areas, read_trials
 from frod_bench.report.cautions import one_class, untuned
+from frod_bench.report.cells_table import write_cells
 from frod_bench.report.claims import Judged
 from frod_bench.report.claims_table import write_claims
 from frod_bench.report.collect import Cell, Collected, collect
@@ -57,8 +59,12 @@ def write_report(
     about = About(title, frame)
     found = analyse(figures, frame)
     results_dir = results_root / profile
-    areas = read_areas(results_dir, rules.robustness.learning_rate_factors)
+    factors = rules.robustness.learning_rate_factors
+    published = REFERENCE_DIR / profile
+    areas = read_areas(results_dir, factors) or read_areas(published, factors)
     trials = read_trials(results_dir / TRIALS_PATH)
+    if trials is None:  # those that the shipped learning rates were picked from
+        trials = read_trials(published / TRIALS_PATH)
     collected.warnings += untuned(frame, trials)
     if {"tables", "html"} & set(parts):  # they show scores; predictions take long to read
         collected.warnings += one_class(frame)
@@ -86,15 +92,16 @@ def _nothing(folder: Path, cells: int, others: Sequence[str]) -> str:
     """What to say where no cell has a record."""
     there = (
         " Records of other cells are there, made with other settings, data or weights, for "
-        f"example {others[0]}; `python -m frod_bench.compare folders=...` reads them as they are."
+        f"example {others[0]}; `python -m frod_bench.report all folder={folder.parent}` reports "
+        "them as they are."
         if others
         else ""
     )
     return (
         f"No records of this experiment's {cells} cells under {folder}.{there} Make them by "
         "`python -m frod_bench.reproduce` with the same words that the report was asked with "
-        "(experiment=..., profile=..., ...); the main table by `make reproduce-all`, three tasks "
-        "of it by `make smoke`."
+        "(experiment=..., profile=..., ...); the main table by `make reproduce-all`. `make smoke` "
+        "runs three tasks of it and reports them in results/smoke/embedded."
     )
 
 
@@ -102,6 +109,7 @@ def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:
     title, rules, summary = numbers.title, numbers.rules, numbers.summary
     main = main_table(summary, title, numbers.collected.warnings)
     paths = write_claims(numbers.judged, out_dir, title)
+    paths += write_cells(numbers.cells, out_dir)
     paths += write_table(main, summary, out_dir, "main")
     parameters = parameter_table(numbers.parameters, title)
     paths += write_table(parameters, numbers.parameters, out_dir, "parameters")

@@ -43,8 +43,9 @@ def cells_in(results_dir: Path) -> tuple[list[Cell], str]:
         raise InputError(
             f"folder={results_dir}: no record of protocol {' or '.join(PROTOCOLS)} under "
             f"{results_dir / 'records'} ({len(records)} others, {len(unusable)} unusable files). "
-            "Name a folder that holds records/, such as results/small, or make some: `make smoke`, "
-            "or `make reproduce-all`."
+            "Name a folder that holds records/, such as results/reference/small, or make some: "
+            "`make smoke` writes them to results/smoke/embedded, `make reproduce-all` to "
+            "results/embedded."
         )
     cells = dict.fromkeys(map(_cell, sorted(kept, key=_place)))
     for path, _ in unusable:

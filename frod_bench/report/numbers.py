@@ -6,6 +6,7 @@ from functools import cached_property
 import pandas as pd
 
 from frod_bench.report.areas import Areas
+from frod_bench.report.cells_table import cells_table
 from frod_bench.report.claims import Judged, judge
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
@@ -34,6 +35,11 @@ class Numbers:
         """The claims."""
         frame, curves = self.collected.frame, self.collected.curves
         return judge(frame, curves, self.areas, self.profile, self.rules)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The numbers of every cell."""
+        return cells_table(self.collected.frame, self.collected.curves)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
