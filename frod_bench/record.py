@@ -36,6 +36,7 @@ __all__ = [
     "save",
     "scan",
     "set_aside",
+    "settings_hash",
     "status_at",
     "validate",
 ]
@@ -79,6 +80,15 @@ def canonical_json(obj: object) -> str:
 def config_hash(identity: Mapping[str, Any]) -> str:
     """First 16 hexadecimal digits of SHA-256 over the canonical JSON of a cell's identity."""
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def settings_hash(made: Record) -> str:
+    """The hash of a record's cell without its data's fingerprint.
+
+    Files of the same rows differ in their bytes between versions of the library that writes them,
+    so runs on two machines are matched by this one.
+    """
+    return config_hash(identity(made["config"], "", made["provenance"]["backbone_fingerprint"]))
 
 
 def identity(

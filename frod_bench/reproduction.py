@@ -20,7 +20,7 @@ from frod_bench.paths import CONF_DIR, REFERENCE_DIR
 
 CELLS_PATH = Path("tables/cells.csv")  # under results/<profile> and results/reference/<profile>
 KEYS = ["task", "method", "seed"]
-COMPARED = [*KEYS, "config_hash", "status", "value", "start_loss", "trainable", "code_version"]
+COMPARED = [*KEYS, "settings_hash", "status", "value", "start_loss", "trainable"]
 EQUAL_DIGITS = 1e-10  # relative: the same score, written and read as text
 
 
@@ -89,16 +89,16 @@ def published_cells(profile: str, root: Path = REFERENCE_DIR) -> pd.DataFrame | 
 def compare(run: pd.DataFrame, published: pd.DataFrame, tolerance: Tolerance) -> Reproduction:
     """Compare the cells of a run (`report.cells_table`) with the published ones.
 
-    Only cells with the same configuration hash are compared: of the same data, backbone, method,
-    budget and protocol.
+    Only cells with the same settings are compared: backbone (by content), method, budget, seed and
+    protocol. Other data shows in the loss before training.
     """
     pairs = run[COMPARED].merge(published[COMPARED], on=KEYS, suffixes=("", "_published"))
-    same = pairs[pairs["config_hash"] == pairs["config_hash_published"]]
+    same = pairs[pairs["settings_hash"] == pairs["settings_hash_published"]]
     skipped = ""
     if len(same) < len(run):
         skipped = (
             f"{len(run) - len(same)} of {len(run)} cells are not in the published run with these "
-            "settings, data and weights, and are left out."
+            "settings and weights, and are left out."
         )
     if same.empty:
         return Reproduction((), skipped)

@@ -29,9 +29,8 @@ TOLERANCE = Tolerance(
 def cells(**columns: object) -> pd.DataFrame:
     """Twelve cells: two tasks, two methods, three seeds."""
     rows = [
-        {"task": task, "method": method, "seed": seed, "config_hash": f"{task}{method}{seed}",
-         "status": "ok", "value": 0.7 + 0.01 * seed, "start_loss": 0.69, "trainable": 100,
-         "code_version": "0+a"}
+        {"task": task, "method": method, "seed": seed, "settings_hash": f"{task}{method}{seed}",
+         "status": "ok", "value": 0.7 + 0.01 * seed, "start_loss": 0.69, "trainable": 100}
         for task in ("rte", "cola") for method in ("full", "frod") for seed in range(3)
     ]  # fmt: skip
     return pd.DataFrame(rows).assign(**columns)
@@ -79,7 +78,7 @@ def test_small_differences_that_lean_one_way_are_found_in_the_means() -> None:
 
 def test_cells_with_other_settings_are_left_out_and_counted() -> None:
     run = cells()
-    run.loc[:2, "config_hash"] = "another"
+    run.loc[:2, "settings_hash"] = "another"
     run.loc[:2, "value"] = 0.0
     outcome = compare(run, cells(), TOLERANCE)
     assert outcome.holds

@@ -8,7 +8,8 @@ import pandas as pd
 from frod_bench.record import CurvePoint
 
 COLUMNS = (
-    *("task", "family", "method", "seed", "protocol", "config_hash", "status"),
+    *("task", "family", "method", "seed", "protocol", "config_hash", "settings_hash"),
+    "status",
     *("metric", "value", "n", "stderr", "start_loss", "trainable", "trainable_head", "steps"),
     *("setup_sec", "train_sec", "eval_sec", "code_version"),
 )

@@ -73,9 +73,9 @@ class Collected:
     `frame` has a row a cell, in the order asked for: task, family, method, seed, status,
     profile_title, protocol, metric (name of the primary one), higher_is_better, curve_split, value,
     n, stderr, `metric/<name>` for all metrics, the counts of `params`, backbone, setup_sec,
-    train_sec, eval_sec, step_sec, steps, config_hash, peak_rss_bytes, peak_device_bytes, error,
-    code_version, device, path, base_method and `axis/<key>` for all settings that tell variants of
-    it apart.
+    train_sec, eval_sec, step_sec, steps, config_hash, settings_hash, peak_rss_bytes,
+    peak_device_bytes, error, code_version, device, path, base_method and `axis/<key>` for all
+    settings that tell variants of it apart.
     `curves` holds the curve of each cell that has one, and `provenance` what each record says it
     was made with, both by (task, method, seed).
     """
@@ -229,6 +229,7 @@ def _row(made: Record, path: Path) -> dict[str, Any]:
         "curve_split": made["config"]["protocol"]["curve_split"],
         "backbone": cell["backbone"],
         "config_hash": cell["config_hash"],
+        "settings_hash": record.settings_hash(made),
         "steps": steps,
         **(primary or {}),
         **{f"metric/{name}": metric["value"] for name, metric in metrics.items()},
@@ -250,7 +251,7 @@ NUMBERS = (
 )
 WORDS = (
     *("profile_title", "protocol", "metric", "higher_is_better", "curve_split", "backbone"),
-    "config_hash",
+    *("config_hash", "settings_hash"),
     *("error", "code_version", "device", "path", "base_method"),
 )
 
