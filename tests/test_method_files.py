@@ -1,5 +1,6 @@
 """Methods of a user's own: by path, in Python, by an entry point; and what is refused of them."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from frod_bench.cell import execute, restore_trained
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
+from frod_bench.insight.__main__ import main as analyse
 from tests.conftest import SHORT, MakeCell
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +62,7 @@ def test_the_example_trains_the_norms_of_every_backbone(make_cell: MakeCell, fam
     assert params is not None
     assert params["trainable"] - params["trainable_head"] == 128 * NORMS[family]
     assert params["extra_frozen"] == 0
-    restore_trained(cell.record_path)
+    restore_trained(cell)
 
 
 def test_the_examples_option_is_read(make_cell: MakeCell) -> None:
@@ -96,7 +98,7 @@ def test_a_function_that_changed_since_it_was_planned_or_trained_is_refused(
     with pytest.raises(InputError, match="changed since the cell was planned"):
         execute(planned)
     with pytest.raises(InputError, match="no longer the one"):
-        restore_trained(cell.record_path)
+        restore_trained(cell)
 
 
 def test_what_came_for_methods_in_python_leaves_other_cells_as_they_were(
@@ -245,6 +247,26 @@ def test_bad_files_end_a_run_with_status_two(tmp_path: Path, words: list[str]) -
     assert "Did you mean 'train_norms'" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_an_analysis_runs_the_function_that_was_composed_and_not_the_one_in_a_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("mine", "theirs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(MARKS)
+    (tmp_path / "mine/mine.yaml").write_text(PYTHON + "mine.py:apply")
+    words = [f"method={tmp_path}/mine/mine.yaml", f"results_root={tmp_path}/results", "task=rte"]
+    words = ["experiment=update_spectrum", *SHORT, *words, "seed=0"]
+    [cell] = compose_cells(words)[1]
+    assert execute(cell).status == "ok"
+    document = json.loads(cell.record_path.read_text())
+    document["config"]["method"]["apply"] = f"{tmp_path}/theirs/mine.py:apply"
+    cell.record_path.write_text(json.dumps(document))
+    record.load(cell.record_path)  # valid: where a function lies is no part of a cell
+    analyse(["spectrum", *words])
+    assert "update_spectrum.md" in capsys.readouterr().out
+    assert [path.parent.name for path in tmp_path.rglob("*.imported")] == ["mine"]
 
 
 MARKS = """\
