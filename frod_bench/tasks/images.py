@@ -118,7 +118,9 @@ def image_encoder(
             "give the pixels of a side, 224 say."
         )
     with readable(backbone_path, "image processor", "A task on images needs a vision model"):
-        processor = AutoImageProcessor.from_pretrained(backbone_path, revision=backbone.revision)
+        processor = AutoImageProcessor.from_pretrained(
+            backbone_path, revision=backbone.revision, trust_remote_code=False
+        )
     return ImageEncoder(
         column, backbone.image_size, processor.image_mean, processor.image_std, folder
     )

@@ -78,6 +78,7 @@ def _load(task: TaskConfig, folder: Path, **files: Any) -> DatasetDict:
         task.hub_config if is_listed(folder) else None,
         cache_dir=_cache_of(folder),
         verification_mode=datasets.VerificationMode.NO_CHECKS,
+        trust_remote_code=False,
         **files,
     )
 

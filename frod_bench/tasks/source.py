@@ -34,7 +34,9 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
             return read_snapshot(task, folder)
     try:
         with _without_progress_bars():
-            return datasets.load_dataset(task.hub_id, task.hub_config, revision=task.revision)
+            return datasets.load_dataset(
+                task.hub_id, task.hub_config, revision=task.revision, trust_remote_code=False
+            )
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         # A config that is not there, no network, a gated or missing repository, a wrong revision:
         # `datasets` raises a different type for each, and says which it was.
