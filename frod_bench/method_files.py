@@ -8,7 +8,6 @@ Hydra composes such a file as it composes those of the suite. docs/methods.md sh
 
 import dataclasses
 import hashlib
-import re
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -22,11 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench import callables
 from frod_bench.errors import InputError, did_you_mean
+from frod_bench.names import check_name
 from frod_bench.paths import CONF_DIR
 from frod_bench.settings import MethodConfig
 
 GROUP = "frod_bench.methods"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it is a folder's name, and a column's
 
 
 class MethodFiles:
@@ -118,11 +117,7 @@ def _check_name(path: Path, content: Any) -> None:
     name = content.get("name")
     if name is None:
         raise InputError(f"{path}: has no name. Give it one, name: {path.stem} say.")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise InputError(
-            f"{path}: name={name!r} must be a text of letters, digits and _ . - that starts with a "
-            "letter or a digit."
-        )
+    check_name(f"{path}: name", name)
     if name.removesuffix("_matched") in shipped_names():
         raise InputError(
             f"{path}: name={name} is taken by a method of the suite. Give it another name."
