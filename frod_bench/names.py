@@ -39,6 +39,12 @@ def stays(path: str) -> bool:
     return not is_absolute and ".." not in (first, *rest) and not _ADDRESS.match(path)
 
 
+def is_below(path: str | Path, folder: Path) -> bool:
+    """Whether a file is in a folder by its path alone: it may be a link to somewhere else."""
+    file, roots = Path(path), (folder.absolute(), folder.resolve())
+    return ".." not in file.parts and any(map(file.absolute().is_relative_to, roots))
+
+
 def check_name(field: str, value: object) -> None:
     """Raise InputError unless the value of `field` may name a folder."""
     if not is_name(value):

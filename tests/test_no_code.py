@@ -13,7 +13,7 @@ from frod_bench.paths import PACKAGE_DIR, SHIPPED_BACKBONES_DIR
 
 EXAMPLES = PACKAGE_DIR.parent / "examples"
 # Of transformers' and datasets' functions, those that take trust_remote_code.
-LOADERS = {"from_pretrained", "from_config", "load_dataset", "load_dataset_builder", "pipeline"}
+LOADERS = {"from_pretrained", "from_config", "load_dataset", "pipeline"}
 REFUSED = {
     *("torch.load", "pickle.load", "pickle.loads", "joblib.load", "yaml.load"),
     *("eval", "exec", "__import__", "instantiate", "hydra.utils.instantiate"),
