@@ -131,6 +131,28 @@ def test_a_yaml_may_stand_on_one_of_the_suites(make_cell: MakeCell, tmp_path: Pa
     assert mine == base | {"name": "dense", "sparse_rate": 0.5}
 
 
+@pytest.mark.parametrize(
+    "entry",
+    ["/{}/other", "{}/other", "../lora", "/method: lora", "/method@_global_.hydra.callbacks: lora"],
+)
+def test_a_yaml_stands_on_methods_alone_and_so_calls_nothing(tmp_path: Path, entry: str) -> None:
+    """Hydra calls what hydra.callbacks name, and any YAML may set them."""
+    marker = tmp_path / "called"
+    (tmp_path / "other.yaml").write_text(
+        "# @package _global_\nhydra: {callbacks: {mine: {_target_: pathlib.Path.touch, "
+        f"self: {{_target_: pathlib.Path, _args_: [{marker}]}}}}}}}}\n"
+    )
+    up = "/".join([".."] * 20)
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"defaults:\n- {entry.format(f'{up}{tmp_path}')}\n- lora\n- _self_\nname: mine\n"
+    )
+    done = run("frod_bench.run", "task=rte", f"method={path}", "plan_only=true")
+    assert done.returncode == 2, done.stdout
+    assert "mine.yaml: defaults=" in done.stderr
+    assert not marker.exists()
+
+
 PACKAGE = {
     "my_package/__init__.py": "",
     "my_package/norms.py": (EXAMPLE / "layer_norms.py").read_text(),
