@@ -72,7 +72,9 @@ def layer_shapes(
     Raises InputError as `matched_rank` does.
     """
     try:
-        config = AutoConfig.from_pretrained(source, **({"revision": revision} if revision else {}))
+        config = AutoConfig.from_pretrained(
+            source, trust_remote_code=False, **({"revision": revision} if revision else {})
+        )
     except (OSError, ValueError, KeyError) as error:
         if source not in shipped_configs():
             raise InputError(
@@ -82,7 +84,7 @@ def layer_shapes(
             ) from error
         config = config_of(source, None)  # the Hub is out of reach
     with torch.device("meta"):
-        model = AutoModel.from_config(tower_of(config))
+        model = AutoModel.from_config(tower_of(config), trust_remote_code=False)
     shapes = tuple(
         (module.out_features, module.in_features)
         for name, module in model.named_modules()

@@ -223,20 +223,21 @@ def build_model(settings: Settings, num_labels: int) -> Model:
     )
 
 
-def restore_trained(record_path: Path) -> Model:
+def restore_trained(cell: Cell) -> Model:
     """The trained model of a cell that was run with `save=adapter`.
 
-    Raises CheckpointError or InputError where what is not trained (of FRoD, V and U) is not as it
-    was.
+    It is built from the cell that the user composed, never from the configuration in a record: a
+    record is data, and one from elsewhere could name any Python file as its method. A cell's record
+    and values lie under its hash, so the composed one is the one that was trained.
+
+    Raises CheckpointError or InputError if what is not trained (of FRoD, V and U) is not as it
+    was, or the method's own function has changed.
     """
-    document = record.load(record_path)
-    settings, cell = typed(document["config"]), document["cell"]
+    settings = typed(cell.config)
     model = build_model(settings, load_data(settings).num_labels)
     backbone = settings.backbones[settings.task.family]
     prepared = prepare(model, settings.method, backbone, settings.seed)
-    adapters = record_path.resolve().parents[3] / "adapters"
-    file = adapters / cell["task"] / cell["method"] / f"{record_path.stem}.safetensors"
-    kept = checkpoint.restore_parameters(file, prepared.model)
+    kept = checkpoint.restore_parameters(cell.adapter_path, prepared.model)
     check_probes(prepared.model, settings.method, kept)
     return prepared.model
 

@@ -8,7 +8,6 @@ Hydra composes such a file as it composes those of the suite. docs/methods.md sh
 
 import dataclasses
 import hashlib
-import re
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -22,11 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench import callables
 from frod_bench.errors import InputError, did_you_mean
+from frod_bench.names import check_name, is_name
 from frod_bench.paths import CONF_DIR
 from frod_bench.settings import MethodConfig
 
 GROUP = "frod_bench.methods"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it is a folder's name, and a column's
 
 
 class MethodFiles:
@@ -85,7 +84,8 @@ def read(path: Path, override: str) -> DictConfig:
     """A method's YAML, the file of its function made absolute.
 
     Raises InputError, about `override`, where it is not there or is no YAML mapping, and about the
-    file where it has no name of its own, a key that methods do not have, or a value of wrong type.
+    file where it has no name of its own, stands on what is no method, or has a key that methods do
+    not have or a value of wrong type.
     """
     if not path.is_file():
         near = sorted(file.name for file in path.parent.glob("*.y*ml"))
@@ -102,6 +102,7 @@ def read(path: Path, override: str) -> DictConfig:
             "files in conf/method have them."
         )
     _check_name(path, OmegaConf.to_container(content))
+    _check_defaults(path, OmegaConf.to_container(content))
     _check_keys(path, content)
     reference = OmegaConf.select(content, "apply")
     if isinstance(reference, str):
@@ -118,14 +119,25 @@ def _check_name(path: Path, content: Any) -> None:
     name = content.get("name")
     if name is None:
         raise InputError(f"{path}: has no name. Give it one, name: {path.stem} say.")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise InputError(
-            f"{path}: name={name!r} must be a text of letters, digits and _ . - that starts with a "
-            "letter or a digit."
-        )
+    check_name(f"{path}: name", name)
     if name.removesuffix("_matched") in shipped_names():
         raise InputError(
             f"{path}: name={name} is taken by a method of the suite. Give it another name."
+        )
+
+
+def _check_defaults(path: Path, content: Any) -> None:
+    """Raise InputError for anything that a method stands on but other methods, by name.
+
+    Hydra would compose any YAML of the disk, to any place: one may set hydra.callbacks, which are
+    called.
+    """
+    defaults = content.get("defaults", [])
+    odd = [one for one in defaults if one != "_self_" and not is_name(one)]
+    if not isinstance(defaults, list) or odd:
+        raise InputError(
+            f"{path}: defaults={odd[0] if odd else defaults!r}: must be a list of methods of the "
+            "suite, by name, and _self_, as [lora, _self_]. Write other settings into the file."
         )
 
 

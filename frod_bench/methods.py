@@ -5,21 +5,13 @@ parameter that requires a gradient belongs to exactly one group, and every group
 rate: a head that is left out of the optimizer because of its name cannot happen.
 """
 
+import copy
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
-from peft import (
-    PEFT_TYPE_TO_TUNER_MAPPING,
-    PeftConfig,
-    get_peft_model,
-    inject_adapter_in_model,
-)
+from peft import PEFT_TYPE_TO_TUNER_MAPPING, get_peft_model, inject_adapter_in_model
 from torch import Tensor, nn
 from torch.nn import Parameter
 from transformers import PreTrainedModel
@@ -34,6 +26,7 @@ from frod_bench.frod import (
     frod_parameters,
 )
 from frod_bench.models import Classifier
+from frod_bench.peft_adapter import peft_adapter
 from frod_bench.ranker import Ranker
 from frod_bench.released import release_output
 from frod_bench.settings import BackboneConfig, MethodConfig
@@ -175,7 +168,7 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
     refuses to inject, comes with PEFT's wrapper around the backbone, which holds that state.
     Raises InputError where PEFT has no such adapter, or refuses its arguments.
     """
-    arguments: Any = OmegaConf.to_container(OmegaConf.create(dict(method.peft)))
+    arguments = copy.deepcopy(dict(method.peft))  # PEFT may change what it is given
     own = arguments.pop("target_modules", None)
     if own is not None:
         check_own_targets(model.backbone, own)
@@ -190,28 +183,6 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
     except ValueError as error:
         raise InputError(f"method.peft: PEFT refuses {method.peft} ({error}).") from error
     return {"adapter": [p for p in model.backbone.parameters() if p.requires_grad]}
-
-
-def peft_adapter(arguments: Mapping[str, Any], target_modules: list[str]) -> Any:
-    """The adapter's settings, as PEFT has them: a `PeftConfig`.
-
-    Raises InputError where `_target_` names none that adapts layers, or an argument is unknown.
-    """
-    target = arguments.get("_target_")
-    try:
-        adapter = instantiate(arguments, target_modules=target_modules)
-    except InstantiationException as error:
-        told = str(error.__cause__ or error).splitlines()[0]
-        raise InputError(
-            f"method.peft: {target} cannot be made of {sorted(set(arguments) - {'_target_'})} "
-            f"({told}). Name a configuration of PEFT and arguments that it has."
-        ) from error
-    if not isinstance(adapter, PeftConfig) or adapter.peft_type not in PEFT_TYPE_TO_TUNER_MAPPING:
-        raise InputError(
-            f"method.peft._target_={target}: is no configuration of a PEFT adapter, such as "
-            "peft.LoraConfig."
-        )
-    return adapter
 
 
 def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:

@@ -103,7 +103,7 @@ def build(
     torch.manual_seed(seed)
     common = {"revision": revision} if revision else {}
     with readable(source, "configuration", CHECKPOINT):
-        config = tower_of(AutoConfig.from_pretrained(source, **common))
+        config = tower_of(AutoConfig.from_pretrained(source, trust_remote_code=False, **common))
     if pretrained:
         with readable(source, "weights", CHECKPOINT):
             backbone, report = AutoModel.from_pretrained(
@@ -111,6 +111,7 @@ def build(
                 config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
+                trust_remote_code=False,
                 output_loading_info=True,
                 **common,
             )
@@ -123,7 +124,7 @@ def build(
                 "another shape. Use a checkpoint of this architecture."
             )
     else:
-        backbone = AutoModel.from_config(config, dtype=torch.float32)
+        backbone = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
     torch.manual_seed(seed)  # the head is the same whatever the backbone drew
     return with_head(backbone, pooling, num_labels)
 

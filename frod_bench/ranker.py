@@ -92,7 +92,7 @@ def build_ranker(
     torch.manual_seed(seed)
     common = {"revision": revision} if revision else {}
     with readable(source, "configuration", CHECKPOINT):
-        config = AutoConfig.from_pretrained(source, **common)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **common)
     check_causal(config, str(source))
     if pretrained:
         with readable(source, "weights", CHECKPOINT):
@@ -100,6 +100,7 @@ def build_ranker(
                 source,
                 dtype=torch.float32,
                 use_safetensors=True,
+                trust_remote_code=False,
                 output_loading_info=True,
                 **common,
             )
@@ -112,7 +113,9 @@ def build_ranker(
                 "saved with its language-model head, or head=classify."
             )
     else:
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=torch.float32, trust_remote_code=False
+        )
     ranker = Ranker(model.base_model, model.get_output_embeddings())
     _check_logits(model.eval(), ranker, str(source))
     ranker.reads_packed = _can_read_packed(ranker)

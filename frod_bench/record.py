@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple, NoReturn, cast
 
+from frod_bench.names import RULE, inside, is_name
 from frod_bench.record_schema import SCHEMA_VERSION, CurvePoint, Record, RecordError, check
 
 __all__ = [
@@ -136,9 +137,12 @@ def headed(name: str, config: Mapping[str, Any]) -> str:
 def record_path(  # noqa: PLR0917
     results_root: str | Path, profile: str, task: str, method: str, seed: int, config_hash: str
 ) -> Path:
-    """Where a cell's record lies: `<root>/<profile>/records/<task>/<method>/<seed>-<hash>.json`."""
-    folder = Path(results_root) / profile / "records" / task / method
-    return folder / f"{seed}-{config_hash}.json"
+    """Where a cell's record lies: `<root>/<profile>/records/<task>/<method>/<seed>-<hash>.json`.
+
+    Raises InputError if that leads out of the root.
+    """
+    file = f"{seed}-{config_hash}.json"
+    return inside(results_root, profile, "records", task, method, file)
 
 
 def predictions_path(record_path: Path) -> Path:
@@ -341,6 +345,9 @@ def _check_cell(record: Record) -> None:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"config is not a composed configuration ({error!r}).") from error
     _check_read_by_reports(config)
+    for name in ("profile", "protocol", "task", "method", "backbone"):
+        if not is_name(cell[name]):
+            raise RecordError(f"cell.{name} is {cell[name]!r}; it {RULE}.")
     for name, value in expected.items():
         if cell[name] != value:  # type: ignore[literal-required]
             shown = cell[name]  # type: ignore[literal-required]

@@ -21,7 +21,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from frod_bench import callables, paths
+from frod_bench import callables, names, paths
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.fingerprint import backbone_fingerprint
 
@@ -361,6 +361,7 @@ def validate(config: DictConfig) -> None:
         value = _value(config, key)
         if value not in choices:
             raise InputError(f"{key}={value}: is unknown." + did_you_mean(str(value), choices))
+    _check_names(config)
     check_ranges(config, RANGES)
     callables.check_function(config.method.kind, config.method.apply)
     for group, rate in config.method.learning_rates.items():
@@ -396,6 +397,20 @@ def validate(config: DictConfig) -> None:
             "protocol.validation_percent=0: the curve is measured on validation, so some of train "
             "must be carved out for it; set a share, or protocol.curve_split=test."
         )
+
+
+def _check_names(config: DictConfig) -> None:
+    """Raise InputError for a name that is to be a folder and is none, or leads elsewhere."""
+    for part in ("profile", "protocol", "task", "method"):
+        names.check_name(f"{part}.name", _value(config, f"{part}.name"))
+    for part in ("suite", "experiment"):
+        if config[part] is not None:
+            names.check_name(f"{part}.name", _value(config, f"{part}.name"))
+    for family in config.backbones:
+        for key, check in (("name", names.check_name), ("hub_id", names.check_hub_id)):
+            check(f"backbones.{family}.{key}", _value(config, f"backbones.{family}.{key}"))
+    names.check_hub_id("task.hub_id", _value(config, "task.hub_id"))
+    names.check_hub_config("task.hub_config", _value(config, "task.hub_config"))
 
 
 def check_ranges(config: DictConfig, keys: Iterable[str]) -> None:

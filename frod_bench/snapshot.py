@@ -6,6 +6,9 @@ all where they name none. A configuration that is not there is refused, never st
 
 `splits` are the names that a task gives to its splits: a file or folder of such a name is that
 split, whatever else the name might say (`my_train` is then no configuration `my`).
+
+A card is data from elsewhere: patterns and folders that lead out of the snapshot are refused. What
+they match may be a link to a place outside, as every file of a Hub cache is.
 """
 
 import re
@@ -17,6 +20,7 @@ from typing import Any
 import yaml
 
 from frod_bench.errors import InputError, Lack, MissingInputError
+from frod_bench.names import stays
 
 CARD = "README.md"
 ANY_PARQUET = "**/*.parquet"
@@ -49,7 +53,7 @@ def data_patterns(folder: Path, hub_config: str) -> list[str]:
     """Patterns of the files of a configuration, as the card lists them: none if it lists other
     configurations only, any parquet file if it lists nothing.
 
-    Raises InputError where the front matter cannot be read.
+    Raises InputError where the front matter cannot be read, or leads out of the snapshot.
     """
     configs = _listed(folder)
     if not configs:
@@ -178,12 +182,32 @@ def _listed(folder: Path) -> dict[str, list[tuple[str, str]] | str]:
     try:
         front = yaml.safe_load(parts[1]) if len(parts) == 3 else None
         configs = (front or {}).get("configs", [])
+        _check_configs(card, configs)
         return {entry["config_name"]: _entry(entry) for entry in configs}
+    except InputError:
+        raise
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{card}: its front matter cannot be read ({type(error).__name__}). It must list "
             "configs, each with config_name and data_files, as a Hub card does."
         ) from error
+
+
+def _check_configs(card: Path, configs: Iterable[Mapping[str, Any]]) -> None:
+    """Raise InputError if a pattern or a folder in a card's `configs` leads out of the snapshot.
+
+    All of them are looked at: `datasets` follows those of other configurations too.
+    """
+    for config in configs:
+        folder = config.get("data_dir")
+        patterns = [pattern for _, pattern in _pairs(config.get("data_files", []), "")]
+        for key, path in [("data_dir", folder or ""), *(("data_files", one) for one in patterns)]:
+            if not stays(str(path)):
+                raise InputError(
+                    f"{card}: {key} {path!r} of configuration {config.get('config_name')!r} leads "
+                    "out of the data set's folder. Patterns must be relative to it, without .. and "
+                    "without an address: write one that names files in it, or take it out."
+                )
 
 
 def _entry(config: dict[str, Any]) -> list[tuple[str, str]] | str:

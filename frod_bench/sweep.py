@@ -12,6 +12,7 @@ from typing import Any
 from frod_bench import callables, record
 from frod_bench.errors import InputError
 from frod_bench.fingerprint import fingerprints
+from frod_bench.names import inside
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,11 @@ class Cell:
         )
 
     def place(self, kind: str) -> Path:
-        """The cell's own path under `<results>/<profile>/<kind>/` (checkpoints, adapters)."""
-        return self.results_dir / kind / self.task / self.method / self.record_path.stem
+        """The cell's own path under `<results>/<profile>/<kind>/` (checkpoints, adapters).
+
+        Raises InputError if that leads out of there.
+        """
+        return inside(self.results_dir, kind, self.task, self.method, self.record_path.stem)
 
     @property
     def lock_path(self) -> Path:

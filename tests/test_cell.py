@@ -106,7 +106,7 @@ def test_gradient_checkpointing_gives_the_same_record(
 def test_what_was_kept_predicts_as_the_record_says(make_cell: MakeCell, method: str) -> None:
     cell = make_cell("task=rte", f"method={method}", "save=adapter")
     assert cell_module.execute(cell).status == "ok"
-    model = cell_module.restore_trained(cell.record_path)
+    model = cell_module.restore_trained(cell)
     settings = cell_module.typed(cell.config)
     data = cell_module.load_data(settings)
     accelerator = cell_module.make_accelerator(settings)
@@ -122,4 +122,4 @@ def test_values_trained_in_another_basis_are_refused(make_cell: MakeCell) -> Non
     name = next(name for name in tensors if name.startswith("probe."))
     save_file(tensors | {name: tensors[name] + torch.ones(())}, cell.adapter_path)
     with pytest.raises(InputError, match="basis of"):
-        cell_module.restore_trained(cell.record_path)
+        cell_module.restore_trained(cell)

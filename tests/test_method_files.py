@@ -1,5 +1,6 @@
 """Methods of a user's own: by path, in Python, by an entry point; and what is refused of them."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from frod_bench import record, sweep
+from frod_bench import callables, record, sweep
 from frod_bench.cell import execute, restore_trained
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
+from frod_bench.insight.__main__ import main as analyse
 from tests.conftest import SHORT, MakeCell
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +62,7 @@ def test_the_example_trains_the_norms_of_every_backbone(make_cell: MakeCell, fam
     assert params is not None
     assert params["trainable"] - params["trainable_head"] == 128 * NORMS[family]
     assert params["extra_frozen"] == 0
-    restore_trained(cell.record_path)
+    restore_trained(cell)
 
 
 def test_the_examples_option_is_read(make_cell: MakeCell) -> None:
@@ -96,7 +98,7 @@ def test_a_function_that_changed_since_it_was_planned_or_trained_is_refused(
     with pytest.raises(InputError, match="changed since the cell was planned"):
         execute(planned)
     with pytest.raises(InputError, match="no longer the one"):
-        restore_trained(cell.record_path)
+        restore_trained(cell)
 
 
 def test_what_came_for_methods_in_python_leaves_other_cells_as_they_were(
@@ -127,6 +129,28 @@ def test_a_yaml_may_stand_on_one_of_the_suites(make_cell: MakeCell, tmp_path: Pa
     mine = make_cell("task=rte", f"method={tmp_path}/dense.yaml").config["method"]
     base = make_cell("task=rte", "method=frod").config["method"]
     assert mine == base | {"name": "dense", "sparse_rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["/{}/other", "{}/other", "../lora", "/method: lora", "/method@_global_.hydra.callbacks: lora"],
+)
+def test_a_yaml_stands_on_methods_alone_and_so_calls_nothing(tmp_path: Path, entry: str) -> None:
+    """Hydra calls what hydra.callbacks name, and any YAML may set them."""
+    marker = tmp_path / "called"
+    (tmp_path / "other.yaml").write_text(
+        "# @package _global_\nhydra: {callbacks: {mine: {_target_: pathlib.Path.touch, "
+        f"self: {{_target_: pathlib.Path, _args_: [{marker}]}}}}}}}}\n"
+    )
+    up = "/".join([".."] * 20)
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"defaults:\n- {entry.format(f'{up}{tmp_path}')}\n- lora\n- _self_\nname: mine\n"
+    )
+    done = run("frod_bench.run", "task=rte", f"method={path}", "plan_only=true")
+    assert done.returncode == 2, done.stdout
+    assert "mine.yaml: defaults=" in done.stderr
+    assert not marker.exists()
 
 
 PACKAGE = {
@@ -201,8 +225,11 @@ BAD_FILES = {
     "no such file": (PYTHON + "nroms.py:train_norms", r"there is no file \S*nroms.py"),
     "no such function": (PYTHON + "norms.py:train_nroms", "Did you mean 'train_norms'"),
     "no such module": (PYTHON + "no_such_module:apply", "no module 'no_such_module'"),
-    "no such package": (PYTHON + "no.such:apply", "cannot be imported .*No module named 'no'"),
-    "a file that raises": (PYTHON + "broken.py:apply", r"cannot be imported \(ZeroDivisionError"),
+    "no such package": (PYTHON + "no.such:apply", "no module 'no.such'"),
+    "a module of no package": (PYTHON + "json.decoder.x:apply", "no module 'json.decoder.x'"),
+    "dots alone": (PYTHON + "..:apply", r"no module '\.\.'"),
+    "no Python": (PYTHON + "mine.py:apply", r"mine.py is no Python source .*invalid syntax"),
+    "a module without names": (PYTHON + "broken.py:apply", "no function 'apply'. Write package"),
     "a function and another kind": (
         "name: mine\nkind: frozen\nlearning_rates: {head: 1e-3}\napply: norms.py:train_norms",
         "is read where method.kind=python",
@@ -217,6 +244,7 @@ def write_bad(folder: Path, text: str | bytes | None) -> Path:
     )
     (folder / "norms.py").write_text((EXAMPLE / "layer_norms.py").read_text())
     (folder / "broken.py").write_text("1 / 0")
+    (folder / "mine.py").write_text("def apply(:")
     return path
 
 
@@ -239,6 +267,131 @@ def test_bad_files_end_a_run_with_status_two(tmp_path: Path, words: list[str]) -
     done = run("frod_bench.run", *words, f"method={path}", f"results_root={tmp_path}/results")
     assert done.returncode == 2
     assert "Did you mean 'train_norms'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_analysis_runs_the_function_that_was_composed_and_not_the_one_in_a_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("mine", "theirs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(MARKS)
+    (tmp_path / "mine/mine.yaml").write_text(PYTHON + "mine.py:apply")
+    words = [f"method={tmp_path}/mine/mine.yaml", f"results_root={tmp_path}/results", "task=rte"]
+    words = ["experiment=update_spectrum", *SHORT, *words, "seed=0"]
+    [cell] = compose_cells(words)[1]
+    assert execute(cell).status == "ok"
+    document = json.loads(cell.record_path.read_text())
+    document["config"]["method"]["apply"] = f"{tmp_path}/theirs/mine.py:apply"
+    cell.record_path.write_text(json.dumps(document))
+    record.load(cell.record_path)  # valid: where a function lies is no part of a cell
+    analyse(["spectrum", *words])
+    assert "update_spectrum.md" in capsys.readouterr().out
+    assert [path.parent.name for path in tmp_path.rglob("*.imported")] == ["mine"]
+
+
+MARKS = """\
+import pathlib
+pathlib.Path(__file__).with_suffix(".imported").touch()
+def apply(model, method, backbone, seed):
+    model.backbone.requires_grad_(False)
+    norm = next(module for module in model.backbone.modules() if "Norm" in type(module).__name__)
+    return {"norms": list(norm.requires_grad_(True).parameters())}
+"""
+
+
+def test_plans_and_reports_import_no_function_and_a_run_does(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(PYTHON + "mine.py:apply")
+    (tmp_path / "mine.py").write_text(MARKS)
+    marker = tmp_path / "mine.imported"
+    words = [f"method={tmp_path}/mine.yaml", "task=rte", f"results_root={tmp_path}/results", *SHORT]
+    grid = ["experiment=main_table", "seed=0"]
+
+    def said(*line: str) -> str:
+        done = run(*line)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    said("frod_bench.run", *words, "plan_only=true")
+    said("frod_bench.run", "-m", *grid, *words, "plan_only=true")
+    said("frod_bench.reproduce", *grid, *words, "plan_only=true")
+    assert not marker.exists()
+    said("frod_bench.run", *words)
+    marker.unlink()
+    assert "has a record already" in said("frod_bench.run", *words)
+    said("frod_bench.run", "-m", *grid, *words)
+    assert "main.md" in said("frod_bench.report", "tables", *grid, *words)
+    said("frod_bench.report", "tables", f"folder={tmp_path}/results/embedded")
+    assert not marker.exists()
+
+
+def test_the_packages_around_a_module_are_not_imported_for_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("outer/__init__.py", "outer/inner/__init__.py", "bare/deep/method.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(MARKS)
+    (tmp_path / "outer/inner/method.py").write_text(MARKS)
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("outer.inner.method", "outer.inner", "bare.deep.method"):
+        (tmp_path / "mine.yaml").write_text(PYTHON + f"{module}:apply")
+        [cell] = compose_cells(["task=rte", f"method={tmp_path}/mine.yaml", "seed=0"])[1]
+        assert cell.config["method"]["source"] == callables.source_hash(f"{module}:apply")
+        assert callables.module_file("", module).is_relative_to(tmp_path)
+    assert not list(tmp_path.rglob("*.imported"))
+    assert not {"outer", "bare"} & set(sys.modules)
+    assert callables.load_callable("bare.deep.method:apply").__name__ == "apply"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "async def apply(): ...",
+        "class apply: ...",
+        "apply = print",
+        "apply: object = print",
+        "first, (apply, *_) = 1, (print, 2)",
+        "from functools import partial as apply",
+        "import os.path as apply",
+        "try:\n    from os import apply\nexcept ImportError:\n    def apply(): ...",
+        "if True:\n    def apply(): ...",
+        "from os.path import *",
+        "def __getattr__(name): return print",
+    ],
+)
+def test_a_function_may_be_defined_in_any_way(tmp_path: Path, source: str) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    callables.check_function("python", f"{tmp_path}/mine.py:apply")
+
+
+@pytest.mark.parametrize(
+    "source", ["def f():\n    apply = 1", "class C:\n    def apply(self): ..."]
+)
+def test_a_name_inside_of_another_is_no_function(tmp_path: Path, source: str) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    with pytest.raises(InputError, match="has no function 'apply'"):
+        callables.check_function("python", f"{tmp_path}/mine.py:apply")
+
+
+@pytest.mark.parametrize("words", [[], ["-m"]])
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1 / 0\ndef apply(): ...", r"cannot be imported \(ZeroDivisionError"),
+        ("import no_such_package\napply = 1", r"cannot be imported \(ModuleNotFoundError"),
+        ("apply = 1", "has no function 'apply'"),
+    ],
+)
+def test_what_only_an_import_tells_ends_a_run_with_status_two(
+    tmp_path: Path, words: list[str], source: str, message: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(PYTHON + "mine.py:apply")
+    (tmp_path / "mine.py").write_text(source)
+    line = (f"method={tmp_path}/mine.yaml", f"results_root={tmp_path}/results", "task=rte", *SHORT)
+    done = run("frod_bench.run", *words, *line)
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
 

@@ -1,8 +1,11 @@
 """Methods: parameter groups, counts, and target modules that do not fit."""
 
 import dataclasses
+import os
+import re
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, RobertaConfig, RobertaModel
 
+from frod_bench import peft_adapter
 from frod_bench import settings as schema
 from frod_bench.cell import build_model, typed
 from frod_bench.errors import InputError
@@ -204,16 +208,105 @@ def test_scales_are_those_of_the_papers() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"_target_": "peft.LoraConfgi"}, "peft.LoraConfgi cannot be made of"),
-        ({"rank": 4}, "peft.LoraConfig cannot be made of .*rank"),
+        ({"_target_": "peft.LoraConfgi"}, "_target_=peft.LoraConfgi: is no .* 'peft.LoraConfig'"),
         ({"_target_": "builtins.dict"}, "_target_=builtins.dict: is no configuration"),
+        ({"_target_": "peft.tuners.lora.LoraConfig"}, "is no configuration of a PEFT adapter"),
+        ({"_target_": "peft.PeftConfig"}, "is no configuration of a PEFT adapter"),
+        ({"_target_": "peft.PromptTuningConfig"}, "is no configuration of a PEFT adapter"),
+        ({"_target_": None}, "_target_=None: is no configuration"),
+        ({"_target_": ["peft.LoraConfig"]}, "is no configuration of a PEFT adapter"),
+        ({"rank": 4}, "method.peft.rank=4: peft.LoraConfig has no such argument.*rank_pattern"),
         ({"r": 0}, "PEFT refuses .*positive integer"),
+        ({"layers_pattern": "layer"}, "peft.LoraConfig cannot be made of .*layers_to_transform"),
     ],
 )
 def test_what_peft_does_not_have_is_refused(changes: dict[str, Any], message: str) -> None:
     peft = {**method_config("lora").peft, **changes}
     with pytest.raises(InputError, match=message):
         prepare(encoder(), method_config("lora", peft=peft), backbone_config(), 0)
+
+
+def test_nested_plain_values_reach_peft() -> None:
+    own = {
+        **{"rank_pattern": {"query": 2}, "alpha_pattern": {"query": 3}},
+        **{"layers_to_transform": [0, 2], "velora_config": {"num_groups": 4}},
+    }
+    peft = {**method_config("lora").peft, **own}
+    model: Any = prepare(encoder(), method_config("lora", peft=peft), backbone_config(), 0).model
+    first, second, third = model.backbone.encoder.layer
+    assert [m.attention.self.query.r["default"] for m in (first, third)] == [2, 2]
+    assert first.attention.self.value.r["default"] == 8
+    assert isinstance(second.attention.self.query, nn.Linear)
+    assert not hasattr(second.attention.self.query, "r")
+
+
+class Unpickled:
+    """A pickle of it makes a folder when it is read."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.place),)
+
+
+def test_a_methods_yaml_calls_nothing(tmp_path: Path) -> None:
+    marker, file = tmp_path / "called", tmp_path / "weights.pt"
+    torch.save(Unpickled(marker), file)
+    load = {"_target_": "torch.load", "f": str(file), "weights_only": False}
+    for changes in (
+        {"r": load},
+        {"rank_pattern": {"query": load}},
+        {"layers_to_transform": [load]},
+    ):
+        peft = {**method_config("lora").peft, **changes}
+        with pytest.raises(InputError, match=r"method\.peft\..*_target_=torch.load: .*underscore"):
+            prepare(encoder(), method_config("lora", peft=peft), backbone_config(), 0)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("key", ["_args_", "_partial_", "_convert_", "_recursive_", "__class__"])
+def test_keys_of_hydras_own_are_refused(key: str) -> None:
+    peft = {**method_config("lora").peft, key: True}
+    with pytest.raises(InputError, match=rf"method\.peft\.{key}=True: .* underscore"):
+        prepare(encoder(), method_config("lora", peft=peft), backbone_config(), 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "changes", "message"),
+    [
+        ("LoraConfig", {"megatron_core": "antigravity"}, "megatron_core=antigravity: .*imported"),
+        ("LoraConfig", {"megatron_config": {"x": 1}}, "imports Megatron"),
+        ("LoraConfig", {"auto_mapping": {"parent_library": "antigravity"}}, "imported"),
+        ("LoraConfig", {"corda_config": {"cache_file": "c.pt"}}, "cache_file=c.pt: .*unpickled"),
+        ("LoraConfig", {"corda_config": {"covariance_file": "c.pt"}}, "unpickled"),
+        ("XLoraConfig", {"adapters": {"a": "owner/name"}}, "is no configuration"),
+        ("ShadowConfig", {"shadow_model": "owner/name"}, "shadow_model=owner/name: .*to load"),
+        ("LoraConfig", {"base_model_name_or_path": "owner/name"}, "names a model to load"),
+    ],
+)
+def test_what_makes_peft_load_code_files_or_models_is_refused(
+    target: str, changes: dict[str, Any], message: str
+) -> None:
+    peft = {"_target_": f"peft.{target}", **changes}
+    with pytest.raises(InputError, match=message):
+        prepare(encoder(), method_config("lora", peft=peft), backbone_config(), 0)
+
+
+def test_no_argument_of_the_installed_peft_names_a_file_or_a_module() -> None:
+    """A later PEFT may have one that `peft_adapter.LOADING` does not know of."""
+    telling = re.compile(
+        r"file|path|_dir$|megatron|mapping|tokenizer|adapters|_model$|revision|_id$"
+    )
+    found = set()
+    for kind in peft_adapter.adapter_kinds().values():
+        for field in dataclasses.fields(kind):
+            found |= {field.name} if telling.search(field.name) else set()
+            for nested in get_args(get_type_hints(kind)[field.name]):
+                if dataclasses.is_dataclass(nested):
+                    names = [inner.name for inner in dataclasses.fields(nested)]
+                    found |= {f"{field.name}.{name}" for name in names if telling.search(name)}
+    assert found == peft_adapter.LOADING.keys()
 
 
 def test_counts_are_what_the_shapes_say() -> None:

@@ -239,7 +239,7 @@ def test_what_was_kept_of_a_ranking_model_predicts_as_the_record_says(
         "task=boolq", f"method={method}", "head=rank", "save=adapter", "protocol=paper"
     )
     assert cell_module.execute(cell).status == "ok"
-    model = cell_module.restore_trained(cell.record_path)
+    model = cell_module.restore_trained(cell)
     settings = cell_module.typed(cell.config)
     data = cell_module.load_data(settings)
     accelerator = cell_module.make_accelerator(settings)

@@ -57,9 +57,9 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for cell in trained:
         say(f"{cell.label}: fitting its update")
-        settings = settings_of(cell.record_path)
+        settings = settings_of(cell)
         base = {"task": cell.task, "family": cell.family, "method": cell.method, "seed": cell.seed}
-        changes = {name: u.change.numpy() for name, u in layer_updates(cell.record_path).items()}
+        changes = {name: u.change.numpy() for name, u in layer_updates(cell).items()}
         layers = frod_layers_of(settings)
         ranks = common_ranks([change.shape for change in changes.values()])
         for name, change in changes.items():

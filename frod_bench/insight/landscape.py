@@ -60,7 +60,7 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
     axis = np.linspace(-SPAN, SPAN, STEPS)
     for task, seed in dict.fromkeys((cell.task, cell.seed) for cell in trained):
         group = [cell for cell in trained if (cell.task, cell.seed) == (task, seed)]
-        settings = settings_of(group[0].record_path)
+        settings = settings_of(group[0])
         torch.set_num_threads(settings.runtime.threads)
         loss = held_out_loss(settings)
         directions: tuple[Weights, Weights] | None = None
@@ -98,7 +98,7 @@ def centres_of(group: Sequence[Cell]) -> Iterator[Centre]:
     """The start of the methods of one task and seed, further starts where they differ, the ends."""
     first: Model | None = None
     for cell in group:
-        settings = settings_of(cell.record_path)
+        settings = settings_of(cell)
         start = densified(start_of(settings), settings)
         if first is None:
             first = start
@@ -106,8 +106,8 @@ def centres_of(group: Sequence[Cell]) -> Iterator[Centre]:
         elif not is_same(start, first):
             yield Centre(START_OF + cell.method, start)
     for cell in group:
-        settings = settings_of(cell.record_path)
-        yield Centre(cell.method, densified(cells.restore_trained(cell.record_path), settings))
+        settings = settings_of(cell)
+        yield Centre(cell.method, densified(cells.restore_trained(cell), settings))
 
 
 def is_same(one: Model, other: Model) -> bool:

@@ -70,7 +70,7 @@ def measure(cells: Sequence[Cell], say: Say) -> Spectra:
         full: Updates | None = None
         for cell in sorted(group, key=lambda cell: cell.method != REFERENCE):  # the reference first
             say(f"{cell.label}: spectrum of its update")
-            updates = layer_updates(cell.record_path)
+            updates = layer_updates(cell)
             full = updates if cell.method == REFERENCE else full
             for name, update in updates.items():
                 values = torch.linalg.svdvals(update.change).numpy()

@@ -7,15 +7,14 @@ values that were trained are exact.
 
 import copy
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from frod_bench import cell as cells
-from frod_bench import record
 from frod_bench.methods import Model, matching, prepare
 from frod_bench.settings import Settings
+from frod_bench.sweep import Cell
 
 _WRAPPER = "base_model.model."  # PEFT's, around a backbone whose adapters share state
 
@@ -33,9 +32,9 @@ class Update:
     change: Tensor
 
 
-def settings_of(record_path: Path) -> Settings:
-    """The settings of the cell that left a record."""
-    return cells.typed(record.load(record_path)["config"])
+def settings_of(cell: Cell) -> Settings:
+    """The settings that a cell was composed with; the copy in its record is not asked."""
+    return cells.typed(cell.config)
 
 
 def start_of(settings: Settings) -> Model:
@@ -45,14 +44,14 @@ def start_of(settings: Settings) -> Model:
     return prepare(model, settings.method, backbone, settings.seed).model
 
 
-def layer_updates(record_path: Path) -> dict[str, Update]:
+def layer_updates(cell: Cell) -> dict[str, Update]:
     """Name in the plain backbone -> the update of each of its target layers.
 
     Raises what `cell.restore_trained` raises.
     """
-    settings = settings_of(record_path)
+    settings = settings_of(cell)
     start = target_layers(start_of(settings), settings)
-    end = target_layers(cells.restore_trained(record_path), settings)
+    end = target_layers(cells.restore_trained(cell), settings)
     updates = {}
     for name, layer in start.items():
         before = effective_weight(layer)

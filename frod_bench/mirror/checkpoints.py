@@ -60,7 +60,7 @@ def convert_smollm2(source: Path, out: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
     loaded = AutoModelForCausalLM.from_pretrained(
-        source, gguf_file=_SMOLLM2_FILE, dtype=torch.float32
+        source, gguf_file=_SMOLLM2_FILE, dtype=torch.float32, trust_remote_code=False
     )
     config: Any = loaded.config
     if hasattr(config, "quantization_config"):
@@ -68,7 +68,10 @@ def convert_smollm2(source: Path, out: Path) -> None:
     model = LlamaForCausalLM(config)
     model.load_state_dict(loaded.state_dict())
     model.save_pretrained(out)
-    AutoTokenizer.from_pretrained(source, gguf_file=_SMOLLM2_FILE).save_pretrained(out)
+    tokenizer = AutoTokenizer.from_pretrained(
+        source, gguf_file=_SMOLLM2_FILE, trust_remote_code=False
+    )
+    tokenizer.save_pretrained(out)
 
 
 def convert_dinov2(source: Path, out: Path) -> None:
@@ -88,7 +91,9 @@ def convert_dinov2(source: Path, out: Path) -> None:
     state = dinov2_state(tensors, reads)
     save_file(state, out / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(out)
-    loaded: Any = Dinov2Model.from_pretrained(out, output_loading_info=True)
+    loaded: Any = Dinov2Model.from_pretrained(
+        out, output_loading_info=True, trust_remote_code=False
+    )
     report = loaded[1]
     if any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")):
         raise InputError(f"facebook/dinov2-small: the weights do not fit the model: {report}")

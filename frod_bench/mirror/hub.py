@@ -30,6 +30,7 @@ from frod_bench.errors import InputError
 from frod_bench.inputs import check_writable
 from frod_bench.mirror.card import trim_card
 from frod_bench.mirror.sums import Entry, add_entry, damage, hash_file, read_sums
+from frod_bench.names import check_hub_id, stays
 from frod_bench.snapshot import CARD, data_patterns
 
 CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this model"
@@ -80,10 +81,13 @@ def copy(repositories: Sequence[Repository], root: Path, say: Callable[[str], No
         say: takes a line about each repository.
 
     Raises:
-        InputError: `root` cannot be written, one or more repositories cannot be read (each is
-            named), the disk is too small, or a file is not what the Hub says it is.
+        InputError: `root` cannot be written, an id is none of the Hub's, one or more repositories
+            cannot be read (each is named), the disk is too small, a file is not what the Hub says
+            it is, or what `root` or a card lists lies outside of it.
         OSError: a download broke off; what is whole is kept for the next time.
     """
+    for repository in repositories:
+        check_hub_id("hub_id", repository.hub_id)
     check_writable(root, "out")
     missing = []
     for repository in repositories:
@@ -150,6 +154,11 @@ def _find(wanted: Repository) -> Found:
         names = _model_names(wanted, list(files))
     else:
         names = _data_names(wanted, info.sha, list(files))
+    if outside := [name for name in names if not stays(name)]:
+        raise InputError(
+            f"{wanted.hub_id}: lists the file {outside[0]!r}, which is not in the repository. Tell "
+            "whoever keeps it, and leave it out."
+        )
     return Found(
         wanted,
         info.sha,
@@ -199,7 +208,7 @@ def _data_names(wanted: Repository, commit: str, files: Sequence[str]) -> list[s
             _download(wanted, commit, [CARD], Path(folder))
         for config in wanted.configs:
             # The Hub's patterns are a glob's, the download's are fnmatch's: * takes slashes in.
-            listed = data_patterns(Path(folder), config)
+            listed = _patterns(wanted, Path(folder), config)
             patterns = [pattern.replace("**/", "*") for pattern in listed]
             of_config = set(filter_repo_objects(files, allow_patterns=patterns)) if patterns else ()
             if not of_config:
@@ -209,6 +218,14 @@ def _data_names(wanted: Repository, commit: str, files: Sequence[str]) -> list[s
                 )
             names |= set(of_config)
     return sorted(names)
+
+
+def _patterns(wanted: Repository, folder: Path, config: str) -> list[str]:
+    """`data_patterns`, of a card that lies in `folder` for the moment."""
+    try:
+        return data_patterns(folder, config)
+    except InputError as error:
+        raise InputError(str(error).replace(str(folder), wanted.hub_id)) from error
 
 
 def _check_space(root: Path, found: Sequence[Found]) -> None:

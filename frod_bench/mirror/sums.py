@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from frod_bench.errors import InputError
+from frod_bench.names import is_hub_id, stays
 
 SUMS_FILE = "SHA256SUMS.json"
+_MEND = "No mirror is written so: take the entry out, and copy that repository again."
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,37 @@ class Entry:
 def read_sums(root: Path) -> dict[str, Entry]:
     """Hub id -> entry; none where nothing was written yet.
 
-    Raises InputError where the file cannot be read as one.
+    Raises InputError if the file cannot be read as one, or an entry leads out of `root`.
     """
     path = root / SUMS_FILE
     if not path.exists():
         return {}
     try:
         noted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {hub_id: Entry(**entry) for hub_id, entry in noted.items()}
+        entries = {hub_id: Entry(**entry) for hub_id, entry in noted.items()}
+        for hub_id, entry in entries.items():
+            _check_places(path, hub_id, list(entry.files.keys()))
+    except InputError:
+        raise
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: cannot be read as a mirror's checksums ({error}). Remove it and copy again: "
             "what is there is not fetched twice."
         ) from error
+    return entries
+
+
+def _check_places(path: Path, hub_id: str, files: list[str]) -> None:
+    """Raise InputError if what is listed is no repository, or a file outside of it: files that are
+    listed are read, and those that were changed are removed.
+    """
+    if not is_hub_id(hub_id):
+        raise InputError(f"{path}: {hub_id!r} is no Hub id, NAME or OWNER/NAME. {_MEND}")
+    if outside := [name for name in files if not name or not stays(name)]:
+        raise InputError(
+            f"{path}: {hub_id!r} lists the file {outside[0]!r}, which is not in the repository. "
+            f"{_MEND}"
+        )
 
 
 def add_entry(root: Path, hub_id: str, entry: Entry) -> None:

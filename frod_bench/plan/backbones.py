@@ -25,7 +25,7 @@ def config_of(hub_id: str, model_root: str | None) -> PretrainedConfig:
     local = None if model_root is None else Path(model_root) / hub_id / "config.json"
     if local is not None and local.is_file():
         try:
-            return AutoConfig.from_pretrained(local.parent)
+            return AutoConfig.from_pretrained(local.parent, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(
                 f"{local}: cannot be read ({error}). Put the snapshot anew."

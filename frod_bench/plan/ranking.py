@@ -81,7 +81,7 @@ def ranker_shapes(config: PretrainedConfig, source: str) -> Ranker:
     """
     check_causal(config, source)
     model = AutoModelForCausalLM.from_config(
-        config, dtype=torch.float32, attn_implementation="eager"
+        config, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False
     )
     return RankerShapes(model.base_model, model.get_output_embeddings(), reads_packed=True)
 

@@ -51,7 +51,12 @@ def plain_shapes(
     """The model before a method is applied, as `cell.build_model` builds it."""
     if num_labels is None:
         return ranker_shapes(config, backbone.hub_id)
-    body = AutoModel.from_config(tower_of(config), dtype=torch.float32, attn_implementation="eager")
+    body = AutoModel.from_config(
+        tower_of(config),
+        dtype=torch.float32,
+        attn_implementation="eager",
+        trust_remote_code=False,
+    )
     return with_head(body, backbone.pooling, num_labels)
 
 

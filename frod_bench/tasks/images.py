@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms import InterpolationMode
@@ -14,6 +15,7 @@ from transformers import AutoImageProcessor
 
 from frod_bench.backbone_files import readable
 from frod_bench.errors import InputError
+from frod_bench.names import is_below
 from frod_bench.settings import BackboneConfig
 from frod_bench.tasks.rows import Encoded, Inputs
 
@@ -32,7 +34,7 @@ class ImageEncoder:
         folder: Path | None = None,
     ) -> None:
         self._column = column
-        self._folder = folder or Path()  # what relative paths of pictures start from
+        self._folder = folder  # what relative paths of pictures start from, and all lie in
         self.row_bytes = 3 * size * size
         self._resize = transforms.Compose(
             [
@@ -72,7 +74,7 @@ class ImageEncoder:
             with warnings.catch_warnings():
                 # Pillow would rather see transparent palettes as RGBA; the colours are the same.
                 warnings.simplefilter("ignore", UserWarning)
-                picture = self._folder / stored["path"] if content is None else io.BytesIO(content)
+                picture = self._file(stored["path"]) if content is None else io.BytesIO(content)
                 with Image.open(picture) as file:
                     return self._resize(_rgb(_upright(file)))
         except (
@@ -85,6 +87,16 @@ class ImageEncoder:
             AttributeError,
         ):
             return None
+
+    def _file(self, path: str) -> Path:
+        """A picture that is a file of its own. Raises ValueError if it is not the data set's."""
+        if self._folder is None:
+            return Path(path)  # the Hub's: `datasets` has fetched it into its cache
+        file = self._folder / path
+        unpacked = Path(datasets.config.HF_DATASETS_CACHE)  # of an archive in the folder
+        if not (is_below(file, self._folder) or is_below(file, unpacked)):
+            raise ValueError(f"{path} is not in {self._folder}")
+        return file
 
 
 def _upright(file: Image.Image) -> Image.Image:
@@ -118,7 +130,9 @@ def image_encoder(
             "give the pixels of a side, 224 say."
         )
     with readable(backbone_path, "image processor", "A task on images needs a vision model"):
-        processor = AutoImageProcessor.from_pretrained(backbone_path, revision=backbone.revision)
+        processor = AutoImageProcessor.from_pretrained(
+            backbone_path, revision=backbone.revision, trust_remote_code=False
+        )
     return ImageEncoder(
         column, backbone.image_size, processor.image_mean, processor.image_std, folder
     )

@@ -5,6 +5,7 @@ neither counts nor splits are compared with it. Where the files cannot be read, 
 which and why: `datasets` tells it to its log only.
 """
 
+import functools
 import hashlib
 import logging
 import re
@@ -18,8 +19,10 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, DatasetDict, Features
 
 from frod_bench.errors import InputError
+from frod_bench.names import is_below
 from frod_bench.settings import TaskConfig
 from frod_bench.snapshot import is_listed, place_of, split_files, split_names
+from frod_bench.tasks.checked import load_checked
 
 # StopIteration is what an empty file of JSON lines comes to.
 _READING = (OSError, ValueError, RuntimeError, StopIteration, datasets.exceptions.DatasetsError)
@@ -73,11 +76,12 @@ def _each(task: TaskConfig, folder: Path, files: dict[str, list[str]]) -> Datase
 
 
 def _load(task: TaskConfig, folder: Path, **files: Any) -> DatasetDict:
-    return datasets.load_dataset(
+    return load_checked(
         str(folder),
         task.hub_config if is_listed(folder) else None,
+        functools.partial(is_below, folder=folder),
+        datasets.VerificationMode.NO_CHECKS,
         cache_dir=_cache_of(folder),
-        verification_mode=datasets.VerificationMode.NO_CHECKS,
         **files,
     )
 
@@ -120,6 +124,8 @@ def _explained(task: TaskConfig, folder: Path, files: Sequence[Path]) -> Iterato
     logger.addHandler(said)
     try:
         yield
+    except InputError:
+        raise
     except _READING as error:
         raise InputError(
             f"task {task.name}: cannot read {task.hub_id} (config {task.hub_config!r}) in "

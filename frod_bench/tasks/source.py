@@ -14,6 +14,7 @@ from datasets import Dataset, DatasetDict
 from frod_bench.errors import InputError, did_you_mean
 from frod_bench.settings import TaskConfig
 from frod_bench.snapshot import files_of
+from frod_bench.tasks.checked import load_checked
 from frod_bench.tasks.local import read_snapshot, splits_of
 
 TEXT_TYPES = {"string", "large_string", "string_view"}
@@ -34,7 +35,9 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
             return read_snapshot(task, folder)
     try:
         with _without_progress_bars():
-            return datasets.load_dataset(task.hub_id, task.hub_config, revision=task.revision)
+            return load_checked(task.hub_id, task.hub_config, _is_on_hub, revision=task.revision)
+    except InputError:
+        raise
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         # A config that is not there, no network, a gated or missing repository, a wrong revision:
         # `datasets` raises a different type for each, and says which it was.
@@ -44,6 +47,10 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
             f"{f', revision {task.revision}' if task.revision else ''}) from the Hub: {cause}. "
             f"{_how_to_get(task, None)}"
         ) from error
+
+
+def _is_on_hub(file: str) -> bool:
+    return file.startswith("hf://datasets/") and ".." not in file.split("/")
 
 
 def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:

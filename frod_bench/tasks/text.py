@@ -188,8 +188,12 @@ def tokens_of(backbone: BackboneConfig, backbone_path: str) -> Tokens:
             "the number of tokens that it keeps, 128 say."
         )
     with readable(backbone_path, "tokenizer", "A task on text needs a language model"):
-        tokenizer = AutoTokenizer.from_pretrained(backbone_path, revision=backbone.revision)
-        config = AutoConfig.from_pretrained(backbone_path, revision=backbone.revision)
+        tokenizer = AutoTokenizer.from_pretrained(
+            backbone_path, revision=backbone.revision, trust_remote_code=False
+        )
+        config = AutoConfig.from_pretrained(
+            backbone_path, revision=backbone.revision, trust_remote_code=False
+        )
     limits = (backbone.max_length, tokenizer.model_max_length, _positions(config))
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)  # masked: any token will do
     return Tokens(

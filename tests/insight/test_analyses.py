@@ -118,7 +118,7 @@ def test_a_plane_is_measured_where_it_says_and_leaves_the_weights() -> None:
 
 
 def test_a_method_that_starts_elsewhere_has_a_start_of_its_own(kept: Kept) -> None:
-    settings = settings_of(of(kept, "frod").record_path)
+    settings = settings_of(of(kept, "frod"))
     plain, adapted = (densified(start_of(settings), settings) for _ in range(2))
     assert landscape.is_same(adapted, plain)
     next(iter(target_layers(adapted, settings).values())).weight.mul_(2)  # type: ignore[operator,union-attr]
@@ -128,8 +128,8 @@ def test_a_method_that_starts_elsewhere_has_a_start_of_its_own(kept: Kept) -> No
 @pytest.mark.parametrize("method", ["full", "lora", "dora", "frod"])
 def test_plain_layers_with_the_updates_are_the_trained_model(kept: Kept, method: str) -> None:
     cell = of(kept, method)
-    settings = settings_of(cell.record_path)
-    trained = cell_module.restore_trained(cell.record_path).eval()
+    settings = settings_of(cell)
+    trained = cell_module.restore_trained(cell).eval()
     dense = densified(trained, settings)
     batch = cell_module.load_data(settings)
     inputs = batch.collate(batch.validation[:4])
@@ -137,7 +137,7 @@ def test_plain_layers_with_the_updates_are_the_trained_model(kept: Kept, method:
     with torch.no_grad():
         torch.testing.assert_close(dense(**inputs), trained(**inputs), rtol=1e-4, atol=1e-5)
     pretrained = target_layers(cell_module.build_model(settings, 2), settings)
-    updates = layer_updates(cell.record_path)
+    updates = layer_updates(cell)
     assert set(updates) == set(pretrained)
     for name, layer in target_layers(dense, settings).items():
         before = pretrained[name].weight.double()  # type: ignore[union-attr,operator]
