@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from frod_bench import processes, record, results
+from frod_bench import callables, processes, record, results
 from frod_bench.display import SweepDisplay, print_failures, print_plan
 from frod_bench.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.inputs import check_writable
@@ -35,9 +35,19 @@ def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
             f"-m: a grid starts workers of its own, and {processes.count()} processes were started "
             "to run one cell together. Start the grid with python alone, or launch cell after cell."
         )
+    check_functions(found.missing)
     check_hub(found.missing)
     check_writable(Path(config.results_root))
     launch(found, config.runtime.jobs or os.cpu_count() or 1, config.runtime.progress)
+
+
+def check_functions(missing: Iterable[Cell]) -> None:
+    """Raise InputError if a user's own function, which a missing cell calls, cannot be imported or
+    called: before anything is written, and before other cells of a grid have run.
+    """
+    for reference in dict.fromkeys(cell.config["method"]["apply"] for cell in missing):
+        if reference is not None:
+            callables.load_callable(reference)
 
 
 def check_hub(cells: Sequence[Cell]) -> None:

@@ -9,21 +9,20 @@ failed or diverged, 2 for bad input (nothing is written then), 130 where it was 
 
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from frod_bench import callables, processes, record, settings
+from frod_bench import processes, record, settings
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import CellsFailed, InputError
 from frod_bench.grid import compose_cells, refuse_lists
 from frod_bench.inputs import check_writable, ensure_inputs
-from frod_bench.launch import check_hub, run_grid
+from frod_bench.launch import check_functions, check_hub, run_grid
 from frod_bench.method_files import MethodFiles
 from frod_bench.paths import CONF_DIR
-from frod_bench.sweep import Cell, cell_of, plan
+from frod_bench.sweep import cell_of, plan
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
@@ -64,15 +63,6 @@ def run_one(config: DictConfig) -> None:
     tell(cell.record_path)
 
 
-def check_functions(cells: Iterable[Cell]) -> None:
-    """Raise InputError if a user's own function, which a missing cell calls, cannot be imported or
-    called: before anything is written, and before other cells of a grid have run.
-    """
-    own = [cell for cell in cells if cell.config["method"]["apply"] is not None]
-    for reference in dict.fromkeys(cell.config["method"]["apply"] for cell in plan(own).missing):
-        callables.load_callable(reference)
-
-
 def tell(record_path: Path) -> None:
     """To standard output; once, however many processes run the cell."""
     if processes.is_first():
@@ -105,10 +95,7 @@ def main() -> None:
         if flags:
             raise InputError(f"{flags[0]}: -m takes overrides only, key=value or group=name.")
         say("planning the grid")
-        config, cells = compose_cells(overrides)
-        if not config.plan_only:
-            check_functions(cells)
-        run_grid(config, cells)
+        run_grid(*compose_cells(overrides))
 
 
 if __name__ == "__main__":
