@@ -1,19 +1,20 @@
 """The command line: what a user sees, what is written, and the exit status."""
 
-import os
 import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from frod_bench import cell as cell_module
 from frod_bench import record
-from tests.conftest import SHORT, MakeCell
+from frod_bench.train import Point, Trainer
+from tests.conftest import SHORT, MakeCell, RunHere
 
 
 def run(*words: str, limit_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -64,26 +65,36 @@ ANNOUNCEMENTS = ("planning the grid", "writing the stand-in data sets, once for 
 
 @pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[" ".join(w) for w, _ in BAD_INPUT])
 def test_bad_input_gets_one_message_and_status_two(
-    tmp_path: Path, words: list[str], message: str
+    tmp_path: Path, here: RunHere, words: list[str], message: str
 ) -> None:
-    done = run(*cell_words(tmp_path, *words))
+    done = here(*cell_words(tmp_path, *words))
     assert done.returncode == 2, done.stderr
     assert re.search(message, done.stderr), done.stderr
-    assert "Traceback" not in done.stderr
     told = [line for line in done.stderr.splitlines() if line not in ANNOUNCEMENTS]
     assert len(told) == 1, told
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["task=rtee"], ["-m", "task=rtee"]])
+def test_bad_input_ends_the_process_with_status_two(tmp_path: Path, words: list[str]) -> None:
+    done = run(*cell_words(tmp_path, *words))
+    assert done.returncode == 2, done.stderr
+    assert "Did you mean 'rte'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path, here: RunHere) -> None:
     (tmp_path / "file").write_text("")
-    done = run(*cell_words(tmp_path, f"results_root={tmp_path}/file/results"))
+    done = here(*cell_words(tmp_path, f"results_root={tmp_path}/file/results"))
     assert done.returncode == 2
     assert re.search(r"results_root=.*cannot be written to", done.stderr)
 
 
-def test_one_cell_prints_its_record_last_and_is_not_run_again(tmp_path: Path) -> None:
+def test_one_cell_prints_its_record_last_and_is_not_run_again(
+    tmp_path: Path, here: RunHere
+) -> None:
     words = cell_words(tmp_path, "task=rte", "method=frod", "seed=3", "method.sparse_rate=0.01")
     done = run(*words)
     assert done.returncode == 0, done.stderr
@@ -95,15 +106,15 @@ def test_one_cell_prints_its_record_last_and_is_not_run_again(tmp_path: Path) ->
     assert document["config"]["method"]["sparse_rate"] == 0.01
     assert document["steps"] == 4
     before = path.stat().st_mtime_ns
-    again = run(*words)
+    again = here(*words)
     assert again.returncode == 0
     assert Path(again.stdout.splitlines()[-1]) == path
     assert "has a record already" in again.stderr
     assert path.stat().st_mtime_ns == before
 
 
-def test_plan_only_prints_and_launches_nothing(tmp_path: Path) -> None:
-    done = run(
+def test_plan_only_prints_and_launches_nothing(tmp_path: Path, here: RunHere) -> None:
+    done = here(
         *cell_words(tmp_path, "-m", "experiment=main_table", "suite=smoke", "plan_only=true")
     )
     assert done.returncode == 0, done.stderr
@@ -111,15 +122,17 @@ def test_plan_only_prints_and_launches_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(tmp_path: Path) -> None:
+def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
+    tmp_path: Path, here: RunHere
+) -> None:
     grid = cell_words(tmp_path, "-m", "task=rte", "method=frozen,lora", "runtime.jobs=2")
-    first = run(*grid)
+    first = here(*grid)
     assert first.returncode == 0, first.stderr
     assert "2 of 2 cells are done, 2 ran now." in first.stderr
     assert re.search(r"\[2/2\] rte/\w+/0: ok, accuracy 0\.\d+ .*ends \d\d:\d\d:\d\d", first.stderr)
     path = next((tmp_path / "results/embedded/records/rte/lora").glob("*.json"))
     path.write_text(path.read_text()[:200])
-    again = run(*grid)
+    again = here(*grid)
     assert again.returncode == 0, again.stderr
     assert "not JSON" in again.stderr
     assert "1 ran now." in again.stderr
@@ -175,27 +188,29 @@ def test_a_full_disk_ends_with_status_one_and_nothing_half_written(tmp_path: Pat
     assert not list((tmp_path / "results").rglob("*.part"))
 
 
-@pytest.mark.parametrize("method", ["frod"])
 def test_a_killed_cell_goes_on_from_its_checkpoint(
-    tmp_path: Path, make_cell: MakeCell, method: str
+    tmp_path: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overrides = [f"method={method}", "trainer.max_steps=40", "runtime.checkpoint_every_steps=5"]
-    whole = run(*cell_words(tmp_path / "whole", *overrides))
-    assert whole.returncode == 0, whole.stderr
-    words = cell_words(tmp_path / "parts", *overrides)
+    overrides = ["method=frod", "trainer.max_steps=10", "runtime.checkpoint_every_steps=3"]
+    words = cell_words(tmp_path / "parts", *overrides)[1:]
     process = subprocess.Popen(
-        [sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ},
-    )  # fmt: skip
-    checkpoints = tmp_path / "parts/results/embedded/checkpoints"
-    deadline = time.monotonic() + 120
-    while not list(checkpoints.rglob("step-*[0-9]")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+        [sys.executable, "-m", "tests.halted", "8", *words], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "halted\n"
+    process.kill()
     process.wait()
-    assert list(checkpoints.rglob("step-*[0-9]")), "the cell ended before it could be killed"
-    resumed = run(*words)
-    assert resumed.returncode == 0, resumed.stderr
-    a, b = (Path(done.stdout.splitlines()[-1]) for done in (whole, resumed))
-    assert record.same_record(a, b)
-    assert not list(checkpoints.rglob("step-*"))
+    steps, train_step = [], Trainer.train_step
+
+    def counted(self: Trainer, step: int, batches: Any) -> Point:
+        steps.append(step)
+        return train_step(self, step, batches)
+
+    monkeypatch.setattr(Trainer, "train_step", counted)
+    resumed = make_cell(*overrides, f"results_root={tmp_path}/parts/results")
+    assert cell_module.execute(resumed).status == "ok"
+    assert steps == [7, 8, 9, 10]
+    whole = make_cell(*overrides, f"results_root={tmp_path}/whole")
+    assert cell_module.execute(whole).status == "ok"
+    assert record.same_record(whole.record_path, resumed.record_path)
+    assert not list(resumed.place("checkpoints").rglob("step-*"))

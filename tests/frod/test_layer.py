@@ -186,7 +186,7 @@ def test_gradcheck(contraction: str, transposed: bool, on_outputs: bool) -> None
     assert torch.autograd.gradcheck(run, (x, values, bias))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     rows=st.integers(1, 20),
     width=st.integers(1, 12),

@@ -1,5 +1,6 @@
 """What a plan predicts of memory and FLOPs, beside what torch's own counters measure."""
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModel
+from transformers import AutoModel, PretrainedConfig
 
 from frod_bench.frod import FrodLinear, core
 from frod_bench.methods import prepare
@@ -31,19 +32,28 @@ def dense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "has_sparse_kernels", lambda device, dtype: False)
 
 
-def predicted(settings: Settings, load: Load) -> Step:
+def predicted(settings: Settings, load: Load, blocks: int | None = None) -> Step:
     backbone = settings.backbones[settings.task.family]
-    config = config_of(backbone.hub_id, settings.model_root)
+    config = config_with(settings, blocks)
     step = measure_step(config, backbone, settings.method, load)
     return with_classes(step, settings.task.num_labels, tower_of(config).hidden_size, load)
+
+
+def config_with(settings: Settings, blocks: int | None) -> PretrainedConfig:
+    """The backbone's configuration; with so many blocks, if given."""
+    config = config_of(settings.backbones[settings.task.family].hub_id, settings.model_root)
+    if blocks is not None:
+        config = deepcopy(config)
+        tower_of(config).num_hidden_layers = blocks
+    return config
 
 
 class Real:
     """The installed model with random values, trained for a step; attention is eager."""
 
-    def __init__(self, settings: Settings, rows: int = ROWS) -> None:
+    def __init__(self, settings: Settings, rows: int = ROWS, blocks: int | None = None) -> None:
         backbone = settings.backbones[settings.task.family]
-        config = tower_of(config_of(backbone.hub_id, settings.model_root))
+        config = tower_of(config_with(settings, blocks))
         body = AutoModel.from_config(config, dtype=torch.float32, attn_implementation="eager")
         plain = with_head(body, backbone.pooling, settings.task.num_labels)
         self.model = prepare(plain, settings.method, backbone, 0).model.train()
@@ -84,9 +94,9 @@ class Real:
         return standing + most
 
 
-def check(settings: Settings, checkpointing: bool = False) -> None:
+def check(settings: Settings, checkpointing: bool = False, blocks: int | None = None) -> None:
     load = Load(ROWS, "no", accumulates=False, on_accelerator=False, checkpointing=checkpointing)
-    step, real = predicted(settings, load), Real(settings)
+    step, real = predicted(settings, load, blocks), Real(settings, blocks=blocks)
     if checkpointing:
         recompute_activations(real.model)
     assert step.flops == pytest.approx(real.flops(), rel=0.05)
@@ -95,8 +105,10 @@ def check(settings: Settings, checkpointing: bool = False) -> None:
 
 @pytest.mark.parametrize(("family", "method"), CASES)
 def test_a_step_of_the_embedded_profile(family: str, method: str) -> None:
+    """Of two blocks, which are alike."""
     length = [] if family == "vision" else [f"backbones.{family}.max_length=24"]
-    check(compose("profile=embedded", f"task={TASKS[family]}", f"method={method}", *length))
+    words = ("profile=embedded", f"task={TASKS[family]}", f"method={method}", *length)
+    check(compose(*words), blocks=2)
 
 
 @pytest.mark.parametrize("method", ["full", "dora", "frod"])
