@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from frod_bench import launch
 from frod_bench.grid import cells_of, composer
+from frod_bench.pool import Display, Finished, Work
 from frod_bench.sweep import Cell
 
 # No test measures speed: a machine that has other work would fail it.
@@ -64,6 +66,22 @@ def make_cell(tmp_path: Path) -> MakeCell:
             return cells_of([line], compose_one)[0]
 
     return make
+
+
+@pytest.fixture
+def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cells of a grid run in this process, one after another, and not in workers."""
+
+    def run_in_turn(
+        cells: Sequence[Cell], work: Work, _lost: Work, _jobs: int, display: Display
+    ) -> list[Finished]:
+        done = []
+        for cell in cells:
+            done.append(Finished(cell, *work(cell), seconds=0.0))
+            display.finished(done[-1])
+        return done
+
+    monkeypatch.setattr(launch, "run_cells", run_in_turn)
 
 
 RunHere = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from frod_bench.cell import execute, restore_trained
 from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
-from tests.conftest import SHORT, MakeCell
+from tests.conftest import SHORT, MakeCell, RunHere
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "my_method"
@@ -28,25 +26,22 @@ peft: {_target_: peft.LoraConfig, r: 2}
 """
 
 
-def run(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, check=False, timeout=240
-    )
-
-
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """The example's YAML in a folder of its own."""
     return Path(shutil.copytree(EXAMPLE, tmp_path / "mine")) / YAML.name
 
 
-def test_the_example_runs_from_the_command_line_and_is_in_the_tables(tmp_path: Path) -> None:
+def test_the_example_runs_from_the_command_line_and_is_in_the_tables(
+    tmp_path: Path, here: RunHere
+) -> None:
+    """In a worker, which imports the example anew."""
     grid = (f"results_root={tmp_path}", *SHORT, "task=rte", f"method=frozen,{YAML}", "seed=0")
-    done = run("frod_bench.reproduce", "experiment=main_table", "runtime.jobs=1", *grid)
+    done = here("frod_bench.reproduce", "experiment=main_table", "runtime.jobs=1", *grid)
     assert done.returncode == 0, done.stderr
     header = (tmp_path / "embedded/tables/main.md").read_text()
     assert re.search(r"\| task +\| frozen +\| layer_norms +\|", header), header
-    single = run("frod_bench.run", *grid[:-2], f"method={YAML}", "seed=0")
+    single = here("frod_bench.run", *grid[:-2], f"method={YAML}", "seed=0")
     assert single.returncode == 0, single.stderr
     assert "has a record already" in single.stderr
     assert Path(single.stdout.splitlines()[-1]).parent.name == "layer_norms"
@@ -234,9 +229,11 @@ def test_a_bad_file_gets_one_message(
 
 
 @pytest.mark.parametrize("words", [[], ["-m"]])
-def test_bad_files_end_a_run_with_status_two(tmp_path: Path, words: list[str]) -> None:
+def test_bad_files_end_a_run_with_status_two(
+    tmp_path: Path, here: RunHere, words: list[str]
+) -> None:
     path = write_bad(tmp_path, PYTHON + "norms.py:train_nroms")
-    done = run("frod_bench.run", *words, f"method={path}", f"results_root={tmp_path}/results")
+    done = here("frod_bench.run", *words, f"method={path}", f"results_root={tmp_path}/results")
     assert done.returncode == 2
     assert "Did you mean 'train_norms'" in done.stderr
     assert "Traceback" not in done.stderr

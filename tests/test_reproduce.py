@@ -18,7 +18,9 @@ GRID = ("task=rte,cola", "method=frozen", "runtime.jobs=1")
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_turn
+):
     """run(seeds) -> what the main job says, in a clone without changes."""
     monkeypatch.setattr(reproduce, "code_version", lambda: ("0+abc", False))
 
@@ -76,6 +78,7 @@ def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> No
     assert f"8 of 8 cells are done, {8 - left} ran now." in run("0,1,2,3")
 
 
+@pytest.mark.usefixtures("in_turn")
 def test_cells_that_are_refused_leave_a_hole_in_the_report(tmp_path: Path) -> None:
     grid = ("task=rte,boolq", "method=bitfit", "seed=0", "runtime.jobs=1")
     words = [f"results_root={tmp_path}/results", *SHORT, *grid]
