@@ -49,7 +49,7 @@ report: setup  ## both of them, and report.html: the same as one page that loads
 	@$(REPORT) all $(GRID)
 
 test: setup  ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup  ## style, types and import contracts
 	@$(BIN)/ruff check .

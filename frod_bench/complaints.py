@@ -3,7 +3,9 @@
 import dataclasses
 import difflib
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import get_type_hints
@@ -67,6 +69,24 @@ def _quoted_key(message: str) -> str | None:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt this process where its parent ignored it.
+
+    A shell without job control starts what is in its background so, and Python then sets no handler
+    of its own. Only the main thread may set one.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
 def exit_statuses() -> Iterator[None]:
     """Turn errors that a user can mend into one message and an exit status.
 
@@ -75,7 +95,8 @@ def exit_statuses() -> Iterator[None]:
     """
     tells = processes.is_first_here()
     try:
-        yield
+        with interruptible():
+            yield
     except CellsFailed as error:
         sys.exit(str(error) if tells else 1)
     except (InputError, *COMPOSITION_ERRORS) as error:

@@ -7,10 +7,12 @@ and not once a cell. A worker that is killed costs its cell and no other.
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Protocol
@@ -59,6 +61,7 @@ def run_cells(
     `work` must be importable by name. `lost` is called here for a cell whose worker died.
     """
     context = multiprocessing.get_context("spawn")
+    resource_tracker.ensure_running()  # starting it later would unblock what `_start` blocks
     waiting = list(reversed(cells))
     workers = [_start(context, work) for _ in range(min(jobs, len(cells)))]
     done: list[Finished] = []
@@ -83,9 +86,19 @@ def run_cells(
 
 
 def _start(context: multiprocessing.context.SpawnContext, work: Work) -> _Worker:
+    """A worker from which interrupts are kept: a terminal sends them to all processes at once.
+
+    The parent answers, and kills its workers; interrupted while it imports torch, each of them
+    would print a traceback. Blocked here, an interrupt is blocked there from the first instruction,
+    and waits for this process until the worker is started.
+    """
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-    process.start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return _Worker(process, ours)
 
@@ -115,7 +128,7 @@ def _serve(pipe: Connection, work: Work) -> None:
     try:
         while True:
             pipe.send(work(pipe.recv()))
-    except (EOFError, KeyboardInterrupt):
+    except EOFError:
         return
 
 

@@ -1,19 +1,31 @@
 """What most tests need: a composed cell on the embedded profile, cut short and untracked."""
 
+import importlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from frod_bench import launch
 from frod_bench.grid import cells_of, composer
+from frod_bench.pool import Display, Finished, Work
 from frod_bench.sweep import Cell
+
+# No test measures speed: a machine that has other work would fail it.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 SHORT = (
     "tracker=none",
@@ -54,3 +66,46 @@ def make_cell(tmp_path: Path) -> MakeCell:
             return cells_of([line], compose_one)[0]
 
     return make
+
+
+@pytest.fixture
+def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cells of a grid run in this process, one after another, and not in workers."""
+
+    def run_in_turn(
+        cells: Sequence[Cell], work: Work, _lost: Work, _jobs: int, display: Display
+    ) -> list[Finished]:
+        done = []
+        for cell in cells:
+            done.append(Finished(cell, *work(cell), seconds=0.0))
+            display.finished(done[-1])
+        return done
+
+    monkeypatch.setattr(launch, "run_cells", run_in_turn)
+
+
+RunHere = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
+    """here(module, *words) -> what `python -m module words` tells, run in this process.
+
+    Which has imported torch already: a process of its own takes seconds to.
+    """
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `main` sets, and would stay
+    for module in ("hydra._internal.hydra", "hydra.core.utils"):  # or it silences all loggers
+        monkeypatch.setattr(f"{module}.configure_log", lambda *_: None)
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        monkeypatch.setattr(sys, "argv", list(words))
+        capsys.readouterr()
+        status: Any = 0
+        try:
+            importlib.import_module(words[0]).main()
+        except SystemExit as ended:
+            status = ended.code
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(words, status, printed.out, printed.err)
+
+    return run

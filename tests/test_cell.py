@@ -75,8 +75,13 @@ def test_refused_input_leaves_nothing_at_all(make_cell: MakeCell, tmp_path: Path
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("method", ["full", "frod", "frod_peft"])
-@pytest.mark.parametrize("task", ["rte", "boolq", "eurosat"])
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [
+        *(("rte", "full"), ("boolq", "full"), ("boolq", "frod"), ("eurosat", "frod")),
+        ("rte", "frod_peft"),
+    ],
+)
 def test_gradient_checkpointing_gives_the_same_record(
     make_cell: MakeCell, task: str, method: str
 ) -> None:

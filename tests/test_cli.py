@@ -1,32 +1,25 @@
 """The command line: what a user sees, what is written, and the exit status."""
 
-import os
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from frod_bench import cell as cell_module
 from frod_bench import record
-from tests.conftest import SHORT, MakeCell
+from frod_bench.train import Point, Trainer
+from tests.conftest import SHORT, MakeCell, RunHere
 
 
-def run(*words: str, limit_bytes: int | None = None) -> subprocess.CompletedProcess[str]:
-    def limit() -> None:
-        assert limit_bytes is not None
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
-
+def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *words],
-        capture_output=True, text=True, check=False, timeout=240,
-        preexec_fn=limit if limit_bytes else None,
-    )  # fmt: skip
+        [sys.executable, "-m", *words], capture_output=True, text=True, check=False, timeout=240
+    )
 
 
 def cell_words(root: Path, *overrides: str) -> list[str]:
@@ -64,26 +57,36 @@ ANNOUNCEMENTS = ("planning the grid", "writing the stand-in data sets, once for 
 
 @pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[" ".join(w) for w, _ in BAD_INPUT])
 def test_bad_input_gets_one_message_and_status_two(
-    tmp_path: Path, words: list[str], message: str
+    tmp_path: Path, here: RunHere, words: list[str], message: str
 ) -> None:
-    done = run(*cell_words(tmp_path, *words))
+    done = here(*cell_words(tmp_path, *words))
     assert done.returncode == 2, done.stderr
     assert re.search(message, done.stderr), done.stderr
-    assert "Traceback" not in done.stderr
     told = [line for line in done.stderr.splitlines() if line not in ANNOUNCEMENTS]
     assert len(told) == 1, told
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["task=rtee"], ["-m", "task=rtee"]])
+def test_bad_input_ends_the_process_with_status_two(tmp_path: Path, words: list[str]) -> None:
+    done = run(*cell_words(tmp_path, *words))
+    assert done.returncode == 2, done.stderr
+    assert "Did you mean 'rte'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path, here: RunHere) -> None:
     (tmp_path / "file").write_text("")
-    done = run(*cell_words(tmp_path, f"results_root={tmp_path}/file/results"))
+    done = here(*cell_words(tmp_path, f"results_root={tmp_path}/file/results"))
     assert done.returncode == 2
     assert re.search(r"results_root=.*cannot be written to", done.stderr)
 
 
-def test_one_cell_prints_its_record_last_and_is_not_run_again(tmp_path: Path) -> None:
+def test_one_cell_prints_its_record_last_and_is_not_run_again(
+    tmp_path: Path, here: RunHere
+) -> None:
     words = cell_words(tmp_path, "task=rte", "method=frod", "seed=3", "method.sparse_rate=0.01")
     done = run(*words)
     assert done.returncode == 0, done.stderr
@@ -95,15 +98,15 @@ def test_one_cell_prints_its_record_last_and_is_not_run_again(tmp_path: Path) ->
     assert document["config"]["method"]["sparse_rate"] == 0.01
     assert document["steps"] == 4
     before = path.stat().st_mtime_ns
-    again = run(*words)
+    again = here(*words)
     assert again.returncode == 0
     assert Path(again.stdout.splitlines()[-1]) == path
     assert "has a record already" in again.stderr
     assert path.stat().st_mtime_ns == before
 
 
-def test_plan_only_prints_and_launches_nothing(tmp_path: Path) -> None:
-    done = run(
+def test_plan_only_prints_and_launches_nothing(tmp_path: Path, here: RunHere) -> None:
+    done = here(
         *cell_words(tmp_path, "-m", "experiment=main_table", "suite=smoke", "plan_only=true")
     )
     assert done.returncode == 0, done.stderr
@@ -111,15 +114,17 @@ def test_plan_only_prints_and_launches_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(tmp_path: Path) -> None:
+def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
+    tmp_path: Path, here: RunHere
+) -> None:
     grid = cell_words(tmp_path, "-m", "task=rte", "method=frozen,lora", "runtime.jobs=2")
-    first = run(*grid)
+    first = here(*grid)
     assert first.returncode == 0, first.stderr
     assert "2 of 2 cells are done, 2 ran now." in first.stderr
     assert re.search(r"\[2/2\] rte/\w+/0: ok, accuracy 0\.\d+ .*ends \d\d:\d\d:\d\d", first.stderr)
     path = next((tmp_path / "results/embedded/records/rte/lora").glob("*.json"))
     path.write_text(path.read_text()[:200])
-    again = run(*grid)
+    again = here(*grid)
     assert again.returncode == 0, again.stderr
     assert "not JSON" in again.stderr
     assert "1 ran now." in again.stderr
@@ -127,28 +132,29 @@ def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(tmp_path
     assert record.load(path)["status"] == "ok"
 
 
-def test_a_cell_that_raises_is_a_failed_record_and_the_sweep_goes_on(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("in_turn")
+def test_a_cell_that_raises_is_a_failed_record_and_the_sweep_goes_on(
+    tmp_path: Path, here: RunHere
+) -> None:
     (tmp_path / "broken.py").write_text(
         "def apply(model, method, backbone, seed):\n    raise RuntimeError('the method broke')\n"
     )
     broken = tmp_path / "broken.yaml"
     broken.write_text("{name: broken, kind: python, apply: broken.py:apply, learning_rates: {}}")
-    done = run(*cell_words(tmp_path, "-m", "task=rte,cola", f"method={broken}", "runtime.jobs=1"))
-    assert done.returncode == 1, done.stderr
-    assert "2 of 2 cells did not end well" in done.stderr
+    done = here(*cell_words(tmp_path, "-m", "task=rte,cola", f"method={broken}"))
+    assert done.returncode == "2 of 2 cells did not end well."
     records = record.scan(tmp_path / "results/embedded/records")[0]
     assert {r["cell"]["task"]: r["status"] for r in records} == {"rte": "failed", "cola": "failed"}
     assert all("the method broke" in r["error"]["where"] for r in records)
 
 
-def test_a_cell_whose_input_is_bad_is_refused_and_the_sweep_goes_on(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("in_turn")
+def test_a_cell_whose_input_is_bad_is_refused_and_the_sweep_goes_on(
+    tmp_path: Path, here: RunHere
+) -> None:
     mirror = broken_mirror(tmp_path)
-    done = run(
-        *cell_words(
-            tmp_path, "-m", "task=rte,cola", "method=frozen", f"data_root={mirror}",
-            "runtime.jobs=1",
-        )
-    )  # fmt: skip
+    grid = ["-m", "task=rte,cola", "method=frozen", f"data_root={mirror}"]
+    done = here(*cell_words(tmp_path, *grid))
     assert done.returncode == 2, done.stderr
     assert "1 of 2 cells were refused" in done.stderr
     records = record.scan(tmp_path / "results/embedded/records")[0]
@@ -167,35 +173,43 @@ def broken_mirror(folder: Path) -> Path:
     return folder / "mirror"
 
 
-def test_a_full_disk_ends_with_status_one_and_nothing_half_written(tmp_path: Path) -> None:
-    done = run(*cell_words(tmp_path, "task=rte", "method=frozen"), limit_bytes=1000)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_full_disk_ends_with_status_one_and_nothing_half_written(
+    tmp_path: Path, here: RunHere
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        done = here(*cell_words(tmp_path, "task=rte", "method=frozen"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert re.match("error: .*the same command goes on", str(done.returncode)), done
     assert not list((tmp_path / "results").rglob("*.json"))
     assert not list((tmp_path / "results").rglob("*.part"))
 
 
-@pytest.mark.parametrize("method", ["frod"])
 def test_a_killed_cell_goes_on_from_its_checkpoint(
-    tmp_path: Path, make_cell: MakeCell, method: str
+    tmp_path: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overrides = [f"method={method}", "trainer.max_steps=40", "runtime.checkpoint_every_steps=5"]
-    whole = run(*cell_words(tmp_path / "whole", *overrides))
-    assert whole.returncode == 0, whole.stderr
-    words = cell_words(tmp_path / "parts", *overrides)
+    overrides = ["method=frod", "trainer.max_steps=10", "runtime.checkpoint_every_steps=3"]
+    words = cell_words(tmp_path / "parts", *overrides)[1:]
     process = subprocess.Popen(
-        [sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ},
-    )  # fmt: skip
-    checkpoints = tmp_path / "parts/results/embedded/checkpoints"
-    deadline = time.monotonic() + 120
-    while not list(checkpoints.rglob("step-*[0-9]")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+        [sys.executable, "-m", "tests.halted", "8", *words], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "halted\n"
+    process.kill()
     process.wait()
-    assert list(checkpoints.rglob("step-*[0-9]")), "the cell ended before it could be killed"
-    resumed = run(*words)
-    assert resumed.returncode == 0, resumed.stderr
-    a, b = (Path(done.stdout.splitlines()[-1]) for done in (whole, resumed))
-    assert record.same_record(a, b)
-    assert not list(checkpoints.rglob("step-*"))
+    steps, train_step = [], Trainer.train_step
+
+    def counted(self: Trainer, step: int, batches: Any) -> Point:
+        steps.append(step)
+        return train_step(self, step, batches)
+
+    monkeypatch.setattr(Trainer, "train_step", counted)
+    resumed = make_cell(*overrides, f"results_root={tmp_path}/parts/results")
+    assert cell_module.execute(resumed).status == "ok"
+    assert steps == [7, 8, 9, 10]
+    whole = make_cell(*overrides, f"results_root={tmp_path}/whole")
+    assert cell_module.execute(whole).status == "ok"
+    assert record.same_record(whole.record_path, resumed.record_path)
+    assert not list(resumed.place("checkpoints").rglob("step-*"))

@@ -34,7 +34,7 @@ class Waiting(threading.Thread):
         self.result = self.action()
 
     def wait_until_told(self, words: str) -> None:
-        for _ in range(600):
+        for _ in range(2400):
             if words in self.caplog.text:
                 return
             self.join(0.05)
@@ -62,7 +62,7 @@ def test_a_second_process_waits_until_the_holder_dies(
     assert second.is_alive()
     holder.kill()
     holder.wait()
-    second.join(30)
+    second.join(120)
     assert second.result is True
     assert list(folder.parent.iterdir()) == []
 
@@ -104,7 +104,7 @@ def test_the_second_of_two_runs_finds_the_record_done(
         second = Waiting(lambda: cell_module.execute(cell), caplog)
         second.wait_until_told("rte/frozen/0: another process runs this cell")
         hidden.rename(cell.record_path)
-    second.join(30)
+    second.join(120)
     assert second.result == first
 
 

@@ -15,7 +15,7 @@ from frod_bench.complaints import exit_statuses
 from frod_bench.errors import InputError
 from frod_bench.grid import compose_cells
 from frod_bench.insight.__main__ import main as analyse
-from tests.conftest import SHORT, MakeCell
+from tests.conftest import SHORT, MakeCell, RunHere
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "my_method"
@@ -31,6 +31,7 @@ peft: {_target_: peft.LoraConfig, r: 2}
 
 
 def run(*words: str) -> "subprocess.CompletedProcess[str]":
+    """`python -m` in a process of its own: what it imports is what these tests are about."""
     return subprocess.run(
         [sys.executable, "-m", *words], capture_output=True, text=True, check=False, timeout=240
     )
@@ -42,13 +43,16 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLE, tmp_path / "mine")) / YAML.name
 
 
-def test_the_example_runs_from_the_command_line_and_is_in_the_tables(tmp_path: Path) -> None:
+def test_the_example_runs_from_the_command_line_and_is_in_the_tables(
+    tmp_path: Path, here: RunHere
+) -> None:
+    """In a worker, which imports the example anew."""
     grid = (f"results_root={tmp_path}", *SHORT, "task=rte", f"method=frozen,{YAML}", "seed=0")
-    done = run("frod_bench.reproduce", "experiment=main_table", "runtime.jobs=1", *grid)
+    done = here("frod_bench.reproduce", "experiment=main_table", "runtime.jobs=1", *grid)
     assert done.returncode == 0, done.stderr
     header = (tmp_path / "embedded/tables/main.md").read_text()
     assert re.search(r"\| task +\| frozen +\| layer_norms +\|", header), header
-    single = run("frod_bench.run", *grid[:-2], f"method={YAML}", "seed=0")
+    single = here("frod_bench.run", *grid[:-2], f"method={YAML}", "seed=0")
     assert single.returncode == 0, single.stderr
     assert "has a record already" in single.stderr
     assert Path(single.stdout.splitlines()[-1]).parent.name == "layer_norms"
@@ -262,9 +266,11 @@ def test_a_bad_file_gets_one_message(
 
 
 @pytest.mark.parametrize("words", [[], ["-m"]])
-def test_bad_files_end_a_run_with_status_two(tmp_path: Path, words: list[str]) -> None:
+def test_bad_files_end_a_run_with_status_two(
+    tmp_path: Path, here: RunHere, words: list[str]
+) -> None:
     path = write_bad(tmp_path, PYTHON + "norms.py:train_nroms")
-    done = run("frod_bench.run", *words, f"method={path}", f"results_root={tmp_path}/results")
+    done = here("frod_bench.run", *words, f"method={path}", f"results_root={tmp_path}/results")
     assert done.returncode == 2
     assert "Did you mean 'train_norms'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -75,7 +75,7 @@ tokens = st.lists(st.integers(1, 3), min_size=1, max_size=5)
 questions = st.lists(tokens, min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.lists(st.tuples(tokens, tokens), min_size=1, max_size=4), min_size=1, max_size=3)
 )

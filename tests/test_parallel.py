@@ -3,11 +3,9 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from frod_bench.parallel import make_accelerator
 from frod_bench.paths import CONF_DIR
 from frod_bench.sweep import Cell
 from frod_bench.train import Trainer
-from tests.conftest import SHORT, MakeCell
+from tests.conftest import SHORT, MakeCell, RunHere
 
 ODD = ("trainer.test_rows=31", "trainer.eval_batch_rows=10")  # the last batch has a row for one
 BROKEN = ("task=rte", "method=full", "trainer.max_steps=8", "runtime.checkpoint_every_steps=2")
@@ -147,26 +145,25 @@ def assert_same_result(ours: Path, theirs: Path, tolerance: float, flips: int = 
 
 
 def test_one_process_goes_on_where_two_were_killed(make_cell: MakeCell, tmp_path: Path) -> None:
-    long = ("task=rte", "method=full", "trainer.max_steps=40", "runtime.checkpoint_every_steps=2")
-    resumed, whole = make_cell(*long), make_cell(*long, f"results_root={tmp_path}/whole")
+    resumed, whole = make_cell(*BROKEN), make_cell(*BROKEN, f"results_root={tmp_path}/whole")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [*SHORT, *long, "runtime.device=cpu", f"results_root={tmp_path}/results"]
+    words = [*SHORT, *BROKEN, "runtime.device=cpu", f"results_root={tmp_path}/results"]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "frod_bench.run", *words],
-            env=variables(rank, 2, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [sys.executable, "-m", "tests.halted", "6", *words],
+            env=variables(rank, 2, port), stdout=subprocess.PIPE, text=True,
         )
         for rank in range(2)
     ]  # fmt: skip
-    checkpoints, deadline = resumed.place("checkpoints"), time.monotonic() + 120
-    while not list(checkpoints.glob("step-*[0-9]")) and time.monotonic() < deadline:
-        time.sleep(0.01)
     for process in processes:
-        process.send_signal(signal.SIGKILL)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "halted\n"
+    for process in processes:
+        process.kill()
         process.wait()
-    assert list(checkpoints.glob("step-*[0-9]")), "the cell ended before it could be killed"
+    assert list(resumed.place("checkpoints").glob("step-*[0-9]"))
     for cell in (resumed, whole):
         assert cell_module.execute(cell).status == "ok"
     assert_same_result(resumed.record_path, whole.record_path, 1e-3)
@@ -188,17 +185,20 @@ REFUSED = [
 
 @pytest.mark.parametrize(("processes", "words", "message"), REFUSED)
 def test_what_cannot_be_shared_is_refused_by_the_first(
-    tmp_path: Path, processes: int, words: list[str], message: str
+    tmp_path: Path,
+    here: RunHere,
+    monkeypatch: pytest.MonkeyPatch,
+    processes: int,
+    words: list[str],
+    message: str,
 ) -> None:
-    command = [sys.executable, "-m", "frod_bench.run", f"results_root={tmp_path}/r", *SHORT, *words]
-    started = [
-        subprocess.Popen(
-            command, env=variables(rank, processes, 1), stderr=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    told = [process.communicate(timeout=120)[1].splitlines() for process in started]
-    assert [process.returncode for process in started] == [2, 2], told
+    told = []
+    for rank in range(2):
+        for name, value in variables(rank, processes, 1).items():
+            monkeypatch.setenv(name, value)
+        done = here("frod_bench.run", f"results_root={tmp_path}/r", *SHORT, *words)
+        assert done.returncode == 2, done.stderr
+        told.append(done.stderr.splitlines())
     assert re.search(message, told[0][-1])
     assert told[1] == []
     assert not list(tmp_path.iterdir())

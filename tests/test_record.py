@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frod_bench import record
@@ -30,7 +30,6 @@ def hash_of(config: dict[str, Any], data: str = "d", backbone: str = "b") -> str
     return record.config_hash(record.identity(config, data, backbone))
 
 
-@settings(deadline=None)
 @given(JSON_VALUES)
 def test_canonical_json_keeps_the_value(value: object) -> None:
     assert json.loads(record.canonical_json(value)) == value

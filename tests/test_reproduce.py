@@ -1,5 +1,6 @@
 """The main job, cut down to two cells: what a second run does, and what it leaves alone."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,9 @@ GRID = ("task=rte,cola", "method=frozen", "runtime.jobs=1")
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_turn
+):
     """run(seeds) -> what the main job says, in a clone without changes."""
     monkeypatch.setattr(reproduce, "code_version", lambda: ("0+abc", False))
 
@@ -54,22 +57,28 @@ def test_what_no_table_can_show_is_refused_before_it_runs(tmp_path: Path) -> Non
 
 
 def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> None:
+    """Started as in the background of a script, where SIGINT is ignored; Ctrl-C reaches all."""
     words = [f"results_root={tmp_path}/results", *SHORT, *GRID, "seed=0,1,2,3"]
     job = subprocess.Popen(
-        [sys.executable, "-m", "frod_bench.reproduce", *words], stderr=subprocess.PIPE, text=True
-    )
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh",
+         sys.executable, "-m", "frod_bench.reproduce", *words],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     records = tmp_path / "results/embedded/records"
     started = time.monotonic()
     while not list(records.rglob("*.json")) and time.monotonic() - started < 120:
         time.sleep(0.05)
-    job.send_signal(signal.SIGINT)
-    job.communicate(timeout=60)
-    assert job.returncode == 130
+    os.killpg(job.pid, signal.SIGINT)
+    told = job.communicate(timeout=120)[1]
+    assert job.returncode == 130, told
+    assert "interrupted; the same command goes on" in told
+    assert "Traceback" not in told
     left = len(record.scan(records)[0])
     assert 1 <= left < 8
     assert f"8 of 8 cells are done, {8 - left} ran now." in run("0,1,2,3")
 
 
+@pytest.mark.usefixtures("in_turn")
 def test_cells_that_are_refused_leave_a_hole_in_the_report(tmp_path: Path) -> None:
     grid = ("task=rte,boolq", "method=bitfit", "seed=0", "runtime.jobs=1")
     words = [f"results_root={tmp_path}/results", *SHORT, *grid]

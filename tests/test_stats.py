@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
@@ -19,7 +19,6 @@ def close(a: float, b: float) -> bool:
     return bool(np.isclose(a, b, rtol=1e-9, atol=1e-9, equal_nan=True))
 
 
-@settings(deadline=None)
 @given(SEEDS)
 def test_mean_interval_is_scipys(values: list[float]) -> None:
     got = stats.mean_interval(values)
@@ -31,7 +30,6 @@ def test_mean_interval_is_scipys(values: list[float]) -> None:
     assert got.n == len(values)
 
 
-@settings(deadline=None)
 @given(SEEDS, VALUES)
 def test_mean_interval_moves_with_the_values(values: list[float], shift: float) -> None:
     base, moved = stats.mean_interval(values), stats.mean_interval([v + shift for v in values])
@@ -55,7 +53,6 @@ def test_students_interval_of_three_seeds_covers_95_percent() -> None:
     assert abs(np.mean(inside) - 0.95) < 0.02
 
 
-@settings(deadline=None)
 @given(TABLES)
 def test_mean_over_tasks_brackets_its_mean(table: np.ndarray) -> None:
     got = stats.mean_over_tasks(table, resamples=FEW)
@@ -68,7 +65,6 @@ def test_mean_over_tasks_brackets_its_mean(table: np.ndarray) -> None:
         assert table.min() - 1e-9 <= got.low <= got.high <= table.max() + 1e-9
 
 
-@settings(deadline=None)
 @given(TABLES)
 def test_mean_over_tasks_ignores_the_place_of_a_hole(table: np.ndarray) -> None:
     """A hole is no value: adding a column of holes changes nothing but the draws."""
@@ -104,7 +100,6 @@ def test_bootstrap_without_seed_spread_is_scipys_over_tasks() -> None:
     assert got.high == pytest.approx(theirs.confidence_interval.high, abs=0.3)
 
 
-@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=20), st.integers(1, 25))
 def test_smooth_is_the_trailing_mean(values: list[float], window: int) -> None:
     expected = [np.mean(values[max(0, i + 1 - window) : i + 1]) for i in range(len(values))]
@@ -128,7 +123,6 @@ def test_smooth_keeps_a_bad_point_within_its_window() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=20), VALUES, st.booleans())
 def test_time_to_target_is_the_first_arrival(values: list[float], target: float, up: bool) -> None:
     steps = np.arange(1, len(values) + 1)

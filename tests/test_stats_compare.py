@@ -32,7 +32,7 @@ def test_paired_tables_share_their_holes_and_their_shape() -> None:
         stack_tables([[[1, 2]], [[1]]])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(PAIRS)
 def test_bootstrap_draws_a_pair_together(pair: tuple[np.ndarray, np.ndarray]) -> None:
     """A method beside itself plus a constant: the difference has no spread at all."""
@@ -52,7 +52,7 @@ def test_seeds_are_redrawn_only_where_asked() -> None:
     assert bootstrap_over_tasks(stack, mean, resamples=FEW, redraw_seeds=False) == (5, 5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(PAIRS)
 def test_paired_difference_turns_over(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = pair
@@ -86,7 +86,6 @@ def test_tost_of_an_example_worked_by_hand() -> None:
     assert np.isnan(stats.tost([0.1, 0.1], 1.0))  # no spread is no certainty
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-3, 3), min_size=3, max_size=9), st.floats(0.1, 5))
 def test_tost_rejects_where_students_90_percent_interval_is_within(
     values: list[float], margin: float
@@ -110,7 +109,6 @@ def test_mcnemar_of_a_published_example() -> None:
     assert got.p_value == pytest.approx(2 * tail / 2**236, rel=1e-9)
 
 
-@settings(deadline=None)
 @given(HITS)
 def test_mcnemar_turns_over_and_looks_at_differences_alone(hits: list[tuple[bool, bool]]) -> None:
     ours, theirs = [a for a, _ in hits], [b for _, b in hits]
@@ -148,7 +146,6 @@ def test_merged_p_values_keep_their_level_where_seeds_depend_wholly_or_not_at_al
     assert np.isnan(stats.merge_p_values([]))
 
 
-@settings(deadline=None)
 @given(arrays(np.float64, SHAPES, elements=VALUES))
 def test_interquartile_mean_is_scipys_trimmed_mean(table: np.ndarray) -> None:
     got = stats.interquartile_mean(table, resamples=FEW)
@@ -165,7 +162,6 @@ def test_interquartile_mean_leaves_out_holes() -> None:
     assert stats.interquartile_mean([[np.nan]]).n == 0
 
 
-@settings(deadline=None)
 @given(PAIRS)
 def test_probability_of_improvement_is_mann_and_whitneys(
     pair: tuple[np.ndarray, np.ndarray],
@@ -187,7 +183,6 @@ def test_spread_is_over_the_seeds_that_are_there() -> None:
     assert (difference.mean, difference.n) == (pytest.approx((np.sqrt(2) - 1) / 2), 2)
 
 
-@settings(deadline=None)
 @given(st.lists(TIMES, min_size=1, max_size=9))
 def test_median_ratio_turns_over(ratios: list[float]) -> None:
     turned = [0.0 if np.isinf(r) else 1 / r for r in ratios]
@@ -203,7 +198,7 @@ def test_median_ratio_with_misses_and_undecided_tasks() -> None:
     assert np.isnan(stats.median_ratio([np.nan]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(SHAPES.flatmap(lambda s: st.tuples(*(arrays(np.float64, s, elements=TIMES) for _ in "ab"))))
 def test_speedup_over_tasks_is_the_median_of_the_tasks(
     pair: tuple[np.ndarray, np.ndarray],
@@ -235,7 +230,6 @@ def test_performance_profile_of_an_example_worked_by_hand() -> None:
     assert np.isnan(stats.performance_profile([[np.nan]], [1])).all()
 
 
-@settings(deadline=None)
 @given(arrays(np.float64, (3, 6), elements=TIMES))
 def test_performance_profile_never_falls(times: np.ndarray) -> None:
     got = stats.performance_profile(times, [1, 1.5, 2, 4, 100])

@@ -3,6 +3,7 @@
 import json
 import struct
 import sys
+import threading
 import time
 import types
 from pathlib import Path
@@ -205,7 +206,7 @@ def fail(**_: Any) -> None:
 
 
 def hang(**_: Any) -> None:
-    time.sleep(60)
+    threading.Event().wait()  # which nothing sets: whoever waits for it runs into pytest's time-out
 
 
 @pytest.mark.parametrize("module", [None, wandb_that(init=fail), wandb_that(init=hang)],
@@ -215,12 +216,10 @@ def test_a_broken_wandb_costs_nothing(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", module)
     monkeypatch.setattr(tracker, "FINISH_TIMEOUT_SEC", 0.5)
-    started = time.monotonic()
     run = tracker.start(CONFIG, tmp_path, "rte/frod/0")
     for step in range(1000):
         run.log({"step": step, "train_loss": 0.1})
     run.finish({"final/accuracy": 0.5})
-    assert time.monotonic() - started < 10
     monkeypatch.setattr(tracker.WandbTracker, "broken", False)
 
 

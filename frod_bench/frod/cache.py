@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .basis import JointBasis
 from .config import FrodConfig
-from .storage import whole_or_not_there
+from .storage import owned, whole_or_not_there
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _read(path: Path) -> JointBasis | None:
     try:
         with safe_open(path, framework="pt") as entry:
             checksum = (entry.metadata() or {}).get("sha256")
-            tensors = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118
+            tensors = owned({name: entry.get_tensor(name) for name in entry.keys()})  # noqa: SIM118
     except FileNotFoundError:
         return None
     except (SafetensorError, OSError) as error:

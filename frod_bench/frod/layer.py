@@ -24,6 +24,8 @@ from .contraction import (
 from .core import CorePattern, by_columns, float32_is_full
 from .sharing import held_once
 
+TORCH_ALIGNMENT = 64  # bytes, of all memory that torch allocates
+
 
 class SharedBasis(nn.Module):
     """What the layers of one category share: V, and where C is trained. Held once.
@@ -232,10 +234,23 @@ class FrodLinear(nn.Module):
         if kept is None or not kept.holds(dtype, self.weight, lambda_, rotation):
             # An inference tensor could not be saved for a later backward pass.
             with torch.inference_mode(False):
-                merged, mark = self._form_merged(dtype), WeightMark.of(self.weight)
+                plain = self.weight.detach().to(dtype) if self._is_plain_and_askew() else None
+                merged = self._form_merged(dtype) if plain is None else plain
+                mark = WeightMark.of(self.weight)
                 kept = KeptWeight(merged, mark, lambda_.clone(), rotation.clone())
             self._merged = kept
         return kept.merged
+
+    def _is_plain_and_askew(self) -> bool:
+        """Whether W has to stand for the merged weight, which equals it, to give the same output.
+
+        Before the first step, where W does not begin where torch's own memory does (a checkpoint's
+        is a view into its file): some products round by where their operands begin.
+        """
+        weight = self.weight
+        if weight.data_ptr() % TORCH_ALIGNMENT == 0 or weight.is_inference():
+            return False
+        return not bool(self._core_values().any())
 
     @torch.no_grad()
     def _form_merged(self, dtype: torch.dtype) -> Tensor:

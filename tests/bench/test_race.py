@@ -17,6 +17,7 @@ from frod_bench.bench.remote import Remote, RemoteError
 from frod_bench.bench.shapes import SHAPES
 from frod_bench.bench.workload import batches_of, build_model, compose_settings
 from frod_bench.errors import CellsFailed
+from tests.bench.counter import Counter
 
 ENCODER = SHAPES["embedded_encoder"]
 
@@ -43,15 +44,6 @@ class Fragile(Contender):
         if self.method == "full":
             os._exit(3)
         return super().step()
-
-
-class Counter:
-    def __init__(self, start: int) -> None:
-        self.value = 10 // start
-
-    def add(self, number: int) -> int:
-        self.value += number
-        return self.value
 
 
 def small_options(root: Path, *words: str) -> Options:

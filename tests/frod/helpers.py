@@ -12,6 +12,13 @@ def gaussian(rows: int, width: int, seed: int) -> Tensor:
     return torch.randn(rows, width, generator=generator) / math.sqrt(width)
 
 
+def askew(tensor: Tensor) -> Tensor:
+    """A copy that begins 8 bytes off where torch's own memory does, as a view into a file may."""
+    skipped = 8 // tensor.element_size()
+    raw = tensor.new_empty(skipped + tensor.numel())
+    return raw[skipped:].view(tensor.shape).copy_(tensor)
+
+
 def _random() -> list[Tensor]:
     return [gaussian(24, 32, seed) for seed in range(5)]
 

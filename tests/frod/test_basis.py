@@ -172,7 +172,7 @@ def test_basis_by_pefts_operations_gives_the_weights_back(name: str) -> None:
         assert relative_error((left * scale) @ factors.basis.T, weight) < 1e-4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(st.integers(1, 12), min_size=1, max_size=5),
     width=st.integers(1, 16),

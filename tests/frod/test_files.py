@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from frod_bench.errors import InputError
@@ -29,6 +29,7 @@ from frod_bench.frod import (
 from frod_bench.frod import adapter as adapter_module
 from frod_bench.frod.cache import basis_cache_dir
 from frod_bench.frod.native_format import SETTINGS_NAME, TENSORS_NAME
+from frod_bench.frod.storage import tensors_in
 from frod_bench.frod.support import draw_supports
 
 from .helpers import STACKS, Net, gaussian, perturb
@@ -67,6 +68,32 @@ def test_round_trip(
     assert loaded is base
     assert torch.equal(loaded(X.to(dtype)), model(X.to(dtype)))
     assert not any(p.requires_grad for n, p in loaded.named_parameters() if "base_layer" in n)
+
+
+@pytest.mark.parametrize("basis", ["exact", "peft"])
+def test_what_is_read_begins_where_torchs_own_memory_does(
+    tmp_path: Path, cache: Path, basis: str
+) -> None:
+    """Some products round by where their operands begin: what is read must compute the same."""
+    config = FrodConfig(["up", "down"], sparse_rate=0.1, basis=basis)
+    model = attach_frod(Net(), config, cache_dir=cache)
+    save_frod(model, tmp_path / "whole", include_basis=True)
+    save_frod(model, tmp_path / "adapter")
+    if basis == "peft":
+        save_frod(model, tmp_path / "for_peft", format="peft")
+    folders = [folder for folder in tmp_path.iterdir() if folder != cache]
+    read = [load_frod(Net(), folder, cache_dir=cache) for folder in folders]
+    for one in [model, attach_frod(Net(), config, cache_dir=cache), *read]:
+        for layer in (module for module in one.modules() if isinstance(module, FrodLinear)):
+            for tensor in (*layer.buffers(), layer.lambda_, layer.rotation):
+                assert tensor.data_ptr() % 64 == 0
+
+
+def test_tensors_of_a_file_are_the_readers_own(tmp_path: Path) -> None:
+    content = save({name: gaussian(3, 5, 1) for name in ("a", "bb", "ccc")})
+    for tensor in tensors_in(tmp_path / TENSORS_NAME, content).values():
+        assert tensor.data_ptr() % 64 == 0
+        assert torch.equal(tensor, gaussian(3, 5, 1))
 
 
 def test_a_compiled_models_adapter_fits_the_plain_base(tmp_path: Path, cache: Path) -> None:

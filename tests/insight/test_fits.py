@@ -43,7 +43,7 @@ def test_the_diagonal_comes_before_the_rotation() -> None:
     assert places_on_and_off_axis(3, np.array([5, 1])).tolist() == [0, 4, 8, 5, 1]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(shapes, seeds)
 def test_an_update_that_lies_in_a_parametrisation_leaves_nothing(
     shape: tuple[int, int], seed: int
@@ -64,7 +64,7 @@ def test_an_update_that_lies_in_a_parametrisation_leaves_nothing(
     assert fit.residual < 1e-12 * np.sum(rotated**2)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(shapes, seeds)
 def test_no_other_values_come_nearer(shape: tuple[int, int], seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -83,7 +83,7 @@ def test_no_other_values_come_nearer(shape: tuple[int, int], seed: int) -> None:
             assert np.sum((target - product(factors, where, moved)) ** 2) > fit.residual
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(shapes, seeds)
 def test_no_other_matrix_of_the_rank_comes_nearer(shape: tuple[int, int], seed: int) -> None:
     random = np.random.default_rng(seed)

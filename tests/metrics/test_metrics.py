@@ -28,7 +28,7 @@ def _value(name: str, predictions: np.ndarray, labels: np.ndarray) -> float:
     return compute([name], predictions, labels)[name].value
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_two(st.integers(0, 4), np.int64))
 def test_accuracy_and_matthews_equal_scikit_learn(pair: tuple[np.ndarray, np.ndarray]) -> None:
     predictions, labels = pair
@@ -43,7 +43,7 @@ def test_accuracy_and_matthews_equal_scikit_learn(pair: tuple[np.ndarray, np.nda
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_two(st.integers(0, 1), np.int64))
 def test_f1_equals_scikit_learn(pair: tuple[np.ndarray, np.ndarray]) -> None:
     predictions, labels = pair
@@ -51,7 +51,7 @@ def test_f1_equals_scikit_learn(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert _value("f1", predictions, labels) == pytest.approx(theirs)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_two(st.floats(-100, 100, width=32), np.float64))
 def test_correlations_equal_scipy(pair: tuple[np.ndarray, np.ndarray]) -> None:
     predictions, labels = pair

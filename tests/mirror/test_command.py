@@ -128,4 +128,4 @@ def test_verifying_needs_neither_torch_nor_the_hub(tmp_path: Path) -> None:
         "except ValueError: pass\n"
         "sys.exit(bool({'torch', 'huggingface_hub'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=240).returncode == 0

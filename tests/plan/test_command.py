@@ -3,9 +3,10 @@
 import io
 import json
 import re
+import runpy
 import socket
-import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,12 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 @pytest.fixture(scope="module")
 def short_plan() -> dict[str, Any]:
-    line = [sys.executable, "-m", "frod_bench.plan", *SHORT, "format=json"]
-    done = subprocess.run(line, capture_output=True, text=True, check=True)
-    plan: dict[str, Any] = json.loads(done.stdout)
+    """As `python -m frod_bench.plan` prints it; in this process, which has torch already."""
+    told = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(told):
+        patch.setattr(sys, "argv", ["plan", *SHORT, "format=json"])
+        runpy.run_module("frod_bench.plan", run_name="__main__", alter_sys=False)
+    plan: dict[str, Any] = json.loads(told.getvalue())
     return plan
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from frod_bench.report.collect import Cell
 from tests.report.factory import FAMILIES, PRIMARY, make_record, synthetic_curve, write_record
+from tests.report.page_reader import Page, write_page
 
 RATES = {"full": 0.12, "lora": 0.03, "frod": 0.07, "frozen": 0.004}
 SEEDS = (0, 1, 2)
@@ -35,3 +36,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Cel
         )
         write_record(root, make_record(task, method, seed, value, status), curve)
     return root, cells
+
+
+@pytest.fixture(scope="session")
+def page(experiment: tuple[Path, list[Cell]]) -> Page:
+    """The experiment's page, read back."""
+    return write_page(*experiment)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frod_bench.report.collect import Cell, Collected, collect
@@ -96,7 +96,6 @@ CURVES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(CURVES)
 def test_band_holds_its_median_and_every_seed(curves: list[Curve]) -> None:
     band = band_over_seeds(curves, "steps")

@@ -20,11 +20,6 @@ from tests.report.page_reader import Page, write_page
 Experiment = tuple[Path, list[Cell]]
 
 
-@pytest.fixture(scope="module")
-def page(experiment: Experiment) -> Page:
-    return write_page(*experiment)
-
-
 def test_scores_are_those_of_the_main_table(experiment: Experiment, page: Page) -> None:
     root, cells = experiment
     write_report(root, "embedded", cells, "embedded (stand-in data)", parts=["tables"])

@@ -11,15 +11,10 @@ from pathlib import Path
 import pytest
 
 from frod_bench.report.collect import Cell
-from tests.report.page_reader import Page, write_page
+from tests.report.page_reader import Page
 
 Experiment = tuple[Path, list[Cell]]
 CHROMIUM = shutil.which("chromium")
-
-
-@pytest.fixture(scope="module")
-def page(experiment: Experiment) -> Page:
-    return write_page(*experiment)
 
 
 Browse = Callable[[Path, str], str]

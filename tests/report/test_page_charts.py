@@ -23,11 +23,6 @@ from tests.report.page_reader import Page, write_page
 Experiment = tuple[Path, list[Cell]]
 
 
-@pytest.fixture(scope="module")
-def page(experiment: Experiment) -> Page:
-    return write_page(*experiment)
-
-
 def test_charts_are_plotly_figures_with_captions_and_words(page: Page) -> None:
     curves, fronts = page.charts("curves-data"), page.charts("fronts-data")
     assert set(curves) == {
