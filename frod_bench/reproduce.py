@@ -1,100 +1,11 @@
-"""The main job: run what is missing of a grid, then write its tables, figures and page.
+"""`python -m frod_bench.reproduce`: the same as `frod-bench reproduce`."""
 
-    python -m frod_bench.reproduce [Hydra overrides]
-
-The same as `python -m frod_bench.run -m` followed by `python -m frod_bench.report`, composed once.
-Where nothing ran and the last report was made of the very same records, it is not made again.
-"""
-
-import json
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-import pandas as pd
-from rich.console import Console
-
-from frod_bench.complaints import exit_statuses
-from frod_bench.errors import CellsFailed, CellsRefused
-from frod_bench.grid import compose_cells
-from frod_bench.launch import run_grid
-from frod_bench.provenance import code_version
-from frod_bench.report.__main__ import MANIFEST, asked_cells, folder_of, parse, report
-from frod_bench.report.collect import refuse_same
-from frod_bench.reproduction import CELLS_PATH, compare, load_tolerance, published_cells
-from frod_bench.sweep import Cell
-from frod_bench.terminal import plain_console
-
-
-def stamps(paths: Iterable[Path]) -> dict[str, list[int] | None]:
-    """Size in bytes and time of change in nanoseconds of every file; None where there is none."""
-    found = {path: path.stat() if path.exists() else None for path in paths}
-    return {str(p): [stat.st_size, stat.st_mtime_ns] if stat else None for p, stat in found.items()}
-
-
-def is_current(manifest: Path, cells: Sequence[Cell]) -> bool:
-    """Whether this very code made the last report of these very records, and nobody touched it."""
-    version, dirty = code_version()
-    if dirty or not manifest.exists():
-        return False
-    noted = json.loads(manifest.read_text())
-    return noted == {
-        "code_version": version,
-        "records": stamps(cell.record_path for cell in cells),
-        "written": stamps(map(Path, noted["written"])),
-    }
-
-
-def reproduce(overrides: Sequence[str], console: Console) -> None:
-    """Run and report.
-
-    Raises CellsFailed or CellsRefused, after the report, where a cell did not end well.
-    """
-    what, overrides = parse(overrides)
-    console.print("planning the grid")
-    config, cells = compose_cells(overrides)
-    refuse_same(asked_cells(cells))
-    failed: CellsFailed | CellsRefused | None = None
-    try:
-        run_grid(config, cells)
-    except (CellsFailed, CellsRefused) as error:
-        failed = error
-    if config.plan_only:
-        return
-    folder = folder_of(config)
-    manifest = folder / MANIFEST
-    if is_current(manifest, cells):
-        console.print(f"Tables, figures and page in {folder} are up to date.")
-    else:
-        written = report(what, config, cells, console)
-        made_from = {
-            "code_version": code_version()[0],
-            "records": stamps(cell.record_path for cell in cells),
-            "written": stamps(written),
-        }
-        manifest.write_text(json.dumps(made_from, indent=1))
-    tell_reproduction(folder, str(config.profile.name), console)
-    if failed is not None:
-        raise failed
-
-
-def tell_reproduction(folder: Path, profile: str, console: Console) -> None:
-    """Set the cells that the report in `folder` lists beside the published run of the profile."""
-    published = published_cells(profile)
-    if published is None:
-        return
-    outcome = compare(pd.read_csv(folder / CELLS_PATH), published, load_tolerance())
-    if outcome.checks:
-        console.print(f"Against the published run (results/reference/{profile}):")
-        for line in outcome.lines:
-            console.print(line, soft_wrap=True)
-
-
-def main() -> None:
-    """Read the command line."""
-    with exit_statuses():
-        reproduce(sys.argv[1:], plain_console(stderr=True))
-
+from frod_bench.cli.help import answer
 
 if __name__ == "__main__":
-    main()
+    answer("reproduce", sys.argv[1:])
+    from frod_bench.jobs.reproduce import start
+
+    start(sys.argv[1:])

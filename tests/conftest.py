@@ -1,7 +1,7 @@
 """What most tests need: a composed cell on the embedded profile, cut short and untracked."""
 
-import importlib
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -16,10 +16,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from frod_bench import launch
-from frod_bench.grid import cells_of, composer
-from frod_bench.pool import Display, Finished, Work
-from frod_bench.sweep import Cell
+from frod_bench.cells.cell import Cell
+from frod_bench.cells.grid import cells_of, composer
+from frod_bench.sweep import launch
+from frod_bench.sweep.pool import Display, Finished, Work
 
 # No test measures speed: a machine that has other work would fail it.
 hypothesis.settings.register_profile(
@@ -102,7 +102,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         capsys.readouterr()
         status: Any = 0
         try:
-            importlib.import_module(words[0]).main()
+            runpy.run_module(words[0], run_name="__main__")
         except SystemExit as ended:
             status = ended.code
         printed = capsys.readouterr()

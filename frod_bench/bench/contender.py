@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from frod_bench import memory
 from frod_bench.bench.floor import LayerTimes, time_layers
 from frod_bench.bench.shapes import Batch, Shape
 from frod_bench.bench.timing import seconds
 from frod_bench.bench.workload import build_model, make_batch
+from frod_bench.config.settings import Settings
 from frod_bench.frod import attach_frod
-from frod_bench.methods import Model, Prepared, frod_config, prepare
-from frod_bench.settings import Settings
+from frod_bench.methods.registry import Model, Prepared, frod_config, prepare
+from frod_bench.training import memory
 
 LEARNING_RATE = 1e-4  # of every group: a step takes as long at any rate
 CACHED_ATTACHES = 3

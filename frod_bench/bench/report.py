@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from frod_bench import provenance
 from frod_bench.bench.floor import LayerTimes, merged_multiply_adds, over_the_floor
 from frod_bench.bench.goals import Verdict
 from frod_bench.bench.options import Options
 from frod_bench.bench.race import LayerRow, Race, Row, layers_at
 from frod_bench.frod.storage import write_whole
+from frod_bench.records import provenance
 
 SCHEMA_VERSION = 1
 CPUINFO = Path("/proc/cpuinfo")

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, RobertaConfig, RobertaModel
 
-from frod_bench import cell, settings
 from frod_bench.bench.shapes import Batch, Encoder, Shape
-from frod_bench.grid import composer, without_hydra
-from frod_bench.methods import Model
-from frod_bench.models import Classifier
-from frod_bench.settings import Settings
+from frod_bench.cells.grid import composer, without_hydra
+from frod_bench.config import settings
+from frod_bench.config.settings import Settings
+from frod_bench.methods.registry import Model
+from frod_bench.models.classifier import Classifier
+from frod_bench.training import runner
 
 LABELS = 2
 FIRST_WORD = 5  # ids below are special tokens
@@ -27,7 +28,7 @@ def compose_settings(shape: Shape, method: str) -> Settings:
             compose_one([f"task={shape.task}", f"method={method}", "tracker=none"])
         )
     settings.validate(config)
-    composed = cell.typed(settings.resolve(config))
+    composed = runner.typed(settings.resolve(config))
     if shape.encoder is not None:
         family = composed.task.family
         named = dataclasses.replace(composed.backbones[family], name=shape.name)
@@ -38,7 +39,7 @@ def compose_settings(shape: Shape, method: str) -> Settings:
 def build_model(shape: Shape, composed: Settings) -> Model:
     """The shape's model in float32; the same weights every time."""
     if shape.encoder is None:
-        return cell.build_model(composed, LABELS)
+        return runner.build_model(composed, LABELS)
     torch.manual_seed(composed.seed)
     backbone = RobertaModel(roberta_config(shape.encoder), add_pooling_layer=False)
     return Classifier(backbone, composed.backbones[composed.task.family].pooling, LABELS)

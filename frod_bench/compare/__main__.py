@@ -1,7 +1,11 @@
-"""`python -m frod_bench.compare`."""
+"""`python -m frod_bench.compare`: the same as `frod-bench compare`."""
 
 import sys
 
-from frod_bench.compare import main
+from frod_bench.cli.help import answer
 
-sys.exit(main())
+if __name__ == "__main__":
+    answer("compare", sys.argv[1:])
+    from frod_bench.compare.command import start
+
+    start(sys.argv[1:])

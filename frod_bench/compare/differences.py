@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from frod_bench import record
-from frod_bench.record import Record
+from frod_bench.records import record
+from frod_bench.records.record import Record
 
 COLUMNS = ("setting", "ours", "theirs", "pairs")
 NOT_THERE = "–"

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frod_bench import record
+from frod_bench.common.errors import InputError
 from frod_bench.compare.options import PROTOCOL, CompareConfig
-from frod_bench.errors import InputError
-from frod_bench.record import Record, Unusable
-from frod_bench.record_choice import is_unnamed_choice, newest_first
+from frod_bench.records import record
+from frod_bench.records.choice import is_unnamed_choice, newest_first
+from frod_bench.records.record import Record, Unusable
 
 _PROTOCOLS = (PROTOCOL, "paper")  # which is meant where a folder has several: not tuning's
 Name = tuple[str, str, int]  # task (with its head), method, seed

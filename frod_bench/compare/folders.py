@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from frod_bench import record
+from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.compare.differences import count_differences, differing_settings
 from frod_bench.compare.folder import Folder, Name, read_folder
 from frod_bench.compare.options import CompareConfig
-from frod_bench.errors import InputError, did_you_mean
-from frod_bench.record import Record
+from frod_bench.records import record
+from frod_bench.records.record import Record
 from frod_bench.report.collect import Cell, Collected, collect_folder
 from frod_bench.report.rules import Rules
 from frod_bench.report.style import sided

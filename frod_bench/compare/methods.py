@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from frod_bench import record
+from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.compare.options import PROTOCOL, SEEDS, CompareConfig
-from frod_bench.errors import InputError, did_you_mean
-from frod_bench.record_choice import is_unnamed_choice, newest_first
+from frod_bench.records import record
+from frod_bench.records.choice import is_unnamed_choice, newest_first
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.rules import Rules
 
@@ -33,7 +33,7 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
         _newest(Cell(task, method, seed, protocol=protocol, head=config.head), made)
         for task in dict.fromkeys(tasks)
         for method in dict.fromkeys([*methods, rule.reference])
-        for seed in dict.fromkeys(config.seeds or SEEDS)
+        for seed in dict.fromkeys(config.seeds or _seeds_of(made, tasks, methods))
     ]
     collected = collect(root, profile, [cell for cell, _ in chosen])
     collected.warnings[:0] = [warning for _, warning in chosen if warning]
@@ -55,6 +55,14 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
         rule=rule,
         name="_".join(methods),
     )
+
+
+def _seeds_of(
+    made: Mapping[Name, Sequence[str]], tasks: Sequence[str], methods: Sequence[str]
+) -> list[int]:
+    """The seeds of which any of the tasks and methods has a record; `SEEDS` if none has one."""
+    found = {seed for task, method, seed in made if task in tasks and method in methods}
+    return sorted(found) or list(SEEDS)
 
 
 def _hashes(folder: Path, profile: str, protocol: str, head: str) -> dict[Name, list[str]]:

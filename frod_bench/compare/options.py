@@ -1,6 +1,6 @@
 """What the command line of a comparison may say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from frod_bench.errors import InputError, did_you_mean
+from frod_bench.common.errors import InputError, did_you_mean
 
 HEADS = ("classify", "rank")
 PLOTS = ("figure", "terminal", "none")
@@ -16,6 +16,7 @@ SEEDS = (0, 1, 2)
 PROFILE, PROTOCOL = "embedded", "fair"
 _LISTS = ("task", "methods", "seeds", "folders")
 _OF_ONE_FOLDER = ("results_root",)
+SHARED_NAMES = {"method": "methods", "seed": "seeds", "folder": "folders", "out": "out_dir"}
 
 
 @dataclass
@@ -43,12 +44,13 @@ class CompareConfig:
 def parse(overrides: Sequence[str]) -> CompareConfig:
     """Read `key=value` arguments. Raises InputError for what is unknown, missing or of no sense."""
     allowed = CompareConfig.__dataclass_fields__
+    overrides = [_renamed(override) for override in overrides]
     for override in overrides:
         key, equals, _ = override.partition("=")
         if not equals:
             raise InputError(f"{override!r} is no key=value, such as task=rte.")
         if key not in allowed:
-            raise InputError(f"Unknown key {key!r}.{did_you_mean(key, allowed)}")
+            raise InputError(f"Unknown key {key!r}.{did_you_mean(key, _names(allowed))}")
     try:
         given = OmegaConf.from_dotlist([_listed(override) for override in overrides])
         merged = OmegaConf.merge(OmegaConf.structured(CompareConfig), given)
@@ -59,6 +61,18 @@ def parse(overrides: Sequence[str]) -> CompareConfig:
         raise InputError(f"A value cannot be read: {' '.join(str(error).split())}") from error
     _check(config, {override.partition("=")[0] for override in overrides})
     return config
+
+
+def _renamed(override: str) -> str:
+    """The override under the field's name: commands share `method`, `seed`, `folder` and `out`."""
+    key, equals, value = override.partition("=")
+    return f"{SHARED_NAMES.get(key, key)}{equals}{value}"
+
+
+def _names(fields: Iterable[str]) -> list[str]:
+    """The keys as a user writes them."""
+    shared = {field: name for name, field in SHARED_NAMES.items()}
+    return [shared.get(field, field) for field in fields]
 
 
 def _listed(override: str) -> str:
@@ -79,15 +93,15 @@ def _check(config: CompareConfig, given: set[str]) -> None:
     if config.folders:
         if len(config.folders) != 2:
             raise InputError(
-                f"folders has {len(config.folders)} names; give two: "
-                "folders=[results/embedded,/theirs/results/embedded]."
+                f"folder has {len(config.folders)} names; give two: "
+                "folder=results/embedded,/theirs/results/embedded."
             )
         if wrong := [name for name in _OF_ONE_FOLDER if name in given]:
             raise InputError(f"{wrong[0]} says nothing where two folders are named; leave it out.")
     elif not (config.task and config.methods):
         raise InputError(
-            "task and methods must be given: task=rte methods=[frod,lora]; or two folders: "
-            "folders=[results/embedded,/theirs/results/embedded]."
+            "task and method must be given: task=rte method=frod,lora; or two folders: "
+            "folder=results/embedded,/theirs/results/embedded."
         )
     elif config.across:
         raise InputError("across=true is for two folders; name them by folders=[…,…].")

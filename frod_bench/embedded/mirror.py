@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 import yaml
 from datasets import Dataset
 
+from frod_bench.common.errors import InputError
+from frod_bench.data.hub_schema import features_of
 from frod_bench.embedded.sets import SETS
-from frod_bench.errors import InputError
-from frod_bench.schema import features_of
 
 DEFAULT_SEED = 0
 VERSION_FILE = "VERSION"

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..common.errors import InputError
 from .basis import JointBasis, exact_basis, factors_in, peft_basis
 from .cache import basis_cache_dir, basis_key, cached_basis, tensor_digests
 from .config import FrodConfig

@@ -5,7 +5,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ..errors import InputError, did_you_mean
+from ..common.errors import InputError, did_you_mean
 
 BasisKind = Literal["exact", "peft"]
 BASIS_KINDS: tuple[BasisKind, ...] = ("exact", "peft")

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from torch import nn
 
-from ..errors import InputError, did_you_mean
+from ..common.errors import InputError, did_you_mean
 from . import native_format, peft_format
 from .adapter import attached_layers, install
 

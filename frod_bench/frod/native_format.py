@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..common.errors import InputError
 from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
 from .cache import basis_cache_dir, tensor_digest, tensor_digests
 from .config import FrodConfig

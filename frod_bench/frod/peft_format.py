@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..common.errors import InputError
 from .adapter import GivenBasis, build_layers, plain_targets
 from .config import FrodConfig
 from .layer import FrodLinear

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from ..errors import InputError
+from ..common.errors import InputError
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, did_you_mean
+from ..common.errors import InputError, did_you_mean
 from .config import SharedSide
 
 

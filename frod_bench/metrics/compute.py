@@ -9,7 +9,7 @@ import evaluate
 import numpy as np
 from numpy.typing import ArrayLike
 
-from frod_bench.errors import InputError, did_you_mean
+from frod_bench.common.errors import InputError, did_you_mean
 
 HIGHER_IS_BETTER = {
     "accuracy": True,

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.mirror.wheels import Wheel
 
 _MINILM_FILES = (

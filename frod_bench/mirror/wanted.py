@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from frod_bench.errors import InputError
-from frod_bench.grid import composer
+from frod_bench.cells.grid import composer
+from frod_bench.common.errors import InputError
 from frod_bench.mirror.hub import Repository
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frod_bench.errors import InputError
-from frod_bench.mirror.sums import hash_file
+from frod_bench.common.errors import InputError
+from frod_bench.data.checksums import hash_file
 
 
 @dataclass(frozen=True)

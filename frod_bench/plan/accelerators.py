@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from frod_bench.errors import InputError, did_you_mean
-from frod_bench.paths import PACKAGE_DIR
+from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import PACKAGE_DIR
 
 TABLE = PACKAGE_DIR / "plan" / "accelerators.yaml"
 

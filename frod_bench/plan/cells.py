@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from frod_bench import settings
-from frod_bench.cell import typed
-from frod_bench.grid import NUMBERS, composer, expand, refuse_lists, without_hydra
-from frod_bench.record import headed, identity
-from frod_bench.settings import Settings
+from frod_bench.cells.grid import NUMBERS, composer, expand, refuse_lists, without_hydra
+from frod_bench.config import settings
+from frod_bench.config.settings import Settings
+from frod_bench.records.record import headed, identity
+from frod_bench.training.runner import typed
 
 METHODS = "full,lora,dora,frod,frozen"
 REPEATS = tuple(name for name in NUMBERS if name != "size")  # no cost depends on them

@@ -6,18 +6,18 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from frod_bench.errors import InputError
-from frod_bench.models import tower_of
+from frod_bench.common.errors import InputError
+from frod_bench.config.settings import Settings
+from frod_bench.models.classifier import tower_of
+from frod_bench.models.published import config_of
 from frod_bench.plan.accelerators import Accelerator
-from frod_bench.plan.backbones import config_of
 from frod_bench.plan.disk import Disk, disk_of
 from frod_bench.plan.fit import DEVICES, Change, Fitted, Planned, changes, fit
 from frod_bench.plan.measure import Load, measure_step, tokens_of, with_classes
 from frod_bench.plan.ranking import options_of
 from frod_bench.plan.shapes import prepare_shapes, probe_numbers
 from frod_bench.plan.trace import Step
-from frod_bench.record import headed
-from frod_bench.settings import Settings
+from frod_bench.records.record import headed
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from frod_bench.plan.backbones import checkpoint_parameters, config_of, published_type
-from frod_bench.settings import BackboneConfig, Settings
+from frod_bench.config.settings import BackboneConfig, Settings
+from frod_bench.models.published import checkpoint_parameters, config_of, published_type
 
 DATA_NOTE = (
     "Data sets: their sizes are not in the package. All texts are some 0.1 GB, a set of pictures "

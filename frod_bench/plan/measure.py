@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from frod_bench.errors import InputError
-from frod_bench.models import recompute_activations, tower_of
+from frod_bench.common.errors import InputError
+from frod_bench.config.settings import BackboneConfig, MethodConfig
+from frod_bench.models.classifier import recompute_activations, tower_of
 from frod_bench.plan.ranking import Options, batch_of_options, row_tokens
 from frod_bench.plan.shapes import prepare_shapes
 from frod_bench.plan.trace import Batch, Step, trace_step
-from frod_bench.settings import BackboneConfig, MethodConfig
 
 DEPTHS = (4, 6)  # blocks of the shallow models; one no deeper than the second is measured whole
 

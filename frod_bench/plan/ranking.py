@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
-from frod_bench.packing import Packed
+from frod_bench.config.settings import TaskConfig
+from frod_bench.models.multiple_choice import Ranker, check_causal
+from frod_bench.models.prefix_sharing import Packed
 from frod_bench.plan.trace import Batch
-from frod_bench.ranker import Ranker, check_causal
-from frod_bench.settings import TaskConfig
 
 # Tokens of an option beside the longest. Of 18,299 real rows of seven of the eight tasks (SmolLM2's
 # tokenizer, max_length 256) two are longer than a row is then said to be, both PIQA's.

@@ -4,16 +4,16 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
+from frod_bench.config.settings import BackboneConfig, MethodConfig
 from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
 from frod_bench.frod.layer import FrodLinear, SharedBasis
 from frod_bench.frod.support import support_size
 from frod_bench.frod.targets import group_targets
-from frod_bench.methods import APPLIERS, Groups, Model, Prepared, frod_config, prepare
-from frod_bench.models import tower_of, with_head
+from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
+from frod_bench.models.classifier import tower_of, with_head
 from frod_bench.plan.ranking import ranker_shapes
-from frod_bench.settings import BackboneConfig, MethodConfig
 
 
 def prepare_shapes(

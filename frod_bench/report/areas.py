@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from frod_bench import record, stats
+from frod_bench import stats
+from frod_bench.records import record
 
 RANKED = record.headed("", {"head": "rank"})  # what follows the name of what ranks
 COLUMNS = ("family", "method", "trial", "task", "score")

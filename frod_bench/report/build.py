@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frod_bench.errors import InputError
-from frod_bench.paths import REFERENCE_DIR
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.report.analyses.about import About
 from frod_bench.report.analyses.kinds import analyse, write_numbers
 from frod_bench.report.areas import TRIALS_PATH, read_areas, read_trials

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from frod_bench import record
-from frod_bench.errors import InputError
-from frod_bench.record import CurvePoint, Record, Unusable
-from frod_bench.record_choice import is_unnamed_choice, newest_first
-from frod_bench.record_schema import Provenance
+from frod_bench.common.errors import InputError
+from frod_bench.records import record
+from frod_bench.records.choice import is_unnamed_choice, newest_first
+from frod_bench.records.record import CurvePoint, Record, Unusable
+from frod_bench.records.schema import Provenance
 from frod_bench.report.curves import evaluations
 
 STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from frod_bench.errors import InputError
-from frod_bench.paths import CONF_DIR
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR
 from frod_bench.report.rules import Rules
 from frod_bench.stats import Floats
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from frod_bench import record
-from frod_bench.errors import InputError
-from frod_bench.record import Record
+from frod_bench.common.errors import InputError
+from frod_bench.records import record
+from frod_bench.records.record import Record
 from frod_bench.report.collect import Cell
 
 PROTOCOLS = ("fair", "paper")  # whose cells are a comparison; those of `tune` pick rates

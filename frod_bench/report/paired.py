@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from frod_bench import record, stats
+from frod_bench import stats
+from frod_bench.records import record
 from frod_bench.report.markup import Row, Table
 from frod_bench.report.summary import so_many
 from frod_bench.stats import Floats, McNemar

@@ -7,8 +7,8 @@ from typing import cast
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from frod_bench.errors import InputError
-from frod_bench.paths import CONF_DIR
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR
 
 RULES_PATH = CONF_DIR / "claims.yaml"
 

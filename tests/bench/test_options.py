@@ -8,7 +8,7 @@ import pytest
 
 from frod_bench.bench.options import parse
 from frod_bench.bench.shapes import SHAPES
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 
 BAD_WORDS = [
     (["shapes=roberta_bas"], r"shapes=roberta_bas: .*Did you mean 'roberta_base'"),

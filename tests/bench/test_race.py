@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from frod_bench.bench.__main__ import run
+from frod_bench.bench.command import run
 from frod_bench.bench.contender import Contender, Entry, Step
 from frod_bench.bench.options import Options, parse
 from frod_bench.bench.race import race
 from frod_bench.bench.remote import Remote, RemoteError
 from frod_bench.bench.shapes import SHAPES
 from frod_bench.bench.workload import batches_of, build_model, compose_settings
-from frod_bench.errors import CellsFailed
+from frod_bench.common.errors import CellsFailed
 from tests.bench.counter import Counter
 
 ENCODER = SHAPES["embedded_encoder"]

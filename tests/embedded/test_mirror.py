@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from datasets import Dataset, load_dataset
 
+from frod_bench.common.errors import InputError
+from frod_bench.data.hub_schema import data_sets, features_of, splits_of
 from frod_bench.embedded import mirror
-from frod_bench.embedded.__main__ import main
+from frod_bench.embedded.command import main
 from frod_bench.embedded.images.build import ROWS
 from frod_bench.embedded.sets import SETS
-from frod_bench.errors import InputError
-from frod_bench.schema import data_sets, features_of, splits_of
 
 SMALL = ("ylecun/mnist", "mnist")
 # Of the rows of seed 0, pictures cut to 200 and 100 by `few_pictures`. Where one changes, so do the

@@ -10,14 +10,15 @@ from datasets import Dataset
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from frod_bench.embedded.disjoint import HeldOut
-from frod_bench.embedded.reasoning import SETS, corpus
+from frod_bench.data.hub_schema import features_of, splits_of
+from frod_bench.embedded.reasoning import SETS
 from frod_bench.embedded.reasoning.daily import physical
 from frod_bench.embedded.reasoning.draw import LABEL_NOISE, Row, draw
 from frod_bench.embedded.reasoning.facts import RELATIONS
 from frod_bench.embedded.reasoning.quiz import Quiz
 from frod_bench.embedded.reasoning.science import CHALLENGE_QUESTIONS, EASY_QUESTIONS, challenge
-from frod_bench.schema import features_of, splits_of
+from tools.pretrain_embedded import decoder_corpus
+from tools.pretrain_embedded.disjoint import HeldOut
 
 LABELS = ("answerKey", "label", "answer")
 KEYS = sorted(SETS)
@@ -95,7 +96,7 @@ def words_of(text: str) -> str:
 def pretraining_texts() -> list[str]:
     """The first documents that the shipped decoder's seed draws."""
     rng = Random("decoder 0")
-    return [words_of(corpus.text_of(one)) for one in corpus.documents(rng, 12_000)]
+    return [words_of(decoder_corpus.text_of(one)) for one in decoder_corpus.documents(rng, 12_000)]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -140,7 +141,9 @@ def test_too_few_different_quizzes_are_an_error() -> None:
 
 
 def test_every_question_is_about_a_known_relation() -> None:
-    assert set(EASY_QUESTIONS) | set(CHALLENGE_QUESTIONS) | set(corpus.WORDINGS) <= set(RELATIONS)
+    assert set(EASY_QUESTIONS) | set(CHALLENGE_QUESTIONS) | set(decoder_corpus.WORDINGS) <= set(
+        RELATIONS
+    )
 
 
 def test_one_option_alone_is_right() -> None:
@@ -166,7 +169,7 @@ def test_solutions_differ() -> None:
 
 def test_what_is_told_to_fit_is_the_answer() -> None:
     seen = 0
-    for document in corpus.documents(Random(0), 500):
+    for document in decoder_corpus.documents(Random(0), 500):
         if len(document) < 4 or document[-2].text != "\nanswer:":
             continue
         *options, _, answer = document

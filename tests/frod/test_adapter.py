@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.frod import (
     FrodConfig,
     FrodLinear,

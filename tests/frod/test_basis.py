@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
+from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
 from frod_bench.frod import row_space
 from frod_bench.frod.basis import exact_basis, peft_basis
 from frod_bench.frod.row_space import row_factor, stack_triangle
 from frod_bench.frod.targets import category_of
-from frod_bench.paths import SHIPPED_BACKBONES_DIR
 
 from .helpers import STACKS, gaussian
 

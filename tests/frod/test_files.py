@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 from torch import nn
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.frod import (
     FrodConfig,
     FrodLinear,

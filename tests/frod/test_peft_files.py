@@ -18,7 +18,7 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.frod import (
     FrodConfig,
     attach_frod,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.metrics import HIGHER_IS_BETTER, MetricValue, check_names, compute
 from frod_bench.metrics.compute import _module
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from transformers import Dinov2Config, Dinov2Model
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
+from frod_bench.data.checksums import read_sums, verify
 from frod_bench.mirror import backbones, wheels
 from frod_bench.mirror.backbones import write_backbones
 from frod_bench.mirror.checkpoints import RECIPES, Recipe, dinov2_state
-from frod_bench.mirror.sums import read_sums, verify
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 

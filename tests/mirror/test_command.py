@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from frod_bench.complaints import exit_statuses
-from frod_bench.errors import InputError
+from frod_bench.cli.exits import exit_statuses
+from frod_bench.common.errors import InputError
 from frod_bench.mirror import __main__ as command
 from frod_bench.mirror import backbones
 from frod_bench.mirror.hub import Repository

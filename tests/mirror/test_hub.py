@@ -17,14 +17,14 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx
 
-from frod_bench.errors import InputError
-from frod_bench.fingerprint import backbone_fingerprint, data_fingerprint
+from frod_bench.cells.fingerprint import backbone_fingerprint, data_fingerprint
+from frod_bench.common.errors import InputError
+from frod_bench.data.checksums import SUMS_FILE, read_sums, verify
+from frod_bench.data.source import read_data_set
 from frod_bench.mirror import hub
 from frod_bench.mirror.hub import Repository, copy
-from frod_bench.mirror.sums import SUMS_FILE, read_sums, verify
-from frod_bench.tasks.source import read_data_set
+from tests.data.conftest import task_config, write_sample
 from tests.mirror.conftest import FakeHub, http_error
-from tests.tasks.conftest import task_config, write_sample
 
 CARD = b"""---
 configs:

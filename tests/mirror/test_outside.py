@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from frod_bench.errors import InputError
-from frod_bench.fingerprint import backbone_fingerprint, data_fingerprint
+from frod_bench.cells.fingerprint import backbone_fingerprint, data_fingerprint
+from frod_bench.common.errors import InputError
+from frod_bench.data.checksums import SUMS_FILE, read_sums, verify
 from frod_bench.mirror.hub import Repository, copy
-from frod_bench.mirror.sums import SUMS_FILE, read_sums, verify
 from tests.mirror.conftest import FakeHub
 
 WANTED = Repository("model", "org/model", None)

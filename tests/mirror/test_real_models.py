@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from frod_bench import models
+from frod_bench.config.settings import BackboneConfig
+from frod_bench.data.images import image_encoder
+from frod_bench.data.text import tokens_of
 from frod_bench.mirror.checkpoints import RECIPES
-from frod_bench.settings import BackboneConfig
-from frod_bench.tasks.images import image_encoder
-from frod_bench.tasks.text import tokens_of
+from frod_bench.models import classifier as models
 
 ROOT = os.environ.get("FROD_BENCH_REAL_MODELS")
 POOLINGS = dict(zip(RECIPES, ("mean", "last", "pooler"), strict=True))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.plan.cells import Grid, grid_of
 
 

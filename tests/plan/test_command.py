@@ -15,8 +15,8 @@ import pytest
 from huggingface_hub import constants
 from rich.console import Console
 
-from frod_bench import budget
-from frod_bench.complaints import exit_statuses
+from frod_bench.cli.exits import exit_statuses
+from frod_bench.methods import budget
 from frod_bench.plan import __main__ as command
 from frod_bench.plan.accelerators import accelerator_of
 from frod_bench.plan.fit import Change, Fitted

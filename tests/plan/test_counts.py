@@ -7,19 +7,19 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
-from frod_bench import settings as schema
-from frod_bench.cell import build_model, typed
-from frod_bench.errors import InputError
+from frod_bench.cells.grid import composer, without_hydra
+from frod_bench.common.errors import InputError
+from frod_bench.config import settings as schema
+from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
 from frod_bench.frod.support import support_size
-from frod_bench.grid import composer, without_hydra
-from frod_bench.methods import prepare
-from frod_bench.models import tower_of, with_head
+from frod_bench.methods.registry import prepare
+from frod_bench.models.classifier import tower_of, with_head
+from frod_bench.models.published import checkpoint_parameters, config_of, shipped_configs
 from frod_bench.plan.accelerators import accelerator_of
-from frod_bench.plan.backbones import checkpoint_parameters, config_of, shipped_configs
 from frod_bench.plan.costs import Planner, counts_of
 from frod_bench.plan.shapes import attach_shapes, prepare_shapes, probe_numbers, spread_support
-from frod_bench.settings import Settings
+from frod_bench.training.runner import build_model, typed
 
 METHODS = (
     *("full", "frozen", "lora", "dora", "frod"),

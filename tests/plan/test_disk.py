@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from frod_bench import cell as cell_module
-from frod_bench import checkpoint
+from frod_bench.config.settings import Settings
 from frod_bench.frod import cache
 from frod_bench.plan.costs import counts_of
 from frod_bench.plan.disk import Disk, Download, disk_of, download_of
-from frod_bench.settings import Settings
+from frod_bench.training import checkpoint, runner
 from tests.conftest import MakeCell
 from tests.plan.test_counts import compose
 
@@ -48,10 +47,10 @@ def test_a_cell_writes_what_is_planned(
     monkeypatch.setattr(checkpoint, "save_parameters", watched_parameters)
     every = "runtime.checkpoint_every_steps=2"
     cell = make_cell("task=rte", "method=frod", "save=adapter", "protocol=paper", every)
-    assert cell_module.execute(cell).status == "ok"
+    assert runner.execute(cell).status == "ok"
     assert len(checkpoints) == 1  # at step 2 of 4
     kept = value_bytes(cell.adapter_path)
-    found = planned(cell_module.typed(cell.config))
+    found = planned(runner.typed(cell.config))
     assert found == Disk(kept, checkpoints[0] + best[0])
 
 

@@ -12,14 +12,14 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, PretrainedConfig
 
+from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodLinear, core
-from frod_bench.methods import prepare
-from frod_bench.models import recompute_activations, tower_of, with_head
+from frod_bench.methods.registry import prepare
+from frod_bench.models.classifier import recompute_activations, tower_of, with_head
+from frod_bench.models.published import config_of
 from frod_bench.plan import measure
-from frod_bench.plan.backbones import config_of
 from frod_bench.plan.measure import Load, batch_of, measure_step, with_classes
 from frod_bench.plan.trace import Step, byte_count, trace_step
-from frod_bench.settings import Settings
 from tests.plan.test_counts import ON_FAMILIES, PAPERS_METHODS, TASKS, compose
 
 ROWS = 4

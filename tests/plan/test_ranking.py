@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig
 
-from frod_bench import cell as cell_module
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
+from frod_bench.config.settings import Settings
 from frod_bench.frod import core
-from frod_bench.methods import prepare
-from frod_bench.plan.backbones import config_of
+from frod_bench.methods.registry import prepare
+from frod_bench.models.multiple_choice import Ranker, build_ranker
+from frod_bench.models.published import config_of
 from frod_bench.plan.costs import blocks_of, counts_of
 from frod_bench.plan.measure import Load, measure_step
 from frod_bench.plan.ranking import OPTION_TOKENS, Options, options_of, row_tokens
 from frod_bench.plan.shapes import plain_shapes, prepare_shapes
-from frod_bench.ranker import Ranker, build_ranker
-from frod_bench.settings import Settings
+from frod_bench.training import runner
 from tests.conftest import MakeCell
 from tests.plan.test_counts import compose
 from tests.plan.test_measured import Real
@@ -29,7 +29,7 @@ LOAD = Load(ROWS, "no", accumulates=False, on_accelerator=False, options=OPTIONS
 
 @pytest.mark.parametrize("method", ["full", "frozen", "frod"])
 def test_counts_are_the_installed_models(make_cell: MakeCell, method: str) -> None:
-    ready = cell_module.make_ready(make_cell("task=piqa", f"method={method}", "head=rank"))
+    ready = runner.make_ready(make_cell("task=piqa", f"method={method}", "head=rank"))
     settings, params = ready.settings, ready.prepared.params
     backbone = settings.backbones["reasoning"]
     config = config_of(backbone.hub_id, settings.model_root)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frod_bench import record
+from frod_bench.records import record
 
 FAMILIES = {"rte": "nlu", "cola": "nlu", "boolq": "reasoning", "dtd": "vision", "mnist": "vision"}
 PRIMARY = {"cola": "matthews_correlation"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from frod_bench import record
+from frod_bench.records import record
 from frod_bench.report.cautions import one_class, untuned
 from frod_bench.report.collect import Cell, collect
 from tests.report.factory import make_record, write_record

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.report import claims
 from frod_bench.report.areas import Areas, areas, read_areas, read_trials
 from frod_bench.report.build import write_report

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from frod_bench import record
-from frod_bench.errors import InputError
-from frod_bench.report.__main__ import report_folder
+from frod_bench.common.errors import InputError
+from frod_bench.records import record
 from frod_bench.report.collect import Cell, collect
+from frod_bench.report.command import report_folder
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 

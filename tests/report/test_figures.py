@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from frod_bench.errors import InputError
-from frod_bench.paths import CONF_DIR
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR
 from frod_bench.report import figures, style
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell, Collected, collect, holes_of

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from frod_bench import record
-from frod_bench.errors import InputError
-from frod_bench.report.__main__ import parse, report_folder
+from frod_bench.common.errors import InputError
+from frod_bench.records import record
+from frod_bench.report.command import parse, report_folder
 from frod_bench.report.folder import cells_in
 from tests.report.factory import make_record, synthetic_curve, write_record
 

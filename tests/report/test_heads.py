@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from frod_bench import compare, record
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
+from frod_bench.compare import command as compare
+from frod_bench.records import record
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.rules import load_rules
 from frod_bench.report.summary import summarise

@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from frod_bench.errors import InputError
-from frod_bench.report.__main__ import CHOICES, parse
+from frod_bench.common.errors import InputError
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell
+from frod_bench.report.command import CHOICES, parse
 from frod_bench.report.page.content import ours_second
 from tests.report.factory import make_record, synthetic_curve, write_record
 from tests.report.page_reader import Page, write_page

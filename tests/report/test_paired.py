@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from frod_bench import record, stats
+from frod_bench import stats
+from frod_bench.records import record
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.paired import hits_of, paired_summary, paired_table
 from tests.report.factory import make_record, synthetic_curve, write_record

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from frod_bench import record
+from frod_bench.records import record
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results/reference"  # what the project publishes; a run writes elsewhere

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.report.rules import RULES_PATH, load_rules
 
 

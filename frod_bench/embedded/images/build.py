@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from frod_bench.schema import features_of
+from frod_bench.data.hub_schema import features_of
 
 ROWS = {"train": 1200, "test": 500}
 LABEL_NOISE = 0.03  # share of rows, in every split, that carry another class of the same set

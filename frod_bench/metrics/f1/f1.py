@@ -6,7 +6,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.metrics.jackknife import confusion_stderr
 
 DESCRIPTION = """\

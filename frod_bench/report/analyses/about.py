@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.report.summary import holes
 from frod_bench.stats import Floats
 

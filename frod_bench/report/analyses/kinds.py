@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from frod_bench.errors import InputError, did_you_mean
+from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.report.analyses import budget_curve, heat_map, rate_curve, seed_spread
 from frod_bench.report.analyses.about import About
 from frod_bench.report.markup import Table

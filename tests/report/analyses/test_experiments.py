@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from frod_bench.grid import compose_cells, composer, expand
-from frod_bench.paths import PACKAGE_DIR
+from frod_bench.cells.grid import compose_cells, composer, expand
+from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.report.analyses.kinds import CONVERGENCE, KINDS
 
 DOCS = (PACKAGE_DIR.parent / "docs" / "analyses.md").read_text(encoding="utf-8")

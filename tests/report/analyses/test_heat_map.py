@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frod_bench.errors import InputError
+from frod_bench.common.errors import InputError
 from frod_bench.report.analyses.kinds import analyse
 from frod_bench.report.collect import Cell, collect
 from tests.report.analyses.conftest import Analyse

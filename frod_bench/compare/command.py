@@ -1,0 +1,76 @@
+"""Records side by side: methods of one results folder, or the same cells of two folders.
+
+    python -m frod_bench.compare task=rte methods=[frod,lora]
+    python -m frod_bench.compare folders=[results/embedded,/theirs/results/embedded]
+
+Prints the paired differences, and draws the curves (docs/compare.md). Exit status: 0, 1 where a
+figure cannot be written, 2 for bad input.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import is_published
+from frod_bench.common.terminal import plain_console
+from frod_bench.compare.comparison import Comparison
+from frod_bench.compare.folders import compare_folders
+from frod_bench.compare.methods import compare_methods
+from frod_bench.compare.options import CompareConfig, parse
+from frod_bench.compare.show import show
+from frod_bench.report.rules import Rules, load_rules
+
+__all__ = ["CompareConfig", "Comparison", "compare", "main", "parse"]
+
+
+def compare(config: CompareConfig, rules: Rules) -> Comparison:
+    """What the records say. Raises InputError where there is nothing to compare, or no way to."""
+    return compare_folders(config, rules) if config.folders else compare_methods(config, rules)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    try:
+        config = parse(sys.argv[1:] if arguments is None else arguments)
+        comparison = compare(config, load_rules())
+    except InputError as error:
+        print(f"frod_bench.compare: {error}", file=sys.stderr)
+        return 2
+    console = plain_console()
+    show(comparison, console)
+    if config.plot == "none":
+        return 0
+    from frod_bench.compare import draw  # matplotlib and uniplot: only where they draw
+
+    panels = draw.panels_of(comparison)
+    if config.plot == "terminal":
+        for shown in panels.values():
+            draw.print_curves(shown, console)
+    try:
+        for path in draw.save_figures(panels, comparison, _out_dir(config)):
+            print(path.resolve())
+    except OSError as error:
+        print(f"frod_bench.compare: {error}. Name another out_dir=.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _out_dir(config: CompareConfig) -> Path:
+    """Where figures go: beside the records, of the first folder if there are two.
+
+    What the project publishes is left as it is: its figures go to `results/compare/<profile>/`.
+    """
+    if config.out_dir is not None:
+        return Path(config.out_dir).expanduser()
+    folder = Path(config.results_root).expanduser() / config.profile_or_default
+    if config.folders:
+        folder = Path(config.folders[0]).expanduser()
+    if is_published(folder):
+        return Path("results") / "compare" / folder.name / "figures"
+    return folder / "figures"
+
+
+def start(words: Sequence[str]) -> None:
+    """The command line; exits with its status."""
+    sys.exit(main(words))

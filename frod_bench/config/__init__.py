@@ -1,0 +1,1 @@
+"""What Hydra may compose: the typed schema, and the methods and functions of a user."""

@@ -1,0 +1,171 @@
+"""Methods that are not in `conf/method`: one YAML each, given by its path or by a package.
+
+    method=path/to/my_method.yaml
+    method=my_method        # an entry point of the group `frod_bench.methods.registry`
+
+Hydra composes such a file as it composes those of the suite. docs/methods.md shows both.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.names import check_name, is_name
+from frod_bench.common.paths import CONF_DIR
+from frod_bench.config import callables
+from frod_bench.config.settings import MethodConfig
+
+GROUP = "frod_bench.methods.registry"
+
+
+class MethodFiles:
+    """The method files that one command line, or one grid, names."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, Path] = {}  # name -> where it was found
+
+    def named(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides, with `method=` naming what Hydra knows.
+
+        Raises InputError where there is no such method, or its file cannot be used.
+        """
+        return [self._known(one) if one.startswith("method=") else one for one in overrides]
+
+    def _known(self, override: str) -> str:
+        value = OverridesParser.create().parse_override(override).value()
+        if not isinstance(value, str):  # a list or a choice, which Hydra refuses by itself
+            return override
+        if "/" in value or value.endswith((".yaml", ".yml")):
+            path = Path(value).expanduser().resolve()
+            return self._stored(path, read(path, override))
+        shipped = shipped_names()
+        installed = entry_points(group=GROUP)
+        found = [entry for entry in installed if entry.name == value]
+        if value in shipped and found:
+            raise InputError(
+                f"{override}: the suite has a method of this name, and so has {_package(found[0])}."
+                " Uninstall the package, or give the path of its YAML under another name."
+            )
+        if value not in {*shipped, *(entry.name for entry in installed)}:
+            raise InputError(
+                f"{override}: there is none of that name."
+                + did_you_mean(value, {*shipped, *installed.names})
+                + " A file of your own is given by its path, method=path/to/my_method.yaml."
+            )
+        return self._stored(*_installed(found[0], override)) if found else override
+
+    def _stored(self, path: Path, content: DictConfig) -> str:
+        """Make the method known to Hydra; returns the override that picks it.
+
+        It is stored under its name and its content's hash: a process may meet several versions.
+        """
+        name = str(content.name)
+        if self._paths.setdefault(name, path) != path:
+            raise InputError(
+                f"{path}: has the name {name}, and so has {self._paths[name]}. Tables tell methods "
+                "apart by name: give one of them another."
+            )
+        digest = hashlib.sha256(OmegaConf.to_yaml(content).encode()).hexdigest()[:16]
+        ConfigStore.instance().store(group="method", name=f"{name}-{digest}", node=content)
+        return f"method={name}-{digest}"
+
+
+def read(path: Path, override: str) -> DictConfig:
+    """A method's YAML, the file of its function made absolute.
+
+    Raises InputError, about `override`, where it is not there or is no YAML mapping, and about the
+    file where it has no name of its own, stands on what is no method, or has a key that methods do
+    not have or a value of wrong type.
+    """
+    if not path.is_file():
+        near = sorted(file.name for file in path.parent.glob("*.y*ml"))
+        hint = did_you_mean(path.name, near) if near else ""
+        raise InputError(f"{override}: there is no file {path}.{hint}")
+    try:
+        content = OmegaConf.load(path)
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        told = " ".join(str(error).split())
+        raise InputError(f"{override}: {path} is no YAML that can be read ({told}).") from error
+    if not isinstance(content, DictConfig) or not content:
+        raise InputError(
+            f"{override}: {path} is no mapping. It needs name, kind and learning_rates, as the "
+            "files in conf/method have them."
+        )
+    _check_name(path, OmegaConf.to_container(content))
+    _check_defaults(path, OmegaConf.to_container(content))
+    _check_keys(path, content)
+    reference = OmegaConf.select(content, "apply")
+    if isinstance(reference, str):
+        content.apply = callables.anchored(reference, path.parent)
+    return content
+
+
+def shipped_names() -> set[str]:
+    """What `method=` may name in the suite itself."""
+    return {file.stem for file in (CONF_DIR / "method").glob("*.yaml")}
+
+
+def _check_name(path: Path, content: Any) -> None:
+    name = content.get("name")
+    if name is None:
+        raise InputError(f"{path}: has no name. Give it one, name: {path.stem} say.")
+    check_name(f"{path}: name", name)
+    if name.removesuffix("_matched") in shipped_names():
+        raise InputError(
+            f"{path}: name={name} is taken by a method of the suite. Give it another name."
+        )
+
+
+def _check_defaults(path: Path, content: Any) -> None:
+    """Raise InputError for anything that a method stands on but other methods, by name.
+
+    Hydra would compose any YAML of the disk, to any place: one may set hydra.callbacks, which are
+    called.
+    """
+    defaults = content.get("defaults", [])
+    odd = [one for one in defaults if one != "_self_" and not is_name(one)]
+    if not isinstance(defaults, list) or odd:
+        raise InputError(
+            f"{path}: defaults={odd[0] if odd else defaults!r}: must be a list of methods of the "
+            "suite, by name, and _self_, as [lora, _self_]. Write other settings into the file."
+        )
+
+
+def _check_keys(path: Path, content: DictConfig) -> None:
+    body = OmegaConf.masked_copy(content, [str(key) for key in content if key != "defaults"])
+    known = [field.name for field in dataclasses.fields(MethodConfig)]
+    if unknown := [str(key) for key in body if key not in known]:
+        raise InputError(
+            f"{path}: {unknown[0]}: methods have no such key." + did_you_mean(unknown[0], known)
+        )
+    try:
+        OmegaConf.merge(OmegaConf.structured(MethodConfig), body)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{path}: {error.full_key}: {str(error).splitlines()[0]}") from error
+
+
+def _installed(entry: EntryPoint, override: str) -> tuple[Path, DictConfig]:
+    """The YAML of an entry point: `<its name>.yaml` beside its module; and where it lies.
+
+    A method of the kind `python` that names no function has the entry point's own.
+    """
+    about = f"{override} ({_package(entry)}, {entry.value})"
+    path = callables.module_file(about, entry.module).with_name(f"{entry.name}.yaml")
+    content = read(path, about)
+    if content.get("kind") == "python" and "apply" not in content:
+        content.apply = entry.value
+    return path, content
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else "a package without a name"

@@ -1,0 +1,1 @@
+"""A task's configuration -> train, validation and test rows, and their collation."""

@@ -1,0 +1,130 @@
+"""What there is: tasks, methods, experiments, suites, profiles, and the records of a folder."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frod_bench.cli.exits import exit_statuses
+from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
+from frod_bench.records import record
+
+EXPERIMENTS_DIR = PACKAGE_DIR / "search" / "experiment"
+DEFAULT_FOLDER = Path("results") / "embedded"
+Rows = list[tuple[str, ...]]
+
+
+def rows_of(folder: Path, describe: Callable[[Mapping[str, Any], str], Sequence[str]]) -> Rows:
+    """A row for each YAML of a folder: its name, then what `describe` says of it."""
+    rows: Rows = []
+    for path in sorted(folder.glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        rows.append((path.stem, *describe(yaml.safe_load(text) or {}, first_comment(text))))
+    return rows
+
+
+def first_comment(text: str) -> str:
+    """The first sentence of a YAML's leading comment; empty if it has none."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @package"):
+            lines.append(line.lstrip("# "))
+    return " ".join(lines).split(". ")[0].rstrip(".")
+
+
+def tasks() -> Rows:
+    """Name, family, metric, Hub id."""
+    return rows_of(CONF_DIR / "task", lambda c, _: (c["family"], c["primary_metric"], c["hub_id"]))
+
+
+def methods() -> Rows:
+    """Name, kind, what it is."""
+    return rows_of(CONF_DIR / "method", lambda c, comment: (str(c.get("kind", "")), comment))
+
+
+def experiments() -> Rows:
+    """Name, what it is for."""
+    return rows_of(EXPERIMENTS_DIR, lambda _, comment: (comment,))
+
+
+def suites() -> Rows:
+    """Name, number of tasks, their names."""
+    return rows_of(
+        CONF_DIR / "suite", lambda c, _: (str(len(c["tasks"])), " ".join(map(str, c["tasks"])))
+    )
+
+
+def profiles() -> Rows:
+    """Name, title."""
+    return rows_of(CONF_DIR / "profile", lambda c, _: (c["profile"]["title"],))
+
+
+def records(folder: Path) -> Rows:
+    """Task, method, protocol, status and how many records a results folder has of them.
+
+    Raises InputError if it has none.
+    """
+    found, unusable = record.scan(folder / "records")
+    if not found and not unusable:
+        raise InputError(
+            f"folder={folder}: has no records. Name a folder that holds records/, such as "
+            "results/reference/small."
+        )
+    counts = Counter(
+        (record.headed(made["cell"]["task"], made["config"]), made["cell"]["method"],
+         made["cell"]["protocol"], made["status"])
+        for made in found
+    )  # fmt: skip
+    rows: Rows = [(*name, str(count)) for name, count in sorted(counts.items())]
+    return rows + [(path.name, "", "", "unusable", reason) for path, reason in unusable]
+
+
+LISTS: dict[str, Callable[[], Rows]] = {
+    "tasks": tasks,
+    "methods": methods,
+    "experiments": experiments,
+    "suites": suites,
+    "profiles": profiles,
+}
+
+
+def listing(words: Sequence[str]) -> str:
+    """What `frod-bench ls WORDS` prints. Raises InputError for words that it does not know."""
+    given = [word.partition("=") for word in words]
+    what = [name for name, equals, _ in given if not equals]
+    keys = {name: value for name, equals, value in given if equals}
+    allowed = [*LISTS, "records"]
+    for name in what:
+        if name not in allowed:
+            raise InputError(f"{name!r}: cannot be listed." + did_you_mean(name, allowed))
+    for key in keys:
+        if key != "folder":
+            raise InputError(f"{key}: is not a key of ls." + did_you_mean(key, ["folder"]))
+    folder = Path(keys.get("folder", DEFAULT_FOLDER))
+    names = what or [*LISTS, *(["records"] if keys or (folder / "records").is_dir() else [])]
+    blocks = []
+    for name in dict.fromkeys(names):
+        rows = records(folder) if name == "records" else LISTS[name]()
+        blocks.append("\n".join([*([name] if len(names) > 1 else []), *aligned(rows)]))
+    return "\n\n".join(blocks)
+
+
+def aligned(rows: Rows) -> list[str]:
+    """Rows as lines with columns of equal width, the last one free."""
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    lines = []
+    for row in rows:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  ".join([*padded, row[-1]]).rstrip())
+    return lines
+
+
+def start(words: Sequence[str]) -> None:
+    """Print the lists."""
+    with exit_statuses():
+        print(listing(words))

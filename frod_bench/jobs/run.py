@@ -1,0 +1,103 @@
+"""Command line: one composed configuration -> one record, or with `-m` a grid of them.
+
+    python -m frod_bench.run task=rte method=frod seed=3 method.sparse_rate=0.01
+    python -m frod_bench.run -m experiment=main_table
+
+The last line on standard output is the absolute path of the record. Exit status: 0, 1 where a cell
+failed or diverged, 2 for bad input (nothing is written then), 130 where it was interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from frod_bench.cells import resolvers
+from frod_bench.cells.cell import cell_of, plan
+from frod_bench.cells.grid import compose_cells, refuse_lists
+from frod_bench.cells.inputs import check_writable, ensure_inputs
+from frod_bench.cli.exits import exit_statuses
+from frod_bench.common import processes
+from frod_bench.common.errors import CellsFailed, InputError
+from frod_bench.common.paths import CONF_DIR
+from frod_bench.config import settings
+from frod_bench.config.method_files import MethodFiles
+from frod_bench.records import record
+from frod_bench.sweep.launch import check_functions, check_hub, run_grid
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+def run_composed(config: DictConfig) -> None:
+    """Hydra's entry for one cell."""
+    with exit_statuses():
+        run_one(config)
+
+
+def run_one(config: DictConfig) -> None:
+    """Run the one cell that `config` asks for, unless it is done.
+
+    Raises InputError for bad input and CellsFailed where the cell failed or diverged.
+    """
+    settings.validate(config)
+    ensure_inputs(config)
+    cell = cell_of(settings.resolve(config))
+    found = plan([cell])
+    if config.plan_only:
+        say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")
+    elif found.missing:
+        check_functions([cell])
+        check_hub([cell])
+        check_writable(Path(config.results_root))
+        from frod_bench.training.runner import (
+            execute,  # imports torch, which bad input need not wait for
+        )
+
+        for unusable in found.invalid:
+            if aside := record.set_aside(unusable.path):
+                say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
+        outcome = execute(cell)
+        say(f"{cell.label}: {outcome.status}, {outcome.summary}")
+        tell(cell.record_path)
+        if outcome.status != "ok":
+            raise CellsFailed(f"{cell.label} {outcome.status}: {outcome.summary}")
+        return
+    else:
+        say(f"{cell.label}: has a record already")
+    tell(cell.record_path)
+
+
+def tell(record_path: Path) -> None:
+    """To standard output; once, however many processes run the cell."""
+    if processes.is_first():
+        print(record_path)
+
+
+def say(message: str) -> None:
+    """To standard error: standard output is for the record's path."""
+    if processes.is_first_here():
+        print(message, file=sys.stderr)
+
+
+def start(words: Sequence[str]) -> None:
+    """Compose what the command line asks for and run it.
+
+    Hydra's own `-m` starts one job after another; ours has the same grammar, and plans the whole
+    grid first.
+    """
+    resolvers.register()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us whole, and we explain them
+    with exit_statuses():
+        if not {"-m", "--multirun"} & set(words):
+            refuse_lists(words)
+            sys.argv[1:] = MethodFiles().named(words)  # where Hydra reads them
+            run_composed()
+            return
+        overrides = [word for word in words if word not in ("-m", "--multirun")]
+        flags = [word for word in overrides if word.startswith("-")]
+        if flags:
+            raise InputError(f"{flags[0]}: -m takes overrides only, key=value or group=name.")
+        say("planning the grid")
+        run_grid(*compose_cells(overrides))

@@ -1,0 +1,61 @@
+"""Check the input of cells without training them: everything up to the first step.
+
+Each task's rows are read, its backbone is loaded and the method applied, so that a column, an
+option, a target module or a learning rate that does not fit is found in seconds. Writes nothing.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from frod_bench.cells.cell import Cell
+from frod_bench.cells.grid import compose_cells
+from frod_bench.cli.exits import exit_statuses
+from frod_bench.common.errors import InputError
+from frod_bench.sweep.launch import check_hub
+
+
+def distinct(cells: Sequence[Cell]) -> list[Cell]:
+    """The first cell of each task, head and method: other seeds and rates read the same input."""
+    found: dict[tuple[str, str, str], Cell] = {}
+    for cell in cells:
+        found.setdefault((cell.task, cell.config["head"], cell.method), cell)
+    return list(found.values())
+
+
+def check(cell: Cell) -> str:
+    """What is there for a cell, in words. Raises InputError if its input is at fault."""
+    from frod_bench.training.runner import make_ready  # imports torch
+
+    ready = make_ready(cell)
+    counts, params = ready.data.counts, ready.prepared.params
+    groups = ", ".join(ready.prepared.groups)
+    return (
+        f"{cell.label}: ok; {len(ready.data.train)} rows of train, {len(ready.data.validation)} of "
+        f"validation, {sum(len(split) for split in ready.data.tests.values())} of test"
+        + (f", {counts.sequences_cut} cut to length" if counts.sequences_cut else "")
+        + f"; trains {params['trainable']:,} parameters ({groups})"
+    )
+
+
+def validate(words: Sequence[str]) -> None:
+    """Check every distinct cell of the grid that `words` name, a line each.
+
+    Raises InputError if one or more of them cannot run; all of them are named.
+    """
+    _, cells = compose_cells(list(words))
+    check_hub(cells)
+    wrong = []
+    for cell in distinct(cells):
+        try:
+            print(check(cell))
+        except InputError as error:
+            print(f"{cell.label}: {error}", file=sys.stderr)
+            wrong.append(cell.label)
+    if wrong:
+        raise InputError(f"{len(wrong)} of {len(distinct(cells))} cannot run: {', '.join(wrong)}.")
+
+
+def start(words: Sequence[str]) -> None:
+    """Check, and say what was found."""
+    with exit_statuses():
+        validate([word for word in words if word not in ("-m", "--multirun")])

@@ -1,0 +1,94 @@
+"""Does this machine reproduce the published run? Twelve of its cells, run again in two minutes.
+
+    frod-bench verify [runtime.jobs=2]
+    python -m frod_bench.verify
+
+One cell for each family and each of four methods, with tasks and seeds spread, is run in a
+temporary folder and compared with `results/reference/embedded/tables/cells.csv`. Exit status: 0 if
+all are within the tolerance of `conf/reproduction.yaml`, 1 if not, 2 for bad input.
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console
+
+from frod_bench.cells.grid import cells_of, composer
+from frod_bench.cli.exits import exit_statuses
+from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
+from frod_bench.common.terminal import plain_console
+from frod_bench.report.cells_table import cells_table
+from frod_bench.report.collect import collect
+from frod_bench.report.command import asked_cells
+from frod_bench.report.reproduction import (
+    Reproduction,
+    compare,
+    load_tolerance,
+    published_cells,
+)
+from frod_bench.sweep.launch import run_grid
+
+PROFILE = "embedded"  # the one whose data and weights everybody has
+METHODS = ("full", "lora", "dora", "frod")  # what the claims are about
+
+
+def sample(published: pd.DataFrame) -> list[tuple[str, str, int]]:
+    """(task, method, seed) of one cell for each family and method, tasks and seeds spread."""
+    tasks = {
+        family: list(dict.fromkeys(cells["task"]))
+        for family, cells in published[published["status"] == "ok"].groupby("family")
+    }
+    seeds = sorted({int(seed) for seed in published["seed"]})
+    return [
+        (names[(2 * column + row) % len(names)], method, seeds[(row + column) % len(seeds)])
+        for row, names in enumerate(tasks.values())
+        for column, method in enumerate(METHODS)
+    ]
+
+
+def verify(words: Sequence[str], console: Console) -> Reproduction:
+    """Run the sample and compare it.
+
+    Raises InputError for words other than `runtime.` settings, or if there is no published run.
+    """
+    if odd := [word for word in words if not word.startswith("runtime.")]:
+        raise InputError(
+            f"{odd[0]}: verify runs the published settings, so nothing but how it runs can be "
+            "chosen. Allowed: runtime.KEY=VALUE, e.g. runtime.jobs=1."
+        )
+    published = published_cells(PROFILE)
+    if published is None:
+        raise InputError(
+            f"results/reference/{PROFILE}: has no tables/cells.csv to compare with. Restore it "
+            "from git, or install the package again."
+        )
+    with tempfile.TemporaryDirectory(prefix="frod_bench_verify_") as folder:
+        fixed = [f"profile={PROFILE}", f"results_root={folder}", "tracker=none", *words]
+        with composer() as compose_one:
+            lines = [
+                [*fixed, f"task={task}", f"method={method}", f"seed={seed}"]
+                for task, method, seed in sample(published)
+            ]
+            cells = cells_of(lines, compose_one)
+            config = compose_one(fixed)
+        try:
+            run_grid(config, cells)
+        except (CellsFailed, CellsRefused) as error:
+            console.print(str(error))
+        found = collect(cells[0].results_dir.parent, PROFILE, asked_cells(cells))
+        run = cells_table(found.frame, found.curves)
+    return compare(run, published, load_tolerance())
+
+
+def start(words: Sequence[str]) -> None:
+    """The command line: verify, and say how it came out."""
+    with exit_statuses():
+        console = plain_console()
+        outcome = verify(words, console)
+        console.print("Against the published run (results/reference/embedded):")
+        for line in outcome.lines:
+            console.print(line, soft_wrap=True)
+        if not outcome.checks or not outcome.holds:
+            sys.exit(1)

@@ -1,0 +1,1 @@
+"""How a backbone is fine-tuned: from a configuration to named parameter groups."""

@@ -1,0 +1,99 @@
+"""Budgets of trained parameters: the rank at which a low-rank adapter trains as many as FRoD.
+
+Counts are functions of the layers' shapes alone, so a rank is known before any weight is read. They
+are without the head, which all methods train alike.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel
+
+from frod_bench.common.errors import InputError
+from frod_bench.frod.support import support_size
+from frod_bench.models.classifier import tower_of
+from frod_bench.models.published import config_of, shipped_configs
+
+Shapes = Sequence[tuple[int, int]]  # (m, k) of each adapted weight: outputs, inputs
+
+
+def frod_count(shapes: Shapes, sparse_rate: float) -> int:
+    """What FRoD trains: in each layer k scales, and a rotation of width k on its support."""
+    return sum(k + support_size(k, sparse_rate) for _, k in shapes)
+
+
+def lora_count(shapes: Shapes, rank: int, *, dora: bool = False) -> int:
+    """What LoRA trains: in each layer r (m + k); DoRA m magnitudes besides."""
+    return sum(rank * (m + k) + (m if dora else 0) for m, k in shapes)
+
+
+def nearest_rank(shapes: Shapes, target: int, *, dora: bool = False) -> int:
+    """The rank, 1 or more, whose count is nearest to `target`; the lower one of two as near."""
+    a_rank = lora_count(shapes, 1)
+    below = (target - lora_count(shapes, 0, dora=dora)) // a_rank
+    return min(
+        (max(1, below), max(1, below + 1)),
+        key=lambda rank: abs(lora_count(shapes, rank, dora=dora) - target),
+    )
+
+
+def matched_rank(
+    source: str,
+    revision: str | None,
+    frod_modules: Sequence[str],
+    sparse_rate: float,
+    *,
+    modules: Sequence[str] | None = None,
+    dora: bool = False,
+) -> int:
+    """The rank of LoRA, or DoRA, that trains most nearly what FRoD at `sparse_rate` trains.
+
+    Args:
+        source: the backbone's folder, or its Hub id; only its configuration is read.
+        frod_modules: names or dotted suffixes of the layers that FRoD adapts.
+        modules: of those that LoRA adapts; None: the same.
+
+    Raises:
+        InputError: the configuration cannot be read, or no layer is called as a target module.
+    """
+    target = frod_count(layer_shapes(source, revision, tuple(frod_modules)), sparse_rate)
+    own = layer_shapes(source, revision, tuple(modules or frod_modules))
+    return nearest_rank(own, target, dora=dora)
+
+
+@lru_cache(maxsize=16)
+def layer_shapes(
+    source: str, revision: str | None, target_modules: tuple[str, ...]
+) -> tuple[tuple[int, int], ...]:
+    """(m, k) of every linear layer that a name or dotted suffix in `target_modules` matches.
+
+    Raises InputError as `matched_rank` does.
+    """
+    try:
+        config = AutoConfig.from_pretrained(
+            source, trust_remote_code=False, **({"revision": revision} if revision else {})
+        )
+    except (OSError, ValueError, KeyError) as error:
+        if source not in shipped_configs():
+            raise InputError(
+                f"budget=matched: the configuration of the backbone {source} cannot be read "
+                f"({error}), and the rank follows from it. Check backbone and model_root, or set "
+                "budget=default."
+            ) from error
+        config = config_of(source, None)  # the Hub is out of reach
+    with torch.device("meta"):
+        model = AutoModel.from_config(tower_of(config), trust_remote_code=False)
+    shapes = tuple(
+        (module.out_features, module.in_features)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and any(f".{name}".endswith(f".{suffix}") for suffix in target_modules)
+    )
+    if not shapes:
+        raise InputError(
+            f"backbone.target_modules={list(target_modules)}: no linear layer of {source} is "
+            "called so, and budget=matched has nothing to count. Name its linear layers."
+        )
+    return shapes

@@ -1,0 +1,155 @@
+"""Command line: write an experiment's tables, figures and page from the records that are there.
+
+    python -m frod_bench.report [tables|plots|html|all] [Hydra overrides]
+    python -m frod_bench.report [tables|plots|html|all] folder=results/reference/small [out=DIR]
+
+The overrides name the same grid as `python -m frod_bench.run -m` does, `experiment=main_table`
+unless they say otherwise; what another experiment's report writes lies in a folder of its name.
+What is missing is told on standard error and shown in the tables and on the page. With `folder=`
+the records of a results folder are reported as they are, whatever data and weights are at hand.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from frod_bench.cells import cell as sweep
+from frod_bench.cells.grid import compose_cells
+from frod_bench.cli.exits import exit_statuses
+from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import is_published
+from frod_bench.common.terminal import plain_console
+from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
+from frod_bench.report.claims_table import claims_rows, show_claims
+from frod_bench.report.collect import AxisValue, Cell, holes_of
+from frod_bench.report.folder import cells_in
+from frod_bench.training import tracker
+
+MAIN = "main_table"
+MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was made of
+CHOICES = {"all": PARTS, **{part: (part,) for part in PARTS}}
+
+
+def parse(words: Sequence[str]) -> tuple[str, list[str]]:
+    """(what, overrides) of a command line; the experiment is main_table unless named."""
+    what, overrides = "all", list(words)
+    if overrides and "=" not in overrides[0]:
+        what = overrides.pop(0)
+    if what not in CHOICES:
+        raise InputError(f"{what!r} is no part of a report." + did_you_mean(what, CHOICES))
+    if not any(override.startswith(("experiment=", "folder=")) for override in overrides):
+        overrides.insert(0, f"experiment={MAIN}")
+    return what, overrides
+
+
+def report_folder(what: str, words: Sequence[str], console: Console) -> list[Path]:
+    """Write `what` of the records in a results folder, into it or into `out`; returns the files.
+
+    Raises InputError for other words beside `folder=` and `out=`, and as `cells_in`.
+    """
+    if odd := [word for word in words if "=" not in word]:
+        raise InputError(f"{odd[0]!r}: is not key=value. Allowed: folder=DIR and out=DIR.")
+    given = dict(word.split("=", 1) for word in words)
+    if unknown := given.keys() - {"folder", "out"}:
+        raise InputError(
+            f"folder={given['folder']}: is reported as it is, so {', '.join(sorted(unknown))} can "
+            "not be chosen. Allowed beside it: out=DIR."
+        )
+    folder = Path(given["folder"]).resolve()
+    if "out" not in given and is_published(folder):
+        raise InputError(
+            f"folder={given['folder']}: is published, and a report would overwrite its tables. "
+            "Name another folder for the report, out=DIR."
+        )
+    cells, title = cells_in(folder)
+    out_dir = Path(given.get("out", folder)).resolve()
+    (out_dir / MANIFEST).unlink(missing_ok=True)
+    written = write_report(
+        folder.parent, folder.name, cells, title, parts=CHOICES[what], out_dir=out_dir
+    )
+    _say(written, title, console)
+    return written.paths
+
+
+def asked_cells(cells: Iterable[sweep.Cell]) -> list[Cell]:
+    """The cells of a grid as a report asks for them."""
+    return [
+        Cell(
+            *(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"]),
+            axes_of(c.method, c.config),
+        )
+        for c in cells
+    ]
+
+
+def axes_of(method: str, config: Mapping[str, Any]) -> tuple[AxisValue, ...]:
+    """Where a cell lies on the axes that its experiment names for its method, or for all (`*`).
+
+    Settings that the method does not have, as `full` has no rank, are left out.
+    """
+    axes = (config["experiment"] or {}).get("axes", {})
+    found = (
+        AxisValue(key, name, _setting(config, key))
+        for name, key in axes.get(method, axes.get("*", {})).items()
+    )
+    return tuple(axis for axis in found if axis.value is not None)
+
+
+def _setting(config: Any, key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
+
+
+def report(
+    what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console
+) -> list[Path]:
+    """Write `what` of a grid's cells, and tell what is missing in it; returns the files."""
+    asked = asked_cells(cells)
+    out_dir = folder_of(config)
+    (out_dir / MANIFEST).unlink(missing_ok=True)
+    console.print("writing the report" if what == "all" else f"writing the report's {what}")
+    written = write_report(
+        Path(config.results_root),
+        config.profile.name,
+        asked,
+        config.profile.title,
+        parts=CHOICES[what],
+        out_dir=out_dir,
+        figures=config.experiment.get("figures", DEFAULT_FIGURES),
+    )
+    _say(written, config.profile.title, console)
+    tables = {"claims": claims_rows(written.judged)} if written.judged else {}
+    tracker.log_report(config, out_dir, {k: tracker.Rows(*rows) for k, rows in tables.items()})
+    return list(written.paths)
+
+
+def _say(written: Report, title: str, console: Console) -> None:
+    """The claims, the files (to standard output) and what is missing."""
+    if written.judged:
+        show_claims(written.judged, title, console)
+    for path in written.paths:
+        print(path)
+    for line in (*written.collected.warnings, *holes_of(written.collected.frame)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def folder_of(config: DictConfig) -> Path:
+    """Where an experiment's report goes: the main table's beside the records."""
+    results_dir = Path(config.results_root).resolve() / str(config.profile.name)
+    name = config.experiment.name
+    return results_dir if name == MAIN else results_dir / str(name)
+
+
+def start(words: Sequence[str]) -> None:
+    """The command line; exits with its status."""
+    with exit_statuses():
+        what, overrides = parse(words)
+        if any(word.startswith("folder=") for word in overrides):
+            report_folder(what, overrides, plain_console(stderr=True))
+            return
+        report(what, *compose_cells(overrides), plain_console(stderr=True))

@@ -1,0 +1,169 @@
+"""Did it reproduce? A run's cells beside those of the published run, cell by cell.
+
+The same code gives the same record bit for bit on the same kind of processor. On another kind
+sums are taken in another order, the last bits differ, and training amplifies them: single scores
+move by points, means over tasks by tenths. `conf/reproduction.yaml` states how far, and from which
+measurements.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR
+
+CELLS_PATH = Path("tables/cells.csv")  # under results/<profile> and results/reference/<profile>
+KEYS = ["task", "method", "seed"]
+COMPARED = [*KEYS, "settings_hash", "status", "value", "start_loss", "trainable"]
+EQUAL_DIGITS = 1e-10  # relative: the same score, written and read as text
+
+
+@dataclass
+class Tolerance:
+    """How far another processor may be from the published run; `reproduction.yaml` says why."""
+
+    dated: str
+    cell_points: float
+    task_mean_points: float
+    method_mean_points: float
+    start_loss_relative: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: what was compared, how it came out, and whether it is within tolerance."""
+
+    text: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A run beside the published one."""
+
+    checks: tuple[Check, ...]
+    skipped: str  # why cells were left out; empty if none were
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that was compared is within tolerance."""
+        return all(check.holds for check in self.checks)
+
+    @property
+    def lines(self) -> list[str]:
+        """For people: each check, and the verdict."""
+        found = [f"  {'yes' if check.holds else 'NO '}  {check.text}" for check in self.checks]
+        verdict = "Reproduced." if self.holds else "NOT reproduced: see the lines marked NO."
+        return [*found, *([f"  {self.skipped}"] if self.skipped else []), verdict]
+
+
+def load_tolerance(path: Path = CONF_DIR / "reproduction.yaml") -> Tolerance:
+    """The stated tolerance."""
+    merged = OmegaConf.merge(OmegaConf.structured(Tolerance), OmegaConf.load(path))
+    return cast(Tolerance, OmegaConf.to_object(merged))
+
+
+def published_cells(profile: str, root: Path = REFERENCE_DIR) -> pd.DataFrame | None:
+    """The cells of a profile's published run; None if there is none.
+
+    Raises InputError if the file cannot be read as such a table.
+    """
+    path = root / profile / CELLS_PATH
+    if not path.exists():
+        return None
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}). Restore the file from git.") from error
+    if lacking := [name for name in COMPARED if name not in table]:
+        raise InputError(f"{path}: has no column {lacking[0]}. Restore the file from git.")
+    return table
+
+
+def compare(run: pd.DataFrame, published: pd.DataFrame, tolerance: Tolerance) -> Reproduction:
+    """Compare the cells of a run (`report.cells_table`) with the published ones.
+
+    Only cells with the same settings are compared: backbone (by content), method, budget, seed and
+    protocol. Other data shows in the loss before training.
+    """
+    pairs = run[COMPARED].merge(published[COMPARED], on=KEYS, suffixes=("", "_published"))
+    same = pairs[pairs["settings_hash"] == pairs["settings_hash_published"]]
+    skipped = ""
+    if len(same) < len(run):
+        skipped = (
+            f"{len(run) - len(same)} of {len(run)} cells are not in the published run with these "
+            "settings and weights, and are left out."
+        )
+    if same.empty:
+        return Reproduction((), skipped)
+    checks = [_statuses(same), *_starts(same, tolerance), *_scores(same, tolerance)]
+    return Reproduction(tuple(checks), skipped)
+
+
+def _statuses(same: pd.DataFrame) -> Check:
+    changed = same[same["status"] != same["status_published"]]
+    text = f"{len(same)} cells ended as published"
+    if len(changed):
+        text = f"{len(changed)} of {len(same)} cells ended otherwise: {_named(changed, 'status')}"
+    return Check(text, changed.empty)
+
+
+def _starts(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
+    """What does not depend on training: counts, and the loss of the untrained model."""
+    counted = same.dropna(subset=["trainable", "trainable_published"])
+    changed = counted[counted["trainable"] != counted["trainable_published"]]
+    counts = f"{len(counted) - len(changed)} of {len(counted)} counts of trained parameters equal"
+    if len(changed):
+        counts += f": {_named(changed, 'trainable')}"
+    known = same.dropna(subset=["start_loss", "start_loss_published"])
+    gaps = (known["start_loss"] / known["start_loss_published"] - 1).abs()
+    bound = tolerance.start_loss_relative
+    worst = f"{gaps.max():.1e}" if len(gaps) else "none measured"
+    text = f"loss before training: largest relative difference {worst}, allowed {bound:.0e}"
+    if (gaps > bound).any():
+        text += f": {_named(known[gaps > bound], 'start_loss')}"
+    return [Check(counts, changed.empty), Check(text, not (gaps > bound).any())]
+
+
+def _scores(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
+    """Single cells, means over seeds, and means over tasks, in points."""
+    scored = same.dropna(subset=["value", "value_published"]).copy()
+    scored["points"], scored["published"] = 100 * scored["value"], 100 * scored["value_published"]
+    tasks = scored.groupby(["method", "task"], sort=False)[["points", "published"]].mean()
+    methods = tasks.groupby("method", sort=False).mean()
+    cells = scored.set_index(["method", "task", "seed"])[["points", "published"]]
+    found = [_gaps(cells, "scores of single cells", tolerance.cell_points)]
+    if len(tasks) < len(cells):
+        found.append(_gaps(tasks, "means over seeds", tolerance.task_mean_points))
+    if len(methods) < len(tasks):
+        found.append(_gaps(methods, "means over tasks", tolerance.method_mean_points))
+    return found
+
+
+def _gaps(table: pd.DataFrame, what: str, bound: float) -> Check:
+    """A check of columns `points` and `published`, named by the index."""
+    gaps = (table["points"] - table["published"]).abs()
+    equal = int(np.isclose(table["points"], table["published"], rtol=EQUAL_DIGITS, atol=0).sum())
+    text = f"{len(table)} {what}: {equal} equal, "
+    if len(gaps):
+        worst = gaps.idxmax()
+        name = ", ".join(map(str, worst)) if isinstance(worst, tuple) else str(worst)
+        text += f"largest difference {gaps.max():.2f} points ({name}), allowed {bound:g}"
+    if outside := int((gaps > bound).sum()):
+        text += f"; {outside} beyond it"
+    return Check(text, not outside)
+
+
+def _named(cells: pd.DataFrame, column: str, most: int = 3) -> str:
+    """The first few cells, with what was found and what was published."""
+    rows: Sequence[str] = [
+        f"{r['task']}/{r['method']}/{r['seed']} {r[column]} (published {r[f'{column}_published']})"
+        for _, r in cells.head(most).iterrows()
+    ]
+    return "; ".join([*rows, *(["..."] if len(cells) > most else [])])

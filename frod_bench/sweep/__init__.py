@@ -1,0 +1,1 @@
+"""A grid of cells, planned whole and run in worker processes."""

@@ -1,0 +1,134 @@
+"""A grid of cells: planned whole before anything is launched, then run in a pool."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from frod_bench.cells import results
+from frod_bench.cells.cell import Cell, Plan, plan
+from frod_bench.cells.inputs import check_writable
+from frod_bench.common import processes
+from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
+from frod_bench.common.terminal import plain_console
+from frod_bench.config import callables
+from frod_bench.records import record
+from frod_bench.sweep.pool import Finished, run_cells
+from frod_bench.sweep.progress import SweepDisplay, print_failures, print_plan
+
+REFUSED = "refused"  # how a cell ends whose input is bad; it has no record
+
+
+def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
+    """Run those of `cells` that are not done yet, or with `plan_only=true` print them.
+
+    Raises InputError where results cannot be written, data or backbones are not to be had, or
+    several processes were started for one cell, before anything is launched, or where bad
+    input (a column that does not fit, say) is all that went wrong; CellsFailed where a cell failed
+    or diverged.
+    """
+    found = plan(cells)
+    if config.plan_only:
+        print_plan(found, plain_console())
+        return
+    if processes.count() > 1:
+        raise InputError(
+            f"-m: a grid starts workers of its own, and {processes.count()} processes were started "
+            "to run one cell together. Start the grid with python alone, or launch cell after cell."
+        )
+    check_functions(found.missing)
+    check_hub(found.missing)
+    check_writable(Path(config.results_root))
+    launch(found, config.runtime.jobs or os.cpu_count() or 1, config.runtime.progress)
+
+
+def check_functions(missing: Iterable[Cell]) -> None:
+    """Raise InputError if a user's own function, which a missing cell calls, cannot be imported or
+    called: before anything is written, and before other cells of a grid have run.
+    """
+    for reference in dict.fromkeys(cell.config["method"]["apply"] for cell in missing):
+        if reference is not None:
+            callables.load_callable(reference)
+
+
+def check_hub(cells: Sequence[Cell]) -> None:
+    """Raise InputError where a cell reads the Hub and what it reads there is not to be had."""
+    reads_hub = [c for c in cells if None in (c.config["data_root"], c.config["model_root"])]
+    if reads_hub:
+        from frod_bench.sweep.preflight import (
+            check_obtainable,  # the Hub's client takes long to import
+        )
+
+        check_obtainable(reads_hub)
+
+
+def launch(found: Plan, jobs: int, progress: bool) -> None:
+    """Run what is missing, tell how it goes, and end with the table of failures."""
+    console = plain_console(stderr=True)
+    for unusable in found.invalid:
+        if aside := record.set_aside(unusable.path):
+            console.print(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
+    total, missing = len(found.cells), found.missing
+    display = SweepDisplay(total, total - len(missing), console, progress)
+    started = time.monotonic()
+    with display:
+        done = run_cells(missing, work, lost, jobs, display)
+    failures = [one for one in done if one.status != "ok"]
+    console.print(f"{total - len(failures)} of {total} cells are done, {len(done)} ran now.")
+    if len(failures) < len(done):
+        console.print(pace(done, time.monotonic() - started, min(jobs, len(missing))))
+    if failures:
+        print_failures(failures, console)
+        refused = all(one.status == REFUSED for one in failures)
+        raise (CellsRefused if refused else CellsFailed)(
+            f"{len(failures)} of {total} cells {'were refused' if refused else 'did not end well'}."
+        )
+
+
+def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
+    """One line: how fast it went, and the share of the workers' time that no cell's record shows
+    as training or evaluation (start, reading data, set-up, writing)."""
+    times = [record.load(one.cell.record_path)["time"] for one in done if one.status == "ok"]
+    busy_sec = sum(
+        (spent["train_sec"] + spent["eval_sec"] for spent in times if spent is not None), start=0.0
+    )
+    elsewhere = 100 * (1 - busy_sec / (workers * wall_sec))
+    return (
+        f"{wall_sec:.0f} s with {workers} workers: {60 * len(done) / wall_sec:.1f} cells a minute; "
+        f"{elsewhere:.0f} % of the time went elsewhere than into training and evaluation."
+    )
+
+
+def work(cell: Cell) -> tuple[str, str]:
+    """Run a cell in a worker process.
+
+    Bad input is refused and leaves nothing; whatever else goes wrong leaves a `failed` record.
+    """
+    from frod_bench.training.runner import execute  # torch is imported in workers only
+
+    try:
+        outcome = execute(cell)
+    except InputError as error:
+        return REFUSED, str(error)
+    except Exception as error:
+        return leave_failure(cell, error)
+    return outcome.status, outcome.summary
+
+
+def lost(cell: Cell) -> tuple[str, str]:
+    """Leave the record of a cell whose worker was killed, unless another process has run it."""
+    if not plan([cell]).missing:
+        outcome = results.outcome_of(record.load(cell.record_path))
+        return outcome.status, outcome.summary
+    return leave_failure(cell, RuntimeError("the worker died (killed, or out of memory)"))
+
+
+def leave_failure(cell: Cell, error: Exception) -> tuple[str, str]:
+    """Leave a `failed` record; where even that cannot be written, the sweep goes on and tells."""
+    try:
+        outcome = results.leave_failure(cell, error)
+    except OSError as full:
+        return "failed", f"{type(error).__name__}: {error}; its record could not be left: {full}"
+    return outcome.status, outcome.summary

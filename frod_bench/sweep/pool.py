@@ -1,0 +1,139 @@
+"""Worker processes that run cells side by side, and the display of how far they are.
+
+Workers are started once and kept, so that torch is imported and a task is tokenised once a process
+and not once a cell. A worker that is killed costs its cell and no other.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Protocol
+
+from frod_bench.cells.cell import Cell
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell that ended, and how."""
+
+    cell: Cell
+    status: str  # ok | failed | diverged
+    summary: str
+    seconds: float
+
+
+Work = Callable[[Cell], tuple[str, str]]  # cell -> status, summary; may not raise
+
+
+class Display(Protocol):
+    """What the pool tells about its progress."""
+
+    def running(self, cells: Sequence[Cell]) -> None:
+        """These cells run now."""
+
+    def finished(self, one: Finished) -> None:
+        """One more cell is done."""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    cell: Cell | None = None
+    started: float = 0.0
+
+
+def run_cells(
+    cells: Sequence[Cell], work: Work, lost: Work, jobs: int, display: Display
+) -> list[Finished]:
+    """Run `work` on every cell in `jobs` processes; returns them in the order of finishing.
+
+    `work` must be importable by name. `lost` is called here for a cell whose worker died.
+    """
+    context = multiprocessing.get_context("spawn")
+    resource_tracker.ensure_running()  # starting it later would unblock what `_start` blocks
+    waiting = list(reversed(cells))
+    workers = [_start(context, work) for _ in range(min(jobs, len(cells)))]
+    done: list[Finished] = []
+    try:
+        for worker in workers:
+            _give(worker, waiting)
+        while busy := [worker for worker in workers if worker.cell is not None]:
+            display.running([worker.cell for worker in busy if worker.cell is not None])
+            for pipe in wait([worker.pipe for worker in busy]):
+                worker = next(worker for worker in busy if worker.pipe is pipe)
+                finished = _take(worker, lost)
+                done.append(finished)
+                display.finished(finished)
+                if not worker.process.is_alive():
+                    workers[workers.index(worker)] = worker = _start(context, work)
+                _give(worker, waiting)
+    finally:
+        for worker in workers:
+            worker.process.kill() if worker.cell is not None else worker.pipe.close()
+            worker.process.join(5)
+    return done
+
+
+def _start(context: multiprocessing.context.SpawnContext, work: Work) -> _Worker:
+    """A worker from which interrupts are kept: a terminal sends them to all processes at once.
+
+    The parent answers, and kills its workers; interrupted while it imports torch, each of them
+    would print a traceback. Blocked here, an interrupt is blocked there from the first instruction,
+    and waits for this process until the worker is started.
+    """
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _give(worker: _Worker, waiting: list[Cell]) -> None:
+    worker.cell = waiting.pop() if waiting else None
+    worker.started = time.monotonic()
+    if worker.cell is not None:
+        worker.pipe.send(worker.cell)
+
+
+def _take(worker: _Worker, lost: Work) -> Finished:
+    cell = worker.cell
+    assert cell is not None
+    try:
+        status, summary = worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join(5)
+        log.warning("the worker of %s died with exit code %s", cell.label, worker.process.exitcode)
+        status, summary = lost(cell)
+    return Finished(cell, status, summary, time.monotonic() - worker.started)
+
+
+def _serve(pipe: Connection, work: Work) -> None:
+    """The worker's loop: a cell in, its end out, until the pipe is closed or the parent is gone."""
+    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        while True:
+            pipe.send(work(pipe.recv()))
+    except EOFError:
+        return
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent does: whoever starts the sweep again must find it alone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

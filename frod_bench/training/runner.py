@@ -1,0 +1,328 @@
+"""One cell -> one record: where tasks, methods, the loop and the tracker meet."""
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from accelerate import Accelerator
+from omegaconf import OmegaConf
+from torch import Tensor
+from torch.nn import functional
+
+from frod_bench import metrics
+from frod_bench.cells import results
+from frod_bench.cells.cell import Cell, cell_of, plan
+from frod_bench.cells.results import Outcome, SideFiles
+from frod_bench.common import locks, processes
+from frod_bench.common.errors import InputError
+from frod_bench.config.settings import Settings
+from frod_bench.data.load import TaskData, load_task
+from frod_bench.data.rows import Split
+from frod_bench.methods.registry import Model, Prepared, check_probes, prepare, probes_of
+from frod_bench.models import classifier as models
+from frod_bench.models import multiple_choice as ranker
+from frod_bench.records import record
+from frod_bench.training import checkpoint, memory, tracker
+from frod_bench.training.distributed import make_accelerator, name_blocks
+from frod_bench.training.loop import Point, Problem, Progress, Trainer, predict
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A cell whose input was read and found good."""
+
+    cell: Cell
+    settings: Settings
+    accelerator: Accelerator
+    data: TaskData
+    prepared: Prepared
+    prepare_sec: float
+
+
+def execute(cell: Cell) -> Outcome:
+    """Run one cell and leave its record, unless another process has done so since it was planned.
+
+    One process runs a cell at a time; the next one waits, and then finds the record before it
+    loads anything. An exception inside the run becomes a `failed` record. Raises InputError, and
+    leaves nothing, if the input is at fault. Of several processes that run the cell together the
+    first writes; another one raises what goes wrong in it.
+    """
+    logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra hears errors only
+    started_at = results.now()
+    try:
+        settings = typed(cell.config)
+        accelerator = make_accelerator(settings)
+        writes = accelerator.is_main_process
+        with locks.locked(cell.lock_path, cell.label) if writes else nullcontext():
+            is_missing = torch.tensor(int(writes and bool(plan([cell]).missing)))
+            if not accelerator.reduce(is_missing.to(accelerator.device), "sum"):
+                return results.outcome_of(record.load(cell.record_path))
+            outcome = run_and_record(make_ready(cell, settings, accelerator), started_at)
+        accelerator.end_training()
+    except InputError:
+        raise
+    except Exception as error:
+        if not processes.is_first():
+            raise
+        return results.leave_failure(cell, error)
+    return outcome
+
+
+def make_ready(
+    cell: Cell, settings: Settings | None = None, accelerator: Accelerator | None = None
+) -> Ready:
+    """Read the cell's data and backbone and apply its method; writes nothing.
+
+    Raises InputError if the input is at fault.
+    """
+    settings = settings or typed(cell.config)
+    accelerator = accelerator or make_accelerator(settings)
+    torch.set_num_threads(settings.runtime.threads)
+    check_inputs(cell)
+    data = load_data(settings)
+    model = build_model(settings, data.num_labels)
+    backbone = settings.backbones[settings.task.family]
+    few = data.collate([data.train[0]])
+    del few["labels"]
+    models.check_reads(model, few, backbone.name, settings.task.name)
+    memory.reset_peaks(accelerator.device)
+    started = time.perf_counter()
+    prepared = prepare(model, settings.method, backbone, settings.seed)
+    if settings.runtime.gradient_checkpointing:
+        models.recompute_activations(prepared.model)
+    name_blocks(prepared.model)
+    return Ready(cell, settings, accelerator, data, prepared, time.perf_counter() - started)
+
+
+def run_and_record(ready: Ready, started_at: str) -> Outcome:
+    """Run one cell, whatever records there are, and leave its record."""
+    cell = ready.cell
+    if not ready.accelerator.is_main_process:
+        return results.outcome_of(run_cell(ready, tracker.NullTracker())[0])
+    run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
+    try:
+        body, side_files = run_cell(ready, run)
+        document, _ = results.leave_record(
+            cell, body, side_files, started_at=started_at, device=str(ready.accelerator.device)
+        )
+    except Exception as error:
+        run.finish({"status": "failed"}, exit_code=1)
+        return results.leave_failure(cell, error)
+    run.finish(summary_of(document))
+    return results.outcome_of(document)
+
+
+def check_inputs(cell: Cell) -> None:
+    """Raise InputError where data, backbone or the method's function are no longer those that the
+    cell was planned on.
+    """
+    if cell_of(cell.config).config_hash != cell.config_hash:
+        raise InputError(
+            f"{cell.label}: its data set, backbone or method's function changed since the cell was "
+            "planned. Start the same command again."
+        )
+
+
+def run_cell(ready: Ready, run: tracker.NullTracker) -> tuple[dict[str, Any], SideFiles]:
+    """Train and evaluate; the record's fields that come of it, and what lies beside it."""
+    cell, settings, data, prepared = ready.cell, ready.settings, ready.data, ready.prepared
+    accelerator, task = ready.accelerator, settings.task
+    started = time.perf_counter()
+    trainer = Trainer(
+        prepared.model,
+        prepared.groups,
+        settings.method.learning_rates,
+        make_problem(settings, data),
+        settings.trainer,
+        seed=settings.seed,
+        accelerator=accelerator,
+        checkpoints=cell.place("checkpoints"),
+        checkpoint_every_steps=settings.runtime.checkpoint_every_steps,
+        on_point=run.log,
+    )
+    setup_sec = ready.prepare_sec + time.perf_counter() - started
+    progress = trainer.run()
+    writes = accelerator.is_main_process
+    if settings.save == "adapter" and not progress.diverged:
+        probes = probes_of(prepared.model, settings.method)
+        checkpoint.save_parameters(cell.adapter_path, prepared.model, probes, writes=writes)
+    measuring = time.perf_counter()
+    final, predictions = ({}, None) if progress.diverged else final_metrics(trainer, settings, data)
+    eval_sec = progress.eval_sec + time.perf_counter() - measuring
+    body = {
+        "status": "diverged" if progress.diverged else "ok",
+        "error": divergence(progress) if progress.diverged else None,
+        "metrics": final,
+        "primary_metric": task.primary_metric,
+        "higher_is_better": metrics.HIGHER_IS_BETTER[task.primary_metric],
+        "params": prepared.params,
+        "time": {"setup_sec": setup_sec, "train_sec": progress.train_sec, "eval_sec": eval_sec},
+        "steps": int(progress.curve[-1]["step"]),
+        "tokens_or_images": progress.tokens,
+        "memory": {
+            "peak_rss_bytes": memory.peak_rss_bytes(),
+            "peak_device_bytes": memory.peak_device_bytes(accelerator.device),
+        },
+        "data_counts": asdict(data.counts) | {"prompt_digest": data.prompt_digest},
+    }
+    return body, SideFiles(progress.curve, predictions)
+
+
+def typed(config: Mapping[str, Any]) -> Settings:
+    """The resolved configuration as the dataclasses of `settings`."""
+    merged = OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.create(dict(config)))
+    settings: Settings = OmegaConf.to_object(merged)  # type: ignore[assignment]
+    return settings
+
+
+def load_data(settings: Settings) -> TaskData:
+    """The task's splits, prepared for its family's backbone."""
+    backbone = settings.backbones[settings.task.family]
+    return load_task(
+        settings.task,
+        backbone,
+        source_of(settings.model_root, backbone.hub_id),
+        data_root=settings.data_root,
+        validation_percent=settings.protocol.validation_percent,
+        train_rows=settings.trainer.train_rows,
+        test_rows=settings.trainer.test_rows,
+        seed=settings.seed,
+        head=settings.head,
+    )
+
+
+def build_model(settings: Settings, num_labels: int) -> Model:
+    """The family's backbone with a head for the task, or as a language model that ranks."""
+    backbone = settings.backbones[settings.task.family]
+    source = source_of(settings.model_root, backbone.hub_id)
+    if settings.head == "rank":
+        return ranker.build_ranker(
+            source,
+            revision=backbone.revision,
+            pretrained=settings.pretrained,
+            seed=settings.seed,
+        )
+    return models.build(
+        source,
+        revision=backbone.revision,
+        pooling=backbone.pooling,
+        num_labels=num_labels,
+        pretrained=settings.pretrained,
+        seed=settings.seed,
+    )
+
+
+def restore_trained(cell: Cell) -> Model:
+    """The trained model of a cell that was run with `save=adapter`.
+
+    It is built from the cell that the user composed, never from the configuration in a record: a
+    record is data, and one from elsewhere could name any Python file as its method. A cell's record
+    and values lie under its hash, so the composed one is the one that was trained.
+
+    Raises CheckpointError or InputError if what is not trained (of FRoD, V and U) is not as it
+    was, or the method's own function has changed.
+    """
+    settings = typed(cell.config)
+    model = build_model(settings, load_data(settings).num_labels)
+    backbone = settings.backbones[settings.task.family]
+    prepared = prepare(model, settings.method, backbone, settings.seed)
+    kept = checkpoint.restore_parameters(cell.adapter_path, prepared.model)
+    check_probes(prepared.model, settings.method, kept)
+    return prepared.model
+
+
+def source_of(model_root: str | None, hub_id: str) -> str:
+    """What `from_pretrained` is given: a folder under `model_root`, or the Hub id."""
+    return hub_id if model_root is None else str(Path(model_root) / hub_id)
+
+
+def make_problem(settings: Settings, data: TaskData) -> Problem:
+    """What the loop needs to know of the task, without its name."""
+    task, protocol = settings.task, settings.protocol
+    held_out = data.validation if protocol.curve_split == "validation" else data.tests["test"]
+    picks = protocol.selection == "best"  # then the curve decides, and on the whole split
+    sign = 1 if metrics.HIGHER_IS_BETTER[task.primary_metric] else -1
+
+    def score(logits: Tensor, labels: Tensor) -> Point:
+        found = metrics.compute(task.metrics, predictions_of(logits), labels.numpy())
+        return {name: float(metric.value) for name, metric in found.items()}
+
+    def is_better(new: Point, old: Point) -> bool:
+        return sign * new[task.primary_metric] > sign * old[task.primary_metric]
+
+    return Problem(
+        train=data.train,
+        held_out=held_out if picks else thinned(held_out, settings.trainer.curve_rows),
+        collate=data.collate,
+        loss=functional.cross_entropy if data.num_labels > 1 else squared_error,
+        score=score,
+        is_better=is_better if picks else None,
+    )
+
+
+def thinned(split: Split, rows: int | None) -> Split:
+    """At most `rows` rows, spread evenly over the split."""
+    step = 1 if rows is None else max(1, -(-len(split) // rows))
+    return split[::step]
+
+
+def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared error of logits (B x 1) against labels (B)."""
+    return functional.mse_loss(logits.squeeze(-1), labels)
+
+
+def predictions_of(logits: Tensor) -> np.ndarray:
+    """Class numbers, or the values themselves for regression (one logit)."""
+    chosen = logits.argmax(dim=-1) if logits.shape[-1] > 1 else logits.squeeze(-1)
+    return chosen.numpy()
+
+
+def final_metrics(
+    trainer: Trainer, settings: Settings, data: TaskData
+) -> tuple[dict[str, dict[str, Any]], pa.Table]:
+    """The record's metrics, and its predictions. Here, and only here, test is touched."""
+    on_test = settings.protocol.metrics_split == "test"
+    found, tables = {}, []
+    validation = thinned(data.validation, settings.trainer.test_rows)
+    for name, split in (data.tests if on_test else {"test": validation}).items():
+        logits, labels = predict(
+            trainer.model, split, data.collate, trainer.config, trainer.accelerator
+        )
+        predictions = predictions_of(logits)
+        suffix = "" if name == "test" else f"_{name}"
+        measured = metrics.compute(settings.task.metrics, predictions, labels.numpy())
+        for metric, value in measured.items():
+            found[metric + suffix] = {"value": value.value, "n": value.n, "stderr": value.stderr}
+        columns = {
+            "split": [name if on_test else "validation"] * len(labels),
+            "row_id": list(split.ids),
+            "prediction": predictions,
+            "label": labels.numpy(),
+        }
+        tables.append(pa.table(columns))
+    return found, pa.concat_tables(tables)
+
+
+def divergence(progress: Progress) -> dict[str, str]:
+    """The record's `error` of a run whose loss left the finite numbers."""
+    last = progress.curve[-1]
+    return {
+        "type": "Diverged",
+        "message": f"train loss {last['train_loss']}, held-out loss {last.get('eval_loss')}",
+        "where": f"step {last['step']:g}",
+    }
+
+
+def summary_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tracker shows of a finished cell."""
+    values = {f"final/{name}": metric["value"] for name, metric in document["metrics"].items()}
+    counts = {f"params/{name}": value for name, value in document["params"].items()}
+    times = {f"time/{name}": value for name, value in document["time"].items()}
+    return {"status": document["status"], **values, **counts, **times}

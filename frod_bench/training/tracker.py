@@ -1,0 +1,238 @@
+"""Progress to Weights & Biases, without ever costing a cell.
+
+What a project holds, and how its charts overlay methods and tasks, is in docs/tracking.md.
+
+All calls into wandb happen on one daemon thread that reads a queue. A wandb that is missing, fails
+or hangs leaves a warning; the cell neither waits for it nor dies of it. The record is complete
+without it.
+"""
+
+import logging
+import math
+import netrc
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from frod_bench.records import record
+
+log = logging.getLogger(__name__)
+
+FINISH_TIMEOUT_SEC = 30.0
+WANDB_HOST = "api.wandb.ai"
+Call = Callable[[Any], None]  # what is done with the wandb run
+STEP = "step"  # the x axis of a chart, but for those named after another axis
+OTHER_AXES = ("epoch", "seconds")
+PRIMARY = "primary_metric"  # the task's, under one name, so that tasks share a chart
+BY_EVERY_AXIS = (PRIMARY, "eval_loss")
+
+
+class Rows(NamedTuple):
+    """A table: names of columns, and rows of text, numbers and None."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float | None]]
+
+
+def logged_in() -> bool:
+    """Whether a key for wandb is at hand (asks no network)."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators(WANDB_HOST) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+class NullTracker:
+    """Tracks nothing: `tracker=none`."""
+
+    def log(self, point: Mapping[str, float]) -> None:
+        """Take a point of the curve."""
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
+        """Take the final numbers."""
+
+    def log_table(self, name: str, table: Rows) -> None:
+        """Take a table."""
+
+    def log_artifact(self, folder: Path, name: str, kind: str) -> None:
+        """Take a folder of files."""
+
+
+class WandbTracker(NullTracker):
+    """One wandb run, fed from a queue.
+
+    `primary_metric` names that of a cell's curve; a report's run has no curve.
+    """
+
+    broken = False  # whether one of this process's runs failed or hung: the next ones are not tried
+
+    def __init__(
+        self, mode: str | None, folder: Path, init: Mapping[str, Any], primary_metric: str | None
+    ) -> None:
+        self._primary_metric = primary_metric
+        self._defined: set[str] = set()
+        mode = mode or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._calls: queue.Queue[Call | None] = queue.Queue()
+        arguments = {"mode": mode, "dir": str(folder), **init}
+        self._thread = threading.Thread(target=self._work, args=(arguments,), daemon=True)
+        self._thread.start()
+
+    def log(self, point: Mapping[str, float]) -> None:
+        values = chart_values(point, self._primary_metric)
+
+        def call(run: Any) -> None:
+            for name in (name for name in values if name not in self._defined):
+                define_chart(run, name)
+            self._defined |= values.keys()
+            run.log(values, step=int(point[STEP]))
+
+        self._calls.put(call)
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
+        values = dict(summary)
+        self._calls.put(lambda run: run.summary.update(values))
+        self._calls.put(lambda run: run.finish(exit_code=exit_code))
+        self._calls.put(None)
+        self._thread.join(FINISH_TIMEOUT_SEC)
+        if self._thread.is_alive():
+            WandbTracker.broken = True
+            log.warning("wandb did not finish within %g s; going on without", FINISH_TIMEOUT_SEC)
+
+    def log_table(self, name: str, table: Rows) -> None:
+        rows = [[_plain(value) for value in row] for row in table.rows]
+
+        def call(run: Any) -> None:
+            import wandb
+
+            shown = wandb.Table(columns=list(table.columns), data=rows, allow_mixed_types=True)
+            run.log({name: shown})
+
+        self._calls.put(call)
+
+    def log_artifact(self, folder: Path, name: str, kind: str) -> None:
+        def call(run: Any) -> None:
+            import wandb
+
+            artifact = wandb.Artifact(name, type=kind)
+            artifact.add_dir(str(folder))
+            run.log_artifact(artifact)
+
+        self._calls.put(call)
+
+    def _work(self, arguments: dict[str, Any]) -> None:
+        # What is to be uploaded later lies beside the run, and not in the home folder.
+        os.environ.setdefault("WANDB_DATA_DIR", arguments["dir"])
+        try:
+            import wandb
+
+            settings = wandb.Settings(silent=True, console="off", init_timeout=20)
+            run = wandb.init(settings=settings, reinit="create_new", **arguments)
+            while (call := self._calls.get()) is not None:
+                call(run)
+        except Exception as error:  # a tracker's fault, whatever it is, is not the cell's
+            WandbTracker.broken = True
+            log.warning("wandb failed (%s: %s); going on without", type(error).__name__, error)
+
+
+def chart_values(point: Mapping[str, float], primary_metric: str | None) -> dict[str, float]:
+    """A point of the curve as wandb's charts want it.
+
+    The task's primary metric stands under one name for all tasks, and what is measured on the
+    curve's split once more for each axis that is not the step (`by_seconds/eval_loss`).
+    """
+    values = dict(point)
+    if primary_metric is not None and primary_metric in point:
+        values[PRIMARY] = point[primary_metric]
+    for name in BY_EVERY_AXIS:
+        if name in values:
+            values |= {f"by_{axis}/{name}": values[name] for axis in OTHER_AXES}
+    return values
+
+
+def define_chart(run: Any, name: str) -> None:
+    """Tell wandb the x axis of a value; axes themselves get no chart.
+
+    Each by its name: what a glob stands for is not in the file of an offline run.
+    """
+    if name in (STEP, *OTHER_AXES):
+        run.define_metric(name, hidden=True)
+        return
+    axis = next((axis for axis in OTHER_AXES if name.startswith(f"by_{axis}/")), STEP)
+    run.define_metric(name, step_metric=axis)
+
+
+def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
+    """The tracker of one cell, as `config["tracker"]` says."""
+    task, method = config["task"], config["method"]
+    headed = record.headed(task["name"], config)
+    return _open(
+        config["tracker"],
+        folder,
+        primary_metric=task["primary_metric"],
+        name=name,
+        job_type="cell",
+        group=f"{headed}/{method['name']}",  # seeds of one line: wandb draws mean and range
+        tags=[
+            config["profile"]["name"],
+            config["protocol"]["name"],
+            task["family"],
+            headed,
+            method["name"],
+            *_experiment(config),
+        ],
+        config=dict(config),
+    )
+
+
+def log_report(config: DictConfig, results_dir: Path, tables: Mapping[str, Rows]) -> None:
+    """Keep an experiment's `tables` as wandb's own, and its files as artifacts, in a run of their
+    own.
+    """
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    profile, experiment = resolved["profile"]["name"], resolved["experiment"]["name"]
+    run = _open(
+        resolved["tracker"],
+        results_dir / "wandb",
+        name=f"report/{experiment}",
+        job_type="report",
+        group="report",
+        tags=[profile, resolved["protocol"]["name"], *_experiment(resolved)],
+        config=resolved,
+    )
+    for name, table in tables.items():
+        run.log_table(name, table)
+    for kind in ("tables", "figures"):
+        if (results_dir / kind).is_dir():
+            run.log_artifact(results_dir / kind, f"{profile}-{experiment}-{kind}", kind)
+    run.finish({})
+
+
+def _experiment(config: Mapping[str, Any]) -> list[str]:
+    """The experiment's name, where the cell is part of one."""
+    return [config["experiment"]["name"]] if config.get("experiment") else []
+
+
+def _plain(value: str | float | None) -> str | float | None:
+    """None for what JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _open(
+    settings: Mapping[str, Any], folder: Path, primary_metric: str | None = None, **init: Any
+) -> NullTracker:
+    if settings["name"] == "none" or WandbTracker.broken:
+        return NullTracker()
+    try:
+        init = {"project": settings["project"], **init}
+        return WandbTracker(settings["mode"], folder, init, primary_metric)
+    except OSError as error:
+        log.warning("wandb has no folder to write to (%s); going on without", error)
+        return NullTracker()

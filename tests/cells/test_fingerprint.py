@@ -1,0 +1,59 @@
+"""Fingerprints: the forms that a Hub card may have."""
+
+from pathlib import Path
+
+import pytest
+
+from frod_bench.cells.fingerprint import data_fingerprint
+from frod_bench.cells.grid import cells_of, composer
+from frod_bench.common.errors import InputError
+
+FORMS = [
+    'data_files: "data/*.parquet"',
+    'data_files: ["data/a.parquet", "data/b.parquet"]',
+    "data_files: [{split: train, path: data/a.parquet}, {split: test, path: [data/b.parquet]}]",
+]
+
+
+def snapshot(root: Path, card: str | None) -> Path:
+    folder = root / "me" / "set"
+    (folder / "data").mkdir(parents=True)
+    for name in "ab":
+        (folder / "data" / f"{name}.parquet").write_text(name)
+    if card is not None:
+        (folder / "README.md").write_text(f"---\n{card}\n---\ntext")
+    return root
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_a_card_names_the_same_files(tmp_path: Path, form: str) -> None:
+    bare = data_fingerprint("me/set", "x", None, str(snapshot(tmp_path / "bare", None)))
+    card = "configs:\n- config_name: x\n  " + form
+    root = snapshot(tmp_path / "card", card)
+    assert data_fingerprint("me/set", "x", None, str(root)) == bare
+    with pytest.raises(InputError, match="configuration 'y'"):
+        data_fingerprint("me/set", "y", None, str(root))
+
+
+@pytest.mark.parametrize("card", ["configs: [", "configs: [{name: x}]", "configs: 3"])
+def test_a_card_that_cannot_be_read_is_named(tmp_path: Path, card: str) -> None:
+    with pytest.raises(InputError, match=r"README\.md: its front matter"):
+        data_fingerprint("me/set", "x", None, str(snapshot(tmp_path, card)))
+
+
+def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:
+    one = data_fingerprint("me/set", "x", None, str(snapshot(tmp_path / "1", None)))
+    root = snapshot(tmp_path / "2", None)
+    (root / "me/set/data/a.parquet").write_text("c")
+    assert data_fingerprint("me/set", "x", None, str(root)) != one
+
+
+def test_all_that_both_roots_lack_is_told_in_one_message(tmp_path: Path) -> None:
+    roots = [f"data_root={tmp_path}/a", f"model_root={tmp_path}/b"]
+    grid = [["profile=small", f"task={task}", *roots] for task in ("rte", "eurosat")]
+    with composer() as compose_one, pytest.raises(InputError) as caught:
+        cells_of(grid, compose_one)
+    message = str(caught.value)
+    for name in ("nyu-mll/glue", "tanganke/eurosat", "all-MiniLM-L6-v2", "dinov2-small"):
+        assert message.count(name) == 2  # by its name and by the folder
+    assert message.count("frod_bench.mirror out=DIR") == 2  # once a root

@@ -1,0 +1,93 @@
+"""Grids, experiments, hashes of cells, and what a plan leaves out."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from frod_bench.cells import cell as sweep
+from frod_bench.cells.grid import compose_cells, composer, expand
+from frod_bench.cells.results import leave_failure
+from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
+from frod_bench.config.settings import TRIALS, trial_rate
+from frod_bench.records import record
+from tests.conftest import SHORT, MakeCell
+
+EXPERIMENT_FILES = (PACKAGE_DIR / "search" / "experiment").glob("*.yaml")
+EXPERIMENTS = sorted(path.stem for path in EXPERIMENT_FILES if path.stem != "none")
+TASKS = sorted(p.stem for p in (CONF_DIR / "task").glob("*.yaml"))
+
+
+def test_expand_multiplies_choices_and_the_command_line_wins() -> None:
+    grid = expand({"seed": "0,1", "task": "rte"}, ["method=full,frod", "seed=range(3)"])
+    assert len(grid) == 6
+    assert ["seed=2", "task=rte", "method=frod"] in grid
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_names_itself(name: str) -> None:
+    config, cells = compose_cells([f"experiment={name}", "task=openbookqa", "seed=0", *SHORT])
+    assert config.experiment.name == name
+    assert len(cells) == len(set(cells)) > 0
+
+
+def test_the_main_table_is_what_the_paper_compares() -> None:
+    _, cells = compose_cells(["experiment=main_table"])
+    assert len({cell.task for cell in cells}) == 20
+    assert {cell.method for cell in cells} == {"full", "lora", "dora", "frod", "frozen"}
+    assert {cell.seed for cell in cells} == {0, 1, 2}
+    assert len(cells) == 300
+
+
+def test_there_are_24_tasks_and_every_suite_names_some_of_them() -> None:
+    assert len(TASKS) == 24
+    with composer() as compose_one:
+        for suite in (p.stem for p in (CONF_DIR / "suite").glob("*.yaml")):
+            assert set(compose_one([f"suite={suite}"]).suite.tasks) <= set(TASKS)
+
+
+def test_the_hash_knows_what_changes_the_result_and_nothing_else(make_cell: MakeCell) -> None:
+    base = make_cell("task=rte", "method=frod")
+    for same in ("runtime.jobs=3", "runtime.threads=2", "tracker=wandb", "save=adapter",
+                 "suite=glue", "results_root=/elsewhere", "runtime.device=cpu"):  # fmt: skip
+        assert make_cell("task=rte", "method=frod", same).config_hash == base.config_hash, same
+    for other in ("seed=1", "protocol=paper", "trainer.max_steps=5", "method.sparse_rate=0.1",
+                  "method.learning_rates.head=0.5", "pretrained=false", "method=lora",
+                  "backbones.nlu.max_length=32", "trainer.mixed_precision=bf16"):  # fmt: skip
+        assert make_cell("task=rte", "method=frod", other).config_hash != base.config_hash, other
+
+
+def test_the_hash_is_of_content_and_not_of_places(make_cell: MakeCell, tmp_path: Path) -> None:
+    base = make_cell("task=rte")
+    copy = tmp_path / "mirror"
+    shutil.copytree(Path(base.config["data_root"]) / "nyu-mll", copy / "nyu-mll")
+    assert make_cell("task=rte", f"data_root={copy}").config_hash == base.config_hash
+    with next((copy / "nyu-mll/glue/rte").glob("train-*")).open("ab") as stream:
+        stream.write(b"x")
+    assert make_cell("task=rte", f"data_root={copy}").config_hash != base.config_hash
+    assert (
+        make_cell("task=cola", f"data_root={copy}").config_hash
+        == make_cell("task=cola").config_hash
+    )
+
+
+def test_a_plan_runs_missing_failed_and_invalid_cells(make_cell: MakeCell) -> None:
+    cells = [make_cell("task=rte", "method=frozen", f"seed={seed}") for seed in range(3)]
+    failed, invalid, missing = cells
+    assert leave_failure(failed, RuntimeError("out of luck")).status == "failed"
+    invalid.record_path.parent.mkdir(parents=True, exist_ok=True)
+    invalid.record_path.write_text(json.dumps({"schema_version": 99}))
+    plan = sweep.plan([*cells, cells[0]])
+    assert plan.cells == tuple(cells)
+    assert plan.missing == (failed, invalid, missing)
+    assert [unusable.path for unusable in plan.invalid] == [invalid.record_path]
+    assert "99" in plan.invalid[0].reason
+    assert record.load(failed.record_path)["error"] is not None
+
+
+def test_trial_rates_fill_their_box() -> None:
+    rates = [trial_rate(1e-3, 1e-1, 0, trial) for trial in range(TRIALS)]
+    assert all(1e-3 <= rate <= 1e-1 for rate in rates)
+    for low, high in ((1e-3, 1e-2), (1e-2, 1e-1)):
+        assert sum(low <= rate < high for rate in rates) == pytest.approx(TRIALS / 2, abs=2)

@@ -1,0 +1,154 @@
+"""What a cell leaves: a good record is never replaced by a worse one, a later failure is kept."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from frod_bench.cells import cell as sweep
+from frod_bench.cells.cell import Cell
+from frod_bench.common import locks, terminal
+from frod_bench.common.errors import CellsFailed, InputError
+from frod_bench.records import record
+from frod_bench.sweep import launch
+from frod_bench.sweep import progress as display
+from frod_bench.sweep.pool import Finished
+from frod_bench.training import runner
+from tests.conftest import MakeCell
+
+HOSTILE = "cannot open [/data/shard-3], [word] or [bold]"
+
+
+@pytest.fixture
+def finished(make_cell: MakeCell) -> Cell:
+    """A cell with a good record, asked for again so that its trained values are kept."""
+    words = ("task=rte", "method=frozen")
+    assert runner.execute(make_cell(*words)).status == "ok"
+    return make_cell(*words, "save=adapter")
+
+
+def kept_failures(cell: Cell) -> list[str]:
+    """The error messages of the failures that are kept beside a cell's record."""
+    files = sorted(cell.record_path.parent.glob(f"{cell.record_path.name}.failed-*"))
+    return [json.loads(file.read_text())["error"]["message"] for file in files]
+
+
+def test_asked_again_with_a_folder_that_cannot_be_written(finished: Cell) -> None:
+    finished.adapter_path.parent.parent.mkdir(parents=True)
+    finished.adapter_path.parent.write_text("a file where a folder must be")
+    before = finished.record_path.read_bytes()
+    outcome = runner.execute(finished)
+    assert outcome.status == "failed"
+    assert f"kept as {finished.record_path.name}.failed-1" in outcome.summary
+    assert finished.record_path.read_bytes() == before
+    assert len(kept_failures(finished)) == 1
+    assert record.scan(finished.results_dir / "records")[1] == []
+
+
+def test_the_worker_of_a_cell_that_has_a_record_dies(finished: Cell) -> None:
+    before = finished.record_path.read_bytes()
+    for count in (1, 2):
+        assert launch.lost(finished)[0] == "failed"
+        assert finished.record_path.read_bytes() == before
+        assert kept_failures(finished) == ["the worker died (killed, or out of memory)"] * count
+
+
+def test_another_sweep_finished_the_cell_before_ours_fails(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    assert runner.execute(cell).status == "ok"  # the other sweep, after ours was planned
+
+    def no_memory(*arguments: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(runner, "make_ready", no_memory)
+    assert runner.execute(cell).status == "ok"
+    assert kept_failures(cell) == []
+    cell.record_path.unlink()
+    assert runner.execute(cell).status == "failed"
+    assert record.load(cell.record_path)["status"] == "failed"
+    assert kept_failures(cell) == []
+
+
+def test_a_failure_while_another_process_runs_the_cell_is_kept_beside(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    with locks.locked(cell.lock_path, "another"):
+        locks._held.clear()  # as seen from a process that does not hold it
+        status, summary = launch.leave_failure(cell, RuntimeError("out of memory"))
+    assert status == "failed"
+    assert "kept as" in summary
+    assert not cell.record_path.exists()
+    assert kept_failures(cell) == ["out of memory"]
+
+
+def test_input_refused_under_the_lock_leaves_no_folder(make_cell: MakeCell, tmp_path: Path) -> None:
+    cell = make_cell("task=rte", "method=frod", "+method.learning_rates.x=1")
+    with pytest.raises(InputError, match="no such parameter group"):
+        runner.execute(cell)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_diverged_run_does_not_replace_a_good_record(finished: Cell) -> None:
+    body = json.loads(finished.record_path.read_text())
+    failure = {"type": "Diverged", "message": "loss nan", "where": "step 3"}
+    side_files = runner.SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 1.0}], None)
+    fields = ("primary_metric", "higher_is_better", "params", "time", "steps", "memory")
+    worse = {name: body[name] for name in (*fields, "tokens_or_images")}
+    worse |= {"status": "diverged", "error": failure, "metrics": {}}
+    before = {p: p.read_bytes() for p in finished.record_path.parent.iterdir()}
+    _, path = runner.results.leave_record(
+        finished, worse, side_files, started_at=body["provenance"]["started_at"], device="cpu"
+    )
+    assert path.name == f"{finished.record_path.name}.diverged-1"
+    assert {p: p.read_bytes() for p in before} == before
+    assert record.scan(finished.results_dir / "records")[1] == []
+
+
+def test_set_aside_looks_again_before_it_moves(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    cell.record_path.parent.mkdir(parents=True)
+    cell.record_path.write_text("{")
+    [unusable] = sweep.plan([cell]).invalid
+    cell.record_path.unlink()
+    assert runner.execute(cell).status == "ok"  # another sweep, after ours was planned
+    assert record.set_aside(unusable.path) is None
+    assert record.load(cell.record_path)["status"] == "ok"
+
+
+def test_brackets_in_an_error_reach_the_reader(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    invalid = make_cell("task=cola", "method=frozen")
+    invalid.record_path.parent.mkdir(parents=True)
+    invalid.record_path.write_text('{"schema_version": "[/x] [word]"}')
+
+    def run_cells(cells, work, lost, jobs, display) -> list[Finished]:
+        ended = [Finished(cell, "failed", HOSTILE, 1.0)]
+        display.running([cell])
+        display.finished(ended[0])
+        return ended
+
+    monkeypatch.setattr(launch, "run_cells", run_cells)
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(CellsFailed):
+        launch.launch(sweep.plan([cell, invalid]), jobs=1, progress=True)
+    told = capsys.readouterr().err
+    assert told.count(HOSTILE) == 2  # as it happened, and in the table
+    assert "[/x] [word]" in told
+
+
+def test_the_live_display_takes_brackets(make_cell: MakeCell) -> None:
+    console = terminal.plain_console(stderr=True)
+    live = Console(force_terminal=True, markup=False, file=console.file, width=300)
+    cell = make_cell("task=rte", "method=frozen")
+    with live.capture() as capture:
+        shown = display.SweepDisplay(1, 0, live)
+        with shown:
+            shown.progress.update(shown.bar, now=HOSTILE)
+            shown.progress.refresh()
+            shown.finished(Finished(cell, "failed", HOSTILE, 1.0))
+        display.print_failures([Finished(cell, "failed", HOSTILE, 1.0)], live)
+    assert capture.get().count(HOSTILE) >= 2

@@ -1,0 +1,101 @@
+"""The front door: every verb answers for itself, quickly, and means the same by both names."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from frod_bench import __main__ as front
+from frod_bench.cli import help as cli_help
+from frod_bench.cli.verbs import BY_NAME, VERBS
+from frod_bench.common.paths import CONF_DIR
+from frod_bench.jobs import listing
+
+
+def answered(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command line prints that ends with status 0."""
+    with pytest.raises(SystemExit) as ended:
+        front_with(words)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def front_with(words: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["frod-bench", *words])
+        front.main()
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_help_says_purpose_three_examples_and_keys(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = answered([name, "--help"], capsys)
+    verb = BY_NAME[name]
+    assert text.startswith(f"frod-bench {name}: {verb.purpose}")
+    assert len(verb.examples) == 3
+    assert all(f"  {example}\n" in text for example in verb.examples)
+    assert all(f"\n  {key.name} " in text for key in verb.keys)
+
+
+def test_the_front_door_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    text = answered(["--help"], capsys)
+    assert all(f"\n  {verb.name} " in text for verb in VERBS)
+    front_with([])
+    assert capsys.readouterr().out == text
+    assert answered(["plan", "--version"], capsys) == answered(["--version"], capsys)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_python_m_is_the_same_door_and_imports_nothing_heavy(name: str) -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['x', '--help']\n"
+        "try:\n"
+        f"    runpy.run_module('frod_bench.{name}', run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'pandas', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == cli_help.of_verb(BY_NAME[name]) + "\n"
+
+
+def test_a_misspelt_verb_gets_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        front_with(["rnu"])
+    assert ended.value.code == 2
+    assert "Did you mean 'run'?" in capsys.readouterr().err
+
+
+def test_ls_names_everything_that_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for what, folder in (("tasks", "task"), ("methods", "method"), ("suites", "suite")):
+        listing.start([what])
+        names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+        assert names == sorted(path.stem for path in (CONF_DIR / folder).glob("*.yaml"))
+    boolq = yaml.safe_load((CONF_DIR / "task/boolq.yaml").read_text())
+    listing.start(["tasks"])
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("boolq ")]
+    assert line.split()[1:] == [boolq["family"], boolq["primary_metric"], boolq["hub_id"]]
+
+
+def test_ls_counts_the_published_records(capsys: pytest.CaptureFixture[str]) -> None:
+    listing.start(["records", "folder=results/reference/small"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert sum(int(row[-1]) for row in rows) == 90
+    assert ["sst2", "frod", "fair", "ok", "2"] in rows
+
+
+@pytest.mark.parametrize("words", [["taks"], ["records", "folder=nowhere"], ["tasks", "a=b"]])
+def test_ls_refuses_what_it_does_not_know(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        listing.start(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,219 @@
+"""The comparison's command line: what it prints, draws and refuses."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frod_bench.compare import command as compare
+from frod_bench.records import record
+from frod_bench.report.rules import load_rules
+from tests.report.factory import make_record, synthetic_curve, write_record
+
+RULES = load_rules()
+RATES = {"full": 0.12, "frod": 0.07, "lora": 0.01}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for method, rate in RATES.items():
+        for seed in range(3):
+            made = make_record("rte", method, seed, value=0.8 + 0.01 * seed)
+            write_record(tmp_path, made, synthetic_curve(rate=rate, seed=seed))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def row_of(printed: str, *words: str) -> str:
+    """The one line of a table that has all words."""
+    (found,) = [
+        line for line in printed.splitlines() if "│" in line and all(w in line for w in words)
+    ]
+    return found
+
+
+def test_prints_scores_and_times_and_draws(results: Path, capsys: Captured) -> None:
+    arguments = ["task=rte", "methods=[frod,lora]", f"results_root={results}"]
+    assert compare.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "Comparison: embedded (stand-in data)" in printed
+    rows = [line for line in printed.splitlines() if "81.0 ± 2.5" in line]
+    assert ["frod" in row for row in rows] == [True, False]
+    assert ["∞" in row for row in rows] == [False, True]
+    drawn = sorted(p.name for p in (results / "embedded" / "figures").iterdir())
+    assert drawn == ["compare_rte_frod_lora.pdf", "compare_rte_frod_lora.png"]
+
+
+def test_first_method_is_paired_with_each_other_one(results: Path, capsys: Captured) -> None:
+    for seed, value in enumerate((0.83, 0.83, 0.85)):  # the others have 0.80, 0.81, 0.82
+        write_record(results, make_record("rte", "frod", seed, value=value), synthetic_curve())
+    arguments = ["task=rte", "methods=frod,lora,full", f"results_root={results}", "plot=none"]
+    assert compare.main(arguments) == 0
+    printed = capsys.readouterr().out
+    row = row_of(printed, "frod − lora")
+    half = 4.303 * 0.57735 / 3**0.5  # Student's t of two degrees of freedom; differences 3, 2, 3
+    assert "83.7" in row
+    assert "81.0" in row
+    assert "+2.7" in row
+    assert f"[+{8 / 3 - half:.1f}, +{8 / 3 + half:.1f}]" in row
+    assert "frod − full" in printed
+    assert "lora − full" not in printed
+    assert not (results / "embedded" / "figures").exists()
+
+
+def test_reference_sets_the_target_without_being_shown(results: Path) -> None:
+    config = compare.parse(["task=rte", "methods=[frod]", f"results_root={results}"])
+    comparison = compare.compare(config, RULES)
+    assert comparison.frame["method"].tolist() == ["frod"]
+    assert 0.7 < comparison.frame["target"][0] < 0.8
+
+
+def test_one_seed_has_no_interval(results: Path, capsys: Captured) -> None:
+    arguments = ["task=rte", "methods=frod,lora", "seeds=1", f"results_root={results}", "plot=none"]
+    assert compare.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "81.0 (one seed)" in printed
+    row = row_of(printed, "frod − lora")
+    assert "not available" in row
+    assert "[" not in row
+
+
+def test_a_target_that_nothing_reaches_is_said(results: Path, capsys: Captured) -> None:
+    arguments = ["task=rte", f"results_root={results}", "plot=none"]
+    assert compare.main([*arguments, "methods=lora"]) == 0
+    assert "rte: nothing that is compared reaches" in capsys.readouterr().out
+    assert compare.main([*arguments, "methods=lora,frod"]) == 0
+    assert "nothing that is compared" not in capsys.readouterr().out
+
+
+def test_record_with_nan_is_named_and_no_number(results: Path, capsys: Captured) -> None:
+    (path,) = (results / "embedded" / "records" / "rte" / "frod").glob("2-*.json")
+    path.write_text(path.read_text().replace("0.82", "NaN"))
+    arguments = ["task=rte", "methods=frod,lora", f"results_root={results}", "plot=none"]
+    assert compare.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "Warning: unusable: rte, frod, seed 2: not JSON (NaN is not JSON)." in printed
+    assert row_of(printed, "frod − lora").split("│")[7].strip() == "2"
+
+
+def test_curves_in_the_terminal(
+    results: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    arguments = ["task=rte", "methods=frod,lora", f"results_root={results}"]
+    assert compare.main(arguments) == 0
+    assert "by optimizer steps" not in capsys.readouterr().out
+    assert compare.main([*arguments, "plot=terminal"]) == 0
+    printed = capsys.readouterr().out
+    assert "validation accuracy (%) by optimizer steps" in printed
+    assert "by training time with set-up (s)" in printed
+    assert "\x1b" not in printed
+    legend = next(line for line in printed.splitlines() if "frod" in line and "++" in line)
+    assert "xx lora" in legend  # lines are told apart without colours, too
+    plots = printed[printed.index("by optimizer steps") :]
+    assert plots.count("┌") == 2
+    assert plots.count("+") > 60
+    assert plots.count("x") > 60
+    assert (results / "embedded" / "figures" / "compare_rte_frod_lora.png").exists()
+
+
+def variant(started_at: str, value: float, **changes: object) -> dict[str, Any]:
+    """A record of rte/frod/0 with another configuration."""
+    made = make_record("rte", "frod", 0, value=value)
+    made["config"] |= changes
+    return rehashed(made, started_at)
+
+
+def rehashed(made: dict[str, Any], started_at: str = "2026-11-24T12:00:00+00:00") -> dict[str, Any]:
+    """A record whose configuration was changed, with what follows from it."""
+    made["cell"]["protocol"] = made["config"]["protocol"]["name"]
+    prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
+    made["cell"]["config_hash"] = record.config_hash(record.identity(made["config"], *prints))
+    made["provenance"]["started_at"] = started_at
+    return made
+
+
+def test_several_configurations_of_a_cell_are_told_in_one_line(
+    results: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    arguments = ["task=rte", "methods=[frod]", "seeds=[0]", f"results_root={results}"]
+    assert compare.main(arguments) == 0
+    assert "newest" not in capsys.readouterr().out
+    newest = variant("2026-11-26T12:00:00+00:00", 0.5, trainer={"max_steps": 100, "batch_rows": 8})
+    older = variant("2026-11-25T12:00:00+00:00", 0.6, trainer={"max_steps": 100, "batch_rows": 4})
+    random = variant("2026-11-27T12:00:00+00:00", 0.1, pretrained=False)
+    rules = newest["config"]["protocol"] | {"name": "paper"}
+    foreign = variant("2026-11-28T12:00:00+00:00", 0.2, protocol=rules)
+    for made in (newest, older, random, foreign):
+        write_record(results, made, synthetic_curve())
+    assert compare.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if "newest" in line] == [
+        "Warning: rte/frod/0: the newest configuration was taken, "
+        f"{newest['cell']['config_hash']}; 2 others lie beside it."
+    ]
+    assert "50.0" in printed
+    assert "claim" not in printed  # told once
+
+
+BOTH = ["task=rte", "methods=[frod]"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tsk=rte"], "Unknown key 'tsk'. Did you mean 'task'?"),
+        (["rte"], "'rte' is no key=value"),
+        (["task=rte"], "task and methods must be given"),
+        (["task=[]", "methods=[frod]"], "task is empty"),
+        ([*BOTH, "seeds=[x]"], "seeds[0]: Value 'x'"),
+        ([*BOTH, "seeds=[0"], "cannot be read"),
+        (["task=rt", "methods=[frod]"], "No records of task 'rt'. Did you mean 'rte'?"),
+        (["task=rte", "methods=[frodo]"], "No records of method 'frodo' on task 'rte'. Did you"),
+        ([*BOTH, "profile=none"], "Run them: python -m frod_bench.run -m task="),
+        ([*BOTH, "protocol=paper"], "None of the 3 cells has a record"),
+        ([*BOTH, "plot=terminals"], "plot=terminals is unknown. Did you mean 'terminal'?"),
+        ([*BOTH, "across=true"], "across=true is for two folders"),
+        (["folders=[a]"], "folders has 1 names; give two"),
+        (["folders=a,b"], "results_root says nothing where two folders are named"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    results: Path, capsys: Captured, arguments: list[str], words: str
+) -> None:
+    assert compare.main([*arguments, f"results_root={results}"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_a_figure_that_cannot_be_written_is_one_line(results: Path, capsys: Captured) -> None:
+    (results / "file").write_text("")
+    arguments = [*BOTH, f"results_root={results}", f"out_dir={results / 'file'}"]
+    assert compare.main(arguments) == 1
+    assert "Name another out_dir=" in capsys.readouterr().err
+
+
+def test_reports_open_without_torch() -> None:
+    modules = "frod_bench.compare.command, frod_bench.report.build"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_runs_as_a_module(results: Path) -> None:
+    command = [sys.executable, "-m", "frod_bench.compare", *BOTH, f"results_root={results}"]
+    done = subprocess.run([*command, "plot=none"], capture_output=True, text=True, check=True)
+    assert re.search(r"rte +│ frod", done.stdout)

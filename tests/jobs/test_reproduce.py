@@ -1,0 +1,93 @@
+"""The main job, cut down to two cells: what a second run does, and what it leaves alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from frod_bench.common.errors import CellsRefused, InputError
+from frod_bench.jobs import reproduce
+from frod_bench.records import record
+from tests.conftest import SHORT
+
+GRID = ("task=rte,cola", "method=frozen", "runtime.jobs=1")
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_turn
+):
+    """run(seeds) -> what the main job says, in a clone without changes."""
+    monkeypatch.setattr(reproduce, "code_version", lambda: ("0+abc", False))
+
+    def once(seeds: str) -> str:
+        words = [f"results_root={tmp_path}/results", *SHORT, *GRID, f"seed={seeds}"]
+        reproduce.reproduce(words, Console(stderr=True, width=500))
+        return capsys.readouterr().err
+
+    return once
+
+
+def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(tmp_path: Path, run) -> None:
+    assert "2 of 2 cells are done, 2 ran now." in run("0")
+    written = tmp_path / "results/embedded"
+    table, figure = written / "tables/main.md", next((written / "figures").glob("*.png"))
+    drawn = table.stat().st_mtime_ns
+    told = run("0")
+    assert "0 ran now" in told
+    assert "up to date" in told
+    assert table.stat().st_mtime_ns == drawn
+    figure.unlink()
+    assert "up to date" not in run("0")
+    assert figure.exists()
+    table.write_text("typed")
+    assert "up to date" not in run("0")
+    assert table.read_text() != "typed"
+
+
+def test_what_no_table_can_show_is_refused_before_it_runs(tmp_path: Path) -> None:
+    words = [f"results_root={tmp_path}/results", *SHORT, *GRID, "seed=0", "trainer.batch_rows=4,8"]
+    with pytest.raises(InputError, match="rte, frozen, seed 0"):
+        reproduce.reproduce(words, Console(stderr=True))
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> None:
+    """Started as in the background of a script, where SIGINT is ignored; Ctrl-C reaches all."""
+    words = [f"results_root={tmp_path}/results", *SHORT, *GRID, "seed=0,1,2,3"]
+    job = subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh",
+         sys.executable, "-m", "frod_bench.reproduce", *words],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    records = tmp_path / "results/embedded/records"
+    started = time.monotonic()
+    while not list(records.rglob("*.json")) and time.monotonic() - started < 120:
+        time.sleep(0.05)
+    os.killpg(job.pid, signal.SIGINT)
+    told = job.communicate(timeout=120)[1]
+    assert job.returncode == 130, told
+    assert "interrupted; the same command goes on" in told
+    assert "Traceback" not in told
+    left = len(record.scan(records)[0])
+    assert 1 <= left < 8
+    assert f"8 of 8 cells are done, {8 - left} ran now." in run("0,1,2,3")
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_cells_that_are_refused_leave_a_hole_in_the_report(tmp_path: Path) -> None:
+    grid = ("task=rte,boolq", "method=bitfit", "seed=0", "runtime.jobs=1")
+    words = [f"results_root={tmp_path}/results", *SHORT, *grid]
+    with pytest.raises(CellsRefused, match="1 of 2 cells were refused"):
+        reproduce.reproduce(words, Console(stderr=True))
+    [row] = (
+        line
+        for line in (tmp_path / "results/embedded/tables/main.md").read_text().splitlines()
+        if line.startswith("| boolq")
+    )
+    assert "missing" in row

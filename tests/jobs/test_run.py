@@ -1,0 +1,217 @@
+"""The command line: what a user sees, what is written, and the exit status."""
+
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frod_bench.records import record
+from frod_bench.training import runner
+from frod_bench.training.loop import Point, Trainer
+from tests.conftest import SHORT, MakeCell, RunHere
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *words], capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+def cell_words(root: Path, *overrides: str) -> list[str]:
+    return ["frod_bench.run", f"results_root={root}/results", *SHORT, *overrides]
+
+
+BAD_INPUT = [
+    (["task=rtee"], r"task=rtee.*Did you mean 'rte'"),
+    (["method=frdo"], r"method=frdo.*Did you mean 'frod'"),
+    (["profile=embeded"], r"profile=embeded.*Did you mean 'embedded'"),
+    (["sede=3"], r"sede: there is no such key. Did you mean 'seed'"),
+    (["trainer.max_step=3"], r"trainer.max_step:.*Did you mean 'trainer.max_steps'"),
+    (["trainer.max_steps=many"], r"trainer.max_steps: .*'many'.*Integer"),
+    (["trainer.max_steps=0"], r"trainer.max_steps=0: is out of range.*\[1"),
+    (["seed=-1"], r"seed=-1: is out of range.*\[0"),
+    (["method.sparse_rate=2"], r"method.sparse_rate=2.0: is out of range.*\[0, 1\]"),
+    (["seed=0,1"], r"start it with -m"),
+    (["data_root=/nowhere"], r"data_root=/nowhere: has no data set 'nyu-mll/glue'.*looked in"),
+    (["model_root=/nowhere"], r"model_root=/nowhere: has no backbone 'encoder'"),
+    (["trainer.schedule=cosin"], r"trainer.schedule=cosin.*Did you mean 'cosine'"),
+    (["runtime.device=gpu"], r"runtime.device=gpu: must be"),
+    (["method.learning_rates.head=-1"], r"method.learning_rates.head=-1.0: must be"),
+    (["experiment=main_tabl"], r"experiment=main_tabl.*Did you mean 'main_table'"),
+    (["+foo=1"], r"foo: there is no such key"),
+    (["+trainer.foo=1"], r"trainer.foo: there is no such key"),
+    (["method=[frod,lora]"], r"is a list. A grid is written -m method=frod,lora"),
+    (["task.primary_metric=f1"], r"task.primary_metric=f1: is not one of task.metrics, accuracy"),
+    (["-m", "method=full,frdo"], r"method=frdo.*Did you mean 'frod'"),
+    (["-m", "--cfg"], r"--cfg: -m takes overrides only"),
+]
+
+
+ANNOUNCEMENTS = ("planning the grid", "writing the stand-in data sets, once for all runs")
+
+
+@pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[" ".join(w) for w, _ in BAD_INPUT])
+def test_bad_input_gets_one_message_and_status_two(
+    tmp_path: Path, here: RunHere, words: list[str], message: str
+) -> None:
+    done = here(*cell_words(tmp_path, *words))
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    told = [line for line in done.stderr.splitlines() if line not in ANNOUNCEMENTS]
+    assert len(told) == 1, told
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["task=rtee"], ["-m", "task=rtee"]])
+def test_bad_input_ends_the_process_with_status_two(tmp_path: Path, words: list[str]) -> None:
+    done = run(*cell_words(tmp_path, *words))
+    assert done.returncode == 2, done.stderr
+    assert "Did you mean 'rte'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path, here: RunHere) -> None:
+    (tmp_path / "file").write_text("")
+    done = here(*cell_words(tmp_path, f"results_root={tmp_path}/file/results"))
+    assert done.returncode == 2
+    assert re.search(r"results_root=.*cannot be written to", done.stderr)
+
+
+def test_one_cell_prints_its_record_last_and_is_not_run_again(
+    tmp_path: Path, here: RunHere
+) -> None:
+    words = cell_words(tmp_path, "task=rte", "method=frod", "seed=3", "method.sparse_rate=0.01")
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.splitlines()[-1])
+    assert path.is_absolute()
+    document = record.load(path)
+    assert document["status"] == "ok"
+    assert document["cell"]["seed"] == 3
+    assert document["config"]["method"]["sparse_rate"] == 0.01
+    assert document["steps"] == 4
+    before = path.stat().st_mtime_ns
+    again = here(*words)
+    assert again.returncode == 0
+    assert Path(again.stdout.splitlines()[-1]) == path
+    assert "has a record already" in again.stderr
+    assert path.stat().st_mtime_ns == before
+
+
+def test_plan_only_prints_and_launches_nothing(tmp_path: Path, here: RunHere) -> None:
+    done = here(
+        *cell_words(tmp_path, "-m", "experiment=main_table", "suite=smoke", "plan_only=true")
+    )
+    assert done.returncode == 0, done.stderr
+    assert "45 of 45 cells would run, 0 are done." in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
+    tmp_path: Path, here: RunHere
+) -> None:
+    grid = cell_words(tmp_path, "-m", "task=rte", "method=frozen,lora", "runtime.jobs=2")
+    first = here(*grid)
+    assert first.returncode == 0, first.stderr
+    assert "2 of 2 cells are done, 2 ran now." in first.stderr
+    assert re.search(r"\[2/2\] rte/\w+/0: ok, accuracy 0\.\d+ .*ends \d\d:\d\d:\d\d", first.stderr)
+    path = next((tmp_path / "results/embedded/records/rte/lora").glob("*.json"))
+    path.write_text(path.read_text()[:200])
+    again = here(*grid)
+    assert again.returncode == 0, again.stderr
+    assert "not JSON" in again.stderr
+    assert "1 ran now." in again.stderr
+    assert path.with_name(f"{path.name}.invalid-1").exists()
+    assert record.load(path)["status"] == "ok"
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_a_cell_that_raises_is_a_failed_record_and_the_sweep_goes_on(
+    tmp_path: Path, here: RunHere
+) -> None:
+    (tmp_path / "broken.py").write_text(
+        "def apply(model, method, backbone, seed):\n    raise RuntimeError('the method broke')\n"
+    )
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("{name: broken, kind: python, apply: broken.py:apply, learning_rates: {}}")
+    done = here(*cell_words(tmp_path, "-m", "task=rte,cola", f"method={broken}"))
+    assert done.returncode == "2 of 2 cells did not end well."
+    records = record.scan(tmp_path / "results/embedded/records")[0]
+    assert {r["cell"]["task"]: r["status"] for r in records} == {"rte": "failed", "cola": "failed"}
+    assert all("the method broke" in r["error"]["where"] for r in records)
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_a_cell_whose_input_is_bad_is_refused_and_the_sweep_goes_on(
+    tmp_path: Path, here: RunHere
+) -> None:
+    mirror = broken_mirror(tmp_path)
+    grid = ["-m", "task=rte,cola", "method=frozen", f"data_root={mirror}"]
+    done = here(*cell_words(tmp_path, *grid))
+    assert done.returncode == 2, done.stderr
+    assert "1 of 2 cells were refused" in done.stderr
+    records = record.scan(tmp_path / "results/embedded/records")[0]
+    assert [(r["cell"]["task"], r["status"]) for r in records] == [("cola", "ok")]
+
+
+def broken_mirror(folder: Path) -> Path:
+    """The embedded mirror's GLUE with an rte whose files are no parquet."""
+    from frod_bench.common.paths import embedded_mirror_dir
+    from frod_bench.embedded.mirror import ensure_mirror
+
+    mirror = ensure_mirror(embedded_mirror_dir())
+    shutil.copytree(mirror / "nyu-mll", folder / "mirror" / "nyu-mll")
+    for file in (folder / "mirror").glob("nyu-mll/glue/rte/*.parquet"):
+        file.write_bytes(b"no parquet")
+    return folder / "mirror"
+
+
+def test_a_full_disk_ends_with_status_one_and_nothing_half_written(
+    tmp_path: Path, here: RunHere
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        done = here(*cell_words(tmp_path, "task=rte", "method=frozen"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert re.match("error: .*the same command goes on", str(done.returncode)), done
+    assert not list((tmp_path / "results").rglob("*.json"))
+    assert not list((tmp_path / "results").rglob("*.part"))
+
+
+def test_a_killed_cell_goes_on_from_its_checkpoint(
+    tmp_path: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = ["method=frod", "trainer.max_steps=10", "runtime.checkpoint_every_steps=3"]
+    words = cell_words(tmp_path / "parts", *overrides)[1:]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.training.halted", "8", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "halted\n"
+    process.kill()
+    process.wait()
+    steps, train_step = [], Trainer.train_step
+
+    def counted(self: Trainer, step: int, batches: Any) -> Point:
+        steps.append(step)
+        return train_step(self, step, batches)
+
+    monkeypatch.setattr(Trainer, "train_step", counted)
+    resumed = make_cell(*overrides, f"results_root={tmp_path}/parts/results")
+    assert runner.execute(resumed).status == "ok"
+    assert steps == [7, 8, 9, 10]
+    whole = make_cell(*overrides, f"results_root={tmp_path}/whole")
+    assert runner.execute(whole).status == "ok"
+    assert record.same_record(whole.record_path, resumed.record_path)
+    assert not list(resumed.place("checkpoints").rglob("step-*"))

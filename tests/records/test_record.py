@@ -1,0 +1,234 @@
+"""Records: what is trusted, what is refused and by which words, and that writing is all or none."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frod_bench.records import record
+from tests.report.factory import composed_config, make_record, synthetic_curve, write_record
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+
+
+def hash_of(config: dict[str, Any], data: str = "d", backbone: str = "b") -> str:
+    return record.config_hash(record.identity(config, data, backbone))
+
+
+@given(JSON_VALUES)
+def test_canonical_json_keeps_the_value(value: object) -> None:
+    assert json.loads(record.canonical_json(value)) == value
+
+
+def test_canonical_json_is_one_text() -> None:
+    assert record.canonical_json({"b": 16.0, "a": [1e-3, True]}) == '{"a":[0.001,true],"b":16}'
+    assert record.canonical_json({"a": 1, "b": 2}) == record.canonical_json({"b": 2, "a": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        record.canonical_json(float("nan"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["tracker.name", "runtime.jobs", "suite.name", "results_root", "task.hub_id", "profile.title"],
+)
+def test_hash_leaves_out_what_does_not_change_the_result(path: str) -> None:
+    config = composed_config()
+    assert hash_of(changed(config, path)) == hash_of(config)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "seed",
+        "task.name",
+        "method.learning_rates.lambda",
+        "trainer.max_steps",
+        "protocol.validation_percent",
+        "backbones.nlu.max_length",
+        "profile.name",
+        "pretrained",
+    ],
+)
+def test_hash_holds_what_changes_the_result(path: str) -> None:
+    config = composed_config()
+    assert hash_of(changed(config, path)) != hash_of(config)
+
+
+def test_hash_holds_the_content_of_data_and_backbone() -> None:
+    config = composed_config()
+    assert len({hash_of(config), hash_of(config, "x"), hash_of(config, "d", "x")}) == 3
+
+
+def changed(config: dict[str, Any], path: str, value: object = "changed") -> dict[str, Any]:
+    """A copy with the value at a dotted path replaced."""
+    result = copy.deepcopy(config)
+    *parents, last = path.split(".")
+    node = result
+    for name in parents:
+        node = node[name]
+    node[last] = value
+    return result
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("schema_version", 2, r"schema_version is 2; this code reads 1"),
+        ("status", "done", r"status is 'done'; it must be one of ok, failed, diverged"),
+        ("error", {"type": "E", "message": "m", "where": "w"}, r"error is .* status is 'ok'"),
+        ("metrics.accuracy.value", float("nan"), r"metrics\.accuracy\.value is nan.*finite"),
+        ("metrics.accuracy.n", 0, r"metrics\.accuracy\.n is 0; it must be at least 1"),
+        ("metrics", {}, r"primary_metric 'accuracy' is not in metrics \(none\)"),
+        ("params", None, r"params is null"),
+        ("params.trainable", True, r"params\.trainable is True; it must be a whole number"),
+        ("params.trainable_percent", 99.0, r"trainable_percent is 99\.0; the counts .* 1\.72"),
+        ("time.setup_sec", -1, r"time\.setup_sec is -1; it must be at least 0"),
+        ("curve", "../../elsewhere.jsonl", r"curve is .*file name without folders"),
+        ("cell.seed", 7, r"cell\.seed is 7; its configuration says 0"),
+        ("cell.config_hash", "0" * 16, r"cell\.config_hash is '0{16}'"),
+        ("provenance.data_fingerprint", "other", r"cell\.config_hash"),
+        ("config.trainer.max_steps", 7, r"cell\.config_hash"),
+        ("config", {}, r"config is not a composed configuration"),
+    ],
+)
+def test_validate_names_field_and_value(path: str, value: object, words: str) -> None:
+    with pytest.raises(record.RecordError, match=words):
+        record.validate(changed(make_record(), path, value))
+
+
+@pytest.mark.parametrize("status", ["ok", "failed", "diverged"])
+def test_round_trip(tmp_path: Path, status: str) -> None:
+    made = make_record(status=status)
+    path = write_record(tmp_path, made)
+    assert record.load(path) == made
+    assert [p.name for p in path.parent.iterdir()] == [path.name]  # no temporary file is left
+
+
+def test_every_missing_field_is_named() -> None:
+    for name in make_record():
+        broken = make_record()
+        del broken[name]
+        with pytest.raises(record.RecordError, match=name):
+            record.validate(broken)
+
+
+def test_failed_cell_may_lack_what_it_never_came_to() -> None:
+    made = make_record(status="failed")
+    for name in ("params", "time", "memory", "curve", "predictions"):
+        made[name] = None
+    record.validate(made)
+
+
+def test_scan_trusts_only_whole_records_at_their_own_place(tmp_path: Path) -> None:
+    good = write_record(tmp_path, make_record())
+    text = good.read_text()
+    bad = {
+        "1-truncated.json": text[: len(text) // 2],
+        "2-version.json": text.replace('"schema_version": 1', '"schema_version": 9'),
+        "3-copied.json": text,
+        "4-list.json": "[1]",
+        "5-nan.json": text.replace("0.8", "NaN"),
+        "6-deep.json": "[" * 100_000,
+    }
+    for name, content in bad.items():
+        (good.parent / name).write_text(content)
+    (good.parent / "7-binary.json").write_bytes(b"\xff\xfe\x00")
+    (good.parent / "8-folder.json").mkdir()
+    records, unusable = record.scan(tmp_path)
+    assert records == [make_record()]
+    assert {u.path.name for u in unusable} == {*bad, "7-binary.json", "8-folder.json"}
+    assert all(u.reason for u in unusable)
+
+
+def test_scan_of_no_folder_is_empty(tmp_path: Path) -> None:
+    assert record.scan(tmp_path / "none") == ([], [])
+
+
+def test_set_aside_never_overwrites(tmp_path: Path) -> None:
+    names = []
+    for content in ("first", "second"):
+        path = tmp_path / "0-abc.json"
+        path.write_text(content)
+        names.append(record.set_aside(path))
+        assert not path.exists()
+    assert [p.name for p in names] == ["0-abc.json.invalid-1", "0-abc.json.invalid-2"]
+    assert [p.read_text() for p in names] == ["first", "second"]
+    assert record.scan(tmp_path) == ([], [])
+
+
+def test_set_aside_by_two_processes_keeps_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "0-abc.json"
+    for content in ("first", "second"):
+        path.write_text(content)
+        aside = record.set_aside(path)
+    assert record.set_aside(path) == aside  # the slower of two that saw it
+    assert [p.read_text() for p in sorted(tmp_path.iterdir())] == ["first", "second"]
+    with pytest.raises(FileNotFoundError):
+        record.set_aside(tmp_path / "1-abc.json")
+
+
+def test_save_that_fails_leaves_the_old_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_record(tmp_path, make_record())
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        record.save(make_record(value=0.9), path)
+    assert record.load(path)["metrics"]["accuracy"]["value"] == 0.8
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_same_record_leaves_out_times_and_sees_the_rest(tmp_path: Path) -> None:
+    curve = synthetic_curve()
+    slower = [point | {"seconds": 2 * point["seconds"]} for point in curve]
+    bent = [point | {"train_loss": point["train_loss"] + 1e-12} for point in curve]
+    made = make_record()
+    a = write_record(tmp_path / "a", made, curve)
+    late = changed(made, "time.train_sec", 9.0)
+    assert record.same_record(a, write_record(tmp_path / "b", late, slower))
+    assert not record.same_record(a, write_record(tmp_path / "c", made, bent))
+    other = changed(made, "metrics.accuracy.value", 0.8 + 1e-15)
+    assert not record.same_record(a, write_record(tmp_path / "d", other, curve))
+
+
+def test_read_curve_names_the_line(tmp_path: Path) -> None:
+    path = write_record(tmp_path, make_record())
+    with pytest.raises(record.RecordError, match="curve cannot be read"):
+        record.read_curve(path)
+    record.curve_path(path).write_text('{"step": 1, "seconds": 0.1}\n{"step": 2, "sec')
+    with pytest.raises(record.RecordError, match="line 2 is not JSON"):
+        record.read_curve(path)
+    record.curve_path(path).write_text('{"step": "a", "seconds": 0.1}\n')
+    with pytest.raises(record.RecordError, match="line 1 is no point with step and seconds"):
+        record.read_curve(path)
+    record.curve_path(path).write_bytes(b"\xff\xfe")
+    with pytest.raises(record.RecordError, match="curve cannot be read"):
+        record.read_curve(path)
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, frod_bench.records.record; "
+        "print({'torch', 'pandas', 'numpy'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,213 @@
+"""One cell on two processes, as `accelerate launch` starts them: DDP and FSDP over gloo."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from safetensors.torch import load_file
+
+from frod_bench.cells.cell import Cell
+from frod_bench.cells.grid import cells_of, composer
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR
+from frod_bench.records import record
+from frod_bench.training import runner
+from frod_bench.training.distributed import make_accelerator
+from frod_bench.training.loop import Trainer
+from frod_bench.training.runner import typed
+from tests.conftest import SHORT, MakeCell, RunHere
+
+ODD = ("trainer.test_rows=31", "trainer.eval_batch_rows=10")  # the last batch has a row for one
+BROKEN = ("task=rte", "method=full", "trainer.max_steps=8", "runtime.checkpoint_every_steps=2")
+CASES = {
+    "ddp": {
+        "full": ("task=boolq", "method=full", "trainer.accumulation_steps=2", "tracker=wandb"),
+        "best step": ("task=eurosat", "method=lora", "protocol=paper"),
+        "frod": ("task=rte", "method=frod", "save=adapter"),
+        "nothing trained": ("task=piqa", "method=frozen", "head=rank"),
+        "unread weights": ("task=eurosat", "method=full", "backbones.vision.pooling=first"),
+        "broken off": BROKEN,
+    },
+    "fsdp": {
+        "full": ("task=eurosat", "method=full", "protocol=paper"),
+        "lora": ("task=boolq", "method=lora", "trainer.accumulation_steps=2", "save=adapter"),
+        "frod": ("task=rte", "method=frod", "save=adapter"),
+        "half precision": ("task=rte", "method=frod", "trainer.mixed_precision=bf16"),
+        "ranked": ("task=piqa", "method=full", "head=rank"),
+        "broken off": BROKEN,
+    },
+}
+ALL = [(way, case) for way, cases in CASES.items() for case in cases]
+Compare = Callable[[str, str], tuple[Path, Path]]
+
+
+def words_of(way: str, case: str, root: Path) -> list[str]:
+    """The command line of a case, with its results under `root`."""
+    return [*SHORT, *ODD, *CASES[way][case], "runtime.device=cpu", f"results_root={root}"]
+
+
+def cell_from(words: Sequence[str]) -> Cell:
+    with composer() as compose_one:
+        return cells_of([words], compose_one)[0]
+
+
+def break_off(self: Trainer, step: int, batches: Any) -> Any:
+    """A step of the loop, but for the fifth."""
+    if step == 5:
+        raise RuntimeError("broke off")
+    return TRAIN_STEP(self, step, batches)
+
+
+TRAIN_STEP = Trainer.train_step
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Path]]:
+    """together(way) -> the records of its cases, each run on two processes, in one launch."""
+    found: dict[str, dict[str, Path]] = {}
+
+    def launch(way: str) -> dict[str, Path]:
+        if way not in found:
+            found[way] = {}  # what fails is not tried again
+            root = tmp_path_factory.mktemp(way)
+            lines = [words_of(way, case, root / "two") for case in CASES[way]]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Trainer, "train_step", break_off)
+                assert runner.execute(cell_from(lines[-1])).status == "failed"
+            (root / "lines.json").write_text(json.dumps(lines))
+            done = subprocess.run(
+                [
+                    *(sys.executable, "-m", "accelerate.commands.launch", "--config_file"),
+                    *(str(CONF_DIR / "accelerate" / f"{way}.yaml"), "--num_processes", "2"),
+                    *("-m", "tests.training.together", way, str(root / "lines.json")),
+                ],
+                capture_output=True, text=True, check=False,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            paths = done.stdout.splitlines()  # one a cell: only the first process tells
+            assert len(paths) == len(lines), done.stdout
+            found[way] = dict(zip(CASES[way], map(Path, paths), strict=True))
+        return found[way]
+
+    return launch
+
+
+@pytest.mark.parametrize(("way", "case"), ALL)
+def test_two_processes_come_to_what_one_does(
+    together: Callable[[str], dict[str, Path]], tmp_path: Path, way: str, case: str
+) -> None:
+    ours = together(way)[case]
+    cell = cell_from(words_of(way, case, tmp_path))
+    assert runner.execute(cell).status == "ok"
+    half = case == "half precision"
+    assert_same_result(ours, cell.record_path, 2e-2 if half else 1e-4, flips=2 if half else 0)
+    counts = [record.load(path)["provenance"]["processes"] for path in (ours, cell.record_path)]  # type: ignore[typeddict-item]
+    assert counts == [2, 1]
+    results, words = ours.parents[3], CASES[way][case]
+    assert not list((results / "checkpoints" / cell.task / cell.method).rglob("*.safetensors"))
+    if "tracker=wandb" in words:
+        assert len(list(results.rglob("offline-run-*/*.wandb"))) == 1
+    if "save=adapter" in words:
+        file = results / "adapters" / cell.task / cell.method / f"{ours.stem}.safetensors"
+        kept, expected = load_file(file), load_file(cell.adapter_path)
+        assert kept.keys() == expected.keys()
+        for name, values in expected.items():
+            assert (kept[name] - values).abs().max() <= 1e-4 * max(1, values.abs().max())
+
+
+def assert_same_result(ours: Path, theirs: Path, tolerance: float, flips: int = 0) -> None:
+    """Equal but for rounding: curve, metrics, predictions of the same rows in the same order.
+
+    Rounding may turn over as many as `flips` predictions, of rows on the border of two classes.
+    """
+    a, b = (record.load(path) for path in (ours, theirs))
+    for field in ("cell", "params", "steps", "tokens_or_images"):
+        assert a[field] == b[field]  # type: ignore[literal-required]
+    times = {"seconds": 0.0}
+    for one, other in zip(*map(record.read_curve, (ours, theirs)), strict=True):
+        assert {**one, **times} == pytest.approx({**other, **times}, rel=tolerance)
+    tables = [pq.read_table(record.predictions_path(path)).to_pydict() for path in (ours, theirs)]
+    predicted = [table.pop("prediction") for table in tables]
+    assert tables[0] == tables[1]
+    assert sum(one != other for one, other in zip(*predicted, strict=True)) <= flips
+    for name, metric in a["metrics"].items():
+        step = 1 / len(predicted[0])  # what one row is worth
+        assert metric == pytest.approx(b["metrics"][name], abs=flips * step + 1e-6)
+
+
+def test_one_process_goes_on_where_two_were_killed(make_cell: MakeCell, tmp_path: Path) -> None:
+    resumed, whole = make_cell(*BROKEN), make_cell(*BROKEN, f"results_root={tmp_path}/whole")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [*SHORT, *BROKEN, "runtime.device=cpu", f"results_root={tmp_path}/results"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.training.halted", "6", *words],
+            env=variables(rank, 2, port), stdout=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "halted\n"
+    for process in processes:
+        process.kill()
+        process.wait()
+    assert list(resumed.place("checkpoints").glob("step-*[0-9]"))
+    for cell in (resumed, whole):
+        assert runner.execute(cell).status == "ok"
+    assert_same_result(resumed.record_path, whole.record_path, 1e-3)
+
+
+def variables(rank: int, processes: int, port: int) -> dict[str, str]:
+    """What torchrun and accelerate tell a process that shards."""
+    ranks = {name: str(rank) for name in ("RANK", "LOCAL_RANK")}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    sharding = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "CUDA_VISIBLE_DEVICES": ""}
+    return {**os.environ, **ranks, "WORLD_SIZE": str(processes), **meeting, **sharding}
+
+
+REFUSED = [
+    (3, ["task=rte"], r"trainer.batch_rows=8: 3 processes cannot share it equally"),
+    (2, ["-m", "task=rte,cola"], r"-m: a grid starts workers of its own"),
+]
+
+
+@pytest.mark.parametrize(("processes", "words", "message"), REFUSED)
+def test_what_cannot_be_shared_is_refused_by_the_first(
+    tmp_path: Path,
+    here: RunHere,
+    monkeypatch: pytest.MonkeyPatch,
+    processes: int,
+    words: list[str],
+    message: str,
+) -> None:
+    told = []
+    for rank in range(2):
+        for name, value in variables(rank, processes, 1).items():
+            monkeypatch.setenv(name, value)
+        done = here("frod_bench.run", f"results_root={tmp_path}/r", *SHORT, *words)
+        assert done.returncode == 2, done.stderr
+        told.append(done.stderr.splitlines())
+    assert re.search(message, told[0][-1])
+    assert told[1] == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_device_for_two_processes_is_refused(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = typed(make_cell("task=rte", "runtime.device=cuda:1").config)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"runtime.device=cuda:1: names one device for 2"):
+        make_accelerator(settings)

@@ -1,0 +1,328 @@
+"""The loop: schedule, data order, accumulation, divergence, the best step, resuming."""
+
+import copy
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.amp import GradScaler
+
+from frod_bench.config.settings import TrainerConfig
+from frod_bench.training.checkpoint import restore
+from frod_bench.training.loop import Point, Problem, Progress, Trainer, rate_factor, rows_of_step
+
+ROWS = 40
+
+
+class Net(nn.Module):
+    """A linear model with dropout, so that a lost random state would show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.3)
+        self.linear = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.dropout(x))
+
+
+def make_problem(**changes: Any) -> Problem:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(ROWS, 6, generator=generator)
+    y = (x[:, :3]).argmax(dim=1)
+    rows = list(zip(x, y, strict=True))
+
+    def collate(chosen: Any) -> dict[str, torch.Tensor]:
+        return {
+            "x": torch.stack([r[0] for r in chosen]),
+            "labels": torch.stack([r[1] for r in chosen]),
+        }
+
+    def score(logits: torch.Tensor, labels: torch.Tensor) -> Point:
+        return {"accuracy": (logits.argmax(1) == labels).float().mean().item()}
+
+    fields: dict[str, Any] = {
+        "train": rows, "held_out": rows[:20], "collate": collate,
+        "loss": nn.functional.cross_entropy, "score": score,
+    } | changes  # fmt: skip
+    return Problem(**fields)
+
+
+def config(**changes: Any) -> TrainerConfig:
+    base: dict[str, Any] = {"max_steps": 12, "batch_rows": 8, "eval_every_steps": 3}
+    return TrainerConfig(**(base | changes))
+
+
+class Scaling(Accelerator):
+    """Scales gradients as with fp16, which is not to be had on a CPU."""
+
+    def __init__(self, scaler: GradScaler) -> None:
+        super().__init__(cpu=True)
+        self.scaler = scaler
+
+    def unscale_gradients(self, optimizer: Any = None) -> None:
+        for prepared in self._optimizers:
+            self.scaler.unscale_(prepared.optimizer)
+
+
+def fit(
+    folder: Path, trainer_config: TrainerConfig, problem: Problem | None = None,
+    on_point: Any = lambda _p: None, scaler: GradScaler | None = None, rate: float = 0.05,
+) -> tuple[nn.Module, Progress]:  # fmt: skip
+    torch.manual_seed(1)
+    model = Net()
+    accelerator = Accelerator(cpu=True) if scaler is None else Scaling(scaler)
+    trainer = Trainer(
+        model, {"all": list(model.parameters())}, {"all": rate}, problem or make_problem(),
+        trainer_config, seed=3, accelerator=accelerator, checkpoints=folder,
+        checkpoint_every_steps=4, on_point=on_point,
+    )  # fmt: skip
+    return model, trainer.run()
+
+
+def without_seconds(progress: Progress) -> list[Point]:
+    return [{k: v for k, v in point.items() if k != "seconds"} for point in progress.curve]
+
+
+@given(st.integers(1, 500), st.floats(0, 100), st.sampled_from(["cosine", "linear", "constant"]))
+def test_rate_factor_stays_between_zero_and_one(steps: int, warmup: float, schedule: str) -> None:
+    settings = config(max_steps=steps, warmup_percent=warmup, schedule=schedule)
+    factors = [rate_factor(step, settings) for step in range(1, steps + 1)]
+    assert all(0 < f <= 1 for f in factors)
+    assert max(factors) == pytest.approx(1.0)
+    warm = math.ceil(steps * warmup / 100)
+    assert factors[warm:] == sorted(factors[warm:], reverse=True)
+
+
+@given(st.integers(1, 50), st.integers(1, 17), st.integers(0, 5))
+def test_each_epoch_shows_each_row_once(count: int, size: int, seed: int) -> None:
+    stream = [
+        r for step in range(-(-3 * count // size)) for r in rows_of_step(step, count, size, seed)
+    ]
+    for epoch in range(3):
+        assert sorted(stream[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+def test_training_lowers_the_loss_and_the_curve_starts_at_step_zero(tmp_path: Path) -> None:
+    _, progress = fit(tmp_path, config(max_steps=60))
+    assert [p["step"] for p in progress.curve] == list(range(61))
+    assert "train_loss" not in progress.curve[0]
+    assert progress.curve[-1]["eval_loss"] < 0.7 * progress.curve[0]["eval_loss"]
+    assert {p["step"] for p in progress.curve if "accuracy" in p} == set(range(0, 61, 3))
+    assert progress.rows == 60 * 8
+    assert progress.curve[-1]["epoch"] == pytest.approx(60 * 8 / ROWS)
+
+
+def test_accumulated_micro_batches_are_one_batch(tmp_path: Path) -> None:
+    def model_of(folder: str, **changes: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        return fit(tmp_path / folder, config(**changes), make_problem())[0].linear.weight.detach()  # type: ignore[union-attr,return-value]
+
+    # Dropout draws differ between one batch and two, so it is off here.
+    original = Net.forward
+    Net.forward = lambda self, x: self.linear(x)  # type: ignore[method-assign]
+    try:
+        whole = model_of("a", batch_rows=8)
+        parts = model_of("b", batch_rows=4, accumulation_steps=2)
+    finally:
+        Net.forward = original  # type: ignore[method-assign]
+    torch.testing.assert_close(whole, parts, rtol=1e-5, atol=1e-6)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    calls = {"n": 0}
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        calls["n"] += logits.requires_grad
+        value = nn.functional.cross_entropy(logits, labels)
+        return value * (float("nan") if calls["n"] > 5 else 1.0)
+
+    _, progress = fit(tmp_path, config(), make_problem(loss=loss))
+    assert progress.diverged
+    assert progress.curve[-1]["step"] == 6
+    assert math.isnan(progress.curve[-1]["train_loss"])
+
+
+class Killed(Exception):  # noqa: N818
+    """Stands for a signal that ends the process."""
+
+
+@pytest.mark.parametrize("killed_at", [2, 4, 7, 11])
+@pytest.mark.parametrize("selection", ["last", "best"])
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, killed_at: int, selection: str) -> None:
+    problem = make_problem(
+        is_better=(lambda new, old: new["accuracy"] > old["accuracy"])
+        if selection == "best"
+        else None
+    )
+    whole_model, whole = fit(tmp_path / "whole", config(), problem)
+
+    with pytest.raises(Killed):
+        fit(tmp_path / "parts", config(), problem, on_point=kill_at(killed_at))
+    model, resumed = fit(tmp_path / "parts", config(), problem)
+    assert without_seconds(resumed) == without_seconds(whole)
+    for a, b in zip(model.parameters(), whole_model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def kill_at(step: int) -> Any:
+    def kill(point: Point) -> None:
+        if point["step"] == step:
+            raise Killed
+
+    return kill
+
+
+def edit(change: Any) -> Any:
+    """A damage to the tensors that leaves their file whole."""
+
+    def damage(checkpoint: Path) -> None:
+        tensors = load_file(checkpoint / "state.safetensors")
+        change(tensors)
+        save_file(tensors, checkpoint / "state.safetensors")
+
+    return damage
+
+
+def cut(name: str) -> Any:
+    def damage(checkpoint: Path) -> None:
+        content = (checkpoint / name).read_bytes()
+        (checkpoint / name).write_bytes(content[: len(content) // 2])
+
+    return damage
+
+
+def forget(*path: str) -> Any:
+    def damage(checkpoint: Path) -> None:
+        state = json.loads((checkpoint / "state.json").read_text())
+        node = state
+        for name in path[:-1]:
+            node = node[name]
+        del node[path[-1]]
+        (checkpoint / "state.json").write_text(json.dumps(state))
+
+    return damage
+
+
+DAMAGES = {
+    "tensors cut short": (cut("state.safetensors"), "deserializing"),
+    "state cut short": (cut("state.json"), "Unterminated|Expecting"),
+    "no parameter": (edit(lambda t: t.pop("model/linear.bias")), "lacks model/linear.bias"),
+    "no moment": (edit(lambda t: t.pop("optimizer/1/exp_avg")), "lacks optimizer/1/exp_avg"),
+    "unknown": (edit(lambda t: t.update({"model/x": torch.ones(1)})), "an unknown model/x"),
+    "shape": (
+        edit(lambda t: t.update({"model/linear.bias": torch.ones(5)})),
+        r"linear.bias is .*\(5,\)\); the model's is .*\(3,\)",
+    ),
+    "type": (
+        edit(lambda t: t.update({"model/linear.bias": torch.ones(3).double()})),
+        r"linear.bias is .*float64.*; the model's is .*float32",
+    ),
+    "moment's shape": (
+        edit(lambda t: t.update({"optimizer/1/exp_avg": torch.ones(5)})),
+        r"optimizer/1/exp_avg is \(5,\)",
+    ),
+    "no step": (forget("step"), "lacks step"),
+    "no curve": (forget("progress", "curve"), "progress lacks curve"),
+    "no best": (lambda c: (c.parent / "best.safetensors").unlink(), "best.safetensors"),
+    "best cut short": (lambda c: cut("best.safetensors")(c.parent), "deserializing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_from_an_unusable_checkpoint_the_run_starts_over(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = make_problem(is_better=lambda new, old: new["eval_loss"] < old["eval_loss"])
+    whole_model, whole = fit(tmp_path / "whole", config(), problem)
+    with pytest.raises(Killed):
+        fit(tmp_path / "parts", config(), problem, on_point=kill_at(9))
+    (checkpoint,) = (tmp_path / "parts").glob("step-*")
+    apply, words = DAMAGES[damage]
+    apply(checkpoint)
+    model, again = fit(tmp_path / "parts", config(), problem)
+    (told,) = caplog.messages
+    assert re.search(rf"step-00000008 can't be used \(.*({words})", told)
+    assert without_seconds(again) == without_seconds(whole)
+    assert torch.equal(model.linear.weight, whole_model.linear.weight)  # type: ignore[arg-type]
+
+
+def test_an_older_checkpoint_takes_the_place_of_an_unusable_one(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), on_point=kill_at(9))
+    (older,) = tmp_path.glob("step-*")
+    shutil.copytree(older, tmp_path / "step-00000009")
+    cut("state.safetensors")(tmp_path / "step-00000009")
+    model = Net()
+    optimizer = torch.optim.AdamW(model.parameters())
+    restored = restore(tmp_path, model, optimizer, None, progress_fields=vars(Progress()))
+    assert restored is not None
+    assert restored[0] == 8
+
+
+def overflowing() -> GradScaler:
+    """A scaler whose scale rises until float32 overflows: fp16's ways, on any processor."""
+    return GradScaler("cpu", init_scale=2.0**127, growth_interval=3)
+
+
+@pytest.mark.parametrize("killed_at", [5, 9])  # the first 6 steps are skipped
+def test_a_killed_run_goes_on_with_its_gradient_scaler(tmp_path: Path, killed_at: int) -> None:
+    problem = make_problem(loss=lambda x, y: 64 * nn.functional.cross_entropy(x, y))
+    whole_scaler, scaler = overflowing(), overflowing()
+    whole_model, whole = fit(tmp_path / "whole", config(), problem, scaler=whole_scaler)
+    with pytest.raises(Killed):
+        fit(tmp_path / "parts", config(), problem, kill_at(killed_at), overflowing())
+    model, resumed = fit(tmp_path / "parts", config(), problem, scaler=scaler)
+    assert whole_scaler.get_scale() < 2.0**127  # there were overflows, whose steps were skipped
+    assert without_seconds(resumed) == without_seconds(whole)
+    assert torch.equal(model.linear.weight, whole_model.linear.weight)  # type: ignore[arg-type]
+    assert scaler.state_dict() == whole_scaler.state_dict()
+
+
+@pytest.mark.parametrize("scalers", [(None, overflowing()), (overflowing(), None)])
+def test_a_checkpoint_of_another_precision_is_unusable(
+    tmp_path: Path, scalers: tuple[Any, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = scalers
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), scaler=before, on_point=kill_at(9))
+    _, progress = fit(tmp_path, config(), scaler=after)
+    assert "can't be used (scaler " in caplog.text
+    assert progress.rows == 12 * 8
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tensors: Any, file: Path) -> None:
+        file.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device")
+
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), on_point=kill_at(5))
+    monkeypatch.setattr("frod_bench.training.checkpoint.save_file", full)
+    with pytest.raises(SafetensorError):
+        fit(tmp_path, config())
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000004"]
+
+
+def test_the_best_step_is_put_back(tmp_path: Path) -> None:
+    problem = make_problem(is_better=lambda new, old: new["eval_loss"] < old["eval_loss"])
+    model, progress = fit(tmp_path, config(max_steps=30), problem, rate=3.0)
+    best = min((p for p in progress.curve if "eval_loss" in p), key=lambda p: p["eval_loss"])
+    assert progress.best == best
+    restored = copy.deepcopy(model).eval()
+    x = torch.stack([row[0] for row in problem.held_out])
+    y = torch.stack([row[1] for row in problem.held_out])
+    assert problem.loss(restored(x), y).item() == pytest.approx(best["eval_loss"], rel=1e-5)

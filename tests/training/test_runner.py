@@ -1,0 +1,130 @@
+"""Whole cells of every family, method and protocol, cut short: what their records hold."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from frod_bench.common.errors import InputError
+from frod_bench.records import record
+from frod_bench.training import runner
+from frod_bench.training.loop import predict
+from tests.conftest import MakeCell
+
+KINDS = {
+    "vision": ("task=eurosat", "method=full"),
+    "reasoning": ("task=boolq", "method=dora"),
+    "regression": ("task=stsb", "method=frod"),
+    "two test splits": ("task=mnli", "method=lora"),
+    "best step": ("task=rte", "method=frozen", "protocol=paper"),
+    "half precision": ("task=rte", "method=frod", "trainer.mixed_precision=bf16"),
+}
+METRICS = {
+    "regression": {"pearson", "spearman"},
+    "two test splits": {"accuracy", "accuracy_mismatched"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cell_leaves_a_whole_record(make_cell: MakeCell, kind: str) -> None:
+    cell = make_cell(*KINDS[kind])
+    assert runner.execute(cell).status == "ok"
+    document = record.load(cell.record_path)
+    assert set(document["metrics"]) == METRICS.get(kind, {"accuracy"})
+    assert all(np.isfinite(metric["value"]) for metric in document["metrics"].values())
+    assert document["steps"] == 4
+    curve = [json.loads(line) for line in record.curve_path(cell.record_path).open()]
+    assert [point["step"] for point in curve] == [0, 1, 2, 3, 4]
+    assert [point["step"] for point in curve if "eval_loss" in point] == [0, 2, 4]
+    rows = {"two test splits": 64}.get(kind, 32)  # trainer.test_rows a split
+    assert len(pq.read_table(record.predictions_path(cell.record_path))) == rows
+
+
+def test_a_rate_that_is_far_too_high_is_a_diverged_record(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=full", "method.learning_rates.backbone=1e30")
+    assert runner.execute(cell).status == "diverged"
+    document = record.load(cell.record_path)
+    assert document["status"] == "diverged"
+    assert document["metrics"] == {}
+    assert record.curve_path(cell.record_path).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task=eurosat", "backbones.vision.image_size=48"], "cannot read what task eurosat gives"),
+        (["task=boolq", "backbones.reasoning.pooling=pooler"], "pooler_output"),
+        (["task=rte", "backbones.nlu.pooling=pooler"], "lacks 2 weights of the model"),
+    ],
+)
+def test_a_backbone_that_cannot_read_the_rows_is_bad_input(
+    make_cell: MakeCell, words: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        runner.make_ready(make_cell("method=frozen", *words))
+
+
+def test_refused_input_leaves_nothing_at_all(make_cell: MakeCell, tmp_path: Path) -> None:
+    cell = make_cell("task=rte", "method=frod", "+method.learning_rates.x=1", "tracker=wandb")
+    with pytest.raises(InputError, match="x"):
+        runner.execute(cell)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [
+        *(("rte", "full"), ("boolq", "full"), ("boolq", "frod"), ("eurosat", "frod")),
+        ("rte", "frod_peft"),
+    ],
+)
+def test_gradient_checkpointing_gives_the_same_record(
+    make_cell: MakeCell, task: str, method: str
+) -> None:
+    plain = make_cell(f"task={task}", f"method={method}")
+    thrifty = make_cell(f"task={task}", f"method={method}", "runtime.gradient_checkpointing=true")
+    assert thrifty.config_hash == plain.config_hash
+    points = []
+    for cell in (plain, thrifty):
+        ready = runner.make_ready(cell)
+        assert runner.run_and_record(ready, "2026-01-01T00:00:00+00:00").status == "ok"
+        document = record.load(cell.record_path)
+        curve = [json.loads(line) for line in record.curve_path(cell.record_path).open()]
+        losses = [point["train_loss"] for point in curve if "train_loss" in point]
+        points.append((document["metrics"], losses))
+        blocks = [m for m in ready.prepared.model.modules() if hasattr(m, "gradient_checkpointing")]
+        assert any(m.gradient_checkpointing for m in blocks) == (cell is thrifty)
+    assert points[0] == points[1]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("full", "lora", "frod", "frod_released"),
+        *("pissa", "rslora", "vera", "randlora", "bitfit"),
+    ],
+)
+def test_what_was_kept_predicts_as_the_record_says(make_cell: MakeCell, method: str) -> None:
+    cell = make_cell("task=rte", f"method={method}", "save=adapter")
+    assert runner.execute(cell).status == "ok"
+    model = runner.restore_trained(cell)
+    settings = runner.typed(cell.config)
+    data = runner.load_data(settings)
+    accelerator = runner.make_accelerator(settings)
+    logits, _ = predict(model, data.tests["test"], data.collate, settings.trainer, accelerator)
+    kept = pq.read_table(record.predictions_path(cell.record_path))["prediction"].to_numpy()
+    assert logits.argmax(dim=-1).tolist() == kept.tolist()
+
+
+def test_values_trained_in_another_basis_are_refused(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=frod", "save=adapter")
+    assert runner.execute(cell).status == "ok"
+    tensors = load_file(cell.adapter_path)
+    name = next(name for name in tensors if name.startswith("probe."))
+    save_file(tensors | {name: tensors[name] + torch.ones(())}, cell.adapter_path)
+    with pytest.raises(InputError, match="basis of"):
+        runner.restore_trained(cell)

@@ -1,0 +1,1 @@
+"""How the three shipped backbones were pretrained: corpora, corruption, objectives, loops."""
