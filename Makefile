@@ -10,34 +10,40 @@ HEAD    ?= classify
 JOBS    ?= 0
 RESULTS ?= results
 DEVICE  ?= cpu
+TRACKER ?=
+LOCKED  ?=
 DATA_ROOT  ?=
 MODEL_ROOT ?=
 
 EXPERIMENT = experiment=main_table
 PLACES = results_root=$(RESULTS) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(if $(MODEL_ROOT),model_root=$(MODEL_ROOT))
-GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed=$(SEEDS)' head=$(HEAD) $(PLACES)
+GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed=$(SEEDS)' head=$(HEAD) $(PLACES) $(if $(TRACKER),tracker=$(TRACKER))
 REPORT = $(BIN)/python -m frod_bench.report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-all smoke tables plots report test lint bench clean
+.PHONY: help setup reproduce-all smoke verify tables plots report test lint bench clean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: PROFILE=$(PROFILE) SUITE=$(SUITE) METHODS=$(METHODS) SEEDS=$(SEEDS) JOBS=$(JOBS) (0: one a core)"
-	@echo "           HEAD=$(HEAD) (auto: rank where there are options) RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (where the profile's own are not meant)"
+	@echo "           HEAD=$(HEAD) (auto: rank if there are options) RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (instead of the profile's own)"
+	@echo "           TRACKER=$(TRACKER) (none: no wandb) LOCKED=$(LOCKED) (1: set up with the versions of constraints.txt)"
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(LOCKED),--constraint constraints.txt) -e '.[dev]'
 	@touch $@
 
-setup: $(VENV)/.installed  ## make .venv and install the suite into it
+setup: $(VENV)/.installed  ## make .venv and install the suite into it (LOCKED=1: by constraints.txt)
 
 reproduce-all: setup  ## run every cell that is missing, then write tables, figures and page
 	@$(BIN)/python -m frod_bench.reproduce $(GRID) runtime.jobs=$(JOBS)
 
 smoke: setup  ## 3 tasks, one a family, all methods, 1 seed: results/smoke
 	@$(MAKE) --no-print-directory reproduce-all SUITE=smoke SEEDS=0 RESULTS=$(RESULTS)/smoke
+
+verify: setup  ## run twelve cells of the published run again, and compare
+	@$(BIN)/python -m frod_bench verify runtime.jobs=$(JOBS)
 
 tables: setup  ## write the tables from the records that are there
 	@$(REPORT) tables $(GRID)

@@ -15,7 +15,7 @@ from frod_bench.cells.inputs import ensure_inputs
 from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import settings
-from frod_bench.config.method_files import MethodFiles
+from frod_bench.config.own_files import OwnFiles
 
 # No group depends on these, and on the seed nothing does.
 NUMBERS = ("seed", "trial", "size", *(f"rate_factors.{name}" for name in settings.RATE_FACTORS))
@@ -93,7 +93,7 @@ def without_hydra(config: DictConfig) -> DictConfig:
 def composer() -> Iterator[Compose]:
     """Compose configurations outside `hydra.main`; the result has Hydra's node."""
     resolvers.register()
-    files = MethodFiles()
+    files = OwnFiles()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         yield lambda overrides: compose("config", files.named(overrides), return_hydra_config=True)
 

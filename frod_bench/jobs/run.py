@@ -24,7 +24,7 @@ from frod_bench.common import processes
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import settings
-from frod_bench.config.method_files import MethodFiles
+from frod_bench.config.own_files import OwnFiles
 from frod_bench.records import record
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid
 
@@ -92,7 +92,7 @@ def start(words: Sequence[str]) -> None:
     with exit_statuses():
         if not {"-m", "--multirun"} & set(words):
             refuse_lists(words)
-            sys.argv[1:] = MethodFiles().named(words)  # where Hydra reads them
+            sys.argv[1:] = OwnFiles().named(words)  # where Hydra reads them
             run_composed()
             return
         overrides = [word for word in words if word not in ("-m", "--multirun")]

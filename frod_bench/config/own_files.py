@@ -1,9 +1,10 @@
-"""Methods that are not in `conf/method`: one YAML each, given by its path or by a package.
+"""Methods and tasks that are not in `conf/`: one YAML each, by its path or from a package.
 
     method=path/to/my_method.yaml
-    method=my_method        # an entry point of the group `frod_bench.methods.registry`
+    method=my_method        # an entry point of the group `frod_bench.methods`
+    task=path/to/my_task.yaml
 
-Hydra composes such a file as it composes those of the suite. docs/methods.md shows both.
+Hydra composes such a file as it composes those of the suite. docs/methods.md shows all three.
 """
 
 import dataclasses
@@ -23,31 +24,43 @@ from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import check_name, is_name
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import callables
-from frod_bench.config.settings import MethodConfig
+from frod_bench.config.settings import MethodConfig, TaskConfig
 
-GROUP = "frod_bench.methods.registry"
+GROUP = "frod_bench.methods"  # of entry points
+SCHEMAS = {"method": MethodConfig, "task": TaskConfig}
+NEEDS = {
+    "method": "name, kind and learning_rates",
+    "task": "name, family, hub_id, test_split, label_column and metrics",
+}
 
 
-class MethodFiles:
-    """The method files that one command line, or one grid, names."""
+class OwnFiles:
+    """The YAML files of a user's own that one command line, or one grid, names."""
 
     def __init__(self) -> None:
-        self._paths: dict[str, Path] = {}  # name -> where it was found
+        self._paths: dict[tuple[str, str], Path] = {}  # (group, name) -> where it was found
 
     def named(self, overrides: Sequence[str]) -> list[str]:
-        """The overrides, with `method=` naming what Hydra knows.
+        """The overrides, with `method=` and `task=` naming what Hydra knows.
 
-        Raises InputError where there is no such method, or its file cannot be used.
+        Raises InputError if there is no such method, or a file cannot be used.
         """
-        return [self._known(one) if one.startswith("method=") else one for one in overrides]
+        return [self._known(override) for override in overrides]
 
     def _known(self, override: str) -> str:
+        group = override.partition("=")[0]
+        if group not in SCHEMAS:
+            return override
         value = OverridesParser.create().parse_override(override).value()
         if not isinstance(value, str):  # a list or a choice, which Hydra refuses by itself
             return override
         if "/" in value or value.endswith((".yaml", ".yml")):
             path = Path(value).expanduser().resolve()
-            return self._stored(path, read(path, override))
+            return self._stored(group, path, read(path, override, group))
+        return self._method(override, value) if group == "method" else override
+
+    def _method(self, override: str, value: str) -> str:
+        """A method by its name: the suite's own, or a package's."""
         shipped = shipped_names()
         installed = entry_points(group=GROUP)
         found = [entry for entry in installed if entry.name == value]
@@ -62,30 +75,30 @@ class MethodFiles:
                 + did_you_mean(value, {*shipped, *installed.names})
                 + " A file of your own is given by its path, method=path/to/my_method.yaml."
             )
-        return self._stored(*_installed(found[0], override)) if found else override
+        return self._stored("method", *_installed(found[0], override)) if found else override
 
-    def _stored(self, path: Path, content: DictConfig) -> str:
-        """Make the method known to Hydra; returns the override that picks it.
+    def _stored(self, group: str, path: Path, content: DictConfig) -> str:
+        """Make the file known to Hydra; returns the override that picks it.
 
         It is stored under its name and its content's hash: a process may meet several versions.
         """
         name = str(content.name)
-        if self._paths.setdefault(name, path) != path:
+        if (other := self._paths.setdefault((group, name), path)) != path:
             raise InputError(
-                f"{path}: has the name {name}, and so has {self._paths[name]}. Tables tell methods "
-                "apart by name: give one of them another."
+                f"{path}: has the name {name}, and so has {other}. Tables tell {group}s apart by "
+                "name: give one of them another."
             )
         digest = hashlib.sha256(OmegaConf.to_yaml(content).encode()).hexdigest()[:16]
-        ConfigStore.instance().store(group="method", name=f"{name}-{digest}", node=content)
-        return f"method={name}-{digest}"
+        ConfigStore.instance().store(group=group, name=f"{name}-{digest}", node=content)
+        return f"{group}={name}-{digest}"
 
 
-def read(path: Path, override: str) -> DictConfig:
-    """A method's YAML, the file of its function made absolute.
+def read(path: Path, override: str, group: str = "method") -> DictConfig:
+    """The YAML of a method or a task; the file of a method's function made absolute.
 
-    Raises InputError, about `override`, where it is not there or is no YAML mapping, and about the
-    file where it has no name of its own, stands on what is no method, or has a key that methods do
-    not have or a value of wrong type.
+    Raises InputError, about `override`, if it does not exist or is not a YAML mapping, and about
+    the file if it has no name of its own, stands on anything but others of its group, or has a key
+    that they do not have or a value of the wrong type.
     """
     if not path.is_file():
         near = sorted(file.name for file in path.parent.glob("*.y*ml"))
@@ -95,39 +108,39 @@ def read(path: Path, override: str) -> DictConfig:
         content = OmegaConf.load(path)
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         told = " ".join(str(error).split())
-        raise InputError(f"{override}: {path} is no YAML that can be read ({told}).") from error
+        raise InputError(f"{override}: {path} is not valid YAML ({told}).") from error
     if not isinstance(content, DictConfig) or not content:
         raise InputError(
-            f"{override}: {path} is no mapping. It needs name, kind and learning_rates, as the "
-            "files in conf/method have them."
+            f"{override}: {path} is not a mapping. It needs {NEEDS[group]}, as the files in "
+            f"conf/{group} have them."
         )
-    _check_name(path, OmegaConf.to_container(content))
-    _check_defaults(path, OmegaConf.to_container(content))
-    _check_keys(path, content)
+    _check_name(path, OmegaConf.to_container(content), group)
+    _check_defaults(path, OmegaConf.to_container(content), group)
+    _check_keys(path, content, group)
     reference = OmegaConf.select(content, "apply")
     if isinstance(reference, str):
         content.apply = callables.anchored(reference, path.parent)
     return content
 
 
-def shipped_names() -> set[str]:
-    """What `method=` may name in the suite itself."""
-    return {file.stem for file in (CONF_DIR / "method").glob("*.yaml")}
+def shipped_names(group: str = "method") -> set[str]:
+    """What `method=`, or `task=`, may name in the suite itself."""
+    return {file.stem for file in (CONF_DIR / group).glob("*.yaml")}
 
 
-def _check_name(path: Path, content: Any) -> None:
+def _check_name(path: Path, content: Any, group: str) -> None:
     name = content.get("name")
     if name is None:
-        raise InputError(f"{path}: has no name. Give it one, name: {path.stem} say.")
+        raise InputError(f"{path}: has no name. Give it one, e.g. name: {path.stem}.")
     check_name(f"{path}: name", name)
-    if name.removesuffix("_matched") in shipped_names():
+    if name.removesuffix("_matched") in shipped_names(group):
         raise InputError(
-            f"{path}: name={name} is taken by a method of the suite. Give it another name."
+            f"{path}: name={name} is taken by a {group} of the suite. Give it another name."
         )
 
 
-def _check_defaults(path: Path, content: Any) -> None:
-    """Raise InputError for anything that a method stands on but other methods, by name.
+def _check_defaults(path: Path, content: Any, group: str) -> None:
+    """Raise InputError for anything that the file stands on but others of its group, by name.
 
     Hydra would compose any YAML of the disk, to any place: one may set hydra.callbacks, which are
     called.
@@ -136,20 +149,20 @@ def _check_defaults(path: Path, content: Any) -> None:
     odd = [one for one in defaults if one != "_self_" and not is_name(one)]
     if not isinstance(defaults, list) or odd:
         raise InputError(
-            f"{path}: defaults={odd[0] if odd else defaults!r}: must be a list of methods of the "
+            f"{path}: defaults={odd[0] if odd else defaults!r}: must be a list of {group}s of the "
             "suite, by name, and _self_, as [lora, _self_]. Write other settings into the file."
         )
 
 
-def _check_keys(path: Path, content: DictConfig) -> None:
+def _check_keys(path: Path, content: DictConfig, group: str) -> None:
     body = OmegaConf.masked_copy(content, [str(key) for key in content if key != "defaults"])
-    known = [field.name for field in dataclasses.fields(MethodConfig)]
+    known = [field.name for field in dataclasses.fields(SCHEMAS[group])]
     if unknown := [str(key) for key in body if key not in known]:
         raise InputError(
-            f"{path}: {unknown[0]}: methods have no such key." + did_you_mean(unknown[0], known)
+            f"{path}: {unknown[0]}: {group}s have no such key." + did_you_mean(unknown[0], known)
         )
     try:
-        OmegaConf.merge(OmegaConf.structured(MethodConfig), body)
+        OmegaConf.merge(OmegaConf.structured(SCHEMAS[group]), body)
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: {error.full_key}: {str(error).splitlines()[0]}") from error
 

@@ -169,7 +169,7 @@ PACKAGE = {
     "my_package/my_lora.yaml": ADAPTER,
     "my_package-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n",
     "my_package-1.0.dist-info/entry_points.txt": (
-        "[frod_bench.methods.registry]\nmy_norms = my_package.norms:train_norms\n"
+        "[frod_bench.methods]\nmy_norms = my_package.norms:train_norms\n"
         "my_lora = my_package\nmy_lost = my_package.lost:apply\nmy_other = my_package.norms\n"
         "dora = my_package.norms\n"
     ),
@@ -211,10 +211,10 @@ def test_a_bad_entry_point_is_refused(package: Path, name: str, message: str) ->
 PYTHON = "name: mine\nkind: python\nlearning_rates: {norms: 1e-3, head: 1e-3}\napply: "
 BAD_FILES = {
     "nothing there": (None, r"method=\S*mine.yaml: there is no file \S*mine.yaml.*mine.yml"),
-    "no YAML": ("name: [", "mine.yaml is no YAML that can be read"),
-    "not text": (b"\xff\xfe\x00\x81", "mine.yaml is no YAML that can be read"),
-    "a list": ("- name", "is no mapping.*name, kind and learning_rates"),
-    "empty": ("", "is no mapping"),
+    "no YAML": ("name: [", "mine.yaml is not valid YAML"),
+    "not text": (b"\xff\xfe\x00\x81", "mine.yaml is not valid YAML"),
+    "a list": ("- name", "is not a mapping.*name, kind and learning_rates"),
+    "empty": ("", "is not a mapping"),
     "no name": ("kind: frozen", r"mine.yaml: has no name. Give it one, name: mine say"),
     "a name that is no folder": ("name: a/b", "name='a/b' must be a text of letters"),
     "a name that is taken": ("name: lora\nkind: frozen", "name=lora is taken"),
