@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from frod_bench.common.errors import InputError
-from frod_bench.common.paths import SHIPPED_BACKBONES_DIR, embedded_mirror_dir
+from frod_bench.common.paths import SHIPPED_BACKBONES_DIR, embedded_mirror_dir, is_published
 
 
 def ensure_inputs(config: DictConfig) -> None:
@@ -32,10 +32,16 @@ def _verify_once() -> None:
 
 
 def check_writable(folder: Path, key: str = "results_root") -> None:
-    """Raise InputError unless `folder` is, or could be made, a folder that we may write to.
+    """Raise InputError unless `folder` is, or could be made, a folder that we may write to; and if
+    it is what the project publishes.
 
     `key` names the option that gave it, for the message.
     """
+    if is_published(folder):
+        raise InputError(
+            f"{key}={folder}: is what the project publishes, and is not written to. Name another "
+            f"folder, e.g. {key}=results."
+        )
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent

@@ -8,7 +8,8 @@ import json
 import math
 import shutil
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,13 +80,16 @@ def leave_record(
         },
         "config": cell.config,
         **body,
-        "curve": None,
-        "predictions": None,
+        "curve": record.curve_path(path).name if side_files else None,
+        "predictions": (
+            record.predictions_path(path).name
+            if side_files and side_files.predictions is not None
+            else None
+        ),
     }
+    record.validate(document)  # before a side file of an older record is replaced
     if side_files is not None:
-        document["curve"] = write_curve(path, side_files.curve)
-        if side_files.predictions is not None:
-            document["predictions"] = write_predictions(path, side_files.predictions)
+        write_side_files(path, side_files)
     record.save(document, path)
     if status != "failed":
         shutil.rmtree(cell.place("checkpoints"), ignore_errors=True)
@@ -102,8 +106,8 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
         "status": "failed",
         "error": {
             "type": type(error).__name__,
-            "message": str(error),
-            "where": "".join(traceback.format_exception(error)),
+            "message": encodable(str(error)),
+            "where": encodable("".join(traceback.format_exception(error))),
         },
         "metrics": {},
         "primary_metric": cell.config["task"]["primary_metric"],
@@ -113,7 +117,11 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
         **dict.fromkeys(("params", "time", "memory")),
     }
     device = cell.config["runtime"]["device"]
-    with locks.tried(cell.lock_path, cell.label) as has_lock:
+    with ExitStack() as held:
+        try:
+            has_lock = held.enter_context(locks.tried(cell.lock_path, cell.label))
+        except OSError:  # the lock cannot be made: whatever record is there stays
+            has_lock = not cell.record_path.exists()
         document, path = leave_record(
             cell, body, None, started_at=now(), device=device, has_lock=has_lock
         )
@@ -121,6 +129,11 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
     if path == cell.record_path:
         return outcome
     return Outcome(outcome.status, f"{outcome.summary} (kept as {path.name}; the record stays)")
+
+
+def encodable(text: str) -> str:
+    """The text, with what UTF-8 cannot hold (e.g. bytes of a file's name) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def outcome_of(document: Mapping[str, Any]) -> Outcome:
@@ -132,23 +145,25 @@ def outcome_of(document: Mapping[str, Any]) -> Outcome:
     return Outcome(document["status"], f"{error['type']}: {error['message']}")
 
 
-def write_curve(record_path: Path, curve: Sequence[Mapping[str, float]]) -> str:
-    """Write one JSON object a line, null for NaN and infinities; returns the file's name."""
+def write_side_files(record_path: Path, side_files: SideFiles) -> None:
+    """Write curve and predictions beside a record: both of them whole, or none.
+
+    The curve is one JSON object per line, with null for NaN and infinities.
+    """
     lines = (
         {name: value if math.isfinite(value) else None for name, value in point.items()}
-        for point in curve
+        for point in side_files.curve
     )
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    path = record.curve_path(record_path)
-    _replace(path, lambda file: file.write_text(text))
-    return path.name
-
-
-def write_predictions(record_path: Path, table: pa.Table) -> str:
-    """Write the predictions beside a record; returns the file's name."""
-    path = record.predictions_path(record_path)
-    _replace(path, lambda file: pq.write_table(table, file))
-    return path.name
+    record_path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as cleanup:
+        curve = _partial(record.curve_path(record_path), cleanup)
+        curve.write_text(text)
+        if side_files.predictions is not None:
+            predictions = _partial(record.predictions_path(record_path), cleanup)
+            pq.write_table(side_files.predictions, predictions)
+            predictions.replace(record.predictions_path(record_path))
+        curve.replace(record.curve_path(record_path))
 
 
 def now() -> str:
@@ -156,12 +171,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _partial(path: Path, cleanup: ExitStack) -> Path:
+    """A temporary name beside `path`, removed in the end if it was not renamed."""
     partial = path.with_name(f".{path.name}.part")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    cleanup.callback(partial.unlink, missing_ok=True)
+    return partial

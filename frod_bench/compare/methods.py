@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import is_published
 from frod_bench.compare.comparison import Comparison, Contrast
-from frod_bench.compare.options import PROTOCOL, SEEDS, CompareConfig
+from frod_bench.compare.options import PROFILE, PROTOCOL, SEEDS, CompareConfig
 from frod_bench.records import record
 from frod_bench.records.choice import is_unnamed_choice, newest_first
 from frod_bench.report.collect import Cell, collect
@@ -101,9 +102,12 @@ def _command(config: CompareConfig, protocol: str) -> str:
         "profile": config.profile_or_default,
         "protocol": protocol,
         "head": config.head,
-        "results_root": config.results_root,
     }
-    return "python -m frod_bench.run -m " + " ".join(f"{k}={v}" for k, v in words.items())
+    if not is_published(Path(config.results_root).expanduser()):
+        words["results_root"] = config.results_root
+    if config.profile_or_default != PROFILE:
+        words |= {"data_root": "DIR", "model_root": "DIR"}
+    return "frod-bench run -m " + " ".join(f"{key}={value}" for key, value in words.items())
 
 
 def _must_be_there(

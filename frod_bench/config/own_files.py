@@ -9,6 +9,7 @@ Hydra composes such a file as it composes those of the suite. docs/methods.md sh
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -28,6 +29,8 @@ from frod_bench.config.settings import MethodConfig, TaskConfig
 
 GROUP = "frod_bench.methods"  # of entry points
 SCHEMAS = {"method": MethodConfig, "task": TaskConfig}
+RESOLVER = re.compile(r"\$\{\s*([A-Za-z_][\w.]*)\s*:")
+RESOLVERS = ("rate", "trial_rate", "sized", "by_size", "by_budget", "budget_rank", "budget_alpha")
 NEEDS = {
     "method": "name, kind and learning_rates",
     "task": "name, family, hub_id, test_split, label_column and metrics",
@@ -114,6 +117,7 @@ def read(path: Path, override: str, group: str = "method") -> DictConfig:
             f"{override}: {path} is not a mapping. It needs {NEEDS[group]}, as the files in "
             f"conf/{group} have them."
         )
+    _check_interpolations(path, OmegaConf.to_container(content))
     _check_name(path, OmegaConf.to_container(content), group)
     _check_defaults(path, OmegaConf.to_container(content), group)
     _check_keys(path, content, group)
@@ -137,6 +141,24 @@ def _check_name(path: Path, content: Any, group: str) -> None:
         raise InputError(
             f"{path}: name={name} is taken by a {group} of the suite. Give it another name."
         )
+
+
+def _check_interpolations(path: Path, content: Any) -> None:
+    """Raise InputError for a resolver that is not the suite's: `${oc.env:X}` would read a secret
+    of the environment into the record.
+    """
+    if isinstance(content, dict):
+        content = list(content.values())
+    if isinstance(content, list):
+        for value in content:
+            _check_interpolations(path, value)
+    elif isinstance(content, str):
+        for resolver in RESOLVER.findall(content):
+            if resolver not in RESOLVERS:
+                raise InputError(
+                    f"{path}: {content}: the resolver {resolver!r} is not allowed here. Allowed: "
+                    f"{', '.join(RESOLVERS)}, and keys of the configuration."
+                )
 
 
 def _check_defaults(path: Path, content: Any, group: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 import torch
+from huggingface_hub import constants
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
@@ -77,6 +78,8 @@ class ImageEncoder:
                 picture = self._file(stored["path"]) if content is None else io.BytesIO(content)
                 with Image.open(picture) as file:
                     return self._resize(_rgb(_upright(file)))
+        except InputError:  # a ValueError, and not a damaged picture
+            raise
         except (
             UnidentifiedImageError,
             Image.DecompressionBombError,
@@ -89,13 +92,15 @@ class ImageEncoder:
             return None
 
     def _file(self, path: str) -> Path:
-        """A picture that is a file of its own. Raises ValueError if it is not the data set's."""
-        if self._folder is None:
-            return Path(path)  # the Hub's: `datasets` has fetched it into its cache
-        file = self._folder / path
-        unpacked = Path(datasets.config.HF_DATASETS_CACHE)  # of an archive in the folder
-        if not (is_below(file, self._folder) or is_below(file, unpacked)):
-            raise ValueError(f"{path} is not in {self._folder}")
+        """A picture that is a file of its own. Raises InputError if it is not the data set's."""
+        # The Hub's pictures, and those of an archive in the folder, are in the clients' caches.
+        caches = [Path(datasets.config.HF_DATASETS_CACHE), Path(constants.HF_HUB_CACHE)]
+        file = Path(path) if self._folder is None else self._folder / path
+        if not any(is_below(file, root) for root in (self._folder, *caches) if root is not None):
+            raise InputError(
+                f"{self._folder}: a row's picture {path!r} is not in the data set's folder. Put "
+                "the pictures there, and name them from there."
+            )
         return file
 
 

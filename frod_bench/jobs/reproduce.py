@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 
 from frod_bench.cells.cell import Cell
@@ -19,9 +18,10 @@ from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import CellsFailed, CellsRefused
 from frod_bench.common.terminal import plain_console
 from frod_bench.records.provenance import code_version
-from frod_bench.report.collect import refuse_same
+from frod_bench.report.cells_table import cells_table
+from frod_bench.report.collect import collect, refuse_same
 from frod_bench.report.command import MANIFEST, asked_cells, folder_of, parse, report
-from frod_bench.report.reproduction import CELLS_PATH, compare, load_tolerance, published_cells
+from frod_bench.report.reproduction import compare, load_tolerance, published_cells
 from frod_bench.sweep.launch import run_grid
 
 
@@ -72,17 +72,19 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
             "written": stamps(written),
         }
         manifest.write_text(json.dumps(made_from, indent=1))
-    tell_reproduction(folder, str(config.profile.name), console)
+    tell_reproduction(cells, console)
     if failed is not None:
         raise failed
 
 
-def tell_reproduction(folder: Path, profile: str, console: Console) -> None:
-    """Set the cells that the report in `folder` lists beside the published run of the profile."""
+def tell_reproduction(cells: Sequence[Cell], console: Console) -> None:
+    """Set the cells of a grid beside the published run of their profile."""
+    profile = cells[0].profile
     published = published_cells(profile)
     if published is None:
         return
-    outcome = compare(pd.read_csv(folder / CELLS_PATH), published, load_tolerance())
+    found = collect(cells[0].results_dir.parent, profile, asked_cells(cells))
+    outcome = compare(cells_table(found.frame, found.curves), published, load_tolerance())
     if outcome.checks:
         console.print(f"Against the published run (results/reference/{profile}):")
         for line in outcome.lines:

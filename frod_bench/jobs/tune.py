@@ -128,7 +128,7 @@ def start(words: Sequence[str]) -> None:
         if outs:
             folder = Path(outs[-1].removeprefix("out="))
         folder.mkdir(parents=True, exist_ok=True)
-        path = rates_path(base.profile.name, folder)
+        path = folder / rates_path(base.profile.name, CONF_DIR / "learning_rates").name
         current = CONF_DIR / "learning_rates" / path.name
         if not path.exists() and current.exists():  # what is not tuned now stays as it is
             path.write_text(current.read_text())

@@ -44,13 +44,20 @@ def peft_adapter(arguments: Mapping[str, Any], target_modules: list[str]) -> Any
         )
     kind: Any = kinds[target]
     given = {name: value for name, value in arguments.items() if name != TARGET}
-    known = {field.name for field in dataclasses.fields(kind) if field.init} - LOADING.keys()
+    fields = {field.name: str(field.type) for field in dataclasses.fields(kind) if field.init}
+    known = fields.keys() - LOADING.keys()
     _check_entries(given)
     for name, value in given.items():
         if name not in known:
             raise InputError(
                 f"method.peft.{name}={value}: {target} has no such argument."
                 + did_you_mean(name, known)
+            )
+        if isinstance(value, Mapping) and "Config" in fields[name] and "dict" not in fields[name]:
+            raise InputError(
+                f"method.peft.{name}: takes a configuration of PEFT's own, which a YAML cannot "
+                "hold. Take it out; a method that needs it is written in Python, with "
+                "method.kind=python."
             )
     try:
         return kind(**given, target_modules=target_modules)

@@ -28,7 +28,7 @@ from huggingface_hub.utils import filter_repo_objects
 
 from frod_bench.cells.inputs import check_writable
 from frod_bench.common.errors import InputError
-from frod_bench.common.names import check_hub_id, stays
+from frod_bench.common.names import check_hub_id, inside, stays
 from frod_bench.data.checksums import Entry, add_entry, damage, hash_file, read_sums
 from frod_bench.data.hub_layout import CARD, data_patterns
 from frod_bench.mirror.card import trim_card
@@ -97,7 +97,7 @@ def copy(repositories: Sequence[Repository], root: Path, say: Callable[[str], No
         elif wrong := damage(root, repository.hub_id, entry).keys() & entry.files.keys():
             say(f"{repository.hub_id}: {len(wrong)} files are not as they were, fetched again")
             for name in wrong:
-                (root / repository.hub_id / name).unlink(missing_ok=True)
+                _remove(root, repository.hub_id, name)
             missing.append(_with_configs_of(entry, repository))
         else:
             say(f"{repository.hub_id}: there, as its checksums say")
@@ -241,7 +241,9 @@ def _check_space(root: Path, found: Sequence[Found]) -> None:
 
 
 def _fetch(source: Found, root: Path) -> None:
-    wanted, folder = source.wanted, root / source.wanted.hub_id
+    wanted, folder = source.wanted, inside(root, source.wanted.hub_id)
+    for name in source.hashes:
+        inside(root, wanted.hub_id, str(Path(name).parent))
     has_card = wanted.kind == "dataset" and CARD in source.hashes
     if has_card:
         (folder / CARD).unlink(missing_ok=True)  # one that is there may speak of fewer configs
@@ -255,9 +257,16 @@ def _fetch(source: Found, root: Path) -> None:
     files = {name: hash_file(folder / name) for name in source.hashes}
     old = read_sums(root).get(wanted.hub_id)
     for name in old.files.keys() - files.keys() if old else ():
-        (folder / name).unlink(missing_ok=True)  # of another commit: a pattern would pick it up
+        _remove(root, wanted.hub_id, name)  # of another commit: a pattern would pick it up
     commit, configs = f"commit {source.commit}", list(wanted.configs)
     add_entry(root, wanted.hub_id, Entry(wanted.kind, commit, wanted.revision, configs, files))
+
+
+def _remove(root: Path, hub_id: str, name: str) -> None:
+    """Remove a file of a mirror. Raises InputError if its folder is a link out of the mirror."""
+    file = Path(name)
+    folder = inside(root, hub_id, str(file.parent))
+    (folder / file.name).unlink(missing_ok=True)
 
 
 def _check_hashes(source: Found, folder: Path) -> None:

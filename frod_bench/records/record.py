@@ -8,6 +8,7 @@ run again, and never deleted.
 import hashlib
 import itertools
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -15,7 +16,15 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple, NoReturn, cast
 
 from frod_bench.common.names import RULE, inside, is_name
-from frod_bench.records.schema import SCHEMA_VERSION, CurvePoint, Record, RecordError, check
+from frod_bench.records.schema import (
+    SCHEMA_VERSION,
+    CurvePoint,
+    Record,
+    RecordError,
+    check,
+    check_text,
+    is_usable_number,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -147,12 +156,17 @@ def record_path(  # noqa: PLR0917
 
 def predictions_path(record_path: Path) -> Path:
     """The predictions beside a record."""
-    return record_path.with_suffix(".predictions.parquet")
+    return _side_file(record_path, ".predictions.parquet")
 
 
 def curve_path(record_path: Path) -> Path:
     """The curve beside a record."""
-    return record_path.with_suffix(".curve.jsonl")
+    return _side_file(record_path, ".curve.jsonl")
+
+
+def _side_file(record_path: Path, suffix: str) -> Path:
+    """Beside `0-abc.json` is `0-abc.curve.jsonl`; `0-abc.json.diverged-1` has one of its own."""
+    return record_path.with_name(record_path.name.removesuffix(".json") + suffix)
 
 
 def validate(record: Mapping[str, Any]) -> None:
@@ -234,10 +248,13 @@ def beside(path: Path, what: str) -> Path:
 
 
 def status_at(path: Path) -> str | None:
-    """The status of the valid record at `path`; None if there is none. Never raises."""
+    """The status of the valid record at `path`; None if there is none.
+
+    Raises OSError if the file is there and cannot be read: it may be a good record.
+    """
     try:
         return load(path)["status"]
-    except (RecordError, OSError):
+    except (RecordError, FileNotFoundError):
         return None
 
 
@@ -273,7 +290,11 @@ def read_curve(record_path: Path) -> list[CurvePoint]:
             raise RecordError(f"{path.name} line {number} is not JSON ({error}).") from error
         places = [point.get(name) for name in ("step", "seconds")] if type(point) is dict else []
         if not places or not all(type(place) in (int, float) for place in places):
-            raise RecordError(f"{path.name} line {number} is no point with step and seconds.")
+            raise RecordError(f"{path.name} line {number} is not a point with step and seconds.")
+        for name, value in point.items():
+            is_no_value = value is None or (type(value) is float and not math.isfinite(value))
+            if not (is_no_value or is_usable_number(value)):
+                raise RecordError(f"{path.name} line {number}: {name} is not a usable number.")
         points.append(cast(CurvePoint, point))
     return points
 
@@ -358,8 +379,7 @@ def _check_read_by_reports(config: Mapping[str, Any]) -> None:
     """What reports read of a configuration besides the cell's identity is there, and is text."""
     for group, key in (("profile", "title"), ("protocol", "curve_split")):
         value = config[group].get(key)
-        if not isinstance(value, str):
-            raise RecordError(f"config.{group}.{key} is {value!r}; it must be text.")
+        check_text(value, f"config.{group}.{key}")
 
 
 def _whole_numbers(obj: object) -> object:

@@ -5,7 +5,6 @@ and what is enforced cannot part. Keys that a schema does not name are let throu
 record may carry more than its readers know.
 """
 
-import math
 import types
 from dataclasses import dataclass
 from functools import lru_cache
@@ -191,15 +190,30 @@ def _check_scalar(value: object, kind: type, field: str) -> None:
     is_bool = isinstance(value, bool)  # a bool is an int in Python, and not in JSON
     if kind is float:
         _expect(isinstance(value, (int, float)) and not is_bool, value, field, "a number")
-        assert isinstance(value, (int, float))
-        _expect(math.isfinite(value), value, field, "a finite number; null if undefined")
-        _expect(abs(value) <= LARGEST, value, field, f"a number up to {LARGEST:g}")
+        limits = f"a finite number up to {LARGEST:g}; null if undefined"
+        _expect(is_usable_number(value), value, field, limits)
     elif kind is int:
         _expect(isinstance(value, int) and not is_bool, value, field, "a whole number")
-        assert isinstance(value, int)
-        _expect(abs(value) <= LARGEST, value, field, f"a number up to {LARGEST:g}")
+        _expect(is_usable_number(value), value, field, f"a whole number up to {LARGEST:g}")
+    elif kind is str:
+        check_text(value, field)
     else:
-        _expect(isinstance(value, kind), value, field, {str: "text", bool: "a bool"}[kind])
+        _expect(isinstance(value, kind), value, field, "a bool")
+
+
+def is_usable_number(value: object) -> bool:
+    """Whether a value is a finite number of a size that sums and plots can hold."""
+    return type(value) in (int, float) and abs(value) <= LARGEST  # type: ignore[arg-type]
+
+
+def check_text(value: object, field: str) -> None:
+    """Raise RecordError unless a value is text that can be written as UTF-8."""
+    _expect(isinstance(value, str), value, field, "text")
+    assert isinstance(value, str)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RecordError(f"{field} is {value!r}; it must be text in UTF-8.") from None
 
 
 def _expect(holds: bool, value: object, field: str, wanted: str) -> None:

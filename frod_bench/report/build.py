@@ -1,11 +1,11 @@
 """A whole report: an experiment's records -> tables, figures and page in `results/<profile>/`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frod_bench.common.errors import InputError
-from frod_bench.common.paths import REFERENCE_DIR
+from frod_bench.common.paths import REFERENCE_DIR, is_published
 from frod_bench.report.analyses.about import About
 from frod_bench.report.analyses.kinds import analyse, write_numbers
 from frod_bench.report.areas import TRIALS_PATH, read_areas, read_trials
@@ -61,7 +61,9 @@ def write_report(
     results_dir = results_root / profile
     factors = rules.robustness.learning_rate_factors
     published = REFERENCE_DIR / profile
-    areas = read_areas(results_dir, factors) or read_areas(published, factors)
+    areas = read_areas(results_dir, factors)
+    if areas is None and (theirs := read_areas(published, factors)) is not None:
+        areas = replace(theirs, over=f"{theirs.over} of the published run")
     trials = read_trials(results_dir / TRIALS_PATH)
     if trials is None:  # those that the shipped learning rates were picked from
         trials = read_trials(published / TRIALS_PATH)
@@ -90,10 +92,11 @@ def write_report(
 
 def _nothing(folder: Path, cells: int, others: Sequence[str]) -> str:
     """What to say where no cell has a record."""
+    out = " out=results/mine" if is_published(folder) else ""
     there = (
         " Records of other cells are there, made with other settings, data or weights, for "
-        f"example {others[0]}; `python -m frod_bench.report all folder={folder.parent}` reports "
-        "them as they are."
+        f"example {others[0]}; `frod-bench report all folder={folder.parent}{out}` reports them "
+        "as they are."
         if others
         else ""
     )

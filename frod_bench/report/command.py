@@ -18,6 +18,7 @@ from rich.console import Console
 
 from frod_bench.cells import cell as sweep
 from frod_bench.cells.grid import compose_cells
+from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import is_published
@@ -111,6 +112,7 @@ def report(
     """Write `what` of a grid's cells, and tell what is missing in it; returns the files."""
     asked = asked_cells(cells)
     out_dir = folder_of(config)
+    check_writable(out_dir)
     (out_dir / MANIFEST).unlink(missing_ok=True)
     console.print("writing the report" if what == "all" else f"writing the report's {what}")
     written = write_report(

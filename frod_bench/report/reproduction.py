@@ -20,7 +20,9 @@ from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR
 
 CELLS_PATH = Path("tables/cells.csv")  # under results/<profile> and results/reference/<profile>
 KEYS = ["task", "method", "seed"]
+HASHES = {"config_hash": str, "settings_hash": str}  # one of digits alone is text, too
 COMPARED = [*KEYS, "settings_hash", "status", "value", "start_loss", "trainable"]
+NO_RECORD = ("missing", "unusable")
 EQUAL_DIGITS = 1e-10  # relative: the same score, written and read as text
 
 
@@ -52,14 +54,16 @@ class Reproduction:
 
     @property
     def holds(self) -> bool:
-        """Whether everything that was compared is within tolerance."""
-        return all(check.holds for check in self.checks)
+        """Whether something was compared, and all of it is within tolerance."""
+        return bool(self.checks) and all(check.holds for check in self.checks)
 
     @property
     def lines(self) -> list[str]:
         """For people: each check, and the verdict."""
         found = [f"  {'yes' if check.holds else 'NO '}  {check.text}" for check in self.checks]
         verdict = "Reproduced." if self.holds else "NOT reproduced: see the lines marked NO."
+        if not self.checks:
+            verdict = "Nothing was compared."
         return [*found, *([f"  {self.skipped}"] if self.skipped else []), verdict]
 
 
@@ -78,7 +82,7 @@ def published_cells(profile: str, root: Path = REFERENCE_DIR) -> pd.DataFrame | 
     if not path.exists():
         return None
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype=HASHES)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}). Restore the file from git.") from error
     if lacking := [name for name in COMPARED if name not in table]:
@@ -93,16 +97,20 @@ def compare(run: pd.DataFrame, published: pd.DataFrame, tolerance: Tolerance) ->
     protocol. Other data shows in the loss before training.
     """
     pairs = run[COMPARED].merge(published[COMPARED], on=KEYS, suffixes=("", "_published"))
+    lost = pairs["status"].isin(NO_RECORD)
     same = pairs[pairs["settings_hash"] == pairs["settings_hash_published"]]
-    skipped = ""
-    if len(same) < len(run):
+    skipped, others = "", len(run) - len(same) - int(lost.sum())
+    if others:
         skipped = (
-            f"{len(run) - len(same)} of {len(run)} cells are not in the published run with these "
-            "settings and weights, and are left out."
+            f"{others} of {len(run)} cells are not in the published run with these settings and "
+            "weights, and are left out."
         )
-    if same.empty:
-        return Reproduction((), skipped)
-    checks = [_statuses(same), *_starts(same, tolerance), *_scores(same, tolerance)]
+    checks = []
+    if lost.any():
+        text = f"{lost.sum()} of {len(run)} cells have no record: {_named(pairs[lost], 'status')}"
+        checks.append(Check(text, False))
+    if not same.empty:
+        checks += [_statuses(same), *_starts(same, tolerance), *_scores(same, tolerance)]
     return Reproduction(tuple(checks), skipped)
 
 

@@ -129,6 +129,6 @@ def leave_failure(cell: Cell, error: Exception) -> tuple[str, str]:
     """Leave a `failed` record; where even that cannot be written, the sweep goes on and tells."""
     try:
         outcome = results.leave_failure(cell, error)
-    except OSError as full:
+    except (OSError, ValueError) as full:
         return "failed", f"{type(error).__name__}: {error}; its record could not be left: {full}"
     return outcome.status, outcome.summary

@@ -7,7 +7,9 @@ import pytest
 from rich.console import Console
 
 from frod_bench.cells import cell as sweep
+from frod_bench.cells import results
 from frod_bench.cells.cell import Cell
+from frod_bench.cells.results import SideFiles
 from frod_bench.common import locks, terminal
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.records import record
@@ -17,7 +19,7 @@ from frod_bench.sweep.pool import Finished
 from frod_bench.training import runner
 from tests.conftest import MakeCell
 
-HOSTILE = "cannot open [/data/shard-3], [word] or [bold]"
+HOSTILE = "cannot open [/data/shard-3], [word], [bold] or s3:key:"
 
 
 @pytest.fixture
@@ -93,17 +95,49 @@ def test_input_refused_under_the_lock_leaves_no_folder(make_cell: MakeCell, tmp_
 def test_a_diverged_run_does_not_replace_a_good_record(finished: Cell) -> None:
     body = json.loads(finished.record_path.read_text())
     failure = {"type": "Diverged", "message": "loss nan", "where": "step 3"}
-    side_files = runner.SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 1.0}], None)
+    side_files = SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 1.0}], None)
     fields = ("primary_metric", "higher_is_better", "params", "time", "steps", "memory")
     worse = {name: body[name] for name in (*fields, "tokens_or_images")}
     worse |= {"status": "diverged", "error": failure, "metrics": {}}
     before = {p: p.read_bytes() for p in finished.record_path.parent.iterdir()}
-    _, path = runner.results.leave_record(
+    _, path = results.leave_record(
         finished, worse, side_files, started_at=body["provenance"]["started_at"], device="cpu"
     )
     assert path.name == f"{finished.record_path.name}.diverged-1"
+    assert record.curve_path(path).name == f"{path.name}.curve.jsonl"
     assert {p: p.read_bytes() for p in before} == before
     assert record.scan(finished.results_dir / "records")[1] == []
+
+
+def test_what_cannot_be_saved_leaves_the_curve_of_the_record_that_stays(finished: Cell) -> None:
+    before = {p: p.read_bytes() for p in finished.record_path.parent.iterdir()}
+    body = json.loads(finished.record_path.read_text())
+    fields = ("status", "error", "metrics", "primary_metric", "higher_is_better", "params", "steps")
+    again = {name: body[name] for name in (*fields, "memory", "tokens_or_images")}
+    again["time"] = dict.fromkeys(("setup_sec", "train_sec", "eval_sec"), float("nan"))
+    side_files = SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 9.0}], None)
+    with pytest.raises(record.RecordError, match="setup_sec"):
+        results.leave_record(
+            finished, again, side_files, started_at=body["provenance"]["started_at"], device="cpu"
+        )
+    assert {p: p.read_bytes() for p in finished.record_path.parent.iterdir()} == before
+
+
+def test_a_file_name_that_is_no_text_is_told_in_the_failure(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    status, summary = launch.leave_failure(cell, FileNotFoundError("caf\udce9"))
+    assert (status, summary) == ("failed", "FileNotFoundError: caf\\udce9")
+    assert record.load(cell.record_path)["status"] == "failed"
+
+
+def test_a_lock_that_cannot_be_made_costs_no_failure_record(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    cell.results_dir.mkdir(parents=True)
+    (cell.results_dir / "checkpoints").write_text("a file where a folder must be")
+    assert launch.leave_failure(cell, RuntimeError("out of memory"))[0] == "failed"
+    assert record.load(cell.record_path)["error"]["message"] == "out of memory"
+    launch.leave_failure(cell, RuntimeError("again"))
+    assert kept_failures(cell) == ["again"]
 
 
 def test_set_aside_looks_again_before_it_moves(make_cell: MakeCell) -> None:
@@ -142,7 +176,7 @@ def test_brackets_in_an_error_reach_the_reader(
 
 def test_the_live_display_takes_brackets(make_cell: MakeCell) -> None:
     console = terminal.plain_console(stderr=True)
-    live = Console(force_terminal=True, markup=False, file=console.file, width=300)
+    live = Console(force_terminal=True, markup=False, emoji=False, file=console.file, width=300)
     cell = make_cell("task=rte", "method=frozen")
     with live.capture() as capture:
         shown = display.SweepDisplay(1, 0, live)

@@ -111,7 +111,7 @@ def test_places_of_a_cell_are_under_its_results(make_cell: MakeCell, tmp_path: P
 
 @pytest.mark.parametrize("name", ["task", "method", "profile", "protocol", "backbone"])
 def test_a_record_whose_cell_is_no_folder_is_none(tmp_path: Path, name: str) -> None:
-    [path, *_] = sorted((ROOT / "results/small/records").rglob("*.json"))
+    [path, *_] = sorted((ROOT / "results/reference/small/records").rglob("*.json"))
     document: Any = json.loads(path.read_text())
     document["cell"][name] = OUTSIDE
     config = document["config"]
@@ -130,7 +130,7 @@ def test_a_record_whose_cell_is_no_folder_is_none(tmp_path: Path, name: str) -> 
 
 
 def test_the_records_in_the_repository_are_valid() -> None:
-    found, unusable = record.scan(ROOT / "results/small/records")
+    found, unusable = record.scan(ROOT / "results/reference/small/records")
     assert len(found) == 90
     assert not unusable
 

@@ -55,7 +55,7 @@ def test_nothing_is_unpickled_and_names_are_imported_in_one_place() -> None:
     for place, call in calls():
         assert ast.unparse(call.func) not in REFUSED, place
         if name_of(call) in {"import_module", "exec_module"}:
-            assert place.startswith("frod_bench/callables.py"), place
+            assert place.startswith("frod_bench/config/callables.py"), place
 
 
 def test_a_backbone_that_brings_code_is_refused_and_its_code_is_not_run(tmp_path: Path) -> None:

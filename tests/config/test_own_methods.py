@@ -215,7 +215,7 @@ BAD_FILES = {
     "not text": (b"\xff\xfe\x00\x81", "mine.yaml is not valid YAML"),
     "a list": ("- name", "is not a mapping.*name, kind and learning_rates"),
     "empty": ("", "is not a mapping"),
-    "no name": ("kind: frozen", r"mine.yaml: has no name. Give it one, name: mine say"),
+    "no name": ("kind: frozen", r"mine.yaml: has no name. Give it one, e.g. name: mine"),
     "a name that is no folder": ("name: a/b", "name='a/b' must be a text of letters"),
     "a name that is taken": ("name: lora\nkind: frozen", "name=lora is taken"),
     "no kind": ("name: mine", "method.kind"),
@@ -402,6 +402,19 @@ def test_what_only_an_import_tells_ends_a_run_with_status_two(
     assert re.search(message, done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_yaml_reads_no_secret_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nkind: peft\nlearning_rates: {adapter: 1e-3, head: 1e-3}\n"
+        "peft: {_target_: peft.LoraConfig, r: 8, bias: '${oc.env:HF_TOKEN}'}\n"
+    )
+    with pytest.raises(InputError, match=r"the resolver 'oc\.env' is not allowed here"):
+        compose_cells([f"method={path}", "task=rte"])
 
 
 def test_two_files_of_one_name_are_refused(copied: Path) -> None:

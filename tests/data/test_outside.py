@@ -126,9 +126,12 @@ def test_a_row_shows_no_picture_from_outside(tmp_path: Path) -> None:
     unpacked = str(tmp_path / "arrow/unpacked.png")  # where `datasets` unpacks an archive
     paths = ("own.png", str(tmp_path / "set/own.png"), "linked.png", unpacked)
     beyond = ("../outside.png", str(tmp_path / "outside.png"), str(tmp_path / "set/../outside.png"))
-    rows = [{"image": {"bytes": None, "path": path}} for path in (*paths, *beyond)]
-    shown = [one.inputs is not None for one in encoder.encode(rows)]
-    assert shown == [True] * 4 + [False] * 3
+    rows = [{"image": {"bytes": None, "path": path}} for path in paths]
+    assert all(one.inputs is not None for one in encoder.encode(rows))
+    of_the_hub = ImageEncoder("image", 8, [0.5] * 3, [0.5] * 3, None)
+    for reader, path in [(encoder, path) for path in beyond] + [(of_the_hub, beyond[1])]:
+        with pytest.raises(InputError, match="is not in the data set's folder"):
+            reader.encode([{"image": {"bytes": None, "path": path}}])
 
 
 class HubBuilder:

@@ -1,5 +1,6 @@
 """Did it reproduce: what is compared with the published run, and what a wrong number does."""
 
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -84,6 +85,28 @@ def test_cells_with_other_settings_are_left_out_and_counted() -> None:
     assert outcome.holds
     assert outcome.skipped.startswith("3 of 12 cells are not in the published run")
     assert compare(run[:3], cells(), TOLERANCE).checks == ()
+
+
+def test_a_cell_without_a_record_is_not_reproduced_and_nothing_is_not_either() -> None:
+    run = cells()
+    run.loc[0, ["settings_hash", "status", "value"]] = [None, "missing", float("nan")]
+    outcome = compare(run, cells(), TOLERANCE)
+    assert failed(outcome)[0].startswith("1 of 12 cells have no record: rte/full/0 missing")
+    nothing = compare(cells(settings_hash="another"), cells(), TOLERANCE)
+    assert not nothing.holds
+    assert nothing.lines[-1] == "Nothing was compared."
+
+
+def test_a_sample_that_was_left_out_fails_and_its_records_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(verify, "sample", lambda published: [("rte", "frozen", 0)])
+    monkeypatch.setattr(verify, "run_grid", lambda config, cells: None)
+    outcome = verify.verify([], Console(quiet=True))
+    assert [check.holds for check in outcome.checks] == [False]
+    assert "have no record" in outcome.checks[0].text
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_published_table_that_is_damaged_is_bad_input(tmp_path: Path) -> None:

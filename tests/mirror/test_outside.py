@@ -7,7 +7,7 @@ import pytest
 
 from frod_bench.cells.fingerprint import backbone_fingerprint, data_fingerprint
 from frod_bench.common.errors import InputError
-from frod_bench.data.checksums import SUMS_FILE, read_sums, verify
+from frod_bench.data.checksums import SUMS_FILE, Entry, add_entry, read_sums, verify
 from frod_bench.mirror.hub import Repository, copy
 from tests.mirror.conftest import FakeHub
 
@@ -95,3 +95,17 @@ def test_a_card_on_the_hub_that_leads_outside_is_told_with_its_repository(
         refused.value
     )
     assert not (tmp_path / "mirror").exists()
+
+
+def test_a_folder_that_links_out_of_the_mirror_is_left_alone(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious.txt").write_text("years of work")
+    root = tmp_path / "mirror"
+    (root / "me/data").mkdir(parents=True)
+    (root / "me/data/sub").symlink_to(outside)
+    entry = Entry("dataset", "commit abc", None, ["default"], {"sub/precious.txt": "0" * 64})
+    add_entry(root, "me/data", entry)
+    with pytest.raises(InputError, match="leads out of"):
+        copy([Repository("dataset", "me/data", None, ("default",))], root, lambda line: None)
+    assert (outside / "precious.txt").read_text() == "years of work"

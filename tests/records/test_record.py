@@ -218,7 +218,7 @@ def test_read_curve_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(record.RecordError, match="line 2 is not JSON"):
         record.read_curve(path)
     record.curve_path(path).write_text('{"step": "a", "seconds": 0.1}\n')
-    with pytest.raises(record.RecordError, match="line 1 is no point with step and seconds"):
+    with pytest.raises(record.RecordError, match="line 1 is not a point with step and seconds"):
         record.read_curve(path)
     record.curve_path(path).write_bytes(b"\xff\xfe")
     with pytest.raises(record.RecordError, match="curve cannot be read"):

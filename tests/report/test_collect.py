@@ -134,13 +134,16 @@ def test_a_curve_without_a_number_is_told(tmp_path: Path) -> None:
 
 
 def test_one_bad_record_is_unusable_and_the_report_goes_on(tmp_path: Path) -> None:
-    for seed in range(4):
-        write_record(tmp_path, make_record("rte", "frod", seed), synthetic_curve())
+    for seed in range(6):
+        curve = synthetic_curve()
+        if seed in (3, 4):
+            curve.insert(0, {"step": 0, "seconds": 0, "eval_loss": "abc" if seed == 3 else [1]})
+        write_record(tmp_path, make_record("rte", "frod", seed), curve)
     files = sorted((tmp_path / "embedded/records/rte/frod").glob("*.json"))
     spoilt = [
         lambda made: made["config"]["profile"].pop("title"),
         lambda made: made["metrics"]["accuracy"].update(value=1e308),
-        lambda made: made["metrics"]["accuracy"].update(n=10**400),
+        lambda made: made["provenance"].update(device="\ud800"),
     ]
     for file, spoil in zip(files, spoilt, strict=False):
         made = json.loads(file.read_text())
@@ -149,7 +152,8 @@ def test_one_bad_record_is_unusable_and_the_report_goes_on(tmp_path: Path) -> No
     words = [f"folder={tmp_path / 'embedded'}", f"out={tmp_path / 'out'}"]
     written = report_folder("all", words, Console(quiet=True))
     assert (tmp_path / "out/report.html") in written
-    got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in range(4)])
-    assert got.frame["status"].tolist() == ["unusable", "unusable", "unusable", "ok"]
-    assert "config.profile.title is None" in got.frame["error"][0]
-    assert all("number up to 1e+18" in error for error in got.frame["error"][1:3])
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in range(6)])
+    assert got.frame["status"].tolist() == ["unusable"] * 3 + ["ok"] * 3
+    for error, words in zip(got.frame["error"], ("title is None", "1e+18", "UTF-8"), strict=False):
+        assert words in error
+    assert sum("eval_loss is not a usable number" in line for line in got.warnings) == 2
