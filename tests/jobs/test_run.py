@@ -115,7 +115,7 @@ def test_plan_only_prints_and_launches_nothing(tmp_path: Path, here: RunHere) ->
 
 
 def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
-    tmp_path: Path, here: RunHere
+    tmp_path: Path, here: RunHere, request: pytest.FixtureRequest
 ) -> None:
     grid = cell_words(tmp_path, "-m", "task=rte", "method=frozen,lora", "runtime.jobs=2")
     first = here(*grid)
@@ -124,6 +124,7 @@ def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
     assert re.search(r"\[2/2\] rte/\w+/0: ok, accuracy 0\.\d+ .*ends \d\d:\d\d:\d\d", first.stderr)
     path = next((tmp_path / "results/embedded/records/rte/lora").glob("*.json"))
     path.write_text(path.read_text()[:200])
+    request.getfixturevalue("in_turn")  # two workers were started once
     again = here(*grid)
     assert again.returncode == 0, again.stderr
     assert "not JSON" in again.stderr

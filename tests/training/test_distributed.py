@@ -6,7 +6,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,6 @@ CASES = {
         "broken off": BROKEN,
     },
 }
-ALL = [(way, case) for way, cases in CASES.items() for case in cases]
-Compare = Callable[[str, str], tuple[Path, Path]]
 
 
 def words_of(way: str, case: str, root: Path) -> list[str]:
@@ -69,56 +67,52 @@ def break_off(self: Trainer, step: int, batches: Any) -> Any:
 TRAIN_STEP = Trainer.train_step
 
 
-@pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Path]]:
-    """together(way) -> the records of its cases, each run on two processes, in one launch."""
-    found: dict[str, dict[str, Path]] = {}
-
-    def launch(way: str) -> dict[str, Path]:
-        if way not in found:
-            found[way] = {}  # what fails is not tried again
-            root = tmp_path_factory.mktemp(way)
-            lines = [words_of(way, case, root / "two") for case in CASES[way]]
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Trainer, "train_step", break_off)
-                assert runner.execute(cell_from(lines[-1])).status == "failed"
-            (root / "lines.json").write_text(json.dumps(lines))
-            done = subprocess.run(
-                [
-                    *(sys.executable, "-m", "accelerate.commands.launch", "--config_file"),
-                    *(str(CONF_DIR / "accelerate" / f"{way}.yaml"), "--num_processes", "2"),
-                    *("-m", "tests.training.together", way, str(root / "lines.json")),
-                ],
-                capture_output=True, text=True, check=False,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
-            paths = done.stdout.splitlines()  # one a cell: only the first process tells
-            assert len(paths) == len(lines), done.stdout
-            found[way] = dict(zip(CASES[way], map(Path, paths), strict=True))
-        return found[way]
-
-    return launch
+def run_together(way: str, root: Path) -> dict[str, Path]:
+    """The records of a way's cases, each run on two processes, in one launch."""
+    lines = [words_of(way, case, root / "two") for case in CASES[way]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_step", break_off)
+        assert runner.execute(cell_from(lines[-1])).status == "failed"
+    (root / "lines.json").write_text(json.dumps(lines))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "accelerate.commands.launch", "--config_file"),
+            *(str(CONF_DIR / "accelerate" / f"{way}.yaml"), "--num_processes", "2"),
+            *("-m", "tests.training.together", way, str(root / "lines.json")),
+        ],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    paths = done.stdout.splitlines()  # one a cell: only the first process tells
+    assert len(paths) == len(lines), done.stdout
+    return dict(zip(CASES[way], map(Path, paths), strict=True))
 
 
-@pytest.mark.parametrize(("way", "case"), ALL)
-def test_two_processes_come_to_what_one_does(
-    together: Callable[[str], dict[str, Path]], tmp_path: Path, way: str, case: str
-) -> None:
-    ours = together(way)[case]
-    cell = cell_from(words_of(way, case, tmp_path))
-    assert runner.execute(cell).status == "ok"
-    half = case == "half precision"
-    assert_same_result(ours, cell.record_path, 2e-2 if half else 1e-4, flips=2 if half else 0)
-    counts = [record.load(path)["provenance"]["processes"] for path in (ours, cell.record_path)]  # type: ignore[typeddict-item]
-    assert counts == [2, 1]
-    results, words = ours.parents[3], CASES[way][case]
-    assert not list((results / "checkpoints" / cell.task / cell.method).rglob("*.safetensors"))
+@pytest.mark.timeout(1200)  # of a busy machine
+@pytest.mark.parametrize("way", CASES)
+def test_two_processes_come_to_what_one_does(tmp_path: Path, way: str) -> None:
+    """One test a way: the launch is dear, and its cases must not be dealt to two workers."""
+    for case, ours in run_together(way, tmp_path).items():
+        cell = cell_from(words_of(way, case, tmp_path / "one"))
+        assert runner.execute(cell).status == "ok", case
+        half = case == "half precision"
+        assert_same_result(ours, cell.record_path, 2e-2 if half else 1e-4, flips=2 if half else 0)
+        counts = [record.load(path)["provenance"]["processes"] for path in (ours, cell.record_path)]  # type: ignore[typeddict-item]
+        assert counts == [2, 1], case
+        assert_same_files(ours, cell, CASES[way][case])
+
+
+def assert_same_files(ours: Path, theirs: Cell, words: Sequence[str]) -> None:
+    """What lies beside the records: nothing of a checkpoint, one run of wandb, equal adapters."""
+    results = ours.parents[3]
+    checkpoints = results / "checkpoints" / theirs.task / theirs.method
+    assert not list(checkpoints.rglob("*.safetensors"))
     if "tracker=wandb" in words:
         assert len(list(results.rglob("offline-run-*/*.wandb"))) == 1
     if "save=adapter" in words:
-        file = results / "adapters" / cell.task / cell.method / f"{ours.stem}.safetensors"
-        kept, expected = load_file(file), load_file(cell.adapter_path)
+        file = results / "adapters" / theirs.task / theirs.method / f"{ours.stem}.safetensors"
+        kept, expected = load_file(file), load_file(theirs.adapter_path)
         assert kept.keys() == expected.keys()
         for name, values in expected.items():
             assert (kept[name] - values).abs().max() <= 1e-4 * max(1, values.abs().max())
