@@ -9,8 +9,7 @@ import pytest
 
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
-from frod_bench.mirror import __main__ as command
-from frod_bench.mirror import backbones
+from frod_bench.mirror import backbones, command
 from frod_bench.mirror.hub import Repository
 from frod_bench.mirror.wanted import wanted_by
 from tests.mirror.conftest import FakeHub
@@ -123,7 +122,7 @@ def test_a_folder_without_a_mirror_is_told(
 def test_verifying_needs_neither_torch_nor_the_hub(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from frod_bench.mirror import __main__ as command\n"
+        "from frod_bench.mirror import command\n"
         f"try: command.main(['verify', 'root={tmp_path}'])\n"
         "except ValueError: pass\n"
         "sys.exit(bool({'torch', 'huggingface_hub'} & set(sys.modules)))"

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.methods import budget
-from frod_bench.plan import __main__ as command
+from frod_bench.plan import command
 from frod_bench.plan.accelerators import accelerator_of
 from frod_bench.plan.fit import Change, Fitted
 from frod_bench.plan.readings import DENOMINATORS, MARGIN, NUMERATORS, PAPER_PERCENT
