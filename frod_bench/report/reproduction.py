@@ -9,7 +9,7 @@ measurements.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,9 +31,7 @@ class Tolerance:
     """How far another processor may be from the published run; `reproduction.yaml` says why."""
 
     dated: str
-    cell_points: float
-    task_mean_points: float
-    method_mean_points: float
+    score_points: float  # of one run; a mean over n runs may be off by this over the root of n
     start_loss_relative: float
 
 
@@ -140,30 +138,37 @@ def _starts(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
 
 
 def _scores(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
-    """Single cells, means over seeds, and means over tasks, in points."""
+    """Single runs, means over seeds, over a method's runs and over all runs, in points."""
     scored = same.dropna(subset=["value", "value_published"]).copy()
     scored["points"], scored["published"] = 100 * scored["value"], 100 * scored["value_published"]
-    tasks = scored.groupby(["method", "task"], sort=False)[["points", "published"]].mean()
-    methods = tasks.groupby("method", sort=False).mean()
-    cells = scored.set_index(["method", "task", "seed"])[["points", "published"]]
-    found = [_gaps(cells, "scores of single cells", tolerance.cell_points)]
-    if len(tasks) < len(cells):
-        found.append(_gaps(tasks, "means over seeds", tolerance.task_mean_points))
-    if len(methods) < len(tasks):
-        found.append(_gaps(methods, "means over tasks", tolerance.method_mean_points))
-    return found
+    levels = {
+        "scores of single runs": ["method", "task", "seed"],
+        "means over seeds": ["method", "task"],
+        "means of a method": ["method"],
+    }
+    checks, groups = [], len(scored) + 1
+    for what, keys in levels.items():
+        grouped = scored.groupby(keys, sort=False)
+        if len(grouped) < groups:  # otherwise they are the level before once more
+            checks.append(_gaps(grouped, what, tolerance.score_points))
+        groups = len(grouped)
+    return checks
 
 
-def _gaps(table: pd.DataFrame, what: str, bound: float) -> Check:
-    """A check of columns `points` and `published`, named by the index."""
-    gaps = (table["points"] - table["published"]).abs()
-    equal = int(np.isclose(table["points"], table["published"], rtol=EQUAL_DIGITS, atol=0).sum())
-    text = f"{len(table)} {what}: {equal} equal, "
+def _gaps(groups: Any, what: str, score_points: float) -> Check:
+    """A check of the groups' means, each against its own bound."""
+    means, sizes = groups[["points", "published"]].mean(), groups.size()
+    gaps = (means["points"] - means["published"]).abs()
+    bounds = score_points / np.sqrt(sizes)
+    equal = int(np.isclose(means["points"], means["published"], rtol=EQUAL_DIGITS, atol=0).sum())
+    text = f"{len(means)} {what}: {equal} equal"
     if len(gaps):
-        worst = gaps.idxmax()
+        worst = (gaps / bounds).idxmax()
         name = ", ".join(map(str, worst)) if isinstance(worst, tuple) else str(worst)
-        text += f"largest difference {gaps.max():.2f} points ({name}), allowed {bound:g}"
-    if outside := int((gaps > bound).sum()):
+        text += (
+            f", largest difference {gaps[worst]:.2f} points ({name}), allowed {bounds[worst]:.2g}"
+        )
+    if outside := int((gaps > bounds).sum()):
         text += f"; {outside} beyond it"
     return Check(text, not outside)
 
