@@ -145,7 +145,9 @@ def _scores(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
         "scores of single runs": ["method", "task", "seed"],
         "means over seeds": ["method", "task"],
         "means of a method": ["method"],
+        "mean over all runs": ["all"],
     }
+    scored["all"] = "all"
     checks, groups = [], len(scored) + 1
     for what, keys in levels.items():
         grouped = scored.groupby(keys, sort=False)
