@@ -29,12 +29,15 @@ help:  ## show this
 	@echo "           HEAD=$(HEAD) (auto: rank if there are options) RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (instead of the profile's own)"
 	@echo "           TRACKER=$(TRACKER) (none: no wandb) LOCKED=$(LOCKED) (1: set up with the versions of constraints.txt)"
 
-$(VENV)/.installed: pyproject.toml
+INSTALLED = $(VENV)/.installed$(if $(LOCKED),-locked)
+
+$(INSTALLED): pyproject.toml $(if $(LOCKED),constraints.txt)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(LOCKED),--constraint constraints.txt) -e '.[dev]'
+	@rm -f $(VENV)/.installed*
 	@touch $@
 
-setup: $(VENV)/.installed  ## make .venv and install the suite into it (LOCKED=1: by constraints.txt)
+setup: $(INSTALLED)  ## make .venv and install the suite into it (LOCKED=1: by constraints.txt)
 
 reproduce-all: setup  ## run every cell that is missing, then write tables, figures and page
 	@$(BIN)/python -m frod_bench.reproduce $(GRID) runtime.jobs=$(JOBS)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frod_bench.analyses.kept import Kept, kept_cells
+from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError, did_you_mean
 
@@ -66,6 +67,7 @@ def main(words: Sequence[str]) -> None:
     """Analyse, and print the paths. Raises InputError for bad input."""
     what, overrides = parse(words)
     kept = kept_cells(overrides)
+    check_writable(kept.out_dir)
     for line in kept.lacking:
         say(line)
     for path in analyse(what, kept):

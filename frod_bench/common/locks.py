@@ -6,6 +6,7 @@ workers takes the lock too.
 """
 
 import fcntl
+import itertools
 import logging
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import TextIO
 
 logger = logging.getLogger(__name__)
 
+MOST_TRIES = 1000  # of making the file while others remove its folder
 _held: set[Path] = set()  # by this process, which may ask for a lock that it holds already
 
 
@@ -46,11 +48,13 @@ def tried(path: Path, label: str) -> Iterator[bool]:
 def _opened(path: Path, label: str, wait: bool) -> Iterator[bool]:
     """Take the lock, run the body, let go; False if another process has it and we do not wait."""
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
-    while True:
+    for tries_left in itertools.count(MOST_TRIES, -1):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("a")
         except FileNotFoundError:  # its folder was empty, and the last holder removed it
+            if tries_left <= 0:  # or it is a link that leads nowhere
+                raise
             continue
         with stream:
             if not _take(stream, label, wait):

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import is_published
 from frod_bench.common.terminal import plain_console
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in draw.save_figures(panels, comparison, _out_dir(config)):
             print(path.resolve())
     except OSError as error:
-        print(f"frod_bench.compare: {error}. Name another out_dir=.", file=sys.stderr)
+        print(f"frod_bench.compare: {error}. Name another out=.", file=sys.stderr)
         return 1
     return 0
 
@@ -73,4 +74,5 @@ def _out_dir(config: CompareConfig) -> Path:
 
 def start(words: Sequence[str]) -> None:
     """The command line; exits with its status."""
-    sys.exit(main(words))
+    with exit_statuses():
+        sys.exit(main(words))

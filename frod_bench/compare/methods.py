@@ -61,9 +61,15 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
 def _seeds_of(
     made: Mapping[Name, Sequence[str]], tasks: Sequence[str], methods: Sequence[str]
 ) -> list[int]:
-    """The seeds of which any of the tasks and methods has a record; `SEEDS` if none has one."""
-    found = {seed for task, method, seed in made if task in tasks and method in methods}
-    return sorted(found) or list(SEEDS)
+    """The seeds of which each of the methods has a record on some task; `SEEDS` if there are none.
+
+    A run of one method alone, with settings that somebody tried, is so not mixed into its mean.
+    """
+    have = [
+        {seed for task, name, seed in made if task in tasks and name == method}
+        for method in methods
+    ]
+    return sorted(set.intersection(*have)) or list(SEEDS)
 
 
 def _hashes(folder: Path, profile: str, protocol: str, head: str) -> dict[Name, list[str]]:

@@ -104,4 +104,4 @@ def _check(config: CompareConfig, given: set[str]) -> None:
             "folder=results/embedded,/theirs/results/embedded."
         )
     elif config.across:
-        raise InputError("across=true is for two folders; name them by folders=[…,…].")
+        raise InputError("across=true is for two folders; name them by folder=A,B.")

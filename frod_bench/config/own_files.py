@@ -29,8 +29,9 @@ from frod_bench.config.settings import MethodConfig, TaskConfig
 
 GROUP = "frod_bench.methods"  # of entry points
 SCHEMAS = {"method": MethodConfig, "task": TaskConfig}
-RESOLVER = re.compile(r"\$\{\s*([A-Za-z_][\w.]*)\s*:")
 RESOLVERS = ("rate", "trial_rate", "sized", "by_size", "by_budget", "budget_rank", "budget_alpha")
+# A key of the configuration, or one of the suite's own resolvers by its plain name.
+INTERPOLATION = re.compile(rf"\$\{{\s*(?:(?:{'|'.join(RESOLVERS)})\s*:|[\w.\[\]]+\s*\}})")
 NEEDS = {
     "method": "name, kind and learning_rates",
     "task": "name, family, hub_id, test_split, label_column and metrics",
@@ -152,13 +153,11 @@ def _check_interpolations(path: Path, content: Any) -> None:
     if isinstance(content, list):
         for value in content:
             _check_interpolations(path, value)
-    elif isinstance(content, str):
-        for resolver in RESOLVER.findall(content):
-            if resolver not in RESOLVERS:
-                raise InputError(
-                    f"{path}: {content}: the resolver {resolver!r} is not allowed here. Allowed: "
-                    f"{', '.join(RESOLVERS)}, and keys of the configuration."
-                )
+    elif isinstance(content, str) and content.count("${") != len(INTERPOLATION.findall(content)):
+        raise InputError(
+            f"{path}: {content}: this interpolation is not allowed here. Allowed are keys of the "
+            f"configuration, ${{key.name}}, and the resolvers {', '.join(RESOLVERS)}."
+        )
 
 
 def _check_defaults(path: Path, content: Any, group: str) -> None:

@@ -94,9 +94,10 @@ class ImageEncoder:
     def _file(self, path: str) -> Path:
         """A picture that is a file of its own. Raises InputError if it is not the data set's."""
         # The Hub's pictures, and those of an archive in the folder, are in the clients' caches.
-        caches = [Path(datasets.config.HF_DATASETS_CACHE), Path(constants.HF_HUB_CACHE)]
+        unpacked = Path(datasets.config.HF_DATASETS_CACHE)
+        home = self._folder or Path(constants.HF_HUB_CACHE)
         file = Path(path) if self._folder is None else self._folder / path
-        if not any(is_below(file, root) for root in (self._folder, *caches) if root is not None):
+        if not (is_below(file, home) or is_below(file, unpacked)):
             raise InputError(
                 f"{self._folder}: a row's picture {path!r} is not in the data set's folder. Put "
                 "the pictures there, and name them from there."

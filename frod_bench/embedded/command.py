@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import embedded_mirror_dir
 from frod_bench.embedded.mirror import DEFAULT_SEED, write_mirror
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m frod_bench.embedded",
+        prog="frod-bench embedded",
         description="Write the embedded mirror: stand-in data sets in the Hub's layout.",
     )
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of all rows")
@@ -35,4 +36,5 @@ def _parser() -> argparse.ArgumentParser:
 
 def start(words: Sequence[str]) -> None:
     """The command line; exits with its status."""
-    sys.exit(main(list(words)))
+    with exit_statuses():
+        sys.exit(main(list(words)))

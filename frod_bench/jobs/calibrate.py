@@ -18,6 +18,7 @@ from rich.console import Console
 from frod_bench import metrics
 from frod_bench.cells.cell import Cell, records_of
 from frod_bench.cells.grid import compose_cells
+from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.terminal import plain_console
@@ -37,10 +38,10 @@ def best_constant(path: Path, primary_metric: str) -> float:
     return float(max(score for score in scores if score is not None))
 
 
-def measured(cells: Iterable[Cell]) -> pd.DataFrame:
+def measured(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
     """One row a cell: task, what it is (frozen, full, random), score and constant in points."""
     rows = []
-    for cell, document in records_of(cells):
+    for cell, document in records_of(cells, overrides):
         if document["status"] != "ok":
             raise InputError(f"{cell.label}: {document['status']}, see {cell.record_path}.")
         name = document["primary_metric"]
@@ -94,8 +95,10 @@ def markdown(table: pd.DataFrame, title: str) -> str:
 
 def calibrate(overrides: Sequence[str], console: Console) -> None:
     """Read the records, write the table, and show it."""
-    base, cells = compose_cells(["experiment=calibration", *overrides])
-    table = calibration(measured(cells))
+    named = ["experiment=calibration", *overrides]
+    base, cells = compose_cells(named)
+    table = calibration(measured(cells, named))
+    check_writable(cells[0].results_dir)
     folder = cells[0].results_dir / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     table.round(2).to_csv(folder / "calibration.csv", index=False)

@@ -44,7 +44,15 @@ def tasks() -> Rows:
 
 def methods() -> Rows:
     """Name, kind, what it is."""
-    return rows_of(CONF_DIR / "method", lambda c, comment: (str(c.get("kind", "")), comment))
+    return rows_of(CONF_DIR / "method", lambda c, comment: (_kind(c), comment))
+
+
+def _kind(method: Mapping[str, Any]) -> str:
+    """A method's kind, its own or that of the method which it stands on."""
+    if "kind" in method:
+        return str(method["kind"])
+    [base] = [name for name in method["defaults"] if name != "_self_"]
+    return _kind(yaml.safe_load((CONF_DIR / "method" / f"{base}.yaml").read_text("utf-8")))
 
 
 def experiments() -> Rows:
@@ -106,7 +114,8 @@ def listing(words: Sequence[str]) -> str:
         if key != "folder":
             raise InputError(f"{key}: is not a key of ls." + did_you_mean(key, ["folder"]))
     folder = Path(keys.get("folder", DEFAULT_FOLDER))
-    names = what or [*LISTS, *(["records"] if keys or (folder / "records").is_dir() else [])]
+    has_records = any((folder / "records").glob("*/*/*.json"))
+    names = what or [*LISTS, *(["records"] if keys or has_records else [])]
     blocks = []
     for name in dict.fromkeys(names):
         rows = records(folder) if name == "records" else LISTS[name]()

@@ -25,8 +25,7 @@ from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import settings
 from frod_bench.config.own_files import OwnFiles
-from frod_bench.records import record
-from frod_bench.sweep.launch import check_functions, check_hub, run_grid
+from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
@@ -51,13 +50,12 @@ def run_one(config: DictConfig) -> None:
         check_functions([cell])
         check_hub([cell])
         check_writable(Path(config.results_root))
+        check_writable(cell.results_dir)
         from frod_bench.training.runner import (
             execute,  # imports torch, which bad input need not wait for
         )
 
-        for unusable in found.invalid:
-            if aside := record.set_aside(unusable.path):
-                say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
+        set_aside(found, say)
         outcome = execute(cell)
         say(f"{cell.label}: {outcome.status}, {outcome.summary}")
         tell(cell.record_path)

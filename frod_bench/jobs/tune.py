@@ -24,6 +24,7 @@ from omegaconf import OmegaConf
 
 from frod_bench.cells.cell import Cell, records_of
 from frod_bench.cells.grid import compose_cells
+from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR
@@ -33,10 +34,10 @@ WORST = -math.inf
 WRITTEN = "# Written by `python -m frod_bench.tune`"  # how a table of rates that is ours begins
 
 
-def trials(cells: Iterable[Cell]) -> pd.DataFrame:
+def trials(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
     """One row a cell: family, method, trial, task, score, and its rates as one text."""
     rows = []
-    for cell, document in records_of(cells):
+    for cell, document in records_of(cells, overrides):
         ok = document["status"] == "ok"
         value = document["metrics"][document["primary_metric"]]["value"] if ok else None
         rows.append(
@@ -114,9 +115,11 @@ def start(words: Sequence[str]) -> None:
         outs = [word for word in words if word.startswith("out=")]
         words = [word for word in words if word not in outs]
         asked = [word for word in words if word.startswith("experiment=")]
-        base, cells = compose_cells([*([] if asked else ["experiment=tune"]), *words])
-        table = trials(cells)
+        named = [*([] if asked else ["experiment=tune"]), *words]
+        base, cells = compose_cells(named)
+        table = trials(cells, named)
         picked = pick(table)
+        check_writable(cells[0].results_dir)
         tables = cells[0].results_dir / "tables"
         tables.mkdir(parents=True, exist_ok=True)
         trials_so_far = tables / "tuning.csv"

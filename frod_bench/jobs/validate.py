@@ -15,10 +15,13 @@ from frod_bench.sweep.launch import check_hub
 
 
 def distinct(cells: Sequence[Cell]) -> list[Cell]:
-    """The first cell of each task, head and method: other seeds and rates read the same input."""
-    found: dict[tuple[str, str, str], Cell] = {}
+    """The first cell of each task, head and method with its settings: other seeds and learning
+    rates read the same input.
+    """
+    found: dict[str, Cell] = {}
     for cell in cells:
-        found.setdefault((cell.task, cell.config["head"], cell.method), cell)
+        method = {k: v for k, v in cell.config["method"].items() if k != "learning_rates"}
+        found.setdefault(f"{cell.task} {cell.config['head']} {method}", cell)
     return list(found.values())
 
 
@@ -48,8 +51,9 @@ def validate(words: Sequence[str]) -> None:
     for cell in distinct(cells):
         try:
             print(check(cell))
-        except InputError as error:
-            print(f"{cell.label}: {error}", file=sys.stderr)
+        except Exception as error:  # of whatever type: a damaged file raises its reader's own
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            print(f"{cell.label}: {kind}{error}", file=sys.stderr)
             wrong.append(cell.label)
     if wrong:
         raise InputError(f"{len(wrong)} of {len(distinct(cells))} cannot run: {', '.join(wrong)}.")

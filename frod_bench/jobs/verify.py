@@ -68,6 +68,22 @@ def verify(words: Sequence[str], console: Console) -> Reproduction:
             "from git, or install the package again."
         )
     folder = Path(tempfile.mkdtemp(prefix="frod_bench_verify_"))
+    try:
+        outcome = _compared(folder, words, published, console)
+    except BaseException:  # interrupted, too: nothing was found that would be worth a look
+        shutil.rmtree(folder)
+        raise
+    if outcome.holds:
+        shutil.rmtree(folder)
+    else:
+        console.print(f"The records of this run are kept in {folder}.")
+    return outcome
+
+
+def _compared(
+    folder: Path, words: Sequence[str], published: pd.DataFrame, console: Console
+) -> Reproduction:
+    """Run the sample in `folder`, and compare it."""
     fixed = [f"profile={PROFILE}", f"results_root={folder}", "tracker=none", *words]
     with composer() as compose_one:
         lines = [
@@ -84,10 +100,6 @@ def verify(words: Sequence[str], console: Console) -> Reproduction:
     outcome = compare(cells_table(found.frame, found.curves), published, load_tolerance())
     if outcome.skipped:  # the sample is of the published run: none may be left out
         outcome = Reproduction((*outcome.checks, Check(outcome.skipped, False)), "")
-    if outcome.holds:
-        shutil.rmtree(folder)
-    else:
-        console.print(f"The records of this run are kept in {folder}.")
     return outcome
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, Plan, plan
 from frod_bench.cells.inputs import check_writable
-from frod_bench.common import processes
+from frod_bench.common import locks, processes
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import callables
@@ -41,7 +41,21 @@ def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
     check_functions(found.missing)
     check_hub(found.missing)
     check_writable(Path(config.results_root))
+    check_writable(cells[0].results_dir)
     launch(found, config.runtime.jobs or os.cpu_count() or 1, config.runtime.progress)
+
+
+def set_aside(found: Plan, say: Callable[[str], object]) -> None:
+    """Rename the invalid files in the place of missing cells' records, each under its cell's lock:
+    another process may be about to save a good record there.
+    """
+    cells = {cell.record_path: cell for cell in found.missing}
+    for unusable in found.invalid:
+        cell = cells[unusable.path]
+        with locks.tried(cell.lock_path, cell.label) as is_ours:
+            aside = record.set_aside(unusable.path) if is_ours else None
+        if aside is not None:
+            say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
 
 
 def check_functions(missing: Iterable[Cell]) -> None:
@@ -67,9 +81,7 @@ def check_hub(cells: Sequence[Cell]) -> None:
 def launch(found: Plan, jobs: int, progress: bool) -> None:
     """Run what is missing, tell how it goes, and end with the table of failures."""
     console = plain_console(stderr=True)
-    for unusable in found.invalid:
-        if aside := record.set_aside(unusable.path):
-            console.print(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
+    set_aside(found, console.print)
     total, missing = len(found.cells), found.missing
     display = SweepDisplay(total, total - len(missing), console, progress)
     started = time.monotonic()

@@ -203,7 +203,7 @@ def test_a_figure_that_cannot_be_written_is_one_line(results: Path, capsys: Capt
     (results / "file").write_text("")
     arguments = [*BOTH, f"results_root={results}", f"out_dir={results / 'file'}"]
     assert compare.main(arguments) == 1
-    assert "Name another out_dir=" in capsys.readouterr().err
+    assert "Name another out=" in capsys.readouterr().err
 
 
 def test_reports_open_without_torch() -> None:

@@ -404,16 +404,19 @@ def test_what_only_an_import_tells_ends_a_run_with_status_two(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    "value", ["${oc.env:HF_TOKEN}", "${oc.${.r}:HF_TOKEN}", "${${.task_type}.env:HF_TOKEN}"]
+)
 def test_a_yaml_reads_no_secret_of_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
     path = tmp_path / "mine.yaml"
     path.write_text(
         "name: mine\nkind: peft\nlearning_rates: {adapter: 1e-3, head: 1e-3}\n"
-        "peft: {_target_: peft.LoraConfig, r: 8, bias: '${oc.env:HF_TOKEN}'}\n"
+        f"peft: {{_target_: peft.LoraConfig, r: env, task_type: oc, bias: '{value}'}}\n"
     )
-    with pytest.raises(InputError, match=r"the resolver 'oc\.env' is not allowed here"):
+    with pytest.raises(InputError, match="this interpolation is not allowed here"):
         compose_cells([f"method={path}", "task=rte"])
 
 

@@ -53,6 +53,7 @@ def test_the_same_run_is_equal_in_all() -> None:
     [
         ("value", 4, 0.9, "1 beyond it"),
         ("start_loss", 7, 0.6902, "cola/full/1 0.6902"),
+        ("start_loss", 7, float("nan"), "cola/full/1 nan"),
         ("trainable", 0, 101, "rte/full/0 101"),
         ("status", 11, "failed", "1 of 12 cells ended otherwise: cola/frod/2 failed"),
     ],
