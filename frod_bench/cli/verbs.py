@@ -30,7 +30,7 @@ EXPERIMENTS = {
 
 
 def grid(**defaults: str) -> tuple[Key, ...]:
-    """The keys by which cells are chosen; `defaults` are those in which a verb differs from `run`."""
+    """The keys by which cells are chosen, with the defaults that differ from those of `run`."""
     return tuple(
         Key(name, defaults.get(name, default), meaning) for name, default, meaning in _GRID
     )

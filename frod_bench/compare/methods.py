@@ -30,14 +30,20 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     command = _command(config, protocol)
     _must_be_there(folder, tasks, methods, command)
     made = _hashes(folder, profile, protocol, config.head)
+    shared, lone = _seeds_of(made, tasks, methods)
     chosen = [
         _newest(Cell(task, method, seed, protocol=protocol, head=config.head), made)
         for task in dict.fromkeys(tasks)
         for method in dict.fromkeys([*methods, rule.reference])
-        for seed in dict.fromkeys(config.seeds or _seeds_of(made, tasks, methods))
+        for seed in dict.fromkeys(config.seeds or shared or SEEDS)
     ]
     collected = collect(root, profile, [cell for cell, _ in chosen])
     collected.warnings[:0] = [warning for _, warning in chosen if warning]
+    if lone and not config.seeds:
+        names = ", ".join(map(str, lone))
+        collected.warnings.append(
+            f"Seeds {names} are left out: not every method has a record of them. seed= names them."
+        )
     shown = collected.frame["method"].isin(methods)
     if (collected.frame.loc[shown, "status"] == "missing").all():
         raise InputError(
@@ -60,8 +66,8 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
 
 def _seeds_of(
     made: Mapping[Name, Sequence[str]], tasks: Sequence[str], methods: Sequence[str]
-) -> list[int]:
-    """The seeds of which each of the methods has a record on some task; `SEEDS` if there are none.
+) -> tuple[list[int], list[int]]:
+    """The seeds of which each of the methods has a record on some task, and those of some only.
 
     A run of one method alone, with settings that somebody tried, is so not mixed into its mean.
     """
@@ -69,7 +75,8 @@ def _seeds_of(
         {seed for task, name, seed in made if task in tasks and name == method}
         for method in methods
     ]
-    return sorted(set.intersection(*have)) or list(SEEDS)
+    shared = set.intersection(*have)
+    return sorted(shared), sorted(set.union(*have) - shared)
 
 
 def _hashes(folder: Path, profile: str, protocol: str, head: str) -> dict[Name, list[str]]:

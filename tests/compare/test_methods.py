@@ -99,8 +99,10 @@ def test_a_target_that_nothing_reaches_is_said(results: Path, capsys: Captured) 
 def test_record_with_nan_is_named_and_no_number(results: Path, capsys: Captured) -> None:
     (path,) = (results / "embedded" / "records" / "rte" / "frod").glob("2-*.json")
     path.write_text(path.read_text().replace("0.82", "NaN"))
-    arguments = ["task=rte", "methods=frod,lora", f"results_root={results}", "plot=none"]
+    arguments = ["task=rte", "method=frod,lora", f"results_root={results}", "plot=none"]
     assert compare.main(arguments) == 0
+    assert "Warning: Seeds 2 are left out: not every method has a record" in capsys.readouterr().out
+    assert compare.main([*arguments, "seed=0,1,2"]) == 0
     printed = capsys.readouterr().out
     assert "Warning: unusable: rte, frod, seed 2: not JSON (NaN is not JSON)." in printed
     assert row_of(printed, "frod − lora").split("│")[7].strip() == "2"

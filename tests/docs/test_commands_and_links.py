@@ -15,6 +15,7 @@ from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NAMED_FILE = re.compile(r"`((?:frod_bench|tests|tools|conf)/[\w./-]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 GROUPS = ("profile", "protocol", "suite", "task", "method", "experiment", "tracker")
 # Of verbs that compose a configuration: every key of the schema, and these.
@@ -28,15 +29,14 @@ def shown_commands() -> Iterator[tuple[str, list[str]]]:
     for page in PAGES:
         for block in FENCE.findall(page.read_text(encoding="utf-8")):
             for line in block.replace("\\\n", " ").splitlines():
-                words = shlex.split(line, comments=True) if "'" not in line.split("#")[0] else None
-                if words is None:
-                    words = shlex.split(line.split(" #")[0])
-                if words[:1] == ["frod-bench"]:
-                    yield page.name, words[1:]
-                elif words[:2] == ["python", "-m"] and words[2].startswith("frod_bench"):
-                    yield page.name, [words[2].removeprefix("frod_bench").lstrip("."), *words[3:]]
-                elif words[:1] == ["make"]:
-                    yield page.name, words
+                if not line.startswith(("frod-bench ", "python -m frod_bench", "make ")):
+                    continue
+                words = shlex.split(line, comments=True)
+                if words[0] == "python":
+                    verb = words[2].removeprefix("frod_bench").lstrip(".")
+                    yield page.name, ([verb] if verb else []) + words[3:]
+                else:
+                    yield page.name, words[words[0] == "frod-bench" :]
 
 
 def examples() -> Iterator[tuple[str, list[str]]]:
@@ -62,7 +62,7 @@ def test_a_shown_command_names_what_exists(page: str, words: list[str]) -> None:
             name, is_variable, _ = word.partition("=")
             assert name in (MAKE_VARIABLES if is_variable else MAKE_TARGETS), (page, word)
         return
-    verb = {"insight": "analyze", "analyses": "analyze", "": "run"}.get(first, first)
+    verb = {"insight": "analyze", "analyses": "analyze"}.get(first, first)
     if "." in verb:  # a module, as frod_bench.stats.simulate
         assert (PACKAGE_DIR / (verb.replace(".", "/") + ".py")).is_file(), (page, words)
         return
@@ -92,9 +92,7 @@ USERS_OWN = {("methods.md", "layer_norms"), ("paper_scale.md", "smoke")}
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_named_files_exist(page: Path) -> None:
-    for path in re.findall(
-        r"`((?:frod_bench|tests|tools|conf)/[\w./-]+)`", page.read_text("utf-8")
-    ):
+    for path in NAMED_FILE.findall(page.read_text("utf-8")):
         assert (ROOT / path).exists(), path
 
 
