@@ -23,8 +23,6 @@ from frod_bench.common import locks, processes
 from frod_bench.records import provenance, record
 
 DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"}
-
-
 STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record gives way to a lower one
 
 

@@ -17,11 +17,11 @@ from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
+from frod_bench.jobs.verify import beside_published, tell
 from frod_bench.records.provenance import code_version
-from frod_bench.report.cells_table import cells_table
-from frod_bench.report.collect import collect, refuse_same
+from frod_bench.report.collect import refuse_same
 from frod_bench.report.command import MANIFEST, asked_cells, folder_of, parse, report
-from frod_bench.report.reproduction import compare, load_tolerance, published_cells
+from frod_bench.report.reproduction import published_cells
 from frod_bench.sweep.launch import run_grid
 
 
@@ -86,12 +86,9 @@ def tell_reproduction(cells: Sequence[Cell], console: Console) -> None:
     published = published_cells(profile)
     if published is None:
         return
-    found = collect(cells[0].results_dir.parent, profile, asked_cells(cells))
-    outcome = compare(cells_table(found.frame, found.curves), published, load_tolerance())
+    outcome = beside_published(cells, published)
     if outcome.checks:
-        console.print(f"Against the published run (results/reference/{profile}):")
-        for line in outcome.lines:
-            console.print(line, soft_wrap=True)
+        tell(outcome, profile, console)
 
 
 def start(words: Sequence[str]) -> None:

@@ -51,9 +51,8 @@ def run_one(config: DictConfig) -> None:
         check_hub([cell])
         check_writable(Path(config.results_root))
         check_writable(cell.results_dir)
-        from frod_bench.training.runner import (
-            execute,  # imports torch, which bad input need not wait for
-        )
+        # Only now: it imports torch, which bad input need not wait for.
+        from frod_bench.training.runner import execute
 
         set_aside(found, say)
         outcome = execute(cell)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import cells_of, composer
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
@@ -96,11 +97,23 @@ def _compared(
         run_grid(config, cells)
     except (CellsFailed, CellsRefused) as error:
         console.print(str(error))
-    found = collect(folder, PROFILE, asked_cells(cells))
-    outcome = compare(cells_table(found.frame, found.curves), published, load_tolerance())
+    outcome = beside_published(cells, published)
     if outcome.skipped:  # the sample is of the published run: none may be left out
         outcome = Reproduction((*outcome.checks, Check(outcome.skipped, False)), "")
     return outcome
+
+
+def beside_published(cells: Sequence[Cell], published: pd.DataFrame) -> Reproduction:
+    """The records of `cells`, all of one profile, beside the published run of that profile."""
+    found = collect(cells[0].results_dir.parent, cells[0].profile, asked_cells(cells))
+    return compare(cells_table(found.frame, found.curves), published, load_tolerance())
+
+
+def tell(outcome: Reproduction, profile: str, console: Console) -> None:
+    """Print what was compared, and the verdict."""
+    console.print(f"Against the published run (results/reference/{profile}):")
+    for line in outcome.lines:
+        console.print(line, soft_wrap=True)
 
 
 def start(words: Sequence[str]) -> None:
@@ -108,8 +121,6 @@ def start(words: Sequence[str]) -> None:
     with exit_statuses():
         console = plain_console()
         outcome = verify(words, console)
-        console.print("Against the published run (results/reference/embedded):")
-        for line in outcome.lines:
-            console.print(line, soft_wrap=True)
+        tell(outcome, PROFILE, console)
         if not outcome.holds:
             sys.exit(1)

@@ -71,9 +71,8 @@ def check_hub(cells: Sequence[Cell]) -> None:
     """Raise InputError where a cell reads the Hub and what it reads there is not to be had."""
     reads_hub = [c for c in cells if None in (c.config["data_root"], c.config["model_root"])]
     if reads_hub:
-        from frod_bench.sweep.preflight import (
-            check_obtainable,  # the Hub's client takes long to import
-        )
+        # Only now: the Hub's client takes long to import.
+        from frod_bench.sweep.preflight import check_obtainable
 
         check_obtainable(reads_hub)
 
