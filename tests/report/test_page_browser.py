@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from frod_bench.report.collect import Cell
+from tests.machine import browser
 from tests.report.page_reader import Page
 
 Experiment = tuple[Path, list[Cell]]
-CHROMIUM = shutil.which("chromium")
-
+pytestmark = pytest.mark.browser
 
 Browse = Callable[[Path, str], str]
 
@@ -23,8 +22,8 @@ Browse = Callable[[Path, str], str]
 @pytest.fixture
 def browse(tmp_path: Path) -> Browse:
     """browse(page, script) -> the document after the script ran in it; its console is silent."""
-    if CHROMIUM is None:
-        pytest.skip("no `chromium` on the PATH (Debian's package of that name): no browser to ask")
+    chromium = browser()
+    assert chromium is not None
 
     def run(path: Path, script: str) -> str:
         probed = tmp_path / "probed.html"
@@ -32,7 +31,7 @@ def browse(tmp_path: Path) -> Browse:
         probed.write_text(path.read_text().replace("</body>", f"{probe}</body>"))
         done = subprocess.run(
             [
-                *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu"),
+                *(chromium, "--headless", "--no-sandbox", "--disable-gpu"),
                 *("--enable-logging=stderr", "--virtual-time-budget=1000"),
                 *(f"--user-data-dir={tmp_path}/profile", "--dump-dom", probed.as_uri()),
             ],
