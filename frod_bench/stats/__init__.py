@@ -1,8 +1,8 @@
 """Pure functions of arrays: intervals, comparisons of methods, and time to a target.
 
-Tables are (tasks x seeds) and curves (seeds x points) arrays; NaN marks a hole, and every estimate
-says over how many values it was taken. An interval that the data cannot give is NaN, never zero.
-docs/statistics.md says which question each answers and how well, by simulation.
+Tables are (tasks x seeds) arrays and curves (seeds x points) arrays. NaN marks a missing value, and
+every estimate counts the values behind it. An interval that the data do not determine is NaN, never
+zero. docs/statistics.md lists which function answers which question, and how well, by simulation.
 """
 
 from frod_bench.stats.bootstrap import CONFIDENCE, RESAMPLES, Floats
@@ -20,12 +20,14 @@ from frod_bench.stats.curves import (
 )
 from frod_bench.stats.estimates import (
     FEW_TASKS,
+    FEWEST_SEEDS,
     NOTHING,
     Estimate,
     difference_over_tasks,
     interquartile_mean,
     mean_interval,
     mean_over_tasks,
+    seed_range,
     spread_interval,
     spread_over_seeds,
 )
@@ -44,6 +46,7 @@ from frod_bench.stats.paired import (
 
 __all__ = [
     "CONFIDENCE",
+    "FEWEST_SEEDS",
     "FEW_TASKS",
     "NOTHING",
     "RESAMPLES",
@@ -67,6 +70,7 @@ __all__ = [
     "performance_profile",
     "probability_of_improvement",
     "resample_onto",
+    "seed_range",
     "smooth",
     "speedup",
     "speedup_over_tasks",

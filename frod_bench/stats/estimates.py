@@ -18,7 +18,7 @@ from frod_bench.stats.bootstrap import (
 
 
 class Estimate(NamedTuple):
-    """A mean (or median, where said so) with its interval; `n`: values that it was taken over."""
+    """A mean (or another statistic) with its interval; `n` counts the values behind it."""
 
     mean: float
     low: float
@@ -27,13 +27,16 @@ class Estimate(NamedTuple):
 
 
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
-# Below so many tasks the mean's interval is Student's: a bootstrap of few values is too narrow (of
-# two it covers 50 %, of five 86 %; docs/statistics.md).
+# With fewer tasks the interval of the mean is Student's: a bootstrap of few values is too narrow
+# (that of two covers 50 %, of five 86 %; docs/statistics.md).
 FEW_TASKS = 10
+# With fewer seeds show `seed_range` instead of an interval: with one degree of freedom Student's t
+# interval is 12.7 standard errors wide to each side, and says more of t than of the runs.
+FEWEST_SEEDS = 3
 
 
 def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """Mean over the seeds of one task, with Student's t interval; NaN ends below two values.
+    """Return the mean over the seeds of one task with Student's t interval; NaN below two values.
 
     Not a bootstrap: its nominal 95 % interval of two or three seeds is their range, and covers the
     mean of a symmetric distribution in 50 % or 75 % of samples.
@@ -48,17 +51,30 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate
     return Estimate(mean, mean - half, mean + half, n)
 
 
+def seed_range(values: ArrayLike) -> Estimate:
+    """Return the mean over the seeds of one task with their lowest and highest value.
+
+    A range, and no interval: it makes no statement about other seeds. It is what tables show below
+    `FEWEST_SEEDS` seeds. All NaN without any value.
+    """
+    array = present(values)
+    if array.size == 0:
+        return NOTHING
+    return Estimate(float(array.mean()), float(array.min()), float(array.max()), array.size)
+
+
 def mean_over_tasks(
     table: ArrayLike,
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """Mean over tasks of their means over seeds, with the nested bootstrap.
+    """Return the mean over tasks of their means over seeds, with the nested bootstrap.
 
-    Below `FEW_TASKS` with Student's t interval of the tasks' means, which carry the noise of their
-    seeds. `table` is (tasks x seeds); a task with no value at all is left out, and `n` counts the
-    tasks that remain. NaN ends below two tasks. Of paired methods, give the table of differences.
+    With fewer than `FEW_TASKS` tasks the interval is Student's, of the tasks' means, which contain
+    the noise of their seeds; its ends are NaN below two tasks. `table` is (tasks x seeds); a task
+    without any value is left out, and `n` counts the tasks that remain. For paired methods, give
+    the table of differences.
     """
     (tasks,) = stack_tables([table])
     if len(tasks) < FEW_TASKS:
@@ -72,7 +88,7 @@ def interquartile_mean(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """Mean of the middle half of all (tasks x seeds) values, with the nested bootstrap.
+    """Return the mean of the middle half of all (tasks x seeds) values, with the nested bootstrap.
 
     As in Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical
     precipice": a quarter of the values, rounded down, is cut at each end. `n` counts the tasks.
@@ -81,7 +97,10 @@ def interquartile_mean(
 
 
 def spread_over_seeds(table: ArrayLike) -> Floats:
-    """Standard deviation (n - 1) of each task of a (tasks x seeds) table; NaN below two seeds."""
+    """Return the standard deviation (n - 1) of each task over its seeds; NaN below two seeds.
+
+    `table` is (tasks x seeds).
+    """
     array = np.atleast_2d(np.asarray(table, dtype=np.float64))
     spread = np.full(len(array), np.nan)
     for task, values in enumerate(map(present, array)):
@@ -91,9 +110,9 @@ def spread_over_seeds(table: ArrayLike) -> Floats:
 
 
 def spread_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """Standard deviation (n - 1) of the seeds of one task, with the chi-squared interval.
+    """Return the standard deviation (n - 1) over the seeds of one task; NaN below two seeds.
 
-    The interval is that of normal values; `n` counts them. NaN below two.
+    The interval is the chi-squared one of normal values; `n` counts them.
     """
     array = present(values)
     n = array.size
@@ -112,11 +131,11 @@ def difference_over_tasks(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """Mean of ours - theirs, one number a task, with a bootstrap of tasks alone.
+    """Return the mean of ours - theirs, one number per task, with a bootstrap of tasks alone.
 
-    Below `FEW_TASKS` with Student's t interval. For numbers that are not means over seeds, such as
-    their spread: the spread of redrawn seeds is too small (of three by a factor of 0.82 in the root
-    mean square), and a task's spread carries the noise of its seeds already.
+    With fewer than `FEW_TASKS` tasks the interval is Student's. For numbers that are not means over
+    seeds, such as their spread: the spread of redrawn seeds is too small (of three by a factor of
+    0.82 in the root mean square), and the spread of a task contains the noise of its seeds already.
     """
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     if present(difference).size < FEW_TASKS:
@@ -135,10 +154,7 @@ def estimate_over_tasks(
     *,
     redraw_seeds: bool = True,
 ) -> Estimate:
-    """A statistic of paired tables with its bootstrap interval; `n` counts the tasks that it has.
-
-    `redraw_seeds` as in `bootstrap_over_tasks`.
-    """
+    """Return a statistic of paired tables with its bootstrap interval; `n` counts the tasks."""
     stack = stack_tables(tables)
     n = stack.shape[1]
     if n == 0:
@@ -150,14 +166,14 @@ def estimate_over_tasks(
 
 
 def present(values: ArrayLike) -> Floats:
-    """The values that are no holes, as one line."""
+    """Return the values that are not missing (NaN), flattened."""
     array = np.asarray(values, dtype=np.float64).ravel()
     return array[~np.isnan(array)]
 
 
 def _means_over_seeds(table: Floats) -> Floats:
-    there = ~np.isnan(table)
-    return np.asarray(np.where(there, table, 0.0).sum(axis=-1) / there.sum(axis=-1))
+    known = ~np.isnan(table)
+    return np.asarray(np.where(known, table, 0.0).sum(axis=-1) / known.sum(axis=-1))
 
 
 def _mean_of_means(table: Floats) -> Floats:
@@ -170,6 +186,6 @@ def _middle_half(table: Floats) -> Floats:
     values = np.sort(table.reshape(*table.shape[:-2], -1), axis=-1)  # NaN comes last
     n = (~np.isnan(values)).sum(axis=-1, keepdims=True)
     cut = n // 4
-    place = np.arange(values.shape[-1])
-    middle = (place >= cut) & (place < n - cut)
+    rank = np.arange(values.shape[-1])
+    middle = (rank >= cut) & (rank < n - cut)
     return np.asarray(np.where(middle, values, 0.0).sum(axis=-1) / middle.sum(axis=-1))

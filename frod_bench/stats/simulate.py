@@ -1,15 +1,15 @@
-"""How good the intervals and the verdicts are, by simulation: coverage, power, false alarms.
+"""Coverage, power and false alarms of the intervals and verdicts, by simulation.
 
-    python -m frod_bench.stats.simulate [docs/statistics.md]
+    python -m frod_bench.stats.simulate [FILE]
 
-Prints the table, and writes it between the markers of the file that is named. Sweeps are 20 tasks x
-3 seeds of known truth, drawn anew each time; spreads are of the size that small benchmarks show.
+Simulated sweeps have 20 tasks x 3 seeds and a known truth, drawn anew each time; their spreads are
+of the size that small benchmarks show.
 """
 
-import sys
+import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,13 @@ TASKS, SEEDS = 20, 3
 TASK_SD, SEED_SD = 10.0, 1.5  # points
 EFFECT_SD = 1.0  # of a method's true difference from task to task, points
 MARGIN, SPREAD_MARGIN = 1.0, 0.5  # points, those of conf/claims.yaml
-FULL = 2_000, 400, 1_999  # sweeps of the t interval, of each other row, and resamples
+FULL = 2_000, 400, 1_999  # sweeps for the t interval, sweeps for every other row, resamples
 BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
+EXAMPLES = """\
+examples:
+  python -m frod_bench.stats.simulate                       print the table (about a minute)
+  python -m frod_bench.stats.simulate docs/statistics.md    and write it into that page
+"""
 
 Rng = np.random.Generator
 
@@ -39,79 +44,69 @@ class Finding(NamedTuple):
     """A share of simulated sweeps; its standard error is sqrt(share (1 - share) / sweeps)."""
 
     question: str
-    planted: str
-    wanted: str
+    truth: str
+    expected: str
     share: float
     sweeps: int
 
 
 def t_coverage(seeds: int, sweeps: int, rng: Rng) -> float:
-    """Share of Student's 95 % intervals of `seeds` normal values that hold the mean."""
-    return _share(lambda: _holds(mean_interval(rng.normal(size=seeds)), 0.0), sweeps)
+    """Return the share of Student's 95 % intervals of `seeds` normal values that cover the mean."""
+    return _share(lambda: _covers(mean_interval(rng.normal(size=seeds))), sweeps)
 
 
 def seed_bootstrap_coverage(seeds: int, sweeps: int, resamples: int, rng: Rng) -> float:
-    """The same of a bootstrap of the seeds, which is why there is none in the suite."""
-
-    def once() -> bool:
-        values = rng.normal(size=(1, seeds, 1))
-        ends = bootstrap_over_tasks(values, _mean, resamples=resamples)
-        return _holds(Estimate(0.0, *ends, seeds), 0.0)
-
-    return _share(once, sweeps)
+    """Return the same share for a bootstrap of the seeds: the reason why the suite has none."""
+    return _share(
+        lambda: _covers(_bootstrap(rng.normal(size=(seeds, 1)), resamples=resamples)), sweeps
+    )
 
 
 def mean_coverage(sweeps: int, resamples: int, rng: Rng, seed_sd: float = SEED_SD) -> float:
-    """Share of nested 95 % intervals that hold the mean of the tasks' population."""
+    """Return the share of nested 95 % intervals that cover the mean of the tasks' population."""
     return _share(
-        lambda: _holds(mean_over_tasks(_scores(rng, seed_sd), resamples=resamples), 0.0), sweeps
+        lambda: _covers(mean_over_tasks(_scores(rng, seed_sd), resamples=resamples)), sweeps
     )
 
 
 def few_tasks_coverage(tasks: int, sweeps: int, resamples: int, rng: Rng) -> tuple[float, float]:
-    """The same of few tasks: of the interval that is used, and of a bootstrap."""
+    """Return the same share for few tasks: of the interval that is used, and of a bootstrap."""
     found = []
     for _ in range(sweeps):
         scores = _scores(rng, SEED_SD, tasks)
-        ends = bootstrap_over_tasks(scores[None], _mean, resamples=resamples)
-        bootstrap = Estimate(0.0, *ends, tasks)
-        found.append((_holds(mean_over_tasks(scores), 0.0), _holds(bootstrap, 0.0)))
+        found.append((_covers(mean_over_tasks(scores)), _covers(_bootstrap(scores, resamples))))
     used, unused = np.mean(found, axis=0)
     return float(used), float(unused)
 
 
 def iqm_coverage(sweeps: int, resamples: int, rng: Rng) -> float:
-    """The same of the interquartile mean, which is 0 for scores symmetric about 0."""
+    """Return the same share for the interquartile mean, which is 0 for symmetric scores."""
     return _share(
-        lambda: _holds(interquartile_mean(_scores(rng, SEED_SD), resamples=resamples), 0.0), sweeps
+        lambda: _covers(interquartile_mean(_scores(rng, SEED_SD), resamples=resamples)), sweeps
     )
 
 
-def equivalence_rate(difference: float, sweeps: int, resamples: int, rng: Rng) -> float:
-    """Share of sweeps that are found equivalent within `MARGIN`, of a true mean difference."""
+def verdict_rate(
+    verdict: Literal["equivalent", "worse"],
+    difference: float,
+    sweeps: int,
+    resamples: int,
+    rng: Rng,
+) -> float:
+    """Return the share of sweeps with this verdict at `MARGIN`, given the true mean difference."""
 
     def once() -> bool:
-        ours, theirs = _pair(rng, difference)
-        return equivalence(ours, theirs, MARGIN, resamples=resamples).equivalent
-
-    return _share(once, sweeps)
-
-
-def worse_rate(difference: float, sweeps: int, resamples: int, rng: Rng) -> float:
-    """Share of sweeps in which ours is found worse by more than `MARGIN`."""
-
-    def once() -> bool:
-        ours, theirs = _pair(rng, difference)
-        return equivalence(ours, theirs, MARGIN, resamples=resamples).worse
+        found = equivalence(*_pair(rng, difference), MARGIN, resamples=resamples)
+        return getattr(found, verdict)
 
     return _share(once, sweeps)
 
 
 def faster_rate(ratio: float, miss_share: float, sweeps: int, resamples: int, rng: Rng) -> float:
-    """Share of sweeps in which the interval of the median speed-up lies above 1.
+    """Return the share of sweeps in which the interval of the median speed-up is above 1.
 
-    Times are log-normal (a factor of 1.35 between seeds, of 1.5 between the tasks' ratios); of
-    both methods' runs `miss_share` never arrive.
+    Times are log-normal (a factor of 1.35 between seeds, of 1.5 between the ratios of tasks);
+    `miss_share` of both methods' runs never reach the target.
     """
 
     def once() -> bool:
@@ -128,7 +123,9 @@ def faster_rate(ratio: float, miss_share: float, sweeps: int, resamples: int, rn
 
 
 def steady_rate(our_sd: float, sweeps: int, resamples: int, rng: Rng) -> tuple[float, float]:
-    """Shares found (steadier than the margin, not so) of a spread beside one of `SEED_SD`."""
+    """Return the shares of sweeps in which a spread is found as small as one of `SEED_SD`, within
+    the margin, and in which it is found larger.
+    """
     found = []
     for _ in range(sweeps):
         ours = spread_over_seeds(rng.normal(0, our_sd, (TASKS, SEEDS)))
@@ -140,7 +137,9 @@ def steady_rate(our_sd: float, sweeps: int, resamples: int, rng: Rng) -> tuple[f
 
 
 def improvement_rate(difference: float, sweeps: int, resamples: int, rng: Rng) -> float:
-    """Share of sweeps in which the interval of the probability of improvement lies above 1/2."""
+    """Return the share of sweeps in which the interval of the probability of improvement is
+    above 1/2.
+    """
 
     def once() -> bool:
         return probability_of_improvement(*_pair(rng, difference), resamples=resamples).low > 0.5
@@ -149,81 +148,90 @@ def improvement_rate(difference: float, sweeps: int, resamples: int, rng: Rng) -
 
 
 def findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[Finding]:
-    """Every row of the table, each from a generator of its own."""
+    """Yield every row of the table, each from a generator of its own."""
     rng = np.random.default_rng
+    covers, power, never = "covers 95 %", "often: power", "never"
     for seeds in (2, 3, 5):
         share = t_coverage(seeds, t_sweeps, rng(seeds))
-        name = f"t interval of {seeds} seeds"
-        yield Finding(name, "normal scores", "covers 95 %", share, t_sweeps)
+        yield Finding(f"t interval of {seeds} seeds", "normal scores", covers, share, t_sweeps)
     for seeds in (2, 3):
         share = seed_bootstrap_coverage(seeds, t_sweeps, resamples, rng(seeds))
-        name = f"bootstrap of {seeds} seeds, which is not used"
-        yield Finding(name, "normal scores", "covers 95 %", share, t_sweeps)
+        question = f"bootstrap of {seeds} seeds, which is not used"
+        yield Finding(question, "normal scores", covers, share, t_sweeps)
     for tasks in (2, 5, 8):
         used, unused = few_tasks_coverage(tasks, sweeps, resamples, rng(tasks))
-        planted = f"spread {TASK_SD:g} over tasks, {SEED_SD:g} over seeds, {tasks} tasks"
-        yield Finding("t interval of the mean over few tasks", planted, "covers 95 %", used, sweeps)
-        name = "bootstrap of few tasks, which is not used"
-        yield Finding(name, planted, "covers 95 %", unused, sweeps)
-    nested = "nested bootstrap of the mean over tasks"
+        truth = f"spread {TASK_SD:g} over tasks, {SEED_SD:g} over seeds, {tasks} tasks"
+        yield Finding("t interval of the mean over few tasks", truth, covers, used, sweeps)
+        yield Finding("bootstrap of few tasks, which is not used", truth, covers, unused, sweeps)
     for seed_sd in (SEED_SD, TASK_SD):
-        planted = f"spread {TASK_SD:g} over tasks, {seed_sd:g} over seeds"
+        truth = f"spread {TASK_SD:g} over tasks, {seed_sd:g} over seeds"
         share = mean_coverage(sweeps, resamples, rng(1), seed_sd)
-        yield Finding(nested, planted, "covers 95 %", share, sweeps)
+        yield Finding("nested bootstrap of the mean over tasks", truth, covers, share, sweeps)
+    truth = f"spread {TASK_SD:g} over tasks, {SEED_SD:g} over seeds"
     share = iqm_coverage(sweeps, resamples, rng(2))
-    yield Finding("the same, interquartile mean", "as in the first", "covers 95 %", share, sweeps)
-    for difference, wanted in ((0.0, "often: power"), (-MARGIN, "at most 5 %"), (-2.0, "never")):
-        share = equivalence_rate(difference, sweeps, resamples, rng(3))
-        planted = f"difference {difference:g} points"
-        yield Finding("found equivalent within 1 point", planted, wanted, share, sweeps)
-    for difference, wanted in ((-2.0, "often: power"), (-MARGIN, "at most 5 %"), (0.0, "never")):
-        share = worse_rate(difference, sweeps, resamples, rng(4))
-        planted = f"difference {difference:g} points"
-        yield Finding("found worse by more than 1 point", planted, wanted, share, sweeps)
-    for ratio, misses, wanted in (
-        (2.0, 0.0, "often: power"),
-        (2.0, 0.1, "often: power"),
-        (1.0, 0.0, "at most 2.5 %"),
-        (1.0, 0.1, "at most 2.5 %"),
-    ):
-        share = faster_rate(ratio, misses, sweeps, resamples, rng(5))
-        planted = f"{ratio:g} times as fast, {100 * misses:g} % of runs miss"
-        yield Finding("found faster to the target", planted, wanted, share, sweeps)
-    for factor, wanted in ((1.0, "often: power"), (3.0, "never")):
-        steady, _ = steady_rate(factor * SEED_SD, sweeps, resamples, rng(6))
-        planted = f"{factor:g} times the spread of the other"
-        yield Finding("found as steady over seeds", planted, wanted, steady, sweeps)
-    for factor, wanted in ((3.0, "often: power"), (1.0, "never")):
-        _, unsteady = steady_rate(factor * SEED_SD, sweeps, resamples, rng(7))
-        planted = f"{factor:g} times the spread of the other"
-        yield Finding("found less steady over seeds", planted, wanted, unsteady, sweeps)
-    for difference, wanted in ((2.0, "often: power"), (0.0, "at most 2.5 %")):
+    yield Finding("nested bootstrap of the interquartile mean", truth, covers, share, sweeps)
+    for difference, expected in ((0.0, power), (-MARGIN, "at most 5 %"), (-2.0, never)):
+        share = verdict_rate("equivalent", difference, sweeps, resamples, rng(3))
+        truth = f"difference {difference:g} points"
+        yield Finding("found equivalent within 1 point", truth, expected, share, sweeps)
+    for difference, expected in ((-2.0, power), (-MARGIN, "at most 5 %"), (0.0, never)):
+        share = verdict_rate("worse", difference, sweeps, resamples, rng(4))
+        truth = f"difference {difference:g} points"
+        yield Finding("found worse by more than 1 point", truth, expected, share, sweeps)
+    for ratio, expected in ((2.0, power), (1.0, "at most 2.5 %")):
+        for misses in (0.0, 0.1):
+            share = faster_rate(ratio, misses, sweeps, resamples, rng(5))
+            truth = f"{ratio:g} times as fast, {100 * misses:g} % of runs miss"
+            yield Finding("found faster to the target", truth, expected, share, sweeps)
+    for factor, expected in ((1.0, power), (3.0, never)):
+        share, _ = steady_rate(factor * SEED_SD, sweeps, resamples, rng(6))
+        truth = f"{factor:g} times the spread of the other"
+        yield Finding("found as steady over seeds", truth, expected, share, sweeps)
+    for factor, expected in ((3.0, power), (1.0, never)):
+        _, share = steady_rate(factor * SEED_SD, sweeps, resamples, rng(7))
+        truth = f"{factor:g} times the spread of the other"
+        yield Finding("found less steady over seeds", truth, expected, share, sweeps)
+    for difference, expected in ((2.0, power), (0.0, "at most 2.5 %")):
         share = improvement_rate(difference, sweeps, resamples, rng(8))
-        planted = f"difference {difference:g} points"
-        yield Finding("probability of improvement above 1/2", planted, wanted, share, sweeps)
+        truth = f"difference {difference:g} points"
+        yield Finding("probability of improvement above 1/2", truth, expected, share, sweeps)
 
 
 def table(rows: Iterator[Finding]) -> str:
-    """The findings as a Markdown table; each share with its standard error."""
+    """Format the findings as a Markdown table; each share with its standard error."""
     lines = [
-        "| asked | planted | should be | share | sweeps |",
+        "| question | simulated truth | expected | share | sweeps |",
         "| --- | --- | --- | ---: | ---: |",
     ]
     for row in rows:
         error = 100 * np.sqrt(row.share * (1 - row.share) / row.sweeps)
         share = f"{100 * row.share:.1f} ± {error:.1f} %"
-        lines.append(f"| {row.question} | {row.planted} | {row.wanted} | {share} | {row.sweeps} |")
+        lines.append(f"| {row.question} | {row.truth} | {row.expected} | {share} | {row.sweeps} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Simulate, print, and write where a file is named."""
+    """Simulate and print the table; write it between the markers of a page if one is named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m frod_bench.stats.simulate",
+        description="Measure the coverage, power and false alarms of the suite's statistics.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("page", metavar="FILE", nargs="?", type=Path, help=f"page with {BEGIN}")
+    page = parser.parse_args().page
     text = table(findings(*FULL))
     print(text)
-    for name in sys.argv[1:]:
-        page = Path(name).read_text(encoding="utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        Path(name).write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    if page is not None:
+        content = page.read_text(encoding="utf-8")
+        before, after = content.split(BEGIN)[0], content.split(END)[1]
+        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def _bootstrap(table: Floats, resamples: int) -> Estimate:
+    """Return the bootstrap interval of the mean of a (tasks x seeds) table, of however few."""
+    ends = bootstrap_over_tasks(table[None], _mean, resamples=resamples, fewest_tasks=2)
+    return Estimate(float(table.mean()), *ends, len(table))
 
 
 def _mean(table: Floats) -> Floats:
@@ -234,8 +242,10 @@ def _share(once: Callable[[], bool], sweeps: int) -> float:
     return float(np.mean([once() for _ in range(sweeps)]))
 
 
-def _holds(estimate: Estimate, truth: float) -> bool:
-    return bool(estimate.low <= truth <= estimate.high)
+def _covers(estimate: Estimate) -> bool:
+    """Return whether an interval covers the true value 0; an unavailable one is an error here."""
+    assert not np.isnan([estimate.low, estimate.high]).any()
+    return bool(estimate.low <= 0 <= estimate.high)
 
 
 def _scores(rng: Rng, seed_sd: float, tasks: int = TASKS) -> Floats:

@@ -45,6 +45,17 @@ def test_interval_is_not_available_below_two_values(values: list[float], n: int)
     assert close(got.mean, 0.7 if n else np.nan)
 
 
+@pytest.mark.parametrize("values", [[0.7], [0.7, 0.9], [0.9, np.nan, 0.7]])
+def test_seed_range_is_the_mean_with_the_lowest_and_the_highest_value(values: list[float]) -> None:
+    known = [value for value in values if not np.isnan(value)]
+    got = stats.seed_range(values)
+    assert got == (pytest.approx(np.mean(known)), min(known), max(known), len(known))
+
+
+def test_seed_range_of_no_values_is_nan() -> None:
+    assert np.isnan(stats.seed_range([np.nan])[:3]).all()
+
+
 def test_students_interval_of_three_seeds_covers_95_percent() -> None:
     rng = np.random.default_rng(0)
     inside = [
