@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
+
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR, is_published
 from frod_bench.report.analyses.about import About
-from frod_bench.report.analyses.kinds import analyse, write_numbers
 from frod_bench.report.areas import TRIALS_PATH, read_areas, read_trials
 from frod_bench.report.cautions import one_class, untuned
 from frod_bench.report.cells_table import write_cells
@@ -57,7 +58,11 @@ def write_report(
         raise InputError(_nothing(results_root / profile / "records", len(frame), collected.others))
     out_dir = out_dir or results_root / profile
     about = About(title, frame)
-    found = analyse(figures, frame)
+    found: dict[str, pd.DataFrame] = {}
+    if set(figures) != set(DEFAULT_FIGURES):
+        from frod_bench.report.analyses.kinds import analyse  # matplotlib: only for analyses
+
+        found = analyse(figures, frame)
     results_dir = results_root / profile
     factors = rules.robustness.learning_rate_factors
     published = REFERENCE_DIR / profile
@@ -74,9 +79,12 @@ def write_report(
     paths: list[Path] = []
     if "tables" in parts:
         paths += _write_tables(numbers, out_dir / "tables")
-        paths += write_numbers(found, about, out_dir / "tables")
+        if found:
+            from frod_bench.report.analyses.kinds import write_numbers
+
+            paths += write_numbers(found, about, out_dir / "tables")
     if "plots" in parts:  # matplotlib: only where it draws
-        from frod_bench.report.analyses.draw import write_analyses
+        from frod_bench.report.analyses.kinds import write_analyses
         from frod_bench.report.figures import write_figures
 
         if "convergence" in figures:

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from frod_bench.report.analyses.about import About
-from frod_bench.report.analyses.draw import DRAWN
 from frod_bench.report.analyses.kinds import KINDS, analyse
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.figures import applied
@@ -56,7 +55,7 @@ def analysed() -> Iterator[Analyse]:
         about = About("embedded (stand-in data)", frame)
         numbers = analyse([kind], frame)[kind]
         with applied():
-            figures = DRAWN[kind](numbers, about)
+            figures = KINDS[kind].draw(numbers, about)
             for figure in figures.values():
                 figure.canvas.draw()
         return Analysed(numbers, KINDS[kind].table(numbers, about), figures)
