@@ -1,4 +1,4 @@
-"""Metrics of our own, as modules of `evaluate` that are loaded from this folder."""
+"""The metrics of the suite, as modules of `evaluate` that are loaded from this folder."""
 
 from frod_bench.metrics.compute import HIGHER_IS_BETTER, MetricValue, check_names, compute
 

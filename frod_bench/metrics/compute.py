@@ -11,21 +11,15 @@ from numpy.typing import ArrayLike
 
 from frod_bench.common.errors import InputError, did_you_mean
 
-HIGHER_IS_BETTER = {
-    "accuracy": True,
-    "matthews": True,
-    "f1": True,
-    "pearson": True,
-    "spearman": True,
-}
+HIGHER_IS_BETTER = dict.fromkeys(("accuracy", "matthews", "f1", "pearson", "spearman"), True)
 
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A metric over `n` rows, as a share (0.93) and not in percent.
+    """A metric over `n` rows, as a fraction (0.93) and not in percent.
 
-    `stderr` is the standard error over rows: how far the value would move on other rows of the
-    same kind. It says nothing of the spread over seeds. None: too few rows to tell.
+    `stderr` is the standard error over rows: how far the value would move on other rows of the same
+    kind. It is not the spread over seeds. None if there are too few rows.
     """
 
     value: float
@@ -34,11 +28,7 @@ class MetricValue:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Make sure that there is a metric of every name.
-
-    Raises:
-        InputError: there is none.
-    """
+    """Raise InputError if there is no metric of one of the names."""
     for name in names:
         if name not in HIGHER_IS_BETTER:
             hint = did_you_mean(name, HIGHER_IS_BETTER)
@@ -51,8 +41,9 @@ def compute(
     """Compare predictions (n,) with labels (n,): class numbers, or values for regression.
 
     Raises:
-        InputError: there is no metric of a name, or f1 is asked for more than two classes.
-        ValueError: the arrays are empty, of different lengths, or hold values that are not finite.
+        InputError: a metric is unknown, or f1 is requested for more than two classes.
+        ValueError: the arrays are empty, of different lengths, or contain values that are not
+            finite.
     """
     check_names(names)
     predicted, true = np.asarray(predictions), np.asarray(labels)
@@ -60,19 +51,18 @@ def compute(
         shapes = f"{predicted.shape} and {true.shape}"
         raise ValueError(f"predictions and labels must be (n,) with n > 0, but are {shapes}")
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
-        raise ValueError("predictions or labels hold values that are not finite")
-    return {name: _compute_one(name, predicted, true) for name in names}
-
-
-def _compute_one(name: str, predictions: np.ndarray, labels: np.ndarray) -> MetricValue:
-    result = _module(name).compute(predictions=predictions, references=labels)
-    return MetricValue(result[name], len(labels), result["stderr"])
+        raise ValueError("predictions or labels contain values that are not finite")
+    values = {}
+    for name in names:
+        result = _module(name).compute(predictions=predicted, references=true)
+        values[name] = MetricValue(result[name], len(true), result["stderr"])
+    return values
 
 
 @cache
 def _module(name: str) -> evaluate.EvaluationModule:
-    """The metric's module, loaded once a process.
+    """Load a metric's module once per process.
 
-    In memory: the default is a cache file that processes fight over.
+    In memory, since the default is a cache file over which processes compete.
     """
     return evaluate.load(str(Path(__file__).parent / name), keep_in_memory=True)

@@ -1,4 +1,4 @@
-"""Standard errors by the jackknife: how a statistic moves when one row is left out.
+"""Standard errors by the jackknife: how much a statistic moves when one row is left out.
 
     stderr^2 = (n - 1) / n * sum_i (t_i - mean(t))^2,    t_i: the statistic without row i
 
@@ -11,14 +11,11 @@ import numpy as np
 
 
 def jackknife_stderr(without: np.ndarray, rows: np.ndarray) -> float | None:
-    """The standard error of a statistic.
+    """Return the standard error of a statistic; None for fewer than two rows.
 
     Args:
         without: (k,) the statistic with one row of kind j left out.
-        rows: (k,) how many rows there are of kind j.
-
-    Returns:
-        The standard error; None for fewer than two rows.
+        rows: (k,) the number of rows of kind j.
     """
     n = int(rows.sum())
     if n < 2:
@@ -30,23 +27,23 @@ def jackknife_stderr(without: np.ndarray, rows: np.ndarray) -> float | None:
 def confusion_stderr(
     confusion: np.ndarray, statistic: Callable[[np.ndarray], float]
 ) -> float | None:
-    """The standard error of a statistic of a confusion matrix (classes, classes).
+    """Return the standard error of a statistic of a confusion matrix (classes, classes).
 
-    Rows in one place of the matrix are alike, so there is one statistic a place and not one a row.
+    All rows in one entry of the matrix are alike, so one statistic per entry is enough.
     """
-    places = np.argwhere(confusion > 0)
+    entries = np.argwhere(confusion > 0)
     if confusion.sum() < 2:
         return None
     without = []
-    for place in map(tuple, places):
-        confusion[place] -= 1
+    for entry in map(tuple, entries):
+        confusion[entry] -= 1
         without.append(statistic(confusion))
-        confusion[place] += 1
-    return jackknife_stderr(np.array(without), confusion[tuple(places.T)])
+        confusion[entry] += 1
+    return jackknife_stderr(np.array(without), confusion[tuple(entries.T)])
 
 
 def confusion_matrix(references: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Counts (classes, classes) int64, by label and prediction; classes are those that occur."""
+    """Count rows by label and prediction: (classes, classes) int64, of the classes that occur."""
     classes, numbers = np.unique(np.concatenate([references, predictions]), return_inverse=True)
     true, predicted = np.split(numbers, 2)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)

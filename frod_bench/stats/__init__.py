@@ -10,6 +10,7 @@ from frod_bench.stats.curves import (
     area_below_best,
     median_over_seeds,
     median_ratio,
+    pareto_front,
     performance_profile,
     resample_onto,
     smooth,
@@ -31,7 +32,6 @@ from frod_bench.stats.estimates import (
     spread_interval,
     spread_over_seeds,
 )
-from frod_bench.stats.front import pareto_front
 from frod_bench.stats.paired import (
     Equivalence,
     McNemar,

@@ -1,8 +1,8 @@
-"""Learning curves as arrays: smoothing, targets, times to a target with censoring, profiles."""
+"""Learning curves as arrays: smoothing, censored times to a target, performance profiles."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from frod_bench.stats.bootstrap import (
     CONFIDENCE,
@@ -15,11 +15,11 @@ from frod_bench.stats.estimates import NOTHING, Estimate, present
 
 
 def smooth(values: ArrayLike, window: int) -> Floats:
-    """Trailing mean over the last `window` points along the last axis (fewer at the start).
+    """Return the trailing mean over `window` points along the last axis (fewer at the start).
 
-    Trailing, so that a point says nothing that was not known when it was measured. It delays every
-    method by the same (window - 1) / 2 points, which draws ratios of times towards 1: the error is
-    against whoever claims to be faster. Raises ValueError for a window below 1.
+    Trailing, so that no point uses what was measured after it. This delays every method by the same
+    (window - 1) / 2 points and draws ratios of times towards 1: the error is conservative for a
+    claim to be faster. Raises ValueError for a window below 1.
     """
     if window < 1:
         raise ValueError(f"window is {window}; it must be at least 1 point.")
@@ -36,10 +36,10 @@ def smooth(values: ArrayLike, window: int) -> Floats:
 def target_from_reference(
     curves: ArrayLike, fraction: float, window: int, higher_is_better: bool = True
 ) -> float:
-    """The value that counts as arrived: start + fraction (final - start) of the reference's curve.
+    """Return the target, start + fraction (final - start) of the reference's curve.
 
-    `curves` is (seeds x points), full fine-tuning's; start and final are the ends of its mean over
-    seeds, smoothed. NaN where the reference gained nothing, for then there is nothing to reach.
+    `curves` is (seeds x points), of full fine-tuning; start and final are the ends of its smoothed
+    mean over seeds. NaN if the reference gained nothing: then there is nothing to reach.
     """
     mean = smooth(np.atleast_2d(np.asarray(curves, dtype=np.float64)).mean(axis=0), window)
     if mean.size == 0:
@@ -53,23 +53,23 @@ def target_from_reference(
 def time_to_target(
     times: ArrayLike, values: ArrayLike, target: float, higher_is_better: bool = True
 ) -> float:
-    """The first of `times` (steps or seconds) at which `values` is at the target; a miss is inf.
+    """Return the first of `times` (steps or seconds) at which `values` reaches the target.
 
-    Values are those of a curve that is smoothed already. NaN where the target is NaN: then the
-    question has no answer, which is not the same as a miss.
+    A curve that never reaches it is a miss, and gives infinity. `values` are smoothed already. NaN
+    if the target is NaN: the question has no answer then, which is different from a miss.
     """
     if np.isnan(target):
         return np.nan
     array = np.asarray(values, dtype=np.float64)
-    arrived = array >= target if higher_is_better else array <= target
-    where = np.flatnonzero(arrived)
-    return float(np.asarray(times, dtype=np.float64)[where[0]]) if where.size else np.inf
+    reached = np.flatnonzero(array >= target if higher_is_better else array <= target)
+    return float(np.asarray(times, dtype=np.float64)[reached[0]]) if reached.size else np.inf
 
 
 def speedup(ours: float, theirs: float) -> float:
-    """How many times sooner we arrive: theirs / ours. Two misses compare as NaN: undecided.
+    """Return theirs / ours, how many times sooner we reach the target.
 
-    Our miss alone is 0, theirs alone is infinite; equal times, zero included, are 1.
+    Our miss alone gives 0, theirs alone infinity, two misses NaN (undecided); equal times, zero
+    included, give 1.
     """
     if np.isnan(ours) or np.isnan(theirs) or (np.isinf(ours) and np.isinf(theirs)):
         return np.nan
@@ -79,19 +79,19 @@ def speedup(ours: float, theirs: float) -> float:
 
 
 def median_over_seeds(values: ArrayLike) -> float:
-    """Median in which a miss counts as infinite; NaN values are left out, NaN if none remains.
+    """Return the median of times to target; NaN values are left out, and NaN if none remains.
 
-    With an even number the upper of the two middle values, for the mean of a number and a miss
-    would be a miss. Use it for times to target.
+    A miss is infinite. Of an even number it is the upper of the two middle values, since the mean
+    of a number and a miss would be a miss.
     """
     return float(_upper_median(present(values)))
 
 
 def median_ratio(ratios: ArrayLike) -> float:
-    """Median of ratios, of which 0 and infinity are some; NaN ones are left out.
+    """Return the median of ratios, which may be 0 or infinite; NaN ones are left out.
 
-    With an even number the geometric mean of the two middle ones, and 1 where those are 0 and
-    infinity: turning every ratio over turns the median over, so it favours neither method.
+    Of an even number it is the geometric mean of the two middle ones, and 1 if these are 0 and
+    infinity. Inverting every ratio inverts the median, so it favours neither method.
     """
     return float(_median_ratio(present(ratios)))
 
@@ -103,27 +103,28 @@ def speedup_over_tasks(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """Median over tasks of theirs / ours, of the medians over seeds, with the nested bootstrap.
+    """Return the median over tasks of theirs / ours, with the nested bootstrap.
 
-    Both are (tasks x seeds) times to target, infinite for a miss; a pair with an unknown (NaN) is
-    left out. A task on which both miss has no ratio; `n` counts the tasks that have one.
+    Both are (tasks x seeds) times to target, infinite for a miss; each ratio is that of the medians
+    over seeds. A pair with an unknown (NaN) time is left out. A task on which both methods miss has
+    no ratio; `n` counts the tasks that have one.
     """
     stack = stack_tables([ours, theirs])
     ratios = _ratios(*stack)
     n = int((~np.isnan(ratios)).sum())
     if n == 0:
         return NOTHING
-    # Quantiles are taken of r / (1 + r), which is finite for an infinite ratio.
+    # Quantiles are those of r / (1 + r), which is finite for an infinite ratio.
     low, high = bootstrap_over_tasks(stack, _share_of_speedup, confidence, resamples, seed)
     return Estimate(float(_median_ratio(ratios)), _from_share(low), _from_share(high), n)
 
 
 def performance_profile(times: ArrayLike, factors: ArrayLike) -> Floats:
-    """Share of tasks on which each method is within a factor of the fastest one's time.
+    """Return the share of tasks on which each method is within a factor of the fastest one's time.
 
-    `times` is (methods x tasks), infinite for a miss; returns (methods x factors). Dolan and More
-    (2002). A task that no method solves counts against all; one with an unknown (NaN) time is left
-    out.
+    Dolan and More (2002). `times` is (methods x tasks), infinite for a miss; returns (methods x
+    factors). A task that no method solves counts against all of them; one with an unknown (NaN)
+    time is left out.
     """
     array = np.atleast_2d(np.asarray(times, dtype=np.float64))
     array = array[:, ~np.isnan(array).any(axis=0)]
@@ -134,21 +135,36 @@ def performance_profile(times: ArrayLike, factors: ArrayLike) -> Floats:
     return np.asarray(within.mean(axis=1))
 
 
-def area_below_best(scores: ArrayLike) -> Floats:
-    """Mean over a grid of learning rates of the score, less the best: at most 0.
+def pareto_front(costs: ArrayLike, gains: ArrayLike) -> NDArray[np.bool_]:
+    """Return which points (n,) no other point beats: none is as cheap and as good, and better in
+    one of the two.
 
-    The rates lie along the last axis, evenly spaced in their logarithm, so the mean is the area
-    under the scores over the logarithm's range. A hole makes its row NaN.
+    Equal points do not beat each other. A point with a missing value (NaN) is not on the front, and
+    beats none.
+    """
+    cost, gain = (np.asarray(values, dtype=np.float64) for values in (costs, gains))
+    no_worse = (cost[:, None] <= cost) & (gain[:, None] >= gain)  # row against column
+    better = (cost[:, None] < cost) | (gain[:, None] > gain)
+    known = ~(np.isnan(cost) | np.isnan(gain))
+    return np.asarray(known & ~(no_worse & better).any(axis=0))
+
+
+def area_below_best(scores: ArrayLike) -> Floats:
+    """Return the mean score over a grid of learning rates minus the best score: at most 0.
+
+    The learning rates are along the last axis, evenly spaced in their logarithm, so that the mean
+    is the area under the scores divided by the logarithm's range. A missing value makes its row
+    NaN.
     """
     array = np.asarray(scores, dtype=np.float64)
     return np.asarray(array.mean(axis=-1) - array.max(axis=-1))
 
 
 def resample_onto(grid: ArrayLike, times: ArrayLike, values: ArrayLike) -> Floats:
-    """A curve read at the places of `grid` by linear interpolation.
+    """Interpolate a curve linearly at the times of `grid`.
 
-    NaN before the curve's first point (nothing was measured yet); after its last point the last
-    value, since the run has ended there and its model changes no more.
+    NaN before the curve's first point, since nothing was measured yet; the last value after its
+    last point, since the run has ended and its model does not change any more.
     """
     grid = np.asarray(grid, dtype=np.float64)
     times = np.asarray(times, dtype=np.float64)
@@ -159,17 +175,17 @@ def resample_onto(grid: ArrayLike, times: ArrayLike, values: ArrayLike) -> Float
 
 
 def _upper_median(times: Floats) -> Floats:
-    """Along the last axis; NaN, which sorts last, is left out."""
+    """Return the median along the last axis; NaN, which sorts last, is left out."""
     values = np.sort(times, axis=-1)
     count = (~np.isnan(values)).sum(axis=-1, keepdims=True)
     if values.shape[-1] == 0:
         return np.full(values.shape[:-1], np.nan)
-    place = np.minimum(count // 2, values.shape[-1] - 1)
-    return np.take_along_axis(values, place, axis=-1)[..., 0]
+    middle = np.minimum(count // 2, values.shape[-1] - 1)
+    return np.take_along_axis(values, middle, axis=-1)[..., 0]
 
 
 def _ratios(ours: Floats, theirs: Floats) -> Floats:
-    """`speedup` of the medians over seeds, along the last axis."""
+    """Return `speedup` of the medians over seeds, along the last axis."""
     a, b = _upper_median(ours), _upper_median(theirs)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = b / a  # of two misses NaN
@@ -186,7 +202,7 @@ def _median_ratio(ratios: Floats) -> Floats:
     lower = np.take_along_axis(values, np.maximum(count - 1, 0) // 2, axis=-1)[..., 0]
     with np.errstate(invalid="ignore"):
         between = np.sqrt(lower) * np.sqrt(upper)
-    between = np.where(lower == upper, upper, between)  # exact, where there is one middle value
+    between = np.where(lower == upper, upper, between)  # exact, if there is one middle value
     return np.where((lower == 0) & np.isinf(upper), 1.0, between)
 
 

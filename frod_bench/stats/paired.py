@@ -1,4 +1,4 @@
-"""Two methods compared: equivalence, probability of improvement, and example by example."""
+"""Comparisons of two methods: equivalence, probability of improvement, single examples."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ from frod_bench.stats.estimates import Estimate, estimate_over_tasks, mean_over_
 
 
 class Equivalence(NamedTuple):
-    """The mean difference with the interval of 1 - 2 alpha, and what it says of a margin."""
+    """The mean difference with its interval of confidence 1 - 2 alpha, against a margin."""
 
     difference: Estimate
-    equivalent: bool  # the interval lies within the margin on both sides
+    equivalent: bool  # the interval is within the margin on both sides
     better: bool  # wholly above 0
     worse: bool  # wholly below -margin
 
 
 class McNemar(NamedTuple):
-    """Examples that one method alone gets right, and the exact two-sided p-value."""
+    """Examples that only one method gets right, and the exact two-sided p-value."""
 
     only_ours: int
     only_theirs: int
@@ -34,9 +34,9 @@ def paired_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """Mean of ours - theirs over tasks, paired by task and seed, with the nested bootstrap.
+    """Return the mean of ours - theirs over tasks, with the nested bootstrap.
 
-    Both are (tasks x seeds) with one order of seeds; a pair with a hole is left out.
+    Both are (tasks x seeds), paired by task and seed; a pair with a missing value is left out.
     """
     a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     return mean_over_tasks(a - b, confidence, resamples, seed)
@@ -49,14 +49,14 @@ def equivalence(
     alpha: float = 0.05,
     resamples: int = RESAMPLES,
 ) -> Equivalence:
-    """Two one-sided tests (TOST) at `alpha` of two paired (tasks x seeds) tables.
+    """Apply two one-sided tests (TOST) at `alpha` to two paired (tasks x seeds) tables.
 
-    Both tests reject exactly where the interval of confidence 1 - 2 alpha lies within the margin
-    (Schuirmann 1987). An interval that is not available says nothing. Raises ValueError for a
-    margin that is not above 0.
+    Both tests reject exactly if the interval of confidence 1 - 2 alpha is within the margin
+    (Schuirmann 1987). An unavailable interval supports no verdict. Raises ValueError unless the
+    margin is positive.
     """
     if not margin > 0:
-        raise ValueError(f"margin is {margin}; it must be above 0.")
+        raise ValueError(f"margin is {margin}; it must be positive.")
     found = paired_difference(ours, theirs, 1 - 2 * alpha, resamples)
     return Equivalence(
         found,
@@ -67,10 +67,10 @@ def equivalence(
 
 
 def tost(differences: ArrayLike, margin: float) -> float:
-    """p-value of Student's two one-sided tests that the mean lies within the margin.
+    """Return the p-value of Student's two one-sided tests that the mean is within the margin.
 
-    The greater of the two one-sided p-values; NaN below two values, and where all are equal: a few
-    differences without any spread tell how coarse the metric is, not how certain the mean.
+    It is the greater of the two one-sided p-values; NaN below two values, and if all are equal: a
+    few differences without any spread show how coarse the metric is, not how certain the mean is.
     """
     values = present(differences)
     if values.size < 2 or values.std() == 0:
@@ -81,15 +81,17 @@ def tost(differences: ArrayLike, margin: float) -> float:
 
 
 def mcnemar(ours: ArrayLike, theirs: ArrayLike) -> McNemar:
-    """McNemar's exact test of two methods' hits on the same examples, in the same order.
+    """Apply McNemar's exact test to the correct predictions of two methods on the same examples.
 
-    Both are boolean arrays, True where the prediction is right. The p-value is the binomial one of
-    the examples on which they differ; 1 where they differ on none. Raises ValueError where the
-    lengths differ.
+    Both are boolean arrays in one order, True if the prediction is correct. The p-value is that of
+    a binomial test on the examples on which they differ; 1 if they differ on none. Raises
+    ValueError if the lengths differ.
     """
     a, b = np.asarray(ours, dtype=bool), np.asarray(theirs, dtype=bool)
     if a.shape != b.shape:
-        raise ValueError(f"hits of {a.shape} and {b.shape} examples; they must be the same ones.")
+        raise ValueError(
+            f"ours has shape {a.shape}, theirs {b.shape}; they must be of the same examples."
+        )
     only_ours, only_theirs = int((a & ~b).sum()), int((~a & b).sum())
     n = only_ours + only_theirs
     p_value = float(scipy_stats.binomtest(only_ours, n).pvalue) if n else 1.0
@@ -97,10 +99,11 @@ def mcnemar(ours: ArrayLike, theirs: ArrayLike) -> McNemar:
 
 
 def merge_p_values(p_values: ArrayLike) -> float:
-    """One p-value of several tests of one hypothesis, however they depend: twice their median.
+    """Merge the p-values of several tests of one hypothesis into twice their median.
 
-    Rueger (1978); seeds that are measured on the same examples depend. An even number takes the
-    upper of the two middle ones. NaN of none; a single one is itself.
+    Valid under any dependence (Rueger 1978): seeds that are measured on the same examples depend on
+    each other. Of an even number it takes the upper of the two middle ones. NaN for none; a single
+    one is returned as it is.
     """
     values = np.sort(present(p_values))
     if values.size < 2:
@@ -109,7 +112,7 @@ def merge_p_values(p_values: ArrayLike) -> float:
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """p-values that hold for all of them together (Holm 1979); NaN stays, and counts for none."""
+    """Adjust p-values for multiple testing (Holm 1979); NaN stays, and does not count as a test."""
     array = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(array)[: int((~np.isnan(array)).sum())]
     steps = array[order] * np.arange(order.size, 0, -1)
@@ -125,21 +128,21 @@ def probability_of_improvement(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """How probably a run of ours beats a run of theirs on the same task; mean over tasks.
+    """Return the probability that a run of ours beats a run of theirs on the same task.
 
-    Agarwal et al. (2021): for each task the share of all pairs of runs in which ours is greater, a
-    tie counting half (Mann and Whitney's U over the number of pairs).
+    The mean over tasks of the share of all pairs of runs in which ours is greater, ties counting
+    half: Mann and Whitney's U over the number of pairs (Agarwal et al. 2021).
     """
     return estimate_over_tasks([ours, theirs], _superiority, confidence, resamples, seed)
 
 
 def _superiority(ours: Floats, theirs: Floats) -> Floats:
     a, b = ours[..., :, None], theirs[..., None, :]
-    holes = np.isnan(ours)  # the same as theirs: the tables are paired
-    if not holes.any():
+    missing = np.isnan(ours)  # the same as theirs: the tables are paired
+    if not missing.any():
         wins = (a > b).mean(axis=(-3, -2, -1)) + 0.5 * (a == b).mean(axis=(-3, -2, -1))
         return np.asarray(wins)
-    known = ~(holes[..., :, None] | holes[..., None, :])
+    known = ~(missing[..., :, None] | missing[..., None, :])
     wins = (a > b) + 0.5 * (a == b)
     share = np.where(known, wins, 0.0).sum(axis=(-2, -1)) / known.sum(axis=(-2, -1))
     return np.asarray(share.mean(axis=-1))

@@ -121,7 +121,7 @@ def test_mcnemar_turns_over_and_looks_at_differences_alone(hits: list[tuple[bool
 
 
 def test_mcnemar_refuses_other_examples() -> None:
-    with pytest.raises(ValueError, match="same ones"):
+    with pytest.raises(ValueError, match="the same examples"):
         stats.mcnemar([True], [True, False])
 
 

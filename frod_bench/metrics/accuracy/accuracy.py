@@ -2,13 +2,14 @@
 
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
 
+from frod_bench.metrics.info import metric_info
+
 DESCRIPTION = """\
 The share of predictions that equal their label. The standard error is the binomial one,
-sqrt(p (1 - p) / n), which is 0 where all rows are right or all are wrong.
+sqrt(p (1 - p) / n), which is 0 if all rows are right or all are wrong.
 """
 
 
@@ -16,14 +17,7 @@ class Accuracy(evaluate.Metric):
     """`accuracy` and its `stderr`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        classes = datasets.Value("int64")
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description="predictions and references: class numbers, one a row.",
-            features=datasets.Features({"predictions": classes, "references": classes}),
-            format="numpy",
-        )
+        return metric_info(DESCRIPTION)
 
     def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
         share = float(np.mean(predictions == references))

@@ -1,23 +1,23 @@
-"""F1 of the positive class, as GLUE scores its paraphrase tasks."""
+"""F1 of the positive class, the score of GLUE's paraphrase tasks."""
 
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
 
 from frod_bench.common.errors import InputError
+from frod_bench.metrics.info import metric_info
 from frod_bench.metrics.jackknife import confusion_stderr
 
 DESCRIPTION = """\
 The harmonic mean of precision and recall for class 1 of two: 2 TP / (2 TP + FP + FN). It is
-undefined where class 1 is neither present nor predicted, and 0 by convention. The standard error
+undefined if class 1 is neither present nor predicted, and 0 by convention. The standard error
 is the jackknife's.
 """
 
 
 def f1(confusion: np.ndarray) -> float:
-    """F1 of a confusion matrix (2, 2), by label and prediction."""
+    """Return the F1 of a confusion matrix (2, 2), by label and prediction."""
     hits = 2 * confusion[1, 1]
     involved = hits + confusion[0, 1] + confusion[1, 0]
     return float(hits / involved) if involved else 0.0
@@ -27,20 +27,13 @@ class F1(evaluate.Metric):
     """`f1` and its `stderr`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        classes = datasets.Value("int64")
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description="predictions and references: 0 or 1, one a row.",
-            features=datasets.Features({"predictions": classes, "references": classes}),
-            format="numpy",
-        )
+        return metric_info(DESCRIPTION)
 
     def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
         others = sorted(set(np.union1d(references, predictions).tolist()) - {0, 1})
         if others:
             raise InputError(
-                f"metrics: f1 is of two classes, 0 and 1, but there is a class {others[0]}. "
+                f"metrics: f1 is defined for two classes, 0 and 1, but there is class {others[0]}. "
                 "Use accuracy or matthews."
             )
         confusion = np.zeros((2, 2), dtype=np.int64)

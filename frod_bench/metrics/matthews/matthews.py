@@ -1,23 +1,23 @@
-"""Matthews' correlation: how far predictions go beyond the classes' frequencies."""
+"""Matthews' correlation: how far predictions go beyond the class frequencies."""
 
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
 
+from frod_bench.metrics.info import metric_info
 from frod_bench.metrics.jackknife import confusion_matrix, confusion_stderr
 
 DESCRIPTION = """\
 Matthews' correlation coefficient for any number of classes (Gorodkin, Comparing two K-category
 assignments by a K-category correlation coefficient, 2004, equation 8): 1 for perfect predictions,
-0 for those that know nothing. It is undefined where all predictions, or all labels, are one
-class, and 0 by convention. The standard error is the jackknife's.
+0 for uninformative ones. It is undefined if all predictions, or all labels, are one class, and 0
+by convention. The standard error is the jackknife's.
 """
 
 
 def matthews(confusion: np.ndarray) -> float:
-    """The coefficient of a confusion matrix (classes, classes)."""
+    """Return the coefficient of a confusion matrix (classes, classes)."""
     matrix = confusion.astype(np.float64)
     n, right = matrix.sum(), np.trace(matrix)
     true, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
@@ -31,14 +31,7 @@ class Matthews(evaluate.Metric):
     """`matthews` and its `stderr`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        classes = datasets.Value("int64")
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description="predictions and references: class numbers, one a row.",
-            features=datasets.Features({"predictions": classes, "references": classes}),
-            format="numpy",
-        )
+        return metric_info(DESCRIPTION)
 
     def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
         confusion = confusion_matrix(references, predictions)

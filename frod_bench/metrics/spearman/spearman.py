@@ -1,17 +1,17 @@
-"""Spearman's correlation: whether predictions put the rows in the right order."""
+"""Spearman's correlation: whether predictions rank the rows correctly."""
 
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
 from scipy.stats import rankdata
 
 from frod_bench.metrics.correlation import pearson
+from frod_bench.metrics.info import VALUES, metric_info
 
 DESCRIPTION = """\
 Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank. It is
-undefined where all predictions, or all labels, are equal, and 0 by convention. The standard error
+undefined if all predictions, or all labels, are equal, and 0 by convention. The standard error
 is (1 - r^2) sqrt((1 + r^2 / 2) / (n - 3)), from the delta method on the variance of Fisher's z by
 Bonett and Wright, Sample size requirements for estimating Pearson, Kendall and Spearman
 correlations (2000).
@@ -22,13 +22,7 @@ class Spearman(evaluate.Metric):
     """`spearman` and its `stderr`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        values = datasets.Value("float64")
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description="predictions and references: values, one a row.",
-            features=datasets.Features({"predictions": values, "references": values}),
-        )
+        return metric_info(DESCRIPTION, VALUES)
 
     def _compute(self, predictions: list[float], references: list[float]) -> dict[str, Any]:
         r = pearson(rankdata(predictions), rankdata(references))
