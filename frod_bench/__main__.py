@@ -1,69 +1,68 @@
 """The front door: `frod-bench VERB`, the same as `python -m frod_bench VERB`."""
 
 import sys
+from importlib import import_module
 
+from frod_bench.cli import completion
 from frod_bench.cli import help as cli_help
+from frod_bench.cli.arguments import usage_errors
 from frod_bench.cli.verbs import BY_NAME
-from frod_bench.common.errors import did_you_mean
+from frod_bench.common.errors import InputError, did_you_mean
+
+# Only the module of the verb that is asked for is imported.
+MODULES = {
+    "run": "jobs.run",
+    "reproduce": "jobs.reproduce",
+    "verify": "jobs.verify",
+    "report": "report.command",
+    "compare": "compare.command",
+    "plan": "plan.command",
+    "tune": "jobs.tune",
+    "calibrate": "jobs.calibrate",
+    "analyze": "analyses.command",
+    "mirror": "mirror.command",
+    "embedded": "embedded.command",
+    "bench": "bench.command",
+    "cache": "cli.cache",
+    "ls": "jobs.listing",
+    "validate": "jobs.validate",
+}
 
 
-def main() -> None:
-    """Hand the command line on to its verb; only what is asked for is imported."""
+def main(verb: str | None = None) -> None:
+    """Hand the command line on to its verb.
+
+    Args:
+        verb: its name, if the module that was started fixes it; None reads it off the first word.
+    """
     words = sys.argv[1:]
-    if not words:
-        print(cli_help.overview())
-        return
-    verb = words[0] if words[0] in BY_NAME else None
-    cli_help.answer(verb, words)
     if verb is None:
-        _refuse_unknown(words[0])
-        verb = "run"
-    else:
-        words = words[1:]
-    _start(verb, words)
+        if not words:
+            print(cli_help.overview())
+            return
+        if words[0] in BY_NAME:
+            verb, *words = words
+        else:
+            _answer(words)
+            verb = "run"
+    cli_help.answer(verb, words)
+    import_module(f"frod_bench.{MODULES[verb]}").start(words)
 
 
-def _refuse_unknown(word: str) -> None:
-    """A word that is neither a verb nor an override nor a flag is a misspelt verb."""
-    if "=" not in word and not word.startswith(("-", "+", "~")):
-        hint = did_you_mean(word, BY_NAME)
-        print(f"error: {word!r}: is not a verb of frod-bench.{hint}", file=sys.stderr)
-        sys.exit(2)
-
-
-def _start(verb: str, words: list[str]) -> None:  # noqa: PLR0912  (a branch for each verb)
-    match verb:
-        case "run":
-            from frod_bench.jobs.run import start
-        case "reproduce":
-            from frod_bench.jobs.reproduce import start
-        case "verify":
-            from frod_bench.jobs.verify import start
-        case "tune":
-            from frod_bench.jobs.tune import start
-        case "calibrate":
-            from frod_bench.jobs.calibrate import start
-        case "ls":
-            from frod_bench.jobs.listing import start
-        case "validate":
-            from frod_bench.jobs.validate import start
-        case "report":
-            from frod_bench.report.command import start
-        case "compare":
-            from frod_bench.compare.command import start
-        case "plan":
-            from frod_bench.plan.command import start
-        case "analyze":
-            from frod_bench.analyses.command import start
-        case "mirror":
-            from frod_bench.mirror.command import start
-        case "embedded":
-            from frod_bench.embedded.command import start
-        case "bench":
-            from frod_bench.bench.command import start
-        case _:
-            from frod_bench.cli.cache import start
-    start(words)
+def _answer(words: list[str]) -> None:
+    """Answer what is asked without a verb; refuse a first word that is a misspelt verb."""
+    first, *others = words
+    if first == "--complete":
+        print("\n".join(completion.candidates(*others)))
+        sys.exit(0)
+    with usage_errors():
+        if first == "--completion":
+            print(completion.script(*others[:1] or ["bash"]), end="")
+            sys.exit(0)
+        cli_help.answer(None, words)
+        if "=" not in first and not first.startswith(("-", "+", "~")):
+            hint = did_you_mean(first, BY_NAME)
+            raise InputError(f"{first!r}: is not a verb of frod-bench.{hint}")
 
 
 if __name__ == "__main__":

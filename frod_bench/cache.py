@@ -1,11 +1,6 @@
 """`python -m frod_bench.cache`: the same as `frod-bench cache`."""
 
-import sys
-
-from frod_bench.cli.help import answer
+from frod_bench.__main__ import main
 
 if __name__ == "__main__":
-    answer("cache", sys.argv[1:])
-    from frod_bench.cli.cache import start
-
-    start(sys.argv[1:])
+    main("cache")

@@ -1,11 +1,6 @@
 """`python -m frod_bench.ls`: the same as `frod-bench ls`."""
 
-import sys
-
-from frod_bench.cli.help import answer
+from frod_bench.__main__ import main
 
 if __name__ == "__main__":
-    answer("ls", sys.argv[1:])
-    from frod_bench.jobs.listing import start
-
-    start(sys.argv[1:])
+    main("ls")

@@ -1,11 +1,6 @@
 """`python -m frod_bench.verify`: the same as `frod-bench verify`."""
 
-import sys
-
-from frod_bench.cli.help import answer
+from frod_bench.__main__ import main
 
 if __name__ == "__main__":
-    answer("verify", sys.argv[1:])
-    from frod_bench.jobs.verify import start
-
-    start(sys.argv[1:])
+    main("verify")

