@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from frod_bench.cells.cell import Cell
-from frod_bench.config.settings import Settings
+from frod_bench.config.settings import Settings, typed
 from frod_bench.methods.registry import Model, matching, prepare
 from frod_bench.training import runner
 
@@ -34,7 +34,7 @@ class Update:
 
 def settings_of(cell: Cell) -> Settings:
     """The settings that a cell was composed with; the copy in its record is not asked."""
-    return runner.typed(cell.config)
+    return typed(cell.config)
 
 
 def start_of(settings: Settings) -> Model:

@@ -28,7 +28,7 @@ def compose_settings(shape: Shape, method: str) -> Settings:
             compose_one([f"task={shape.task}", f"method={method}", "tracker=none"])
         )
     settings.validate(config)
-    composed = runner.typed(settings.resolve(config))
+    composed = settings.typed(settings.resolve(config))
     if shape.encoder is not None:
         family = composed.task.family
         named = dataclasses.replace(composed.backbones[family], name=shape.name)

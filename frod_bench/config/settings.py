@@ -8,7 +8,7 @@ value of the wrong type is refused while the configuration is composed. What a t
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -405,6 +405,13 @@ def check_ranges(config: DictConfig, keys: Iterable[str]) -> None:
         if not (low <= value <= high if inclusive else low < value < high):
             bounds = f"[{low}, {high}]" if inclusive else f"({low}, {high})"
             raise InputError(f"{key}={value}: is out of range, it must be in {bounds}.")
+
+
+def typed(config: Mapping[str, Any]) -> Settings:
+    """Return a resolved configuration as the dataclasses of this module."""
+    merged = OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.create(dict(config)))
+    settings: Settings = OmegaConf.to_object(merged)  # type: ignore[assignment]
+    return settings
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from frod_bench.cells.grid import NUMBERS, composer, expand, refuse_lists, witho
 from frod_bench.config import settings
 from frod_bench.config.settings import Settings
 from frod_bench.records.record import headed, identity
-from frod_bench.training.runner import typed
 
 METHODS = "full,lora,dora,frod,frozen"
 REPEATS = tuple(name for name in NUMBERS if name != "size")  # no cost depends on them
@@ -64,7 +63,7 @@ def grid_of(overrides: Sequence[str]) -> Grid:
             settings.validate(config)
             resolved = settings.resolve(config)
             key = str(identity(resolved, "", ""))
-            found.setdefault(key, PlannedCell(typed(resolved), varied(line, lines)))
+            found.setdefault(key, PlannedCell(settings.typed(resolved), varied(line, lines)))
     counts = {key: len({w for line in lines for w in line if of(w, [key])}) for key in REPEATS}
     repeated = [key for key, count in counts.items() if count > 1]
     cells = named(found.values())

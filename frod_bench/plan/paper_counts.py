@@ -10,11 +10,10 @@ import sys
 import pandas as pd
 
 from frod_bench.cells.grid import composer, without_hydra
-from frod_bench.config.settings import resolve
+from frod_bench.config.settings import resolve, typed
 from frod_bench.plan.costs import counts_of
 from frod_bench.report.paper_counts import COLUMNS, PATH
 from frod_bench.report.rules import load_rules
-from frod_bench.training.runner import typed
 
 
 def count() -> pd.DataFrame:

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from accelerate import Accelerator
-from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,7 +21,7 @@ from frod_bench.cells.cell import Cell, cell_of, plan
 from frod_bench.cells.results import Outcome, SideFiles
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import InputError
-from frod_bench.config.settings import Settings
+from frod_bench.config.settings import Settings, typed
 from frod_bench.data.load import TaskData, load_task
 from frod_bench.data.rows import Split
 from frod_bench.methods.registry import Model, Prepared, check_probes, prepare, probes_of
@@ -173,13 +172,6 @@ def run_cell(ready: Ready, run: tracker.NullTracker) -> tuple[dict[str, Any], Si
         "data_counts": asdict(data.counts) | {"prompt_digest": data.prompt_digest},
     }
     return body, SideFiles(progress.curve, predictions)
-
-
-def typed(config: Mapping[str, Any]) -> Settings:
-    """The resolved configuration as the dataclasses of `settings`."""
-    merged = OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.create(dict(config)))
-    settings: Settings = OmegaConf.to_object(merged)  # type: ignore[assignment]
-    return settings
 
 
 def load_data(settings: Settings) -> TaskData:

@@ -22,7 +22,7 @@ from frod_bench.methods import peft_adapter
 from frod_bench.methods.registry import Model, assert_partition, matching, prepare
 from frod_bench.models.classifier import Classifier, check_reads
 from frod_bench.plan.measure import batch_of
-from frod_bench.training.runner import build_model, typed
+from frod_bench.training.runner import build_model
 
 WIDTH, MLP, BLOCKS, LABELS = 16, 32, 3, 2
 RATES = {
@@ -64,7 +64,7 @@ def composed(name: str, family: str = "nlu") -> Settings:
     with composer() as compose_one:
         config = without_hydra(compose_one([f"method={name}", f"task={TASKS[family]}"]))
         schema.validate(config)
-        return typed(schema.resolve(config))
+        return schema.typed(schema.resolve(config))
 
 
 def method_config(name: str, **changes: Any) -> MethodConfig:

@@ -19,7 +19,7 @@ from frod_bench.models.published import checkpoint_parameters, config_of, shippe
 from frod_bench.plan.accelerators import accelerator_of
 from frod_bench.plan.costs import Planner, counts_of
 from frod_bench.plan.shapes import attach_shapes, prepare_shapes, probe_numbers, spread_support
-from frod_bench.training.runner import build_model, typed
+from frod_bench.training.runner import build_model
 
 METHODS = (
     *("full", "frozen", "lora", "dora", "frod"),
@@ -46,7 +46,7 @@ def compose(*overrides: str) -> Settings:
     with composer() as compose_one:
         config = without_hydra(compose_one(list(overrides)))
         schema.validate(config)
-        return typed(schema.resolve(config))
+        return schema.typed(schema.resolve(config))
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import cells_of, composer
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
+from frod_bench.config.settings import typed
 from frod_bench.records import record
 from frod_bench.training import runner
 from frod_bench.training.distributed import make_accelerator
 from frod_bench.training.loop import Trainer
-from frod_bench.training.runner import typed
 from tests.conftest import SHORT, MakeCell, RunHere
 
 ODD = ("trainer.test_rows=31", "trainer.eval_batch_rows=10")  # the last batch has a row for one
