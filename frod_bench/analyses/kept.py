@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from frod_bench.cells.cell import Cell, plan
 from frod_bench.cells.grid import compose_cells
 from frod_bench.common.errors import InputError
-from frod_bench.records import record
+from frod_bench.records import store
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,4 @@ def kept_cells(overrides: Sequence[str]) -> Kept:
 
 
 def _status(cell: Cell) -> str:
-    return str(record.load(cell.record_path)["status"])
+    return str(store.load(cell.record_path)["status"])

@@ -14,7 +14,7 @@ from frod_bench.cells.fingerprint import fingerprints
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import inside
 from frod_bench.config import callables
-from frod_bench.records import record
+from frod_bench.records import hashing, schema, store
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Cell:
     @property
     def label(self) -> str:
         """Short name for people: task/method/seed; the task's with its head, where it ranks."""
-        return f"{record.headed(self.task, self.config)}/{self.method}/{self.seed}"
+        return f"{hashing.headed(self.task, self.config)}/{self.method}/{self.seed}"
 
     @property
     def results_dir(self) -> Path:
@@ -46,7 +46,7 @@ class Cell:
     @property
     def record_path(self) -> Path:
         """Where the cell's record lies, or will lie."""
-        return record.record_path(
+        return store.record_path(
             self.results_dir.parent,
             self.profile,
             self.task,
@@ -99,7 +99,7 @@ def cell_of(resolved: dict[str, Any]) -> Cell:
         method=method["name"],
         backbone=backbone["name"],
         seed=resolved["seed"],
-        config_hash=record.config_hash(record.identity(resolved, data, weights)),
+        config_hash=hashing.config_hash(hashing.identity(resolved, data, weights)),
         data_fingerprint=data,
         backbone_fingerprint=weights,
         config=resolved,
@@ -112,7 +112,7 @@ class Plan:
 
     cells: tuple[Cell, ...]  # all that were asked for
     missing: tuple[Cell, ...]  # of them, those without a usable record
-    invalid: tuple[record.Unusable, ...]  # files in a cell's place that cannot be trusted
+    invalid: tuple[store.Unusable, ...]  # files in a cell's place that cannot be trusted
 
 
 def plan(cells: Iterable[Cell]) -> Plan:
@@ -128,8 +128,8 @@ def plan(cells: Iterable[Cell]) -> Plan:
         path = cell.record_path
         try:
             status = _status(path) if path.exists() else "missing"
-        except record.RecordError as error:
-            invalid.append(record.Unusable(path, str(error)))
+        except schema.RecordError as error:
+            invalid.append(store.Unusable(path, str(error)))
             status = "invalid"
         kept = cell.config["save"] == "none" or cell.adapter_path.exists() or status == "diverged"
         if status not in ("ok", "diverged") or not kept:
@@ -139,7 +139,7 @@ def plan(cells: Iterable[Cell]) -> Plan:
 
 def _status(path: Path) -> str:
     """A record's status; `incomplete` where a file that it names is gone."""
-    document = record.load(path)
+    document = store.load(path)
     beside = (document["curve"], document["predictions"])
     whole = all((path.parent / name).exists() for name in beside if name)
     return document["status"] if whole else "incomplete"
@@ -147,7 +147,7 @@ def _status(path: Path) -> str:
 
 def records_of(
     cells: Iterable[Cell], overrides: Sequence[str]
-) -> Iterator[tuple[Cell, record.Record]]:
+) -> Iterator[tuple[Cell, schema.Record]]:
     """Each cell with its record, for tables that need all of them.
 
     `overrides` are the words that named the cells, for the message. Raises InputError if a record
@@ -159,4 +159,4 @@ def records_of(
                 f"{cell.label} (trial {cell.config['trial']}): has no record. Run first: "
                 f"frod-bench run -m {shlex.join(overrides)}"
             )
-        yield cell, record.load(cell.record_path)
+        yield cell, store.load(cell.record_path)

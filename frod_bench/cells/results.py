@@ -1,6 +1,6 @@
 """What a run leaves on the disk: the record, and its curve and predictions beside it.
 
-Every file appears by one rename. Needs no torch, so that the process that watches the workers can
+Every file is written atomically. Needs no torch, so that the process that watches the workers can
 leave the record of a worker that died.
 """
 
@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from frod_bench.cells.cell import Cell
-from frod_bench.common import locks, processes
-from frod_bench.records import provenance, record
+from frod_bench.common import atomic, locks, processes
+from frod_bench.records import provenance, schema, store
 
 DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"}
 STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record gives way to a lower one
@@ -36,7 +36,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SideFiles:
-    """What a record names and lies beside it."""
+    """The curve and the predictions of a run, to be written beside its record."""
 
     curve: Sequence[Mapping[str, float]]
     predictions: pa.Table | None  # columns split, row_id, prediction, label
@@ -51,18 +51,18 @@ def leave_record(
     device: str,
     has_lock: bool = True,
 ) -> tuple[dict[str, Any], Path]:
-    """Save the record made of `body` and its side files, then drop the checkpoints that it makes
-    needless; returns the record and its path.
+    """Save the record made of `body` and its side files, then delete the checkpoints that are no
+    longer needed; return the record and its path.
 
     A better record stays in its place, and so does any record while another process holds the
     cell's lock: this one is then kept beside it, under a name that no report reads.
     """
     version, dirty = provenance.code_version()
     path, status = cell.record_path, body["status"]
-    if not has_lock or STANDING[status] < STANDING[record.status_at(path)]:
-        path = record.beside(path, status)
+    if not has_lock or STANDING[status] < STANDING[store.status_at(path)]:
+        path = store.beside(path, status)
     document = {
-        "schema_version": record.SCHEMA_VERSION,
+        "schema_version": schema.SCHEMA_VERSION,
         "cell": cell.identity,
         "provenance": {
             "code_version": version,
@@ -78,17 +78,26 @@ def leave_record(
         },
         "config": cell.config,
         **body,
-        "curve": record.curve_path(path).name if side_files else None,
-        "predictions": (
-            record.predictions_path(path).name
-            if side_files and side_files.predictions is not None
-            else None
-        ),
+        "curve": None,
+        "predictions": None,
+        "files": {"curve": None, "predictions": None, "adapter": None},
     }
-    record.validate(document)  # before a side file of an older record is replaced
-    if side_files is not None:
-        write_side_files(path, side_files)
-    record.save(document, path)
+    if status == "ok" and cell.config["save"] == "adapter":
+        document["files"]["adapter"] = store.digest_of(cell.adapter_path)
+    with ExitStack() as replaced_together:
+        if side_files is not None:
+            curve = store.curve_path(path)
+            partial = replaced_together.enter_context(atomic.replacing(curve))
+            write_curve(side_files.curve, partial)
+            document["curve"], document["files"]["curve"] = curve.name, store.digest_of(partial)
+        if side_files is not None and side_files.predictions is not None:
+            table = store.predictions_path(path)
+            partial = replaced_together.enter_context(atomic.replacing(table))
+            pq.write_table(side_files.predictions, partial)
+            document["predictions"] = table.name
+            document["files"]["predictions"] = store.digest_of(partial)
+        schema.validate(document)  # before a side file of an older record is replaced
+    store.save(document, path)
     if status != "failed":
         shutil.rmtree(cell.place("checkpoints"), ignore_errors=True)
     return document, path
@@ -112,7 +121,7 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
         "higher_is_better": True,
         "steps": 0,
         "tokens_or_images": 0,
-        **dict.fromkeys(("params", "time", "memory")),
+        **dict.fromkeys(("params", "time", "memory", "data_counts")),
     }
     device = cell.config["runtime"]["device"]
     with ExitStack() as held:
@@ -143,34 +152,15 @@ def outcome_of(document: Mapping[str, Any]) -> Outcome:
     return Outcome(document["status"], f"{error['type']}: {error['message']}")
 
 
-def write_side_files(record_path: Path, side_files: SideFiles) -> None:
-    """Write curve and predictions beside a record: both of them whole, or none.
-
-    The curve is one JSON object per line, with null for NaN and infinities.
-    """
+def write_curve(curve: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Write one JSON object per line, with null for NaN and infinities."""
     lines = (
         {name: value if math.isfinite(value) else None for name, value in point.items()}
-        for point in side_files.curve
+        for point in curve
     )
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    record_path.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as cleanup:
-        curve = _partial(record.curve_path(record_path), cleanup)
-        curve.write_text(text)
-        if side_files.predictions is not None:
-            predictions = _partial(record.predictions_path(record_path), cleanup)
-            pq.write_table(side_files.predictions, predictions)
-            predictions.replace(record.predictions_path(record_path))
-        curve.replace(record.curve_path(record_path))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def now() -> str:
     """The time of day in ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _partial(path: Path, cleanup: ExitStack) -> Path:
-    """A temporary name beside `path`, removed in the end if it was not renamed."""
-    partial = path.with_name(f".{path.name}.part")
-    cleanup.callback(partial.unlink, missing_ok=True)
-    return partial

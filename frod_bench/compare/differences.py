@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from frod_bench.records import record
-from frod_bench.records.record import Record
+from frod_bench.records import hashing
+from frod_bench.records.schema import Record
 
 COLUMNS = ("setting", "ours", "theirs", "pairs")
 NOT_THERE = "–"
@@ -54,7 +54,7 @@ def _made_with(made: Record) -> dict[str, str]:
 def _identity(made: Record) -> dict[str, str]:
     """What is in the hash, as one level of names."""
     prints = made["provenance"]["data_fingerprint"], made["provenance"]["backbone_fingerprint"]
-    return _flat(record.identity(made["config"], *prints), "")
+    return _flat(hashing.identity(made["config"], *prints), "")
 
 
 def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from frod_bench.common.errors import InputError
 from frod_bench.compare.options import PROTOCOL, CompareConfig
-from frod_bench.records import record
+from frod_bench.records import hashing, store
 from frod_bench.records.choice import is_unnamed_choice, newest_first
-from frod_bench.records.record import Record, Unusable
+from frod_bench.records.schema import Record
+from frod_bench.records.store import Unusable
 
 _PROTOCOLS = (PROTOCOL, "paper")  # which is meant where a folder has several: not tuning's
 Name = tuple[str, str, int]  # task (with its head), method, seed
@@ -45,7 +46,7 @@ def read_folder(side: str, path: Path, config: CompareConfig) -> Folder:
 
     Raises InputError where there are none, or where it has several profiles and none is named.
     """
-    found, unusable = record.scan(path / "records")
+    found, unusable = store.scan(path / "records")
     if not found:
         raise InputError(_nothing_in(path, unusable))
     profile = config.profile or _only_profile(path, found)
@@ -56,7 +57,7 @@ def read_folder(side: str, path: Path, config: CompareConfig) -> Folder:
         cell = one["cell"]
         asked = (cell["profile"], cell["protocol"]) == (profile, protocol)
         if asked and is_unnamed_choice(one, config.head):
-            task = record.headed(cell["task"], one["config"])
+            task = hashing.headed(cell["task"], one["config"])
             made.setdefault((task, cell["method"], cell["seed"]), []).append(one)
     if not made:
         counts = Counter((m["cell"]["profile"], m["cell"]["protocol"]) for m in found)

@@ -11,8 +11,8 @@ from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.compare.differences import count_differences, differing_settings
 from frod_bench.compare.folder import Folder, Name, read_folder
 from frod_bench.compare.options import CompareConfig
-from frod_bench.records import record
-from frod_bench.records.record import Record
+from frod_bench.records import hashing
+from frod_bench.records.schema import Record
 from frod_bench.report.collect import Cell, Collected, collect_folder
 from frod_bench.report.rules import Rules
 from frod_bench.report.style import sided
@@ -99,7 +99,7 @@ def _asked(config: CompareConfig, ours: Folder, theirs: Folder) -> list[Name]:
     Raises InputError for a task, method or seed that neither folder has.
     """
     names = sorted({*ours.made, *theirs.made})
-    tasks = [record.headed(task, {"head": config.head}) for task in config.task or ()]
+    tasks = [hashing.headed(task, {"head": config.head}) for task in config.task or ()]
     kinds = (("task", tasks), ("method", config.methods or ()), ("seed", config.seeds or ()))
     for place, (kind, wanted) in enumerate(kinds):
         known = {str(name[place]) for name in names}

@@ -8,7 +8,7 @@ from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import is_published
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.compare.options import PROFILE, PROTOCOL, SEEDS, CompareConfig
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.records.choice import is_unnamed_choice, newest_first
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.rules import Rules
@@ -82,7 +82,7 @@ def _seeds_of(
 def _hashes(folder: Path, profile: str, protocol: str, head: str) -> dict[Name, list[str]]:
     """Hashes of each cell under the profile, protocol and head, newest first."""
     found: dict[Name, list[str]] = {}
-    records, _ = record.scan(folder)
+    records, _ = store.scan(folder)
     for made in newest_first(records):
         cell = made["cell"]
         asked = (cell["profile"], cell["protocol"]) == (profile, protocol)

@@ -22,14 +22,14 @@ from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.terminal import plain_console
-from frod_bench.records import record
+from frod_bench.records import store
 
 OVER_CONSTANT, CEILING, UNDER_FULL = 10.0, 97.0, 5.0  # points
 
 
 def best_constant(path: Path, primary_metric: str) -> float:
     """The primary metric of the constant answer that does best on the labels of a record's test."""
-    table = pd.read_parquet(record.predictions_path(path))
+    table = pd.read_parquet(store.predictions_path(path))
     labels = table.loc[table["split"] == "test", "label"].to_numpy()
     scores = [
         metrics.compute([primary_metric], np.full_like(labels, a), labels)[primary_metric].value

@@ -11,7 +11,7 @@ from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
-from frod_bench.records import record
+from frod_bench.records import hashing, store
 
 DEFAULT_FOLDER = Path("results") / "embedded"
 Rows = list[tuple[str, ...]]
@@ -77,14 +77,14 @@ def records(folder: Path) -> Rows:
 
     Raises InputError if it has none.
     """
-    found, unusable = record.scan(folder / "records")
+    found, unusable = store.scan(folder / "records")
     if not found and not unusable:
         raise InputError(
             f"folder={folder}: has no records. Name a folder that holds records/, such as "
             "results/reference/small."
         )
     counts = Counter(
-        (record.headed(made["cell"]["task"], made["config"]), made["cell"]["method"],
+        (hashing.headed(made["cell"]["task"], made["config"]), made["cell"]["method"],
          made["cell"]["protocol"], made["status"])
         for made in found
     )  # fmt: skip

@@ -28,7 +28,7 @@ from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR
-from frod_bench.records import record
+from frod_bench.records import hashing
 
 WORST = -math.inf
 WRITTEN = "# Written by `python -m frod_bench.tune`"  # how a table of rates that is ours begins
@@ -42,7 +42,7 @@ def trials(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
         value = document["metrics"][document["primary_metric"]]["value"] if ok else None
         rows.append(
             {
-                "family": record.headed(cell.family, cell.config),
+                "family": hashing.headed(cell.family, cell.config),
                 "method": cell.method,
                 "trial": cell.config["trial"],
                 "task": cell.task,

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from frod_bench.cells.grid import NUMBERS, composer, expand, refuse_lists, without_hydra
 from frod_bench.config import settings
 from frod_bench.config.settings import Settings
-from frod_bench.records.record import headed, identity
+from frod_bench.records.hashing import headed, identity
 
 METHODS = "full,lora,dora,frod,frozen"
 REPEATS = tuple(name for name in NUMBERS if name != "size")  # no cost depends on them

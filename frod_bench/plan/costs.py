@@ -17,7 +17,7 @@ from frod_bench.plan.measure import Load, measure_step, tokens_of, with_classes
 from frod_bench.plan.ranking import options_of
 from frod_bench.plan.shapes import prepare_shapes, probe_numbers
 from frod_bench.plan.trace import Step
-from frod_bench.records.record import headed
+from frod_bench.records.hashing import headed
 
 
 @dataclass(frozen=True)

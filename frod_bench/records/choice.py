@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from frod_bench.records.record import Record
+from frod_bench.records.schema import Record
 
 
 def newest_first(records: Iterable[Record]) -> list[Record]:

@@ -1,25 +1,23 @@
-"""What a record holds: its types, and the check that a JSON object is one.
+"""What a record holds: its types, and the check that a JSON object is a record.
 
-The `TypedDict`s below are the schema of version 1: `check` reads them, so that what is documented
-and what is enforced cannot part. Keys that a schema does not name are let through, so that a
-record may carry more than its readers know.
+The `TypedDict`s below are the schema; pydantic enforces them, so that what is documented and what
+is checked cannot differ. Keys that the schema does not name are allowed, so that a record may hold
+more than its readers know. Version 2 added `files`, `data_counts` and `provenance.processes`;
+records of version 1 are still read.
 """
 
-import types
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    TypedDict,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+import functools
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, NotRequired, cast
 
-SCHEMA_VERSION = 1
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from frod_bench.common.names import RULE, is_name
+from frod_bench.records.hashing import config_hash, identity
+
+SCHEMA_VERSION = 2  # of the records that this code writes
+READABLE_VERSIONS = (1, 2)
 LARGEST = 1e18  # no number of a run is larger; sums and plots of such numbers stay finite
 
 
@@ -27,34 +25,32 @@ class RecordError(ValueError):
     """A file or an object that is not a valid record; the message names the field and its value."""
 
 
-@dataclass(frozen=True)
-class AtLeast:
-    """Lower bound of a number, inclusive."""
-
-    low: float
-
-
-@dataclass(frozen=True)
-class FileName:
-    """A name without folders: the file lies beside its record, wherever that is moved."""
+def _file_name(value: str) -> str:
+    if PurePosixPath(value).name != value or value == ".." or set(value) & {"\\", "\0"}:
+        raise ValueError("a file name without folders")
+    return value
 
 
-Count = Annotated[int, AtLeast(0)]
-Seconds = Annotated[float, AtLeast(0)]
-Beside = Annotated[str, FileName()]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+FileName = Annotated[str, AfterValidator(_file_name)]  # in the record's folder
+SideFile = Literal["curve", "predictions"]
+SIDE_FILES: tuple[SideFile, ...] = get_args(SideFile)
 Status = Literal["ok", "failed", "diverged"]
 
 
 class Failure(TypedDict):
-    """Why a cell failed or diverged."""
+    """Why a run failed or diverged."""
 
     type: str
     message: str
-    where: str  # traceback, or the step at which the loss left the finite numbers
+    where: str  # traceback, or the step at which the loss was no longer finite
 
 
 class Cell(TypedDict):
-    """One run's name; `config_hash` is `record.config_hash` of `record.identity`."""
+    """The name of one run; `config_hash` is `hashing.config_hash` of `hashing.identity`."""
 
     profile: str
     protocol: str
@@ -67,60 +63,85 @@ class Cell(TypedDict):
 
 
 class Metric(TypedDict):
-    """One number of the test split."""
+    """One metric on the test split."""
 
-    value: float | None  # null: undefined, as the correlation of constant predictions is
-    n: Annotated[int, AtLeast(1)]  # rows it was computed from
-    stderr: Annotated[float, AtLeast(0)] | None  # of the rows' sampling, in the value's unit
+    value: Number | None  # null: undefined, e.g. the correlation of constant predictions
+    n: Positive  # rows it was computed from
+    stderr: NotNegative | None  # from the sampling of rows, in the metric's unit
 
 
 class Params(TypedDict):
     """Parameter counts (numbers, not tensors)."""
 
-    trainable: Count  # all that an optimizer moves, the head included
+    trainable: Count  # all that an optimizer updates, the head included
     trainable_head: Count  # of them, the task head's
-    backbone_total: Annotated[int, AtLeast(1)]  # of the pretrained model, without head or adapter
-    extra_frozen: Count  # what the method keeps besides: a basis, projections
-    trainable_percent: Annotated[float, AtLeast(0)]  # 100 (trainable - head) / backbone_total
+    backbone_total: Positive  # of the pretrained model, without head and adapter
+    extra_frozen: Count  # what the method adds and does not train: a basis, projections
+    trainable_percent: NotNegative  # 100 (trainable - head) / backbone_total
 
 
 class Time(TypedDict):
-    """Wall time, timed apart."""
+    """Wall time in seconds."""
 
-    setup_sec: Seconds  # from the loaded backbone to the first step: attach, factor, warm caches
-    train_sec: Seconds  # steps alone
-    eval_sec: Seconds
+    setup_sec: NotNegative  # from the loaded backbone to the first step: attach, factor, warm up
+    train_sec: NotNegative  # steps alone
+    eval_sec: NotNegative
 
 
 class Memory(TypedDict):
-    """Peaks over the run."""
+    """Peak memory of the run."""
 
     peak_rss_bytes: Count
     peak_device_bytes: Count | None  # null: the device is the CPU
 
 
+class DataCounts(TypedDict):
+    """What became of the rows that were read."""
+
+    rows_read: Count
+    rows_unusable: Count  # without a known label, or without input
+    sequences_cut: Count  # to the backbone's maximum length
+    prompt_digest: NotRequired[str | None]  # of the template; null: the task has no prompt
+
+
+class FileDigest(TypedDict):
+    """Size and content of a file when it was written."""
+
+    bytes: Count
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Files(TypedDict):
+    """The files that a run wrote besides its record; null: it wrote none of this kind."""
+
+    curve: FileDigest | None
+    predictions: FileDigest | None
+    adapter: FileDigest | None  # the trained values, kept under `adapters/` with save=adapter
+
+
 class Provenance(TypedDict):
-    """What the numbers were made with; apart from the fingerprints none of it is in the hash."""
+    """What the numbers were made with; only the fingerprints are part of the hash."""
 
     code_version: str
     dirty: bool | None  # null: not known, as outside a git clone
     packages: dict[str, str]  # name -> version
     device: str
     dtype: str
-    threads: Annotated[int, AtLeast(1)]
+    threads: Positive
+    processes: NotRequired[Positive]  # that trained together; always in version 2
     data_fingerprint: str
     backbone_fingerprint: str
     started_at: str  # ISO 8601, UTC
 
 
 class Record(TypedDict):
-    """What a cell leaves. What a failed cell never came to is null."""
+    """The result of one run. What a failed run did not reach is null."""
 
     schema_version: int
     status: Status
     error: Failure | None
     cell: Cell
-    metrics: dict[str, Metric]  # values lie in the metric's own unit: accuracies in 0..1
+    metrics: dict[str, Metric]  # values in the metric's own unit: accuracies in [0, 1]
     primary_metric: str
     higher_is_better: bool
     params: Params | None
@@ -128,8 +149,10 @@ class Record(TypedDict):
     steps: Count
     tokens_or_images: Count
     memory: Memory | None
-    predictions: Beside | None
-    curve: Beside | None
+    data_counts: NotRequired[DataCounts | None]  # always in version 2
+    files: NotRequired[Files]  # always in version 2
+    predictions: FileName | None
+    curve: FileName | None
     provenance: Provenance
     config: dict[str, Any]
 
@@ -137,68 +160,31 @@ class Record(TypedDict):
 class CurvePoint(TypedDict, total=False):
     """One line of a curve; further keys are metrics and `lr_<group>`."""
 
-    step: int  # optimizer steps taken, from 1
+    step: int  # optimizer steps taken; the first line, before any, is 0
     epoch: float
-    seconds: float  # of training since the first step, evaluation and set-up left out
+    seconds: float  # of training since the first step, without evaluation and set-up
     train_loss: float | None
     eval_loss: float | None
 
 
-def check(value: object, kind: Any, field: str) -> None:
-    """Raise RecordError unless `value` (parsed JSON) is a `kind`, one of this module's types."""
-    if get_origin(kind) is Annotated:
-        _check_annotated(value, kind, field)
-    elif is_typeddict(kind):
-        _check_fields(value, kind, field)
-    elif get_origin(kind) is Literal:
-        _expect(value in get_args(kind), value, field, f"one of {', '.join(get_args(kind))}")
-    elif get_origin(kind) is types.UnionType or type(None) in get_args(kind):
-        if value is not None:  # the only unions here are of one type and None
-            check(value, next(k for k in get_args(kind) if k is not type(None)), field)
-    elif get_origin(kind) is dict:
-        _expect(isinstance(value, dict), value, field, "an object")
-        assert isinstance(value, dict)
-        for key, item in value.items():
-            check(item, get_args(kind)[1], f"{field}.{key}" if field else key)
-    elif kind is not Any:
-        _check_scalar(value, kind, field)
-
-
-def _check_annotated(value: object, kind: Any, field: str) -> None:
-    base, rule = get_args(kind)
-    check(value, base, field)
-    if isinstance(rule, AtLeast):
-        assert isinstance(value, (int, float))
-        _expect(value >= rule.low, value, field, f"at least {rule.low:g}")
-    else:
-        assert isinstance(value, str)
-        plain = value not in ("", ".", "..") and not set(value) & {"/", "\\", "\0"}
-        _expect(plain, value, field, "a file name without folders")
-
-
-def _check_fields(value: object, kind: Any, field: str) -> None:
-    _expect(isinstance(value, dict), value, field or "record", "an object")
-    assert isinstance(value, dict)
-    for name, hint in _fields(kind).items():
-        path = f"{field}.{name}" if field else name
-        if name not in value:
-            raise RecordError(f"{path} is missing.")
-        check(value[name], hint, path)
-
-
-def _check_scalar(value: object, kind: type, field: str) -> None:
-    is_bool = isinstance(value, bool)  # a bool is an int in Python, and not in JSON
-    if kind is float:
-        _expect(isinstance(value, (int, float)) and not is_bool, value, field, "a number")
-        limits = f"a finite number up to {LARGEST:g}; null if undefined"
-        _expect(is_usable_number(value), value, field, limits)
-    elif kind is int:
-        _expect(isinstance(value, int) and not is_bool, value, field, "a whole number")
-        _expect(is_usable_number(value), value, field, f"a whole number up to {LARGEST:g}")
-    elif kind is str:
-        check_text(value, field)
-    else:
-        _expect(isinstance(value, kind), value, field, "a bool")
+def validate(record: object) -> None:
+    """Raise RecordError, which names the field and its value, unless `record` is a valid record."""
+    if not isinstance(record, dict):
+        raise RecordError(f"a record is a JSON object, and this is {type(record).__name__}.")
+    version = record.get("schema_version")
+    if version not in READABLE_VERSIONS:
+        readable = " and ".join(map(str, READABLE_VERSIONS))
+        raise RecordError(f"schema_version is {version!r}; this code reads {readable}.")
+    try:
+        _adapter().validate_python(record, strict=True)
+    except ValidationError as error:
+        raise RecordError(_first_message(error)) from None
+    made = cast(Record, record)
+    if version != 1:
+        _check_version_2(made)
+    _check_status(made)
+    _check_percent(made)
+    _check_cell(made)
 
 
 def is_usable_number(value: object) -> bool:
@@ -206,23 +192,93 @@ def is_usable_number(value: object) -> bool:
     return type(value) in (int, float) and abs(value) <= LARGEST  # type: ignore[arg-type]
 
 
-def check_text(value: object, field: str) -> None:
-    """Raise RecordError unless a value is text that can be written as UTF-8."""
-    _expect(isinstance(value, str), value, field, "text")
-    assert isinstance(value, str)
+@functools.cache
+def _adapter() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)
+
+
+def _first_message(error: ValidationError) -> str:
+    """The first problem in words such as "params.trainable is True; it must be a valid integer"."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"{field} is missing."
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{field} is {shown}; it must be {wanted}."
+
+
+def _check_version_2(record: Record) -> None:
+    for name, holder in (
+        ("data_counts", record),
+        ("files", record),
+        ("provenance.processes", record["provenance"]),
+    ):
+        if name.split(".")[-1] not in holder:
+            raise RecordError(f"{name} is missing.")
+    names = {kind: record[kind] for kind in SIDE_FILES}
+    for kind, name in names.items():
+        if (name is None) != (record["files"][kind] is None):
+            raise RecordError(f"{kind} and files.{kind}: both or neither must be null.")
+
+
+def _check_status(record: Record) -> None:
+    status = record["status"]
+    if (status == "failed" and record["error"] is None) or (status == "ok" and record["error"]):
+        raise RecordError(f"error is {record['error']!r}, although status is {status!r}.")
+    if status == "failed":
+        return
+    for name in ("params", "time", "memory", "curve"):
+        if record[name] is None:
+            raise RecordError(f"{name} is null, although status is {status!r}.")
+    if status == "ok" and record["primary_metric"] not in record["metrics"]:
+        has = ", ".join(record["metrics"]) or "none"
+        raise RecordError(f"primary_metric {record['primary_metric']!r} is not in metrics ({has}).")
+
+
+def _check_percent(record: Record) -> None:
+    """The percentage follows from the counts, so that all readers understand it alike."""
+    params = record["params"]
+    if params is None:
+        return
+    if params["trainable_head"] > params["trainable"]:
+        raise RecordError(
+            f"params.trainable_head is {params['trainable_head']}, "
+            f"more than params.trainable, {params['trainable']}."
+        )
+    percent = 100.0 * (params["trainable"] - params["trainable_head"]) / params["backbone_total"]
+    if abs(params["trainable_percent"] - percent) > 1e-6 * max(1.0, percent):
+        raise RecordError(
+            f"params.trainable_percent is {params['trainable_percent']}; "
+            f"the counts give {percent:.6f}."
+        )
+
+
+def _check_cell(record: Record) -> None:
+    """The cell and its hash follow from the configuration."""
+    cell, config, provenance = record["cell"], record["config"], record["provenance"]
+    fingerprints = provenance["data_fingerprint"], provenance["backbone_fingerprint"]
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise RecordError(f"{field} is {value!r}; it must be text in UTF-8.") from None
-
-
-def _expect(holds: bool, value: object, field: str, wanted: str) -> None:
-    if not holds:
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else shown[:77] + "..."
-        raise RecordError(f"{field} is {shown}; it must be {wanted}.")
-
-
-@lru_cache
-def _fields(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)
+        expected = {
+            "profile": config["profile"]["name"],
+            "protocol": config["protocol"]["name"],
+            "task": config["task"]["name"],
+            "family": config["task"]["family"],
+            "method": config["method"]["name"],
+            "backbone": config["backbones"][config["task"]["family"]]["name"],
+            "seed": config["seed"],
+            "config_hash": config_hash(identity(config, *fingerprints)),
+        }
+        # What reports read besides.
+        for text in (config["profile"]["title"], config["protocol"]["curve_split"]):
+            text.encode()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordError(f"config is not a composed configuration ({error!r}).") from error
+    for name in ("profile", "protocol", "task", "method", "backbone"):
+        if not is_name(cell[name]):
+            raise RecordError(f"cell.{name} is {cell[name]!r}; it {RULE}.")
+    for name, value in expected.items():
+        if cell[name] != value:  # type: ignore[literal-required]
+            shown = cell[name]  # type: ignore[literal-required]
+            raise RecordError(f"cell.{name} is {shown!r}; its configuration says {value!r}.")

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records import record
+from frod_bench.records import hashing
 
-RANKED = record.headed("", {"head": "rank"})  # what follows the name of what ranks
+RANKED = hashing.headed("", {"head": "rank"})  # what follows the name of what ranks
 COLUMNS = ("family", "method", "trial", "task", "score")
 GRID_COLUMNS = ("scope", "task", "method", "quantity", "factor", "mean", "holes")
 TRIALS_PATH = Path("tables/tuning.csv")  # under results/<profile>, as is

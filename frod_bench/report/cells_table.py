@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from frod_bench.records.record import CurvePoint
+from frod_bench.records.schema import CurvePoint
 
 COLUMNS = (
     *("task", "family", "method", "seed", "protocol", "config_hash", "settings_hash"),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records.record import CurvePoint
+from frod_bench.records.schema import CurvePoint
 from frod_bench.report.areas import Areas
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import AXES, Axis, Key

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import record
+from frod_bench.records import hashing, schema, store
 from frod_bench.records.choice import is_unnamed_choice, newest_first
-from frod_bench.records.record import CurvePoint, Record, Unusable
-from frod_bench.records.schema import Provenance
+from frod_bench.records.schema import CurvePoint, Provenance, Record
+from frod_bench.records.store import Unusable
 from frod_bench.report.curves import evaluations
 
 STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")
@@ -56,7 +56,7 @@ class Cell:
 
     def headed(self, name: str) -> str:
         """The task's or family's name in the frame."""
-        return record.headed(name, {"head": self.head})
+        return hashing.headed(name, {"head": self.head})
 
 
 def _short(value: Any) -> str:
@@ -101,7 +101,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     """
     refuse_same(cells)
     folder = results_dir / "records"
-    records, unusable = record.scan(folder)
+    records, unusable = store.scan(folder)
     chosen, warnings = _choose(records, cells, profile)
     families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
     rows: list[dict[str, Any]] = []
@@ -125,6 +125,9 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
                 curves[task, method, cell.seed] = curve
             if trouble:
                 warnings.append(f"{path.name} of {cell.task}, {method}: {trouble}")
+        predictions = store.predictions_path(path)
+        if predictions.exists() and (damage := store.damage_of(made, "predictions", predictions)):
+            warnings.append(f"{path.name} of {cell.task}, {method}: {damage}")
     used = [made for made in chosen if made is not None]
     return Collected(
         frame=_frame(rows),
@@ -141,8 +144,8 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
 def _curve(path: Path, made: Record) -> tuple[list[CurvePoint], str]:
     """A record's curve, empty where it cannot be read, and what is wrong with it, if anything."""
     try:
-        curve = record.read_curve(path)
-    except record.RecordError as error:
+        curve = store.read_curve(path, made)
+    except schema.RecordError as error:
         return [], str(error)
     metric = made["primary_metric"]
     if made["status"] == "ok" and not evaluations(curve, metric, setup_sec=0.0).values.size:
@@ -229,7 +232,7 @@ def _row(made: Record, path: Path) -> dict[str, Any]:
         "curve_split": made["config"]["protocol"]["curve_split"],
         "backbone": cell["backbone"],
         "config_hash": cell["config_hash"],
-        "settings_hash": record.settings_hash(made),
+        "settings_hash": hashing.settings_hash(made),
         "steps": steps,
         **(primary or {}),
         **{f"metric/{name}": metric["value"] for name, metric in metrics.items()},
@@ -286,7 +289,7 @@ def _others(
     counts: dict[tuple[str, str], int] = {}
     for made in records:
         if _key(made) not in taken:
-            task = record.headed(made["cell"]["task"], made["config"])
+            task = hashing.headed(made["cell"]["task"], made["config"])
             name = (task, made["cell"]["method"])
             counts[name] = counts.get(name, 0) + 1
     lines = [f"{task}, {method}: {n} of other cells" for (task, method), n in counts.items()]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records.record import CurvePoint
+from frod_bench.records.schema import CurvePoint
 from frod_bench.report.curves import AXES, Curve, Key, evaluated_curves
 from frod_bench.report.markup import Row, Table
 from frod_bench.report.rules import ConvergenceRule

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records.record import CurvePoint
+from frod_bench.records.schema import CurvePoint
 from frod_bench.stats import Floats
 
 Axis = Literal["steps", "seconds"]

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import record
-from frod_bench.records.record import Record
+from frod_bench.records import store
+from frod_bench.records.schema import Record
 from frod_bench.report.collect import Cell
 
 PROTOCOLS = ("fair", "paper")  # whose cells are a comparison; those of `tune` pick rates
@@ -25,7 +25,7 @@ def cells_in(results_dir: Path) -> tuple[list[Cell], str]:
     out. A cell whose record cannot be used is among them, for a table must show the hole. Raises
     InputError where no record remains, or one is of another profile than the folder's name says.
     """
-    records, unusable = record.scan(results_dir / "records")
+    records, unusable = store.scan(results_dir / "records")
     others = {made["cell"]["profile"] for made in records} - {results_dir.name}
     if others:
         raise InputError(

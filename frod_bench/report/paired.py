@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.report.markup import Row, Table
 from frod_bench.report.summary import so_many
 from frod_bench.stats import Floats, McNemar
@@ -82,15 +82,19 @@ def paired_table(summary: pd.DataFrame, ours: str, title: str) -> Table:
 
 def predictions_of(path: Path) -> pd.DataFrame | None:
     """The kept predictions of a record: split, row_id, prediction, label; None where none are."""
-    file = record.predictions_path(path)
-    return _read(file, file.stat().st_mtime_ns) if file.exists() else None
+    file = store.predictions_path(path)
+    return _read(path, file.stat().st_mtime_ns) if file.exists() else None
 
 
 @lru_cache(maxsize=2048)
-def _read(file: Path, _mtime_ns: int) -> pd.DataFrame | None:
+def _read(record_path: Path, _mtime_ns: int) -> pd.DataFrame | None:
+    file = store.predictions_path(record_path)
     try:
         table = pd.read_parquet(file)
+        damage = store.damage_of(store.load(record_path), "predictions", file)
     except (OSError, ValueError):
+        return None
+    if damage is not None:
         return None
     return table if {"split", "row_id", "prediction", "label"} <= set(table.columns) else None
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records.record import CurvePoint
+from frod_bench.records.schema import CurvePoint
 from frod_bench.report.convergence import middle_seed
 from frod_bench.report.curves import (
     AXES,

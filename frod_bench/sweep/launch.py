@@ -14,7 +14,7 @@ from frod_bench.common import locks, processes
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import callables
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.sweep.pool import Finished, run_cells
 from frod_bench.sweep.progress import SweepDisplay, print_failures, print_plan
 
@@ -53,7 +53,7 @@ def set_aside(found: Plan, say: Callable[[str], object]) -> None:
     for unusable in found.invalid:
         cell = cells[unusable.path]
         with locks.tried(cell.lock_path, cell.label) as is_ours:
-            aside = record.set_aside(unusable.path) if is_ours else None
+            aside = store.set_aside(unusable.path) if is_ours else None
         if aside is not None:
             say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
 
@@ -101,7 +101,7 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
 def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
     """One line: how fast it went, and the share of the workers' time that no cell's record shows
     as training or evaluation (start, reading data, set-up, writing)."""
-    times = [record.load(one.cell.record_path)["time"] for one in done if one.status == "ok"]
+    times = [store.load(one.cell.record_path)["time"] for one in done if one.status == "ok"]
     busy_sec = sum(
         (spent["train_sec"] + spent["eval_sec"] for spent in times if spent is not None), start=0.0
     )
@@ -131,7 +131,7 @@ def work(cell: Cell) -> tuple[str, str]:
 def lost(cell: Cell) -> tuple[str, str]:
     """Leave the record of a cell whose worker was killed, unless another process has run it."""
     if not plan([cell]).missing:
-        outcome = results.outcome_of(record.load(cell.record_path))
+        outcome = results.outcome_of(store.load(cell.record_path))
         return outcome.status, outcome.summary
     return leave_failure(cell, RuntimeError("the worker died (killed, or out of memory)"))
 

@@ -27,10 +27,12 @@ from frod_bench.data.rows import Split
 from frod_bench.methods.registry import Model, Prepared, check_probes, prepare, probes_of
 from frod_bench.models import classifier as models
 from frod_bench.models import multiple_choice as ranker
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training import checkpoint, memory, tracker
 from frod_bench.training.distributed import make_accelerator, name_blocks
 from frod_bench.training.loop import Point, Problem, Progress, Trainer, predict
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def execute(cell: Cell) -> Outcome:
         with locks.locked(cell.lock_path, cell.label) if writes else nullcontext():
             is_missing = torch.tensor(int(writes and bool(plan([cell]).missing)))
             if not accelerator.reduce(is_missing.to(accelerator.device), "sum"):
-                return results.outcome_of(record.load(cell.record_path))
+                return results.outcome_of(store.load(cell.record_path))
             outcome = run_and_record(make_ready(cell, settings, accelerator), started_at)
         accelerator.end_training()
     except InputError:
@@ -225,6 +227,9 @@ def restore_trained(cell: Cell) -> Model:
     model = build_model(settings, load_data(settings).num_labels)
     backbone = settings.backbones[settings.task.family]
     prepared = prepare(model, settings.method, backbone, settings.seed)
+    made = store.load(cell.record_path) if cell.record_path.exists() else None
+    if made is not None and (damage := store.damage_of(made, "adapter", cell.adapter_path)):
+        logger.warning("%s: %s", cell.label, damage)
     kept = checkpoint.restore_parameters(cell.adapter_path, prepared.model)
     check_probes(prepared.model, settings.method, kept)
     return prepared.model

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from frod_bench.records import record
+from frod_bench.records import hashing
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def define_chart(run: Any, name: str) -> None:
 def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
     """The tracker of one cell, as `config["tracker"]` says."""
     task, method = config["task"], config["method"]
-    headed = record.headed(task["name"], config)
+    headed = hashing.headed(task["name"], config)
     return _open(
         config["tracker"],
         folder,

@@ -26,7 +26,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training import runner
 from tests.conftest import SHORT
 
@@ -57,7 +57,7 @@ def of(kept: Kept, method: str) -> Cell:
 
 
 def last_loss(cell: Cell) -> float:
-    lines = record.curve_path(cell.record_path).read_text().splitlines()
+    lines = store.curve_path(cell.record_path).read_text().splitlines()
     return float(json.loads(lines[-1])["eval_loss"])
 
 
@@ -78,7 +78,7 @@ def test_the_plane_around_an_end_has_the_trained_models_own_loss_at_its_centre(
     at_centre = points[(points["a"] == 0) & (points["b"] == 0)].set_index("centre")["loss"]
     for cell in cells:
         assert at_centre[cell.method] == pytest.approx(last_loss(cell), rel=1e-5)
-    first = record.curve_path(cells[0].record_path).read_text().splitlines()[0]
+    first = store.curve_path(cells[0].record_path).read_text().splitlines()[0]
     assert at_centre["start"] == pytest.approx(json.loads(first)["eval_loss"], rel=1e-5)
     assert points.groupby("centre")["loss"].nunique().min() == 9  # both directions move it
     summary = landscape.rises(points)

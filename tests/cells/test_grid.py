@@ -11,7 +11,7 @@ from frod_bench.cells.grid import compose_cells, composer, expand
 from frod_bench.cells.results import leave_failure
 from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
 from frod_bench.config.settings import TRIALS, trial_rate
-from frod_bench.records import record
+from frod_bench.records import store
 from tests.conftest import SHORT, MakeCell
 
 EXPERIMENT_FILES = (PACKAGE_DIR / "search" / "experiment").glob("*.yaml")
@@ -83,7 +83,7 @@ def test_a_plan_runs_missing_failed_and_invalid_cells(make_cell: MakeCell) -> No
     assert plan.missing == (failed, invalid, missing)
     assert [unusable.path for unusable in plan.invalid] == [invalid.record_path]
     assert "99" in plan.invalid[0].reason
-    assert record.load(failed.record_path)["error"] is not None
+    assert store.load(failed.record_path)["error"] is not None
 
 
 def test_trial_rates_fill_their_box() -> None:

@@ -12,7 +12,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.results import SideFiles
 from frod_bench.common import locks, terminal
 from frod_bench.common.errors import CellsFailed, InputError
-from frod_bench.records import record
+from frod_bench.records import schema, store
 from frod_bench.sweep import launch
 from frod_bench.sweep import progress as display
 from frod_bench.sweep.pool import Finished
@@ -45,7 +45,7 @@ def test_asked_again_with_a_folder_that_cannot_be_written(finished: Cell) -> Non
     assert f"kept as {finished.record_path.name}.failed-1" in outcome.summary
     assert finished.record_path.read_bytes() == before
     assert len(kept_failures(finished)) == 1
-    assert record.scan(finished.results_dir / "records")[1] == []
+    assert store.scan(finished.results_dir / "records")[1] == []
 
 
 def test_the_worker_of_a_cell_that_has_a_record_dies(finished: Cell) -> None:
@@ -70,7 +70,7 @@ def test_another_sweep_finished_the_cell_before_ours_fails(
     assert kept_failures(cell) == []
     cell.record_path.unlink()
     assert runner.execute(cell).status == "failed"
-    assert record.load(cell.record_path)["status"] == "failed"
+    assert store.load(cell.record_path)["status"] == "failed"
     assert kept_failures(cell) == []
 
 
@@ -104,9 +104,9 @@ def test_a_diverged_run_does_not_replace_a_good_record(finished: Cell) -> None:
         finished, worse, side_files, started_at=body["provenance"]["started_at"], device="cpu"
     )
     assert path.name == f"{finished.record_path.name}.diverged-1"
-    assert record.curve_path(path).name == f"{path.name}.curve.jsonl"
+    assert store.curve_path(path).name == f"{path.name}.curve.jsonl"
     assert {p: p.read_bytes() for p in before} == before
-    assert record.scan(finished.results_dir / "records")[1] == []
+    assert store.scan(finished.results_dir / "records")[1] == []
 
 
 def test_what_cannot_be_saved_leaves_the_curve_of_the_record_that_stays(finished: Cell) -> None:
@@ -116,7 +116,7 @@ def test_what_cannot_be_saved_leaves_the_curve_of_the_record_that_stays(finished
     again = {name: body[name] for name in (*fields, "memory", "tokens_or_images")}
     again["time"] = dict.fromkeys(("setup_sec", "train_sec", "eval_sec"), float("nan"))
     side_files = SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 9.0}], None)
-    with pytest.raises(record.RecordError, match="setup_sec"):
+    with pytest.raises(schema.RecordError, match="setup_sec"):
         results.leave_record(
             finished, again, side_files, started_at=body["provenance"]["started_at"], device="cpu"
         )
@@ -127,7 +127,7 @@ def test_a_file_name_that_is_no_text_is_told_in_the_failure(make_cell: MakeCell)
     cell = make_cell("task=rte", "method=frozen")
     status, summary = launch.leave_failure(cell, FileNotFoundError("caf\udce9"))
     assert (status, summary) == ("failed", "FileNotFoundError: caf\\udce9")
-    assert record.load(cell.record_path)["status"] == "failed"
+    assert store.load(cell.record_path)["status"] == "failed"
 
 
 def test_a_lock_that_cannot_be_made_costs_no_failure_record(make_cell: MakeCell) -> None:
@@ -135,7 +135,7 @@ def test_a_lock_that_cannot_be_made_costs_no_failure_record(make_cell: MakeCell)
     cell.results_dir.mkdir(parents=True)
     (cell.results_dir / "checkpoints").write_text("a file where a folder must be")
     assert launch.leave_failure(cell, RuntimeError("out of memory"))[0] == "failed"
-    assert record.load(cell.record_path)["error"]["message"] == "out of memory"
+    assert store.load(cell.record_path)["error"]["message"] == "out of memory"
     launch.leave_failure(cell, RuntimeError("again"))
     assert kept_failures(cell) == ["again"]
 
@@ -147,8 +147,8 @@ def test_set_aside_looks_again_before_it_moves(make_cell: MakeCell) -> None:
     [unusable] = sweep.plan([cell]).invalid
     cell.record_path.unlink()
     assert runner.execute(cell).status == "ok"  # another sweep, after ours was planned
-    assert record.set_aside(unusable.path) is None
-    assert record.load(cell.record_path)["status"] == "ok"
+    assert store.set_aside(unusable.path) is None
+    assert store.load(cell.record_path)["status"] == "ok"
 
 
 def test_brackets_in_an_error_reach_the_reader(

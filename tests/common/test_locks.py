@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from frod_bench.common import locks
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.sweep import launch
 from frod_bench.training import runner
 from tests.conftest import SHORT, MakeCell
@@ -144,4 +144,4 @@ def test_a_worker_that_was_killed_costs_no_record_that_another_left(make_cell: M
     assert launch.lost(cell)[0] == "failed"
     assert runner.execute(cell).status == "ok"
     assert launch.lost(cell)[0] == "ok"
-    assert record.load(cell.record_path)["status"] == "ok"
+    assert store.load(cell.record_path)["status"] == "ok"

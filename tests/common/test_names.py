@@ -13,8 +13,8 @@ from frod_bench.cells.grid import compose_cells
 from frod_bench.common import names
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.records import record
-from frod_bench.records.record import RecordError
+from frod_bench.records import hashing, schema, store
+from frod_bench.records.schema import RecordError
 from tests.conftest import SHORT, MakeCell
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def test_a_link_that_leads_out_of_the_root_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="leads out of"):
             names.inside(tmp_path / "root", *parts)
     with pytest.raises(InputError, match="leads out of"):
-        record.record_path(tmp_path / "root", "out", "rte", "lora", 0, "0" * 16)
+        store.record_path(tmp_path / "root", "out", "rte", "lora", 0, "0" * 16)
 
 
 FIELDS = [
@@ -119,18 +119,18 @@ def test_a_record_whose_cell_is_no_folder_is_none(tmp_path: Path, name: str) -> 
     part["name"] = OUTSIDE
     provenance = document["provenance"]
     prints = provenance["data_fingerprint"], provenance["backbone_fingerprint"]
-    digest = record.config_hash(record.identity(config, *prints))
+    digest = hashing.config_hash(hashing.identity(config, *prints))
     document["cell"]["config_hash"] = digest
     with pytest.raises(RecordError, match=rf"cell\.{name} is '{OUTSIDE}'; it must be a text"):
-        record.validate(document)
+        schema.validate(document)
     (tmp_path / f"{document['cell']['seed']}-{digest}.json").write_text(json.dumps(document))
-    found, [unusable] = record.scan(tmp_path)
+    found, [unusable] = store.scan(tmp_path)
     assert not found
     assert f"cell.{name}" in unusable.reason
 
 
 def test_the_records_in_the_repository_are_valid() -> None:
-    found, unusable = record.scan(ROOT / "results/reference/small/records")
+    found, unusable = store.scan(ROOT / "results/reference/small/records")
     assert len(found) == 90
     assert not unusable
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from frod_bench.compare import command as compare
-from frod_bench.records import record
+from frod_bench.records import hashing
 from frod_bench.report.rules import load_rules
 from tests.report.factory import make_record, synthetic_curve, write_record
 
@@ -140,7 +140,7 @@ def rehashed(made: dict[str, Any], started_at: str = "2026-11-24T12:00:00+00:00"
     """A record whose configuration was changed, with what follows from it."""
     made["cell"]["protocol"] = made["config"]["protocol"]["name"]
     prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
-    made["cell"]["config_hash"] = record.config_hash(record.identity(made["config"], *prints))
+    made["cell"]["config_hash"] = hashing.config_hash(hashing.identity(made["config"], *prints))
     made["provenance"]["started_at"] = started_at
     return made
 

@@ -15,7 +15,7 @@ from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.config import callables
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training.runner import execute, restore_trained
 from tests.conftest import SHORT, MakeCell, RunHere
 
@@ -64,7 +64,7 @@ def test_the_example_runs_from_the_command_line_and_is_in_the_tables(
 def test_the_example_trains_the_norms_of_every_backbone(make_cell: MakeCell, family: str) -> None:
     cell = make_cell(f"task={TASKS[family]}", f"method={YAML}", "save=adapter")
     assert execute(cell).status == "ok"
-    params = record.load(cell.record_path)["params"]
+    params = store.load(cell.record_path)["params"]
     assert params is not None
     assert params["trainable"] - params["trainable_head"] == 128 * NORMS[family]
     assert params["extra_frozen"] == 0
@@ -74,7 +74,7 @@ def test_the_example_trains_the_norms_of_every_backbone(make_cell: MakeCell, fam
 def test_the_examples_option_is_read(make_cell: MakeCell) -> None:
     cell = make_cell("task=rte", f"method={YAML}", "method.options.shifts=false")
     assert execute(cell).status == "ok"
-    params = record.load(cell.record_path)["params"]
+    params = store.load(cell.record_path)["params"]
     assert params is not None
     assert params["trainable"] - params["trainable_head"] == 128 * NORMS["nlu"] / 2
 
@@ -293,7 +293,7 @@ def test_an_analysis_runs_the_function_that_was_composed_and_not_the_one_in_a_re
     document = json.loads(cell.record_path.read_text())
     document["config"]["method"]["apply"] = f"{tmp_path}/theirs/mine.py:apply"
     cell.record_path.write_text(json.dumps(document))
-    record.load(cell.record_path)  # valid: where a function lies is no part of a cell
+    store.load(cell.record_path)  # valid: where a function lies is no part of a cell
     analyse(["spectrum", *words])
     assert "update_spectrum.md" in capsys.readouterr().out
     assert [path.parent.name for path in tmp_path.rglob("*.imported")] == ["mine"]

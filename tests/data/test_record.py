@@ -6,7 +6,7 @@ import pytest
 
 from frod_bench.data.hub_schema import features_of
 from frod_bench.data.prompts import prompt_of
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training import runner
 from tests.conftest import MakeCell
 from tests.data.conftest import sample_row, task_config, write_mirror
@@ -34,7 +34,7 @@ def test_a_record_tells_what_became_of_the_rows(
     write_mirror(tmp_path / "data", task, {task.train_split: train, task.test_split: rows})
     cell = make_cell(f"task={name}", "method=frozen", f"data_root={tmp_path}/data")
     assert runner.execute(cell).status == "ok"
-    document = record.load(cell.record_path)
+    document = store.load(cell.record_path)
     counts = document["data_counts"]
     assert counts["rows_read"] == 240
     assert counts["rows_unusable"] == 1

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from frod_bench.jobs.calibrate import best_constant, calibration, markdown
-from frod_bench.records import record
+from frod_bench.records import store
 
 
 def rows(full: float, frozen: float, random_full: float, constant: float = 50.0) -> pd.DataFrame:
@@ -43,5 +43,5 @@ def test_the_best_constant_answer(
 ) -> None:
     path = tmp_path / "0-abc.json"
     table = pd.DataFrame({"split": "test", "row_id": range(4), "prediction": 0, "label": labels})
-    table.to_parquet(record.predictions_path(path))
+    table.to_parquet(store.predictions_path(path))
     assert best_constant(path, metric) == pytest.approx(best)

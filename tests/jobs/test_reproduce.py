@@ -12,7 +12,7 @@ from rich.console import Console
 
 from frod_bench.common.errors import CellsRefused, InputError
 from frod_bench.jobs import reproduce
-from frod_bench.records import record
+from frod_bench.records import store
 from tests.conftest import SHORT
 
 GRID = ("task=rte,cola", "method=frozen", "runtime.jobs=1")
@@ -74,7 +74,7 @@ def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> No
     assert job.returncode == 130, told
     assert "interrupted; the same command goes on" in told
     assert "Traceback" not in told
-    left = len(record.scan(records)[0])
+    left = len(store.scan(records)[0])
     assert 1 <= left < 8
     assert f"8 of 8 cells are done, {8 - left} ran now." in run("0,1,2,3")
 

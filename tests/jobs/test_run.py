@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import Point, Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
@@ -92,7 +92,7 @@ def test_one_cell_prints_its_record_last_and_is_not_run_again(
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.splitlines()[-1])
     assert path.is_absolute()
-    document = record.load(path)
+    document = store.load(path)
     assert document["status"] == "ok"
     assert document["cell"]["seed"] == 3
     assert document["config"]["method"]["sparse_rate"] == 0.01
@@ -130,7 +130,7 @@ def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
     assert "not JSON" in again.stderr
     assert "1 ran now." in again.stderr
     assert path.with_name(f"{path.name}.invalid-1").exists()
-    assert record.load(path)["status"] == "ok"
+    assert store.load(path)["status"] == "ok"
 
 
 @pytest.mark.usefixtures("in_turn")
@@ -144,7 +144,7 @@ def test_a_cell_that_raises_is_a_failed_record_and_the_sweep_goes_on(
     broken.write_text("{name: broken, kind: python, apply: broken.py:apply, learning_rates: {}}")
     done = here(*cell_words(tmp_path, "-m", "task=rte,cola", f"method={broken}"))
     assert done.returncode == "2 of 2 cells did not end well."
-    records = record.scan(tmp_path / "results/embedded/records")[0]
+    records = store.scan(tmp_path / "results/embedded/records")[0]
     assert {r["cell"]["task"]: r["status"] for r in records} == {"rte": "failed", "cola": "failed"}
     assert all("the method broke" in r["error"]["where"] for r in records)
 
@@ -158,7 +158,7 @@ def test_a_cell_whose_input_is_bad_is_refused_and_the_sweep_goes_on(
     done = here(*cell_words(tmp_path, *grid))
     assert done.returncode == 2, done.stderr
     assert "1 of 2 cells were refused" in done.stderr
-    records = record.scan(tmp_path / "results/embedded/records")[0]
+    records = store.scan(tmp_path / "results/embedded/records")[0]
     assert [(r["cell"]["task"], r["status"]) for r in records] == [("cola", "ok")]
 
 
@@ -214,5 +214,5 @@ def test_a_killed_cell_goes_on_from_its_checkpoint(
     assert steps == [7, 8, 9, 10]
     whole = make_cell(*overrides, f"results_root={tmp_path}/whole")
     assert runner.execute(whole).status == "ok"
-    assert record.same_record(whole.record_path, resumed.record_path)
+    assert store.same_record(whole.record_path, resumed.record_path)
     assert not list(resumed.place("checkpoints").rglob("step-*"))

@@ -14,7 +14,7 @@ from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
 from frod_bench.config.settings import typed
 from frod_bench.models.classifier import build
 from frod_bench.models.multiple_choice import Ranker, build_ranker
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import predict
 from tests.conftest import MakeCell
@@ -152,13 +152,13 @@ def test_a_cell_that_ranks_leaves_a_whole_record(
 ) -> None:
     cell = make_cell(f"task={task}", f"method={method}", "head=rank")
     assert runner.execute(cell).status == "ok"
-    document = record.load(cell.record_path)
+    document = store.load(cell.record_path)
     assert document["config"]["head"] == "rank"
     assert document["steps"] == (0 if method == "frozen" else 4)
     assert cell.label == f"{task}_rank/{method}/0"
-    curve = record.read_curve(cell.record_path)
+    curve = store.read_curve(cell.record_path)
     assert np.isfinite(curve[-1]["eval_loss"] or np.nan)
-    table = pq.read_table(record.predictions_path(cell.record_path))
+    table = pq.read_table(store.predictions_path(cell.record_path))
     assert len(table) == 32
 
 
@@ -245,5 +245,5 @@ def test_what_was_kept_of_a_ranking_model_predicts_as_the_record_says(
     data = runner.load_data(settings)
     accelerator = runner.make_accelerator(settings)
     scores, _ = predict(model, data.tests["test"], data.collate, settings.trainer, accelerator)
-    kept = pq.read_table(record.predictions_path(cell.record_path))["prediction"].to_numpy()
+    kept = pq.read_table(store.predictions_path(cell.record_path))["prediction"].to_numpy()
     assert scores.argmax(dim=-1).tolist() == kept.tolist()

@@ -12,8 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frod_bench.records import record
-from tests.report.factory import composed_config, make_record, synthetic_curve, write_record
+from frod_bench.records import hashing, schema, store
+from tests.report.factory import (
+    composed_config,
+    make_record,
+    noting_files,
+    synthetic_curve,
+    write_record,
+)
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -27,19 +33,19 @@ JSON_VALUES = st.recursive(
 
 
 def hash_of(config: dict[str, Any], data: str = "d", backbone: str = "b") -> str:
-    return record.config_hash(record.identity(config, data, backbone))
+    return hashing.config_hash(hashing.identity(config, data, backbone))
 
 
 @given(JSON_VALUES)
 def test_canonical_json_keeps_the_value(value: object) -> None:
-    assert json.loads(record.canonical_json(value)) == value
+    assert json.loads(hashing.canonical_json(value)) == value
 
 
 def test_canonical_json_is_one_text() -> None:
-    assert record.canonical_json({"b": 16.0, "a": [1e-3, True]}) == '{"a":[0.001,true],"b":16}'
-    assert record.canonical_json({"a": 1, "b": 2}) == record.canonical_json({"b": 2, "a": 1})
+    assert hashing.canonical_json({"b": 16.0, "a": [1e-3, True]}) == '{"a":[0.001,true],"b":16}'
+    assert hashing.canonical_json({"a": 1, "b": 2}) == hashing.canonical_json({"b": 2, "a": 1})
     with pytest.raises(ValueError, match="JSON compliant"):
-        record.canonical_json(float("nan"))
+        hashing.canonical_json(float("nan"))
 
 
 @pytest.mark.parametrize(
@@ -88,16 +94,20 @@ def changed(config: dict[str, Any], path: str, value: object = "changed") -> dic
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("schema_version", 2, r"schema_version is 2; this code reads 1"),
-        ("status", "done", r"status is 'done'; it must be one of ok, failed, diverged"),
+        ("schema_version", 3, r"schema_version is 3; this code reads 1 and 2"),
+        ("status", "done", r"status is 'done'; it must be 'ok', 'failed' or 'diverged'"),
         ("error", {"type": "E", "message": "m", "where": "w"}, r"error is .* status is 'ok'"),
         ("metrics.accuracy.value", float("nan"), r"metrics\.accuracy\.value is nan.*finite"),
-        ("metrics.accuracy.n", 0, r"metrics\.accuracy\.n is 0; it must be at least 1"),
+        (
+            "metrics.accuracy.n",
+            0,
+            r"metrics\.accuracy\.n is 0; it must be greater than or",
+        ),
         ("metrics", {}, r"primary_metric 'accuracy' is not in metrics \(none\)"),
         ("params", None, r"params is null"),
-        ("params.trainable", True, r"params\.trainable is True; it must be a whole number"),
+        ("params.trainable", True, r"params\.trainable is True; it must be a valid integer"),
         ("params.trainable_percent", 99.0, r"trainable_percent is 99\.0; the counts .* 1\.72"),
-        ("time.setup_sec", -1, r"time\.setup_sec is -1; it must be at least 0"),
+        ("time.setup_sec", -1, r"time\.setup_sec is -1; it must be greater than or equal to 0"),
         ("curve", "../../elsewhere.jsonl", r"curve is .*file name without folders"),
         ("cell.seed", 7, r"cell\.seed is 7; its configuration says 0"),
         ("cell.config_hash", "0" * 16, r"cell\.config_hash is '0{16}'"),
@@ -107,15 +117,15 @@ def changed(config: dict[str, Any], path: str, value: object = "changed") -> dic
     ],
 )
 def test_validate_names_field_and_value(path: str, value: object, words: str) -> None:
-    with pytest.raises(record.RecordError, match=words):
-        record.validate(changed(make_record(), path, value))
+    with pytest.raises(schema.RecordError, match=words):
+        schema.validate(changed(make_record(), path, value))
 
 
 @pytest.mark.parametrize("status", ["ok", "failed", "diverged"])
 def test_round_trip(tmp_path: Path, status: str) -> None:
     made = make_record(status=status)
     path = write_record(tmp_path, made)
-    assert record.load(path) == made
+    assert store.load(path) == made
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # no temporary file is left
 
 
@@ -123,15 +133,15 @@ def test_every_missing_field_is_named() -> None:
     for name in make_record():
         broken = make_record()
         del broken[name]
-        with pytest.raises(record.RecordError, match=name):
-            record.validate(broken)
+        with pytest.raises(schema.RecordError, match=name):
+            schema.validate(broken)
 
 
 def test_failed_cell_may_lack_what_it_never_came_to() -> None:
     made = make_record(status="failed")
     for name in ("params", "time", "memory", "curve", "predictions"):
         made[name] = None
-    record.validate(made)
+    schema.validate(made)
 
 
 def test_scan_trusts_only_whole_records_at_their_own_place(tmp_path: Path) -> None:
@@ -149,14 +159,14 @@ def test_scan_trusts_only_whole_records_at_their_own_place(tmp_path: Path) -> No
         (good.parent / name).write_text(content)
     (good.parent / "7-binary.json").write_bytes(b"\xff\xfe\x00")
     (good.parent / "8-folder.json").mkdir()
-    records, unusable = record.scan(tmp_path)
+    records, unusable = store.scan(tmp_path)
     assert records == [make_record()]
     assert {u.path.name for u in unusable} == {*bad, "7-binary.json", "8-folder.json"}
     assert all(u.reason for u in unusable)
 
 
 def test_scan_of_no_folder_is_empty(tmp_path: Path) -> None:
-    assert record.scan(tmp_path / "none") == ([], [])
+    assert store.scan(tmp_path / "none") == ([], [])
 
 
 def test_set_aside_never_overwrites(tmp_path: Path) -> None:
@@ -164,22 +174,22 @@ def test_set_aside_never_overwrites(tmp_path: Path) -> None:
     for content in ("first", "second"):
         path = tmp_path / "0-abc.json"
         path.write_text(content)
-        names.append(record.set_aside(path))
+        names.append(store.set_aside(path))
         assert not path.exists()
     assert [p.name for p in names] == ["0-abc.json.invalid-1", "0-abc.json.invalid-2"]
     assert [p.read_text() for p in names] == ["first", "second"]
-    assert record.scan(tmp_path) == ([], [])
+    assert store.scan(tmp_path) == ([], [])
 
 
 def test_set_aside_by_two_processes_keeps_it_once(tmp_path: Path) -> None:
     path = tmp_path / "0-abc.json"
     for content in ("first", "second"):
         path.write_text(content)
-        aside = record.set_aside(path)
-    assert record.set_aside(path) == aside  # the slower of two that saw it
+        aside = store.set_aside(path)
+    assert store.set_aside(path) == aside  # the slower of two that saw it
     assert [p.read_text() for p in sorted(tmp_path.iterdir())] == ["first", "second"]
     with pytest.raises(FileNotFoundError):
-        record.set_aside(tmp_path / "1-abc.json")
+        store.set_aside(tmp_path / "1-abc.json")
 
 
 def test_save_that_fails_leaves_the_old_record(
@@ -192,8 +202,8 @@ def test_save_that_fails_leaves_the_old_record(
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
-        record.save(make_record(value=0.9), path)
-    assert record.load(path)["metrics"]["accuracy"]["value"] == 0.8
+        store.save(make_record(value=0.9), path)
+    assert store.load(path)["metrics"]["accuracy"]["value"] == 0.8
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
@@ -204,31 +214,112 @@ def test_same_record_leaves_out_times_and_sees_the_rest(tmp_path: Path) -> None:
     made = make_record()
     a = write_record(tmp_path / "a", made, curve)
     late = changed(made, "time.train_sec", 9.0)
-    assert record.same_record(a, write_record(tmp_path / "b", late, slower))
-    assert not record.same_record(a, write_record(tmp_path / "c", made, bent))
+    assert store.same_record(a, write_record(tmp_path / "b", late, slower))
+    assert not store.same_record(a, write_record(tmp_path / "c", made, bent))
     other = changed(made, "metrics.accuracy.value", 0.8 + 1e-15)
-    assert not record.same_record(a, write_record(tmp_path / "d", other, curve))
+    assert not store.same_record(a, write_record(tmp_path / "d", other, curve))
 
 
 def test_read_curve_names_the_line(tmp_path: Path) -> None:
     path = write_record(tmp_path, make_record())
-    with pytest.raises(record.RecordError, match="curve cannot be read"):
-        record.read_curve(path)
-    record.curve_path(path).write_text('{"step": 1, "seconds": 0.1}\n{"step": 2, "sec')
-    with pytest.raises(record.RecordError, match="line 2 is not JSON"):
-        record.read_curve(path)
-    record.curve_path(path).write_text('{"step": "a", "seconds": 0.1}\n')
-    with pytest.raises(record.RecordError, match="line 1 is not a point with step and seconds"):
-        record.read_curve(path)
-    record.curve_path(path).write_bytes(b"\xff\xfe")
-    with pytest.raises(record.RecordError, match="curve cannot be read"):
-        record.read_curve(path)
+    with pytest.raises(schema.RecordError, match="curve cannot be read"):
+        store.read_curve(path)
+    store.curve_path(path).write_text('{"step": 1, "seconds": 0.1}\n{"step": 2, "sec')
+    with pytest.raises(schema.RecordError, match="line 2 is not JSON"):
+        store.read_curve(path)
+    store.curve_path(path).write_text('{"step": "a", "seconds": 0.1}\n')
+    with pytest.raises(schema.RecordError, match="line 1 is not a point with step and seconds"):
+        store.read_curve(path)
+    store.curve_path(path).write_bytes(b"\xff\xfe")
+    with pytest.raises(schema.RecordError, match="curve cannot be read"):
+        store.read_curve(path)
+
+
+def version_2(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """A record with a curve and predictions, and the path that it was written to."""
+    path = write_record(folder, make_record(), synthetic_curve())
+    store.predictions_path(path).write_bytes(b"a table")
+    return path, noting_files(path)
+
+
+def test_version_2_notes_size_and_content_of_its_files(tmp_path: Path) -> None:
+    path, made = version_2(tmp_path)
+    assert store.load(path) == made
+    assert made["files"]["predictions"] == {
+        "bytes": 7,
+        "sha256": "ad875d4bcb7fa0fef5d27aadd709b8ca253b2a10d15e8283d4dc7823bf26918e",
+    }
+    assert store.read_curve(path, store.load(path)) == store.read_curve(path)
+    assert store.damage_of(store.load(path), "predictions", store.predictions_path(path)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("files", "files is missing"),
+        ("data_counts", "data_counts is missing"),
+        ("provenance.processes", r"provenance\.processes is missing"),
+        ("files.adapter", r"files\.adapter is missing"),
+        ("data_counts.rows_read", r"data_counts\.rows_read is missing"),
+        ("curve", "curve is missing"),
+    ],
+)
+def test_version_2_lacks_none_of_its_fields(tmp_path: Path, name: str, words: str) -> None:
+    _, made = version_2(tmp_path)
+    *parents, last = name.split(".")
+    node = made
+    for parent in parents:
+        node = node[parent]
+    del node[last]
+    with pytest.raises(schema.RecordError, match=words):
+        schema.validate(made)
+
+
+def test_a_curve_and_its_digest_are_both_there_or_both_null(tmp_path: Path) -> None:
+    _, made = version_2(tmp_path)
+    with pytest.raises(schema.RecordError, match=r"curve and files\.curve: both or neither"):
+        schema.validate(changed(made, "files.curve", None))
+
+
+def test_a_file_that_differs_from_its_record_is_found(tmp_path: Path) -> None:
+    path, _ = version_2(tmp_path)
+    for file in (store.curve_path(path), store.predictions_path(path)):
+        content = bytearray(file.read_bytes())
+        content[-3] ^= 1  # of the same size
+        file.write_bytes(content)
+    made = store.load(path)
+    with pytest.raises(schema.RecordError, match=r"curve\.jsonl is not the file"):
+        store.read_curve(path, made)
+    assert store.damage_of(made, "predictions", store.predictions_path(path)) is not None
+    unnoted = write_record(tmp_path / "version 1", make_record(), synthetic_curve())
+    assert store.read_curve(unnoted, store.load(unnoted))
+
+
+REFERENCE = sorted((Path(__file__).parents[2] / "results" / "reference").rglob("records/**/*.json"))
+
+
+def test_committed_records_have_the_hash_that_their_file_is_named_after() -> None:
+    assert len(REFERENCE) >= 90
+    for path in REFERENCE:
+        assert store.load(path)["cell"]["config_hash"] == path.stem.split("-")[1]
+
+
+@pytest.mark.parametrize("part", ["trainer", "task", "backbone", "protocol", "method"])
+def test_an_added_key_leaves_hashes_alone(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = store.load(REFERENCE[0])
+    family = made["cell"]["family"]
+    place = f"backbones.{family}" if part == "backbone" else part
+    prints = [made["provenance"][f"{kind}_fingerprint"] for kind in ("data", "backbone")]
+    monkeypatch.setitem(hashing.ADDED_KEYS, part, hashing.ADDED_KEYS[part] | {"added": 0.5})
+    before, moved = (
+        hash_of(changed(made["config"], f"{place}.added", value), *prints) for value in (0.5, 0.25)
+    )
+    assert before == made["cell"]["config_hash"] != moved
 
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, frod_bench.records.record; "
-        "print({'torch', 'pandas', 'numpy'} & {*sys.modules})"
+        "import sys, frod_bench.records.store; print({'torch', 'pandas', 'numpy'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

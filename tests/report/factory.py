@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frod_bench.records import record
+from frod_bench.records import hashing, store
 
 FAMILIES = {"rte": "nlu", "cola": "nlu", "boolq": "reasoning", "dtd": "vision", "mnist": "vision"}
 PRIMARY = {"cola": "matthews_correlation"}
@@ -71,16 +71,20 @@ def make_record(
     profile: str = "embedded",
     code_version: str = "abc1234",
 ) -> dict[str, Any]:
-    """A valid record of schema version 1."""
+    """A valid record of schema version 1, as the committed ones are; `noting_files` makes it one of
+    version 2.
+    """
     config = composed_config(task, method, seed, profile)
     family = config["task"]["family"]
-    config_hash = record.config_hash(record.identity(config, "data-" + task, "backbone-" + family))
+    config_hash = hashing.config_hash(
+        hashing.identity(config, "data-" + task, "backbone-" + family)
+    )
     metric = PRIMARY.get(task, "accuracy")
     trainable = {"full": 1_000_000, "lora": 20_000, "frozen": 0}.get(method, 17_200)
     name = f"{seed}-{config_hash}"
     failure = {"type": "RuntimeError", "message": "out of luck", "where": "step 7"}
     return {
-        "schema_version": record.SCHEMA_VERSION,
+        "schema_version": 1,
         "status": status,
         "error": None if status == "ok" else failure,
         "cell": {
@@ -129,7 +133,7 @@ def write_record(
 ) -> Path:
     """Save a record, and its curve where one is given, at its place under a results folder."""
     cell = made["cell"]
-    path = record.record_path(
+    path = store.record_path(
         results_root,
         cell["profile"],
         cell["task"],
@@ -137,8 +141,21 @@ def write_record(
         cell["seed"],
         cell["config_hash"],
     )
-    record.save(made, path)
+    store.save(made, path)
     if curve is not None:
         lines = [json.dumps(point) + "\n" for point in curve]
-        record.curve_path(path).write_text("".join(lines), encoding="utf-8")
+        store.curve_path(path).write_text("".join(lines), encoding="utf-8")
     return path
+
+
+def noting_files(path: Path) -> dict[str, Any]:
+    """Save a written record again, as one of version 2 that notes the files beside it."""
+    made: dict[str, Any] = json.loads(path.read_text())
+    files = {"curve": store.curve_path(path), "predictions": store.predictions_path(path)}
+    noted = {kind: store.digest_of(file) if file.exists() else None for kind, file in files.items()}
+    made |= {kind: files[kind].name if noted[kind] else None for kind in files}
+    made |= {"schema_version": 2, "files": noted | {"adapter": None}}
+    made["data_counts"] = {"rows_read": 1000, "rows_unusable": 0, "sequences_cut": 3}
+    made["provenance"]["processes"] = 1
+    store.save(made, path)
+    return made

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.report.cautions import one_class, untuned
 from frod_bench.report.collect import Cell, collect
 from tests.report.factory import make_record, write_record
@@ -27,7 +27,7 @@ def test_a_method_that_answers_one_class_in_every_run_is_named(tmp_path: Path) -
     for (method, seed), predicted in answers.items():
         path = write_record(tmp_path, make_record("rte", method, seed))
         table = pd.DataFrame({"prediction": predicted, "label": [0, 1], "row_id": [0, 1]})
-        table.assign(split="test").to_parquet(record.predictions_path(path))
+        table.assign(split="test").to_parquet(store.predictions_path(path))
     cells = [Cell("rte", method, seed) for method, seed in answers]
     (line,) = one_class(collect(tmp_path, "embedded", cells).frame)
     assert line.startswith("rte: all test predictions of full are one class, in every run.")

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import record
+from frod_bench.records import hashing
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.command import report_folder
 from tests.report.factory import make_record, synthetic_curve, write_record
@@ -37,8 +37,8 @@ def test_hash_picks_the_record_and_the_rest_is_listed(tmp_path: Path) -> None:
     other = make_record("rte", "frod", 0, value=0.9)
     other["config"]["trainer"]["max_steps"] = 5
     fingerprints = ("data-rte", "backbone-nlu")
-    identity = record.identity(other["config"], *fingerprints)
-    other["cell"]["config_hash"] = record.config_hash(identity)
+    identity = hashing.identity(other["config"], *fingerprints)
+    other["cell"]["config_hash"] = hashing.config_hash(identity)
     other["provenance"]["started_at"] = "2027-01-01T00:00:00+00:00"
     for made in (wanted, other):
         write_record(tmp_path, made, synthetic_curve())
@@ -71,8 +71,8 @@ def test_mixed_code_is_warned_of(tmp_path: Path) -> None:
 def test_test_split_that_picks_is_told(tmp_path: Path) -> None:
     made = make_record("rte", "frod", 0)
     made["config"]["protocol"] |= {"curve_split": "test", "selection": "best"}
-    identity = record.identity(made["config"], "data-rte", "backbone-nlu")
-    made["cell"]["config_hash"] = record.config_hash(identity)
+    identity = hashing.identity(made["config"], "data-rte", "backbone-nlu")
+    made["cell"]["config_hash"] = hashing.config_hash(identity)
     write_record(tmp_path, made, synthetic_curve())
     (warning,) = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)]).warnings
     assert warning.startswith("The test split picked the step")

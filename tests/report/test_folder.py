@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import record
+from frod_bench.records import hashing
 from frod_bench.report.command import parse, report_folder
 from frod_bench.report.folder import cells_in
 from tests.report.factory import make_record, synthetic_curve, write_record
@@ -20,7 +20,7 @@ def of_protocol(name: str, made: dict[str, Any]) -> dict[str, Any]:
     made["config"]["protocol"]["name"] = made["cell"]["protocol"] = name
     cell = made["cell"]
     prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
-    cell["config_hash"] = record.config_hash(record.identity(made["config"], *prints))
+    cell["config_hash"] = hashing.config_hash(hashing.identity(made["config"], *prints))
     return made
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.compare import command as compare
-from frod_bench.records import record
+from frod_bench.records import hashing
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.rules import load_rules
 from frod_bench.report.summary import summarise
@@ -19,7 +19,7 @@ def headed(method: str, value: float, head: str) -> dict[str, Any]:
     made = make_record("boolq", method, 0, value=value)
     made["config"]["head"] = head
     prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
-    made["cell"]["config_hash"] = record.config_hash(record.identity(made["config"], *prints))
+    made["cell"]["config_hash"] = hashing.config_hash(hashing.identity(made["config"], *prints))
     return made
 
 

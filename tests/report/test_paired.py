@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from frod_bench import stats
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.paired import hits_of, paired_summary, paired_table
 from tests.report.factory import make_record, synthetic_curve, write_record
@@ -22,7 +22,7 @@ def write(root: Path, task: str, method: str, seed: int, value: float, rows: Seq
     path = write_record(root, make_record(task, method, seed, value), synthetic_curve())
     ids = np.arange(40)
     table = {"split": "test", "row_id": ids, "prediction": np.isin(ids, rows) * 1, "label": 1}
-    pd.DataFrame(table).to_parquet(record.predictions_path(path))
+    pd.DataFrame(table).to_parquet(store.predictions_path(path))
 
 
 @pytest.fixture
@@ -83,11 +83,11 @@ def test_other_rows_are_not_compared(frame: pd.DataFrame, tmp_path: Path) -> Non
     hits = hits_of(path)
     assert hits is not None
     assert hits.sum() == 12
-    kept = pd.read_parquet(record.predictions_path(path))
-    kept.head(10).to_parquet(record.predictions_path(path))
+    kept = pd.read_parquet(store.predictions_path(path))
+    kept.head(10).to_parquet(store.predictions_path(path))
     summary = paired_summary(frame, "frod", 1.0).set_index(["task", "method"])
     assert summary.loc[("rte", "full"), "n_tested"] == 2
-    kept.assign(label=kept["label"] * 0.5).to_parquet(record.predictions_path(path))
+    kept.assign(label=kept["label"] * 0.5).to_parquet(store.predictions_path(path))
     assert hits_of(path) is None  # a regression has no hits
 
 

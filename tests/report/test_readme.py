@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from frod_bench.records import record
+from frod_bench.records import hashing, store
 from tools.published_numbers import BLOCKS, PAGES, filled
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +28,11 @@ def test_every_published_block_is_on_a_page() -> None:
 
 def test_the_committed_records_give_the_table_of_real_results() -> None:
     scores: dict[tuple[str, str], list[float]] = {}
-    for made in record.scan(REFERENCE / "small/records")[0]:
+    for made in store.scan(REFERENCE / "small/records")[0]:
         cell, primary = made["cell"], made["primary_metric"]
         assert (cell["profile"], cell["protocol"], made["status"]) == ("small", "fair", "ok")
         score = 100 * made["metrics"][primary]["value"]
-        task = record.headed(cell["task"], made["config"])
+        task = hashing.headed(cell["task"], made["config"])
         scores.setdefault((task, cell["method"]), []).append(score)
     table = pd.read_csv(REFERENCE / "small/tables/main.csv")
     rows = table[(table["scope"] == "task") & table["primary"]]

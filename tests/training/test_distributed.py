@@ -19,7 +19,7 @@ from frod_bench.cells.grid import cells_of, composer
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config.settings import typed
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.distributed import make_accelerator
 from frod_bench.training.loop import Trainer
@@ -98,7 +98,7 @@ def test_two_processes_come_to_what_one_does(tmp_path: Path, way: str) -> None:
         assert runner.execute(cell).status == "ok", case
         half = case == "half precision"
         assert_same_result(ours, cell.record_path, 2e-2 if half else 1e-4, flips=2 if half else 0)
-        counts = [record.load(path)["provenance"]["processes"] for path in (ours, cell.record_path)]  # type: ignore[typeddict-item]
+        counts = [store.load(path)["provenance"]["processes"] for path in (ours, cell.record_path)]  # type: ignore[typeddict-item]
         assert counts == [2, 1], case
         assert_same_files(ours, cell, CASES[way][case])
 
@@ -123,13 +123,13 @@ def assert_same_result(ours: Path, theirs: Path, tolerance: float, flips: int = 
 
     Rounding may turn over as many as `flips` predictions, of rows on the border of two classes.
     """
-    a, b = (record.load(path) for path in (ours, theirs))
+    a, b = (store.load(path) for path in (ours, theirs))
     for field in ("cell", "params", "steps", "tokens_or_images"):
         assert a[field] == b[field]  # type: ignore[literal-required]
     times = {"seconds": 0.0}
-    for one, other in zip(*map(record.read_curve, (ours, theirs)), strict=True):
+    for one, other in zip(*map(store.read_curve, (ours, theirs)), strict=True):
         assert {**one, **times} == pytest.approx({**other, **times}, rel=tolerance)
-    tables = [pq.read_table(record.predictions_path(path)).to_pydict() for path in (ours, theirs)]
+    tables = [pq.read_table(store.predictions_path(path)).to_pydict() for path in (ours, theirs)]
     predicted = [table.pop("prediction") for table in tables]
     assert tables[0] == tables[1]
     assert sum(one != other for one, other in zip(*predicted, strict=True)) <= flips

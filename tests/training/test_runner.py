@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import typed
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import predict
 from tests.conftest import MakeCell
@@ -34,24 +34,24 @@ METRICS = {
 def test_a_cell_leaves_a_whole_record(make_cell: MakeCell, kind: str) -> None:
     cell = make_cell(*KINDS[kind])
     assert runner.execute(cell).status == "ok"
-    document = record.load(cell.record_path)
+    document = store.load(cell.record_path)
     assert set(document["metrics"]) == METRICS.get(kind, {"accuracy"})
     assert all(np.isfinite(metric["value"]) for metric in document["metrics"].values())
     assert document["steps"] == 4
-    curve = [json.loads(line) for line in record.curve_path(cell.record_path).open()]
+    curve = [json.loads(line) for line in store.curve_path(cell.record_path).open()]
     assert [point["step"] for point in curve] == [0, 1, 2, 3, 4]
     assert [point["step"] for point in curve if "eval_loss" in point] == [0, 2, 4]
     rows = {"two test splits": 64}.get(kind, 32)  # trainer.test_rows a split
-    assert len(pq.read_table(record.predictions_path(cell.record_path))) == rows
+    assert len(pq.read_table(store.predictions_path(cell.record_path))) == rows
 
 
 def test_a_rate_that_is_far_too_high_is_a_diverged_record(make_cell: MakeCell) -> None:
     cell = make_cell("task=rte", "method=full", "method.learning_rates.backbone=1e30")
     assert runner.execute(cell).status == "diverged"
-    document = record.load(cell.record_path)
+    document = store.load(cell.record_path)
     assert document["status"] == "diverged"
     assert document["metrics"] == {}
-    assert record.curve_path(cell.record_path).exists()
+    assert store.curve_path(cell.record_path).exists()
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_gradient_checkpointing_gives_the_same_record(
     for cell in (plain, thrifty):
         ready = runner.make_ready(cell)
         assert runner.run_and_record(ready, "2026-01-01T00:00:00+00:00").status == "ok"
-        document = record.load(cell.record_path)
-        curve = [json.loads(line) for line in record.curve_path(cell.record_path).open()]
+        document = store.load(cell.record_path)
+        curve = [json.loads(line) for line in store.curve_path(cell.record_path).open()]
         losses = [point["train_loss"] for point in curve if "train_loss" in point]
         points.append((document["metrics"], losses))
         blocks = [m for m in ready.prepared.model.modules() if hasattr(m, "gradient_checkpointing")]
@@ -117,7 +117,7 @@ def test_what_was_kept_predicts_as_the_record_says(make_cell: MakeCell, method: 
     data = runner.load_data(settings)
     accelerator = runner.make_accelerator(settings)
     logits, _ = predict(model, data.tests["test"], data.collate, settings.trainer, accelerator)
-    kept = pq.read_table(record.predictions_path(cell.record_path))["prediction"].to_numpy()
+    kept = pq.read_table(store.predictions_path(cell.record_path))["prediction"].to_numpy()
     assert logits.argmax(dim=-1).tolist() == kept.tolist()
 
 

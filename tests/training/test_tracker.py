@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from frod_bench.records import record
+from frod_bench.records import store
 from frod_bench.training import runner, tracker
 from tests.conftest import MakeCell
 
@@ -165,7 +165,7 @@ def test_the_history_of_a_cell_is_its_curve(
     assert runner.execute(made).status == "ok"
     records = read_offline_run(made.results_dir / "wandb")
     assert started_of(records).run_group == "cola/frod"
-    curve = record.read_curve(made.record_path)
+    curve = store.read_curve(made.record_path)
     history = history_of(records)
     assert len(curve) == 5
     for logged, point in zip(history, curve, strict=True):

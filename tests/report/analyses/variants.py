@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from frod_bench.records import record
+from frod_bench.records import hashing
 from frod_bench.report.collect import AxisValue, Cell
 from tests.report.factory import make_record, synthetic_curve, write_record
 
@@ -31,8 +31,8 @@ def variant(
     """The cell of a variant; its record is written unless `value` is None and `status` ok."""
     made = make_record(task, method, seed, value, status)
     made["config"]["method"]["variant"] = dict(settings)
-    identity = record.identity(made["config"], *_fingerprints(made))
-    made["cell"]["config_hash"] = record.config_hash(identity)
+    identity = hashing.identity(made["config"], *_fingerprints(made))
+    made["cell"]["config_hash"] = hashing.config_hash(identity)
     if percent is not None:
         adapted = round(percent / 100 * made["params"]["backbone_total"])
         made["params"]["trainable"] = adapted + made["params"]["trainable_head"]

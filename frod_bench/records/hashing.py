@@ -1,0 +1,110 @@
+"""The hash of a cell: which parts of a configuration change a result, and their canonical text."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+HASH_DIGITS = 16
+_ORIGIN = ("hub_id", "revision")  # where content comes from; its fingerprint says what it is
+# Keys that were added after the first records, each with the value at which a run is what it was
+# without the key. A key at that value is left out of the hash, so that existing records keep
+# theirs. List a new key here; never drop whatever equals a default, which would move hashes.
+ADDED_KEYS: dict[str, dict[str, Any]] = {
+    "method": {
+        "shared_side": "input",
+        "released_output": False,
+        "apply": None,
+        "options": {},
+        "source": None,
+    },
+    "trainer": {},
+    "task": {},
+    "backbone": {},
+    "protocol": {},
+}
+_EXACT_INTEGER = 2.0**53  # whole floats below it are exactly those integers
+
+
+def canonical_json(obj: object) -> str:
+    """The one text of a JSON value: sorted keys, no blanks, whole floats as integers (1.0 is 1).
+
+    The last point is from RFC 8785, so that `alpha: 16` and `alpha: 16.0` are one configuration.
+    Raises ValueError for NaN and infinities, TypeError for what JSON cannot express.
+    """
+    return json.dumps(
+        _whole_numbers(obj),
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+def config_hash(identity: Mapping[str, Any]) -> str:
+    """First 16 hexadecimal digits of SHA-256 over the canonical JSON of a cell's identity."""
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def identity(
+    config: Mapping[str, Any], data_fingerprint: str, backbone_fingerprint: str
+) -> dict[str, Any]:
+    """The parts of a composed configuration (`settings.Settings`) that change a cell's result.
+
+    Data and backbone are identified by content, not by location; suite, tracker, runtime and
+    folders are left out. The method contains its resolved learning rates, so the table that they
+    come from is left out too. The head, and the task's `rank`, are included only if options are
+    ranked. Raises KeyError if a part is missing.
+    """
+    task = config["task"]
+    ranked = config.get("head") == "rank"
+    unread = _ORIGIN if ranked else (*_ORIGIN, "rank")
+    method = _without_added("method", config["method"])
+    if "apply" in method:  # without the folder of its function's file
+        method["apply"] = PurePath(method["apply"]).name
+    return {
+        "profile": config["profile"]["name"],
+        "protocol": _without_added("protocol", config["protocol"]),
+        "task": _without_added("task", task, unread),
+        "method": method,
+        "backbone": _without_added("backbone", config["backbones"][task["family"]], _ORIGIN),
+        "trainer": _without_added("trainer", config["trainer"]),
+        "seed": config["seed"],
+        "pretrained": config.get("pretrained", True),
+        "data_fingerprint": data_fingerprint,
+        "backbone_fingerprint": backbone_fingerprint,
+        **({"head": "rank"} if ranked else {}),
+    }
+
+
+def settings_hash(record: Mapping[str, Any]) -> str:
+    """The hash of a record's cell without the fingerprint of its data.
+
+    Files with the same rows differ in their bytes between versions of the library that writes
+    them, so runs on two machines are matched by this hash.
+    """
+    return config_hash(identity(record["config"], "", record["provenance"]["backbone_fingerprint"]))
+
+
+def _without_added(
+    part: str, node: Mapping[str, Any], unread: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """A node without `unread`, and without the added keys at the value that stands for absent."""
+    added = ADDED_KEYS[part].items()
+    return {k: v for k, v in node.items() if k not in unread and (k, v) not in added}
+
+
+def headed(name: str, config: Mapping[str, Any]) -> str:
+    """A task's or a family's name where heads are told apart: `boolq`, but `boolq_rank`."""
+    return f"{name}_rank" if config.get("head") == "rank" else name
+
+
+def _whole_numbers(obj: object) -> object:
+    if isinstance(obj, float) and obj.is_integer() and abs(obj) < _EXACT_INTEGER:
+        return int(obj)
+    if isinstance(obj, Mapping):
+        return {key: _whole_numbers(value) for key, value in obj.items()}
+    if isinstance(obj, (list, tuple)):
+        return [_whole_numbers(value) for value in obj]
+    return obj
