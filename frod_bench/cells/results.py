@@ -82,7 +82,7 @@ def leave_record(
         "predictions": None,
         "files": {"curve": None, "predictions": None, "adapter": None},
     }
-    if status == "ok" and cell.config["save"] == "adapter":
+    if status == "ok" and cell.config["save"] == "adapter" and cell.adapter_path.exists():
         document["files"]["adapter"] = store.digest_of(cell.adapter_path)
     with ExitStack() as replaced_together:
         if side_files is not None:

@@ -25,6 +25,14 @@ class RecordError(ValueError):
     """A file or an object that is not a valid record; the message names the field and its value."""
 
 
+def _utf8(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("text in UTF-8") from None
+    return value
+
+
 def _file_name(value: str) -> str:
     if PurePosixPath(value).name != value or value == ".." or set(value) & {"\\", "\0"}:
         raise ValueError("a file name without folders")
@@ -35,31 +43,30 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
-FileName = Annotated[str, AfterValidator(_file_name)]  # in the record's folder
-SideFile = Literal["curve", "predictions"]
-SIDE_FILES: tuple[SideFile, ...] = get_args(SideFile)
+Text = Annotated[str, AfterValidator(_utf8)]
+FileName = Annotated[Text, AfterValidator(_file_name)]  # in the record's folder
 Status = Literal["ok", "failed", "diverged"]
 
 
 class Failure(TypedDict):
     """Why a run failed or diverged."""
 
-    type: str
-    message: str
-    where: str  # traceback, or the step at which the loss was no longer finite
+    type: Text
+    message: Text
+    where: Text  # traceback, or the step at which the loss was no longer finite
 
 
 class Cell(TypedDict):
     """The name of one run; `config_hash` is `hashing.config_hash` of `hashing.identity`."""
 
-    profile: str
-    protocol: str
-    task: str
-    family: str
-    method: str
-    backbone: str
+    profile: Text
+    protocol: Text
+    task: Text
+    family: Text
+    method: Text
+    backbone: Text
     seed: Count
-    config_hash: str
+    config_hash: Text
 
 
 class Metric(TypedDict):
@@ -101,7 +108,7 @@ class DataCounts(TypedDict):
     rows_read: Count
     rows_unusable: Count  # without a known label, or without input
     sequences_cut: Count  # to the backbone's maximum length
-    prompt_digest: NotRequired[str | None]  # of the template; null: the task has no prompt
+    prompt_digest: NotRequired[Text | None]  # of the template; null: the task has no prompt
 
 
 class FileDigest(TypedDict):
@@ -122,16 +129,16 @@ class Files(TypedDict):
 class Provenance(TypedDict):
     """What the numbers were made with; only the fingerprints are part of the hash."""
 
-    code_version: str
+    code_version: Text
     dirty: bool | None  # null: not known, as outside a git clone
-    packages: dict[str, str]  # name -> version
-    device: str
-    dtype: str
+    packages: dict[Text, Text]  # name -> version
+    device: Text
+    dtype: Text
     threads: Positive
     processes: NotRequired[Positive]  # that trained together; always in version 2
-    data_fingerprint: str
-    backbone_fingerprint: str
-    started_at: str  # ISO 8601, UTC
+    data_fingerprint: Text
+    backbone_fingerprint: Text
+    started_at: Text  # ISO 8601, UTC
 
 
 class Record(TypedDict):
@@ -141,8 +148,8 @@ class Record(TypedDict):
     status: Status
     error: Failure | None
     cell: Cell
-    metrics: dict[str, Metric]  # values in the metric's own unit: accuracies in [0, 1]
-    primary_metric: str
+    metrics: dict[Text, Metric]  # values in the metric's own unit: accuracies in [0, 1]
+    primary_metric: Text
     higher_is_better: bool
     params: Params | None
     time: Time | None
@@ -217,9 +224,12 @@ def _check_version_2(record: Record) -> None:
     ):
         if name.split(".")[-1] not in holder:
             raise RecordError(f"{name} is missing.")
-    names = {kind: record[kind] for kind in SIDE_FILES}
-    for kind, name in names.items():
-        if (name is None) != (record["files"][kind] is None):
+    files = record["files"]
+    for kind, file_name, digest in (
+        ("curve", record["curve"], files["curve"]),
+        ("predictions", record["predictions"], files["predictions"]),
+    ):
+        if (file_name is None) != (digest is None):
             raise RecordError(f"{kind} and files.{kind}: both or neither must be null.")
 
 
@@ -270,11 +280,15 @@ def _check_cell(record: Record) -> None:
             "seed": config["seed"],
             "config_hash": config_hash(identity(config, *fingerprints)),
         }
-        # What reports read besides.
-        for text in (config["profile"]["title"], config["protocol"]["curve_split"]):
-            text.encode()
+        read_by_reports = {
+            "config.profile.title": config["profile"].get("title"),
+            "config.protocol.curve_split": config["protocol"].get("curve_split"),
+        }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"config is not a composed configuration ({error!r}).") from error
+    for field, text in read_by_reports.items():
+        if not isinstance(text, str) or not text.isprintable():
+            raise RecordError(f"{field} is {text!r}; it must be printable text.")
     for name in ("profile", "protocol", "task", "method", "backbone"):
         if not is_name(cell[name]):
             raise RecordError(f"cell.{name} is {cell[name]!r}; it {RULE}.")

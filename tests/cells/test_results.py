@@ -97,7 +97,7 @@ def test_a_diverged_run_does_not_replace_a_good_record(finished: Cell) -> None:
     failure = {"type": "Diverged", "message": "loss nan", "where": "step 3"}
     side_files = SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 1.0}], None)
     fields = ("primary_metric", "higher_is_better", "params", "time", "steps", "memory")
-    worse = {name: body[name] for name in (*fields, "tokens_or_images")}
+    worse = {name: body[name] for name in (*fields, "tokens_or_images", "data_counts")}
     worse |= {"status": "diverged", "error": failure, "metrics": {}}
     before = {p: p.read_bytes() for p in finished.record_path.parent.iterdir()}
     _, path = results.leave_record(
@@ -113,7 +113,7 @@ def test_what_cannot_be_saved_leaves_the_curve_of_the_record_that_stays(finished
     before = {p: p.read_bytes() for p in finished.record_path.parent.iterdir()}
     body = json.loads(finished.record_path.read_text())
     fields = ("status", "error", "metrics", "primary_metric", "higher_is_better", "params", "steps")
-    again = {name: body[name] for name in (*fields, "memory", "tokens_or_images")}
+    again = {name: body[name] for name in (*fields, "memory", "tokens_or_images", "data_counts")}
     again["time"] = dict.fromkeys(("setup_sec", "train_sec", "eval_sec"), float("nan"))
     side_files = SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 9.0}], None)
     with pytest.raises(schema.RecordError, match="setup_sec"):

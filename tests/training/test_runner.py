@@ -121,7 +121,9 @@ def test_what_was_kept_predicts_as_the_record_says(make_cell: MakeCell, method: 
     assert logits.argmax(dim=-1).tolist() == kept.tolist()
 
 
-def test_values_trained_in_another_basis_are_refused(make_cell: MakeCell) -> None:
+def test_values_trained_in_another_basis_are_refused(
+    make_cell: MakeCell, caplog: pytest.LogCaptureFixture
+) -> None:
     cell = make_cell("task=rte", "method=frod", "save=adapter")
     assert runner.execute(cell).status == "ok"
     tensors = load_file(cell.adapter_path)
@@ -129,3 +131,4 @@ def test_values_trained_in_another_basis_are_refused(make_cell: MakeCell) -> Non
     save_file(tensors | {name: tensors[name] + torch.ones(())}, cell.adapter_path)
     with pytest.raises(InputError, match="basis of"):
         runner.restore_trained(cell)
+    assert f"{cell.adapter_path.name} is not the file that the run wrote" in caplog.text
