@@ -18,7 +18,7 @@ from frod_bench.bench.floor import LayerTimes, merged_multiply_adds, over_the_fl
 from frod_bench.bench.goals import Verdict
 from frod_bench.bench.options import Options
 from frod_bench.bench.race import LayerRow, Race, Row, layers_at
-from frod_bench.frod.storage import write_whole
+from frod_bench.common import atomic
 from frod_bench.records import provenance
 
 SCHEMA_VERSION = 1
@@ -71,8 +71,8 @@ def document_of(
 
 
 def save(document: dict[str, Any], path: Path) -> None:
-    """Write the document so that `path` holds all of it or is left as it was."""
-    write_whole(path, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+    """Write the document atomically."""
+    atomic.write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def device_name(device: str) -> str:

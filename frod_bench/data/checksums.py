@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import is_hub_id, stays
 
@@ -76,12 +77,10 @@ def _check_places(path: Path, hub_id: str, files: list[str]) -> None:
 
 
 def add_entry(root: Path, hub_id: str, entry: Entry) -> None:
-    """List a finished repository, by one rename."""
+    """List a finished repository; the list is replaced atomically."""
     entries = {**read_sums(root), hub_id: entry}
     noted = {name: dataclasses.asdict(entries[name]) for name in sorted(entries)}
-    partial = root / f".{SUMS_FILE}.partial"
-    partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
-    partial.rename(root / SUMS_FILE)
+    atomic.write_text(root / SUMS_FILE, json.dumps(noted, indent=1) + "\n")
 
 
 def hash_files(folder: Path) -> dict[str, str]:

@@ -20,9 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..common.atomic import replacing
 from .basis import JointBasis
 from .config import FrodConfig
-from .storage import owned, whole_or_not_there
+from .storage import owned
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ def _write(path: Path, entry: JointBasis) -> None:
     for index, (left, scale) in enumerate(zip(entry.left, entry.scale, strict=True)):
         tensors |= {f"left_transposed.{index}": left.T, f"scale.{index}": scale}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with whole_or_not_there(path) as partial:
+    with replacing(path) as partial:
         save_file(tensors, partial, metadata={"sha256": _checksum(path.stem, tensors)})
 
 

@@ -15,12 +15,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..common.atomic import write_bytes
 from ..common.errors import InputError
 from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
 from .cache import basis_cache_dir, tensor_digest, tensor_digests
 from .config import FrodConfig
 from .layer import FrodLinear, SharedBasis
-from .storage import check_layers, damaged, read_bytes, tensors_in, write_whole
+from .storage import check_layers, damaged, read_bytes, tensors_in
 from .targets import Target
 
 SCHEMA_VERSION = 2
@@ -51,8 +52,8 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
         ),
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
     }
-    write_whole(folder / TENSORS_NAME, content)
-    write_whole(folder / SETTINGS_NAME, json.dumps(settings, indent=1).encode())
+    write_bytes(folder / TENSORS_NAME, content)
+    write_bytes(folder / SETTINGS_NAME, json.dumps(settings, indent=1).encode())
 
 
 def adapter_probes(model: nn.Module) -> dict[str, Tensor]:

@@ -22,11 +22,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..common.atomic import write_bytes
 from ..common.errors import InputError
 from .adapter import GivenBasis, build_layers, plain_targets
 from .config import FrodConfig
 from .layer import FrodLinear
-from .storage import check_layers, damaged, read_bytes, tensors_in, write_whole
+from .storage import check_layers, damaged, read_bytes, tensors_in
 from .targets import Target
 
 logger = logging.getLogger(__name__)
@@ -86,8 +87,8 @@ def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) ->
         "fan_in_fan_out": any(layer.transposed for layer in layers.values()),
         "progressbar": False,
     }
-    write_whole(folder / TENSORS_NAME, save(content, metadata={"format": "pt"}))
-    write_whole(folder / SETTINGS_NAME, json.dumps(settings, indent=2).encode())
+    write_bytes(folder / TENSORS_NAME, save(content, metadata={"format": "pt"}))
+    write_bytes(folder / SETTINGS_NAME, json.dumps(settings, indent=2).encode())
 
 
 def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[str, Tensor]]:

@@ -1,9 +1,6 @@
-"""Writing a file so that it is whole or not there, and reading what may be damaged or another's."""
+"""Reading adapter files that may be damaged or of another model."""
 
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -11,33 +8,6 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ..common.errors import InputError
-
-
-@contextmanager
-def whole_or_not_there(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to; what lies there is renamed to `path` at the end.
-
-    A temporary file is its maker's alone; this one gets the rights of a file made as usual.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        mask = os.umask(0)
-        os.umask(mask)
-        partial.chmod(0o666 & ~mask)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write beside the place and rename."""
-    with whole_or_not_there(path) as partial:
-        partial.write_bytes(content)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -23,6 +23,8 @@ from torch.amp import GradScaler
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from frod_bench.common import atomic
+
 logger = logging.getLogger(__name__)
 
 TENSORS, STATE = "state.safetensors", "state.json"
@@ -50,7 +52,7 @@ def save(
     if not writes:
         return
     final = folder / f"step-{step:08d}"
-    partial = _partial(final)
+    partial = final.with_name(f"{final.name}.{uuid.uuid4().hex}.part")  # unique to this process
     state = {
         "step": step,
         "scaler": _scaler_state(scaler),
@@ -142,11 +144,6 @@ def _scaler_state(scaler: GradScaler | None) -> dict[str, float]:
     return {} if scaler is None else scaler.state_dict()
 
 
-def _partial(path: Path) -> Path:
-    """A name beside `path` that no other process writes to."""
-    return path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-
-
 def save_parameters(
     file: Path,
     model: nn.Module,
@@ -158,13 +155,8 @@ def save_parameters(
     tensors = _gathered(_trained(model), writes)
     if not writes:
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(file)
-    try:
+    with atomic.replacing(file) as partial:
         save_file(tensors | dict(beside or {}), partial)
-        partial.rename(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def restore_parameters(file: Path, model: nn.Module) -> dict[str, Tensor]:
