@@ -1,11 +1,12 @@
-"""FRoD: full-rank fine-tuning by a shared basis, trained scales and a sparse trained rotation.
+"""FRoD: full-rank fine-tuning with a shared basis, trained scales and a sparse trained rotation.
 
     config = FrodConfig(target_modules=["query", "value"], sparse_rate=0.02, seed=0)
     model = attach_frod(model, config)
     groups = frod_parameters(model)  # {"lambda": [...], "rotation": [...]}
     model = merge_frod(model)
 
-Knows torch and safetensors, and nothing of the benchmark around it. docs/method.md derives it.
+The method of Wan et al. (AAAI 2026, arXiv 2512.23485). The package depends on torch and safetensors
+and not on the benchmark around it. docs/method.md derives what it computes.
 """
 
 from .adapter import attach_frod, frod_parameters, merge_frod, unmerge_frod

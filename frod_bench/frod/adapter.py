@@ -1,9 +1,8 @@
-"""Attach FRoD to a model, find what it trains, and take it off again."""
+"""Attach FRoD to a model, find its trained parameters, and merge or remove it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,24 +26,25 @@ def attach_frod(
 
     Args:
         model: any module with `nn.Linear` or transformers `Conv1D` layers. A head on top of its
-            body stays trainable, or frozen, as it was; `head_parameters` tells what a head is.
-        cache_dir: where joint bases are kept; the user's cache folder if not given.
-        use_cache: False makes the bases afresh and keeps none; `cache_dir` is not looked at.
+            body (see `head_parameters`) remains trainable or frozen, as it was.
+        config: settings of the adapter.
+        cache_dir: folder of the cached joint bases; by default, in the user's cache folder.
+        use_cache: if False, the bases are computed and not stored, and `cache_dir` is ignored.
 
     Returns:
         The same model.
 
     Raises:
-        InputError: a target can't be adapted, or FRoD is attached already. The model is then left
-            as it was.
+        InputError: a target cannot be adapted, or FRoD is already attached. The model is then left
+            unchanged.
     """
-    kept_in = basis_cache_dir(cache_dir) if use_cache else None
-    install(model, build_layers(plain_targets(model, config), config, kept_in))
+    folder = basis_cache_dir(cache_dir) if use_cache else None
+    install(model, build_layers(plain_targets(model, config), config, folder))
     return model
 
 
 def frod_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """What FRoD trains, by optimizer group: `lambda` and `rotation`, in the model's order."""
+    """Return the trained parameters by optimizer group: `lambda` and `rotation`, in model order."""
     layers = [layer for _, layer in frod_layers(model)]
     return {
         "lambda": [layer.lambda_ for layer in layers],
@@ -53,11 +53,11 @@ def frod_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 
 def merge_frod(model: M) -> M:
-    """Plain layers again, with the adapted weights, in place; the parameters stay frozen.
+    """Restore plain layers with the adapted weights, in place; the parameters remain frozen.
 
     Raises:
-        InputError: FRoD is not attached, or a layer's weight is tied to another module. The model
-            is then left as it was.
+        InputError: FRoD is not attached, or the weight of a layer is tied to another module. The
+            model is then left unchanged.
     """
     layers = attached_layers(model)
     _refuse_tied(model, layers)
@@ -67,7 +67,7 @@ def merge_frod(model: M) -> M:
 
 
 def unmerge_frod(model: M) -> M:
-    """The plain layers again, as they were before attaching, in place; they stay frozen.
+    """Restore the plain layers as they were before attaching, in place; they remain frozen.
 
     Raises:
         InputError: FRoD is not attached.
@@ -77,14 +77,14 @@ def unmerge_frod(model: M) -> M:
 
 
 def frod_layers(model: nn.Module) -> Iterator[tuple[str, FrodLinear]]:
-    """Adapted layers and their names, in the model's order."""
+    """Iterate over the adapted layers and their names, in model order."""
     for name, module in model.named_modules():
         if isinstance(module, FrodLinear):
             yield name, module
 
 
 def attached_layers(model: nn.Module) -> list[tuple[str, FrodLinear]]:
-    """As `frod_layers`, but none is an error."""
+    """List `frod_layers`; raise InputError if there are none."""
     layers = list(frod_layers(model))
     if not layers:
         raise InputError("FRoD is not attached to this model. Call attach_frod first.")
@@ -92,25 +92,24 @@ def attached_layers(model: nn.Module) -> list[tuple[str, FrodLinear]]:
 
 
 def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:
-    """Category -> the layers that `config` adapts.
+    """Return category -> the layers that `config` adapts.
 
     Raises:
-        InputError: FRoD is attached already, or a target can't be adapted.
+        InputError: FRoD is already attached, or a target cannot be adapted.
     """
     if any(True for _ in frod_layers(model)):
         raise InputError(
-            "FRoD is attached to this model already. Call merge_frod or unmerge_frod first."
+            "FRoD is already attached to this model. Call merge_frod or unmerge_frod first."
         )
     return find_targets(model, config.target_modules, config.shared_side)
 
 
-@dataclass(frozen=True)
-class GivenBasis:
-    """What a file says of a category.
+class GivenBasis(NamedTuple):
+    """Basis and support of a category as read from a file.
 
     Attributes:
-        basis: V, (r, r): r is k, or m where it is on the outputs.
-        support: sorted places row * r + column of S, int64 (nnz,).
+        basis: V, (r, r): r is k, or m if V is on the outputs.
+        support: sorted flat indices row * r + column of S, int64 (nnz,).
     """
 
     basis: Tensor
@@ -120,27 +119,31 @@ class GivenBasis:
 def build_layers(
     categories: dict[str, list[Target]],
     config: FrodConfig,
-    kept_in: Path | None = None,
+    cache_folder: Path | None = None,
     given: Mapping[str, GivenBasis] | None = None,
 ) -> dict[str, FrodLinear]:
-    """Adapted layers by the name of the layer that each will replace; the model is not touched.
+    """Return adapted layers by the name of the layer to replace, without touching the model.
 
     Args:
-        kept_in: the folder of joint bases; None: they are made afresh and not kept.
-        given: V and the support of every category, where they are not to be computed.
+        categories: category -> its layers.
+        config: settings of the adapter.
+        cache_folder: folder of the cached joint bases; None: they are computed and not stored.
+        given: V and support of every category if they are not to be computed.
     """
-    widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
     if given is None:
+        widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
         supports = draw_supports(widths, config.sparse_rate, config.seed)
     else:
         supports = {name: given[name].support for name in categories}
     layers = {}
     for category, members in categories.items():
-        if given is None:
-            factors = joint_basis(members, config, kept_in)
-        else:
-            factors = _factors_in_given(given[category].basis, members)
+        weights = [target.factored for target in members]
         first = members[0]
+        if given is None:
+            factors = _joint_basis(members, config, cache_folder)
+        else:
+            rounded = given[category].basis.to(first.weight.dtype)
+            factors = _in_layer_types(factors_in(rounded, weights), weights)
         shared = SharedBasis(
             category,
             config,
@@ -154,7 +157,7 @@ def build_layers(
 
 
 def install(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
-    """Freeze the model, its heads excepted, and put the adapted layers in."""
+    """Insert the adapted layers and freeze the rest of the model except for its heads."""
     heads = head_parameters(model, {layer.base_layer for layer in layers.values()})
     for parameter in model.parameters():
         if parameter not in heads:
@@ -163,10 +166,10 @@ def install(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
 
 
 def _refuse_tied(model: nn.Module, layers: list[tuple[str, FrodLinear]]) -> None:
-    """Raise InputError where a merged weight would be another module's weight too.
+    """Raise InputError if a merged weight would be the weight of another module too.
 
-    A merged layer could be given a weight of its own, but a checkpoint saved from it would be
-    tied again by whoever loads it, and the adapted weight lost.
+    Untying it here would not suffice: loading a checkpoint of the merged model ties the weights
+    again, and the adapted weight is lost.
     """
     holders: dict[int, list[str]] = {}
     for module_name, module in model.named_modules():
@@ -177,15 +180,17 @@ def _refuse_tied(model: nn.Module, layers: list[tuple[str, FrodLinear]]) -> None
         others = [holder for holder in holders[layer.weight.data_ptr()] if holder != own]
         if others and layer.weight.numel():
             raise InputError(
-                f"The weight of {name!r} is tied to {others[0]!r}: merging would change, or leave "
-                "behind, the other. Give the layer a weight of its own before attaching (in "
-                "transformers: config.tie_word_embeddings=False and a cloned weight), leave it out "
-                "of target_modules, or keep the adapter apart with save_frod."
+                f"The weight of {name!r} is tied to {others[0]!r}, which merging would change or "
+                "leave behind. Give the layer a separate weight before attaching (in transformers: "
+                "config.tie_word_embeddings=False and a cloned weight), leave it out of "
+                "target_modules, or keep the adapter separate with save_frod."
             )
 
 
-def joint_basis(members: list[Target], config: FrodConfig, kept_in: Path | None) -> JointBasis:
-    """Factors of a category, from the cache if they are there, in the types they are used in."""
+def _joint_basis(
+    members: list[Target], config: FrodConfig, cache_folder: Path | None
+) -> JointBasis:
+    """Return the factors of a category from the cache, or compute them, in the layers' types."""
     weights = [target.factored for target in members]
     blocks = [target.block for target in members]
 
@@ -193,25 +198,19 @@ def joint_basis(members: list[Target], config: FrodConfig, kept_in: Path | None)
         if config.basis == "exact":
             factors = exact_basis(weights, config.regularization, weights[0].dtype)
         else:
-            stacked = dict(zip(blocks, weights, strict=True))  # PEFT keeps one layer a block
+            stacked = dict(zip(blocks, weights, strict=True))  # PEFT keeps one layer per block
             factors = peft_basis(list(stacked.values()), weights, config.regularization)
-        return _stored(factors, weights)
+        return _in_layer_types(factors, weights)
 
     with torch.autocast(weights[0].device.type, enabled=False):
-        if kept_in is None:
+        if cache_folder is None:
             return build()
         key = basis_key(config, blocks, tensor_digests(weights))
-        return cached_basis(key, build, kept_in)
+        return cached_basis(key, build, cache_folder)
 
 
-def _factors_in_given(basis: Tensor, members: list[Target]) -> JointBasis:
-    """U and lambda in the V of a file, which is rounded to the base's type as it will be used."""
-    weights = [target.factored for target in members]
-    return _stored(factors_in(basis.to(weights[0].dtype), weights), weights)
-
-
-def _stored(factors: JointBasis, weights: list[Tensor]) -> JointBasis:
-    """U and V in the base's type, lambda in float32 at least, as the layers will hold them."""
+def _in_layer_types(factors: JointBasis, weights: list[Tensor]) -> JointBasis:
+    """Cast U and V to the type of the base, and lambda to float32 or wider, as the layers do."""
     pairs = zip(factors.left, weights, strict=True)
     return JointBasis(
         factors.basis.to(weights[0].dtype),
@@ -221,7 +220,7 @@ def _stored(factors: JointBasis, weights: list[Tensor]) -> JointBasis:
 
 
 def _replace(model: nn.Module, substitutes: dict[nn.Module, nn.Module]) -> None:
-    """Put the substitute wherever a module stands, under each of its names."""
+    """Replace modules under all of their names."""
     for name, module in list(model.named_modules(remove_duplicate=False)):
         if module in substitutes:
             model.set_submodule(name, substitutes[module])

@@ -1,31 +1,41 @@
 """The joint basis of a category: W_i = U_i diag(lambda_i) V^T for all its layers, one V.
 
-Notation: N layers W_i (m_i x k). The stack of all rows is Q R; T is the mean over layers of
-(Q_i^T Q_i + pi I)^-1; its eigenvectors Z give V = R^T Z and B_i = Q_i Z, so that W_i = B_i V^T
-(the higher-order CS decomposition of Kempf, Goulart and Duncan; FRoD, arXiv 2512.23485).
+For N layers W_i (m_i x k): the stack of all rows is Q R; T is the mean over layers of
+(Q_i^T Q_i + pi I)^-1; its eigenvectors Z give V = R^T Z and B_i = Q_i Z, so that W_i = B_i V^T.
+This is the higher-order CS decomposition of Kempf, Goulart and Duncan, as used by FRoD
+(arXiv 2512.23485).
 
-All of it is float64, streamed in three passes over the layers (R, then T, then the B_i), so that
-memory is O(k^2) beyond the weights and the U_i, whatever N is. What it costs and which error each
-choice gives is told in docs/method.md.
+The exact basis is computed in float64, streamed in three passes over the layers (R, then T, then
+the B_i), so that memory is O(k^2) in addition to the weights and the U_i, whatever N is.
+docs/method.md (section 4) gives costs and errors.
+
+The equations leave V open where eigenvalues are equal (any rotation of their eigenvectors serves)
+and up to signs; a library then returns roundoff. The basis is made canonical by rules, so that it
+is the same on every run, thread count and platform.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from .core import by_columns, float32_is_full
 from .row_space import RowFactor, add_gram, row_factor
-from .settle import column_signs, settled_eigenvectors, settled_right_singular_vectors
 
-# A column of B_i is zero where its norm is below this share of the layer's largest.
+# A column of B_i counts as zero if its norm is below this fraction of the layer's largest.
 ZERO_COLUMN = 1e-12
-# Up to this condition of F, B_i = W_i (F^-1 Z) may be multiplied in the weights' own type: it is
-# then off by a few times what rounding U_i to that type costs.
+# Up to this condition of F, B_i = W_i (F^-1 Z) can be computed in the type of the weights: its
+# error is then a few times that of rounding U_i to that type ...
 ROUNDED_MAX_CONDITION = 30.0
-# But not where a column is this much smaller than the layer's largest: it could be roundoff.
+# ... unless a column is smaller than this fraction of the largest: it could be roundoff.
 ROUNDED_MIN_COLUMN = 1e-4
+# Below this relative spread of its eigenvalues, T is a multiple of the identity.
+FLAT_SPREAD = 1e-6
+# Eigenvalues closer than this fraction of the largest count as equal: float64 eigenvectors are
+# uncertain by about 1e-16 / gap.
+EQUAL_GAP = 1e-10
 
 Part = tuple[Tensor, Tensor]  # U_i (m_i x k) and lambda_i (k,)
 
@@ -36,9 +46,9 @@ class JointBasis:
 
     Attributes:
         basis: V, (k x k).
-        left: U_i, (m_i x k) a layer; columns of norm 1, or 0 where lambda is. Of V and of each U_i
-            the transpose is contiguous, which is what the layers' products run along.
-        scale: lambda_i, (k,) a layer.
+        left: U_i, (m_i x k) for each layer; columns have norm 1, or 0 if lambda is 0. V and the U_i
+            are stored in column-major layout (`by_columns`).
+        scale: lambda_i, (k,) for each layer.
     """
 
     basis: Tensor
@@ -49,34 +59,34 @@ class JointBasis:
 def exact_basis(
     weights: Sequence[Tensor], regularization: float, left_dtype: torch.dtype | None = None
 ) -> JointBasis:
-    """The joint basis in float64, the same up to roundoff on every run, thread count and platform.
+    """Compute the canonical joint basis in float64.
 
-    Degenerate stacks: fewer rows than k give the right singular vectors of the stack; a rank
-    below k leaves zero columns in V and U; equal eigenvalues of T are told apart by the singular
-    values of R (`settle`).
+    Degenerate stacks: with fewer rows than k, V holds the right singular vectors of the stack; a
+    rank below k leaves zero columns in V and the U_i; equal eigenvalues of T are separated by the
+    singular values of R.
 
     Args:
-        weights: W_i, each (m_i x k), finite, of any floating type.
+        weights: W_i, each (m_i x k), finite, of any floating-point type.
         regularization: pi > 0.
-        left_dtype: what each U_i is rounded to as soon as it is made, so that one alone is held
-            wider; as it was computed, float32 at least, if not given.
+        left_dtype: type that each U_i is rounded to once it is computed; by default, the type that
+            it was computed in, float32 or wider.
 
     Returns:
-        Factors on the weights' device: V in float64, lambda_i in float32 at least.
+        Factors on the device of the weights: V in float64, lambda_i in float32 or wider.
     """
     width = weights[0].shape[1]
     if sum(weight.shape[0] for weight in weights) < width:
         stack = torch.cat([weight.double() for weight in weights])
-        basis = settled_right_singular_vectors(stack)
+        basis = canonical_right_singular_vectors(stack)
         parts = (_split(weight.double() @ basis) for weight in weights)
         return _joined(basis, parts, left_dtype)
     factor = row_factor(weights)
     mean_inverse = _mean_inverse(weights, factor, regularization)
-    eigenvectors = settled_eigenvectors(mean_inverse, factor.matrix)
-    # As many zero columns as the rank is below k.
+    eigenvectors = canonical_eigenvectors(mean_inverse, factor.matrix)
+    # A rank below k leaves as many zero columns.
     eigenvectors = torch.nn.functional.pad(eigenvectors, (0, width - eigenvectors.shape[1]))
     basis = factor.transposed_times(eigenvectors)
-    signs = column_signs(basis)
+    signs = _canonical_signs(basis)
     eigenvectors *= signs
     return _joined(basis.mul_(signs), _layer_parts(weights, factor, eigenvectors), left_dtype)
 
@@ -84,17 +94,16 @@ def exact_basis(
 def peft_basis(
     stacked: Sequence[Tensor], weights: Sequence[Tensor], regularization: float
 ) -> JointBasis:
-    """The basis by the operations, and in the order and types, of PEFT's FRoD (0.21).
+    """Compute the basis by the operations of PEFT's FRoD (0.21), in their order and types.
 
-    Where T is a multiple of the identity it is roundoff, as PEFT's own; it exists to exchange
-    adapters with PEFT.
+    It serves to exchange adapters with PEFT. If T is a multiple of the identity, it is roundoff.
 
     Args:
-        stacked: the weights that PEFT stacks: one a block, the last of its kind.
+        stacked: the weights that PEFT stacks: one per block, the last of its kind.
         weights: all weights of the category, each (m x k).
 
     Returns:
-        V in the first weight's type, U_i and lambda_i in float32, on the CPU.
+        V in the type of the first weight, U_i and lambda_i in float32, on the CPU.
     """
     slabs = [weight.to(torch.float32).cpu() for weight in stacked]
     stack = torch.cat(slabs, dim=0)
@@ -117,23 +126,94 @@ def peft_basis(
 
 
 def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
-    """U_i and lambda_i in a V that is given, by a solve against it in float64.
+    """Compute U_i and lambda_i for a given V (k x k) by a solve in float64.
 
-    What they are off by is the roundoff of V (k x k) times its condition.
+    Their error is the roundoff of V times its condition number. A singular V is replaced by its
+    pseudo-inverse.
 
     Returns:
         float64 factors on the CPU.
     """
     basis = basis.double().cpu()
-    products = (_solved_against(basis, weight.double().cpu()) for weight in weights)
-    return _joined(basis, map(_split, products))
+
+    def solved(weight: Tensor) -> Tensor:
+        try:
+            return torch.linalg.solve(basis, weight.T).T
+        except RuntimeError:  # singular
+            return weight @ torch.linalg.pinv(basis, rtol=1e-6).T
+
+    return _joined(basis, (_split(solved(weight.double().cpu())) for weight in weights))
+
+
+def canonical_eigenvectors(symmetric: Tensor, factor: Tensor) -> Tensor:
+    """Compute eigenvectors (r x r) of T, canonical within each group of equal eigenvalues.
+
+    Args:
+        symmetric: T, (r x r); only its upper triangle is read.
+        factor: F, (r x k), the row factor that T was computed with.
+    """
+    values, vectors = torch.linalg.eigh(symmetric, UPLO="U")
+    is_flat = bool(values[-1] - values[0] < FLAT_SPREAD * values[-1]) if len(values) else True
+    for group in [slice(0, len(values))] if is_flat else _equal_groups(values):
+        if group.stop - group.start > 1:
+            vectors[:, group] = _canonical_within(vectors[:, group], factor)
+    return vectors
+
+
+def canonical_right_singular_vectors(stack: Tensor) -> Tensor:
+    """Compute V (k x k), orthogonal: right singular vectors of a stack with fewer rows than k."""
+    _, sigma, right = torch.linalg.svd(stack, full_matrices=True)
+    basis = right.T.contiguous()
+    for group in _equal_groups(torch.nn.functional.pad(sigma, (0, basis.shape[1] - len(sigma)))):
+        if group.stop - group.start > 1:
+            basis[:, group] = basis[:, group] @ _probe_rotation(basis[:, group])
+    return basis * _canonical_signs(basis)
+
+
+def _canonical_signs(columns: Tensor) -> Tensor:
+    """Signs (c,) that make the largest entry of each column positive; among equals, the first."""
+    magnitude = columns.abs()
+    largest = (magnitude >= (1 - 1e-6) * magnitude.amax(dim=0)).to(torch.uint8).argmax(dim=0)
+    return torch.where(columns.gather(0, largest[None])[0] < 0, -1.0, 1.0)
+
+
+def _equal_groups(values: Tensor) -> list[slice]:
+    """Split sorted values into runs that are equal to `EQUAL_GAP` times the largest magnitude."""
+    gaps = torch.diff(values).abs() > EQUAL_GAP * values.abs().max()
+    edges = [0, *(gaps.nonzero().flatten() + 1).tolist(), len(values)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def _canonical_within(vectors: Tensor, factor: Tensor) -> Tensor:
+    """Return a basis of the span of `vectors` (r x c) that does not depend on how it was spanned.
+
+    It consists of the left singular vectors of F restricted to the span; if T = c I, those of R.
+    """
+    left, sigma, _ = torch.linalg.svd(vectors.T @ factor, full_matrices=False)
+    vectors = vectors @ left
+    for group in _equal_groups(sigma):
+        if group.stop - group.start > 1:
+            vectors[:, group] = vectors[:, group] @ _probe_rotation(factor.T @ vectors[:, group])
+    return vectors
+
+
+def _probe_rotation(columns: Tensor) -> Tensor:
+    """Return O (c x c), orthogonal, that gives the same `columns @ O` for any rotation of them.
+
+    O is from the QR decomposition columns^T G = O R' with a fixed Gaussian G (k x c) and a positive
+    diagonal of R'.
+    """
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    probe = torch.randn(columns.shape, dtype=torch.float64, generator=generator)
+    rotation, triangle = torch.linalg.qr(columns.T @ probe.to(columns.device))
+    return rotation * torch.where(triangle.diagonal() < 0, -1.0, 1.0)
 
 
 def _mean_inverse(weights: Sequence[Tensor], factor: RowFactor, regularization: float) -> Tensor:
-    """T = (1/N) sum_i (Q_i^T Q_i + pi I)^-1, (r x r), whose upper triangle alone is right.
+    """Compute T = (1/N) sum_i (Q_i^T Q_i + pi I)^-1, (r x r), of which only the upper triangle.
 
-    Where m < r by Woodbury: (I - Q^T (pi I + Q Q^T)^-1 Q) / pi, an m x m system; its error is
-    about 1e-16 / pi, far below the gap at which eigenvalues count as equal.
+    If m < r, by the Woodbury identity from an m x m system: (I - Q^T (pi I + Q Q^T)^-1 Q) / pi. Its
+    error is about 1e-16 / pi, far below the gap at which eigenvalues count as equal.
     """
     rank = factor.matrix.shape[0]
     identity = torch.eye(rank, dtype=torch.float64, device=factor.matrix.device)
@@ -158,9 +238,9 @@ def _mean_inverse(weights: Sequence[Tensor], factor: RowFactor, regularization: 
 def _layer_parts(
     weights: Sequence[Tensor], factor: RowFactor, eigenvectors: Tensor
 ) -> Iterator[Part]:
-    """U_i and lambda_i of every layer, from B_i = Q_i Z.
+    """Compute U_i and lambda_i of every layer from B_i = Q_i Z.
 
-    In float64, or in the weight's own type (float32 at least) where that is as good.
+    In float64, or in the type of the weight (float32 or wider) if that is as accurate.
     """
     rounded = None
     if factor.triangular and factor.condition < ROUNDED_MAX_CONDITION and float32_is_full():
@@ -169,7 +249,7 @@ def _layer_parts(
         rounded = by_columns(inverse.to(dtype))
     for weight in weights:
         if rounded is not None:
-            product = (rounded.T @ weight.to(rounded.dtype).T).T  # held as the layers hold U
+            product = (rounded.T @ weight.to(rounded.dtype).T).T  # in column-major layout
             norms = torch.linalg.vector_norm(product, dim=0)
             if bool(norms.min() > ROUNDED_MIN_COLUMN * norms.max()):
                 yield product.div_(norms), norms
@@ -177,18 +257,10 @@ def _layer_parts(
         yield _split(factor.orthonormal(weight.double()) @ eigenvectors)
 
 
-def _solved_against(basis: Tensor, weight: Tensor) -> Tensor:
-    """B (m x k) with B V^T = W, by a solve; by the pseudo-inverse where V is singular."""
-    try:
-        return torch.linalg.solve(basis, weight.T).T
-    except RuntimeError:
-        return weight @ torch.linalg.pinv(basis, rtol=1e-6).T
-
-
 def _split(product: Tensor) -> Part:
-    """U_i and lambda_i of B_i (m x k), which is overwritten: its columns' norms, and what is left.
+    """Split B_i (m x k), in place, into U_i with normalized columns and their norms lambda_i.
 
-    What is left of a column that is zero, but for roundoff, is zero.
+    Columns that are zero to roundoff become zero in both.
     """
     norms = torch.linalg.vector_norm(product, dim=0)
     is_zero = norms <= ZERO_COLUMN * norms.max()
@@ -199,7 +271,6 @@ def _split(product: Tensor) -> Part:
 def _joined(
     basis: Tensor, parts: Iterable[Part], left_dtype: torch.dtype | None = None
 ) -> JointBasis:
-    """All of a category, held `by_columns`."""
     kept = [(by_columns(left.to(left_dtype or left.dtype)), scale) for left, scale in parts]
     left, scale = zip(*kept, strict=True)
     return JointBasis(by_columns(basis), list(left), list(scale))

@@ -1,9 +1,8 @@
 """Joint bases on disk: a backbone is factored once, whatever is trained on it.
 
-An entry is named by the content of what it was computed from (weights and settings), so it is
-never out of date; it is written beside its place and renamed, so that writers may race; and it
-carries a checksum of its name and its tensors, so that one that is damaged, or lies in another's
-place, is noticed and made again.
+The name of an entry is a hash of what it was computed from (weights and settings), so entries are
+never out of date. They are written atomically, so that concurrent writers do no harm, and contain a
+checksum of their name and tensors, so that a damaged or misplaced entry is computed again.
 """
 
 import hashlib
@@ -23,18 +22,18 @@ from torch import Tensor
 from ..common.atomic import replacing
 from .basis import JointBasis
 from .config import FrodConfig
-from .storage import owned
+from .storage import aligned
 
 logger = logging.getLogger(__name__)
 
-# Part of every key: to be raised when the same input would give another basis, or another file.
+# Part of every key. Increase it if the same input gives another basis or another file.
 ENTRY_VERSION = 4
 
-_unwritable: set[Path] = set()  # folders that this process has told of
+_unwritable: set[Path] = set()  # folders about which this process has warned
 
 
 def basis_cache_dir(folder: Path | None = None) -> Path:
-    """`folder`, else `frod_basis` in `FROD_BENCH_CACHE`, else in the user's cache folder."""
+    """Return `folder`, by default `frod_basis` in $FROD_BENCH_CACHE or the user's cache folder."""
     if folder is not None:
         return Path(folder)
     root = os.environ.get("FROD_BENCH_CACHE") or platformdirs.user_cache_dir("frod_bench")
@@ -42,7 +41,7 @@ def basis_cache_dir(folder: Path | None = None) -> Path:
 
 
 def tensor_digest(tensor: Tensor) -> str:
-    """SHA-256 of a tensor's type, shape and values (row-major), wherever it lies."""
+    """Return the SHA-256 of a tensor's type, shape and row-major values, on whatever device."""
     digest = hashlib.sha256(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     digest.update(flat.view(torch.uint8).numpy().data)
@@ -50,15 +49,15 @@ def tensor_digest(tensor: Tensor) -> str:
 
 
 def tensor_digests(tensors: Iterable[Tensor]) -> list[str]:
-    """`tensor_digest` of each, in as many threads as torch computes with."""
+    """Compute `tensor_digest` of each, in as many threads as torch uses."""
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         return list(threads.map(tensor_digest, tensors))
 
 
 def basis_key(config: FrodConfig, blocks: Iterable[int], digests: Iterable[str]) -> str:
-    """Name of a category's entry: settings that shape the basis, and the weights' content.
+    """Hash the weights of a category and the settings that affect its basis.
 
-    The support is not in it: it is drawn anew, which costs less than reading it.
+    The support is not part of it: drawing it again takes less time than reading it.
     """
     described: dict[str, object] = {
         "version": ENTRY_VERSION,
@@ -67,15 +66,15 @@ def basis_key(config: FrodConfig, blocks: Iterable[int], digests: Iterable[str])
         "blocks": list(blocks),
         "weights": list(digests),
     }
-    if config.basis == "peft":  # float32, as PEFT has it: roundoff is another where these are
+    if config.basis == "peft":  # in float32, like PEFT: roundoff depends on these two
         described |= {"torch": str(torch.__version__), "threads": torch.get_num_threads()}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def cached_basis(key: str, build: Callable[[], JointBasis], folder: Path) -> JointBasis:
-    """The entry `key` of `folder`, else what `build` returns, which is then kept there.
+    """Return the entry `key` of `folder`, or the result of `build`, which is then stored.
 
-    A folder that can't be written costs the time of the next run and nothing else; it is told once.
+    If the folder cannot be written, the basis is not stored, with one warning per process.
     """
     path = folder / f"{key}.safetensors"
     found = _read(path)
@@ -84,26 +83,26 @@ def cached_basis(key: str, build: Callable[[], JointBasis], folder: Path) -> Joi
     built = build()
     try:
         _write(path, built)
-    except (OSError, SafetensorError) as error:  # the latter where the disk is full
+    except (OSError, SafetensorError) as error:  # the latter if the disk is full
         if folder not in _unwritable:
-            logger.warning("Bases are not cached: %s can't be written (%s).", folder, error)
+            logger.warning("Bases are not cached: %s cannot be written (%s).", folder, error)
             _unwritable.add(folder)
     return built
 
 
 def _read(path: Path) -> JointBasis | None:
-    """The entry at `path`; None where there is none, or a damaged one."""
+    """Return the entry at `path`, or None if it is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as entry:
             checksum = (entry.metadata() or {}).get("sha256")
-            tensors = owned({name: entry.get_tensor(name) for name in entry.keys()})  # noqa: SIM118
+            tensors = aligned({name: entry.get_tensor(name) for name in entry.keys()})  # noqa: SIM118
     except FileNotFoundError:
         return None
     except (SafetensorError, OSError) as error:
-        logger.warning("The cached basis %s can't be read (%s); it is made again.", path, error)
+        logger.warning("Cannot read the cached basis %s (%s); computing it again.", path, error)
         return None
     if checksum != _checksum(path.stem, tensors):
-        logger.warning("The cached basis %s has a wrong checksum; it is made again.", path)
+        logger.warning("The cached basis %s has a wrong checksum; computing it again.", path)
         return None
     layers = range(sum(name.startswith("scale.") for name in tensors))
     return JointBasis(
@@ -123,7 +122,7 @@ def _write(path: Path, entry: JointBasis) -> None:
 
 
 def _checksum(key: str, tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of an entry: its key, and its tensors' names, types, shapes and values."""
+    """Return the SHA-256 of an entry: its key and its tensors' names, types, shapes and values."""
     digest = hashlib.sha256(f"{key};".encode())
     names = sorted(tensors)
     contents = tensor_digests(tensors[name] for name in names)

@@ -1,36 +1,34 @@
-"""The settings of an adapter: what decides the basis, the support and which layers are adapted."""
+"""Settings of a FRoD adapter, validated on construction."""
 
 import math
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..common.errors import InputError, did_you_mean
 
 BasisKind = Literal["exact", "peft"]
-BASIS_KINDS: tuple[BasisKind, ...] = ("exact", "peft")
 SharedSide = Literal["input", "smaller"]
-SHARED_SIDES: tuple[SharedSide, ...] = ("input", "smaller")
 
 
 @dataclass(frozen=True)
 class FrodConfig:
-    """Settings of FRoD (arXiv 2512.23485), validated on construction.
+    """Settings of FRoD (arXiv 2512.23485).
 
     Attributes:
         target_modules: names or dotted suffixes of the layers to adapt, or one regular expression
-            that a layer's whole name must match.
-        sparse_rate: share of the k x k places of the rotation S that are trained, in [0, 1].
-        seed: draws the support of S; the same seed gives PEFT's support.
-        regularization: pi of the higher-order CS decomposition, above 0.
-        basis: ``exact`` is our float64 decomposition; ``peft`` repeats PEFT's own float32
-            sequence of operations, so that adapters can be exchanged with it.
-        shared_side: ``input`` puts the shared basis on the layers' inputs, as the paper does;
-            ``smaller``, which is ours, on their outputs where these are fewer, so that S has m x m
-            places. It needs ``basis="exact"``.
+            that must match the full name of a layer.
+        sparse_rate: fraction of the k x k entries of the rotation S that are trained, in [0, 1].
+        seed: seed of the support of S; the same seed gives the same support as PEFT.
+        regularization: pi of the higher-order CS decomposition, positive.
+        basis: ``exact`` is the float64 decomposition of this package; ``peft`` repeats PEFT's
+            float32 operations in their order, so that adapters can be exchanged with it.
+        shared_side: ``input`` puts the shared basis on the inputs of the layers, as in the paper;
+            ``smaller``, an extension, puts it on their outputs if these are fewer, so that S has
+            m x m entries. It needs ``basis="exact"``.
 
     Raises:
-        InputError: a field is of the wrong type or out of its range; the message names it.
+        InputError: a field has the wrong type or is out of range; the message names it.
     """
 
     target_modules: list[str] | str
@@ -42,36 +40,33 @@ class FrodConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target_modules", _checked_targets(self.target_modules))
-        _require(
-            _is_number(self.sparse_rate) and 0 <= self.sparse_rate <= 1,
-            "sparse_rate",
-            self.sparse_rate,
-            "a number from 0 to 1",
-        )
-        _require(
-            isinstance(self.seed, int)
-            and not isinstance(self.seed, bool)
-            and 0 <= self.seed < 2**63,
-            "seed",
-            self.seed,
-            "a whole number of at least 0",
-        )
-        _require(
-            _is_number(self.regularization) and self.regularization > 0,
-            "regularization",
-            self.regularization,
-            "a number above 0",
-        )
-        _require_one_of(BASIS_KINDS, "basis", self.basis)
-        _require_one_of(SHARED_SIDES, "shared_side", self.shared_side)
+        rate, seed, regularization = self.sparse_rate, self.seed, self.regularization
+        is_seed = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63
+        for field, is_valid, allowed in (
+            ("sparse_rate", _is_number(rate) and 0 <= rate <= 1, "a number from 0 to 1"),
+            ("seed", is_seed, "a whole number of at least 0"),
+            ("regularization", _is_number(regularization) and regularization > 0, "a number > 0"),
+        ):
+            if not is_valid:
+                value = getattr(self, field)
+                raise InputError(f"{field}={value!r} is out of range: it must be {allowed}.")
+        for field, choices in (
+            ("basis", get_args(BasisKind)),
+            ("shared_side", get_args(SharedSide)),
+        ):
+            value = getattr(self, field)
+            if value not in choices:
+                raise InputError(
+                    f"{field}={value!r} is unknown.{did_you_mean(str(value), choices)}"
+                )
         if self.basis == "peft" and self.shared_side != "input":
             raise InputError(
-                f"shared_side={self.shared_side!r} can't be had with basis='peft': PEFT's basis is "
-                "on the inputs. Use shared_side='input', or basis='exact'."
+                f"shared_side={self.shared_side!r} is unavailable with basis='peft', whose "
+                "basis is on the inputs. Use shared_side='input' or basis='exact'."
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as plain JSON values."""
+        """Return the settings as plain JSON values."""
         return asdict(self)
 
 
@@ -79,25 +74,15 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _require(holds: bool, field: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise InputError(f"{field}={value!r} is out of range: it must be {allowed}.")
-
-
-def _require_one_of(allowed: tuple[str, ...], field: str, value: object) -> None:
-    if value not in allowed:
-        raise InputError(f"{field}={value!r} is not known.{did_you_mean(str(value), allowed)}")
-
-
 def _checked_targets(targets: object) -> list[str] | str:
-    """The targets as a list of names or one pattern; any other iterable of names is listed."""
+    """Return the targets as a list of names or as one pattern."""
     if isinstance(targets, str):
         try:
             re.compile(targets)
         except re.error as error:
             raise InputError(
                 f"target_modules={targets!r} is not a regular expression ({error}). "
-                "Give a list of layer names, or one pattern."
+                "Give a list of layer names or one valid pattern."
             ) from None
         if targets:
             return targets
@@ -106,6 +91,6 @@ def _checked_targets(targets: object) -> list[str] | str:
         if names and all(isinstance(name, str) and name for name in names):
             return names
     raise InputError(
-        f"target_modules={targets!r} must be a list of layer names that is not empty, "
-        "or one regular expression."
+        f"target_modules={targets!r} must be a non-empty list of layer names or one regular "
+        "expression."
     )

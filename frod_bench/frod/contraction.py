@@ -1,15 +1,16 @@
-"""Two exact ways to run an adapted layer, and the choice between them.
+"""Two exact ways to compute an adapted layer, and the choice between them.
 
-The layer is y = W x + L C R^T x + b with C = diag(lambda - lambda_0) + S, (r x r). The paper's
-basis is on the inputs: L = U, R = V and r = k. On the outputs L = V, R = U and r = m.
+The layer is y = W x + L C R^T x + b with C = diag(lambda - lambda_0) + S, (r x r). With the basis
+on the inputs, as in the paper, L = U, R = V and r = k; on the outputs, L = V, R = U and r = m.
 
-- merged, for many tokens: W + L C R^T is formed once a step, then one ordinary linear layer;
-- factored, for few tokens: z = R^T x, then C, then L, on top of the frozen layer. The way back may
-  leave out W, where L diag(lambda_0) R^T is known to give it: dx = R (diag(lambda) + S)^T L^T dy.
+- merged, for many tokens: W + L C R^T is formed once per step, then one ordinary linear layer;
+- factored, for few tokens: z = R^T x, then C, then L, added to the frozen layer. If the factors are
+  known to reproduce W = L diag(lambda_0) R^T, the backward pass does not need W:
+  dx = R (diag(lambda) + S)^T L^T dy.
 
-Each is one autograd function, so that no more than it needs is kept for the backward pass: the
-input and the merged weight there, z alone here. Shapes: T tokens, x (T, k), y (T, m), L (m, r),
-R (k, r); the values of C are (r + nnz,).
+Each is one autograd function, so that only what it needs is saved for the backward pass: the input
+and the merged weight, or z alone. Shapes: T tokens, x (T, k), y (T, m), L (m, r), R (k, r); the
+values of C are (r + nnz,). docs/method.md (section 2) counts the multiply-adds.
 """
 
 from dataclasses import dataclass
@@ -21,21 +22,21 @@ from torch.autograd.function import once_differentiable
 
 from .core import CorePattern
 
-# How far, in roundoff of its type, L diag(lambda_0) R^T may be off W to take its place on the way
-# back; it is off by 1 to 7 where V is the exact basis (docs/method.md).
+# Largest distance of L diag(lambda_0) R^T from W, in units of roundoff of its type, at which it may
+# replace W in the backward pass; for the exact basis the distance is 1 to 7 (docs/method.md).
 MAX_ROUNDOFF = 64
 
 
 def merged_is_cheaper(
     tokens: int, rows: int, width: int, rank: int, *, sparse: bool, spares_weight: bool
 ) -> bool:
-    """Whether a training step of the merged form takes fewer multiply-adds than the factored one.
+    """Whether a training step takes fewer multiply-adds merged than factored.
 
-    Counted forward and backward. The merged form pays m k r to form the weight, 2 m k a token, and
-    T r (m + k) or (T + r) m k for the gradient of C; the factored form 2 r (m + k) a token, and
-    2 m k, or m k where it `spares_weight` on the way back. Products with a sparse C are small and
-    left out; where C is not `sparse` they are min(m, k) r^2 and r^2 a column that the gradient is
-    summed over, and 3 r^2 a token.
+    Forward and backward passes are counted. The merged form takes m k r to form the weight,
+    2 T m k, and T r (m + k) or (T + r) m k for the gradient of C. The factored form takes
+    2 T r (m + k), and 2 T m k, or T m k if it `spares_weight` in the backward pass. Products with a
+    sparse C are small and ignored; a dense C adds min(m, k) r^2, r^2 per column that the gradient
+    is summed over, and 3 T r^2.
     """
     area, by_token = rows * width, sums_over_tokens(tokens, rows, width, rank)
     gradient = tokens * rank * (rows + width) if by_token else (tokens + rank) * area
@@ -48,20 +49,19 @@ def merged_is_cheaper(
 
 
 def sums_over_tokens(tokens: int, rows: int, width: int, rank: int) -> bool:
-    """Whether dC = (L^T dy^T) (x R) takes fewer multiply-adds than L^T ((dy^T x) R).
+    """Whether the merged form sums the gradient of C over tokens, T r (m + k), and not over rows.
 
-    T r (m + k) against (T + r) m k: where there are fewer tokens than layer rows if r = k, or fewer
-    than inputs if r = m.
+    True if there are fewer tokens than output features (r = k), or than input features (r = m).
     """
     return tokens * (rank * (rows + width) - rows * width) < rank * rows * width
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
-    """The plain layer, by the very call that the plain layer makes.
+    """Compute the plain layer by the same call as the plain layer, hence bit for bit the same.
 
     Args:
         x: (..., k).
-        weight: (m, k), or (k, m) where `transposed`.
+        weight: (m, k), or (k, m) if `transposed`.
     """
     if not transposed:
         return nn.functional.linear(x, weight, bias)
@@ -72,15 +72,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> 
 
 @dataclass(frozen=True)
 class Factors:
-    """What is frozen in a layer besides its weight.
+    """Frozen parts of a layer other than its weight.
 
     Attributes:
         left: L, (m, r).
-        right: R, (k, r). Both `by_columns`.
-        pattern: where C is trained.
-        transposed: the layer stores its weight as (k, m).
-        start: lambda_0, (r,), where L diag(lambda_0) R^T is to stand for W on the way back; else
-            None, and the way back goes over W.
+        right: R, (k, r). Both in column-major layout (`by_columns`).
+        pattern: trained entries of C.
+        transposed: whether the layer stores its weight as (k, m).
+        start: lambda_0, (r,), if L diag(lambda_0) R^T replaces W in the backward pass.
     """
 
     left: Tensor
@@ -91,10 +90,10 @@ class Factors:
 
 
 def _save(ctx: Any, factors: Factors, *tensors: Tensor | None) -> None:
-    """Keeps L and R among the saved tensors, which checkpointing can drop: not as attributes.
+    """Save for the backward pass; L and R as saved tensors, which checkpointing can drop.
 
-    Autocast makes half-precision copies of both, which would live as long as the loss; lambda_0 is
-    the layer's own.
+    Autocast makes half-precision copies of both, which would live as long as the loss if they were
+    attributes.
     """
     ctx.save_for_backward(factors.left, factors.right, *tensors)
     ctx.pattern, ctx.transposed, ctx.start = factors.pattern, factors.transposed, factors.start
@@ -107,10 +106,9 @@ def _saved(ctx: Any) -> tuple[Factors, tuple[Any, ...]]:
 
 @torch.no_grad()
 def factors_give_weight(weight: Tensor, factors: Factors, start: Tensor) -> bool:
-    """Whether L diag(lambda_0) R^T gives W to roundoff of their type, told by one probe.
+    """Whether L diag(lambda_0) R^T equals W to roundoff, tested on one probe vector.
 
-    Not where a V is singular that was not made by us, or where the factors were rounded to another
-    type than they are held in.
+    False e.g. for a singular V from a file, and for factors that were rounded to another type.
 
     Args:
         weight: W, as the layer stores it.
@@ -118,15 +116,15 @@ def factors_give_weight(weight: Tensor, factors: Factors, start: Tensor) -> bool
     """
     weight = weight.T if factors.transposed else weight
     steps = torch.arange(1, weight.shape[1] + 1, dtype=weight.dtype, device=weight.device)
-    probe = torch.sin(steps * steps)  # entries of mean square 1/2, without a direction of their own
-    off = weight @ probe - factors.left @ (start * (factors.right.T @ probe))
-    size = torch.linalg.vector_norm(weight) * 0.5**0.5  # of W p, were the rows random
+    probe = torch.sin(steps * steps)  # entries of mean square 1/2
+    error = weight @ probe - factors.left @ (start * (factors.right.T @ probe))
+    size = torch.linalg.vector_norm(weight) * 0.5**0.5  # expected norm of W p for random rows
     allowed = MAX_ROUNDOFF * torch.finfo(weight.dtype).eps * size
-    return bool(torch.linalg.vector_norm(off) <= allowed)
+    return bool(torch.linalg.vector_norm(error) <= allowed)
 
 
 def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
-    """W + L C R^T as the layer stores it; at least float32 until the sum is rounded to W's type.
+    """Return W + L C R^T as the layer stores it, summed in float32 at least, then rounded.
 
     C is applied to the smaller of L and R.
     """
@@ -141,13 +139,13 @@ def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
 
 
 class MergedLinear(torch.autograd.Function):
-    """y = (W + L C R^T) x + b, from a weight that is formed already."""
+    """y = (W + L C R^T) x + b, from the merged weight."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, merged: Tensor, factors: Factors
     ) -> Tensor:
-        """Saves x and the merged weight. `values` are C's, (r + nnz,), read in `merged` alone."""
+        """Save x and the merged weight, which already contains `values` of C, (r + nnz,)."""
         _save(ctx, factors, x, merged)
         ctx.values_dtype = values.dtype
         return linear(x, merged, bias, factors.transposed)
@@ -155,9 +153,9 @@ class MergedLinear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """dC = L^T (dy^T x) R on the trained places; dx = (W + L C R^T)^T dy.
+        """dC = L^T (dy^T x) R on the trained entries; dx = (W + L C R^T)^T dy.
 
-        dC is summed over tokens, or over the layer's rows: what takes fewer multiply-adds.
+        dC is summed over tokens or over weight rows, whichever takes fewer multiply-adds.
         """
         factors, (x, merged) = _saved(ctx)
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
@@ -169,24 +167,21 @@ class MergedLinear(torch.autograd.Function):
             inputs, left, right = x.reshape(-1, x.shape[-1]), factors.left.T, factors.right.T
             rank, rows = left.shape
             if sums_over_tokens(len(flat), rows, right.shape[1], rank):
-                pair = left @ flat.T, right @ inputs.T  # (r, T) both
+                pair = left @ flat.T, right @ inputs.T  # both (r, T)
             else:
-                pair = left, right @ (inputs.T @ flat)  # (r, m) both
+                pair = left, right @ (inputs.T @ flat)  # both (r, m)
             grad_values = factors.pattern.gradient(*pair).to(ctx.values_dtype)
         return grad_x, grad_values, flat.sum(dim=0) if needs_bias else None, None, None
 
 
 class FactoredLinear(torch.autograd.Function):
-    """y = W x + b + L C R^T x."""
+    """y = W x + b + L C R^T x, from the factors."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, weight: Tensor, factors: Factors
     ) -> Tensor:
-        """Saves z = R^T x and C's values, and W where the way back goes over it; not x.
-
-        `weight` is W as the layer stores it.
-        """
+        """Save z = R^T x and the values of C, and W (as stored) if the backward pass needs it."""
         z = factors.right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
         _save(ctx, factors, z, values, weight if factors.start is None else None)
         y = linear(x, weight, bias, factors.transposed)
@@ -197,9 +192,9 @@ class FactoredLinear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """h = L^T dy; dC = h z^T on the trained places; dx = W^T dy + R C^T h.
+        """With h = L^T dy: dC = h z^T on the trained entries; dx = W^T dy + R C^T h.
 
-        Or dx = R (diag(lambda) + S)^T h, without W, where the factors give W.
+        If the factors replace W: dx = R (diag(lambda) + S)^T h.
         """
         factors, (z, values, weight) = _saved(ctx)
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
@@ -207,21 +202,14 @@ class FactoredLinear(torch.autograd.Function):
         h = factors.left.T @ flat.T  # (r, T)
         grad_x = grad_values = None
         if needs_x:
-            grad_x = _way_back(factors, values, h, flat, weight)
+            right, pattern, start = factors.right.T, factors.pattern, factors.start
+            if start is None:
+                grad_x = flat @ (weight.T if factors.transposed else weight)
+                grad_x.addmm_(pattern.transposed_times(values, h).T, right)
+            else:
+                trained = torch.cat([values[: len(start)] + start, values[len(start) :]])
+                grad_x = pattern.transposed_times(trained, h).T @ right
             grad_x = grad_x.view(*grad.shape[:-1], grad_x.shape[1])
         if needs_values:
             grad_values = factors.pattern.gradient(h, z).to(values.dtype)
         return grad_x, grad_values, flat.sum(dim=0) if needs_bias else None, None, None
-
-
-def _way_back(
-    factors: Factors, values: Tensor, h: Tensor, grad: Tensor, weight: Tensor | None
-) -> Tensor:
-    """dx (T, k) of dy (T, m) and h = L^T dy, (r, T); without W where `factors.start` is given."""
-    right, pattern, start = factors.right.T, factors.pattern, factors.start
-    if start is not None:
-        trained = torch.cat([values[: len(start)] + start, values[len(start) :]])
-        return pattern.transposed_times(trained, h).T @ right
-    assert weight is not None
-    grad_x = grad @ (weight.T if factors.transposed else weight)
-    return grad_x.addmm_(pattern.transposed_times(values, h).T, right)

@@ -1,10 +1,10 @@
-"""Adapters as files: save what was trained, and attach it again to its base.
+"""Save the trained values of an adapter, and attach it again to its base.
 
-Two formats: ours (`native_format`), and the one that PEFT reads and writes (`peft_format`).
+There are two formats: that of this package (`native_format`) and PEFT's (`peft_format`).
 """
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from torch import nn
 
@@ -15,7 +15,6 @@ from .adapter import attached_layers, install
 M = TypeVar("M", bound=nn.Module)
 
 AdapterFormat = Literal["native", "peft"]
-FORMATS: tuple[AdapterFormat, ...] = ("native", "peft")
 
 
 def save_frod(
@@ -25,21 +24,25 @@ def save_frod(
     include_basis: bool = False,
     format: AdapterFormat = "native",
 ) -> None:
-    """Write the adapter of `model` into `folder`, each file by a rename.
+    """Write the adapter of `model` into `folder`, each file atomically.
 
-    A head that was trained beside it is not part of the adapter: keep its state dict.
+    A head that was trained with it is not part of the adapter: save its state dict separately.
 
     Args:
-        include_basis: store V and the support too (4 k k bytes a category in float32), so that it
-            can be loaded where V comes out differently. PEFT's format always holds them.
+        model: the adapted model, also inside `torch.compile`, DDP or DataParallel.
+        folder: created if it does not exist.
+        include_basis: whether to store V and the support too (4 k^2 bytes per category in float32),
+            so that the adapter can be loaded where V is computed differently. PEFT's format always
+            contains them.
         format: `native`, or `peft` for a folder that `peft.PeftModel.from_pretrained` opens.
 
     Raises:
-        InputError: FRoD is not attached; the format is not known; or `peft` and the adapter's
-            basis is not the one that PEFT computes.
+        InputError: FRoD is not attached; the format is unknown; or it is `peft` and the basis of
+            the adapter is not the one that PEFT computes.
     """
-    if format not in FORMATS:
-        raise InputError(f"format={format!r} is not known.{did_you_mean(str(format), FORMATS)}")
+    formats = get_args(AdapterFormat)
+    if format not in formats:
+        raise InputError(f"format={format!r} is unknown.{did_you_mean(str(format), formats)}")
     model = _unwrapped(model)
     layers = dict(attached_layers(model))
     folder = Path(folder)
@@ -50,13 +53,14 @@ def save_frod(
 
 
 def load_frod(base_model: M, folder: Path | str, *, cache_dir: Path | None = None) -> M:
-    """Attach the adapter in `folder`, ours or PEFT's, to its base model, in place.
+    """Attach the adapter in `folder`, in either format, to its base model in place.
 
-    From PEFT's folder V is read and U computed from it, which PEFT itself does not do; modules that
-    it saved beside the adapter (`modules_to_save`) are copied into the model.
+    From PEFT's format, V is read and U is computed from it, which PEFT itself does not do; modules
+    that were saved with the adapter (`modules_to_save`) are copied into the model.
 
     Args:
         base_model: the plain base.
+        folder: what `save_frod` or PEFT wrote.
         cache_dir: as for `attach_frod`.
 
     Returns:
@@ -64,20 +68,20 @@ def load_frod(base_model: M, folder: Path | str, *, cache_dir: Path | None = Non
 
     Raises:
         InputError: a file is missing, damaged or of another schema; the base's weights are not
-            those that the adapter was trained on; or the basis made from them is not the one it
-            was trained in. The model is then left as it was.
+            those that the adapter was trained on; or the basis computed from them is not the one it
+            was trained with. The model is then left unchanged.
     """
     folder = Path(folder)
     names = (native_format.SETTINGS_NAME, peft_format.SETTINGS_NAME)
     ours, theirs = ((folder / name).exists() for name in names)
     if ours and theirs:
         raise InputError(
-            f"{folder} holds two adapters, one in our format ({names[0]}) and one in PEFT's "
-            f"({names[1]}). Keep each in a folder of its own."
+            f"{folder} contains two adapters, one in our format ({names[0]}) and one in PEFT's "
+            f"({names[1]}). Keep them in separate folders."
         )
     if theirs:
-        layers, beside = peft_format.read(base_model, folder)
-        peft_format.copy_beside(base_model, beside)
+        layers, saved_modules = peft_format.read(base_model, folder)
+        peft_format.copy_into(base_model, saved_modules)
     else:
         layers = native_format.read(base_model, folder, cache_dir)
     install(base_model, layers)
@@ -85,7 +89,7 @@ def load_frod(base_model: M, folder: Path | str, *, cache_dir: Path | None = Non
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside `torch.compile`'s, DDP's and DataParallel's wrappers, whose names differ."""
+    """Return the model inside the wrappers of `torch.compile`, DDP and DataParallel."""
     while True:
         if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
             model = model.module

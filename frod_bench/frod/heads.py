@@ -1,4 +1,4 @@
-"""Which parameters of a model are a head on top of the adapted body, and so not ours to freeze."""
+"""Find the parameters of a model that belong to a head on top of the adapted body."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -7,15 +7,15 @@ from torch import nn
 
 
 def head_parameters(model: nn.Module, targets: Collection[nn.Module]) -> set[nn.Parameter]:
-    """Parameters outside the body that holds the target layers.
+    """Return the parameters outside the body that contains the target layers.
 
-    - A transformers model that names its body (`base_model_prefix`): all that is outside of it,
-      wherever in `model` it stands. A body alone (`RobertaModel`) has no head.
-    - Any other module, and a transformers model whose body is no module of its own
-      (`CLIPForImageClassification`): the children after the last one with a target that have a
-      linear layer in them (of an `nn.Sequential` the last child only). A final norm is the body's.
+    - In a transformers model that names its body (`base_model_prefix`), alone or inside `model`:
+      everything outside the body. A body alone (`RobertaModel`) has no head.
+    - In any other module, and in a transformers model whose body is not a separate module
+      (`CLIPForImageClassification`): the children after the last one with a target that contain a
+      linear layer (in an `nn.Sequential` only the last child). A final norm belongs to the body.
 
-    A parameter of a target, or one that the body has too (tied embeddings), is the body's.
+    Parameters of a target, and those shared with the body (tied embeddings), belong to the body.
     """
     heads = {child for part in _parts(model) for child in _heads(part, part is model, targets)}
     inside: set[nn.Parameter] = set()
@@ -32,20 +32,20 @@ def head_parameters(model: nn.Module, targets: Collection[nn.Module]) -> set[nn.
 
 
 def _parts(model: nn.Module) -> Iterator[nn.Module]:
-    """The model, and the transformers models inside it."""
+    """Iterate over the model and the transformers models inside it."""
     yield model
     yield from (part for part in model.modules() if part is not model and _is_transformers(part))
 
 
 def _heads(part: nn.Module, is_whole: bool, targets: Collection[nn.Module]) -> list[nn.Module]:
-    """Children of `part` that are heads."""
+    """Return the children of `part` that are heads."""
     children = list(part.children())
     if _is_transformers(part):
         body = getattr(part, str(part.base_model_prefix), None)
         if isinstance(body, nn.Module):
-            beside = [child for child in children if body not in child.modules()]
-            return beside if _has_target(body, targets) else []
-        # as transformers names models with heads: RobertaForMaskedLM, but not Mask2FormerModel
+            others = [child for child in children if body not in child.modules()]
+            return others if _has_target(body, targets) else []
+        # transformers names models with heads like RobertaForMaskedLM, unlike Mask2FormerModel
         may_have_head = re.search("For[A-Z]", type(part).__name__) is not None
     else:
         may_have_head = is_whole
@@ -53,19 +53,19 @@ def _heads(part: nn.Module, is_whole: bool, targets: Collection[nn.Module]) -> l
     if not may_have_head or not adapted:
         return []
     following = children[adapted[-1] + 1 :]
-    if isinstance(part, nn.Sequential | nn.ModuleList):  # the rest may be blocks as well
+    if isinstance(part, nn.Sequential | nn.ModuleList):  # the others may be blocks
         following = following[-1:]
-    return [child for child in following if _has_linear(child)]
+    return [
+        child
+        for child in following
+        if any(isinstance(inner, nn.Linear) for inner in child.modules())
+    ]
 
 
 def _is_transformers(module: nn.Module) -> bool:
-    """Told by an attribute of `PreTrainedModel`, so that nothing is imported."""
+    """Whether it is a `PreTrainedModel`, recognized by an attribute to avoid the import."""
     return bool(getattr(module, "base_model_prefix", ""))
 
 
 def _has_target(module: nn.Module, targets: Collection[nn.Module]) -> bool:
     return any(inner in targets for inner in module.modules())
-
-
-def _has_linear(module: nn.Module) -> bool:
-    return any(isinstance(inner, nn.Linear) for inner in module.modules())

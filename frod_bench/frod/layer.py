@@ -1,12 +1,15 @@
 """The adapted layer: y = W x + U (diag(lambda - lambda_0) + S) V^T x + bias.
 
-On the outputs V and U change places: y = W x + V (diag(lambda - lambda_0) + S) U^T x + bias.
+With the basis on the outputs, U and V change roles: y = W x + V (diag(lambda - lambda_0) + S) U^T x
++ bias. In exact arithmetic, either equals the paper's U (diag(lambda) + S) V^T x + bias (FRoD,
+arXiv 2512.23485).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +25,43 @@ from .contraction import (
     merged_weight,
 )
 from .core import CorePattern, by_columns, float32_is_full
-from .sharing import held_once
 
-TORCH_ALIGNMENT = 64  # bytes, of all memory that torch allocates
+TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
+
+# The basis tensors of all adapted models in this process, by id; removed with their last model.
+_bases: WeakValueDictionary[int, Tensor] = WeakValueDictionary()
+
+
+def _deduplicated(basis: Tensor) -> Tensor:
+    """Return `basis`, or an equal tensor (value, type, device) that another model already holds.
+
+    V is never written to, so its holders cannot affect each other.
+    """
+    if basis.is_meta:
+        return basis
+    for other in list(_bases.values()):
+        is_alike = (other.dtype, other.device) == (basis.dtype, basis.device)
+        if is_alike and torch.equal(other, basis):
+            return other
+    _bases[id(basis)] = basis
+    return basis
 
 
 class SharedBasis(nn.Module):
-    """What the layers of one category share: V, and where C is trained. Held once.
+    """What the layers of one category share: V and the support of S.
 
-    It is a child of every layer of its category, the same object, so that moving, copying or
-    pickling the model keeps one copy; its buffers are not in the state dict. Models that are
-    adapted apart but over equal weights hold the same V, also after the same moves and casts. A
-    deep copy or a pickle has a V of its own until it is next moved or cast.
+    The same object is a child of all layers of its category, so that moving, copying or pickling
+    the model keeps one copy. Its buffers are not in the state dict. Models that are adapted
+    separately over equal weights hold the same V, also after the same moves and casts; a deep copy
+    or a pickle holds its own V until it is moved or cast.
+
+    Attributes:
+        category: role of the layers in the model.
+        config: settings of the adapter.
+        basis: V, (r, r), in the type of the base weights.
+        support: sorted flat indices row * r + column of S, int64 (nnz,).
+        on_outputs: False: V is on the inputs, r = k and W = U diag(lambda) V^T.
+            True: V is on the outputs, r = m and W = V diag(lambda) U^T.
     """
 
     basis: Tensor
@@ -47,38 +75,29 @@ class SharedBasis(nn.Module):
         *,
         on_outputs: bool = False,
     ) -> None:
-        """
-        Args:
-            category: the role its layers play.
-            config: the settings it was made with.
-            basis: V, (r, r), in the base's type.
-            support: sorted places row * r + column of S, int64 (nnz,).
-            on_outputs: V is on the layers' outputs, so that r is m and W = V diag(lambda) U^T,
-                and not on their inputs, where r is k and W = U diag(lambda) V^T.
-        """
         super().__init__()
         self.category = category
         self.config = config
         self.on_outputs = on_outputs
-        self.register_buffer("basis", held_once(by_columns(basis)), persistent=False)
+        self.register_buffer("basis", _deduplicated(by_columns(basis)), persistent=False)
         self.pattern = CorePattern(len(basis), support).to(basis.device)
 
     @property
     def width(self) -> int:
-        """r."""
+        """Width r of the basis."""
         return self.basis.shape[0]
 
     @property
     def support(self) -> Tensor:
-        """Sorted places row * r + column of S, int64 (nnz,)."""
-        return self.pattern.places[self.width :]
+        """Sorted flat indices row * r + column of S, int64 (nnz,)."""
+        return self.pattern.indices[self.width :]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SharedBasis":
-        """Move or cast; what comes of V is shared with other models that did the same."""
+        """Move or cast, and share the new V with models that did the same."""
         before = self.basis
         super()._apply(fn, recurse)
         if self.basis is not before:
-            self.basis = held_once(self.basis)
+            self.basis = _deduplicated(self.basis)
         return self
 
     def extra_repr(self) -> str:
@@ -86,42 +105,46 @@ class SharedBasis(nn.Module):
 
 
 @dataclass(frozen=True)
-class WeightMark:
-    """What tells W from what a write makes of it: its place, its version, and its diagonal.
+class Fingerprint:
+    """Fingerprint that detects in-place changes of W: address, version counter and diagonal.
 
-    A version counter stays where it is when W is written through `.data`.
+    The version counter alone does not suffice: writes through `.data` leave it unchanged.
     """
 
-    place: int
+    address: int
     version: int
     diagonal: Tensor
 
     @classmethod
-    def of(cls, weight: Tensor) -> "WeightMark":
-        """The mark of W as it is now."""
-        return cls(*_counted(weight), weight.detach().diagonal().clone())
+    def of(cls, weight: Tensor) -> "Fingerprint":
+        """Take the fingerprint of W."""
+        return cls(*_address_and_version(weight), weight.detach().diagonal().clone())
 
     def fits(self, weight: Tensor) -> bool:
-        """Whether W is as it was."""
-        if (self.place, self.version) != _counted(weight):
+        """Whether W is unchanged."""
+        if (self.address, self.version) != _address_and_version(weight):
             return False
         return torch.equal(self.diagonal, weight.detach().diagonal())
 
 
+def _address_and_version(tensor: Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
+
+
 @dataclass(frozen=True)
 class KeptWeight:
-    """A merged weight, and what it was formed from."""
+    """A merged weight with the values that it was formed from."""
 
     merged: Tensor
-    mark: WeightMark
+    fingerprint: Fingerprint
     lambda_: Tensor
     rotation: Tensor
 
     def holds(self, dtype: torch.dtype, weight: Tensor, lambda_: Tensor, rotation: Tensor) -> bool:
-        """Whether it is what would be formed now."""
+        """Whether the same weight would be formed from these values."""
         return (
             self.merged.dtype == dtype
-            and self.mark.fits(weight)
+            and self.fingerprint.fits(weight)
             and self.lambda_.device == lambda_.device
             and torch.equal(self.lambda_, lambda_)
             and torch.equal(self.rotation, rotation)
@@ -129,19 +152,20 @@ class KeptWeight:
 
 
 class FrodLinear(nn.Module):
-    """A frozen linear layer, and the trained change of its weight (FRoD, arXiv 2512.23485).
+    """A frozen linear layer with a trained change of its weight (FRoD, arXiv 2512.23485).
 
-    Written as a change, unlike y = U (diag(lambda) + S) V^T x, so that before the first step the
-    output is the plain layer's bit for bit in every type. lambda and S are float32 at least,
-    whatever the base's type, and stay so when the model is cast.
+    The layer adds a change to W x, unlike the paper's y = U (diag(lambda) + S) V^T x, so that its
+    output before the first step is that of the plain layer, bit for bit in every type. lambda and S
+    are float32 or wider whatever the type of the base, also after the model is cast.
 
     Attributes:
-        base_layer: the plain layer, W (m, k); never written to.
-        shared: V and the support, one for the category.
-        lambda_: (r,), trained, starts at lambda_0.
-        rotation: S on its sorted support, (nnz,), trained, starts at 0.
-        left: U, (m, k), or (k, m) where V is on the outputs; in the base's type.
-        start: lambda_0, (r,).
+        base_layer: nn.Linear or transformers' Conv1D with W, (m, k), which is never written to.
+        shared: V and the support, one object per category.
+        transposed: whether the plain layer stores its weight as (k, m).
+        lambda_: (r,), trained, initialized to lambda_0.
+        rotation: S on its sorted support, (nnz,), trained, initialized to 0.
+        left: U, (m, k), or (k, m) if V is on the outputs; in the type of the base.
+        start: lambda_0, (r,), the `scale` that the layer is built with.
     """
 
     left: Tensor
@@ -155,13 +179,6 @@ class FrodLinear(nn.Module):
         scale: Tensor,
         transposed: bool,
     ) -> None:
-        """
-        Args:
-            base_layer: nn.Linear, or transformers' Conv1D.
-            left: U, (m, k), or (k, m) where V is on the outputs.
-            scale: lambda_0, (r,).
-            transposed: the weight is stored (k, m).
-        """
         super().__init__()
         self.base_layer = base_layer
         self.shared = shared
@@ -172,33 +189,33 @@ class FrodLinear(nn.Module):
         self.register_buffer("left", left, persistent=False)
         self.register_buffer("start", start, persistent=False)
         self.lambda_ = nn.Parameter(start.clone())
-        self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.places) - shared.width))
+        self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.indices) - shared.width))
         self._merged: KeptWeight | None = None
-        self._verdict: tuple[WeightMark, bool] | None = None  # whether the factors give which W
+        self._verdict: tuple[Fingerprint, bool] | None = None  # for which W: do factors give it?
         self.training = base_layer.training
 
     @property
     def weight(self) -> Tensor:
-        """The plain layer's weight, as it stores it."""
+        """Weight of the plain layer, as the layer stores it."""
         return self.base_layer.weight  # type: ignore[return-value]
 
     @property
     def bias(self) -> Tensor | None:
-        """The plain layer's bias."""
+        """Bias of the plain layer."""
         return self.base_layer.bias  # type: ignore[return-value]
 
     @property
     def in_features(self) -> int:
-        """k."""
+        """Number of input features k."""
         return self.left.shape[0 if self.shared.on_outputs else 1]
 
     @property
     def out_features(self) -> int:
-        """m."""
+        """Number of output features m."""
         return self.left.shape[1 if self.shared.on_outputs else 0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., k) -> (..., m). Which contraction runs changes the result by rounding only."""
+        """Compute (..., k) -> (..., m); the choice of contraction affects rounding only."""
         dtype, bias = self.weight.dtype, self.bias
         if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:  # as torch does
             dtype = torch.get_autocast_dtype(x.device.type)
@@ -210,21 +227,21 @@ class FrodLinear(nn.Module):
         merges = partial(
             merged_is_cheaper, *counts, sparse=self.shared.pattern.is_sparse_on(x.device, dtype)
         )
-        # Asked only where it makes a difference.
+        # The probe of the factors is only evaluated if its result can matter.
         spares_weight = not merges(spares_weight=True) and self._spares_weight(dtype)
-        # In float16, V^T x may overflow where W x does not.
+        # In float16, V^T x can overflow although W x does not.
         if dtype == torch.float16 or merges(spares_weight=spares_weight):
             return MergedLinear.apply(x, values, bias, self.merged(dtype), self._factors(dtype))
         factors = self._factors(dtype, self.start if spares_weight else None)
         return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
-        """The adapted weight as the plain layer stores it, in `dtype` (the base's, if not given).
+        """Return the adapted weight as the plain layer stores it, in `dtype` or the base's type.
 
-        Formed once and kept until a value changes: once a step in training, however many
-        micro-batches it has, and once in evaluation. The trained values themselves are compared,
-        because fused optimizers and `tensor.data` change them without a version counter moving.
-        A compiled graph can't branch on values, so there it is formed at every call.
+        It is kept until a value changes: formed once per training step, whatever the number of
+        micro-batches, and once in evaluation. The trained values themselves are compared, because
+        fused optimizers and `tensor.data` change them without advancing a version counter. A
+        compiled graph cannot branch on values and forms the weight in every call.
         """
         dtype = dtype or self.weight.dtype
         if torch.compiler.is_compiling():
@@ -234,18 +251,18 @@ class FrodLinear(nn.Module):
         if kept is None or not kept.holds(dtype, self.weight, lambda_, rotation):
             # An inference tensor could not be saved for a later backward pass.
             with torch.inference_mode(False):
-                plain = self.weight.detach().to(dtype) if self._is_plain_and_askew() else None
-                merged = self._form_merged(dtype) if plain is None else plain
-                mark = WeightMark.of(self.weight)
-                kept = KeptWeight(merged, mark, lambda_.clone(), rotation.clone())
+                is_plain = self._is_plain_and_misaligned()
+                merged = self.weight.detach().to(dtype) if is_plain else self._form_merged(dtype)
+                fingerprint = Fingerprint.of(self.weight)
+                kept = KeptWeight(merged, fingerprint, lambda_.clone(), rotation.clone())
             self._merged = kept
         return kept.merged
 
-    def _is_plain_and_askew(self) -> bool:
-        """Whether W has to stand for the merged weight, which equals it, to give the same output.
+    def _is_plain_and_misaligned(self) -> bool:
+        """Whether W itself must serve as the merged weight, which equals it before the first step.
 
-        Before the first step, where W does not begin where torch's own memory does (a checkpoint's
-        is a view into its file): some products round by where their operands begin.
+        True if W is not aligned as torch aligns its own memory (e.g. a view into a checkpoint
+        file): some matrix products round differently depending on the alignment.
         """
         weight = self.weight
         if weight.data_ptr() % TORCH_ALIGNMENT == 0 or weight.is_inference():
@@ -259,10 +276,10 @@ class FrodLinear(nn.Module):
             return merged_weight(self.weight, self._core_values(), factors).to(dtype)
 
     def _spares_weight(self, dtype: torch.dtype) -> bool:
-        """Whether the way back may do without W, because the factors give it to roundoff.
+        """Whether the factors can replace W in the backward pass, since they give it to roundoff.
 
-        Not where products are rounded to more than that, nor in a compiled graph, which can't
-        branch on values.
+        False if products are rounded more coarsely, and in a compiled graph, which cannot branch on
+        values.
         """
         if torch.compiler.is_compiling() or dtype != self.weight.dtype:
             return False
@@ -271,13 +288,13 @@ class FrodLinear(nn.Module):
         return self._factors_give_weight()
 
     def _factors_give_weight(self) -> bool:
-        """Asked once for each W; taken for granted of one without values."""
+        """Test the factors once for each W; assumed to be true on the meta device."""
         weight = self.weight.detach()
         if weight.is_meta:
             return True
         if self._verdict is None or not self._verdict[0].fits(weight):
-            given = factors_give_weight(weight, self._factors(weight.dtype), self.start)
-            self._verdict = WeightMark.of(weight), given
+            is_given = factors_give_weight(weight, self._factors(weight.dtype), self.start)
+            self._verdict = Fingerprint.of(weight), is_given
         return self._verdict[1]
 
     def _factors(self, dtype: torch.dtype, start: Tensor | None = None) -> Factors:
@@ -292,7 +309,7 @@ class FrodLinear(nn.Module):
         return torch.cat([self.lambda_ - self.start, self.rotation])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrodLinear":
-        """Move or cast; what is trained, and lambda_0, are not cast below float32."""
+        """Move or cast; trained values and lambda_0 remain float32 or wider."""
         if recurse:
             for child in self.children():
                 child._apply(fn)
@@ -313,10 +330,5 @@ class FrodLinear(nn.Module):
 
 
 def _trained_dtype(base: torch.dtype) -> torch.dtype:
-    """float32, or the base's type where that is wider."""
+    """Return float32, or the type of the base if that is wider."""
     return torch.promote_types(base, torch.float32)
-
-
-def _counted(tensor: Tensor) -> tuple[int, int]:
-    """Place and version, of which most ways of writing to it move one."""
-    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version

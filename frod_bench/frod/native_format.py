@@ -1,8 +1,8 @@
-"""Our format: the trained values, and what proves that they fit the base and the basis.
+"""Our file format: the trained values, and fingerprints that detect another base or basis.
 
-A folder holds `frod_adapter.safetensors` (lambda, S on its sorted support, and the probes) and
-`frod_adapter.json` (settings, fingerprints of the target weights and supports, checksum of the
-former). V, U and the support are made again on loading, unless V and the support are in it.
+A folder contains `frod_adapter.safetensors` (lambda, S on its sorted support, and probes of the
+factors) and `frod_adapter.json` (settings, digests of the target weights and supports, checksum of
+the former). On loading, U is computed again, and so are V and the support unless they are stored.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
 from .cache import basis_cache_dir, tensor_digest, tensor_digests
 from .config import FrodConfig
 from .layer import FrodLinear, SharedBasis
-from .storage import check_layers, damaged, read_bytes, tensors_in
+from .storage import check_layers, damaged, read_bytes, read_json, tensors_in
 from .targets import Target
 
 SCHEMA_VERSION = 2
 TENSORS_NAME = "frod_adapter.safetensors"
 SETTINGS_NAME = "frod_adapter.json"
-LEFT_PROBES = 4  # numbers kept of every U
+LEFT_PROBES = 4  # numbers stored per U
 
 
 def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -> None:
@@ -37,10 +37,9 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
         tensors |= {f"{name}.lambda": layer.lambda_, f"{name}.rotation": layer.rotation}
     tensors |= _probes(layers)
     bases = _shared(layers)
-    for category, shared in bases.items():
-        if include_basis:
-            tensors[f"basis.{category}"] = shared.basis
-            tensors[f"support.{category}"] = shared.support
+    if include_basis:
+        for category, shared in bases.items():
+            tensors |= {f"basis.{category}": shared.basis, f"support.{category}": shared.support}
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     settings = {
         "schema_version": SCHEMA_VERSION,
@@ -57,8 +56,9 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
 
 
 def adapter_probes(model: nn.Module) -> dict[str, Tensor]:
-    """What tells V, U and the supports of `model` from others: small tensors, to be kept with the
-    trained values where these are saved by other means than `save_frod`.
+    """Return small tensors that identify V, the U and the supports of `model`.
+
+    Store them with the trained values if these are saved by other means than `save_frod`.
 
     Raises:
         InputError: FRoD is not attached.
@@ -72,24 +72,24 @@ def adapter_probes(model: nn.Module) -> dict[str, Tensor]:
 
 
 def check_adapter_probes(model: nn.Module, kept: Mapping[str, Tensor]) -> None:
-    """Raise InputError where V, U or the supports of `model` are not those that `kept` is of."""
+    """Raise InputError unless V, the U and the supports of `model` fit saved `adapter_probes`."""
     layers = dict(attached_layers(model))
     supports = {
         name: bytes(kept[f"support_sha256.{name}"].tolist()).hex() for name in _shared(layers)
     }
-    misfit = _misfit(layers, supports, layers, kept)
-    if misfit:
+    mismatch = _mismatch(layers, supports, layers, kept)
+    if mismatch:
         raise InputError(
-            f"{misfit} computed here is not the one that the saved values were trained in. Load "
-            "them with the versions and threads that they were saved with."
+            f"{mismatch} computed here is not the one that the saved values were trained with. "
+            "Load them with the library versions and thread count that they were saved with."
         )
 
 
 def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, FrodLinear]:
-    """Layers for the plain `model`, with the trained values of the adapter in `folder`.
+    """Return layers for the plain `model`, with the trained values of the adapter in `folder`.
 
-    Where V is in the folder, U is computed from it. Of an ill-conditioned V that gives another U,
-    which the probes tell; both are then made from the weights, as where V is not in it.
+    If V is stored, U is computed from it. For an ill-conditioned V that can give another U, which
+    the probes detect; then both are computed from the weights, as if V were not stored.
 
     Raises:
         InputError: as `load_frod`.
@@ -104,22 +104,22 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
         raise damaged(folder / SETTINGS_NAME) from None
     categories = plain_targets(model, config)
     _check_base(categories, saved, folder)
-    layers, misfit = None, ""
+    layers, mismatch = None, ""
     if has_basis:
         given = {
             name: GivenBasis(tensors[f"basis.{name}"], tensors[f"support.{name}"])
             for name in categories
         }
         layers = build_layers(categories, config, given=given)
-        misfit = _misfit(layers, supports, saved, tensors)
-    if layers is None or misfit:
+        mismatch = _mismatch(layers, supports, saved, tensors)
+    if layers is None or mismatch:
         layers = build_layers(categories, config, basis_cache_dir(cache_dir))
-        misfit = _misfit(layers, supports, saved, tensors)
-    if misfit:
+        mismatch = _mismatch(layers, supports, saved, tensors)
+    if mismatch:
         raise InputError(
-            f"{misfit} computed here is not the one that the adapter in {folder} was trained in. "
-            "Load it where it was saved, with the same versions and threads, and save it with "
-            "include_basis=True; an adapter with basis='exact' depends on neither."
+            f"{mismatch} computed here is not the one that the adapter in {folder} was trained "
+            "with. Load it where it was saved, with the same library versions and thread count, "
+            "and save it with include_basis=True; adapters with basis='exact' depend on neither."
         )
     with torch.no_grad():
         for name, layer in layers.items():
@@ -135,18 +135,18 @@ def _probes(layers: dict[str, FrodLinear]) -> dict[str, Tensor]:
 
 
 def basis_probe(shared: SharedBasis) -> Tensor:
-    """V^T p (k,) in float64 for the fixed probe p_j = sin(j + 1): tells two bases apart."""
+    """Return V^T p (k,) in float64 for the fixed probe p_j = sin(j + 1), which identifies V."""
     basis = shared.basis.double().cpu()
-    return basis.T @ _waves(len(basis), 1)[:, 0]
+    return basis.T @ _sines(len(basis), 1)[:, 0]
 
 
 def left_probe(layer: FrodLinear) -> Tensor:
-    """q^T U P (4,) in float64 for a fixed q (m,) and P (k x 4): tells two U apart."""
+    """Return q^T U P (4,) in float64 for fixed q (m,) and P (k x 4), which identifies U."""
     rows, width = layer.left.shape
-    return _waves(rows, 1)[:, 0] @ layer.left.double().cpu() @ _waves(width, LEFT_PROBES)
+    return _sines(rows, 1)[:, 0] @ layer.left.double().cpu() @ _sines(width, LEFT_PROBES)
 
 
-def _waves(length: int, count: int) -> Tensor:
+def _sines(length: int, count: int) -> Tensor:
     """sin((j + 1) (c + 1)), (length x count), float64."""
     steps = torch.arange(1, length + 1, dtype=torch.float64, device="cpu")
     return torch.sin(steps[:, None] * steps[:count])
@@ -157,7 +157,7 @@ def _shared(layers: dict[str, FrodLinear]) -> dict[str, SharedBasis]:
 
 
 def _described(layers: Mapping[str, tuple[str, Tensor]]) -> dict[str, dict[str, str]]:
-    """What is kept of each layer, by name, to know its base by: its category and its weight."""
+    """Map the name of each layer to what identifies its base: category and digest of the weight."""
     digests = tensor_digests(weight for _, weight in layers.values())
     return {
         name: {"category": category, "weight_sha256": digest}
@@ -167,12 +167,12 @@ def _described(layers: Mapping[str, tuple[str, Tensor]]) -> dict[str, dict[str, 
 
 def _check_base(categories: dict[str, list[Target]], saved: dict[str, Any], folder: Path) -> None:
     found = {
-        target.name: (category, target.module.weight)
+        target.name: (category, target.module.get_parameter("weight"))
         for category, members in categories.items()
         for target in members
     }
     check_layers(found, saved, folder)
-    for name, described in _described(found).items():  # type: ignore[arg-type]
+    for name, described in _described(found).items():
         if described != saved[name]:
             raise InputError(
                 f"The adapter in {folder} was trained on another base: the weight of {name!r} "
@@ -181,18 +181,18 @@ def _check_base(categories: dict[str, list[Target]], saved: dict[str, Any], fold
             )
 
 
-def _misfit(
+def _mismatch(
     layers: dict[str, FrodLinear],
     supports: dict[str, str],
     saved: Iterable[str],
     tensors: Mapping[str, Tensor],
 ) -> str:
-    """What of V, U and the support is not as it was when the adapter was saved; "" if all is."""
+    """Name what differs from the saved V, U and supports; "" if nothing does."""
     for category, shared in _shared(layers).items():
         if tensor_digest(shared.support) != supports[category]:
             return f"The support of {category!r}"
         errors = (basis_probe(shared) - tensors[f"probe.{category}"]).abs()
-        # Column by column: the small ones of a badly scaled V tell as much as the large.
+        # Relative to each column, since the small ones of a badly scaled V matter equally.
         norms = torch.linalg.vector_norm(shared.basis.double().cpu(), dim=0)
         if not bool((errors <= _tolerance(shared.basis) * norms).all()):
             return f"The basis of {category!r} (its probe is off by {float(errors.max()):.1e})"
@@ -211,15 +211,11 @@ def _tolerance(factor: Tensor) -> float:
 
 def _files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     path = folder / SETTINGS_NAME
-    settings_content = read_bytes(path)
-    try:
-        settings = json.loads(settings_content)
-    except ValueError:
-        raise damaged(path) from None
+    settings = read_json(path)
     if not isinstance(settings, dict) or settings.get("schema_version") != SCHEMA_VERSION:
         raise InputError(
-            f"{path} is not of schema version {SCHEMA_VERSION}, the only one that this version "
-            "reads. Save the adapter again."
+            f"{path} does not have schema version {SCHEMA_VERSION}, the only supported one. "
+            "Save the adapter again."
         )
     content = read_bytes(folder / TENSORS_NAME)
     if hashlib.sha256(content).hexdigest() != settings.get("tensors_sha256"):

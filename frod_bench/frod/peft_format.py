@@ -1,15 +1,15 @@
-"""PEFT's format (`peft.FrodConfig`, 0.21): adapter_config.json and adapter_model.safetensors.
+"""PEFT's file format (`peft.FrodConfig`, 0.21): adapter_config.json and adapter_model.safetensors.
 
-PEFT's file holds V, and on loading PEFT keeps the U that it computed from its own V: what it loads
-is right only where the two V are bit-equal. So a folder for PEFT is written only from a basis made
-by PEFT's own operations; and from PEFT's folder V is read here and U computed from it.
+PEFT's file contains V, but on loading PEFT keeps the U that it computed from its own V: the result
+is right only if both V are equal bit for bit. A folder for PEFT is therefore written only from a
+basis computed by PEFT's operations; and from PEFT's folder, V is read and U computed from it.
 
     base_model.frod_V.<category>                             V (k, k)
     base_model.frod_s_indices.<category>                     rows and columns of S, int64 (2, nnz)
     base_model.frod_s_size.<category>                        (k, k), int64 (2,)
     base_model.model.<layer>.frod_lambda_l                   lambda (k,)
     base_model.model.<layer>.frod_lambda_s_values            values of S (nnz,)
-    base_model.model.<any other>                             of modules that were saved beside it
+    base_model.model.<any other>                             modules saved with the adapter
 """
 
 import json
@@ -27,7 +27,7 @@ from ..common.errors import InputError
 from .adapter import GivenBasis, build_layers, plain_targets
 from .config import FrodConfig
 from .layer import FrodLinear
-from .storage import check_layers, damaged, read_bytes, tensors_in
+from .storage import check_layers, damaged, read_bytes, read_json, tensors_in
 from .targets import Target
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ TENSORS_NAME = "adapter_model.safetensors"
 SETTINGS_NAME = "adapter_config.json"
 SHARED, LAYER = "base_model.", "base_model.model."
 LAMBDA, ROTATION = ".frod_lambda_l", ".frod_lambda_s_values"
-# PEFT's float32 V gives the stack's Gram matrix back to about 1e-6; another base is off by 1.
+# V V^T of PEFT's float32 V equals the stack's Gram matrix to about 1e-6; of another base it is off
+# by 1.
 GRAM_TOLERANCE = 1e-3
 
 
@@ -49,29 +50,26 @@ def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) ->
     config = next(iter(layers.values())).shared.config
     if config.basis != "peft":
         raise InputError(
-            f"format='peft' needs an adapter with basis='peft', this one has {config.basis!r}: on "
-            "loading, PEFT computes U from a V of its own, so only in PEFT's own basis are the "
-            "outputs the same. Attach with FrodConfig(basis='peft') before training, or save in "
-            "our format."
+            f"format='peft' needs an adapter with basis='peft', not {config.basis!r}: on loading, "
+            "PEFT computes U from a V of its own, so only PEFT's basis gives the same outputs. "
+            "Attach with FrodConfig(basis='peft') before training, or save with format='native'."
         )
     split = sorted({x.shared.category for x in layers.values() if "@" in x.shared.category})
     if split:
         raise InputError(
-            f"format='peft' can't hold the categories {', '.join(split)}: PEFT stacks all layers "
-            "of one role, and these have different input widths. Save in our format."
+            f"format='peft' does not support the categories {', '.join(split)}: PEFT stacks all "
+            "layers of one role, but these have different input widths. Save with format='native'."
         )
     tensors: dict[str, Tensor] = {}
     for name, layer in layers.items():
-        shared, width = layer.shared, layer.in_features
-        places = shared.support
+        category, width, support = layer.shared.category, layer.in_features, layer.shared.support
+        indices = torch.stack([support // width, support % width])
         tensors |= {
             f"{LAYER}{name}{LAMBDA}": layer.lambda_,
             f"{LAYER}{name}{ROTATION}": layer.rotation,
-            f"{SHARED}frod_V.{shared.category}": shared.basis,
-            f"{SHARED}frod_s_indices.{shared.category}": torch.stack(
-                [places // width, places % width]
-            ),
-            f"{SHARED}frod_s_size.{shared.category}": torch.tensor([width, width]),
+            f"{SHARED}frod_V.{category}": layer.shared.basis,
+            f"{SHARED}frod_s_indices.{category}": indices,
+            f"{SHARED}frod_s_size.{category}": torch.tensor([width, width]),
         }
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     settings = {
@@ -92,10 +90,11 @@ def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) ->
 
 
 def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[str, Tensor]]:
-    """Layers for the plain `model`, with the trained values of PEFT's adapter in `folder`.
+    """Return layers for the plain `model`, with the trained values of PEFT's adapter in `folder`.
 
     Returns:
-        The layers by name, and values of other parameters and buffers by name (`modules_to_save`).
+        The layers by name, and the values of other saved parameters and buffers by name
+        (`modules_to_save`).
 
     Raises:
         InputError: as `load_frod`.
@@ -125,90 +124,86 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
     layers = build_layers(categories, config, given=given)
     for name, layer in layers.items():
         _fill(name, layer, tensors, path)
-    return layers, _beside(model, tensors, path)
+    return layers, _saved_modules(model, tensors, path)
 
 
-def copy_beside(model: nn.Module, beside: dict[str, Tensor]) -> None:
-    """Copy the values of `read` into the model's parameters and buffers."""
+def copy_into(model: nn.Module, values: dict[str, Tensor]) -> None:
+    """Copy values into parameters and buffers of the model."""
     state = model.state_dict(keep_vars=True)
     with torch.no_grad():
-        for name, value in beside.items():
+        for name, value in values.items():
             state[name].copy_(value)
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(read_bytes(path))
-    except json.JSONDecodeError:
-        raise damaged(path) from None
+    settings = read_json(path)
     kind = settings.get("peft_type") if isinstance(settings, dict) else None
     if kind != "FROD":
         raise InputError(
-            f"{path} is of an adapter with peft_type={kind!r}; only 'FROD' can be loaded here. "
+            f"{path} describes an adapter with peft_type={kind!r}; only 'FROD' is supported here. "
             "Load it with PEFT."
         )
     if not settings.get("save_projection", True):
         raise InputError(
-            f"{path} has save_projection=False, so the folder holds no V, and nothing tells "
-            "whether the one computed here is the one that it was trained in. Save it again with "
-            "save_projection=True."
+            f"{path} has save_projection=False, so the folder contains no V to check the computed "
+            "one against. Save the adapter again with save_projection=True."
         )
     if settings.get("bias", "none") != "none":
         raise InputError(
-            f"{path} has bias={settings['bias']!r}; biases are not part of FRoD here, only 'none' "
-            "can be loaded. Load it with PEFT."
+            f"{path} has bias={settings['bias']!r}; FRoD here does not train biases, only 'none' "
+            "is supported. Load it with PEFT."
         )
     if settings.get("frod_dropout", 0.0):
-        logger.warning("%s has a dropout, which is left out: outputs in training differ.", path)
+        logger.warning("%s has a dropout, which is ignored: outputs in training differ.", path)
     return settings
 
 
 def _targets(settings: dict[str, Any], names: list[str]) -> list[str] | str:
-    """The file's target modules; its layers one by one where more settings pick them."""
+    """Return the file's target modules, or its layers one by one if other settings select them."""
     if any(settings.get(field) is not None for field in ("layers_to_transform", "exclude_modules")):
         return "|".join(re.escape(name) for name in names)
-    return settings.get("target_modules")  # type: ignore[return-value]  # checked by FrodConfig
+    return settings.get("target_modules", "")
 
 
 def _given(category: str, width: int, tensors: dict[str, Tensor], path: Path) -> GivenBasis:
-    """V and the support of a category; S's values are put in the support's order by `_fill`."""
+    """Return V and the sorted support of a category; `_fill` sorts the values of S alike."""
     basis = tensors.get(f"{SHARED}frod_V.{category}")
-    places = _places(category, width, tensors)
+    indices = _indices(category, width, tensors)
     if (
         basis is None
         or basis.shape != (width, width)
         or not bool(torch.isfinite(basis).all())
-        or places is None
+        or indices is None
     ):
         raise InputError(
-            f"{path} has no whole V and support of {category!r} for layers with {width} inputs. "
+            f"{path} has no complete V and support of {category!r} for layers with {width} inputs. "
             "Load the base that it was trained on, or save the adapter again with "
             "save_projection=True."
         )
-    return GivenBasis(basis, places.sort().values)
+    return GivenBasis(basis, indices.sort().values)
 
 
-def _places(category: str, width: int, tensors: dict[str, Tensor]) -> Tensor | None:
-    """Places row * k + column of S in the file's order; None where they can't be right."""
-    indices = tensors.get(f"{SHARED}frod_s_indices.{category}")
-    if indices is None or indices.ndim != 2 or len(indices) != 2:
+def _indices(category: str, width: int, tensors: dict[str, Tensor]) -> Tensor | None:
+    """Return the flat indices row * k + column of S in the file's order, or None if invalid."""
+    pairs = tensors.get(f"{SHARED}frod_s_indices.{category}")
+    if pairs is None or pairs.ndim != 2 or len(pairs) != 2:
         return None
-    row, column = indices.to(torch.int64)
-    places = row * width + column
-    right = (
-        bool(((indices >= 0) & (indices < width)).all())
+    row, column = pairs.to(torch.int64)
+    indices = row * width + column
+    is_valid = (
+        bool(((pairs >= 0) & (pairs < width)).all())
         and bool((row != column).all())
-        and len(places.unique()) == len(places)
+        and len(indices.unique()) == len(indices)
     )
-    return places if right else None
+    return indices if is_valid else None
 
 
 def _check_base(category: str, members: list[Target], basis: Tensor, folder: Path) -> None:
-    """Refuse a base that V was not made from: V V^T is the Gram matrix of PEFT's stack.
+    """Raise InputError unless V V^T is the Gram matrix of the weights that PEFT stacks.
 
-    Of fewer rows than k it is the identity and tells nothing.
+    With fewer rows than k, V V^T is the identity, and nothing can be checked.
     """
-    stacked = {target.block: target.weight for target in members}  # one a block, as PEFT stacks
+    stacked = {target.block: target.weight for target in members}  # one per block, as PEFT stacks
     if sum(len(weight) for weight in stacked.values()) < len(basis):
         return
     wanted = sum((w.double().cpu().T @ w.double().cpu() for w in stacked.values()), torch.zeros(()))
@@ -218,38 +213,36 @@ def _check_base(category: str, members: list[Target], basis: Tensor, folder: Pat
     if not error <= tolerance * float(torch.linalg.norm(wanted)):
         raise InputError(
             f"The adapter in {folder} was trained on another base: V of {category!r} does not "
-            f"belong to this model's weights (V V^T is off by {error:.1e}). "
+            f"fit this model's weights (V V^T is off by {error:.1e}). "
             "Load the base that it was trained on, in the same type."
         )
 
 
 def _fill(name: str, layer: FrodLinear, tensors: dict[str, Tensor], path: Path) -> None:
-    """Copy lambda, and S from the file's order into that of the support."""
+    """Copy lambda, and S from the order of the file to that of the support."""
     scale, values = tensors[f"{LAYER}{name}{LAMBDA}"], tensors.get(f"{LAYER}{name}{ROTATION}")
     if values is None or values.shape != layer.rotation.shape or scale.shape != layer.start.shape:
         raise damaged(path)
-    places = _places(layer.shared.category, layer.in_features, tensors)
-    assert places is not None  # checked by _given
+    indices = _indices(layer.shared.category, layer.in_features, tensors)
+    assert indices is not None  # checked by _given
     with torch.no_grad():
         layer.lambda_.copy_(scale)
-        layer.rotation.copy_(values[places.argsort()])
+        layer.rotation.copy_(values[indices.argsort()])
 
 
-def _beside(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+def _saved_modules(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the values of parameters and buffers that are not the adapter's, by name."""
     shared = tuple(f"{SHARED}{kind}." for kind in ("frod_V", "frod_s_indices", "frod_s_size"))
-    others = {
-        key: tensor
-        for key, tensor in tensors.items()
-        if not key.startswith(shared) and not key.endswith((LAMBDA, ROTATION))
-    }
     state = model.state_dict()
-    beside = {}
-    for key, tensor in others.items():
+    found = {}
+    for key, tensor in tensors.items():
+        if key.startswith(shared) or key.endswith((LAMBDA, ROTATION)):
+            continue
         name = key.removeprefix(LAYER)
         if name not in state or state[name].shape != tensor.shape:
             raise InputError(
-                f"{path} holds {key!r}, (shape {tuple(tensor.shape)}), which the model does not "
+                f"{path} contains {key!r} of shape {tuple(tensor.shape)}, which the model does not "
                 "have in that shape. Load the base that it was trained on, with the same head."
             )
-        beside[name] = tensor
-    return beside
+        found[name] = tensor
+    return found

@@ -1,9 +1,9 @@
 """The row space of a category's stacked weights: stack = Q F with orthonormal columns in Q.
 
 F is computed in float64, streamed over the layers, by the first of these that is accurate enough:
-the Cholesky factor of the Gram matrix (fast; its error grows with the square of the condition), a
-QR that is folded over the layers (backward stable), a singular value decomposition of the latter
-(for a stack that is singular, or nearly).
+the Cholesky factor of the Gram matrix (fast; its error grows with the square of the condition
+number), a QR decomposition that is updated layer by layer (backward stable), and a singular value
+decomposition of the latter (for stacks that are singular or nearly so).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,25 +13,25 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-# Up to this condition the Gram matrix's Cholesky factor serves: what it is off by, about
+# Largest condition at which the Cholesky factor of the Gram matrix is used: its error, about
 # 1e-16 x 100^2, stays below the gap at which eigenvalues count as equal.
 GRAM_MAX_CONDITION = 1e2
-# R with a larger condition number is replaced by its own singular value decomposition.
+# R with a larger condition is replaced by its singular value decomposition.
 MAX_CONDITION = 1e10
-# Where the upper triangle of a product suffices, it is computed in blocks of so many columns.
+# Columns per block where only the upper triangle of a product is computed.
 COLUMN_BLOCK = 256
-# Rounds of the power iteration, on this many vectors, that estimates a condition number.
+# Rounds and vectors of the power iteration that estimates a condition number.
 POWER_ROUNDS, POWER_VECTORS = 4, 8
 
 
 @dataclass(frozen=True)
 class RowFactor:
-    """The stack's row space: stack = Q F with orthonormal columns in Q.
+    """Row space of the stack: stack = Q F with orthonormal columns in Q.
 
     Attributes:
-        matrix: F, (r x k): the triangular R, or diag(sigma) Y^T of the stack's rank r.
+        matrix: F, (r x k): the triangular R, or diag(sigma) Y^T with the rank r of the stack.
         triangular: which of the two it is.
-        condition: of F, to within a small factor.
+        condition: condition number of F, to within a small factor.
     """
 
     matrix: Tensor
@@ -39,19 +39,19 @@ class RowFactor:
     condition: float
 
     def orthonormal(self, weight: Tensor) -> Tensor:
-        """Q_i (m x r) of one layer's weight W_i (m x k): W_i F^+.
+        """Return Q_i (m x r) = W_i F^+ for the weight W_i (m x k) of one layer.
 
-        Solved against F instead of multiplied by its inverse: the residual Q_i F - W_i then stays
-        at the level of roundoff whatever the condition of F.
+        A solve against F, unlike a product with its inverse, keeps the residual Q_i F - W_i at the
+        level of roundoff whatever the condition of F.
         """
         if self.triangular:
-            # as a system for Q_i^T, which is laid out as the library wants it
+            # solved for Q_i^T, whose memory layout is the one that the library expects
             return torch.linalg.solve_triangular(self.matrix.T, weight.T, upper=False).T
         sigma = torch.linalg.vector_norm(self.matrix, dim=1)
         return weight @ (self.matrix / sigma[:, None]).T / sigma
 
     def transposed_times(self, columns: Tensor) -> Tensor:
-        """F^T times `columns` (r x n): (k x n), by columns; of a triangular F, half is spared."""
+        """Return F^T @ columns (r x n), column-major; half the work if F is triangular."""
         width = self.matrix.shape[1]
         product = columns.new_empty(columns.shape[1], width)
         for start, stop in _column_blocks(width):
@@ -62,7 +62,7 @@ class RowFactor:
 
 
 def row_factor(weights: Sequence[Tensor]) -> RowFactor:
-    """F of the stacked weights W_i, each (m_i x k), in float64 on their device."""
+    """Compute F of the stacked weights W_i, each (m_i x k), in float64 on their device."""
     gram = torch.zeros(2 * [weights[0].shape[1]], dtype=torch.float64, device=weights[0].device)
     for weight in weights:
         add_gram(gram, weight.double())
@@ -75,7 +75,7 @@ def row_factor(weights: Sequence[Tensor]) -> RowFactor:
 
 
 def stable_row_factor(triangle: Tensor) -> RowFactor:
-    """F from the R of a QR: R itself, or diag(sigma) Y^T without the zero singular values."""
+    """Return F from the R of a QR: R itself, or diag(sigma) Y^T without zero singular values."""
     condition = estimated_condition(triangle) if bool((triangle.diagonal() != 0).all()) else None
     if condition is not None and condition < MAX_CONDITION:
         return RowFactor(triangle, triangular=True, condition=condition)
@@ -86,10 +86,10 @@ def stable_row_factor(triangle: Tensor) -> RowFactor:
 
 
 def stack_triangle(weights: Sequence[Tensor]) -> Tensor:
-    """R (k x k) of the thin QR of the stacked weights, in float64, streamed.
+    """Compute R (k x k) of the thin QR decomposition of the stacked weights in float64, streamed.
 
-    Layers are gathered until they have k rows, then folded in by R <- qr([R; rows]).R: backward
-    stable, as one QR of the whole stack is.
+    Layers are collected until they have k rows, then R <- qr([R; rows]).R, which is as backward
+    stable as one QR of the whole stack.
     """
     width = weights[0].shape[1]
     triangle = torch.empty(0, width, dtype=torch.float64, device=weights[0].device)
@@ -104,7 +104,7 @@ def stack_triangle(weights: Sequence[Tensor]) -> Tensor:
 
 
 def add_gram(total: Tensor, rows: Tensor) -> None:
-    """Add rows^T rows (k x k) to `total`, whose upper triangle alone is then right."""
+    """Add rows^T rows (k x k) to the upper triangle of `total`."""
     for start, stop in _column_blocks(total.shape[0]):
         total[:stop, start:stop].addmm_(rows[:, :stop].T, rows[:, start:stop])
 
@@ -114,11 +114,11 @@ def _column_blocks(width: int) -> Iterator[tuple[int, int]]:
 
 
 def estimated_condition(triangle: Tensor) -> float:
-    """Condition number of an invertible R (k x k) in the 2-norm, from below.
+    """Estimate the 2-norm condition number of an invertible R (k x k) from below.
 
     By power iterations on R and on its inverse, whose solves are as stable as any use of R here;
-    infinite where the inverse overflows. Too low by a few percent, or by a small factor where many
-    singular values lie close together.
+    infinite if the inverse overflows. Too low by a few percent, or by a small factor if many
+    singular values are close to each other.
     """
     steps = torch.arange(1, len(triangle) + 1, dtype=triangle.dtype, device=triangle.device)
     counts = torch.arange(1, POWER_VECTORS + 1, dtype=triangle.dtype, device=triangle.device)

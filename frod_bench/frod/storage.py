@@ -1,7 +1,9 @@
-"""Reading adapter files that may be damaged or of another model."""
+"""Read adapter files that may be missing, damaged or of another model."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -11,44 +13,65 @@ from ..common.errors import InputError
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's content; InputError where it is missing."""
+    """Return the content of an adapter's file.
+
+    Raises:
+        InputError: the file is missing.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError(
             f"{path.parent} is not a FRoD adapter: {path} is missing. "
-            "Name a folder that save_frod or PEFT wrote."
+            "Give a folder that save_frod or PEFT wrote."
         ) from None
 
 
-def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; InputError where it is damaged."""
+def read_json(path: Path) -> Any:
+    """Return the content of an adapter's JSON file.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    content = read_bytes(path)
     try:
-        return owned(load(content))
+        return json.loads(content)
+    except ValueError:
+        raise damaged(path) from None
+
+
+def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        return aligned(load(content))
     except SafetensorError:
         raise damaged(path) from None
 
 
-def owned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same values in memory that torch allocates, which begins at a multiple of 64 bytes.
+def aligned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors into memory that torch allocates, which is aligned to 64 bytes.
 
-    What safetensors returns are views into the file, at any multiple of 8 bytes. Some processors'
-    matrix products round differently there, so that what is read would not compute what was saved,
-    bit for bit; they are slower there, too.
+    safetensors returns views into the file, aligned to 8 bytes. With these, the matrix products of
+    some processors are slower and round differently, so that a loaded adapter would not reproduce
+    the saved one bit for bit.
     """
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def damaged(path: Path) -> InputError:
-    """The error for a file that is not as it was written."""
-    return InputError(f"{path} is truncated or damaged. Save the adapter again, or copy it anew.")
+    """Return the error for a file whose content is not what was written."""
+    return InputError(f"{path} is truncated or damaged. Save the adapter again, or copy it again.")
 
 
 def check_layers(found: Iterable[str], saved: Iterable[str], folder: Path) -> None:
-    """Raise InputError unless a model's target layers are those of the adapter in `folder`."""
-    odd = sorted(set(found) ^ set(saved))
-    if odd:
+    """Raise InputError unless the model's target layers are those of the adapter in `folder`."""
+    unmatched = sorted(set(found) ^ set(saved))
+    if unmatched:
         raise InputError(
-            f"The adapter in {folder} adapts other layers than this model has; the first that "
-            f"only one of them knows is {odd[0]!r}. Load the base that it was trained on."
+            f"The adapter in {folder} adapts other layers than this model has: {unmatched[0]!r} is "
+            "in only one of them. Load the base that it was trained on."
         )

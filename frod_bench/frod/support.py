@@ -1,8 +1,8 @@
-"""The support of the rotation S: which off-diagonal places of a k x k matrix are trained.
+"""The support of the rotation S: which off-diagonal entries of a k x k matrix are trained.
 
-A support is drawn once a category and is the same, place for place, as the one that PEFT
-(0.21 or newer) draws for the same seed. PEFT lists all k (k-1) places to pick from them; here a
-place is computed from its rank, so that memory is the permutation's own.
+A support is drawn once for each category. For the same seed it equals, entry by entry, the one that
+PEFT (0.21 or newer) draws. PEFT lists all k (k - 1) indices to pick from them; here an index is
+computed from its rank, so that only the permutation is held in memory.
 """
 
 import torch
@@ -10,29 +10,29 @@ from torch import Tensor
 
 
 def support_size(width: int, sparse_rate: float) -> int:
-    """nnz of a k x k rotation: max(1, min(int(k k s), k (k-1))), none if s = 0 or k = 1."""
-    places = width * (width - 1)
-    if sparse_rate == 0 or places == 0:
+    """Return nnz of a k x k rotation: max(1, min(int(k k s), k (k - 1))); 0 if s = 0 or k = 1."""
+    candidates = width * (width - 1)
+    if sparse_rate == 0 or candidates == 0:
         return 0
-    return max(1, min(int(width * width * sparse_rate), places))
+    return max(1, min(int(width * width * sparse_rate), candidates))
 
 
-def draw_places(width: int, sparse_rate: float, generator: torch.Generator) -> Tensor:
-    """Places row * k + column of one category's rotation, in the order they are drawn.
+def draw_support(width: int, sparse_rate: float, generator: torch.Generator) -> Tensor:
+    """Draw the flat indices row * k + column of one category's rotation.
 
-    The off-diagonal places are ranked row by row; a rank p lies in row p // (k-1), at the column
-    p % (k-1), moved on by one from the diagonal on.
+    Off-diagonal entries are ranked row by row: rank p is in row p // (k - 1), at column
+    c = p % (k - 1), or c + 1 from the diagonal on.
 
     Args:
         width: k, the width of the category's basis.
-        sparse_rate: share of the k x k places.
-        generator: a CPU generator; it moves on, which is how the categories differ.
+        sparse_rate: fraction s of the k x k entries.
+        generator: a CPU generator, which is advanced, so that categories differ.
 
     Returns:
-        int64, (nnz,).
+        int64 (nnz,), in the order in which they are drawn.
     """
     size = support_size(width, sparse_rate)
-    if size == 0:  # the generator stays where it is, as PEFT's does
+    if size == 0:  # PEFT does not advance its generator either
         return torch.empty(0, dtype=torch.int64)
     ranks = torch.randperm(width * (width - 1), generator=generator, device="cpu")[:size]
     row = ranks // (width - 1)
@@ -42,7 +42,7 @@ def draw_places(width: int, sparse_rate: float, generator: torch.Generator) -> T
 
 
 def draw_supports(widths: dict[str, int], sparse_rate: float, seed: int) -> dict[str, Tensor]:
-    """Drawn places of every category, from one generator, in the sorted order of their names.
+    """Draw the supports of all categories from one generator, in the sorted order of their names.
 
     Args:
         widths: category -> k.
@@ -51,4 +51,4 @@ def draw_supports(widths: dict[str, int], sparse_rate: float, seed: int) -> dict
         category -> int64 (nnz,), in drawing order; `sort()` gives the order of the trained values.
     """
     generator = torch.Generator(device="cpu").manual_seed(seed)
-    return {name: draw_places(widths[name], sparse_rate, generator) for name in sorted(widths)}
+    return {name: draw_support(widths[name], sparse_rate, generator) for name in sorted(widths)}

@@ -1,6 +1,6 @@
-"""Which layers of a model are adapted, and which of them share a basis.
+"""Find the layers of a model that are adapted, and group those that share a basis.
 
-Categories are named as PEFT names them, because their sorted names fix the order in which the
+Categories have the names that PEFT gives them, because the sorted names fix the order in which the
 supports are drawn.
 """
 
@@ -17,14 +17,14 @@ from .config import SharedSide
 
 @dataclass(frozen=True)
 class Target:
-    """One layer that will be adapted.
+    """One layer to adapt.
 
     Attributes:
         name: dotted path in the model.
         module: the plain layer.
-        block: index of the block it stands in; orders the layers of a category.
-        transposed: the weight is stored (in x out), as transformers' `Conv1D` does.
-        on_outputs: the basis that it shares is on its outputs, not on its inputs.
+        block: index of its block, by which the layers of a category are ordered.
+        transposed: whether the weight is stored as (in x out), as by transformers' `Conv1D`.
+        on_outputs: whether its shared basis is on its outputs instead of its inputs.
     """
 
     name: str
@@ -35,28 +35,28 @@ class Target:
 
     @property
     def weight(self) -> Tensor:
-        """The frozen weight as (out x in), m x k; a view."""
+        """View of the frozen weight as (out x in), m x k."""
         weight = self.module.weight
         assert isinstance(weight, Tensor)
         return weight.detach().T if self.transposed else weight.detach()
 
     @property
     def factored(self) -> Tensor:
-        """What U diag(lambda) V^T is: W, or W^T where the basis is on the outputs; a view."""
+        """View of the matrix that equals U diag(lambda) V^T: W, or W^T if V is on the outputs."""
         return self.weight.T if self.on_outputs else self.weight
 
 
 def find_targets(
     model: nn.Module, target_modules: list[str] | str, shared_side: SharedSide = "input"
 ) -> dict[str, list[Target]]:
-    """Category -> its layers, in the order in which they are stacked.
+    """Return category -> its layers in the order in which they are stacked, with checked weights.
 
-    Layers of one role but of different input widths (stages of a pyramid) can't share a basis:
-    such a category is split, its parts named `category@width`. The basis is on the outputs where
-    `shared_side` is `smaller` and all layers have the same number of them, fewer than inputs.
+    Layers with the same role but different input widths (stages of a pyramid) cannot share a basis:
+    such a category is split into `category@width`. The basis is on the outputs if `shared_side` is
+    `smaller` and all layers of the category have equally many outputs, fewer than inputs.
 
     Raises:
-        InputError: nothing matches, a match is not a linear layer, or a weight can't be factored.
+        InputError: nothing matches, a match is not a linear layer, or a weight cannot be factored.
     """
     categories = group_targets(model, target_modules, shared_side)
     for targets in categories.values():
@@ -67,30 +67,40 @@ def find_targets(
 def group_targets(
     model: nn.Module, target_modules: list[str] | str, shared_side: SharedSide = "input"
 ) -> dict[str, list[Target]]:
-    """As `find_targets`, by names and shapes alone: weights need have no values.
+    """Group as `find_targets` does, by names and shapes alone: weights may be on the meta device.
 
     Raises:
         InputError: nothing matches, or a match is not a linear layer.
     """
     found: dict[str, list[Target]] = {}
-    for name, module in _matches(model, target_modules):
-        target = _as_target(name, module, fallback_block=sum(map(len, found.values())))
+    for index, (name, module) in enumerate(_matches(model, target_modules)):
+        target = _as_target(name, module, fallback_block=index)
         found.setdefault(category_of(name), []).append(target)
-    return {
-        part: _on_side(
-            sorted(targets, key=lambda target: target.block),  # stable: model order breaks ties
-            shared_side,
-        )
-        for category, members in found.items()
-        for part, targets in _split_by_width(category, members).items()
-    }
+    grouped = {}
+    for category, members in found.items():
+        members.sort(key=lambda target: target.block)  # stable: model order breaks ties
+        widths = sorted({target.weight.shape[1] for target in members})
+        for width in widths:
+            name = category if len(widths) == 1 else f"{category}@{width}"
+            same_width = [target for target in members if target.weight.shape[1] == width]
+            grouped[name] = _on_side(same_width, shared_side)
+    return grouped
+
+
+def _on_side(members: list[Target], shared_side: SharedSide) -> list[Target]:
+    """Put the basis of a category, whose layers have one input width, on its inputs or outputs."""
+    rows = {target.weight.shape[0] for target in members}
+    width = members[0].weight.shape[1]
+    if shared_side == "input" or len(rows) > 1 or not 0 < rows.pop() < width:
+        return members
+    return [replace(target, on_outputs=True) for target in members]
 
 
 def category_of(name: str) -> str:
-    """Role of a layer, from the last two parts of its path, as PEFT names it.
+    """Return the role of a layer as PEFT names it, from the last two parts of its path.
 
-    `encoder.layer.0.attention.self.query` -> `self_query`; where the last part but one is a
-    number, the last part alone; the output of an attention is kept apart from the MLP's.
+    E.g. `encoder.layer.0.attention.self.query` -> `self_query`; the last part alone if the one
+    before is a number; the output of an attention is distinguished from that of an MLP.
     """
     parts = name.split(".")
     if len(parts) == 1 or parts[-2].isdigit():
@@ -101,7 +111,7 @@ def category_of(name: str) -> str:
 
 
 def block_of(name: str, fallback: int) -> int:
-    """Index of the block of a layer: the number after `layers`, else the first number."""
+    """Return the index of a layer's block: the number after `layers`, else the first number."""
     parts = name.split(".")
     if "layers" in parts:
         following = parts[parts.index("layers") + 1 :]
@@ -111,7 +121,7 @@ def block_of(name: str, fallback: int) -> int:
 
 
 def is_conv1d(module: nn.Module) -> bool:
-    """Whether it is transformers' `Conv1D`; told by its class, so that nothing is imported."""
+    """Whether it is transformers' `Conv1D`, recognized by name to avoid the import."""
     return any(
         base.__name__ == "Conv1D" and base.__module__.startswith("transformers.")
         for base in type(module).__mro__
@@ -119,37 +129,41 @@ def is_conv1d(module: nn.Module) -> bool:
 
 
 def is_plain_linear(module: nn.Module) -> bool:
-    """Whether it computes x W^T + b by `nn.Linear.forward`, and not in another way.
+    """Whether it computes x W^T + b by `nn.Linear.forward` from a plain parameter.
 
-    Quantised layers bring their own forward, or a weight of their own kind; the projection inside
-    `nn.MultiheadAttention` is read by its parent and never called, so an adapter on it would do
-    nothing.
+    Quantized layers have their own forward pass or a special weight. The projection inside
+    `nn.MultiheadAttention` is read by its parent and never called, so that an adapter on it would
+    have no effect.
     """
     return (
         isinstance(module, nn.Linear)
         and type(module).forward is nn.Linear.forward
         and type(module).__name__ != "NonDynamicallyQuantizableLinear"
-        and type(module.weight) is nn.Parameter  # no subclass with a quantised inside
-        and "weight" in module._parameters  # and none that is computed (parametrizations)
+        and type(module.weight) is nn.Parameter  # not a quantized subclass
+        and "weight" in module._parameters  # not computed by a parametrization
     )
 
 
 def _matches(model: nn.Module, wanted: list[str] | str) -> Iterator[tuple[str, nn.Module]]:
     modules = [(name, module) for name, module in model.named_modules() if name]
+    adaptable = {
+        name.rsplit(".", 1)[-1]
+        for name, module in modules
+        if is_plain_linear(module) or is_conv1d(module)
+    }
     if isinstance(wanted, str):
         matches = [(name, module) for name, module in modules if re.fullmatch(wanted, name)]
         if not matches:
             raise InputError(
-                f"target_modules={wanted!r} matches the whole name of no layer."
-                f"{did_you_mean(wanted, _linear_suffixes(modules))}"
+                f"target_modules={wanted!r} does not match the full name of any layer."
+                f"{did_you_mean(wanted, adaptable)}"
             )
         yield from matches
         return
     for suffix in wanted:
         if not any(_ends_with(name, suffix) for name, _ in modules):
             raise InputError(
-                f"target_modules: no layer is named {suffix!r}."
-                f"{did_you_mean(suffix, _linear_suffixes(modules))}"
+                f"target_modules: no layer is named {suffix!r}.{did_you_mean(suffix, adaptable)}"
             )
     yield from (
         (name, module)
@@ -162,28 +176,19 @@ def _ends_with(name: str, suffix: str) -> bool:
     return name == suffix or name.endswith(f".{suffix}")
 
 
-def _linear_suffixes(modules: list[tuple[str, nn.Module]]) -> set[str]:
-    """Last parts of the names of all layers that could be adapted."""
-    return {
-        name.rsplit(".", 1)[-1]
-        for name, module in modules
-        if is_plain_linear(module) or is_conv1d(module)
-    }
-
-
 def _as_target(name: str, module: nn.Module, fallback_block: int) -> Target:
     transposed = is_conv1d(module)
     if not transposed and not is_plain_linear(module):
         raise InputError(
-            f"target_modules: {name!r} is a {type(module).__name__}, which can't be adapted. "
-            "Targets must be plain nn.Linear or transformers Conv1D layers with a weight of their "
-            "own (quantised layers have none that could be factored, parametrised ones compute it)."
+            f"target_modules: {name!r} is a {type(module).__name__}, which cannot be adapted. "
+            "Targets must be plain nn.Linear or transformers Conv1D layers with an ordinary weight "
+            "(neither quantized nor parametrized)."
         )
     return Target(name, module, block_of(name, fallback_block), transposed)
 
 
 def _check_weights(targets: list[Target]) -> None:
-    """Of one category: each can be factored, and all of them together."""
+    """Raise InputError unless the weights of a category can be factored together."""
     first = targets[0]
     for target in targets:
         weight = target.weight
@@ -191,40 +196,21 @@ def _check_weights(targets: list[Target]) -> None:
         if kind != other:
             raise InputError(
                 f"The weight of {target.name!r} is {kind}, that of {first.name!r} is {other}: "
-                "layers that share a basis must have one type and one device. Load the model in "
-                "one type, or adapt them apart."
+                "layers that share a basis must have the same type and device. Load the model in "
+                "one type, or adapt these layers separately."
             )
         if weight.is_meta:
             raise InputError(
-                f"The weight of {target.name!r} is on the meta device: it has a shape and no "
-                "values. Load the weights before attaching."
+                f"The weight of {target.name!r} is on the meta device and has no values. "
+                "Load the weights before attaching."
             )
         if not weight.is_floating_point():
             raise InputError(
-                f"The weight of {target.name!r} is {weight.dtype}: quantised weights can't be "
+                f"The weight of {target.name!r} is {weight.dtype}: quantized weights cannot be "
                 "factored. Load the model in a floating-point type."
             )
         if weight.numel() and not bool(torch.stack(torch.aminmax(weight)).isfinite().all()):
             raise InputError(
-                f"The weight of {target.name!r} has NaN or infinite values; a basis can't be "
-                "computed from it. Load another checkpoint."
+                f"The weight of {target.name!r} has NaN or infinite values, from which no basis "
+                "can be computed. Load another checkpoint."
             )
-
-
-def _split_by_width(category: str, members: list[Target]) -> dict[str, list[Target]]:
-    widths = sorted({target.weight.shape[1] for target in members})
-    if len(widths) == 1:
-        return {category: members}
-    return {
-        f"{category}@{width}": [target for target in members if target.weight.shape[1] == width]
-        for width in widths
-    }
-
-
-def _on_side(members: list[Target], shared_side: SharedSide) -> list[Target]:
-    """The layers of a category, which have one input width, with the side that its basis is on."""
-    rows = {target.weight.shape[0] for target in members}
-    width = members[0].weight.shape[1]
-    if shared_side == "input" or len(rows) > 1 or not 0 < rows.pop() < width:
-        return members
-    return [replace(target, on_outputs=True) for target in members]

@@ -244,15 +244,15 @@ def attached_model() -> nn.Module:
     return attach_frod(Net(), CONFIG)
 
 
-class Quantised(nn.Linear):
-    """As quantised layers do: its own forward."""
+class Quantized(nn.Linear):
+    """As quantized layers do: its own forward."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x)
 
 
 class Packed(nn.Parameter):
-    """As quantised weights do: a tensor that is another kind inside."""
+    """As quantized weights do: a tensor that is another kind inside."""
 
 
 def packed_model() -> nn.Module:
@@ -270,17 +270,17 @@ def mixed_model() -> nn.Module:
 @pytest.mark.parametrize(
     ("build", "targets", "words"),
     [
-        (packed_model, ["0"], ["'0'", "quantised"]),
-        (lambda: nn.Sequential(weight_norm(nn.Linear(4, 4))), ["0"], ["'0'", "parametrised"]),
+        (packed_model, ["0"], ["'0'", "quantized"]),
+        (lambda: nn.Sequential(weight_norm(nn.Linear(4, 4))), ["0"], ["'0'", "parametrized"]),
         (mixed_model, ["up"], ["'blocks.1.up'", "bfloat16", "'blocks.0.up'", "float32"]),
         (Net, ["upp"], ["target_modules", "'upp'", "Did you mean 'up'", "down"]),
         (Net, ["up", "quary"], ["'quary'", "Allowed"]),
-        (Net, r".*\.upp", ["target_modules", "no layer", "up"]),
+        (Net, r".*\.upp", ["target_modules", "any layer", "up"]),
         (Net, ["blocks"], ["'blocks'", "ModuleList"]),
         (nan_model, ["up"], ["'blocks.1.up'", "NaN"]),
         (lambda: Net().to("meta"), ["up"], ["'blocks.0.up'", "meta"]),
         (attached_model, ["up"], ["already", "merge_frod"]),
-        (lambda: nn.Sequential(Quantised(4, 4)), ["0"], ["'0'", "Quantised"]),
+        (lambda: nn.Sequential(Quantized(4, 4)), ["0"], ["'0'", "Quantized"]),
         (lambda: nn.MultiheadAttention(4, 2), ["out_proj"], ["'out_proj'"]),
     ],
 )

@@ -382,7 +382,7 @@ def test_damaged_entry_is_made_again(
         elif damage in DAMAGES:
             path.write_bytes(DAMAGES[damage](path.read_bytes()))
     assert same_factors(first, attach_frod(Net(), CONFIG, cache_dir=cache))
-    assert caplog.text.count("made again") == 2
+    assert caplog.text.count("computing it again") == 2
     if damage == "a folder":
         return  # not ours to remove
     caplog.clear()
@@ -425,15 +425,15 @@ def file_limit(limit_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_full_disk_costs_the_cache_alone_and_is_told_once(
+def test_full_disk_costs_only_the_cache_and_is_reported_once(
     cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with file_limit(100):
         model = attach_frod(Net(), CONFIG, cache_dir=cache)
         attach_frod(Net(), CONFIG, cache_dir=cache)
     assert torch.equal(model(X), Net()(X))
-    (told,) = caplog.messages
-    assert f"not cached: {cache} can't be written" in told
+    (message,) = caplog.messages
+    assert f"not cached: {cache} cannot be written" in message
     assert list(cache.iterdir()) == []
     attach_frod(Net(), CONFIG, cache_dir=cache)
     assert len(list(cache.iterdir())) == 2  # there is room again

@@ -27,7 +27,7 @@ from frod_bench.frod.contraction import (
 )
 from frod_bench.frod.core import CorePattern
 from frod_bench.frod.layer import FrodLinear, SharedBasis
-from frod_bench.frod.support import draw_places
+from frod_bench.frod.support import draw_support
 
 from .helpers import askew, gaussian, perturb
 
@@ -60,7 +60,7 @@ def make_layer(
     factored = weight.T if on_outputs else weight
     rank = factored.shape[1]
     factors = exact_basis([factored, gaussian(rank, rank, seed + 2)], 1e-3)
-    support = draw_places(rank, rate, torch.Generator().manual_seed(seed)).sort().values
+    support = draw_support(rank, rate, torch.Generator().manual_seed(seed)).sort().values
     basis = factors.basis.to(dtype)
     shared = SharedBasis("layer", CONFIG, basis, support, on_outputs=on_outputs)
     return FrodLinear(base, shared, factors.left[0], factors.scale[0], transposed)
@@ -86,7 +86,7 @@ def dense_weight(layer: FrodLinear, lambda_: Tensor, rotation: Tensor) -> Tensor
     width = layer.shared.width
     core = torch.diag(lambda_.double() - layer.start.double())
     for value, place in zip(
-        rotation.double(), layer.shared.pattern.places[width:].tolist(), strict=True
+        rotation.double(), layer.shared.pattern.indices[width:].tolist(), strict=True
     ):
         unit = torch.zeros(width, width, dtype=torch.float64)
         unit[place // width, place % width] = 1
@@ -174,7 +174,7 @@ def test_gradcheck(contraction: str, transposed: bool, on_outputs: bool) -> None
         start=layer.start if contraction == "without_weight" else None,
     )
     x = gaussian(4, 6, 5).double().requires_grad_()
-    values = gaussian(1, len(layer.shared.pattern.places), 8)[0].double().requires_grad_()
+    values = gaussian(1, len(layer.shared.pattern.indices), 8)[0].double().requires_grad_()
     bias = torch.zeros(10, dtype=torch.float64, requires_grad=True)
 
     def run(x: Tensor, values: Tensor, bias: Tensor) -> Tensor:
@@ -339,22 +339,22 @@ def test_core_is_the_same_matrix_by_both_kernels(
 ) -> None:
     monkeypatch.setattr(core_module, "BLOCK", block)
     monkeypatch.setattr(core_module, "has_sparse_kernels", lambda device, dtype: sparse)
-    pattern = CorePattern(9, draw_places(9, 0.3, torch.Generator().manual_seed(0)))
-    values = gaussian(1, len(pattern.places), 1)[0].double()
+    pattern = CorePattern(9, draw_support(9, 0.3, torch.Generator().manual_seed(0)))
+    values = gaussian(1, len(pattern.indices), 1)[0].double()
     other, left = gaussian(9, 5, 2).double(), gaussian(9, 7, 3).double()
     dense = torch.zeros(81, dtype=torch.float64)
-    dense[pattern.places] = values
+    dense[pattern.indices] = values
     dense = dense.view(9, 9)
     assert torch.equal(pattern.matrix(values), dense)
     assert torch.allclose(pattern.times(values, other), dense @ other)
     assert torch.allclose(pattern.transposed_times(values, other), dense.T @ other)
-    wanted = (left @ left.flip(1).T).view(-1)[pattern.places]
+    wanted = (left @ left.flip(1).T).view(-1)[pattern.indices]
     assert torch.allclose(pattern.gradient(left, left.flip(1)), wanted)
 
 
 def test_a_core_that_is_trained_in_many_places_is_written_out() -> None:
     few, many = (
-        CorePattern(64, draw_places(64, rate, torch.Generator().manual_seed(0)))
+        CorePattern(64, draw_support(64, rate, torch.Generator().manual_seed(0)))
         for rate in (0.02, 0.5)
     )
     on_cpu = (torch.device("cpu"), torch.float32)

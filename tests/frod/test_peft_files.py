@@ -178,7 +178,7 @@ def refused(model: nn.Module, folder: Path) -> str:
 def test_another_base_is_refused(theirs: tuple[nn.Module, Path]) -> None:
     assert "another base: V of" in refused(Net(seed=1), theirs[1])
     assert "other layers" in refused(Net(blocks=4), theirs[1])
-    assert "no whole V and support of 'up'" in refused(Net(width=14, hidden=20), theirs[1])
+    assert "no complete V and support of 'up'" in refused(Net(width=14, hidden=20), theirs[1])
 
 
 @pytest.mark.parametrize(
@@ -220,10 +220,10 @@ def change_tensors(folder: Path, change: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("no V", "no whole V and support of 'up'"),
-        ("V is not finite", "no whole V and support of 'up'"),
-        ("support on the diagonal", "no whole V and support of 'up'"),
-        ("support beyond the matrix", "no whole V and support of 'up'"),
+        ("no V", "no complete V and support of 'up'"),
+        ("V is not finite", "no complete V and support of 'up'"),
+        ("support on the diagonal", "no complete V and support of 'up'"),
+        ("support beyond the matrix", "no complete V and support of 'up'"),
         ("S too short", "damaged"),
         ("a module that is not there", "'base_model.model.other.weight'"),
     ],
@@ -255,7 +255,9 @@ def test_a_folder_of_two_adapters_is_refused(
     assert "two adapters" in refused(Net(), theirs[1])
 
 
-def test_dropout_is_told(theirs: tuple[nn.Module, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_dropout_is_reported(
+    theirs: tuple[nn.Module, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     path = theirs[1] / SETTINGS_NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | {"frod_dropout": 0.1}))
     load_frod(Net(), theirs[1])

@@ -46,7 +46,7 @@ def test_factors_are_pefts(pair: tuple[nn.Module, nn.Module]) -> None:
         assert torch.allclose(ours.lambda_, theirs.frod_lambda_l["default"], atol=1e-6)
         order = their_order(pair[1], ours.shared.category, ours.in_features)
         row, column = theirs.frod_s_indices["default"][:, order]
-        places = ours.shared.pattern.places[ours.in_features :]
+        places = ours.shared.pattern.indices[ours.in_features :]
         assert torch.equal(row * ours.in_features + column, places)
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frod_bench.frod.support import draw_places, draw_supports, support_size
+from frod_bench.frod.support import draw_support, draw_supports, support_size
 from frod_bench.frod.targets import block_of, category_of
 
 from .helpers import Net
@@ -15,7 +15,7 @@ from .helpers import Net
 def test_places_are_distinct_off_the_diagonal_and_as_many_as_said(
     width: int, rate: float, seed: int
 ) -> None:
-    places = draw_places(width, rate, torch.Generator().manual_seed(seed))
+    places = draw_support(width, rate, torch.Generator().manual_seed(seed))
     assert len(places) == support_size(width, rate) == len(places.unique())
     assert bool(((places >= 0) & (places < width * width)).all())
     assert bool((places // width != places % width).all())
@@ -30,7 +30,7 @@ def test_size(width: int, rate: float, size: int) -> None:
 
 
 def test_every_place_can_be_drawn() -> None:
-    places = draw_places(7, 1.0, torch.Generator().manual_seed(0)).sort().values
+    places = draw_support(7, 1.0, torch.Generator().manual_seed(0)).sort().values
     wanted = [row * 7 + column for row in range(7) for column in range(7) if row != column]
     assert places.tolist() == wanted
 
