@@ -5,7 +5,7 @@ torch, so that a plan is printed, and bad input refused, in a second.
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,27 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """Short name for people: task/method/seed; the task's with its head, where it ranks."""
-        return f"{hashing.headed(self.task, self.config)}/{self.method}/{self.seed}"
+        """Short name: task/method/seed, and what tells the cell from others of its grid."""
+        name = f"{hashing.headed(self.task, self.config)}/{self.method}/{self.seed}"
+        varied = [f"{axis} {value}" for _, axis, value in self.axes]
+        if self.protocol == "tune":
+            rates = self.config["method"]["learning_rates"]
+            varied = [f"trial {self.config['trial']}", *(f"{k} {v:g}" for k, v in rates.items())]
+        return f"{name} ({', '.join(varied)})" if varied else name
+
+    @property
+    def axes(self) -> tuple[tuple[str, str, Any], ...]:
+        """(key, short name, value) of each setting that the experiment varies for this method.
+
+        An experiment names them per method, or for all under `*`. Settings that the method does
+        not have (`full` has no rank) are left out.
+        """
+        named = (self.config["experiment"] or {}).get("axes", {})
+        found = (
+            (key, name, _setting(self.config, key))
+            for name, key in named.get(self.method, named.get("*", {})).items()
+        )
+        return tuple(axis for axis in found if axis[2] is not None)
 
     @property
     def results_dir(self) -> Path:
@@ -78,6 +97,13 @@ class Cell:
         """The record's `cell`."""
         names = ("profile", "protocol", "task", "family", "method", "backbone", "seed")
         return {name: getattr(self, name) for name in names} | {"config_hash": self.config_hash}
+
+
+def _setting(config: Any, key: str) -> Any:
+    """The value of a dotted key; None if there is none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
 
 
 def cell_of(resolved: dict[str, Any]) -> Cell:
@@ -156,7 +182,6 @@ def records_of(
     for cell in cells:
         if not cell.record_path.exists():
             raise InputError(
-                f"{cell.label} (trial {cell.config['trial']}): has no record. Run first: "
-                f"frod-bench run -m {shlex.join(overrides)}"
+                f"{cell.label}: has no record. Run first: frod-bench run -m {shlex.join(overrides)}"
             )
         yield cell, store.load(cell.record_path)

@@ -10,7 +10,7 @@ import itertools
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -70,6 +70,14 @@ def _opened(path: Path, label: str, wait: bool) -> Iterator[bool]:
                 path.unlink(missing_ok=True)
                 _remove_empty(made)
             return
+
+
+def remove_empty(root: Path) -> None:
+    """Remove `root` and the folders in it that are empty."""
+    folders = [path for path in root.rglob("*") if path.is_dir()]
+    for folder in sorted([root, *folders], reverse=True):
+        with suppress(OSError):  # it holds something, or another process has removed it
+            folder.rmdir()
 
 
 def _take(stream: TextIO, label: str, wait: bool) -> bool:

@@ -33,7 +33,7 @@ class ProfileConfig:
     """A complete, named setting of backbones, data root and budgets."""
 
     name: str = MISSING
-    title: str = MISSING  # heads every table and figure, e.g. "embedded (stand-in data)"
+    title: str = MISSING  # heads every table and figure, e.g. "embedded (synthetic data)"
     stand_in: bool = MISSING  # true where the data are stand-ins and not the benchmarks
 
 

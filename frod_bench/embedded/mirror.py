@@ -79,7 +79,7 @@ def ensure_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
         return root
     with _locked(root):
         if not _is_current(root, seed):
-            print("writing the stand-in data sets, once for all runs", file=sys.stderr)
+            print("writing the synthetic data sets, once for all runs", file=sys.stderr)
             write_mirror(root, seed)
     return root
 

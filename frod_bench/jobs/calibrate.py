@@ -1,11 +1,12 @@
-"""Does a profile measure anything? The table of where each task lies between guessing and solved.
+"""Difficulty check of a profile: is each task between guessing and solved?
 
-    python -m frod_bench.run -m experiment=calibration
-    python -m frod_bench.calibrate [profile=embedded results_root=results]
+    frod-bench run -m experiment=calibration
+    frod-bench calibrate [profile=embedded results_root=results]
 
-For each task, on test and in points: the best constant answer, the frozen head, full fine-tuning,
-and full fine-tuning from random weights. The band: full at least 10 over the constant and at most
-97, the frozen head at least 5 under full. Writes `<results>/<profile>/tables/calibration.{md,csv}`.
+Test scores in points per task: the best constant answer, the frozen head, full fine-tuning, and
+full fine-tuning from random weights. A task is in the band if full fine-tuning is at least 10 above
+the constant answer and at most 97, and the frozen head is at least 5 below it. Writes
+`<results>/<profile>/tables/calibration.{md,csv}`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,16 +20,17 @@ from frod_bench import metrics
 from frod_bench.cells.cell import Cell, records_of
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cells.inputs import check_writable
+from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.records import store
 
-OVER_CONSTANT, CEILING, UNDER_FULL = 10.0, 97.0, 5.0  # points
+ABOVE_CONSTANT, CEILING, BELOW_FULL = 10.0, 97.0, 5.0  # points
 
 
 def best_constant(path: Path, primary_metric: str) -> float:
-    """The primary metric of the constant answer that does best on the labels of a record's test."""
+    """The primary metric of the best constant answer on the test labels of the record at `path`."""
     table = pd.read_parquet(store.predictions_path(path))
     labels = table.loc[table["split"] == "test", "label"].to_numpy()
     scores = [
@@ -38,8 +40,11 @@ def best_constant(path: Path, primary_metric: str) -> float:
     return float(max(score for score in scores if score is not None))
 
 
-def measured(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
-    """One row a cell: task, what it is (frozen, full, random), score and constant in points."""
+def scores_of(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
+    """One row per cell: family, task, metric, start (frozen, full, random_full), points, constant.
+
+    Raises InputError if a cell has no record or did not end well.
+    """
     rows = []
     for cell, document in records_of(cells, overrides):
         if document["status"] != "ok":
@@ -59,29 +64,29 @@ def measured(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
 
 
 def calibration(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a task: constant, frozen, full, random_full (means over seeds), and the band."""
+    """One row per task: constant, frozen, full, random_full (means over seeds), and in_band."""
     keys = ["family", "task", "metric"]
     wide = rows.pivot_table(index=keys, columns="start", values="score", sort=False)
     wide.insert(0, "constant", rows.groupby(keys, sort=False)["constant"].mean())
     wide = wide[["constant", "frozen", "full", "random_full"]].reset_index()
     wide["in_band"] = (
-        (wide["full"] >= wide["constant"] + OVER_CONSTANT)
+        (wide["full"] >= wide["constant"] + ABOVE_CONSTANT)
         & (wide["full"] <= CEILING)
-        & (wide["frozen"] <= wide["full"] - UNDER_FULL)
+        & (wide["frozen"] <= wide["full"] - BELOW_FULL)
     )
     return wide
 
 
 def markdown(table: pd.DataFrame, title: str) -> str:
-    """The table for people, with what pretraining gives on the mean over tasks."""
+    """The table as text, with the mean gain from pretrained weights."""
     gain = (table["full"] - table["random_full"]).mean()
     head = (
-        f"# Calibration: {title}\n\n"
+        f"# Difficulty check: {title}\n\n"
         "Test scores in points (100 x the primary metric), means over seeds. Band: full at least "
-        f"{OVER_CONSTANT:g} over the best constant answer and at most {CEILING:g}, the frozen head "
-        f"at least {UNDER_FULL:g} under full.\n\n"
-        f"Pretrained weights give {gain:.1f} points over random ones under full fine-tuning, on "
-        f"the mean over {len(table)} tasks; {sum(table.in_band)} are in the band.\n\n"
+        f"{ABOVE_CONSTANT:g} above the best constant answer and at most {CEILING:g}, the frozen "
+        f"head at least {BELOW_FULL:g} below full.\n\n"
+        f"Under full fine-tuning, pretrained weights score {gain:.1f} points more than random "
+        f"ones, on the mean over {len(table)} tasks; {sum(table.in_band)} are in the band.\n\n"
         "| task | metric | best constant | frozen head | full | full from random | in band |\n"
         "| --- | --- | ---: | ---: | ---: | ---: | --- |\n"
     )
@@ -94,12 +99,12 @@ def markdown(table: pd.DataFrame, title: str) -> str:
 
 
 def calibrate(overrides: Sequence[str], console: Console) -> None:
-    """Read the records, write the table, and show it."""
-    named = ["experiment=calibration", *overrides]
+    """Read the records, write the table, and print it."""
+    named = ["experiment=calibration", *parse("calibrate", overrides).overrides]
     base, cells = compose_cells(named)
-    table = calibration(measured(cells, named))
-    check_writable(cells[0].results_dir)
+    table = calibration(scores_of(cells, named))
     folder = cells[0].results_dir / "tables"
+    check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     table.round(2).to_csv(folder / "calibration.csv", index=False)
     text = markdown(table, base.profile.title)
@@ -108,6 +113,6 @@ def calibrate(overrides: Sequence[str], console: Console) -> None:
 
 
 def start(words: Sequence[str]) -> None:
-    """The command line; exits with its status."""
+    """Run the command line; exits with its status."""
     with exit_statuses():
         calibrate(words, plain_console())

@@ -1,10 +1,10 @@
-"""Command line: one composed configuration -> one record, or with `-m` a grid of them.
+"""Run one composed configuration, which leaves one record, or with `-m` a grid of them.
 
-    python -m frod_bench.run task=rte method=frod seed=3 method.sparse_rate=0.01
-    python -m frod_bench.run -m experiment=main_table
+    frod-bench run task=rte method=frod seed=3 method.sparse_rate=0.01
+    frod-bench run -m experiment=main_table
 
-The last line on standard output is the absolute path of the record. Exit status: 0, 1 where a cell
-failed or diverged, 2 for bad input (nothing is written then), 130 where it was interrupted.
+The last line on standard output is the absolute path of the record. Exit status: 0, 1 if a run
+failed or diverged, 2 for bad input (then nothing is written), 130 if interrupted.
 """
 
 import os
@@ -36,9 +36,9 @@ def run_composed(config: DictConfig) -> None:
 
 
 def run_one(config: DictConfig) -> None:
-    """Run the one cell that `config` asks for, unless it is done.
+    """Run the cell that `config` asks for, unless it has a record.
 
-    Raises InputError for bad input and CellsFailed where the cell failed or diverged.
+    Raises InputError for bad input and CellsFailed if the cell failed or diverged.
     """
     settings.validate(config)
     ensure_inputs(config)
@@ -49,31 +49,30 @@ def run_one(config: DictConfig) -> None:
     elif found.missing:
         check_functions([cell])
         check_hub([cell])
-        check_writable(Path(config.results_root))
-        check_writable(cell.results_dir)
-        # Only now: it imports torch, which bad input need not wait for.
+        check_writable(Path(config.results_root) / cell.profile)
+        # Imports torch, which takes seconds: bad input is refused before.
         from frod_bench.training.runner import execute
 
         set_aside(found, say)
         outcome = execute(cell)
         say(f"{cell.label}: {outcome.status}, {outcome.summary}")
-        tell(cell.record_path)
+        print_path(cell.record_path)
         if outcome.status != "ok":
             raise CellsFailed(f"{cell.label} {outcome.status}: {outcome.summary}")
         return
     else:
         say(f"{cell.label}: has a record already")
-    tell(cell.record_path)
+    print_path(cell.record_path)
 
 
-def tell(record_path: Path) -> None:
-    """To standard output; once, however many processes run the cell."""
+def print_path(record_path: Path) -> None:
+    """Print to standard output, once however many processes run the cell."""
     if processes.is_first():
         print(record_path)
 
 
 def say(message: str) -> None:
-    """To standard error: standard output is for the record's path."""
+    """Print to standard error: standard output is for the record's path."""
     if processes.is_first_here():
         print(message, file=sys.stderr)
 
@@ -81,20 +80,22 @@ def say(message: str) -> None:
 def start(words: Sequence[str]) -> None:
     """Compose what the command line asks for and run it.
 
-    Hydra's own `-m` starts one job after another; ours has the same grammar, and plans the whole
-    grid first.
+    Hydra's own `-m` starts one job after another; this one has the same grammar, but plans the
+    whole grid first.
     """
     resolvers.register()
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us whole, and we explain them
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors arrive complete, and are explained here
     with exit_statuses():
         if not {"-m", "--multirun"} & set(words):
             refuse_lists(words)
-            sys.argv[1:] = OwnFiles().named(words)  # where Hydra reads them
+            sys.argv[1:] = OwnFiles().named(words)  # Hydra reads them there
             run_composed()
             return
         overrides = [word for word in words if word not in ("-m", "--multirun")]
         flags = [word for word in overrides if word.startswith("-")]
         if flags:
-            raise InputError(f"{flags[0]}: -m takes overrides only, key=value or group=name.")
+            raise InputError(
+                f"{flags[0]}: cannot be combined with -m, which takes overrides only (key=value)."
+            )
         say("planning the grid")
         run_grid(*compose_cells(overrides))

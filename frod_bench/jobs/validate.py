@@ -1,6 +1,6 @@
 """Check the input of cells without training them: everything up to the first step.
 
-Each task's rows are read, its backbone is loaded and the method applied, so that a column, an
+Each task's rows are read, its backbone is loaded and the method is applied, so that a column, an
 option, a target module or a learning rate that does not fit is found in seconds. Writes nothing.
 """
 
@@ -9,14 +9,16 @@ from collections.abc import Sequence
 
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
+from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.sweep.launch import check_hub
 
 
 def distinct(cells: Sequence[Cell]) -> list[Cell]:
-    """The first cell of each task, head and method with its settings: other seeds and learning
-    rates read the same input.
+    """The first cell of each combination of task, head and method settings.
+
+    Cells that differ in seed or learning rates read the same input.
     """
     found: dict[str, Cell] = {}
     for cell in cells:
@@ -26,7 +28,7 @@ def distinct(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def check(cell: Cell) -> str:
-    """What is there for a cell, in words. Raises InputError if its input is at fault."""
+    """Describe a cell's input in a line. Raises InputError if it does not fit."""
     from frod_bench.training.runner import make_ready  # imports torch
 
     ready = make_ready(cell)
@@ -41,25 +43,25 @@ def check(cell: Cell) -> str:
 
 
 def validate(words: Sequence[str]) -> None:
-    """Check every distinct cell of the grid that `words` name, a line each.
+    """Check every distinct cell of the grid that `words` name; prints a line each.
 
-    Raises InputError if one or more of them cannot run; all of them are named.
+    Raises InputError, which names all of them, if some cannot run.
     """
-    _, cells = compose_cells(list(words))
+    _, cells = compose_cells(parse("validate", words).overrides)
     check_hub(cells)
-    wrong = []
-    for cell in distinct(cells):
+    checked, wrong = distinct(cells), []
+    for cell in checked:
         try:
             print(check(cell))
-        except Exception as error:  # of whatever type: a damaged file raises its reader's own
+        except Exception as error:  # of any type: a damaged file raises its reader's own
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
             print(f"{cell.label}: {kind}{error}", file=sys.stderr)
             wrong.append(cell.label)
     if wrong:
-        raise InputError(f"{len(wrong)} of {len(distinct(cells))} cannot run: {', '.join(wrong)}.")
+        raise InputError(f"{len(wrong)} of {len(checked)} cannot run: {', '.join(wrong)}.")
 
 
 def start(words: Sequence[str]) -> None:
-    """Check, and say what was found."""
+    """Run the command line; exits with its status."""
     with exit_statuses():
-        validate([word for word in words if word not in ("-m", "--multirun")])
+        validate(words)

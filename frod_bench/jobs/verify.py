@@ -1,11 +1,10 @@
-"""Does this machine reproduce the published run? Twelve of its cells, run again in two minutes.
+"""Check in two minutes that this machine reproduces the published run: twelve cells, run again.
 
     frod-bench verify [runtime.jobs=2]
-    python -m frod_bench.verify
 
-One cell for each family and each of four methods, with tasks and seeds spread, is run in a
-temporary folder and compared with `results/reference/embedded/tables/cells.csv`. Exit status: 0 if
-all are within the tolerance of `conf/reproduction.yaml`, 1 if not, 2 for bad input.
+One cell for each family and each of four methods, spread over tasks and seeds, runs in a temporary
+folder and is compared with `results/reference/embedded/tables/cells.csv`. Exit status: 0 if all are
+within the tolerance of `conf/reproduction.yaml`, 1 if not, 2 for bad input.
 """
 
 import shutil
@@ -23,7 +22,7 @@ from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.report.cells_table import cells_table
-from frod_bench.report.collect import collect
+from frod_bench.report.collect import Collected, collect
 from frod_bench.report.command import asked_cells
 from frod_bench.report.reproduction import (
     Check,
@@ -34,12 +33,12 @@ from frod_bench.report.reproduction import (
 )
 from frod_bench.sweep.launch import run_grid
 
-PROFILE = "embedded"  # the one whose data and weights everybody has
-METHODS = ("full", "lora", "dora", "frod")  # what the claims are about
+PROFILE = "embedded"  # its data and weights come with the suite
+METHODS = ("full", "lora", "dora", "frod")  # those that the claims compare
 
 
 def sample(published: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """(task, method, seed) of one cell for each family and method, tasks and seeds spread."""
+    """(task, method, seed) of one cell per family and method, spread over tasks and seeds."""
     tasks = {
         family: list(dict.fromkeys(cells["task"]))
         for family, cells in published[published["status"] == "ok"].groupby("family")
@@ -53,14 +52,14 @@ def sample(published: pd.DataFrame) -> list[tuple[str, str, int]]:
 
 
 def verify(words: Sequence[str], console: Console) -> Reproduction:
-    """Run the sample and compare it.
+    """Run the sample in a temporary folder and compare it; the folder is kept if it differs.
 
     Raises InputError for words other than `runtime.` settings, or if there is no published run.
     """
     if odd := [word for word in words if not word.startswith("runtime.")]:
         raise InputError(
-            f"{odd[0]}: verify runs the published settings, so nothing but how it runs can be "
-            "chosen. Allowed: runtime.KEY=VALUE, e.g. runtime.jobs=1."
+            f"{odd[0]}: verify runs the published settings, so only how it runs can be chosen. "
+            "Allowed: runtime.KEY=VALUE, e.g. runtime.jobs=1."
         )
     published = published_cells(PROFILE)
     if published is None:
@@ -70,10 +69,14 @@ def verify(words: Sequence[str], console: Console) -> Reproduction:
         )
     folder = Path(tempfile.mkdtemp(prefix="frod_bench_verify_"))
     try:
-        outcome = _compared(folder, words, published, console)
-    except BaseException:  # interrupted, too: nothing was found that would be worth a look
+        cells = _run_sample(folder, words, published, console)
+        found = collected_of(cells)
+        outcome = compare(cells_table(found.frame, found.curves), published, load_tolerance())
+    except BaseException:  # including an interruption: there is no result to inspect
         shutil.rmtree(folder)
         raise
+    if outcome.skipped:  # the sample is of the published run: no cell may be left out
+        outcome = Reproduction((*outcome.checks, Check(outcome.skipped, False)), "")
     if outcome.holds:
         shutil.rmtree(folder)
     else:
@@ -81,10 +84,9 @@ def verify(words: Sequence[str], console: Console) -> Reproduction:
     return outcome
 
 
-def _compared(
+def _run_sample(
     folder: Path, words: Sequence[str], published: pd.DataFrame, console: Console
-) -> Reproduction:
-    """Run the sample in `folder`, and compare it."""
+) -> list[Cell]:
     fixed = [f"profile={PROFILE}", f"results_root={folder}", "tracker=none", *words]
     with composer() as compose_one:
         lines = [
@@ -97,30 +99,26 @@ def _compared(
         run_grid(config, cells)
     except (CellsFailed, CellsRefused) as error:
         console.print(str(error))
-    outcome = beside_published(cells, published)
-    if outcome.skipped:  # the sample is of the published run: none may be left out
-        outcome = Reproduction((*outcome.checks, Check(outcome.skipped, False)), "")
-    return outcome
+    return cells
 
 
-def beside_published(cells: Sequence[Cell], published: pd.DataFrame) -> Reproduction:
-    """The records of `cells`, all of one profile, beside the published run of that profile."""
-    found = collect(cells[0].results_dir.parent, cells[0].profile, asked_cells(cells))
-    return compare(cells_table(found.frame, found.curves), published, load_tolerance())
+def collected_of(cells: Sequence[Cell]) -> Collected:
+    """The records of a grid's cells, which are all of one profile."""
+    return collect(cells[0].results_dir.parent, cells[0].profile, asked_cells(cells))
 
 
-def tell(outcome: Reproduction, profile: str, console: Console) -> None:
-    """Print what was compared, and the verdict."""
+def print_reproduction(outcome: Reproduction, profile: str, console: Console) -> None:
+    """Print each comparison with the published run, and the verdict."""
     console.print(f"Against the published run (results/reference/{profile}):")
     for line in outcome.lines:
         console.print(line, soft_wrap=True)
 
 
 def start(words: Sequence[str]) -> None:
-    """The command line: verify, and say how it came out."""
+    """Run the command line; exits with status 1 if a comparison fails."""
     with exit_statuses():
         console = plain_console()
         outcome = verify(words, console)
-        tell(outcome, PROFILE, console)
+        print_reproduction(outcome, PROFILE, console)
         if not outcome.holds:
             sys.exit(1)

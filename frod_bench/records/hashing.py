@@ -95,6 +95,11 @@ def _without_added(
     return {k: v for k, v in node.items() if k not in unread and (k, v) not in added}
 
 
+def profile_title(config: Mapping[str, Any]) -> str:
+    """The profile's title. Records older than version 0.2.0 call synthetic data "stand-in"."""
+    return str(config["profile"]["title"]).replace("stand-in data", "synthetic data")
+
+
 def headed(name: str, config: Mapping[str, Any]) -> str:
     """A task's or a family's name where heads are told apart: `boolq`, but `boolq_rank`."""
     return f"{name}_rank" if config.get("head") == "rank" else name

@@ -225,7 +225,7 @@ def _row(made: Record, path: Path) -> dict[str, Any]:
     steps = made["steps"]
     return {
         "status": status,
-        "profile_title": made["config"]["profile"]["title"],
+        "profile_title": hashing.profile_title(made["config"]),
         "protocol": cell["protocol"],
         "metric": made["primary_metric"],
         "higher_is_better": made["higher_is_better"],

@@ -9,9 +9,8 @@ What is missing is told on standard error and shown in the tables and on the pag
 the records of a results folder are reported as they are, whatever data and weights are at hand.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -80,39 +79,16 @@ def asked_cells(cells: Iterable[sweep.Cell]) -> list[Cell]:
     return [
         Cell(
             *(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"]),
-            axes_of(c.method, c.config),
+            tuple(AxisValue(*axis) for axis in c.axes),
         )
         for c in cells
     ]
 
 
-def axes_of(method: str, config: Mapping[str, Any]) -> tuple[AxisValue, ...]:
-    """Where a cell lies on the axes that its experiment names for its method, or for all (`*`).
-
-    Settings that the method does not have, as `full` has no rank, are left out.
-    """
-    axes = (config["experiment"] or {}).get("axes", {})
-    found = (
-        AxisValue(key, name, _setting(config, key))
-        for name, key in axes.get(method, axes.get("*", {})).items()
-    )
-    return tuple(axis for axis in found if axis.value is not None)
-
-
-def _setting(config: Any, key: str) -> Any:
-    """The value of a dotted key; None where there is none."""
-    for part in key.split("."):
-        config = config.get(part) if isinstance(config, Mapping) else None
-    return config
-
-
-def report(
-    what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console
-) -> list[Path]:
-    """Write `what` of a grid's cells, and tell what is missing in it; returns the files."""
+def report(what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console) -> Report:
+    """Write `what` of a grid's cells, and print what is missing in it."""
     asked = asked_cells(cells)
     out_dir = folder_of(config)
-    check_writable(out_dir)
     (out_dir / MANIFEST).unlink(missing_ok=True)
     console.print("writing the report" if what == "all" else f"writing the report's {what}")
     written = write_report(
@@ -127,7 +103,7 @@ def report(
     _say(written, config.profile.title, console)
     tables = {"claims": claims_rows(written.judged)} if written.judged else {}
     tracker.log_report(config, out_dir, {k: tracker.Rows(*rows) for k, rows in tables.items()})
-    return list(written.paths)
+    return written
 
 
 def _say(written: Report, title: str, console: Console) -> None:
@@ -154,4 +130,6 @@ def start(words: Sequence[str]) -> None:
         if any(word.startswith("folder=") for word in overrides):
             report_folder(what, overrides, plain_console(stderr=True))
             return
-        report(what, *compose_cells(overrides), plain_console(stderr=True))
+        config, cells = compose_cells(overrides)
+        check_writable(folder_of(config))
+        report(what, config, cells, plain_console(stderr=True))

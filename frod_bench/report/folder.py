@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import store
+from frod_bench.records import hashing, store
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import Cell
 
@@ -50,7 +50,7 @@ def cells_in(results_dir: Path) -> tuple[list[Cell], str]:
     cells = dict.fromkeys(map(_cell, sorted(kept, key=_place)))
     for path, _ in unusable:
         cells |= dict.fromkeys(_lost(path, list(cells)))
-    return list(cells), kept[0]["config"]["profile"]["title"]
+    return list(cells), hashing.profile_title(kept[0]["config"])
 
 
 def _lost(path: Path, cells: Sequence[Cell]) -> list[Cell]:

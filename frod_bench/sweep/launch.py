@@ -17,6 +17,7 @@ from frod_bench.config import callables
 from frod_bench.records import store
 from frod_bench.sweep.pool import Finished, run_cells
 from frod_bench.sweep.progress import SweepDisplay, print_failures, print_plan
+from frod_bench.training import tracker
 
 REFUSED = "refused"  # how a cell ends whose input is bad; it has no record
 
@@ -40,8 +41,13 @@ def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
         )
     check_functions(found.missing)
     check_hub(found.missing)
-    check_writable(Path(config.results_root))
-    check_writable(cells[0].results_dir)
+    check_writable(Path(config.results_root) / config.profile.name)
+    if found.missing and tracker.uploads(config.tracker):
+        plain_console(stderr=True).print(
+            f"wandb: you are logged in, so {len(found.missing)} runs will be uploaded to project "
+            f"{config.tracker.project}. tracker=none (make: TRACKER=none) uploads nothing.",
+            soft_wrap=True,
+        )
     launch(found, config.runtime.jobs or os.cpu_count() or 1, config.runtime.progress)
 
 
@@ -86,6 +92,8 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
     started = time.monotonic()
     with display:
         done = run_cells(missing, work, lost, jobs, display)
+    for root in {cell.results_dir / "checkpoints" for cell in missing}:
+        locks.remove_empty(root)  # a worker leaves a folder in which another is at work
     failures = [one for one in done if one.status != "ok"]
     console.print(f"{total - len(failures)} of {total} cells are done, {len(done)} ran now.")
     if len(failures) < len(done):

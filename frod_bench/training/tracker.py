@@ -49,6 +49,16 @@ def logged_in() -> bool:
         return False
 
 
+def mode_of(setting: str | None) -> str:
+    """wandb's mode: that of the configuration or of WANDB_MODE, else online if logged in."""
+    return setting or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
+
+
+def uploads(config: Any) -> bool:
+    """Whether runs tracked as `config` (the key `tracker`) says are sent to wandb's server."""
+    return config.name == "wandb" and mode_of(config.mode) == "online" and logged_in()
+
+
 class NullTracker:
     """Tracks nothing: `tracker=none`."""
 
@@ -78,10 +88,9 @@ class WandbTracker(NullTracker):
     ) -> None:
         self._primary_metric = primary_metric
         self._defined: set[str] = set()
-        mode = mode or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
         folder.mkdir(parents=True, exist_ok=True)
         self._calls: queue.Queue[Call | None] = queue.Queue()
-        arguments = {"mode": mode, "dir": str(folder), **init}
+        arguments = {"mode": mode_of(mode), "dir": str(folder), **init}
         self._thread = threading.Thread(target=self._work, args=(arguments,), daemon=True)
         self._thread.start()
 

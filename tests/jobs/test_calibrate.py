@@ -28,9 +28,9 @@ def test_the_band_has_three_sides(full: float, frozen: float, inside: bool) -> N
     assert table["in_band"].item() == inside
 
 
-def test_the_table_tells_what_pretraining_gives() -> None:
-    text = markdown(calibration(rows(80, 60, 55)), "embedded (stand-in data)")
-    assert "give 25.0 points over random ones" in text
+def test_the_table_states_the_gain_from_pretraining() -> None:
+    text = markdown(calibration(rows(80, 60, 55)), "embedded (synthetic data)")
+    assert "pretrained weights score 25.0 points more than random ones" in text
     assert "| rte | accuracy | 50.0 | 60.0 | 80.0 | 55.0 | yes |" in text
 
 

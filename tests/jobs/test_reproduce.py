@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from frod_bench.cells.grid import compose_cells
 from frod_bench.common.errors import CellsRefused, InputError
 from frod_bench.jobs import reproduce
 from frod_bench.records import store
+from frod_bench.sweep import launch
 from tests.conftest import SHORT
 
 GRID = ("task=rte,cola", "method=frozen", "runtime.jobs=1")
@@ -91,3 +93,31 @@ def test_cells_that_are_refused_leave_a_hole_in_the_report(tmp_path: Path) -> No
         if line.startswith("| boolq")
     )
     assert "missing" in row
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "is_announced"),
+    [
+        (["tracker=wandb"], {"WANDB_API_KEY": "key"}, True),
+        (["tracker=wandb"], {"WANDB_API_KEY": "key", "WANDB_MODE": "offline"}, False),
+        (["tracker=wandb"], {}, False),
+        (["tracker=none"], {"WANDB_API_KEY": "key"}, False),
+    ],
+)
+def test_uploads_to_wandb_are_announced_before_anything_runs(
+    words: list[str],
+    environment: dict[str, str],
+    is_announced: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))  # no key in a .netrc
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(launch, "launch", lambda *_: None)
+    words = [f"results_root={tmp_path}/results", *SHORT, *GRID, *words]
+    launch.run_grid(*compose_cells(words))
+    told = " ".join(capsys.readouterr().err.split())
+    assert ("2 runs will be uploaded to project frod_bench. tracker=none" in told) == is_announced

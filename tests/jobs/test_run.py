@@ -48,11 +48,11 @@ BAD_INPUT = [
     (["method=[frod,lora]"], r"is a list. A grid is written -m method=frod,lora"),
     (["task.primary_metric=f1"], r"task.primary_metric=f1: is not one of task.metrics, accuracy"),
     (["-m", "method=full,frdo"], r"method=frdo.*Did you mean 'frod'"),
-    (["-m", "--cfg"], r"--cfg: -m takes overrides only"),
+    (["-m", "--cfg"], r"--cfg: cannot be combined with -m"),
 ]
 
 
-ANNOUNCEMENTS = ("planning the grid", "writing the stand-in data sets, once for all runs")
+ANNOUNCEMENTS = ("planning the grid", "writing the synthetic data sets, once for all runs")
 
 
 @pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[" ".join(w) for w, _ in BAD_INPUT])
@@ -122,6 +122,7 @@ def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
     assert first.returncode == 0, first.stderr
     assert "2 of 2 cells are done, 2 ran now." in first.stderr
     assert re.search(r"\[2/2\] rte/\w+/0: ok, accuracy 0\.\d+ .*ends \d\d:\d\d:\d\d", first.stderr)
+    assert not (tmp_path / "results/embedded/checkpoints").exists()
     path = next((tmp_path / "results/embedded/records/rte/lora").glob("*.json"))
     path.write_text(path.read_text()[:200])
     request.getfixturevalue("in_turn")  # two workers were started once
