@@ -16,17 +16,18 @@ from frod_bench.analyses.show import ProfileWords
 from frod_bench.analyses.spectrum import QUARTILES, Spectra
 from frod_bench.report import style
 from frod_bench.report.analyses.layout import ABOVE_IN, BELOW_IN, paged
-from frod_bench.report.figures import applied, legend_handle, save_figure
+from frod_bench.report.figures import applied, legend_entry, legend_handle, save_figure
+from frod_bench.report.frame import Method
 
 FLOOR = 1e-4  # of singular values over the largest: what lies below is not drawn
 LEVELS = 13  # of a landscape's colours
 PLAIN = "{x:g}"  # 0.1, 1, 10 along a logarithmic axis
 
 _KINDS = {
-    expressible.LOW_RANK: style.of_method("lora"),
-    expressible.SPARSE: style.of_method("frod"),
-    expressible.ON_AXIS: style.of_method("frod")._replace(line="none", marker="D"),
-    expressible.RANDOM: style.of_method("frozen"),
+    expressible.LOW_RANK: style.of_method(Method("lora")),
+    expressible.SPARSE: style.of_method(Method("frod")),
+    expressible.ON_AXIS: style.of_method(Method("frod"))._replace(line="none", marker="D"),
+    expressible.RANDOM: style.of_method(Method("frozen")),
 }
 _KIND_LABELS = {
     expressible.LOW_RANK: "low rank (truncated SVD)",
@@ -73,7 +74,7 @@ def draw_spectrum(found: Spectra, told: ProfileWords) -> Figure:
             caption,
             (2, len(tasks)),
             1.45,
-            legend=[legend_handle(method) for method in methods],
+            legend=[legend_handle(Method(method)) for method in methods],
             below_in=BELOW_IN + 0.35,  # the names of layers lie aslant
             gaps=(0.16, 0.42),
             share_y="row",
@@ -91,7 +92,7 @@ def draw_spectrum(found: Spectra, told: ProfileWords) -> Figure:
 
 def _draw_values(ax: Axes, lines: pd.DataFrame) -> None:
     for method, line in lines.groupby("method", sort=False):
-        look = style.of_method(str(method))
+        look = style.of_method(Method(str(method)))
         shown = line[line["median"] >= FLOOR]
         ax.fill_between(
             shown["index"],
@@ -112,7 +113,7 @@ def _draw_values(ax: Axes, lines: pd.DataFrame) -> None:
 def _draw_ranks(ax: Axes, layers: pd.DataFrame, methods: Sequence[str]) -> None:
     categories = list(dict.fromkeys(layers["category"]))
     for number, method in enumerate(methods):
-        look = style.of_method(method)
+        look = style.of_method(Method(method))
         at = np.arange(len(categories)) + 0.7 * ((number + 0.5) / len(methods) - 0.5)
         ranks = layers[layers["method"] == method].groupby("category")["effective_rank"]
         low, median, high = (values.reindex(categories) for values in _range(ranks))
@@ -145,7 +146,7 @@ def draw_expressible(pooled: pd.DataFrame, told: ProfileWords) -> Figure:
             caption,
             (1, len(updates)),
             1.6,
-            legend=[legend_handle(_KIND_LABELS[kind], look) for kind, look in _KINDS.items()],
+            legend=[legend_entry(_KIND_LABELS[kind], look) for kind, look in _KINDS.items()],
             legend_columns=2,
             left_in=0.62,
             gaps=(0.14, 0.0),

@@ -12,7 +12,7 @@ from typing import Any
 
 from frod_bench.cells.fingerprint import fingerprints
 from frod_bench.common.errors import InputError
-from frod_bench.common.names import inside
+from frod_bench.common.names import inside, with_head
 from frod_bench.config import callables
 from frod_bench.records import hashing, schema, store
 
@@ -36,7 +36,8 @@ class Cell:
     @property
     def label(self) -> str:
         """Short name: task/method/seed, and what tells the cell from others of its grid."""
-        name = f"{hashing.headed(self.task, self.config)}/{self.method}/{self.seed}"
+        task = with_head(self.task, self.config.get("head", "classify"))
+        name = f"{task}/{self.method}/{self.seed}"
         varied = [f"{axis} {value}" for _, axis, value in self.axes]
         if self.protocol == "tune":
             rates = self.config["method"]["learning_rates"]

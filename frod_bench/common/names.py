@@ -25,6 +25,14 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
+def with_head(name: str, head: str) -> str:
+    """A task's or a family's name as files spell it if heads are told apart: `boolq_rank`.
+
+    A new linear layer (`classify`) is the rule and adds nothing.
+    """
+    return name if head == "classify" else f"{name}_{head}"
+
+
 def is_hub_id(value: object) -> bool:
     """Whether a value is `name` or `owner/name`."""
     return isinstance(value, str) and value.count("/") <= 1 and all(map(is_name, value.split("/")))

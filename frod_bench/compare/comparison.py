@@ -10,6 +10,8 @@ import pandas as pd
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, format_time, time_summary
 from frod_bench.report.curves import AXES
+from frod_bench.report.frame import TASK_KEY, Method, by_task, is_method, method_of, task_of
+from frod_bench.report.names import label
 from frod_bench.report.paired import paired_summary
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.report.summary import summarise
@@ -18,11 +20,11 @@ from frod_bench.report.tables import format_score
 
 @dataclass(frozen=True)
 class Contrast:
-    """`ours` less `theirs`, both of them methods of the frame, under a name for people."""
+    """`ours` minus `theirs`, both of them methods of the frame, under a name for readers."""
 
     name: str
-    ours: str
-    theirs: str
+    ours: Method
+    theirs: Method
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Comparison:
     """Records side by side.
 
     `collected` holds the cells that are `shown` (a bool a row of its frame) and those of the
-    reference that sets the target; of two folders, methods are named `frod · A` and `frod · B`.
+    `reference` that sets the target; methods of two folders differ by their side, A and B.
     `heads` names the two columns of each contrast, `notes` is what a reader must know of how the
     cells were chosen, `caption` what its figures must say besides, and `settings` the settings
     that differ between paired records, a row each: setting, ours, theirs, pairs.
@@ -43,6 +45,7 @@ class Comparison:
     heads: tuple[str, str]
     margin_points: float
     rule: ConvergenceRule
+    reference: Method
     name: str  # of its figures, such as frod_lora
     notes: Sequence[str] = ()
     caption: str = ""
@@ -56,23 +59,27 @@ class Comparison:
     @cached_property
     def arrived(self) -> pd.DataFrame:
         """When each cell, the reference's too, reached its task's target."""
-        return arrivals(self.collected.frame, self.collected.curves, self.rule)
+        return arrivals(self.collected.frame, self.collected.curves, self.rule, self.reference)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """A row a task and method: task, method, target (metric's own unit), score (text), steps
-        and seconds (text, to target), and their medians as steps_median and seconds_median.
+        """A row for each task and method: the columns of `Task` and `Method`, target (metric's own
+        unit), score (text), steps and seconds (text, to target), and their medians as steps_median
+        and seconds_median.
         """
         scores = summarise(self.cells)
         scores = scores[(scores["scope"] == "task") & scores["primary"]]
         times = time_summary(self.arrived[self.shown.to_numpy()], self.rule)
-        by_key = {(row.axis, row.task, row.method): row for row in times.itertuples(index=False)}
+        by_key = {
+            (row.axis, task_of(row), method_of(row)): row for row in times.itertuples(index=False)
+        }
         rows = []
         for score in scores.itertuples(index=False):
-            found = {axis: by_key[axis, score.task, score.method] for axis in AXES}
+            task, method = task_of(score), method_of(score)
+            found = {axis: by_key[axis, task, method] for axis in AXES}
             texts = {axis: format_time(row) for axis, row in found.items()}
             medians = {f"{axis}_median": row.median for axis, row in found.items()}
-            base = {"task": score.task, "method": score.method, "target": found["steps"].target}
+            base = {**task._asdict(), **method._asdict(), "target": found["steps"].target}
             rows.append(base | {"score": format_score(score)} | texts | medians)
         return pd.DataFrame(rows)
 
@@ -85,27 +92,31 @@ class Comparison:
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
     def _pairs_of(self, contrast: Contrast) -> pd.DataFrame:
-        both = self.cells[self.cells["method"].isin([contrast.ours, contrast.theirs])]
+        cells = self.cells
+        both = cells[is_method(cells, contrast.ours) | is_method(cells, contrast.theirs)]
         summary = paired_summary(both, contrast.ours, self.margin_points)
         ours, theirs = (
-            100 * both[both["method"] == method].set_index(["task", "seed"])["value"]
+            100 * both[is_method(both, method)].set_index([*TASK_KEY, "seed"])["value"]
             for method in (contrast.ours, contrast.theirs)
         )
         values = pd.DataFrame({"ours_mean": ours, "theirs_mean": theirs}).dropna()
-        means = values.groupby(level="task").mean()
-        summary = summary.merge(means, how="left", left_on="task", right_index=True)
+        means = values.groupby(level=TASK_KEY).mean()
+        summary = summary.merge(means, how="left", left_on=TASK_KEY, right_index=True)
         return summary.assign(contrast=contrast.name)
 
     def out_of_reach(self) -> list[str]:
         """A line for each task whose target nothing reaches, or that has none."""
         lines = []
-        for task, rows in self.frame.groupby("task", sort=False):
+        for task, rows in by_task(self.frame):
             target, known = rows["target"].iloc[0], rows["steps_median"].dropna()
             if np.isnan(target):
+                name = label(self.reference, in_text=True)
                 lines.append(
-                    f"{task}: no target, for {self.rule.reference} has no curve here, or gains "
-                    "nothing over it."
+                    f"{label(task)}: no target, for {name} has no curve here, or gains nothing "
+                    "over it."
                 )
             elif len(known) and np.isinf(known).all():
-                lines.append(f"{task}: nothing that is compared reaches {100 * target:.1f} points.")
+                lines.append(
+                    f"{label(task)}: no method that is compared reaches {100 * target:.1f} points."
+                )
         return lines

@@ -11,6 +11,8 @@ from uniplot import plot_to_string
 from frod_bench.compare.comparison import Comparison
 from frod_bench.report import figures, style
 from frod_bench.report.curves import AXES, Band
+from frod_bench.report.frame import Method
+from frod_bench.report.names import label
 from frod_bench.report.panels import ALL_TASKS, AXIS_LABELS, Panels, experiment_panels
 
 PLOT_LINES, PLOT_COLUMNS, FRAME_COLUMNS = 14, 100, 14
@@ -57,7 +59,7 @@ def print_curves(panels: Panels, console: Console) -> None:
         console.print(Text.from_ansi(plot), soft_wrap=True)
 
 
-def _plot(bands: Mapping[str, Band], target: float, console: Console) -> str:
+def _plot(bands: Mapping[Method, Band], target: float, console: Console) -> str:
     bands = {method: band for method, band in bands.items() if band.grid.size}
     colors = [style.of_method(method).color for method in bands]
     alike = console.color_system is None or len(set(colors)) < len(colors)
@@ -65,7 +67,7 @@ def _plot(bands: Mapping[str, Band], target: float, console: Console) -> str:
         xs=[band.grid for band in bands.values()],
         ys=[100 * band.median for band in bands.values()],
         lines=True,
-        legend_labels=list(bands),
+        legend_labels=[label(method) for method in bands],
         color=False if console.color_system is None else colors,
         character_set="ascii" if alike else "braille",
         force_ascii_characters=[MARKS[line % len(MARKS)] for line in range(len(bands))],

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from frod_bench.common.errors import InputError
 from frod_bench.compare.options import PROTOCOL, CompareConfig
-from frod_bench.records import hashing, store
+from frod_bench.records import store
 from frod_bench.records.choice import is_unnamed_choice, newest_first
 from frod_bench.records.schema import Record
 from frod_bench.records.store import Unusable
+from frod_bench.report.frame import Run, Task
+from frod_bench.report.names import method_named, spelled
 
 _PROTOCOLS = (PROTOCOL, "paper")  # which is meant where a folder has several: not tuning's
-Name = tuple[str, str, int]  # task (with its head), method, seed
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Folder:
     path: Path
     profile: str
     protocol: str
-    made: Mapping[Name, Sequence[Record]]
+    made: Mapping[Run, Sequence[Record]]
     unusable: Sequence[Unusable]
 
     @property
@@ -36,9 +37,9 @@ class Folder:
     def extent(self) -> str:
         """The tasks, methods and seeds that it has."""
         names = ("tasks", "methods", "seeds")
-        values = (sorted({name[place] for name in self.made}) for place in range(len(names)))
+        values = zip(*(words_of(run) for run in self.made), strict=True)
         pairs = zip(names, values, strict=True)
-        return "; ".join(f"{name} {', '.join(map(str, found))}" for name, found in pairs)
+        return "; ".join(f"{name} {', '.join(sorted(set(found)))}" for name, found in pairs)
 
 
 def read_folder(side: str, path: Path, config: CompareConfig) -> Folder:
@@ -52,13 +53,14 @@ def read_folder(side: str, path: Path, config: CompareConfig) -> Folder:
     profile = config.profile or _only_profile(path, found)
     there = Counter(m["cell"]["protocol"] for m in found if m["cell"]["profile"] == profile)
     protocol = config.protocol or next((p for p in (*_PROTOCOLS, *there) if p in there), PROTOCOL)
-    made: dict[Name, list[Record]] = {}
+    made: dict[Run, list[Record]] = {}
     for one in newest_first(found):
         cell = one["cell"]
         asked = (cell["profile"], cell["protocol"]) == (profile, protocol)
         if asked and is_unnamed_choice(one, config.head):
-            task = hashing.headed(cell["task"], one["config"])
-            made.setdefault((task, cell["method"], cell["seed"]), []).append(one)
+            task = Task(cell["task"], config.head)
+            run = Run(task, method_named(cell["method"]), cell["seed"])
+            made.setdefault(run, []).append(one)
     if not made:
         counts = Counter((m["cell"]["profile"], m["cell"]["protocol"]) for m in found)
         has = ", ".join(f"{a} {b} ({n})" for (a, b), n in sorted(counts.items()))
@@ -67,6 +69,11 @@ def read_folder(side: str, path: Path, config: CompareConfig) -> Folder:
             f"Profiles and protocols that it has: {has}."
         )
     return Folder(side, path, profile, protocol, made, unusable)
+
+
+def words_of(run: Run) -> tuple[str, str, str]:
+    """Task, method and seed as a user types them."""
+    return spelled(run.task), spelled(run.method), str(run.seed)
 
 
 def _nothing_in(path: Path, unusable: Sequence[Unusable]) -> str:

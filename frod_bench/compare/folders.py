@@ -1,25 +1,26 @@
 """Two results folders: the same cells of both, paired by what they are and not by their hash."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.names import with_head
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.compare.differences import count_differences, differing_settings
-from frod_bench.compare.folder import Folder, Name, read_folder
+from frod_bench.compare.folder import Folder, read_folder, words_of
 from frod_bench.compare.options import CompareConfig
-from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import Cell, Collected, collect_folder
+from frod_bench.report.frame import Method, Run
+from frod_bench.report.names import label, spelled
 from frod_bench.report.rules import Rules
-from frod_bench.report.style import sided
 
 SIDES = ("A", "B")
 NAMED = 4  # cells that a note names; of more it says how many
-Pairs = dict[Name, tuple[Record, Record]]
+Pairs = dict[Run, tuple[Record, Record]]
 
 
 @dataclass(frozen=True)
@@ -28,32 +29,33 @@ class Paired:
 
     ours: Folder
     theirs: Folder
-    asked: Sequence[Name]
+    asked: Sequence[Run]
     pairs: Pairs
     of_other_metric: Sequence[str]
 
 
 def compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
-    """Compare the cells that both of `config.folders` have: the first folder less the second.
+    """Compare the cells that both of `config.folders` have: the first folder minus the second.
 
     Raises InputError where a folder has no records, where none is of a cell of the other, and,
     unless `config.across`, where profile or protocol differ.
     """
     paired = pair(config)
-    reference = rules.convergence.reference
-    collected = _collect(paired, reference, config.head)
-    methods = list(dict.fromkeys(method for _, method, _ in paired.pairs))
+    reference = Method(rules.convergence.reference)
+    collected = _collect(paired, reference)
+    methods = list(dict.fromkeys(run.method for run in paired.pairs))
     titles = dict.fromkeys(collected.frame["profile_title"].dropna())
     frame = collected.frame
     return Comparison(
         title=" and ".join(map(str, titles)),
         collected=collected,
         shown=pd.Series(frame.index < len(SIDES) * len(paired.pairs), frame.index),
-        contrasts=[Contrast(m, *(sided(m, side) for side in SIDES)) for m in methods],
+        contrasts=[Contrast(label(m), *(m._replace(side=side) for side in SIDES)) for m in methods],
         heads=SIDES,
         margin_points=rules.accuracy.margin_points,
-        rule=replace(rules.convergence, reference=sided(reference, paired.theirs.side)),
-        name="_".join(["folders", *(methods if config.methods else [])]),
+        rule=rules.convergence,
+        reference=reference._replace(side=paired.theirs.side),
+        name="_".join(["folders", *(map(spelled, methods) if config.methods else [])]),
         notes=_notes(paired),
         caption=f"A: {paired.ours.path}. B: {paired.theirs.path}.",
         settings=differing_settings(paired.pairs.values()),
@@ -83,32 +85,33 @@ def pair(config: CompareConfig) -> Paired:
         name: (ours.made[name][0], _nearest(ours.made[name][0], theirs.made[name])) for name in both
     }
     other = {
-        name[0]: f"{name[0]} ({a['primary_metric']} and {b['primary_metric']})"
-        for name, (a, b) in pairs.items()
+        run.task: f"{label(run.task)} ({a['primary_metric']} and {b['primary_metric']})"
+        for run, (a, b) in pairs.items()
         if a["primary_metric"] != b["primary_metric"]
     }
-    kept = {name: found for name, found in pairs.items() if name[0] not in other}
+    kept = {run: found for run, found in pairs.items() if run.task not in other}
     if not kept:
         raise InputError(f"The folders measure other metrics: {', '.join(other.values())}.")
     return Paired(ours, theirs, asked, kept, list(other.values()))
 
 
-def _asked(config: CompareConfig, ours: Folder, theirs: Folder) -> list[Name]:
+def _asked(config: CompareConfig, ours: Folder, theirs: Folder) -> list[Run]:
     """The cells of either folder that the command line asks for, in order of name.
 
     Raises InputError for a task, method or seed that neither folder has.
     """
-    names = sorted({*ours.made, *theirs.made})
-    tasks = [hashing.headed(task, {"head": config.head}) for task in config.task or ()]
+    runs = sorted({*ours.made, *theirs.made})
+    tasks = [with_head(task, config.head) for task in config.task or ()]
     kinds = (("task", tasks), ("method", config.methods or ()), ("seed", config.seeds or ()))
     for place, (kind, wanted) in enumerate(kinds):
-        known = {str(name[place]) for name in names}
+        known = {words_of(run)[place] for run in runs}
         for value in wanted:
             if str(value) not in known:
                 hint = did_you_mean(str(value), known)
                 raise InputError(f"No records of {kind} {value} in either folder.{hint}")
-        names = [name for name in names if not wanted or name[place] in wanted]
-    return names
+        allowed = set(map(str, wanted))
+        runs = [run for run in runs if not wanted or words_of(run)[place] in allowed]
+    return runs
 
 
 def _nearest(to: Record, candidates: Sequence[Record]) -> Record:
@@ -118,21 +121,21 @@ def _nearest(to: Record, candidates: Sequence[Record]) -> Record:
     return min(candidates, key=lambda made: count_differences(to, made))
 
 
-def _collect(paired: Paired, reference: str, head: str) -> Collected:
+def _collect(paired: Paired, reference: Method) -> Collected:
     """The pairs, cell by cell ours and theirs; and behind them what sets the target.
 
     That is their reference, on the tasks that are compared, also where it is not compared itself.
     """
-    tasks = {task for task, _, _ in paired.pairs}
+    tasks = {run.task for run in paired.pairs}
     rest = {
-        name: found[0]
-        for name, found in paired.theirs.made.items()
-        if name[1] == reference and name[0] in tasks and name not in paired.pairs
+        run: found[0]
+        for run, found in paired.theirs.made.items()
+        if run.method == reference and run.task in tasks and run not in paired.pairs
     }
     parts = [
-        _collected(paired.ours, {name: ours for name, (ours, _) in paired.pairs.items()}, head),
-        _collected(paired.theirs, {name: them for name, (_, them) in paired.pairs.items()}, head),
-        _collected(paired.theirs, rest, head),
+        _collected(paired.ours, {name: ours for name, (ours, _) in paired.pairs.items()}),
+        _collected(paired.theirs, {name: them for name, (_, them) in paired.pairs.items()}),
+        _collected(paired.theirs, rest),
     ]
     side_by_side = pd.concat([part.frame for part in parts[: len(SIDES)]]).sort_index(kind="stable")
     frames = [side_by_side, *(part.frame for part in parts[len(SIDES) :] if len(part.frame))]
@@ -143,17 +146,20 @@ def _collect(paired: Paired, reference: str, head: str) -> Collected:
     )
 
 
-def _collected(folder: Folder, chosen: Mapping[Name, Record], head: str) -> Collected:
-    """The chosen records, with the folder's side in the methods' names."""
+def _collected(folder: Folder, chosen: Mapping[Run, Record]) -> Collected:
+    """The chosen records, with the folder's side."""
     cells = [
-        Cell(c["task"], c["method"], c["seed"], c["config_hash"], folder.protocol, head=head)
-        for c in (made["cell"] for made in chosen.values())
+        Cell(
+            *(c["task"], c["method"], c["seed"], c["config_hash"], folder.protocol),
+            head=run.task.head,
+        )
+        for run, c in ((run, made["cell"]) for run, made in chosen.items())
     ]
     found = collect_folder(folder.path, folder.profile, cells)
-    found.frame["method"] = [sided(method, folder.side) for method in found.frame["method"]]
+    found.frame["side"] = folder.side
     found.curves = {
-        (task, sided(method, folder.side), seed): points
-        for (task, method, seed), points in found.curves.items()
+        run._replace(method=run.method._replace(side=folder.side)): points
+        for run, points in found.curves.items()
     }
     found.warnings = [f"{folder.side}: {warning}" for warning in found.warnings]
     return found
@@ -188,7 +194,7 @@ def _data(records: Iterable[Record]) -> set[str]:
     return {made["provenance"]["data_fingerprint"] for made in records}
 
 
-def _named(names: Sequence[Name]) -> str:
-    words = [f"{task}/{method}/{seed}" for task, method, seed in names]
+def _named(runs: Sequence[Run]) -> str:
+    words = ["/".join(words_of(run)) for run in runs]
     more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
     return f"{len(words)} ({', '.join(words[:NAMED])}{more})"

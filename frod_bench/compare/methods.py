@@ -11,6 +11,8 @@ from frod_bench.compare.options import PROFILE, PROTOCOL, SEEDS, CompareConfig
 from frod_bench.records import store
 from frod_bench.records.choice import is_unnamed_choice, newest_first
 from frod_bench.report.collect import Cell, collect
+from frod_bench.report.frame import Method, method_of
+from frod_bench.report.names import label, method_named
 from frod_bench.report.rules import Rules
 
 Name = tuple[str, str, int]  # task, method, seed
@@ -44,22 +46,24 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
         collected.warnings.append(
             f"Seeds {names} are left out: not every method has a record of them. seed= names them."
         )
-    shown = collected.frame["method"].isin(methods)
+    chosen_methods = list(map(method_named, methods))
+    shown = collected.frame.apply(method_of, axis=1).isin(chosen_methods)
     if (collected.frame.loc[shown, "status"] == "missing").all():
         raise InputError(
             f"None of the {shown.sum()} cells has a record under {folder}: profile={profile} "
             f"protocol={protocol} head={config.head}. Run them: {command}"
         )
     titles = collected.frame["profile_title"].dropna()
-    first, *others = methods
+    first, *others = chosen_methods
     return Comparison(
         title=str(titles.iloc[0]) if len(titles) else profile,
         collected=collected,
         shown=shown,
-        contrasts=[Contrast(f"{first} − {other}", first, other) for other in others],
+        contrasts=[Contrast(f"{label(first)} − {label(other)}", first, other) for other in others],
         heads=("first", "second"),
         margin_points=rules.accuracy.margin_points,
         rule=rule,
+        reference=Method(rule.reference),
         name="_".join(methods),
     )
 

@@ -10,6 +10,8 @@ from rich.table import Table
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.report.collect import holes_of
 from frod_bench.report.convergence import format_target
+from frod_bench.report.frame import Task, by_task, method_of, methods_in, task_of, tasks_in
+from frod_bench.report.names import label
 from frod_bench.report.paired import MEAN, MIDDLE, WINS, minus, p_text, signed
 
 NOT_THERE = "–"
@@ -21,12 +23,13 @@ def show(comparison: Comparison, console: Console) -> None:
     """Print scores and times, settings that differ, and paired differences."""
     for note in comparison.notes:
         _line(console, note)
+    reference = label(comparison.reference, in_text=True)
     console.print(_scores(comparison))
     _line(
         console,
         "Score: mean over seeds ± half of the 95 % interval (Student's t). Target: "
         f"{100 * comparison.rule.target_fraction:.0f} % of the way that "
-        f"{comparison.rule.reference}'s mean curve goes; ∞: not reached. Seconds are of training, "
+        f"{reference}'s mean curve goes; ∞: not reached. Seconds are of training, "
         "with set-up charged.",
     )
     for line in comparison.out_of_reach():
@@ -37,8 +40,8 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(_differences(comparison))
         _line(
             console,
-            f"Points of {comparison.heads[0]} less {comparison.heads[1]}, paired by task and seed, "
-            "over the pairs that both have. Intervals: Student's t over pairs; over tasks a "
+            f"Points of {comparison.heads[0]} minus {comparison.heads[1]}, paired by task and "
+            "seed, over the pairs that both have. Intervals: Student's t over pairs; over tasks a "
             "bootstrap of tasks and seeds. McNemar: test examples that one alone gets right, and "
             "the exact p-value, by Holm over tasks. Middle half: the interquartile mean over tasks "
             "and seeds. Wins: how often a run of the one beats a run of the other.",
@@ -66,7 +69,14 @@ def _scores(comparison: Comparison) -> Table:
     name = _once(table)
     for row in comparison.frame.itertuples(index=False):
         target = format_target(row.target)
-        table.add_row(name(row.task), row.method, row.score, target, row.steps, row.seconds)
+        table.add_row(
+            name(label(task_of(row))),
+            label(method_of(row)),
+            row.score,
+            target,
+            row.steps,
+            row.seconds,
+        )
     return table
 
 
@@ -78,28 +88,28 @@ def _differences(comparison: Comparison) -> Table:
         column.no_wrap = True
     pairs = comparison.pairs
     of_tasks = pairs[pairs["scope"] == "task"] if len(pairs) else pairs
-    by_key = {(row.task, row.contrast): row for row in of_tasks.itertuples(index=False)}
+    by_key = {(task_of(row), row.contrast): row for row in of_tasks.itertuples(index=False)}
     name = _once(table)
     for task, contrast in _asked(comparison):
         row = by_key.get((task, contrast.name))
         cells = _NO_PAIR if row is None or math.isnan(row.mean) else _pair_cells(row)
-        table.add_row(name(task), contrast.name, *cells)
-    if len(of_tasks) and of_tasks["task"].nunique() > 1:
+        table.add_row(name(label(task)), contrast.name, *cells)
+    if len(of_tasks) and len(tasks_in(of_tasks)) > 1:
         overall = pairs[pairs["scope"] == "overall"]
-        for quantity, label in _OVERALL.items():
+        for quantity, words in _OVERALL.items():
             for row in overall[overall["quantity"] == quantity].itertuples(index=False):
                 cells = _overall_cells(row, _share if quantity == WINS else signed)
-                table.add_row(name(label), row.contrast, *cells)
+                table.add_row(name(words), row.contrast, *cells)
     return table
 
 
-def _asked(comparison: Comparison) -> Iterator[tuple[str, Contrast]]:
+def _asked(comparison: Comparison) -> Iterator[tuple[Task, Contrast]]:
     """Each task with the contrasts that it has cells of."""
-    for task, cells in comparison.cells.groupby("task", sort=False):
-        there = set(cells["method"])
+    for task, cells in by_task(comparison.cells):
+        there = set(methods_in(cells))
         for contrast in comparison.contrasts:
             if {contrast.ours, contrast.theirs} & there:
-                yield str(task), contrast
+                yield task, contrast
 
 
 _NO_PAIR = (NOT_THERE, NOT_THERE, NOT_THERE, "no pair", "0", "")

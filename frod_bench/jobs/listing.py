@@ -10,8 +10,9 @@ import yaml
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
+from frod_bench.common.names import with_head
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
-from frod_bench.records import hashing, store
+from frod_bench.records import store
 
 DEFAULT_FOLDER = Path("results") / "embedded"
 Rows = list[tuple[str, ...]]
@@ -84,8 +85,8 @@ def records(folder: Path) -> Rows:
             "results/reference/small."
         )
     counts = Counter(
-        (hashing.headed(made["cell"]["task"], made["config"]), made["cell"]["method"],
-         made["cell"]["protocol"], made["status"])
+        (with_head(made["cell"]["task"], made["config"].get("head", "classify")),
+         made["cell"]["method"], made["cell"]["protocol"], made["status"])
         for made in found
     )  # fmt: skip
     rows: Rows = [(*name, str(count)) for name, count in sorted(counts.items())]

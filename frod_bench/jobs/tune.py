@@ -27,8 +27,8 @@ from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
+from frod_bench.common.names import with_head
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR
-from frod_bench.records import hashing
 
 WORST = -math.inf
 WRITTEN = "# Written by `python -m frod_bench.tune`"  # the first words of a table written here
@@ -43,7 +43,7 @@ def trials(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
         value = document["metrics"][document["primary_metric"]]["value"] if ok else None
         rows.append(
             {
-                "family": hashing.headed(cell.family, cell.config),
+                "family": with_head(cell.family, cell.config.get("head", "classify")),
                 "method": cell.method,
                 "trial": cell.config["trial"],
                 "task": cell.task,

@@ -7,9 +7,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from frod_bench.cells.grid import NUMBERS, composer, expand, refuse_lists, without_hydra
+from frod_bench.common.names import with_head
 from frod_bench.config import settings
 from frod_bench.config.settings import Settings
-from frod_bench.records.hashing import headed, identity
+from frod_bench.records.hashing import identity
 
 METHODS = "full,lora,dora,frod,frozen"
 REPEATS = tuple(name for name in NUMBERS if name != "size")  # no cost depends on them
@@ -93,7 +94,7 @@ def named(cells: Iterable[PlannedCell]) -> list[PlannedCell]:
 
 def name_of(one: Settings) -> str:
     """The task's name; with its head, where it ranks."""
-    return headed(one.task.name, {"head": one.head})
+    return with_head(one.task.name, one.head)
 
 
 def title_of(base: DictConfig, cells: Sequence[PlannedCell]) -> str:

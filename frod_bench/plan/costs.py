@@ -7,6 +7,7 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from frod_bench.common.errors import InputError
+from frod_bench.common.names import with_head
 from frod_bench.config.settings import Settings
 from frod_bench.models.classifier import tower_of
 from frod_bench.models.published import config_of
@@ -17,7 +18,6 @@ from frod_bench.plan.measure import Load, measure_step, tokens_of, with_classes
 from frod_bench.plan.ranking import options_of
 from frod_bench.plan.shapes import prepare_shapes, probe_numbers
 from frod_bench.plan.trace import Step
-from frod_bench.records.hashing import headed
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class CellCost:
 
     task: str
     family: str
+    head: str
     method: str
     variant: str
     backbone: str
@@ -138,7 +139,7 @@ class Planner:
         Raises InputError where the backbone's configuration is not there or the method does not
         fit it.
         """
-        task, trainer, head = settings.task, settings.trainer, {"head": settings.head}
+        task, trainer = settings.task, settings.trainer
         backbone = settings.backbones[task.family]
         counts, load = self._counted(settings), self._load(settings)
         step, fitted = self._fitted(settings, load)
@@ -149,8 +150,9 @@ class Planner:
         flops = steps * flops_of(fitted.step, change.accumulation_steps or parts)
         trained = counts.trained + counts.head
         return CellCost(
-            task=headed(task.name, head),
-            family=headed(task.family, head),
+            task=with_head(task.name, settings.head),
+            family=with_head(task.family, settings.head),
+            head=settings.head,
             method=settings.method.name,
             variant=variant,
             backbone=backbone.name,

@@ -57,7 +57,7 @@ class PlanResult:
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What the numbers assume."""
-        ranks = any(cell.family.endswith("_rank") for cell in self.cells)
+        ranks = any(cell.head == "rank" for cell in self.cells)
         return ASSUMPTIONS + (RANKED if ranks else ())
 
     @property

@@ -100,11 +100,6 @@ def profile_title(config: Mapping[str, Any]) -> str:
     return str(config["profile"]["title"]).replace("stand-in data", "synthetic data")
 
 
-def headed(name: str, config: Mapping[str, Any]) -> str:
-    """A task's or a family's name where heads are told apart: `boolq`, but `boolq_rank`."""
-    return f"{name}_rank" if config.get("head") == "rank" else name
-
-
 def _whole_numbers(obj: object) -> object:
     if isinstance(obj, float) and obj.is_integer() and abs(obj) < _EXACT_INTEGER:
         return int(obj)

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records import hashing
+from frod_bench.common.names import with_head
+from frod_bench.report.frame import TASK_KEY
 
-RANKED = hashing.headed("", {"head": "rank"})  # what follows the name of what ranks
+RANKED = with_head("", "rank")  # what follows the name of a family in the table of trials
 COLUMNS = ("family", "method", "trial", "task", "score")
 GRID_COLUMNS = ("scope", "task", "method", "quantity", "factor", "mean", "holes")
 TRIALS_PATH = Path("tables/tuning.csv")  # under results/<profile>, as is
@@ -62,7 +63,8 @@ def read_trials(path: Path) -> pd.DataFrame | None:
         return None
     is_ranked = trials["family"].str.endswith(RANKED)
     return trials.assign(
-        task=trials["task"].where(~is_ranked, trials["task"] + RANKED),
+        family=trials["family"].str.removesuffix(RANKED),
+        head=np.where(is_ranked, "rank", "classify"),
         score=pd.to_numeric(trials["score"], errors="coerce"),
     )
 
@@ -74,9 +76,9 @@ def areas(trials: pd.DataFrame) -> pd.DataFrame:
     method has another number of trials on a task than the rest, or none.
     """
     scores = trials.assign(score=trials["score"].where(np.isfinite(trials["score"])))
-    floor = scores.groupby("task")["score"].transform("min")
+    floor = scores.groupby(TASK_KEY)["score"].transform("min")
     scores["score"] = scores["score"].fillna(floor)
-    grouped = scores.groupby(["task", "method"], sort=False)["score"]
+    grouped = scores.groupby([*TASK_KEY, "method"], sort=False)["score"]
     found = grouped.agg(lambda of_trials: 100 * float(stats.area_below_best(of_trials)))
     counts = grouped.size()
     return found.where(counts == counts.max()).unstack("method")

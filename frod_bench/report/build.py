@@ -16,6 +16,8 @@ from frod_bench.report.claims import Judged
 from frod_bench.report.claims_table import write_claims
 from frod_bench.report.collect import Cell, Collected, collect
 from frod_bench.report.convergence import convergence_table
+from frod_bench.report.frame import Method
+from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import paired_table
 from frod_bench.report.rules import Rules, load_rules
@@ -121,11 +123,11 @@ def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:
     main = main_table(summary, title, numbers.collected.warnings)
     paths = write_claims(numbers.judged, out_dir, title)
     paths += write_cells(numbers.cells, out_dir)
-    paths += write_table(main, summary, out_dir, "main")
+    paths += write_table(main, csv_frame(summary), out_dir, "main")
     parameters = parameter_table(numbers.parameters, title)
-    paths += write_table(parameters, numbers.parameters, out_dir, "parameters")
+    paths += write_table(parameters, csv_frame(numbers.parameters), out_dir, "parameters")
     if len(numbers.pairs):
-        pairs = paired_table(numbers.pairs, rules.accuracy.ours, title)
-        paths += write_table(pairs, numbers.pairs, out_dir, "paired")
+        pairs = paired_table(numbers.pairs, Method(rules.accuracy.ours), title)
+        paths += write_table(pairs, csv_frame(numbers.pairs), out_dir, "paired")
     times = convergence_table(numbers.times, rules.convergence, title)
-    return paths + write_table(times, numbers.times, out_dir, "convergence")
+    return paths + write_table(times, csv_frame(numbers.times), out_dir, "convergence")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from frod_bench.report.frame import FAMILY_KEY, Family, Method, by_method, by_task
+from frod_bench.report.names import MATCHED, label, spelled
 from frod_bench.report.paired import predictions_of
 
 
@@ -16,12 +18,14 @@ def untuned(frame: pd.DataFrame, trials: pd.DataFrame | None) -> list[str]:
     """
     if trials is None:
         return []
-    tuned = set(zip(trials["family"], trials["method"], strict=True))
-    asked = frame[["family", "base_method"]].drop_duplicates().itertuples(index=False, name=None)
+    tuned = set(zip(trials["family"], trials["head"], trials["method"], strict=True))
+    is_matched = frame["variant"].str.startswith(MATCHED)
     lost: dict[str, list[str]] = {}
-    for family, method in asked:
-        if (family, method) not in tuned:
-            lost.setdefault(family, []).append(method)
+    for key, _ in frame.groupby([*FAMILY_KEY, "method", is_matched], sort=False):
+        family, head, method, matched = key
+        name = spelled(Method(method, MATCHED if matched else ""))
+        if (family, head, name) not in tuned:
+            lost.setdefault(spelled(Family(family, head)), []).append(name)
     return [
         f"Learning rates of {', '.join(methods)} were not tuned in {family} (tables/tuning.csv "
         "has no trial of them): they are another method's, another head's or common practice."
@@ -33,16 +37,17 @@ def one_class(frame: pd.DataFrame) -> list[str]:
     """Tasks and methods whose every run answered the test split with one and the same class."""
     lines = []
     ok = frame[frame["status"] == "ok"]
-    for task, cells in ok.groupby("task", sort=False):
+    for task, cells in by_task(ok):
         stuck = [
-            str(method)
-            for method, runs in cells.groupby("method", sort=False)
+            label(method)
+            for method, runs in by_method(cells)
             if all(map(_is_constant, runs["path"]))
         ]
         if stuck:
             lines.append(
-                f"{task}: all test predictions of {', '.join(stuck)} are one class, in every run. "
-                "Their scores, differences and times to target say nothing of the methods."
+                f"{label(task)}: all test predictions of {', '.join(stuck)} are one class, in "
+                "every run. Their scores, differences and times to target are uninformative about "
+                "the methods."
             )
     return lines
 

@@ -6,26 +6,26 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.records.schema import CurvePoint
+from frod_bench.report.frame import METHOD_KEY, TASK_KEY, Run, run_of
+from frod_bench.report.names import csv_frame
 
 COLUMNS = (
-    *("task", "family", "method", "seed", "protocol", "config_hash", "settings_hash"),
+    *(*TASK_KEY, "family", *METHOD_KEY, "seed", "protocol", "config_hash", "settings_hash"),
     "status",
     *("metric", "value", "n", "stderr", "start_loss", "trainable", "trainable_head", "steps"),
     *("setup_sec", "train_sec", "eval_sec", "code_version"),
 )
 
 
-def cells_table(
-    frame: pd.DataFrame, curves: Mapping[tuple[str, str, int], Sequence[CurvePoint]]
-) -> pd.DataFrame:
+def cells_table(frame: pd.DataFrame, curves: Mapping[Run, Sequence[CurvePoint]]) -> pd.DataFrame:
     """The cells of `Collected.frame`, a row each.
 
     `value` is the primary metric on test in its own unit, `start_loss` the held-out loss before the
     first step, NaN if it was not measured.
     """
-    keys = zip(frame["task"], frame["method"], frame["seed"], strict=True)
-    starts = [_start_loss(curves.get(key, ())) for key in keys]
-    return frame.assign(start_loss=starts)[list(COLUMNS)]
+    runs = map(run_of, frame.itertuples(index=False))
+    starts = [_start_loss(curves.get(run, ())) for run in runs]
+    return csv_frame(frame.assign(start_loss=starts)[list(COLUMNS)])
 
 
 def write_cells(table: pd.DataFrame, out_dir: Path) -> list[Path]:

@@ -15,8 +15,9 @@ from frod_bench import stats
 from frod_bench.records.schema import CurvePoint
 from frod_bench.report.areas import Areas
 from frod_bench.report.convergence import arrivals
-from frod_bench.report.curves import AXES, Axis, Key
+from frod_bench.report.curves import AXES, Axis
 from frod_bench.report.evidence import Evidence, evidence
+from frod_bench.report.frame import Run
 from frod_bench.report.paper_counts import paper_counts
 from frod_bench.report.rules import (
     AccuracyRule,
@@ -75,7 +76,7 @@ class Judged:
 
 def judge(
     frame: pd.DataFrame,
-    curves: Mapping[Key, Sequence[CurvePoint]],
+    curves: Mapping[Run, Sequence[CurvePoint]],
     areas: Areas | None,
     profile: str,
     rules: Rules,
@@ -161,7 +162,7 @@ def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
 
 def convergence(
     cells: Evidence,
-    curves: Mapping[Key, Sequence[CurvePoint]],
+    curves: Mapping[Run, Sequence[CurvePoint]],
     rule: ConvergenceRule,
     confidence: float,
 ) -> Claim:

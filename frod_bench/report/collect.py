@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from frod_bench.common.errors import InputError
+from frod_bench.common.names import with_head
 from frod_bench.records import hashing, schema, store
 from frod_bench.records.choice import is_unnamed_choice, newest_first
 from frod_bench.records.schema import CurvePoint, Provenance, Record
 from frod_bench.records.store import Unusable
 from frod_bench.report.curves import evaluations
+from frod_bench.report.frame import AXIS, METRIC, Run, Task, frame_of, run_of
+from frod_bench.report.names import method_named, spelled
 
 STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")
 NO_FAMILY = "unknown family"
@@ -34,9 +37,7 @@ class Cell:
     `config_hash` says exactly which record is meant; without it the newest record of the task,
     method and seed (and protocol, where named) is taken, with a warning where there are several.
     `family` is known before any record is; left out, it is read off the task's other records.
-    Cells that rank options (`head`) make rows of their own, named `boolq_rank` of the family
-    `reasoning_rank`, so that no mean is over both heads. Cells with `axes` are variants of their
-    method, and each variant is a method of its own: `lora (r 8)`.
+    Cells with `axes` are variants of their method.
     """
 
     task: str
@@ -49,40 +50,32 @@ class Cell:
     axes: tuple[AxisValue, ...] = ()
 
     @property
-    def variant(self) -> str:
-        """The method's name in the frame."""
-        parts = (f"{axis.name} {_short(axis.value)}" for axis in self.axes)
-        return f"{self.method} ({', '.join(parts)})" if self.axes else self.method
-
-    def headed(self, name: str) -> str:
-        """The task's or family's name in the frame."""
-        return hashing.headed(name, {"head": self.head})
+    def run(self) -> Run:
+        """The cell's key in the report."""
+        variant = ", ".join(f"{axis.name} {_short(axis.value)}" for axis in self.axes)
+        return Run(Task(self.task, self.head), method_named(self.method, variant), self.seed)
 
 
 def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-Curves = dict[tuple[str, str, int], list[CurvePoint]]
+Curves = dict[Run, list[CurvePoint]]
 
 
 @dataclass
 class Collected:
     """What a report is made of.
 
-    `frame` has a row a cell, in the order asked for: task, family, method, seed, status,
-    profile_title, protocol, metric (name of the primary one), higher_is_better, curve_split, value,
-    n, stderr, `metric/<name>` for all metrics, the counts of `params`, backbone, setup_sec,
-    train_sec, eval_sec, step_sec, steps, config_hash, settings_hash, peak_rss_bytes,
-    peak_device_bytes, error, code_version, device, path, base_method and `axis/<key>` for all
-    settings that tell variants of it apart.
-    `curves` holds the curve of each cell that has one, and `provenance` what each record says it
-    was made with, both by (task, method, seed).
+    `frame` has a row for each cell, in the order asked for; `frame.COLUMNS` are its columns, then
+    `metric/<name>` for all metrics and `axis/<key>` for all settings that tell variants apart.
+    `curves` holds the curve of each run that has one, and `provenance` what each record says it was
+    made with.
     """
 
     frame: pd.DataFrame
     curves: Curves
-    provenance: dict[tuple[str, str, int], Provenance] = field(default_factory=dict)
+    provenance: dict[Run, Provenance] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)  # what else lies among the records
     warnings: list[str] = field(default_factory=list)
 
@@ -108,29 +101,28 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     curves: Curves = {}
     provenance = {}
     for cell, made in zip(cells, chosen, strict=True):
+        run = cell.run
         family = cell.family or families.get(cell.task, NO_FAMILY)
-        task, family, method = cell.headed(cell.task), cell.headed(family), cell.variant
-        base = {"task": task, "family": family, "method": method, "seed": cell.seed}
-        base |= {"base_method": cell.method}
-        base |= {f"axis/{axis.key}": axis.value for axis in cell.axes}
+        base = {**run.task._asdict(), "family": family, **run.method._asdict(), "seed": run.seed}
+        base |= {f"{AXIS}{axis.key}": axis.value for axis in cell.axes}
         if made is None:
             rows.append(base | _absent(cell, folder, unusable))
             continue
         path = _path(folder, made)
         rows.append(base | _row(made, path))
-        provenance[task, method, cell.seed] = made["provenance"]
+        provenance[run] = made["provenance"]
         if made["curve"] is not None:
             curve, trouble = _curve(path, made)
             if curve:
-                curves[task, method, cell.seed] = curve
+                curves[run] = curve
             if trouble:
-                warnings.append(f"{path.name} of {cell.task}, {method}: {trouble}")
+                warnings.append(f"{path.name} of {cell.task}, {spelled(run.method)}: {trouble}")
         predictions = store.predictions_path(path)
         if predictions.exists() and (damage := store.damage_of(made, "predictions", predictions)):
-            warnings.append(f"{path.name} of {cell.task}, {method}: {damage}")
+            warnings.append(f"{path.name} of {cell.task}, {spelled(run.method)}: {damage}")
     used = [made for made in chosen if made is not None]
     return Collected(
-        frame=_frame(rows),
+        frame=frame_of(rows),
         curves=curves,
         provenance=provenance,
         others=_others(records, used, unusable),
@@ -156,10 +148,15 @@ def _curve(path: Path, made: Record) -> tuple[list[CurvePoint], str]:
 def holes_of(frame: pd.DataFrame) -> list[str]:
     """A line for each cell that gave no number: what, which, and why where that is known."""
     return [
-        f"{row.status}: {row.task}, {row.method}, seed {row.seed}"
+        f"{row.status}: {run_text(run_of(row))}"
         + (f": {row.error}" if isinstance(row.error, str) else "")
         for row in frame[frame["status"] != "ok"].itertuples(index=False)
     ]
+
+
+def run_text(run: Run) -> str:
+    """A run in a message, in the names that a user types."""
+    return f"{spelled(run.task)}, {spelled(run.method)}, seed {run.seed}"
 
 
 def refuse_same(cells: Iterable[Cell]) -> None:
@@ -167,8 +164,8 @@ def refuse_same(cells: Iterable[Cell]) -> None:
 
     A table has one number for them, so their settings must be one.
     """
-    counts = Counter((cell.headed(cell.task), cell.variant, cell.seed) for cell in cells)
-    same = [f"{task}, {method}, seed {seed}" for (task, method, seed), n in counts.items() if n > 1]
+    counts = Counter(cell.run for cell in cells)
+    same = [run_text(run) for run, n in counts.items() if n > 1]
     if same:
         raise InputError(
             f"{len(same)} of {len(counts)} cells are asked for more than once, with different "
@@ -235,7 +232,7 @@ def _row(made: Record, path: Path) -> dict[str, Any]:
         "settings_hash": hashing.settings_hash(made),
         "steps": steps,
         **(primary or {}),
-        **{f"metric/{name}": metric["value"] for name, metric in metrics.items()},
+        **{f"{METRIC}{name}": metric["value"] for name, metric in metrics.items()},
         **(params or {}),
         **(time or {}),
         "step_sec": time["train_sec"] / steps if time and steps else None,
@@ -245,27 +242,6 @@ def _row(made: Record, path: Path) -> dict[str, Any]:
         "device": made["provenance"]["device"],
         "path": str(path),
     }
-
-
-NUMBERS = (
-    *("value", "n", "stderr", "steps"),
-    *("trainable", "trainable_head", "backbone_total", "extra_frozen", "trainable_percent"),
-    *("setup_sec", "train_sec", "eval_sec", "step_sec", "peak_rss_bytes", "peak_device_bytes"),
-)
-WORDS = (
-    *("profile_title", "protocol", "metric", "higher_is_better", "curve_split", "backbone"),
-    *("config_hash", "settings_hash"),
-    *("error", "code_version", "device", "path", "base_method"),
-)
-
-
-def _frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    keys = ["task", "family", "method", "seed", "status"]
-    names = {name: None for row in rows for name in row}
-    extra = sorted(name for name in names if name.startswith("metric/"))
-    axes = [name for name in names if name.startswith("axis/")]
-    frame = pd.DataFrame(list(rows), columns=[*keys, *WORDS, *NUMBERS, *extra, *axes])
-    return frame.astype(dict.fromkeys([*NUMBERS, *extra], "float64"))
 
 
 def _path(folder: Path, made: Record) -> Path:
@@ -289,7 +265,7 @@ def _others(
     counts: dict[tuple[str, str], int] = {}
     for made in records:
         if _key(made) not in taken:
-            task = hashing.headed(made["cell"]["task"], made["config"])
+            task = with_head(made["cell"]["task"], made["config"].get("head", "classify"))
             name = (task, made["cell"]["method"])
             counts[name] = counts.get(name, 0) + 1
     lines = [f"{task}, {method}: {n} of other cells" for (task, method), n in counts.items()]

@@ -7,8 +7,22 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.records.schema import CurvePoint
-from frod_bench.report.curves import AXES, Curve, Key, evaluated_curves
+from frod_bench.report.curves import AXES, Curve, evaluated_curves
+from frod_bench.report.frame import (
+    METHOD_KEY,
+    TASK_KEY,
+    Method,
+    Run,
+    Task,
+    by_method,
+    by_task,
+    is_method,
+    method_of,
+    methods_in,
+    run_of,
+)
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label
 from frod_bench.report.rules import ConvergenceRule
 
 # A cell that diverged will never arrive; one that failed or is missing might have.
@@ -17,48 +31,50 @@ FACTORS = (1, 2, 4)  # of the performance profile
 
 
 def targets(
-    frame: pd.DataFrame, curves: Mapping[Key, Curve], rule: ConvergenceRule
-) -> dict[str, float]:
+    frame: pd.DataFrame, curves: Mapping[Run, Curve], rule: ConvergenceRule, reference: Method
+) -> dict[Task, float]:
     """Each task's target, in the metric's own unit; NaN where the reference sets none.
 
     That is where the reference has no whole curve, or gained nothing over its own.
     """
-    found: dict[str, float] = {}
-    for task, cells in frame.groupby("task", sort=False):
-        reference = cells[(cells["method"] == rule.reference) & (cells["status"] == "ok")]
-        keys = [(str(task), rule.reference, int(seed)) for seed in reference["seed"]]
-        whole = [curves[key] for key in keys if key in curves]
+    found: dict[Task, float] = {}
+    for task, cells in by_task(frame):
+        ended = cells[is_method(cells, reference) & (cells["status"] == "ok")]
+        runs = [Run(task, reference, int(seed)) for seed in ended["seed"]]
+        whole = [curves[run] for run in runs if run in curves]
         if not whole:
-            found[str(task)] = np.nan
+            found[task] = np.nan
             continue
         steps = whole[0].steps
         values = [stats.resample_onto(steps, curve.steps, curve.values) for curve in whole]
-        found[str(task)] = stats.target_from_reference(
+        found[task] = stats.target_from_reference(
             values,
             rule.target_fraction,
             rule.window_evaluations,
-            higher_is_better=bool(reference["higher_is_better"].iloc[0]),
+            higher_is_better=bool(ended["higher_is_better"].iloc[0]),
         )
     return found
 
 
 def arrivals(
     frame: pd.DataFrame,
-    curves: Mapping[Key, Sequence[CurvePoint]],
+    curves: Mapping[Run, Sequence[CurvePoint]],
     rule: ConvergenceRule,
+    reference: Method | None = None,
 ) -> pd.DataFrame:
     """When each cell reached its task's target.
 
-    Columns: task, family, method, seed, status, target (the metric's own unit), has_curve (it came
-    to its end and was measured), steps, seconds (set-up charged). Infinite: a miss; NaN: not known
-    (no target, or a cell that is not there).
+    `reference` sets the target; None is the rule's own.
+    Columns: task, head, family, method, variant, side, seed, status, target (the metric's own
+    unit), has_curve (it came to its end and was measured), steps, seconds (set-up charged).
+    Infinite: a miss; NaN: not known (no target, or a cell that is not there).
     """
     measured = evaluated_curves(frame, curves)
-    goal = targets(frame, measured, rule)
+    goal = targets(frame, measured, rule, reference or Method(rule.reference))
     rows = []
     for cell in frame.itertuples(index=False):
-        key = (cell.task, cell.method, cell.seed)
-        target = goal[cell.task]
+        key = run_of(cell)
+        target = goal[key.task]
         times = dict.fromkeys(AXES, np.nan)
         if key in measured:
             curve = measured[key].smoothed(rule.window_evaluations)
@@ -69,39 +85,38 @@ def arrivals(
             }
         elif cell.status in _ARRIVED_NEVER and not np.isnan(target):
             times = dict.fromkeys(AXES, np.inf)
-        base = (cell.task, cell.family, cell.method, cell.seed, cell.status, target)
+        base = (*key.task, cell.family, *key.method, cell.seed, cell.status, target)
         rows.append((*base, key in measured, *times.values()))
-    columns = ["task", "family", "method", "seed", "status", "target", "has_curve", *AXES]
+    columns = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "target", "has_curve", *AXES]
     return pd.DataFrame(rows, columns=columns)
 
 
 def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
     """Median over seeds of each task and method, and how much sooner `rule.ours` arrives.
 
-    Columns: task, family, method, axis, n_seeds (known), n_expected, n_missed, target, median,
-    speedup (theirs / ours, of the medians; NaN: undecided).
+    Columns: task, head, family, method, variant, side, axis, n_seeds (known), n_expected, n_missed,
+    target, median, speedup (theirs / ours, of the medians; NaN: undecided).
     """
     rows = []
     for axis in AXES:
-        for (task, family), cells in arrived.groupby(["task", "family"], sort=False):
+        for task, cells in by_task(arrived):
             medians = {
-                str(method): stats.median_over_seeds(group[axis])
-                for method, group in cells.groupby("method", sort=False)
+                method: stats.median_over_seeds(group[axis]) for method, group in by_method(cells)
             }
-            ours = medians.get(rule.ours, np.nan)
-            for method, group in cells.groupby("method", sort=False):
+            ours = medians.get(Method(rule.ours), np.nan)
+            for method, group in by_method(cells):
                 rows.append(
                     {
-                        "task": task,
-                        "family": family,
-                        "method": method,
+                        **task._asdict(),
+                        "family": group["family"].iloc[0],
+                        **method._asdict(),
                         "axis": axis,
                         "n_seeds": int(group[axis].notna().sum()),
                         "n_expected": len(group),
                         "n_missed": int(np.isinf(group[axis]).sum()),
                         "target": group["target"].iloc[0],
-                        "median": medians[str(method)],
-                        "speedup": stats.speedup(ours, medians[str(method)]),
+                        "median": medians[method],
+                        "speedup": stats.speedup(ours, medians[method]),
                     }
                 )
     return pd.DataFrame(rows)
@@ -109,30 +124,35 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
 
 def convergence_table(summary: pd.DataFrame, rule: ConvergenceRule, title: str) -> Table:
     """Steps, then seconds, to target: task x method; below each the median speed-up over tasks."""
-    methods = list(dict.fromkeys(summary["method"]))
+    methods, ours = methods_in(summary), Method(rule.ours)
     rows: list[Row] = []
     for axis in AXES:
         of_axis = summary[summary["axis"] == axis]
         rows.append(Row(f"{axis} to target", heading=True))
-        for task, cells in of_axis.groupby("task", sort=False):
-            by_method = {row.method: row for row in cells.itertuples(index=False)}
-            texts = (format_time(by_method.get(method)) for method in methods)
-            rows.append(Row(f"{task} ({format_target(cells['target'].iloc[0])})", tuple(texts)))
-        ratios = (median_speedup(of_axis, method, rule.ours) for method in methods)
-        rows.append(Row(f"time over {rule.ours}'s", tuple(ratios), strong=True))
+        for task, cells in by_task(of_axis):
+            of_task = {method_of(row): row for row in cells.itertuples(index=False)}
+            texts = (format_time(of_task.get(method)) for method in methods)
+            rows.append(
+                Row(f"{label(task)} ({format_target(cells['target'].iloc[0])})", tuple(texts))
+            )
+        ratios = (median_speedup(of_axis, method, ours) for method in methods)
+        rows.append(Row(f"time over {label(ours)}'s", tuple(ratios), strong=True))
         rows += _profile_rows(of_axis, methods)
+    reference = label(Method(rule.reference), in_text=True)
     caption = (
         "The first evaluation at which the curve, smoothed over "
         f"{rule.window_evaluations} evaluations, is at the task's target (in brackets, points): "
-        f"{100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean curve goes; "
+        f"{100 * rule.target_fraction:.0f} % of the way that {reference}'s mean "
+        " curve goes; "
         f"{middle_seed(int(summary['n_expected'].max()))}. Seconds are of training with set-up "
         "charged. ∞: not reached. The "
-        f"factor is the median over tasks of the method's time over {rule.ours}'s: below 1 the "
+        f"factor is the median over tasks of the method's time over {label(ours)}'s: below 1 the "
         "method arrives sooner; where both miss it is undecided and left out. Last, the share of "
         "tasks on which a method arrives within a factor of the fastest one's time, of the tasks "
         "on which all times are known."
     )
-    return Table(f"Convergence: {title}", caption, ("task (target)", *methods), rows)
+    header = ("task (target)", *(label(method) for method in methods))
+    return Table(f"Convergence: {title}", caption, header, rows)
 
 
 def middle_seed(seeds: int) -> str:
@@ -140,9 +160,9 @@ def middle_seed(seeds: int) -> str:
     return {1: "of one seed", 2: "the slower of two seeds"}.get(seeds, "median over seeds")
 
 
-def _profile_rows(of_axis: pd.DataFrame, methods: Sequence[str]) -> list[Row]:
+def _profile_rows(of_axis: pd.DataFrame, methods: Sequence[Method]) -> list[Row]:
     """The performance profile at `FACTORS`; a dash where no task has every method's time."""
-    times = of_axis.pivot(index="method", columns="task", values="median").reindex(methods)
+    times = of_axis.pivot(index=METHOD_KEY, columns=TASK_KEY, values="median").reindex(methods)
     profile = stats.performance_profile(times.to_numpy(), FACTORS)
     return [
         Row(
@@ -171,11 +191,11 @@ def format_target(target: float) -> str:
     return "no target" if np.isnan(target) else f"{100 * target:.1f}".replace("-", "−")
 
 
-def median_speedup(of_axis: pd.DataFrame, method: str, ours: str) -> str:
+def median_speedup(of_axis: pd.DataFrame, method: Method, ours: Method) -> str:
     """The median over tasks of ours' speed-up on a method; of how many, where not of all."""
     if method == ours:
         return "1"
-    ratios = of_axis.loc[of_axis["method"] == method, "speedup"]
+    ratios = of_axis.loc[is_method(of_axis, method), "speedup"]
     decided = ratios[ratios.notna()]
     if decided.empty:
         return "undecided"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.records.schema import CurvePoint
+from frod_bench.report.frame import Run, run_of
 from frod_bench.stats import Floats
 
 Axis = Literal["steps", "seconds"]
@@ -48,9 +49,6 @@ class Band:
     seeds: int
 
 
-Key = tuple[str, str, int]  # task, method, seed
-
-
 def evaluations(points: Iterable[CurvePoint], metric: str, setup_sec: float) -> Curve:
     """The lines of a curve that measured `metric`; lines without a finite value are left out."""
     rows: list[Mapping[str, Any]] = [
@@ -64,12 +62,12 @@ def evaluations(points: Iterable[CurvePoint], metric: str, setup_sec: float) -> 
 
 
 def evaluated_curves(
-    frame: pd.DataFrame, curves: Mapping[Key, Sequence[CurvePoint]]
-) -> dict[Key, Curve]:
+    frame: pd.DataFrame, curves: Mapping[Run, Sequence[CurvePoint]]
+) -> dict[Run, Curve]:
     """Curve of each cell that is ok: a run that broke off says nothing of its end."""
-    found: dict[Key, Curve] = {}
+    found: dict[Run, Curve] = {}
     for row in frame[frame["status"] == "ok"].itertuples(index=False):
-        key = (row.task, row.method, row.seed)
+        key = run_of(row)
         setup_sec = 0.0 if np.isnan(row.setup_sec) else row.setup_sec
         curve = evaluations(curves.get(key, ()), row.metric, setup_sec)
         if curve.values.size:

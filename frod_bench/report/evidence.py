@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
+from frod_bench.report.frame import Task
 from frod_bench.report.rules import Rules
 from frod_bench.stats import Floats
 
@@ -24,11 +25,7 @@ class Evidence:
     frame: pd.DataFrame
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
-
-    @property
-    def protocol(self) -> str:
-        """The protocol of the records; several are named one after the other."""
-        return ", ".join(sorted(self.frame["protocol"].dropna().unique()))
+    protocol: str  # of the records; several are named one after the other
 
     def table(self, method: str, column: str, frame: pd.DataFrame | None = None) -> Floats:
         """A column as (tasks x seeds), NaN where a cell gave no number.
@@ -67,7 +64,9 @@ def evidence(frame: pd.DataFrame, rules: Rules) -> Evidence:
     """Pick the cells that the rules name. Raises InputError where they name no known suite."""
     tasks, seeds = suite_tasks(rules.suite), tuple(rules.seeds)
     named = frame["task"].isin(tasks) & frame["seed"].isin(seeds)
-    return Evidence(frame[named], tasks, seeds)
+    protocols = ", ".join(sorted(frame.loc[named, "protocol"].dropna().unique()))
+    named &= (frame["head"] == Task._field_defaults["head"]) & (frame["variant"] == "")
+    return Evidence(frame[named], tasks, seeds, protocols)
 
 
 def suite_tasks(name: str, folder: Path = CONF_DIR / "suite") -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from matplotlib.ticker import MaxNLocator
 
 from frod_bench.report import style
 from frod_bench.report.curves import AXES, Axis
+from frod_bench.report.frame import Method
+from frod_bench.report.names import label
 from frod_bench.report.panels import AXIS_LABELS, Panels
 
 mpl.use("Agg")  # figures are files; no display is needed or asked for
@@ -109,7 +111,7 @@ def _draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
     bands = panels.bands[axis]
     for method, band in bands.items():
         look = style.of_method(method)
-        front = 3 if method == "frod" else 2
+        front = 3 if method.method == "frod" else 2
         low, high, median = 100 * band.low, 100 * band.high, 100 * band.median
         ax.fill_between(band.grid, low, high, color=look.color, alpha=0.13, lw=0, zorder=front)
         ax.plot(band.grid, median, color=look.color, linestyle=look.line, zorder=front + 2)
@@ -151,9 +153,13 @@ def even_columns(entries: int, most: int = LEGEND_COLUMNS) -> int:
     return -(-entries // max(1, rows))
 
 
-def legend_handle(label: str, look: style.MethodStyle | None = None) -> Line2D:
-    """A legend's entry: line and marker of the method that the label names, or of `look`."""
-    look = look or style.of_method(label)
+def legend_handle(method: Method) -> Line2D:
+    """A legend's entry: line and marker of a method."""
+    return legend_entry(label(method), style.of_method(method))
+
+
+def legend_entry(text: str, look: style.MethodStyle) -> Line2D:
+    """A legend's entry of any text and look."""
     return Line2D(
         [],
         [],
@@ -162,5 +168,5 @@ def legend_handle(label: str, look: style.MethodStyle | None = None) -> Line2D:
         marker=look.marker,
         mec="white",
         ms=look.marker_pt,
-        label=label,
+        label=text,
     )

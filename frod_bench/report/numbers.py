@@ -10,6 +10,7 @@ from frod_bench.report.cells_table import cells_table
 from frod_bench.report.claims import Judged, judge
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
+from frod_bench.report.frame import Method
 from frod_bench.report.paired import paired_summary
 from frod_bench.report.panels import Panels, experiment_panels
 from frod_bench.report.rules import Rules
@@ -55,7 +56,7 @@ class Numbers:
     def pairs(self) -> pd.DataFrame:
         """The numbers of the paired differences; empty where nothing is to be paired."""
         rule = self.rules.accuracy
-        return paired_summary(self.collected.frame, rule.ours, rule.margin_points)
+        return paired_summary(self.collected.frame, Method(rule.ours), rule.margin_points)
 
     @cached_property
     def arrived(self) -> pd.DataFrame:

@@ -10,18 +10,30 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.records import store
+from frod_bench.report.frame import (
+    METHOD_KEY,
+    TASK_KEY,
+    Method,
+    Task,
+    is_method,
+    method_of,
+    methods_in,
+    task_of,
+    tasks_in,
+)
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label
 from frod_bench.report.summary import so_many
 from frod_bench.stats import Floats, McNemar
 
 COLUMNS = (
-    *("scope", "task", "method", "quantity", "mean", "low", "high", "n", "tost_p"),
+    *("scope", *TASK_KEY, *METHOD_KEY, "quantity", "mean", "low", "high", "n", "tost_p"),
     *("n_tested", "only_ours", "only_theirs", "p_value", "p_holm"),
 )
 MEAN, MIDDLE, WINS = "mean difference", "interquartile mean", "probability of improvement"
 
 
-def paired_summary(frame: pd.DataFrame, ours: str, margin: float) -> pd.DataFrame:
+def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataFrame:
     """`ours` less each other method of `Collected.frame`, long; `COLUMNS` are its columns.
 
     scope `task`: mean over the seeds that both have, in points, `tost_p` of Student's TOST of
@@ -30,7 +42,7 @@ def paired_summary(frame: pd.DataFrame, ours: str, margin: float) -> pd.DataFram
     `overall`: the `quantity` over tasks. Empty where `ours` has no other beside it.
     """
     rows: list[dict[str, Any]] = []
-    methods = [m for m in dict.fromkeys(frame["method"]) if m != ours]
+    methods = [method for method in methods_in(frame) if method != ours]
     mine = _scores(frame, ours)
     hits = {m: _all_hits(frame, m) for m in (ours, *methods)} if len(mine) else {}
     for method in methods if len(mine) else []:
@@ -38,13 +50,13 @@ def paired_summary(frame: pd.DataFrame, ours: str, margin: float) -> pd.DataFram
         difference = mine - theirs
         of_tasks = [
             _task_row(
-                str(task),
+                Task(*key),
                 method,
                 values.to_numpy(),
                 margin,
-                _tests(str(task), hits[ours], hits[method]),
+                _tests(Task(*key), hits[ours], hits[method]),
             )
-            for task, values in difference.iterrows()
+            for key, values in difference.iterrows()
         ]
         adjusted = stats.holm([row["p_value"] for row in of_tasks])
         rows += [row | {"p_holm": p} for row, p in zip(of_tasks, adjusted, strict=True)]
@@ -54,30 +66,39 @@ def paired_summary(frame: pd.DataFrame, ours: str, margin: float) -> pd.DataFram
             (WINS, stats.probability_of_improvement(mine, theirs)),
         )
         for quantity, estimate in overall:
-            base = {"scope": "overall", "task": "", "method": method, "quantity": quantity}
-            rows.append(base | estimate._asdict())
+            base = {"scope": "overall", "task": "", "head": "", "quantity": quantity}
+            rows.append(base | method._asdict() | estimate._asdict())
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def paired_table(summary: pd.DataFrame, ours: str, title: str) -> Table:
+def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
     """Task x other method, then the means over tasks."""
-    methods = list(dict.fromkeys(summary["method"]))
-    by_key = {(r.task, r.quantity, r.method): r for r in summary.itertuples(index=False)}
-    tasks = dict.fromkeys(summary.loc[summary["scope"] == "task", "task"])
-    rows = [Row(task, tuple(_task_text(by_key[task, MEAN, m]) for m in methods)) for task in tasks]
+    methods, name = methods_in(summary), label(ours)
+    by_key = {
+        (task_of(row), row.quantity, method_of(row)): row for row in summary.itertuples(index=False)
+    }
+    rows = [
+        Row(label(task), tuple(_task_text(by_key[task, MEAN, method]) for method in methods))
+        for task in tasks_in(summary[summary["scope"] == "task"])
+    ]
     rows.append(Row("all tasks", heading=True))
     for quantity in (MEAN, MIDDLE, WINS):
-        texts = tuple(_overall_text(by_key["", quantity, m]) for m in methods)
+        texts = tuple(_overall_text(by_key[Task("", ""), quantity, m]) for m in methods)
         rows.append(Row(quantity, texts, strong=True))
     caption = (
-        f"{ours} less each method, in points, paired by task and seed: mean over seeds ± half of "
+        f"{name} minus each method, in points, paired by task and seed: mean over seeds ± half of "
         "the 95 % interval (Student's t). In brackets the test examples that one alone gets right, "
-        f"{ours} : other, over all seeds, and McNemar's exact p-value, by Holm over the tasks of a "
-        "column. All tasks: with the 95 % interval of a bootstrap over tasks and seeds, the mean "
+        f"{name} : other, over all seeds, and McNemar's exact p-value, by Holm over the tasks of "
+        "a column. All tasks: with the 95 % interval of a bootstrap over tasks and seeds, the mean "
         f"of fewer than {stats.FEW_TASKS} tasks with Student's t; the other two are then too "
         "narrow."
     )
-    return Table(f"Paired differences: {title}", caption, ("task", *methods), rows)
+    return Table(
+        f"Paired differences: {title}",
+        caption,
+        ("task", *(label(method) for method in methods)),
+        rows,
+    )
 
 
 def predictions_of(path: Path) -> pd.DataFrame | None:
@@ -111,27 +132,28 @@ def hits_of(path: Path) -> "pd.Series[bool] | None":
     return right.set_axis(pd.MultiIndex.from_frame(table[["split", "row_id"]]))
 
 
-Hits = dict[tuple[str, int], "pd.Series[bool]"]
+Hits = dict[tuple[Task, int], "pd.Series[bool]"]
 
 
-def _scores(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    cells = frame[frame["method"] == method]
-    return 100 * cells.pivot_table(index="task", columns="seed", values="value", sort=False)
+def _scores(frame: pd.DataFrame, method: Method) -> pd.DataFrame:
+    cells = frame[is_method(frame, method)]
+    wide = 100 * cells.pivot_table(index=TASK_KEY, columns="seed", values="value")
+    return wide.reindex([task for task in tasks_in(cells) if task in wide.index])
 
 
-def _all_hits(frame: pd.DataFrame, method: str) -> Hits:
-    cells = frame[(frame["method"] == method) & (frame["status"] == "ok")]
-    found = {(r.task, r.seed): hits_of(Path(r.path)) for r in cells.itertuples(index=False)}
+def _all_hits(frame: pd.DataFrame, method: Method) -> Hits:
+    cells = frame[is_method(frame, method) & (frame["status"] == "ok")]
+    found = {(task_of(r), r.seed): hits_of(Path(r.path)) for r in cells.itertuples(index=False)}
     return {key: hits for key, hits in found.items() if hits is not None}
 
 
 def _task_row(
-    task: str, method: str, difference: Floats, margin: float, tests: Sequence[McNemar]
+    task: Task, method: Method, difference: Floats, margin: float, tests: Sequence[McNemar]
 ) -> dict[str, Any]:
     return {
         "scope": "task",
-        "task": task,
-        "method": method,
+        **task._asdict(),
+        **method._asdict(),
         "quantity": MEAN,
         **stats.mean_interval(difference)._asdict(),
         "tost_p": stats.tost(difference, margin),
@@ -142,7 +164,7 @@ def _task_row(
     }
 
 
-def _tests(task: str, ours: Hits, theirs: Hits) -> list[McNemar]:
+def _tests(task: Task, ours: Hits, theirs: Hits) -> list[McNemar]:
     """One test a seed, where both were asked the same examples."""
     both = [(ours[key], theirs[key]) for key in ours if key[0] == task and key in theirs]
     return [stats.mcnemar(a, b) for a, b in both if a.index.equals(b.index)]

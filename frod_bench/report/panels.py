@@ -14,11 +14,21 @@ from frod_bench.report.curves import (
     Axis,
     Band,
     Curve,
-    Key,
     band_over_seeds,
     band_over_tasks,
     evaluated_curves,
 )
+from frod_bench.report.frame import (
+    Method,
+    Run,
+    Task,
+    by_method,
+    by_task,
+    is_task,
+    run_of,
+    tasks_in,
+)
+from frod_bench.report.names import label, metric_label, spelled
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.report.summary import holes
 
@@ -36,14 +46,15 @@ class Panels:
     title: str
     y_label: str
     caption: str
-    bands: dict[Axis, dict[str, Band]]
+    bands: dict[Axis, dict[Method, Band]]
     target: float = np.nan
-    arrived: dict[Axis, dict[str, float]] = field(default_factory=dict)
+    arrived: dict[Axis, dict[Method, float]] = field(default_factory=dict)
+    task: Task | None = None  # None: the mean over all
 
 
 def experiment_panels(
     frame: pd.DataFrame,
-    curves: Mapping[Key, Sequence[CurvePoint]],
+    curves: Mapping[Run, Sequence[CurvePoint]],
     arrived: pd.DataFrame,
     title: str,
     rule: ConvergenceRule,
@@ -58,8 +69,8 @@ def experiment_panels(
         for key, curve in evaluated_curves(frame, curves).items()
     }
     found = {
-        str(task): task_panels(cells, smoothed, arrived, title, rule)
-        for task, cells in frame.groupby("task", sort=False)
+        spelled(task): task_panels(cells, smoothed, arrived, title, rule)
+        for task, cells in by_task(frame)
     }
     found[ALL_TASKS] = all_tasks_panels(frame, smoothed, title, rule)
     return {name: panels for name, panels in found.items() if panels is not None}
@@ -67,53 +78,55 @@ def experiment_panels(
 
 def task_panels(
     cells: pd.DataFrame,
-    smoothed: Mapping[Key, Curve],
+    smoothed: Mapping[Run, Curve],
     arrived: pd.DataFrame,
     title: str,
     rule: ConvergenceRule,
 ) -> Panels | None:
     """What the figure of one task shows; None where no cell has a curve."""
-    task = str(cells["task"].iloc[0])
-    by_method: dict[str, list[Curve]] = {}
-    for cell in cells.itertuples(index=False):
-        if (curve := smoothed.get((task, cell.method, cell.seed))) is not None:
-            by_method.setdefault(str(cell.method), []).append(curve)
-    if not by_method:
+    (task,) = tasks_in(cells)
+    found: dict[Method, list[Curve]] = {}
+    for run in map(run_of, cells.itertuples(index=False)):
+        if (curve := smoothed.get(run)) is not None:
+            found.setdefault(run.method, []).append(curve)
+    if not found:
         return None
-    here = arrived[arrived["task"] == task]
+    here = arrived[is_task(arrived, task)]
     target = float(here["target"].iloc[0])
-    metric = cells["metric"].dropna().iloc[0].replace("_", " ")
+    metric = metric_label(cells["metric"].dropna().iloc[0])
     split = cells["curve_split"].dropna().iloc[0]
     return Panels(
-        title=f"{task} · {title}",
+        title=f"{label(task)} · {title}",
         y_label=f"{split} {metric} (%)" if metric == "accuracy" else f"{split} {metric} × 100",
         caption=_task_caption(cells, target, rule),
         bands={
-            axis: {m: band_over_seeds(found, axis) for m, found in by_method.items()}
-            for axis in AXES
+            axis: {m: band_over_seeds(curves, axis) for m, curves in found.items()} for axis in AXES
         },
         target=target,
-        arrived={axis: here.groupby("method")[axis].agg(_median).to_dict() for axis in AXES},
+        arrived={
+            axis: {m: stats.median_over_seeds(rows[axis]) for m, rows in by_method(here)}
+            for axis in AXES
+        },
+        task=task,
     )
 
 
 def all_tasks_panels(
-    frame: pd.DataFrame, smoothed: Mapping[Key, Curve], title: str, rule: ConvergenceRule
+    frame: pd.DataFrame, smoothed: Mapping[Run, Curve], title: str, rule: ConvergenceRule
 ) -> Panels | None:
     """What the figure over all tasks shows; None where there is no task with every curve."""
-    methods = [str(m) for m in dict.fromkeys(frame["method"])]
-    seeds = {m: sorted(set(frame.loc[frame["method"] == m, "seed"])) for m in methods}
-    every = [str(task) for task in dict.fromkeys(frame["task"])]
+    seeds = {method: sorted(set(rows["seed"])) for method, rows in by_method(frame)}
+    methods, every = list(seeds), tasks_in(frame)
     whole = [
         task
         for task in every
-        if all((task, method, seed) in smoothed for method in methods for seed in seeds[method])
+        if all(Run(task, method, seed) in smoothed for method in methods for seed in seeds[method])
     ]
     if not whole:
         return None
-    bands: dict[Axis, dict[str, Band]] = {
+    bands: dict[Axis, dict[Method, Band]] = {
         axis: {
-            m: band_over_tasks([[smoothed[t, m, s] for t in whole] for s in seeds[m]], axis)
+            m: band_over_tasks([[smoothed[Run(t, m, s)] for t in whole] for s in seeds[m]], axis)
             for m in methods
         }
         for axis in AXES
@@ -127,7 +140,9 @@ def all_tasks_panels(
         "its last value; a line starts when every task's set-up is done."
     )
     if left_out:
-        caption += f" Left out, for a method or seed has no curve: {', '.join(left_out)}."
+        caption += (
+            f" Left out, for a method or seed has no curve: {', '.join(map(label, left_out))}."
+        )
     return Panels(
         title=f"mean of {len(whole)} tasks · {title}",
         y_label=f"mean {splits} score (points)",
@@ -137,16 +152,16 @@ def all_tasks_panels(
 
 
 def _task_caption(cells: pd.DataFrame, target: float, rule: ConvergenceRule) -> str:
+    reference = label(Method(rule.reference), in_text=True)
     drawn = cells[cells["status"] == "ok"].groupby("method", sort=False)["seed"].nunique()
     text = f"Metric smoothed over {rule.window_evaluations} evaluations; {_band_words(drawn.max())}"
-    not_drawn = {str(method): holes(group) for method, group in cells.groupby("method", sort=False)}
-    lost = [f"{method} ({what})" for method, what in not_drawn.items() if what]
+    lost = [f"{label(m)} ({why})" for m, rows in by_method(cells) if (why := holes(rows))]
     if lost:
         text += f" Not drawn: {', '.join(lost)}."
     if np.isnan(target):
-        return text + f" No target: {rule.reference} has no curve here, or gains nothing over it."
+        return text + f" No target: {reference} has no curve here, or gains nothing over it."
     return text + (
-        f" Target: {100 * rule.target_fraction:.0f} % of the way that {rule.reference}'s mean "
+        f" Target: {100 * rule.target_fraction:.0f} % of the way that {reference}'s mean "
         "curve goes; a marker stands at the time to reach it, "
         f"{middle_seed(cells['seed'].nunique())}, none for a miss."
     )
@@ -154,7 +169,3 @@ def _task_caption(cells: pd.DataFrame, target: float, rule: ConvergenceRule) -> 
 
 def _band_words(seeds: int) -> str:
     return "one seed." if seeds == 1 else f"line: median over {seeds} seeds, band: their range."
-
-
-def _median(times: pd.Series) -> float:
-    return stats.median_over_seeds(times)

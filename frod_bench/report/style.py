@@ -7,6 +7,9 @@ and marker say the same again, for print without colour.
 import zlib
 from typing import Any, NamedTuple
 
+from frod_bench.report.frame import Method
+from frod_bench.report.names import MATCHED
+
 INK = "#222222"
 MUTED = "#6b6b6b"
 HAIRLINE = "#d9d9d9"
@@ -68,33 +71,23 @@ _SPARE_COLORS = ("#CC6677", "#44AA99", "#117733", "#4477AA", "#661100")  # of no
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
 
-VARIANT = " ("  # what follows a method's name and this says which variant of it is meant
-MATCHED = "_matched"  # what follows the name of a method at FRoD's own count of parameters
 _MATCHED_LINE = _DASHDOTDOT  # of no method above
-_SIDE = " · "
 _SIDE_LINES = {"A": "-", "B": _SHORT}
 
 
-def sided(method: str, side: str) -> str:
-    """A method's name where the cells of two folders, A and B, are set side by side."""
-    return method + _SIDE + side
-
-
-def of_method(name: str) -> MethodStyle:
+def of_method(method: Method) -> MethodStyle:
     """A method's style: fixed by its name alone, so that it is the same in every figure.
 
     Of two folders a method has one colour and marker, and a line that says whose it is. Variants of
-    a method, `lora (r 8)`, look as the method does; `lora_matched` does but for its line.
+    a method look as the method does; one at FRoD's count of parameters does but for its line.
     """
-    method, _, side = name.partition(_SIDE)
-    if side in _SIDE_LINES:
-        return of_method(method)._replace(line=_SIDE_LINES[side])
-    name = name.partition(VARIANT)[0]
-    if name in STYLES:
-        return STYLES[name]
-    if name.endswith(MATCHED):
-        return of_method(name.removesuffix(MATCHED))._replace(line=_MATCHED_LINE)
-    pick = zlib.crc32(name.encode())
+    if method.side:
+        return of_method(method._replace(side=""))._replace(line=_SIDE_LINES[method.side])
+    if method.variant.partition(", ")[0] == MATCHED:
+        return of_method(Method(method.method))._replace(line=_MATCHED_LINE)
+    if method.method in STYLES:
+        return STYLES[method.method]
+    pick = zlib.crc32(method.method.encode())
     return MethodStyle(
         _SPARE_COLORS[pick % len(_SPARE_COLORS)],
         _SPARE_LINES[pick // 7 % len(_SPARE_LINES)],

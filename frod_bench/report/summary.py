@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
+from frod_bench.report.frame import FAMILY_KEY, METHOD_KEY, METRIC, TASK_KEY, by_method, tasks_in
 
 BYTES_PER_MIB = 2.0**20
 # A mean over fewer tasks has no interval here: scores of unlike tasks lie so far apart that
@@ -15,7 +16,7 @@ BYTES_PER_MIB = 2.0**20
 INTERVAL_TASKS = 5
 PRIMARY = "primary"
 COLUMNS = (
-    *("scope", "task", "family", "method", "metric", "unit", "primary"),
+    *("scope", *TASK_KEY, "family", *METHOD_KEY, "metric", "unit", "primary"),
     *("n_seeds", "n_tasks", "n_cells", "n_expected"),
     *("mean", "low", "high", "interval", "status", "holes"),
 )
@@ -51,13 +52,14 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     the cells that gave none.
     """
     rows: list[dict[str, Any]] = []
-    for (task, family, method), cells in frame.groupby(["task", "family", "method"], sort=False):
-        base = {"scope": "task", "task": task, "family": family, "method": method}
+    keys = [*TASK_KEY, "family", *METHOD_KEY]
+    for key, cells in frame.groupby(keys, sort=False):
+        base = {"scope": "task", **dict(zip(keys, key, strict=True))}
         rows.extend(base | row for row in _task_rows(cells))
-    scopes = [("family", str(family), cells) for family, cells in frame.groupby("family")]
-    for scope, family, group in [*scopes, ("overall", "", frame)]:
-        for method, cells in group.groupby("method", sort=False):
-            base = {"scope": scope, "task": "", "family": family, "method": method}
+    scopes = [("family", *key, cells) for key, cells in frame.groupby(FAMILY_KEY)]
+    for scope, family, head, group in [*scopes, ("overall", "", "", frame)]:
+        for method, cells in by_method(group):
+            base = {"scope": scope, "task": "", "head": head, "family": family, **method._asdict()}
             rows.append(base | _mean_row(cells))
             rows.extend(base | row for row in _cost_rows(cells))
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -79,8 +81,8 @@ def _task_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
     names = cells["metric"].dropna()
     primary = names.iloc[0] if len(names) else ""
     yield _score(cells, "value", primary) | {"primary": True}
-    for column in cells.columns[cells.columns.str.startswith("metric/")]:
-        name = column.removeprefix("metric/")
+    for column in cells.columns[cells.columns.str.startswith(METRIC)]:
+        name = column.removeprefix(METRIC)
         if name != primary and cells[column].notna().any():
             yield _score(cells, column, name) | {"primary": False}
     yield from _cost_rows(cells)
@@ -100,7 +102,7 @@ def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
 
 
 def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
-    table = cells.pivot_table(index="task", columns="seed", values="value", aggfunc="first")
+    table = cells.pivot_table(index=TASK_KEY, columns="seed", values="value", aggfunc="first")
     estimate = stats.mean_over_tasks(100.0 * table.to_numpy()) if table.size else stats.NOTHING
     kind = "t over tasks" if estimate.n < stats.FEW_TASKS else "bootstrap over tasks and seeds"
     if estimate.n < INTERVAL_TASKS:
@@ -120,7 +122,6 @@ def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
 def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Means over the cells that ran; times of one machine are no sample, so without interval."""
     counts = _counts(cells)
-    seeds, tasks = cells["seed"].to_numpy(), cells["task"].to_numpy()
     for cost in COSTS:
         values = cells[cost.column].to_numpy(dtype=np.float64)
         known = ~np.isnan(values)
@@ -129,8 +130,8 @@ def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
                 "metric": cost.name,
                 "unit": cost.unit,
                 "primary": False,
-                "n_seeds": len(set(seeds[known])),
-                "n_tasks": len(set(tasks[known])),
+                "n_seeds": cells.loc[known, "seed"].nunique(),
+                "n_tasks": len(tasks_in(cells[known])),
                 **counts,
                 "mean": float((values[known] * cost.scale).mean()),
                 "low": np.nan,

@@ -8,7 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from frod_bench.report.frame import (
+    FAMILY_KEY,
+    METHOD_KEY,
+    Family,
+    Method,
+    Task,
+    by_method,
+    by_task,
+    method_of,
+    methods_in,
+    task_of,
+)
 from frod_bench.report.markup import Row, Table, to_latex, to_markdown
+from frod_bench.report.names import label, metric_label
 from frod_bench.report.summary import COSTS, INTERVAL_TASKS, so_many
 from frod_bench.stats import FEW_TASKS
 
@@ -69,40 +82,46 @@ def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> 
     return Table(
         title=f"Main table: {title}",
         caption=MAIN_CAPTION,
-        header=("task", *methods_of(summary)),
+        header=("task", *(label(method) for method in methods_in(summary))),
         rows=rows,
         notes=[*hole_notes(summary), *notes],
     )
 
 
-def methods_of(summary: pd.DataFrame) -> list[str]:
+def methods_of(summary: pd.DataFrame) -> list[Method]:
     """The methods, in the order of the columns."""
-    return [str(method) for method in dict.fromkeys(summary["method"])]
+    return methods_in(summary)
 
 
 def score_lines(summary: pd.DataFrame) -> list[Line]:
     """The scores: of each task, family by family with the family's mean, then of all tasks."""
     primary = summary[summary["primary"]]
-    by_key = {(r.scope, r.task, r.family, r.method): r for r in primary.itertuples(index=False)}
-    methods = methods_of(summary)
+    by_key = {
+        (row.scope, task_of(row), row.family, method_of(row)): row
+        for row in primary.itertuples(index=False)
+    }
+    methods = methods_in(summary)
 
-    def numbers(scope: str, task: str, family: str) -> tuple[Any, ...]:
+    def numbers(scope: str, task: Task, family: str) -> tuple[Any, ...]:
         return tuple(by_key.get((scope, task, family, method)) for method in methods)
 
     lines: list[Line] = []
-    for family, group in primary[primary["scope"] == "task"].groupby("family"):
-        name = str(family)
-        for task, of_task in group.groupby("task", sort=False):
-            label = _task_label(str(task), of_task["metric"])
-            lines.append(Line(name, label, numbers("task", str(task), name)))
-        lines.append(Line(name, f"mean of {name}", numbers("family", "", name), strong=True))
-    return [*lines, Line("", "mean of all tasks", numbers("overall", "", ""), strong=True)]
+    for key, group in primary[primary["scope"] == "task"].groupby(FAMILY_KEY):
+        family = Family(*key)
+        name = label(family)
+        for task, of_task in by_task(group):
+            text = _task_label(task, of_task["metric"])
+            lines.append(Line(name, text, numbers("task", task, family.family)))
+        means = numbers("family", Task("", family.head), family.family)
+        lines.append(Line(name, f"mean of {name}", means, strong=True))
+    overall = numbers("overall", Task("", ""), "")
+    return [*lines, Line("", "mean of all tasks", overall, strong=True)]
 
 
 def cost_lines(summary: pd.DataFrame) -> list[Line]:
     """What it cost, a line a quantity that some method has."""
     overall = summary[(summary["scope"] == "overall") & ~summary["primary"]]
-    by_key = {(row.metric, row.method): row for row in overall.itertuples(index=False)}
+    by_key = {(row.metric, method_of(row)): row for row in overall.itertuples(index=False)}
     lines = []
     for cost in COSTS:
         found = tuple(by_key.get((cost.name, method)) for method in methods_of(summary))
@@ -156,16 +175,16 @@ def hole_notes(summary: pd.DataFrame) -> list[str]:
     """One note a method whose averages are over fewer cells than were asked for."""
     overall = summary[(summary["scope"] == "overall") & summary["primary"]]
     return [
-        f"{HOLE} {row.method}: averages are over {row.n_cells} of {row.n_expected} cells "
-        f"({row.holes}); they do not compare with a whole column."
+        f"{HOLE} {label(method_of(row))}: averages are over {row.n_cells} of {row.n_expected} "
+        f"cells ({row.holes}); they do not compare with a whole column."
         for row in overall.itertuples(index=False)
         if row.holes
     ]
 
 
-def _task_label(task: str, metrics: pd.Series) -> str:
+def _task_label(task: Task, metrics: pd.Series) -> str:
     named = [name for name in metrics if name and name != "accuracy"]
-    return f"{task} ({named[0].replace('_', ' ')})" if named else task
+    return f"{label(task)} ({metric_label(named[0])})" if named else label(task)
 
 
 _COUNTS = {
@@ -187,7 +206,7 @@ def parameter_summary(frame: pd.DataFrame) -> pd.DataFrame:
     known["adapted"] = known["trainable"] - known["trainable_head"]
     known["percent_without_head"] = known["trainable_percent"]
     known["percent_with_head"] = 100.0 * known["trainable"] / known["backbone_total"]
-    keys = ["family", "backbone", "method"]
+    keys = [*FAMILY_KEY, "backbone", *METHOD_KEY]
     long = known[[*keys, *_COUNTS]].melt(id_vars=keys, var_name="quantity")
     grouped = long.groupby([*keys, "quantity"], sort=False)["value"]
     return grouped.agg(n_cells="count", mean="mean", low="min", high="max").reset_index()
@@ -196,11 +215,11 @@ def parameter_summary(frame: pd.DataFrame) -> pd.DataFrame:
 def parameter_table(parameters: pd.DataFrame, title: str) -> Table:
     """Method x quantity, a group a backbone."""
     rows: list[Row] = []
-    for (family, backbone), group in parameters.groupby(["family", "backbone"]):
-        rows.append(Row(f"{family}: {backbone}", heading=True))
-        for method, counts in group.groupby("method", sort=False):
+    for (*family, backbone), group in parameters.groupby([*FAMILY_KEY, "backbone"]):
+        rows.append(Row(f"{label(Family(*family))}: {backbone}", heading=True))
+        for method, counts in by_method(group):
             by_name = {row.quantity: row for row in counts.itertuples(index=False)}
-            rows.append(Row(str(method), tuple(_range(by_name[name]) for name in _COUNTS)))
+            rows.append(Row(label(method), tuple(_range(by_name[name]) for name in _COUNTS)))
     header = ("method", *_COUNTS.values())
     return Table(f"Parameters: {title}", PARAMETERS_CAPTION, header, rows)
 

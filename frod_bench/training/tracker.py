@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from frod_bench.records import hashing
+from frod_bench.common.names import with_head
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ def define_chart(run: Any, name: str) -> None:
 def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
     """The tracker of one cell, as `config["tracker"]` says."""
     task, method = config["task"], config["method"]
-    headed = hashing.headed(task["name"], config)
+    headed = with_head(task["name"], config.get("head", "classify"))
     return _open(
         config["tracker"],
         folder,

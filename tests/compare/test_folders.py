@@ -58,7 +58,7 @@ def compared(folders: tuple[Path, Path], *more: str) -> compare.Comparison:
 
 def test_same_cells_are_paired_whatever_their_settings(folders: tuple[Path, Path]) -> None:
     found = compared(folders)
-    assert found.cells["method"].unique().tolist() == ["frod · A", "frod · B"]
+    assert found.cells["side"].unique().tolist() == ["A", "B"]
     pairs = found.pairs[found.pairs["scope"] == "task"].set_index("task")
     assert set(pairs.index) == set(TASKS)
     assert pairs["mean"].tolist() == pytest.approx([2.0, 2.0])
@@ -77,7 +77,7 @@ def test_same_cells_are_paired_whatever_their_settings(folders: tuple[Path, Path
 
 def test_their_reference_sets_the_target_for_both(folders: tuple[Path, Path]) -> None:
     frame = compared(folders, "task=rte", "methods=frod").frame
-    assert frame["method"].tolist() == ["frod · A", "frod · B"]
+    assert frame["side"].tolist() == ["A", "B"]
     assert frame["target"].nunique() == 1
     assert frame["steps_median"][0] < frame["steps_median"][1]
 
@@ -128,16 +128,16 @@ def test_prints_and_draws(folders: tuple[Path, Path], capsys: Captured) -> None:
     yours, theirs = folders
     assert compare.main([f"folders={yours},{theirs}", "plot=terminal"]) == 0
     printed = capsys.readouterr().out
-    row = row_of(printed, "rte", "+2.0")
+    row = row_of(printed, "RTE", "+2.0")
     assert [cell.strip() for cell in row.split("│")[1:8]] == [
-        *("rte", "frod", "74.0", "72.0", "+2.0", "[−0.5, +4.5]", "3")
+        *("RTE", "FRoD", "74.0", "72.0", "+2.0", "[−0.5, +4.5]", "3")
     ]
     assert [c.strip() for c in row_of(printed, "trainer.max_steps").split("│")[1:5]] == [
         *("trainer.max_steps", "50", "100", "6")
     ]
     assert "all tasks" in printed
     assert f"A: {yours} (profile embedded, protocol fair)" in printed
-    assert "frod · B" in printed[printed.index("by optimizer steps") :]
+    assert "FRoD · B" in printed[printed.index("by optimizer steps") :]
     (shown,) = draw.panels_of(compared(folders, "task=rte")).values()
     assert shown.caption.endswith(f" A: {yours}. B: {theirs}.")
     drawn = {path.name for path in (yours / "figures").iterdir()}
@@ -155,7 +155,7 @@ def test_cells_without_a_number_are_told_and_not_paired(
         put(yours, make_record("rte", "frod", seed, status="failed"))
     assert compare.main([f"folders={yours},{theirs}", "plot=none"]) == 0
     printed = capsys.readouterr().out
-    assert "no pair" in row_of(printed, "rte", "no pair")
+    assert "no pair" in row_of(printed, "RTE", "no pair")
     assert "Warning: failed: rte, frod · A, seed 1: RuntimeError: out of luck" in printed
 
 
@@ -211,7 +211,7 @@ def test_bad_folders_are_one_line_and_status_2(
         (yours, broken): "none of the 1 files under records/ is a record",
         (yours, mixed): "records of several profiles, which do not compare: embedded (1), small",
         (yours, apart): "No cell is in both folders.",
-        (yours, other_metric): "other metrics: rte (accuracy and f1)",
+        (yours, other_metric): "other metrics: RTE (accuracy and f1)",
     }
     for (a, b), words in cases.items():
         assert compare.main([f"folders=[{a},{b}]"]) == 2

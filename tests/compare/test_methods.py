@@ -46,9 +46,9 @@ def test_prints_scores_and_times_and_draws(results: Path, capsys: Captured) -> N
     arguments = ["task=rte", "methods=[frod,lora]", f"results_root={results}"]
     assert compare.main(arguments) == 0
     printed = capsys.readouterr().out
-    assert "Comparison: embedded (stand-in data)" in printed
+    assert "Comparison: embedded (synthetic data)" in printed
     rows = [line for line in printed.splitlines() if "81.0 ± 2.5" in line]
-    assert ["frod" in row for row in rows] == [True, False]
+    assert ["FRoD" in row for row in rows] == [True, False]
     assert ["∞" in row for row in rows] == [False, True]
     drawn = sorted(p.name for p in (results / "embedded" / "figures").iterdir())
     assert drawn == ["compare_rte_frod_lora.pdf", "compare_rte_frod_lora.png"]
@@ -60,13 +60,13 @@ def test_first_method_is_paired_with_each_other_one(results: Path, capsys: Captu
     arguments = ["task=rte", "methods=frod,lora,full", f"results_root={results}", "plot=none"]
     assert compare.main(arguments) == 0
     printed = capsys.readouterr().out
-    row = row_of(printed, "frod − lora")
+    row = row_of(printed, "FRoD − LoRA")
     half = 4.303 * 0.57735 / 3**0.5  # Student's t of two degrees of freedom; differences 3, 2, 3
     assert "83.7" in row
     assert "81.0" in row
     assert "+2.7" in row
     assert f"[+{8 / 3 - half:.1f}, +{8 / 3 + half:.1f}]" in row
-    assert "frod − full" in printed
+    assert "FRoD − Full FT" in printed
     assert "lora − full" not in printed
     assert not (results / "embedded" / "figures").exists()
 
@@ -83,7 +83,7 @@ def test_one_seed_has_no_interval(results: Path, capsys: Captured) -> None:
     assert compare.main(arguments) == 0
     printed = capsys.readouterr().out
     assert "81.0 (one seed)" in printed
-    row = row_of(printed, "frod − lora")
+    row = row_of(printed, "FRoD − LoRA")
     assert "not available" in row
     assert "[" not in row
 
@@ -91,7 +91,7 @@ def test_one_seed_has_no_interval(results: Path, capsys: Captured) -> None:
 def test_a_target_that_nothing_reaches_is_said(results: Path, capsys: Captured) -> None:
     arguments = ["task=rte", f"results_root={results}", "plot=none"]
     assert compare.main([*arguments, "methods=lora"]) == 0
-    assert "rte: nothing that is compared reaches" in capsys.readouterr().out
+    assert "RTE: no method that is compared reaches" in capsys.readouterr().out
     assert compare.main([*arguments, "methods=lora,frod"]) == 0
     assert "nothing that is compared" not in capsys.readouterr().out
 
@@ -105,7 +105,7 @@ def test_record_with_nan_is_named_and_no_number(results: Path, capsys: Captured)
     assert compare.main([*arguments, "seed=0,1,2"]) == 0
     printed = capsys.readouterr().out
     assert "Warning: unusable: rte, frod, seed 2: not JSON (NaN is not JSON)." in printed
-    assert row_of(printed, "frod − lora").split("│")[7].strip() == "2"
+    assert row_of(printed, "FRoD − LoRA").split("│")[7].strip() == "2"
 
 
 def test_curves_in_the_terminal(
@@ -120,8 +120,8 @@ def test_curves_in_the_terminal(
     assert "validation accuracy (%) by optimizer steps" in printed
     assert "by training time with set-up (s)" in printed
     assert "\x1b" not in printed
-    legend = next(line for line in printed.splitlines() if "frod" in line and "++" in line)
-    assert "xx lora" in legend  # lines are told apart without colours, too
+    legend = next(line for line in printed.splitlines() if "FRoD" in line and "++" in line)
+    assert "xx LoRA" in legend  # lines are told apart without colours, too
     plots = printed[printed.index("by optimizer steps") :]
     assert plots.count("┌") == 2
     assert plots.count("+") > 60
@@ -218,4 +218,4 @@ def test_reports_open_without_torch() -> None:
 def test_runs_as_a_module(results: Path) -> None:
     command = [sys.executable, "-m", "frod_bench.compare", *BOTH, f"results_root={results}"]
     done = subprocess.run([*command, "plot=none"], capture_output=True, text=True, check=True)
-    assert re.search(r"rte +│ frod", done.stdout)
+    assert re.search(r"RTE +│ FRoD", done.stdout)

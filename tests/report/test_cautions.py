@@ -13,9 +13,10 @@ from tests.report.factory import make_record, write_record
 def test_methods_without_trials_are_named_by_family() -> None:
     frame = pd.DataFrame(
         [("nlu", "frod"), ("nlu", "pissa"), ("vision", "frod"), ("nlu", "vera"), ("nlu", "pissa")],
-        columns=["family", "base_method"],
-    )
+        columns=["family", "method"],
+    ).assign(head="classify", variant="")
     trials = pd.DataFrame([("nlu", "frod"), ("nlu", "vera")], columns=["family", "method"])
+    trials = trials.assign(head="classify")
     nlu, vision = untuned(frame, trials)
     assert nlu.startswith("Learning rates of pissa were not tuned in nlu ")
     assert vision.startswith("Learning rates of frod were not tuned in vision ")
@@ -30,4 +31,4 @@ def test_a_method_that_answers_one_class_in_every_run_is_named(tmp_path: Path) -
         table.assign(split="test").to_parquet(store.predictions_path(path))
     cells = [Cell("rte", method, seed) for method, seed in answers]
     (line,) = one_class(collect(tmp_path, "embedded", cells).frame)
-    assert line.startswith("rte: all test predictions of full are one class, in every run.")
+    assert line.startswith("RTE: all test predictions of Full FT are one class, in every run.")

@@ -67,7 +67,8 @@ def trials(**worst: float) -> pd.DataFrame:
         for task in ("rte", "boolq")
         for trial, fall in enumerate((0.0, 0.5, 1.0))
     ]
-    return pd.DataFrame(rows, columns=["family", "method", "trial", "task", "score"])
+    columns = ["family", "method", "trial", "task", "score"]
+    return pd.DataFrame(rows, columns=columns).assign(head="classify")
 
 
 def judged(
@@ -167,7 +168,11 @@ def test_convergence_tells_steps_from_seconds(tmp_path: Path) -> None:
 
 def test_a_reference_without_a_curve_is_a_hole_and_no_missing_gain(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", sweep(tmp_path))
-    curves = {key: curve for key, curve in got.curves.items() if key[:2] != ("rte", "full")}
+    curves = {
+        key: curve
+        for key, curve in got.curves.items()
+        if (key.task.task, key.method.method) != ("rte", "full")
+    }
     found = claim(judge(got.frame, curves, None, "embedded", RULES), "convergence")
     assert found.verdict == UNDECIDED
     assert "full: rte seed 0, rte seed 1, rte seed 2 without a number" in found.holes
@@ -257,7 +262,12 @@ def test_a_task_that_was_tuned_under_both_heads_is_two(tmp_path: Path) -> None:
     assert found is not None
     by_task = areas(found)["frod"]
     assert by_task.to_dict() == pytest.approx(
-        {"rte": -10.0, "boolq": -10.0, "rte_rank": -5.0, "boolq_rank": -5.0}
+        {
+            ("rte", "classify"): -10.0,
+            ("boolq", "classify"): -10.0,
+            ("rte", "rank"): -5.0,
+            ("boolq", "rank"): -5.0,
+        }
     )
 
 

@@ -10,6 +10,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.records import hashing
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.command import report_folder
+from frod_bench.report.frame import Method, Run, Task
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 
@@ -28,7 +29,7 @@ def test_every_cell_has_a_row_whatever_became_of_it(tmp_path: Path) -> None:
     assert got.frame["value"].notna().tolist() == [True] + [False] * 5
     assert "out of luck" in got.frame["error"][1]
     assert "not JSON" in got.frame["error"][4]
-    assert len(got.curves["rte", "frod", 0]) == 100
+    assert len(got.curves[Run(Task("rte"), Method("frod"), 0)]) == 100
     assert any("unusable" in line for line in got.others)
 
 

@@ -59,8 +59,8 @@ def test_speedups_and_their_table(tmp_path: Path) -> None:
     assert ratio.tolist() == pytest.approx([20 / 30, 1, np.inf])
     table = convergence_table(times, RULE, "embedded")
     rows = {row.label: row.cells for row in table.rows[:3]}
-    assert rows["rte (70.0)"] == ("20", "30", "∞")
-    assert rows["time over frod's"] == ("0.67 ×", "1", "∞")
+    assert rows["RTE (70.0)"] == ("20", "30", "∞")
+    assert rows["time over FRoD's"] == ("0.67 ×", "1", "∞")
     profile = {row.label: row.cells for row in table.rows[3:6]}
     assert profile["fastest"] == ("100 %", "0 %", "0 %")
     assert profile["within 2 × the fastest"] == ("100 %", "100 %", "0 %")

@@ -12,7 +12,9 @@ from frod_bench.report import figures, style
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell, Collected, collect, holes_of
 from frod_bench.report.convergence import arrivals
-from frod_bench.report.curves import Curve, Key, evaluated_curves
+from frod_bench.report.curves import Curve, evaluated_curves
+from frod_bench.report.frame import Method, Run, Task
+from frod_bench.report.names import method_named
 from frod_bench.report.panels import Panels, all_tasks_panels, task_panels
 from frod_bench.report.rules import load_rules
 
@@ -27,12 +29,12 @@ def found(experiment: Experiment) -> Collected:
 
 
 @pytest.fixture(scope="module")
-def smoothed(found: Collected) -> dict[Key, Curve]:
+def smoothed(found: Collected) -> dict[Run, Curve]:
     measured = evaluated_curves(found.frame, found.curves)
     return {key: curve.smoothed(3) for key, curve in measured.items()}
 
 
-def panels_of(found: Collected, smoothed: dict[Key, Curve], task: str) -> Panels:
+def panels_of(found: Collected, smoothed: dict[Run, Curve], task: str) -> Panels:
     cells = found.frame[found.frame["task"] == task]
     arrived = arrivals(found.frame, found.curves, RULE)
     panels = task_panels(cells, smoothed, arrived, "embedded (stand-in data)", RULE)
@@ -40,38 +42,38 @@ def panels_of(found: Collected, smoothed: dict[Key, Curve], task: str) -> Panels
     return panels
 
 
-def test_task_figure_says_what_it_shows(found: Collected, smoothed: dict[Key, Curve]) -> None:
+def test_task_figure_says_what_it_shows(found: Collected, smoothed: dict[Run, Curve]) -> None:
     panels = panels_of(found, smoothed, "dtd")
-    assert panels.title == "dtd · embedded (stand-in data)"
+    assert panels.title == "DTD · embedded (stand-in data)"
     assert panels.y_label == "validation accuracy (%)"
     assert "median over 3 seeds" in panels.caption
-    assert "Not drawn: lora (2 failed)." in panels.caption
-    assert panels.bands["steps"]["lora"].seeds == 1
-    assert panels.arrived["steps"]["full"] < panels.arrived["steps"]["frod"]
-    assert np.isinf(panels.arrived["steps"]["frozen"])
+    assert "Not drawn: LoRA (2 failed)." in panels.caption
+    assert panels.bands["steps"][Method("lora")].seeds == 1
+    assert panels.arrived["steps"][Method("full")] < panels.arrived["steps"][Method("frod")]
+    assert np.isinf(panels.arrived["steps"][Method("frozen")])
 
 
 def test_diverged_method_is_named_and_not_drawn(
-    found: Collected, smoothed: dict[Key, Curve]
+    found: Collected, smoothed: dict[Run, Curve]
 ) -> None:
     panels = panels_of(found, smoothed, "mnist")
-    assert "lora" not in panels.bands["steps"]
-    assert "lora (3 diverged)" in panels.caption
+    assert Method("lora") not in panels.bands["steps"]
+    assert "LoRA (3 diverged)" in panels.caption
 
 
 def test_all_tasks_figure_averages_over_whole_tasks_only(
-    found: Collected, smoothed: dict[Key, Curve]
+    found: Collected, smoothed: dict[Run, Curve]
 ) -> None:
     panels = all_tasks_panels(found.frame, smoothed, "embedded", RULE)
     assert panels is not None
     assert panels.title == "mean of 2 tasks · embedded"
-    assert panels.caption.endswith("Left out, for a method or seed has no curve: cola, dtd, mnist.")
-    end = np.mean([smoothed[t, "full", 1].values[-1] for t in ("rte", "boolq")])
-    assert panels.bands["steps"]["full"].median[-1] == pytest.approx(end)
+    assert panels.caption.endswith("Left out, for a method or seed has no curve: CoLA, DTD, MNIST.")
+    end = np.mean([smoothed[Run(Task(t), Method("full"), 1)].values[-1] for t in ("rte", "boolq")])
+    assert panels.bands["steps"][Method("full")].median[-1] == pytest.approx(end)
 
 
 def test_drawn_figure_has_units_and_every_method(
-    found: Collected, smoothed: dict[Key, Curve]
+    found: Collected, smoothed: dict[Run, Curve]
 ) -> None:
     figure = figures.draw(panels_of(found, smoothed, "rte"))
     by_step, by_second = figure.axes
@@ -79,7 +81,7 @@ def test_drawn_figure_has_units_and_every_method(
     assert by_second.get_xlabel() == "training time with set-up (s)"
     assert by_step.get_ylabel() == "validation accuracy (%)"
     (legend,) = figure.legends
-    assert [t.get_text() for t in legend.get_texts()] == ["full", "lora", "frod", "frozen"]
+    assert [t.get_text() for t in legend.get_texts()] == [*("Full FT", "LoRA", "FRoD", "Frozen")]
     colors = [to_rgb(line.get_color()) for line in by_step.get_lines()]
     assert to_rgb(style.STYLES["frod"].color) in colors
 
@@ -88,13 +90,13 @@ def test_every_method_looks_different_and_always_the_same() -> None:
     looks = list(style.STYLES.values())
     assert len({look.color for look in looks}) == len(looks)
     assert len({look.marker for look in looks}) == len(looks)
-    assert style.of_method("mine") == style.of_method("mine")
+    assert style.of_method(Method("mine")) == style.of_method(Method("mine"))
 
 
 def test_no_two_shipped_methods_share_colour_and_line() -> None:
     names = [path.stem for path in (CONF_DIR / "method").glob("*.yaml")]
     names += ["lora_matched", "dora_matched", "pissa_matched", "rslora_matched"]
-    looks = {name: style.of_method(name) for name in names}
+    looks = {name: style.of_method(method_named(name)) for name in names}
     assert len({(look.color, look.line) for look in looks.values()}) == len(names)
     for name in ("lora", "dora"):
         matched = looks[f"{name}_matched"]
@@ -102,7 +104,7 @@ def test_no_two_shipped_methods_share_colour_and_line() -> None:
 
 
 def test_a_method_of_ones_own_has_no_shipped_methods_colour() -> None:
-    own = {style.of_method(f"mine_{number}").color for number in range(200)}
+    own = {style.of_method(Method(f"mine_{number}")).color for number in range(200)}
     assert len(own) > 1
     assert not own & {look.color for look in style.STYLES.values()}
 

@@ -9,6 +9,8 @@ from frod_bench.common.errors import InputError
 from frod_bench.compare import command as compare
 from frod_bench.records import hashing
 from frod_bench.report.collect import Cell, collect
+from frod_bench.report.frame import Method, Run, Task
+from frod_bench.report.names import csv_frame
 from frod_bench.report.rules import load_rules
 from frod_bench.report.summary import summarise
 from tests.report.factory import make_record, synthetic_curve, write_record
@@ -35,18 +37,23 @@ def test_no_score_is_over_both_heads(results: Path) -> None:
     cells = [Cell("boolq", "frod", 0, head=head) for head in ("classify", "rank")]
     got = collect(results, "embedded", cells)
     assert got.warnings == []
-    assert got.frame["task"].tolist() == ["boolq", "boolq_rank"]
-    assert got.frame["family"].tolist() == ["reasoning", "reasoning_rank"]
-    assert set(got.curves) == {("boolq", "frod", 0), ("boolq_rank", "frod", 0)}
+    assert got.frame["task"].tolist() == ["boolq", "boolq"]
+    assert got.frame["head"].tolist() == ["classify", "rank"]
+    assert set(got.curves) == {
+        Run(Task("boolq", head), Method("frod"), 0) for head in ("classify", "rank")
+    }
     summary = summarise(got.frame)
     scores = summary[summary["primary"] & (summary["scope"] != "overall")]
-    means = {(row.scope, row.family): row.mean for row in scores.itertuples(index=False)}
+    means = {(row.scope, row.head): row.mean for row in scores.itertuples(index=False)}
+    written = csv_frame(summary)
+    assert set(written["task"]) == {"boolq", "boolq_rank", ""}
+    assert set(written["family"]) == {"reasoning", "reasoning_rank", ""}
     assert means == pytest.approx(
         {
-            ("task", "reasoning"): 60.0,
-            ("task", "reasoning_rank"): 80.0,
-            ("family", "reasoning"): 60.0,
-            ("family", "reasoning_rank"): 80.0,
+            ("task", "classify"): 60.0,
+            ("task", "rank"): 80.0,
+            ("family", "classify"): 60.0,
+            ("family", "rank"): 80.0,
         }
     )
 
@@ -60,9 +67,9 @@ def test_what_was_made_under_the_other_head_is_named(results: Path) -> None:
 def test_a_comparison_is_of_one_head(results: Path) -> None:
     overrides = ["task=boolq", "methods=[frod]", "seeds=[0]", f"results_root={results}"]
     rules = load_rules()
-    for head, task, score in (("classify", "boolq", "60.0"), ("rank", "boolq_rank", "80.0")):
+    for head, score in (("classify", "60.0"), ("rank", "80.0")):
         found = compare.compare(compare.parse([*overrides, f"head={head}"]), rules)
-        assert found.frame["task"].tolist() == [task]
+        assert found.frame[["task", "head"]].to_numpy().tolist() == [["boolq", head]]
         assert found.frame["score"][0].startswith(score)
         assert found.collected.warnings == []
     with pytest.raises(InputError, match="Did you mean 'rank'"):

@@ -13,6 +13,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell
 from frod_bench.report.command import CHOICES, parse
+from frod_bench.report.frame import Method
 from frod_bench.report.page.content import ours_second
 from tests.report.factory import make_record, synthetic_curve, write_record
 from tests.report.page_reader import Page, write_page
@@ -25,15 +26,15 @@ def test_scores_are_those_of_the_main_table(experiment: Experiment, page: Page) 
     write_report(root, "embedded", cells, "embedded (stand-in data)", parts=["tables"])
     for line in (root / "embedded/tables/main.md").read_text().splitlines():
         label, *texts = in_page_order([cell.strip("* ") for cell in line.strip("| ").split(" | ")])
-        if len(texts) == 4 and label in ("rte", "boolq", "mean of vision", "mean of all tasks"):
+        if len(texts) == 4 and label in ("RTE", "BoolQ", "mean of Vision", "mean of all tasks"):
             there = [
                 re.sub(r"\((\w+ tasks?)\)", r"no interval: \1", text.replace("†", " †"))
                 for text in texts
             ]
             assert page.row("main-table", label) == there, label
-    assert page.tables["main-table"][0] == ["task", "full", "frod", "lora", "frozen"]
-    assert page.row("main-table", "dtd")[2] == "80.0 no interval: one seed (1 of 3: 2 failed)"
-    assert page.row("main-table", "mnist")[2] == "diverged"
+    assert page.tables["main-table"][0] == ["task", "Full FT", "FRoD", "LoRA", "Frozen"]
+    assert page.row("main-table", "DTD")[2] == "80.0 no interval: one seed (1 of 3: 2 failed)"
+    assert page.row("main-table", "MNIST")[2] == "diverged"
 
 
 def in_page_order(cells: list[str]) -> list[str]:
@@ -58,7 +59,7 @@ def test_other_tables_have_the_markdown_numbers(experiment: Experiment, page: Pa
                 shown = [label, *words] if name == "parameters" else in_page_order([label, *words])
                 assert tuple(shown) in rows, line
     order = [row[0] for row in page.tables["costs-table"][1:]]
-    assert order == ["full", "frod", "lora", "frozen"]
+    assert order == ["Full FT", "FRoD", "LoRA", "Frozen"]
     assert page.tables["map"][0][1:] == order
 
 
@@ -83,17 +84,19 @@ def test_misses_have_one_wording_and_stay_on_a_line(page: Page) -> None:
     ],
 )
 def test_ours_stands_beside_the_reference(methods: str, shown: str) -> None:
-    assert ours_second(methods.split(), "frod", "full") == shown.split()
+    ours, reference = Method("frod"), Method("full")
+    found = ours_second(list(map(Method, methods.split())), ours, reference)
+    assert found == list(map(Method, shown.split()))
 
 
 def test_every_cell_is_on_the_map_and_links_to_its_record(
     experiment: Experiment, page: Page
 ) -> None:
     _, cells = experiment
-    assert "cola, lora, seed 1: missing" in page.labels
-    assert "dtd, lora, seed 2: failed, RuntimeError: out of luck" in page.labels
-    assert "mnist, lora, seed 0: diverged, RuntimeError: out of luck" in page.labels
-    assert "rte, frod, seed 0: ok, 80.0 (standard error 2.0)" in page.labels
+    assert "CoLA, LoRA, seed 1: missing" in page.labels
+    assert "DTD, LoRA, seed 2: failed, RuntimeError: out of luck" in page.labels
+    assert "MNIST, LoRA, seed 0: diverged, RuntimeError: out of luck" in page.labels
+    assert "RTE, FRoD, seed 0: ok, 80.0 (standard error 2.0)" in page.labels
     assert sum(", seed " in label for label in page.labels) == len(cells)
     records = {link for link in page.links if not link.startswith("#")}
     assert len([link for link in records if link.endswith(".json")]) == len(cells) - 1
@@ -122,7 +125,7 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     for method in ("full", "frod"):
         write_record(tmp_path, make_record("rte", method, 0), synthetic_curve())
     page = write_page(tmp_path, [Cell("rte", method, 0) for method in ("full", "frod")])
-    assert page.row("main-table", "rte") == ["80.0 no interval: one seed"] * 2
+    assert page.row("main-table", "RTE") == ["80.0 no interval: one seed"] * 2
     assert page.row("main-table", "mean of all tasks") == ["80.0 no interval: one task"] * 2
     traces = page.charts("curves-data")["rte/score/steps"]["figure"]["data"]
     assert not any("fill" in trace for trace in traces)
@@ -135,7 +138,7 @@ def test_target_that_nothing_reaches_is_told_in_words(tmp_path: Path) -> None:
             curve = synthetic_curve(final=end, rate=0.2, seed=seed)
             write_record(tmp_path, make_record("rte", method, seed), curve)
     page = write_page(tmp_path, [Cell("rte", m, s) for m in ("full", "frod") for s in range(3)])
-    found = [row[1:] for row in page.tables["times"] if row[0].startswith("rte (")]
+    found = [row[1:] for row in page.tables["times"] if row[0].startswith("RTE (")]
     assert found == [["not\N{NO-BREAK SPACE}reached"] * 2] * 2  # in steps and in seconds
     chart = page.charts("curves-data")["rte/score/steps"]
     assert "No method reaches the target." in chart["caption"]
@@ -146,7 +149,7 @@ def test_undefined_scores_and_missing_curves_leave_a_page(tmp_path: Path) -> Non
     for seed in (0, 1):
         write_record(tmp_path, make_record("cola", "frod", seed, value=None))
     page = write_page(tmp_path, [Cell("cola", "frod", seed) for seed in (0, 1)])
-    assert page.row("main-table", "cola (matthews correlation)") == ["undefined"]
+    assert page.row("main-table", "CoLA (MCC)") == ["undefined"]
     assert "there is none to draw" in page.text
     assert "No method has both" in page.text
     assert "NaN" not in json.dumps(page.tables)
@@ -158,11 +161,11 @@ def test_records_that_are_none_leave_a_page_that_says_so(tmp_path: Path) -> None
     failed = make_record("rte", "frod", 0, status="failed")
     failed |= dict.fromkeys(("params", "time", "memory", "curve"))
     page = write_page(tmp_path, [Cell("rte", "full", 0)])
-    assert page.row("main-table", "rte") == ["unusable"]
+    assert page.row("main-table", "RTE") == ["unusable"]
     write_record(tmp_path, failed)
     page = write_page(tmp_path, [Cell("rte", method, 0) for method in ("full", "frod")])
-    assert page.row("main-table", "rte") == ["unusable", "failed"]
-    assert page.row("map", "rte") == ["U", "F"]
+    assert page.row("main-table", "RTE") == ["unusable", "failed"]
+    assert page.row("map", "RTE") == ["U", "F"]
     assert page.row("made-with", "records") == ["1 of 2 cells"]
 
 

@@ -67,7 +67,7 @@ def test_browser_sorts_tasks_and_leaves_means(page: Page, browse: Browse) -> Non
     )
     title = re.search("<title>(.*)</title>", shown)
     assert title
-    assert title[1] == "nlu,cola (matthews correlation),rte,mean of nlu"
+    assert title[1] == "Language,CoLA (MCC),RTE,mean of Language"
 
 
 @pytest.mark.parametrize("width", [350, 1180])
@@ -83,7 +83,9 @@ def test_browser_draws_the_names_of_the_front_apart(page: Page, browse: Browse, 
     title = re.search("<title>(.*)</title>", browse(page.path, script))
     assert title
     boxes = json.loads(title[1].replace("&quot;", '"'))
-    assert {"full", "frod", "lora", "frozen", "trained % of the backbone"} <= {b[0] for b in boxes}
+    assert {"Full FT", "FRoD", "LoRA", "Frozen", "trained % of the backbone"} <= {
+        b[0] for b in boxes
+    }
     for one, other in itertools.combinations(boxes, 2):
         apart = one[2] <= other[1] or other[2] <= one[1] or one[4] <= other[3] or other[4] <= one[3]
         assert apart, (one, other)
@@ -91,16 +93,16 @@ def test_browser_draws_the_names_of_the_front_apart(page: Page, browse: Browse, 
 
 def test_browser_hides_a_method_and_turns_dark(page: Page, browse: Browse) -> None:
     script = (
-        "const box = document.querySelector('.methods input[value=lora]'); box.click();"
+        "const box = document.querySelector('.methods input[value=LoRA]'); box.click();"
         "document.querySelector('.theme input[value=dark]').click();"
         "const plot = document.querySelector('.plot');"
         "document.title = JSON.stringify([plot.data.filter(t => t.visible !== false)"
-        ".map(t => t.name), plot.data.find(t => t.name === 'full' && t.mode === 'lines'"
+        ".map(t => t.name), plot.data.find(t => t.name === 'Full FT' && t.mode === 'lines'"
         " && t.line.color).line.color, getComputedStyle(document.body).backgroundColor]);"
     )
     title = re.search("<title>(.*)</title>", browse(page.path, script))
     assert title
     names, color, paper = json.loads(title[1].replace("&quot;", '"'))
-    assert set(names) == {"full", "frod", "frozen"}
+    assert set(names) == {"Full FT", "FRoD", "Frozen"}
     assert color == "#f2f2f2"
     assert paper == "rgb(21, 24, 28)"

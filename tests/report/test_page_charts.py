@@ -11,6 +11,7 @@ import pytest
 
 from frod_bench.report.collect import Cell
 from frod_bench.report.curves import AXES, Band
+from frod_bench.report.frame import Family, Method
 from frod_bench.report.page import curve_charts, front_charts
 from frod_bench.report.page.loss_panels import LOSSES
 from frod_bench.report.page.write import as_json
@@ -31,16 +32,16 @@ def test_charts_are_plotly_figures_with_captions_and_words(page: Page) -> None:
         for quantity in ("score", *LOSSES)
         for axis in ("steps", "seconds")
     }
-    assert list(fronts) == ["all tasks", "nlu", "reasoning", "vision"]
+    assert list(fronts) == ["all tasks", "Language", "Reasoning", "Vision"]
     for chart in (*curves.values(), *fronts.values()):
         assert go.Figure(chart["figure"]).data  # raises where plotly knows a property not
         assert chart["caption"]
-        assert "frod" in chart["text"]
+        assert "FRoD" in chart["text"]
     traces = curves["rte/score/steps"]["figure"]["data"]
     lines = {trace["name"]: trace for trace in traces if "dash" in trace.get("line", {})}
-    assert lines["frod"]["line"]["color"] == "#D55E00"
-    assert "At the end: full 81.0, frod 81.0, frozen" in curves["mnist/score/steps"]["text"]
-    assert "Not drawn: lora (3 diverged)." in curves["mnist/score/steps"]["caption"]
+    assert lines["FRoD"]["line"]["color"] == "#D55E00"
+    assert "At the end: Full FT 81.0, FRoD 81.0, Frozen" in curves["mnist/score/steps"]["text"]
+    assert "Not drawn: LoRA (3 diverged)." in curves["mnist/score/steps"]["caption"]
 
 
 def test_front_leaves_out_what_is_beaten_or_not_whole() -> None:
@@ -48,7 +49,15 @@ def test_front_leaves_out_what_is_beaten_or_not_whole() -> None:
         *(("frod", 70.0, 2.0, ""), ("lora", 72.0, 9.0, ""), ("dora", 71.0, 10.0, "")),
         *(("full", 75.0, 100.0, ""), ("frozen", 50.0, 0.0, ""), ("vera", 90.0, 1.0, "1 failed")),
     ]
-    base = {"scope": "overall", "family": "", "low": np.nan, "high": np.nan}
+    base = {
+        "scope": "overall",
+        "family": "",
+        "head": "",
+        "variant": "",
+        "side": "",
+        "low": np.nan,
+        "high": np.nan,
+    }
     summary = pd.DataFrame(
         [
             base | {"method": m, "mean": mean, "metric": metric, "primary": primary, "holes": holes}
@@ -59,16 +68,16 @@ def test_front_leaves_out_what_is_beaten_or_not_whole() -> None:
             )
         ]
     )
-    points = front_charts.front_points(summary, "overall", "").set_index("method")
+    points = front_charts.front_points(summary, "overall", Family("", "")).set_index("method")
     assert set(points.index[points["front"]]) == {"frozen", "frod", "lora", "full"}
     chart = front_charts.front_charts(summary)["all tasks"]
     traces = {trace["name"]: trace for trace in chart.figure["data"]}
-    assert traces["vera"]["marker"]["symbol"].endswith("-open")
-    assert "error_y" not in traces["frod"]
-    assert "interval not available" in traces["frod"]["hovertemplate"]
-    assert 0 < traces["frozen"]["x"][0] < 1  # a logarithmic axis has no zero
+    assert traces["VeRA"]["marker"]["symbol"].endswith("-open")
+    assert "error_y" not in traces["FRoD"]
+    assert "interval not available" in traces["FRoD"]["hovertemplate"]
+    assert 0 < traces["Frozen"]["x"][0] < 1  # a logarithmic axis has no zero
     named = [trace["name"] for trace in chart.figure["data"] if trace.get("showlegend", True)]
-    assert named == ["frozen", "vera", "frod", "lora", "dora", "full"]  # as they stand
+    assert named == ["Frozen", "VeRA", "FRoD", "LoRA", "DoRA", "Full FT"]  # as they stand
     assert chart.figure["layout"]["showlegend"]  # and no names in the plot, to overprint others
     assert not any("text" in trace for trace in traces.values())
 
@@ -93,7 +102,7 @@ def test_curves_of_very_many_methods_stay_small() -> None:
     """Two cells each of a hundred methods on five tasks, by steps and by seconds."""
     grid = np.linspace(0.123456, 1234.56, 241)
     band = Band(grid, np.sin(grid), np.sin(grid) - 1, np.sin(grid) + 1, 2)
-    bands = {f"m{m}": band for m in range(100)}
+    bands = {Method(f"m{m}"): band for m in range(100)}
     shown = Panels("task", "accuracy (%)", "", {"steps": bands, "seconds": bands})
     panels = {f"task{t}": shown for t in range(6)}
     charts = curve_charts.curve_charts(panels, {"loss": panels})
@@ -105,7 +114,7 @@ def test_curves_of_very_many_methods_stay_small() -> None:
 def loss_chart(losses: Floats, low: Floats) -> dict[str, Any]:
     """The upright axis and the numbers of a chart with one curve of losses and its band."""
     band = Band(np.arange(len(losses), dtype=float), losses, low, losses, 2)
-    bands = {"frod": band}
+    bands = {Method("frod"): band}
     panels = {"rte": Panels("rte", "loss", "Caption.", {"steps": bands, "seconds": bands})}
     chart = curve_charts.curve_charts(panels, {"loss": panels})["rte/loss/steps"]
     line = next(trace for trace in chart.figure["data"] if "hovertemplate" in trace)
@@ -133,7 +142,7 @@ def test_losses_are_those_of_the_records(experiment: Experiment, page: Page) -> 
     chart = page.charts("curves-data")["rte/held-out loss/steps"]
     traces = {t["name"]: t for t in chart["figure"]["data"] if "hovertemplate" in t}
     gain = 1 - np.exp(-RATES["full"] * np.array([90, 95, 100]))
-    assert traces["full"]["y"][-1] == pytest.approx(np.mean(1 - 0.6 * gain), abs=1e-3)
+    assert traces["Full FT"]["y"][-1] == pytest.approx(np.mean(1 - 0.6 * gain), abs=1e-3)
     assert chart["figure"]["layout"]["yaxis"]["title"]["text"] == "validation loss"
     assert "shapes" not in chart["figure"]["layout"]  # the target is one of the score
     assert chart["caption"].startswith(
@@ -141,7 +150,7 @@ def test_losses_are_those_of_the_records(experiment: Experiment, page: Page) -> 
     )
     lost = page.charts("curves-data")["dtd/training loss/seconds"]["caption"]
     assert lost.startswith("Training loss, smoothed over 20")
-    assert "Not drawn: lora (2 failed)." in lost
+    assert "Not drawn: LoRA (2 failed)." in lost
 
 
 def test_without_losses_in_a_curve_there_is_no_choice(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 from frod_bench import stats
 from frod_bench.records import store
 from frod_bench.report.collect import Cell, collect
+from frod_bench.report.frame import Method
 from frod_bench.report.paired import hits_of, paired_summary, paired_table
 from tests.report.factory import make_record, synthetic_curve, write_record
 
+OURS = Method("frod")
 TASKS = ("rte", "dtd")
 VALUES = {"full": (0.80, 0.82, 0.84), "frod": (0.81, 0.82, 0.86)}
 
@@ -39,7 +41,7 @@ def frame(tmp_path: Path) -> pd.DataFrame:
 
 
 def test_differences_and_tests_of_a_task(frame: pd.DataFrame) -> None:
-    summary = paired_summary(frame, "frod", margin=1.0).set_index(["task", "method"])
+    summary = paired_summary(frame, OURS, margin=1.0).set_index(["task", "method"])
     row = summary.loc[("rte", "full")]
     expected = stats.mean_interval([1.0, 0.0, 2.0])
     assert row[["mean", "low", "high"]].tolist() == pytest.approx(expected[:3])
@@ -53,14 +55,14 @@ def test_differences_and_tests_of_a_task(frame: pd.DataFrame) -> None:
 
 def test_one_pair_has_no_interval_and_says_so(frame: pd.DataFrame) -> None:
     one = frame[(frame["seed"] == 1) & (frame["task"] == "rte")]
-    table = paired_table(paired_summary(one, "frod", 1.0), "frod", "stand-ins")
+    table = paired_table(paired_summary(one, OURS, 1.0), OURS, "stand-ins")
     by_label = {row.label: row.cells for row in table.rows}
-    assert by_label["rte"][1] == "+12.0 (one pair: no interval)"
+    assert by_label["RTE"][1] == "+12.0 (one pair: no interval)"
     assert by_label["mean difference"][1] == "+12.0 (one task: no interval)"
 
 
 def test_overall_is_paired_over_tasks_and_seeds(frame: pd.DataFrame) -> None:
-    summary = paired_summary(frame, "frod", margin=1.0)
+    summary = paired_summary(frame, OURS, margin=1.0)
     overall = summary[(summary["scope"] == "overall") & (summary["method"] == "full")]
     by_name = overall.set_index("quantity")["mean"]
     assert by_name["mean difference"] == pytest.approx(1.0)
@@ -69,12 +71,12 @@ def test_overall_is_paired_over_tasks_and_seeds(frame: pd.DataFrame) -> None:
 
 def test_table_says_what_is_not_there(frame: pd.DataFrame) -> None:
     frame.loc[(frame["task"] == "dtd") & (frame["method"] == "full"), "value"] = np.nan
-    table = paired_table(paired_summary(frame, "frod", 1.0), "frod", "stand-ins")
+    table = paired_table(paired_summary(frame, OURS, 1.0), OURS, "stand-ins")
     rows = {row.label: row.cells for row in table.rows}
-    assert table.header == ("task", "full", "lora")
-    assert rows["dtd"][0] == "–"
-    assert rows["rte"][0].startswith("+1.0 ± 2.5 (36 : 6, p = ")
-    assert rows["rte"][1] == "+13.0 ± 6.6"
+    assert table.header == ("task", "Full FT", "LoRA")
+    assert rows["DTD"][0] == "–"
+    assert rows["RTE"][0].startswith("+1.0 ± 2.5 (36 : 6, p = ")
+    assert rows["RTE"][1] == "+13.0 ± 6.6"
     assert rows["mean difference"][0] == "+1.0 (one task: no interval)"
 
 
@@ -85,12 +87,12 @@ def test_other_rows_are_not_compared(frame: pd.DataFrame, tmp_path: Path) -> Non
     assert hits.sum() == 12
     kept = pd.read_parquet(store.predictions_path(path))
     kept.head(10).to_parquet(store.predictions_path(path))
-    summary = paired_summary(frame, "frod", 1.0).set_index(["task", "method"])
+    summary = paired_summary(frame, OURS, 1.0).set_index(["task", "method"])
     assert summary.loc[("rte", "full"), "n_tested"] == 2
     kept.assign(label=kept["label"] * 0.5).to_parquet(store.predictions_path(path))
     assert hits_of(path) is None  # a regression has no hits
 
 
 def test_nothing_beside_ours_is_no_table(frame: pd.DataFrame) -> None:
-    assert paired_summary(frame[frame["method"] == "frod"], "frod", 1.0).empty
-    assert paired_summary(frame[frame["method"] != "frod"], "frod", 1.0).empty
+    assert paired_summary(frame[frame["method"] == "frod"], OURS, 1.0).empty
+    assert paired_summary(frame[frame["method"] != "frod"], OURS, 1.0).empty

@@ -60,20 +60,20 @@ def line(text: str, label: str) -> list[str]:
 def test_task_rows_are_mean_and_students_interval(main: dict[str, str]) -> None:
     estimate = stats.mean_interval([80.0, 81.0, 82.0])
     text = f"{estimate.mean:.1f} ± {estimate.high - estimate.mean:.1f}"
-    assert line(main["md"], "rte") == [text] * 4
+    assert line(main["md"], "RTE") == [text] * 4
 
 
 def test_holes_are_shown_in_cells_and_in_averages(main: dict[str, str]) -> None:
     md = main["md"]
     lora = 1
-    assert line(md, "cola (matthews correlation)")[lora].endswith("(2 of 3: 1 missing)")
-    assert line(md, "dtd")[lora] == "80.0 (1 of 3: 2 failed)"
-    assert line(md, "mnist")[lora] == "diverged"
-    for row in ("mean of nlu", "mean of vision", "mean of all tasks", "training step, s"):
+    assert line(md, "CoLA (MCC)")[lora].endswith("(2 of 3: 1 missing)")
+    assert line(md, "DTD")[lora] == "80.0 (1 of 3: 2 failed)"
+    assert line(md, "MNIST")[lora] == "diverged"
+    for row in ("mean of Language", "mean of Vision", "mean of all tasks", "training step, s"):
         marked = [cell.endswith("†") for cell in line(md, row)]
         assert marked == [False, True, False, False], row
-    assert "†" not in "".join(line(md, "mean of reasoning"))
-    assert "lora: averages are over 9 of 15 cells (3 diverged, 2 failed, 1 missing)" in md
+    assert "†" not in "".join(line(md, "mean of Reasoning"))
+    assert "LoRA: averages are over 9 of 15 cells (3 diverged, 2 failed, 1 missing)" in md
     assert "- a warning" in md
 
 
@@ -117,7 +117,7 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
     write_tables(got.frame, tmp_path / "out", "embedded")
     text = (tmp_path / "out" / "main.md").read_text()
-    assert line(text, "rte") == ["80.0 (one seed)"]
+    assert line(text, "RTE") == ["80.0 (one seed)"]
     assert line(text, "mean of all tasks") == ["80.0 (one task)"]
 
 
@@ -136,7 +136,7 @@ def test_method_that_was_not_asked_for_is_a_dash(tmp_path: Path) -> None:
         write_record(tmp_path, make_record(task, method, 0), synthetic_curve())
     cells = [Cell("rte", "frod", 0), Cell("rte", "full", 0), Cell("dtd", "full", 0)]
     write_tables(collect(tmp_path, "embedded", cells).frame, tmp_path / "out", "embedded")
-    assert line((tmp_path / "out" / "main.md").read_text(), "dtd")[0] == "–"
+    assert line((tmp_path / "out" / "main.md").read_text(), "DTD")[0] == "–"
 
 
 def test_parameters_tell_both_readings(frame: pd.DataFrame, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_parameters_tell_both_readings(frame: pd.DataFrame, tmp_path: Path) -> N
     text = (tmp_path / "parameters.md").read_text()
     exact = pd.read_csv(tmp_path / "parameters.csv", dtype=str)
     assert "1000000" in set(exact["mean"])
-    assert "| frod | 17,200 | 258 | 1.720 | 1.746 | 50,000 | 1,000,000 |" in text
+    assert "| FRoD | 17,200 | 258 | 1.720 | 1.746 | 50,000 | 1,000,000 |" in text
 
 
 def test_tables_of_a_thousand_records_in_seconds(

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.common.errors import InputError
+from frod_bench.report.frame import AXIS, TASK_KEY, Task, by_task, tasks_in
+from frod_bench.report.names import label
 from frod_bench.report.summary import holes
 from frod_bench.stats import Floats
 
@@ -16,6 +18,7 @@ LAMBDA_FACTOR = "rate_factors.lambda"
 ROTATION_FACTOR = "rate_factors.rotation"
 ALL_FACTOR = "rate_factors.all"
 TASK, OVERALL = "task", "overall"  # scopes of a row of numbers
+NO_TASK = Task("", "")  # of a row over all tasks
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class About:
     def setting(self) -> str:
         """Profile, protocol, tasks, seeds and holes, as a sentence of a caption."""
         protocols = ", ".join(sorted(set(self.frame["protocol"].dropna())))
-        tasks = list(dict.fromkeys(self.frame["task"]))
+        tasks = [label(task) for task in tasks_in(self.frame)]
         text = f"Profile {self.title}, protocol {protocols}; {_counted(tasks, 'task')}, "
         text += f"{_counted(sorted(set(self.frame['seed'])), 'seed')}."
         if lost := holes(self.frame):
@@ -49,22 +52,22 @@ def scopes(frame: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]
 
     Each with its `scope` and `task`, which is empty for all.
     """
-    tasks = list(frame.groupby("task", sort=False))
+    tasks = list(by_task(frame))
     for task, cells in tasks:
-        yield {"scope": TASK, "task": str(task)}, cells
+        yield {"scope": TASK, **task._asdict()}, cells
     if len(tasks) > 1:
-        yield {"scope": OVERALL, "task": ""}, frame
+        yield {"scope": OVERALL, **NO_TASK._asdict()}, frame
 
 
-def scope_name(task: str, n_tasks: int) -> str:
+def scope_name(task: Task, n_tasks: int) -> str:
     """How a scope is called in a table or a panel."""
-    return task or f"mean of {n_tasks} tasks"
+    return f"mean of {n_tasks} tasks" if task == NO_TASK else label(task)
 
 
 def need_axes(frame: pd.DataFrame, figure: str, keys: Sequence[str]) -> None:
     """Raise InputError unless the cells lie on all axes that a figure is drawn over."""
     for key in keys:
-        if f"axis/{key}" not in frame:
+        if f"{AXIS}{key}" not in frame:
             raise InputError(
                 f"experiment.figures: {figure} is drawn over {key}, which experiment.axes does not "
                 "name. Name it there, as the experiments of docs/analyses.md do."
@@ -74,7 +77,7 @@ def need_axes(frame: pd.DataFrame, figure: str, keys: Sequence[str]) -> None:
 def by_seed(cells: pd.DataFrame) -> Floats:
     """Mean over tasks of each seed, in points, (seeds,); NaN where a task lacks the seed."""
     wide = cells.pivot_table(
-        index="task", columns="seed", values="value", aggfunc="first", dropna=False
+        index=TASK_KEY, columns="seed", values="value", aggfunc="first", dropna=False
     )
     return 100.0 * wide.to_numpy(dtype=np.float64).mean(axis=0)
 

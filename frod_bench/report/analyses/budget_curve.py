@@ -14,10 +14,21 @@ from frod_bench.report import style
 from frod_bench.report.analyses.about import About, points_of, scope_name, scopes, score_text
 from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
 from frod_bench.report.figures import legend_handle
+from frod_bench.report.frame import (
+    METHOD_KEY,
+    TASK_KEY,
+    Method,
+    by_method,
+    by_task,
+    method_of,
+    methods_in,
+    tasks_in,
+)
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import csv_frame, label, spelled
 
 COLUMNS = (
-    *("scope", "task", "method", "variant", "percent", "mean", "low", "high"),
+    *("scope", *TASK_KEY, *METHOD_KEY, "percent", "mean", "low", "high"),
     *("on_front", "n_cells", "n_expected", "holes"),
 )
 
@@ -33,9 +44,8 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(frame):
         of_scope = [
-            scope | {"method": method, "variant": variant, "percent": _percent(group)}
-            | points_of(group)
-            for (method, variant), group in cells.groupby(["base_method", "method"], sort=False)
+            scope | method._asdict() | {"percent": _percent(group)} | points_of(group)
+            for method, group in by_method(cells)
         ]  # fmt: skip
         front = stats.pareto_front(
             [row["percent"] for row in of_scope], [row["mean"] for row in of_scope]
@@ -46,22 +56,28 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _percent(cells: pd.DataFrame) -> float:
     """Mean over tasks; NaN where a task has no cell that counted."""
-    return float(cells.groupby("task")["trainable_percent"].mean().mean(skipna=False))
+    return float(cells.groupby(TASK_KEY)["trainable_percent"].mean().mean(skipna=False))
 
 
 def table(found: pd.DataFrame, about: About) -> Table:
     """A group a task, a row a variant in order of what it trains."""
-    n_tasks = about.frame["task"].nunique()
+    n_tasks = len(tasks_in(about.frame))
     rows: list[Row] = []
-    for task, lines in found.groupby("task", sort=False):
-        rows.append(Row(scope_name(str(task), n_tasks), heading=True))
+    for task, lines in by_task(found):
+        rows.append(Row(scope_name(task, n_tasks), heading=True))
         for line in lines.sort_values("percent", kind="stable").itertuples(index=False):
             percent = "–" if np.isnan(line.percent) else f"{line.percent:.3f}"
             ends = "" if line.holes else f"{line.low:.1f} to {line.high:.1f}"
             front = "yes" if line.on_front else ""
-            rows.append(Row(line.variant, (percent, score_text(line), ends, front)))
+            rows.append(Row(label(method_of(line)), (percent, score_text(line), ends, front)))
     header = ("variant", "trained, %", "score", "range over seeds", "on the front")
     return Table(f"Score over trained parameters: {about.title}", words(about), header, rows)
+
+
+def csv(found: pd.DataFrame) -> pd.DataFrame:
+    """The numbers as they are written: `method` without and `variant` with what is varied."""
+    variants = [spelled(method_of(row)) for row in found.itertuples(index=False)]
+    return csv_frame(found.assign(variant=variants).drop(columns="side"))
 
 
 def words(about: About) -> str:
@@ -83,20 +99,20 @@ ZERO_BELOW = 2.5  # nothing trained stands this factor left of the smallest shar
 
 def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
     """One figure, a panel a scope."""
-    n_tasks = about.frame["task"].nunique()
-    scopes = list(found.groupby("task", sort=False))
+    n_tasks = len(tasks_in(about.frame))
+    scopes = list(by_task(found))
     front = Line2D([], [], color=FRONT_COLOR, lw=2.4, label="Pareto front")
     figure, axes = paged(
         f"Score over trained parameters · {about.title}",
         _caption(found, about),
         rows_of(len(scopes), MOST_COLUMNS),
         2.0,
-        legend=[*(legend_handle(m) for m in dict.fromkeys(found["method"])), front],
+        legend=[*(legend_handle(Method(m)) for m in dict.fromkeys(found["method"])), front],
         gaps=(0.16, 0.42),
     )
     for ax, (task, points) in zip(axes, scopes, strict=False):
         _draw_panel(ax, points.dropna(subset=["percent", "mean"]))
-        ax.set_title(scope_name(str(task), n_tasks), fontsize=8, pad=3)
+        ax.set_title(scope_name(task, n_tasks), fontsize=8, pad=3)
         ax.set_xlabel("trained, % of the backbone (without the head)")
         if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
             ax.set_ylabel("test score (points)")
@@ -119,7 +135,7 @@ def _draw_panel(ax: Axes, points: pd.DataFrame) -> None:
         where="post", color=FRONT_COLOR, lw=2.4, zorder=1.5,
     )  # fmt: skip
     for method, mine in points.groupby("method", sort=False):
-        look, line = style.of_method(str(method)), mine.sort_values("x", kind="stable")
+        look, line = style.of_method(Method(str(method))), mine.sort_values("x", kind="stable")
         ax.plot(line["x"], line["mean"], color=look.color, ls=look.line, lw=1.2, zorder=3)
         ax.vlines(
             line["x"], line["low"], line["high"], color=look.color, lw=0.8, alpha=0.7, zorder=2
@@ -149,6 +165,7 @@ def _caption(found: pd.DataFrame, about: About) -> str:
         f"{words(about)} Whiskers: the range over seeds. Filled: on the front; hollow: another "
         "setting beats it. What trains nothing stands left of the dotted line."
     )
-    if lost := sorted(set(found.loc[found["mean"].isna(), "variant"])):
-        text += f" Not drawn where a cell is missing or failed: {', '.join(lost)}."
+    if lost := methods_in(found[found["mean"].isna()]):
+        names = ", ".join(map(label, lost))
+        text += f" Not drawn where a cell is missing or failed: {names}."
     return text

@@ -23,7 +23,9 @@ from frod_bench.report.analyses.about import (
     score_text,
 )
 from frod_bench.report.analyses.layout import paged
+from frod_bench.report.frame import AXIS, TASK_KEY, Method, Task, by_task, tasks_in
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label, spelled
 from frod_bench.report.tables import NOT_THERE
 
 AXES = {
@@ -33,7 +35,7 @@ AXES = {
 }
 COLUMNS = (
     "scope",
-    "task",
+    *TASK_KEY,
     "method",
     *AXES,
     "mean",
@@ -53,16 +55,16 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     InputError where the experiment lacks an axis.
     """
     need_axes(frame, "heat_map", list(AXES.values()))
-    keys = ["base_method", *(f"axis/{key}" for key in AXES.values())]
+    keys = ["method", *(f"{AXIS}{key}" for key in AXES.values())]
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(frame.dropna(subset=keys)):
         for (method, *place), group in cells.groupby(keys, sort=False):
             named = dict(zip(AXES, place, strict=True))
             rows.append(scope | {"method": method} | named | points_of(group))
-    order = ["scope", "task", "method", *AXES]
+    order = ["scope", *TASK_KEY, "method", *AXES]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     return found.sort_values(
-        order, ascending=[False, *[True] * 5], kind="stable", ignore_index=True
+        order, ascending=[False, *[True] * (len(order) - 1)], kind="stable", ignore_index=True
     )
 
 
@@ -74,13 +76,13 @@ def best(places: pd.DataFrame) -> pd.Series | None:
 
 def table(found: pd.DataFrame, about: About) -> Table:
     """A row for each share of rotations and rate of lambda, a column for each rate of rotations."""
-    n_tasks = about.frame["task"].nunique()
+    n_tasks = len(tasks_in(about.frame))
     factors = sorted(set(found["rotation_factor"]))
     rows: list[Row] = []
-    for (task, method), places in found.groupby(["task", "method"], sort=False):
-        top = best(places)
+    for (*task, method), places in found.groupby([*TASK_KEY, "method"], sort=False):
+        name, top = label(Method(method)), best(places)
         ending = f"; best {top['mean']:.1f} at {place_name(top)}" if top is not None else ""
-        rows.append(Row(f"{method}, {scope_name(str(task), n_tasks)}{ending}", heading=True))
+        rows.append(Row(f"{name}, {scope_name(Task(*task), n_tasks)}{ending}", heading=True))
         for (rate, factor), line in places.groupby(["sparse_rate", "lambda_factor"]):
             texts = {row.rotation_factor: score_text(row) for row in line.itertuples(index=False)}
             cells = tuple(texts.get(rotation, NOT_THERE) for rotation in factors)
@@ -127,10 +129,10 @@ LIGHT_TEXT_BELOW = 0.5  # of the scale
 
 def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
     """A figure for each task and for their mean, by the end of its name."""
-    n_tasks = about.frame["task"].nunique()
+    n_tasks = len(tasks_in(about.frame))
     return {
-        (str(task) or "all_tasks"): _draw_scope(places, scope_name(str(task), n_tasks), about)
-        for task, places in found.groupby("task", sort=False)
+        (spelled(task) or "all_tasks"): _draw_scope(places, scope_name(task, n_tasks), about)
+        for task, places in by_task(found)
     }
 
 
@@ -165,7 +167,7 @@ def _draw_scope(places: pd.DataFrame, name: str, about: About) -> Figure:
             ax.set_title(f"s = {rate:g}", fontsize=8, pad=3)
             ax.set_xlabel("factor on the rate of S" if rate else "no S")
             ax.tick_params(labelbottom=bool(rate))
-        axes[row * len(rates)].set_ylabel(f"{method}: factor on the rate of λ")
+        axes[row * len(rates)].set_ylabel(f"{label(Method(method))}: factor on the rate of λ")
     if len(means):
         _color_bar(figure, axes, scale)
     return figure

@@ -12,6 +12,7 @@ from frod_bench.report.analyses import budget_curve, heat_map, rate_curve, seed_
 from frod_bench.report.analyses.about import About
 from frod_bench.report.figures import applied, save_figure
 from frod_bench.report.markup import Table
+from frod_bench.report.names import csv_frame
 from frod_bench.report.tables import write_table
 
 CONVERGENCE = "convergence"  # drawn for every experiment that names no other
@@ -23,12 +24,15 @@ class Kind(NamedTuple):
     numbers: Callable[[pd.DataFrame], pd.DataFrame]
     table: Callable[[pd.DataFrame, About], Table]
     draw: Callable[[pd.DataFrame, About], dict[str, Figure]]
+    csv: Callable[[pd.DataFrame], pd.DataFrame] = csv_frame
 
 
 KINDS = {
     "heat_map": Kind(heat_map.numbers, heat_map.table, heat_map.draw),
     "seed_spread": Kind(seed_spread.numbers, seed_spread.table, seed_spread.draw),
-    "budget_curve": Kind(budget_curve.numbers, budget_curve.table, budget_curve.draw),
+    "budget_curve": Kind(
+        budget_curve.numbers, budget_curve.table, budget_curve.draw, budget_curve.csv
+    ),
     "rate_curve": Kind(rate_curve.numbers, rate_curve.table, rate_curve.draw),
 }
 
@@ -52,7 +56,8 @@ def write_numbers(found: Mapping[str, pd.DataFrame], about: About, out_dir: Path
     """Write what `analyse` found as tables, each under its figure's name; returns the paths."""
     paths: list[Path] = []
     for name, numbers in found.items():
-        paths += write_table(KINDS[name].table(numbers, about), numbers, out_dir, name)
+        kind = KINDS[name]
+        paths += write_table(kind.table(numbers, about), kind.csv(numbers), out_dir, name)
     return paths
 
 

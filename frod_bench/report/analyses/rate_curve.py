@@ -25,10 +25,12 @@ from frod_bench.report.analyses.about import (
 from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
 from frod_bench.report.areas import areas
 from frod_bench.report.figures import legend_handle
+from frod_bench.report.frame import AXIS, TASK_KEY, Method, by_task, task_of, tasks_in
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label
 
 COLUMNS = (
-    *("scope", "task", "method", "quantity", "factor", "mean", "low", "high"),
+    *("scope", *TASK_KEY, "method", "quantity", "factor", "mean", "low", "high"),
     *("n_cells", "n_expected", "holes", "n_floored"),
 )
 SCORE, AREA = "score", "area"
@@ -45,17 +47,17 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     InputError where the experiment has no such factors.
     """
     need_axes(frame, "rate_curve", [ALL_FACTOR])
-    axis = f"axis/{ALL_FACTOR}"
+    axis = f"{AXIS}{ALL_FACTOR}"
     filled = _floored(frame.dropna(subset=[axis]))
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(filled):
-        for (method, factor), group in cells.groupby(["base_method", axis], sort=False):
+        for (method, factor), group in cells.groupby(["method", axis], sort=False):
             base = scope | {"method": method, "quantity": SCORE, "factor": factor}
             rows.append(base | points_of(group) | {"n_floored": int(group["floored"].sum())})
     found = _areas(filled, axis)
     for scope, cells in scopes(filled):
-        for method, group in cells.groupby("base_method", sort=False):
-            of_tasks = found[method].reindex(group["task"].unique())
+        for method, group in cells.groupby("method", sort=False):
+            of_tasks = found[method].reindex(pd.MultiIndex.from_tuples(tasks_in(group)))
             base = scope | {"method": method, "quantity": AREA} | _area(of_tasks)
             rows.append(base | counts(group) | {"n_floored": int(group["floored"].sum())})
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -63,7 +65,7 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _floored(frame: pd.DataFrame) -> pd.DataFrame:
     """The cells, those that diverged with the lowest score of their task; `floored` marks them."""
-    lowest = frame.groupby("task")["value"].transform("min")
+    lowest = frame.groupby(TASK_KEY)["value"].transform("min")
     ended = frame["status"].isin(FLOORED) & lowest.notna()
     return frame.assign(
         value=frame["value"].where(~ended, lowest),
@@ -74,13 +76,12 @@ def _floored(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _areas(frame: pd.DataFrame, axis: str) -> pd.DataFrame:
     """Area of each task (index) and method (column), in points; NaN with a hole."""
-    keys = ["family", "base_method", axis, "task"]
+    keys = ["family", "method", axis, *TASK_KEY]
     grid = frame.groupby(keys, sort=False, as_index=False)
     means = grid.agg(score=("value", lambda values: values.mean(skipna=False)))
-    means = means.rename(columns={"base_method": "method", axis: "trial"})
     found = areas(means)
-    whole = frame.groupby(["task", "base_method"])["status"].agg(lambda s: (s == "ok").all())
-    return found.where(whole.unstack("base_method").reindex_like(found).eq(True))
+    whole = frame.groupby([*TASK_KEY, "method"])["status"].agg(lambda s: (s == "ok").all())
+    return found.where(whole.unstack("method").reindex_like(found).eq(True))
 
 
 def _area(of_tasks: pd.Series) -> dict[str, float]:
@@ -94,16 +95,16 @@ def _area(of_tasks: pd.Series) -> dict[str, float]:
 
 def table(found: pd.DataFrame, about: About) -> Table:
     """A group a task, a row a method: its score at each factor, and the area."""
-    n_tasks = about.frame["task"].nunique()
+    n_tasks = len(tasks_in(about.frame))
     scores = found[found["quantity"] == SCORE]
-    by_key = {(r.task, r.method, r.factor): r for r in scores.itertuples(index=False)}
+    by_key = {(task_of(r), r.method, r.factor): r for r in scores.itertuples(index=False)}
     factors = sorted(set(scores["factor"]))
     rows: list[Row] = []
-    for task, lines in found[found["quantity"] == AREA].groupby("task", sort=False):
-        rows.append(Row(scope_name(str(task), n_tasks), heading=True))
+    for task, lines in by_task(found[found["quantity"] == AREA]):
+        rows.append(Row(scope_name(task, n_tasks), heading=True))
         for line in lines.itertuples(index=False):
             cells = [_score(by_key.get((task, line.method, factor))) for factor in factors]
-            rows.append(Row(line.method, (*cells, area_text(line))))
+            rows.append(Row(label(Method(line.method)), (*cells, area_text(line))))
     header = ("method", *(f"rates × {factor:g}" for factor in factors), "area")
     return Table(f"Score over learning rates: {about.title}", words(about), header, rows)
 
@@ -144,7 +145,7 @@ JITTER = 0.22
 
 def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
     """Two figures: the mean over tasks (or the one task) with the areas, and the tasks."""
-    methods = list(dict.fromkeys(found["method"]))
+    methods = [Method(method) for method in dict.fromkeys(found["method"])]
     scope = OVERALL if (found["scope"] == OVERALL).any() else TASK
     figures = {"": _draw_mean(found, found[found["scope"] == scope], methods, about)}
     if scope == OVERALL:
@@ -153,7 +154,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
 
 
 def _draw_mean(
-    found: pd.DataFrame, lines: pd.DataFrame, methods: list[str], about: About
+    found: pd.DataFrame, lines: pd.DataFrame, methods: list[Method], about: About
 ) -> Figure:
     figure, (curves, areas) = paged(
         f"Score over learning rates · {about.title}",
@@ -166,15 +167,13 @@ def _draw_mean(
     )
     _draw_curves(curves, lines[lines["quantity"] == SCORE])
     curves.set_ylabel("test score (points)")
-    curves.set_title(
-        scope_name(str(lines["task"].iloc[0]), about.frame["task"].nunique()), fontsize=8, pad=3
-    )
+    curves.set_title(scope_name(tasks_in(lines)[0], len(tasks_in(about.frame))), fontsize=8, pad=3)
     _draw_areas(areas, found[found["quantity"] == AREA], methods)
     return figure
 
 
-def _draw_tasks(found: pd.DataFrame, methods: list[str], about: About) -> Figure:
-    tasks = list(found[found["quantity"] == SCORE].groupby("task", sort=False))
+def _draw_tasks(found: pd.DataFrame, methods: list[Method], about: About) -> Figure:
+    tasks = list(by_task(found[found["quantity"] == SCORE]))
     figure, axes = paged(
         f"Score over learning rates, by task · {about.title}",
         _caption(found, about, areas=False),
@@ -185,7 +184,7 @@ def _draw_tasks(found: pd.DataFrame, methods: list[str], about: About) -> Figure
     )
     for ax, (task, lines) in zip(axes, tasks, strict=False):
         _draw_curves(ax, lines)
-        ax.set_title(str(task), fontsize=8, pad=3)
+        ax.set_title(label(task), fontsize=8, pad=3)
         if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
             ax.set_ylabel("test score (points)")
     drop_unused(axes, len(tasks))
@@ -195,7 +194,7 @@ def _draw_tasks(found: pd.DataFrame, methods: list[str], about: About) -> Figure
 def _draw_curves(ax: Axes, lines: pd.DataFrame) -> None:
     factors = sorted(set(lines["factor"]))
     for method, line in lines.sort_values("factor").groupby("method"):
-        look = style.of_method(str(method))
+        look = style.of_method(Method(str(method)))
         ax.fill_between(
             line["factor"], line["low"], line["high"], color=look.color, alpha=0.13, lw=0
         )
@@ -210,16 +209,17 @@ def _draw_curves(ax: Axes, lines: pd.DataFrame) -> None:
     ax.set_xlabel("factor on all learning rates")
 
 
-def _draw_areas(ax: Axes, lines: pd.DataFrame, methods: list[str]) -> None:
+def _draw_areas(ax: Axes, lines: pd.DataFrame, methods: list[Method]) -> None:
     of_tasks = lines[lines["scope"] == TASK]
-    tasks = list(dict.fromkeys(of_tasks["task"]))
+    tasks = tasks_in(of_tasks)
     offsets = np.linspace(-JITTER, JITTER, len(tasks)) if len(tasks) > 1 else [0.0]
     for line in of_tasks.itertuples(index=False):
-        look = style.of_method(line.method)
-        x = methods.index(line.method) + offsets[tasks.index(line.task)]
+        look = style.of_method(Method(line.method))
+        x = methods.index(Method(line.method)) + offsets[tasks.index(task_of(line))]
         ax.plot(x, line.mean, look.marker, ms=3, mfc="white", mec=look.color, mew=0.8, zorder=3)
     for line in lines[lines["scope"] == OVERALL].itertuples(index=False):
-        look, x = style.of_method(line.method), methods.index(line.method)
+        method = Method(line.method)
+        look, x = style.of_method(method), methods.index(method)
         ax.plot([x, x], [line.low, line.high], color=look.color, lw=1.4, zorder=4)
         ax.plot(x, line.mean, look.marker, ms=7, mfc=look.color, mec="white", mew=0.9, zorder=5)
         if np.isnan(line.mean):
@@ -228,7 +228,7 @@ def _draw_areas(ax: Axes, lines: pd.DataFrame, methods: list[str]) -> None:
                 ha="center", va="center", fontsize=6.5, color=style.INK,
             )  # fmt: skip
     ax.axhline(0, color=style.INK, lw=0.6, zorder=1)
-    ax.set_xticks(range(len(methods)), methods)
+    ax.set_xticks(range(len(methods)), [label(method) for method in methods])
     ax.set_xlim(-0.6, len(methods) - 0.4)
     ax.grid(visible=False, axis="x")
     ax.set_ylabel("area: mean less best (points)")
@@ -242,5 +242,6 @@ def _caption(found: pd.DataFrame, about: About, *, areas: bool) -> str:
     if areas:
         text += " Right: hollow, the area of each task; filled, their mean."
     if lost := sorted(set(found.loc[found["mean"].isna(), "method"])):
-        text += f" Gaps, where a cell is missing or failed: {', '.join(lost)}."
+        names = ", ".join(label(Method(method)) for method in lost)
+        text += f" Gaps, where a cell is missing or failed: {names}."
     return text

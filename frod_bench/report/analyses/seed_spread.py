@@ -9,13 +9,28 @@ from matplotlib.figure import Figure
 
 from frod_bench import stats
 from frod_bench.report import style
-from frod_bench.report.analyses.about import OVERALL, TASK, About, counts
+from frod_bench.report.analyses.about import NO_TASK, OVERALL, TASK, About, counts
 from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
 from frod_bench.report.figures import legend_handle
+from frod_bench.report.frame import (
+    METHOD_KEY,
+    TASK_KEY,
+    Method,
+    Task,
+    by_method,
+    by_task,
+    is_method,
+    is_task,
+    method_of,
+    methods_in,
+    task_of,
+    tasks_in,
+)
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label
 
 COLUMNS = (
-    *("scope", "task", "method", "mean", "low", "high"),
+    *("scope", *TASK_KEY, *METHOD_KEY, "mean", "low", "high"),
     *("spread", "spread_low", "spread_high", "n_cells", "n_expected", "holes"),
 )
 
@@ -28,20 +43,21 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     `n_cells` counts. A mean over tasks needs every cell, and has no interval.
     """
     rows: list[dict[str, Any]] = []
-    for (task, method), cells in frame.groupby(["task", "method"], sort=False):
+    for key, cells in frame.groupby([*TASK_KEY, *METHOD_KEY], sort=False):
         scores = 100.0 * cells["value"].dropna().to_numpy()
         ends = (scores.mean(), scores.min(), scores.max()) if scores.size else [np.nan] * 3
         spread = stats.spread_interval(scores)
-        base = {"scope": TASK, "task": task, "method": method}
-        values = dict(zip(COLUMNS[3:9], (*ends, *spread[:3]), strict=True))
+        base = {"scope": TASK, **dict(zip([*TASK_KEY, *METHOD_KEY], key, strict=True))}
+        names = ("mean", "low", "high", "spread", "spread_low", "spread_high")
+        values = dict(zip(names, (*ends, *spread[:3]), strict=True))
         rows.append(base | values | counts(cells))
     of_tasks = pd.DataFrame(rows, columns=list(COLUMNS))
-    if of_tasks["task"].nunique() < 2:
+    if len(tasks_in(of_tasks)) < 2:
         return of_tasks
-    for method, lines in of_tasks.groupby("method", sort=False):
-        counted = counts(frame[frame["method"] == method])
+    for method, lines in by_method(of_tasks):
+        counted = counts(frame[is_method(frame, method)])
         lost = bool(counted["holes"])
-        base = {"scope": OVERALL, "task": "", "method": method}
+        base = {"scope": OVERALL, **NO_TASK._asdict(), **method._asdict()}
         means = {
             name: np.nan if lost else float(lines[name].mean(skipna=False))
             for name in ("mean", "spread")
@@ -52,13 +68,15 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
 def table(found: pd.DataFrame, about: About) -> Table:
     """Task x method: the spread with its interval."""
-    methods = list(dict.fromkeys(found["method"]))
+    methods = methods_in(found)
     rows = []
-    for task, lines in found.groupby("task", sort=False):
-        by_method = {row.method: row for row in lines.itertuples(index=False)}
-        cells = tuple(_text(by_method[m]) if m in by_method else "–" for m in methods)
-        rows.append(Row(str(task) or "mean of all tasks", cells, strong=not task))
-    return Table(f"Spread over seeds: {about.title}", words(about), ("task", *methods), rows)
+    for task, lines in by_task(found):
+        of_task = {method_of(row): row for row in lines.itertuples(index=False)}
+        cells = tuple(_text(of_task[m]) if m in of_task else "–" for m in methods)
+        is_mean = task == NO_TASK
+        rows.append(Row("mean of all tasks" if is_mean else label(task), cells, strong=is_mean))
+    header = ("task", *(label(method) for method in methods))
+    return Table(f"Spread over seeds: {about.title}", words(about), header, rows)
 
 
 def words(about: About) -> str:
@@ -85,9 +103,9 @@ SPREAD_TITLE = "standard deviation"
 
 def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
     """One figure: a panel a task with its scores, then one with the spreads."""
-    methods = list(dict.fromkeys(found["method"]))
+    methods = methods_in(found)
     of_tasks = found[found["scope"] == TASK]
-    tasks = list(dict.fromkeys(of_tasks["task"]))
+    tasks = tasks_in(of_tasks)
     panels = rows_of(len(tasks) + 1, MOST_COLUMNS)
     figure, axes = paged(
         f"Spread over seeds · {about.title}",
@@ -98,9 +116,9 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
         gaps=(0.36, 0.42),
     )
     for ax, task in zip(axes, tasks, strict=False):
-        cells = about.frame[about.frame["task"] == task]
-        _draw_task(ax, cells, of_tasks[of_tasks["task"] == task], methods)
-        ax.set_title(str(task), fontsize=8, pad=3)
+        cells = about.frame[is_task(about.frame, task)]
+        _draw_task(ax, cells, of_tasks[is_task(of_tasks, task)], methods)
+        ax.set_title(label(task), fontsize=8, pad=3)
         if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
             ax.set_ylabel("test score (points)")
     _draw_spreads(axes[len(tasks)], of_tasks, methods, tasks)
@@ -108,19 +126,20 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
     return {"": figure}
 
 
-def _draw_task(ax: Axes, cells: pd.DataFrame, lines: pd.DataFrame, methods: list[str]) -> None:
+def _draw_task(ax: Axes, cells: pd.DataFrame, lines: pd.DataFrame, methods: list[Method]) -> None:
     seeds = sorted(set(cells["seed"]))
     offsets = dict(zip(seeds, np.linspace(-JITTER, JITTER, len(seeds)), strict=True))
     for x, method in enumerate(methods):
         look = style.of_method(method)
-        mine = cells[(cells["method"] == method) & cells["value"].notna()]
+        mine = cells[is_method(cells, method) & cells["value"].notna()]
         places = [x + offsets[seed] for seed in mine["seed"]]
         ax.plot(
             places, 100 * mine["value"], look.marker, ms=3.2, mfc=look.color, mec="white",
             mew=0.4, alpha=0.9, zorder=4,
         )  # fmt: skip
     for line in lines.itertuples(index=False):
-        x, color = methods.index(line.method), style.of_method(line.method).color
+        method = method_of(line)
+        x, color = methods.index(method), style.of_method(method).color
         width = [x - 0.36, x + 0.36]
         if not np.isnan(line.spread):
             low, high = line.mean - line.spread, line.mean + line.spread
@@ -134,11 +153,14 @@ def _draw_task(ax: Axes, cells: pd.DataFrame, lines: pd.DataFrame, methods: list
     _name_methods(ax, methods)
 
 
-def _draw_spreads(ax: Axes, lines: pd.DataFrame, methods: list[str], tasks: list[str]) -> None:
+def _draw_spreads(ax: Axes, lines: pd.DataFrame, methods: list[Method], tasks: list[Task]) -> None:
     offsets = np.linspace(-JITTER, JITTER, len(tasks)) if len(tasks) > 1 else [0.0]
     for line in lines.dropna(subset=["spread"]).itertuples(index=False):
-        look = style.of_method(line.method)
-        x = methods.index(line.method) + offsets[tasks.index(line.task)]
+        method = method_of(line)
+        look, x = (
+            style.of_method(method),
+            methods.index(method) + offsets[tasks.index(task_of(line))],
+        )
         ax.plot([x, x], [line.spread_low, line.spread_high], color=look.color, lw=0.9, zorder=3)
         ax.plot(x, line.spread, look.marker, ms=4, mfc=look.color, mec="white", mew=0.5, zorder=4)
     ax.set_title(SPREAD_TITLE, fontsize=8, pad=3)
@@ -147,8 +169,9 @@ def _draw_spreads(ax: Axes, lines: pd.DataFrame, methods: list[str], tasks: list
     _name_methods(ax, methods)
 
 
-def _name_methods(ax: Axes, methods: list[str]) -> None:
-    ax.set_xticks(range(len(methods)), methods, rotation=40, ha="right", rotation_mode="anchor")
+def _name_methods(ax: Axes, methods: list[Method]) -> None:
+    names = [label(method) for method in methods]
+    ax.set_xticks(range(len(methods)), names, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_xlim(-0.6, len(methods) - 0.4)
     ax.grid(visible=False, axis="x")
 

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.report.collect import STATUSES
+from frod_bench.report.frame import Method, Task, method_of, task_of
+from frod_bench.report.names import label
 
 
 class Meaning(NamedTuple):
@@ -32,8 +34,8 @@ MEANINGS = {
 class CellLine(NamedTuple):
     """A cell as the page shows it; `href` is the record's place relative to the page, or empty."""
 
-    task: str
-    method: str
+    task: Task
+    method: Method
     seed: int
     status: str
     score: str
@@ -45,7 +47,7 @@ class CellLine(NamedTuple):
     def words(self) -> str:
         """The cell in a line of text."""
         said = self.error or self.score
-        return f"{self.task}, {self.method}, seed {self.seed}: {self.status}" + (
+        return f"{label(self.task)}, {label(self.method)}, seed {self.seed}: {self.status}" + (
             f", {said}" if said else ""
         )
 
@@ -53,7 +55,7 @@ class CellLine(NamedTuple):
 class MapRow(NamedTuple):
     """A task, and the cells of each method; none where none was asked for."""
 
-    task: str
+    task: Task
     by_method: tuple[tuple[CellLine, ...], ...]
 
 
@@ -61,8 +63,8 @@ def cell_lines(frame: pd.DataFrame, page_dir: Path) -> list[CellLine]:
     """A line for each row of `Collected.frame`, in its order."""
     return [
         CellLine(
-            task=row.task,
-            method=row.method,
+            task=task_of(row),
+            method=method_of(row),
             seed=int(row.seed),
             status=row.status,
             score="" if np.isnan(row.value) else _score(row),
@@ -74,10 +76,10 @@ def cell_lines(frame: pd.DataFrame, page_dir: Path) -> list[CellLine]:
     ]
 
 
-def cell_map(lines: Iterable[CellLine]) -> tuple[list[str], list[MapRow]]:
+def cell_map(lines: Iterable[CellLine]) -> tuple[list[Method], list[MapRow]]:
     """The methods, and a row a task; tasks and methods in the order of the lines."""
-    found: dict[str, dict[str, list[CellLine]]] = {}
-    methods: dict[str, None] = {}
+    found: dict[Task, dict[Method, list[CellLine]]] = {}
+    methods: dict[Method, None] = {}
     for line in lines:
         methods[line.method] = None
         found.setdefault(line.task, {}).setdefault(line.method, []).append(line)

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from frod_bench.report import style
+from frod_bench.report.frame import Method
+from frod_bench.report.names import label
 from frod_bench.stats import Floats
 
 Json = dict[str, Any]
@@ -25,11 +27,11 @@ class Chart(NamedTuple):
     text: str
 
 
-def colored(method: str) -> Json:
+def colored(method: Method) -> Json:
     """What all traces of a method share; `meta` has its colour on light and on dark paper."""
     look = style.of_method(method)
     colors = {"light": look.color, "dark": look.color_on_dark}
-    return {"type": "scatter", "name": method, "meta": colors}
+    return {"type": "scatter", "name": label(method), "meta": colors}
 
 
 def layout_of(x_title: str, y_title: str) -> Json:

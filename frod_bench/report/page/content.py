@@ -13,7 +13,9 @@ from frod_bench.report import style
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, Judged
 from frod_bench.report.claims_table import claims_table
 from frod_bench.report.convergence import convergence_table
+from frod_bench.report.frame import Method, method_of, tasks_in
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.page.cells import (
     CellLine,
@@ -115,9 +117,10 @@ def page_content(numbers: Numbers, page_dir: Path) -> Content:
     """What the page in `page_dir` shows of an experiment."""
     collected, title, rules = numbers.collected, numbers.title, numbers.rules
     lines = cell_lines(collected.frame, page_dir)
-    ours = rules.accuracy.ours
-    methods = ours_second(methods_of(numbers.summary), ours, rules.accuracy.reference)
+    ours = Method(rules.accuracy.ours)
+    methods = ours_second(methods_of(numbers.summary), ours, Method(rules.accuracy.reference))
     map_methods, rows = cell_map(sorted(lines, key=lambda line: methods.index(line.method)))
+    names = [label(method) for method in methods]
     losses = {name: loss_panels(numbers, loss) for name, loss in LOSSES.items()}
     paired = paired_table(numbers.pairs, ours, title) if len(numbers.pairs) else None
     times = convergence_table(numbers.times, rules.convergence, title)
@@ -127,18 +130,18 @@ def page_content(numbers: Numbers, page_dir: Path) -> Content:
         warnings=collected.warnings,
         judged=numbers.judged,
         claims_caption=claims_table(numbers.judged, title).caption,
-        methods=methods,
+        methods=names,
         score_groups=_score_groups(numbers.summary, methods),
         score_caption=MAIN_CAPTION,
         score_notes=hole_notes(numbers.summary),
         paired=paired,
         swatches=[_swatch(method) for method in methods],
         curves=curve_charts(numbers.panels, losses),
-        times=_in_words(_columns_as(methods, times)),
+        times=_in_words(_columns_as(names, times)),
         fronts=front_charts(numbers.summary),
         costs=_costs_table(numbers, methods),
         parameters=parameter_table(_rows_as(methods, numbers.parameters), title),
-        map_methods=map_methods,
+        map_methods=[label(method) for method in map_methods],
         cell_map=rows,
         counts=counts(collected.frame),
         cells=lines,
@@ -148,7 +151,7 @@ def page_content(numbers: Numbers, page_dir: Path) -> Content:
     )
 
 
-def ours_second(methods: Sequence[str], ours: str, reference: str) -> list[str]:
+def ours_second(methods: Sequence[Method], ours: Method, reference: Method) -> list[Method]:
     """The methods with `ours` behind the reference: a narrow screen shows two columns of a table.
 
     Without the reference ours is the first.
@@ -158,18 +161,19 @@ def ours_second(methods: Sequence[str], ours: str, reference: str) -> list[str]:
     return [*others[:at], *([ours] if ours in methods else []), *others[at:]]
 
 
-def _rows_as(methods: Sequence[str], frame: pd.DataFrame) -> pd.DataFrame:
+def _rows_as(methods: Sequence[Method], frame: pd.DataFrame) -> pd.DataFrame:
     """A long frame with its rows in the order of the methods."""
-    return frame.sort_values("method", key=lambda names: names.map(methods.index), kind="stable")
+    places = [methods.index(method_of(row)) for row in frame.itertuples(index=False)]
+    return frame.iloc[np.argsort(places, kind="stable")]
 
 
-def _columns_as(methods: Sequence[str], table: Table) -> Table:
-    """A table with a column a method, in this order."""
-    places = [table.header.index(method) - 1 for method in methods]
+def _columns_as(names: Sequence[str], table: Table) -> Table:
+    """A table with a column for each method, in this order."""
+    places = [table.header.index(name) - 1 for name in names]
     rows = [
         replace(row, cells=tuple(row.cells[i] for i in places if row.cells)) for row in table.rows
     ]
-    return replace(table, header=(table.header[0], *methods), rows=rows)
+    return replace(table, header=(table.header[0], *names), rows=rows)
 
 
 def verdict_kind(verdict: str) -> str:
@@ -204,15 +208,15 @@ def _facts(numbers: Numbers) -> list[tuple[str, str]]:
     seeds = ", ".join(str(seed) for seed in sorted(set(frame["seed"])))
     return [
         ("cells with a number", f"{n_ok} of {len(frame)}"),
-        ("tasks", str(frame["task"].nunique())),
-        ("methods", ", ".join(methods_of(numbers.summary))),
+        ("tasks", str(len(tasks_in(frame)))),
+        ("methods", ", ".join(map(label, methods_of(numbers.summary)))),
         ("seeds", seeds),
         ("protocol", ", ".join(sorted(set(frame["protocol"].dropna())))),
     ]
 
 
 def _score_groups(
-    summary: pd.DataFrame, methods: Sequence[str]
+    summary: pd.DataFrame, methods: Sequence[Method]
 ) -> list[tuple[str, list[ScoreRow]]]:
     places = [methods_of(summary).index(method) for method in methods]
 
@@ -235,11 +239,11 @@ def _score(number: Any) -> Score:
     return Score(mean, interval, holes, float(number.mean))
 
 
-def _costs_table(numbers: Numbers, methods: Sequence[str]) -> Table:
+def _costs_table(numbers: Numbers, methods: Sequence[Method]) -> Table:
     lines = cost_lines(numbers.summary)
     places = [methods_of(numbers.summary).index(method) for method in methods]
     rows = [
-        Row(method, tuple(_cost(line.numbers[place]) for line in lines))
+        Row(label(method), tuple(_cost(line.numbers[place]) for line in lines))
         for method, place in zip(methods, places, strict=True)
     ]
     caption = (
@@ -267,7 +271,7 @@ def _in_words(table: Table) -> Table:
     return replace(table, caption=table.caption.replace(" ∞: not reached.", ""), rows=rows)
 
 
-def _swatch(method: str) -> Swatch:
+def _swatch(method: Method) -> Swatch:
     look = style.of_method(method)
     gaps = dash(look).replace("px", "").replace("solid", "none")
-    return Swatch(method, look.color, look.color_on_dark, gaps)
+    return Swatch(label(method), look.color, look.color_on_dark, gaps)

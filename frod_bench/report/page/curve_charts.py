@@ -7,6 +7,8 @@ import numpy as np
 
 from frod_bench.report import style
 from frod_bench.report.curves import AXES, Axis, Band
+from frod_bench.report.frame import Method
+from frod_bench.report.names import label
 from frod_bench.report.page.charts import SYMBOLS, Chart, Json, colored, layout_of, rounded
 from frod_bench.report.panels import ALL_TASKS, AXIS_LABELS, Panels
 from frod_bench.stats import Floats
@@ -80,7 +82,7 @@ def curve_chart(panels: Panels, axis: Axis, points: int, unit: Unit = POINTS_UNI
     bands = {method: band for method, band in panels.bands[axis].items() if band.grid.size}
     for method, band in bands.items():
         traces += _band_traces(method, thinned(band, points), unit)
-        ends.append(f"{method} {unit.scale * band.median[-1]:{unit.form}}")
+        ends.append(f"{label(method)} {unit.scale * band.median[-1]:{unit.form}}")
         when = panels.arrived.get(axis, {}).get(method, np.nan)
         if np.isfinite(when):
             height = float(np.interp(when, band.grid, band.median))
@@ -120,7 +122,7 @@ def thinned(band: Band, points: int) -> Band:
     return Band(band.grid[keep], band.median[keep], band.low[keep], band.high[keep], band.seeds)
 
 
-def _band_traces(method: str, band: Band, unit: Unit) -> list[Json]:
+def _band_traces(method: Method, band: Band, unit: Unit) -> list[Json]:
     look = style.of_method(method)
     grid = rounded(band.grid, _decimals(band.grid))
     median, low, high = (_short(unit.scale * v) for v in (band.median, band.low, band.high))
@@ -133,7 +135,13 @@ def _band_traces(method: str, band: Band, unit: Unit) -> list[Json]:
     }
     if band.seeds == 1:
         return [line]
-    edge = {"type": "scatter", "name": method, "mode": "lines", "x": grid, "line": {"width": 0}}
+    edge = {
+        "type": "scatter",
+        "name": label(method),
+        "mode": "lines",
+        "x": grid,
+        "line": {"width": 0},
+    }
     edge |= {"hoverinfo": "skip"}
     line |= {
         "customdata": [list(ends) for ends in zip(low, high, strict=True)],
@@ -145,14 +153,14 @@ def _band_traces(method: str, band: Band, unit: Unit) -> list[Json]:
     return [edge | {"y": low}, upper, line]
 
 
-def _arrival_trace(method: str, axis: Axis, when: float, height: float) -> Json:
+def _arrival_trace(method: Method, axis: Axis, when: float, height: float) -> Json:
     look = style.of_method(method)
     return colored(method) | {
         "mode": "markers",
         "x": [round(when, 4)],
         "y": [round(height, 2)],
         "marker": {"symbol": SYMBOLS[look.marker], "size": 10, "color": look.color},
-        "hovertemplate": f"{method} reaches the target at {when:,.4g} {axis}<extra></extra>",
+        "hovertemplate": f"{label(method)} reaches the target at {when:,.4g} {axis}<extra></extra>",
     }
 
 
@@ -177,7 +185,7 @@ def _target_line(target: float) -> Json:
 def _missed(panels: Panels, axis: Axis) -> str:
     """Which methods do not reach the target, in words."""
     times = panels.arrived.get(axis, {})
-    missed = [method for method, when in times.items() if np.isinf(when)]
+    missed = [label(method) for method, when in times.items() if np.isinf(when)]
     if missed and len(missed) == len(times):
         return "No method reaches the target."
     return f"The target is not reached by {', '.join(missed)}." if missed else ""

@@ -7,6 +7,8 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report import style
+from frod_bench.report.frame import FAMILY_KEY, METHOD_KEY, Family, family_of, method_of, methods_in
+from frod_bench.report.names import label
 from frod_bench.report.page.charts import SYMBOLS, Chart, Json, colored, layout_of, rounded
 from frod_bench.report.summary import COSTS
 from frod_bench.stats import Floats
@@ -26,22 +28,25 @@ def front_charts(summary: pd.DataFrame) -> dict[str, Chart]:
 
     `summary` is that of `summarise`. A scope in which no method has both numbers gets no chart.
     """
-    families = list(dict.fromkeys(summary.loc[summary["scope"] == "family", "family"]))
-    scopes = [("all tasks", "overall", "")]
-    scopes += [(str(f), "family", str(f)) for f in families] if len(families) > 1 else []
+    of_families = summary[summary["scope"] == "family"].itertuples(index=False)
+    families = list(dict.fromkeys(map(family_of, of_families)))
+    scopes = [("all tasks", "overall", Family("", ""))]
+    scopes += [(label(f), "family", f) for f in families] if len(families) > 1 else []
     found = {name: front_points(summary, scope, family) for name, scope, family in scopes}
     return {name: _front_chart(name, points) for name, points in found.items() if len(points)}
 
 
-def front_points(summary: pd.DataFrame, scope: str, family: str) -> pd.DataFrame:
-    """method, percent, mean, low, high, whole, front: the methods with a score and a share.
+def front_points(summary: pd.DataFrame, scope: str, family: Family) -> pd.DataFrame:
+    """The methods with a score and a share: method, variant, side, percent, mean, low, high, whole,
+    front.
 
     `whole`: no cell is missing. `front`: whole, and no other whole method has a score as high with
     as small a share.
     """
-    here = summary[(summary["scope"] == scope) & (summary["family"] == family)]
-    scores = here[here["primary"]].set_index("method")
-    shares = here[here["metric"] == COSTS[0].name].set_index("method")["mean"]
+    is_family = (summary[FAMILY_KEY] == list(family)).all(axis=1)
+    here = summary[(summary["scope"] == scope) & is_family]
+    scores = here[here["primary"]].set_index(METHOD_KEY)
+    shares = here[here["metric"] == COSTS[0].name].set_index(METHOD_KEY)["mean"]
     points = scores[["mean", "low", "high"]].assign(
         percent=shares.reindex(scores.index), whole=scores["holes"] == ""
     )
@@ -70,7 +75,7 @@ def _front_chart(name: str, points: pd.DataFrame) -> Chart:
     }
     layout["xaxis"]["title"] |= {"standoff": 10}
     layout |= {"hovermode": "closest", "showlegend": True, "legend": LEGEND}
-    fronts = ", ".join(points.loc[on_front, "method"]) or "none"
+    fronts = ", ".join(map(label, methods_in(points[on_front]))) or "none"
     caption = (
         f"Mean score of {name} with its 95 % interval, where it has one, over the share of the "
         "backbone that is trained, without the head; named from left to right. Higher and further "
@@ -79,9 +84,11 @@ def _front_chart(name: str, points: pd.DataFrame) -> Chart:
     if (points["percent"] <= 0).any():
         caption += " The axis is logarithmic; 0 stands at its left end."
     if not points["whole"].all():
-        lost = ", ".join(points.loc[~points["whole"], "method"])
+        lost = ", ".join(map(label, methods_in(points[~points["whole"]])))
         caption += f" Hollow, and not compared: {lost}, whose mean is over fewer cells."
-    listed = (f"{r.method} {r.mean:.1f} at {r.percent:.3g} %" for r in points.itertuples())
+    listed = (
+        f"{label(method_of(r))} {r.mean:.1f} at {r.percent:.3g} %" for r in points.itertuples()
+    )
     text = f"Score over trained parameters, {name}: {', '.join(listed)}. Best in both: {fronts}."
     return Chart({"data": traces, "layout": layout}, caption, text)
 
@@ -114,8 +121,9 @@ def _front_line(places: Floats, means: Floats) -> Json:
 
 
 def _front_trace(row: Any, place: float) -> Json:
-    look = style.of_method(row.method)
-    trace = colored(row.method) | {
+    method = method_of(row)
+    look = style.of_method(method)
+    trace = colored(method) | {
         "mode": "markers",
         "x": rounded([place], 6),
         "y": rounded([row.mean], 2),
@@ -139,6 +147,6 @@ def _front_trace(row: Any, place: float) -> Json:
             "width": 4,
         }
     trace["hovertemplate"] = (
-        f"{row.method}<br>{row.mean:.1f} {ends}<br>{row.percent:.3g} % trained<extra></extra>"
+        f"{label(method)}<br>{row.mean:.1f} {ends}<br>{row.percent:.3g} % trained<extra></extra>"
     )
     return trace

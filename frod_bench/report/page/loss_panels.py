@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from frod_bench.report.frame import by_method, is_task
+from frod_bench.report.names import label
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.panels import ALL_TASKS, Panels, experiment_panels
 from frod_bench.report.summary import holes
@@ -37,7 +39,7 @@ def loss_panels(numbers: Numbers, loss: Loss) -> dict[str, Panels]:
         name: replace(
             panels,
             y_label=f"mean {of} loss" if name == ALL_TASKS else f"{of} loss",
-            caption=_caption(name, panels, f"{of} loss, {smoothed}", frame),
+            caption=_caption(panels, f"{of} loss, {smoothed}", frame),
             target=np.nan,
             arrived={},
         )
@@ -45,12 +47,12 @@ def loss_panels(numbers: Numbers, loss: Loss) -> dict[str, Panels]:
     }
 
 
-def _caption(name: str, panels: Panels, what: str, frame: pd.DataFrame) -> str:
+def _caption(panels: Panels, what: str, frame: pd.DataFrame) -> str:
     seeds = max(band.seeds for band in panels.bands["steps"].values())
     over = "one seed." if seeds == 1 else f"line: median over {seeds} seeds, band: their range."
-    if name == ALL_TASKS:
+    if panels.task is None:
         return f"Mean over tasks of the {what}; {over} The tasks are those of the mean score."
-    by_method = frame[frame["task"] == name].groupby("method", sort=False)
-    lost = [f"{method} ({why})" for method, cells in by_method if (why := holes(cells))]
+    here = by_method(frame[is_task(frame, panels.task)])
+    lost = [f"{label(method)} ({why})" for method, cells in here if (why := holes(cells))]
     text = f"{what[0].upper()}{what[1:]}; {over}"
     return f"{text} Not drawn: {', '.join(lost)}." if lost else text

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from frod_bench.report.collect import Collected
+from frod_bench.report.frame import Task, run_of, task_of
 from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label
 from frod_bench.report.tables import NOT_THERE
 
 PREFIX = 12  # digits of a fingerprint that are shown: enough to tell any two apart
@@ -40,12 +42,12 @@ def provenance_table(collected: Collected, title: str) -> Table:
 
 def inputs_table(collected: Collected, title: str) -> Table:
     """Data and backbone of each task, by content."""
-    by_task: dict[str, list[tuple[str, str, str]]] = {}
-    frame = collected.frame.drop_duplicates(["task", "method", "seed"])
+    by_task: dict[Task, list[tuple[str, str, str]]] = {}
+    frame = collected.frame
     for row in frame[frame["backbone"].notna()].itertuples(index=False):
-        entry = collected.provenance[row.task, row.method, row.seed]
+        entry = collected.provenance[run_of(row)]
         names = (entry["data_fingerprint"], row.backbone, entry["backbone_fingerprint"])
-        by_task.setdefault(row.task, []).append(names)
+        by_task.setdefault(task_of(row), []).append(names)
     rows = []
     for task, found in by_task.items():
         data, backbone, weights = zip(*found, strict=True)
@@ -54,7 +56,7 @@ def inputs_table(collected: Collected, title: str) -> Table:
             _several(backbone),
             _several(value[:PREFIX] for value in weights),
         )
-        rows.append(Row(task, texts))
+        rows.append(Row(label(task), texts))
     caption = f"Data and weights are named by content: the first {PREFIX} digits of their hash."
     header = ("task", "data", "backbone", "weights")
     return Table(f"Inputs: {title}", caption, header, rows, prose=True)

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from frod_bench.report.claims_table import format_part, headline
+from frod_bench.report.names import label
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.page.cells import MEANINGS
 from frod_bench.report.page.charts import Chart
@@ -57,6 +58,7 @@ def _environment() -> Environment:
         "format_part": format_part,
         "grouped": grouped,
         "headline": headline,
+        "label": label,
         "meanings": MEANINGS,
         "verdict_kind": verdict_kind,
     }

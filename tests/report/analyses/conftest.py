@@ -58,7 +58,7 @@ def analysed() -> Iterator[Analyse]:
             figures = KINDS[kind].draw(numbers, about)
             for figure in figures.values():
                 figure.canvas.draw()
-        return Analysed(numbers, KINDS[kind].table(numbers, about), figures)
+        return Analysed(KINDS[kind].csv(numbers), KINDS[kind].table(numbers, about), figures)
 
     yield run
     plt.close("all")

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.colors import same_color
 
 from frod_bench.report.collect import Cell
+from frod_bench.report.names import spelled
 from tests.report.analyses.conftest import Analyse
 from tests.report.analyses.variants import variant
 
@@ -41,7 +42,7 @@ def cells_of(
                 cell = variant(
                     *(root, task, method, seed, settings, value), status=status, percent=percent
                 )
-                if (task, cell.variant, seed) == missing:
+                if (task, spelled(cell.run.method), seed) == missing:
                     (path,) = root.glob(
                         f"embedded/records/{task}/{method}/*{cell.config_hash}.json"
                     )
@@ -58,10 +59,10 @@ def test_the_planted_front_is_found(tmp_path: Path, analysed: Analyse) -> None:
     best = shown.row(task="", variant="frod (s 0.02)")
     assert best["percent"] == pytest.approx(2)
     assert [best["low"], best["mean"], best["high"]] == pytest.approx([80, 80.5, 81])
-    assert shown.lines()["frod (s 0.02)"] == ("2.000", "80.5", "80.0 to 81.0", "yes")
-    assert shown.lines()["lora (r 32)"][3] == ""
+    assert shown.lines()["FRoD (s 0.02)"] == ("2.000", "80.5", "80.0 to 81.0", "yes")
+    assert shown.lines()["LoRA (r 32)"][3] == ""
     (figure,) = shown.figures.values()
-    assert [ax.get_title() for ax in figure.axes] == ["rte", "dtd", "mean of 2 tasks"]
+    assert [ax.get_title() for ax in figure.axes] == ["RTE", "DTD", "mean of 2 tasks"]
     dots = [line for line in figure.axes[-1].get_lines() if line.get_marker() not in ("None", "")]
     hollow = sorted(
         float(dot.get_xdata()[0]) for dot in dots if same_color(dot.get_markerfacecolor(), "white")
@@ -82,8 +83,8 @@ def test_a_variant_with_a_hole_is_neither_drawn_nor_on_the_front(
         assert not row["on_front"]
         assert shown.row(task=task, variant="lora (r 32)")["on_front"]  # what beat it has no mean
     assert shown.row(task="dtd", variant="frod (s 0.02)")["on_front"]
-    assert "Not drawn where a cell is missing or failed: frod (s 0.02)." in shown.words()
-    assert shown.lines()["frod (s 0.02)"][1:] == ("3 of 4: 1 missing", "", "")
+    assert "Not drawn where a cell is missing or failed: FRoD (s 0.02)." in shown.words()
+    assert shown.lines()["FRoD (s 0.02)"][1:] == ("3 of 4: 1 missing", "", "")
 
 
 def test_where_all_cells_failed_each_panel_says_that_there_is_nothing(
@@ -93,7 +94,7 @@ def test_where_all_cells_failed_each_panel_says_that_there_is_nothing(
     assert not shown.numbers["on_front"].any()
     assert shown.words().count("no variant is whole") == 3
     assert "Of 24 cells 24 failed." in shown.words()
-    assert shown.lines()["full"][1] == "4 failed"
+    assert shown.lines()["Full FT"][1] == "4 failed"
 
 
 def test_one_task_and_one_seed(tmp_path: Path, analysed: Analyse) -> None:
@@ -102,7 +103,7 @@ def test_one_task_and_one_seed(tmp_path: Path, analysed: Analyse) -> None:
     assert [row["low"], row["mean"], row["high"]] == pytest.approx([80, 80, 80])
     assert set(shown.numbers["scope"]) == {"task"}
     (figure,) = shown.figures.values()
-    assert [ax.get_title() for ax in figure.axes] == ["rte"]
+    assert [ax.get_title() for ax in figure.axes] == ["RTE"]
     assert "one seed" in shown.words()
     assert set(shown.numbers.loc[shown.numbers["on_front"], "variant"]) == FRONT
 

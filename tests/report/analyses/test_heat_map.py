@@ -57,7 +57,7 @@ def test_the_best_place_is_found_framed_and_told_as_a_pick(
     assert f"Framed: {pick}: 85.0 at s 0.02, lambda × 1, rotation × 10." in words
     assert "Hatched" not in words
     labels = [row.label for row in shown.table.rows if row.heading]
-    assert "frod, mean of 2 tasks; best 85.0 at s 0.02, lambda × 1, rotation × 10" in labels
+    assert "FRoD, mean of 2 tasks; best 85.0 at s 0.02, lambda × 1, rotation × 10" in labels
     assert "Best: of all settings by the test score itself (one seed)" in shown.table.caption
     assert shown.lines()["s 0.02, lambda × 1"] == ("65.0", "85.0")
     assert shown.lines()["s 0, lambda × 1"] == ("65.0", "–")

@@ -55,8 +55,8 @@ def test_the_area_is_what_wrong_rates_cost(tmp_path: Path, analysed: Analyse) ->
     assert set(shown.figures) == {"", "tasks"}
     assert "Gaps" not in shown.words()
     assert "Band: the range over seeds." in shown.words()
-    assert shown.lines()["lora"][:3] == ("80.5", "80.5", "58.0")
-    assert shown.lines()["lora"][3].startswith("-7.5 [")
+    assert shown.lines()["LoRA"][:3] == ("80.5", "80.5", "58.0")
+    assert shown.lines()["LoRA"][3].startswith("-7.5 [")
 
 
 def test_a_run_that_diverged_counts_as_the_lowest_on_its_task(
@@ -70,7 +70,7 @@ def test_a_run_that_diverged_counts_as_the_lowest_on_its_task(
     area = shown.row(task="dtd", method="frod", quantity="area")
     assert area["mean"] == pytest.approx((73 - 80.5) / 3)
     assert "1 runs that diverged count as the lowest score on their task." in shown.words()
-    assert shown.lines()["frod"][2].endswith("(1 diverged)")
+    assert shown.lines()["FRoD"][2].endswith("(1 diverged)")
 
 
 @pytest.mark.parametrize(("status", "hole"), [("missing", "1 missing"), ("failed", "1 failed")])
@@ -86,8 +86,8 @@ def test_a_hole_leaves_neither_mean_nor_area(
     assert shown.row(task="rte", method="lora", quantity="area")["mean"] == pytest.approx(-10)
     assert shown.row(task="", method="frod", quantity="area")["mean"] == pytest.approx(0)
     assert f"no area: {hole}" in shown.words()
-    assert "Gaps, where a cell is missing or failed: lora." in shown.words()
-    assert shown.lines()["lora"][2:] == (f"3 of 4: {hole}", f"no area: {hole}")
+    assert "Gaps, where a cell is missing or failed: LoRA." in shown.words()
+    assert shown.lines()["LoRA"][2:] == (f"3 of 4: {hole}", f"no area: {hole}")
 
 
 def test_where_all_cells_failed_there_are_empty_panels_that_say_so(
@@ -97,7 +97,7 @@ def test_where_all_cells_failed_there_are_empty_panels_that_say_so(
     assert shown.numbers["mean"].isna().all()
     assert shown.words().count("no area: 12 failed") == 2
     assert "Of 24 cells 24 failed." in shown.words()
-    assert "Gaps, where a cell is missing or failed: frod, lora." in shown.words("tasks")
+    assert "Gaps, where a cell is missing or failed: FRoD, LoRA." in shown.words("tasks")
 
 
 def test_one_task_and_one_seed(tmp_path: Path, analysed: Analyse) -> None:
@@ -107,7 +107,7 @@ def test_one_task_and_one_seed(tmp_path: Path, analysed: Analyse) -> None:
     assert np.isnan(area["low"])  # one task has no interval over tasks
     assert set(shown.figures) == {""}
     curves = shown.figures[""].axes[0]
-    assert curves.get_title() == "rte"
+    assert curves.get_title() == "RTE"
     assert "one seed" in shown.words()
     assert "Band" not in shown.words()
-    assert shown.lines()["lora"] == ("80.0", "80.0", "50.0", "-10.0")
+    assert shown.lines()["LoRA"] == ("80.0", "80.0", "50.0", "-10.0")

@@ -45,9 +45,9 @@ def test_the_planted_spread_is_found(tmp_path: Path, analysed: Analyse) -> None:
     assert overall["spread"] == pytest.approx(1.5 * ROOT * 3)
     assert np.isnan(overall["spread_low"])
     assert shown.lines()["mean of all tasks"] == ("2.37", "7.12")
-    assert shown.lines()["rte"][0].startswith("1.58 [")
+    assert shown.lines()["RTE"][0].startswith("1.58 [")
     (figure,) = shown.figures.values()
-    assert [ax.get_title() for ax in figure.axes] == ["rte", "dtd", "standard deviation"]
+    assert [ax.get_title() for ax in figure.axes] == ["RTE", "DTD", "standard deviation"]
     dots = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == len(SEEDS)]
     assert [list(line.get_ydata()) for line in dots] == [
         pytest.approx([60 + points * seed for seed in SEEDS]) for points in SPREADS.values()
@@ -74,7 +74,7 @@ def test_where_all_cells_failed_nothing_is_drawn_and_all_is_told(
     assert shown.numbers[["mean", "spread"]].isna().all(axis=None)
     assert shown.words().count("0/5") == 4
     assert "Of 20 cells 20 failed." in shown.words()
-    assert shown.lines()["rte"] == ("no spread (0 of 5: 5 failed)",) * 2
+    assert shown.lines()["RTE"] == ("no spread (0 of 5: 5 failed)",) * 2
 
 
 def test_one_seed_has_a_score_and_no_spread(tmp_path: Path, analysed: Analyse) -> None:
@@ -82,13 +82,13 @@ def test_one_seed_has_a_score_and_no_spread(tmp_path: Path, analysed: Analyse) -
     row = shown.row(task="rte", method="frod")
     assert row["mean"] == pytest.approx(60)
     assert np.isnan(row["spread"])
-    assert shown.lines()["rte"] == ("no spread", "no spread")
+    assert shown.lines()["RTE"] == ("no spread", "no spread")
     assert shown.lines()["mean of all tasks"] == ("not averaged", "not averaged")
 
 
 def test_one_task_has_no_mean_over_tasks(tmp_path: Path, analysed: Analyse) -> None:
     shown = analysed("seed_spread", tmp_path, cells_of(tmp_path, tasks=("rte",)))
     assert set(shown.numbers["scope"]) == {"task"}
-    assert [row.label for row in shown.table.rows] == ["rte"]
+    assert [row.label for row in shown.table.rows] == ["RTE"]
     (figure,) = shown.figures.values()
-    assert [ax.get_title() for ax in figure.axes] == ["rte", "standard deviation"]
+    assert [ax.get_title() for ax in figure.axes] == ["RTE", "standard deviation"]
