@@ -43,12 +43,21 @@ def test_what_is_no_hub_id(value: object) -> None:
         names.check_hub_id("task.hub_id", value)
 
 
-@given(st.text(), st.text())
-def test_names_and_ids_stay_where_they_are_put(one: str, two: str) -> None:
+NAMES = st.text("aZ0._-", min_size=1, max_size=9).filter(names.is_name)
+
+
+@given(NAMES, NAMES)
+def test_names_and_ids_stay_below_their_root(one: str, two: str) -> None:
     for part in (one, f"{one}/{two}"):
-        if names.is_hub_id(part):
-            assert names.stays(part)
-            assert names.inside("/root", part) == Path("/root") / part
+        assert names.is_hub_id(part)
+        assert names.stays(part)
+        assert names.inside("/root", part) == Path("/root") / part
+
+
+@given(st.text("a./\\:~", max_size=6))
+def test_what_leaves_its_root_is_neither_a_name_nor_an_id(text: str) -> None:
+    leaves = not Path("/root", text.replace("\\", "/")).resolve().is_relative_to("/root/")
+    assert not (leaves and (names.is_name(text) or names.is_hub_id(text) or names.stays(text)))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +147,7 @@ def test_the_records_in_the_repository_are_valid() -> None:
 def test_every_committed_name_is_a_folders() -> None:
     groups = ("task", "method", "profile", "protocol", "suite", "backbone")
     files = [file for group in groups for file in sorted((CONF_DIR / group).glob("*.yaml"))]
+    assert len(files) > 40
     for file in files:
         names.check_name(str(file), file.stem)
         config = OmegaConf.to_container(OmegaConf.load(file))

@@ -98,8 +98,11 @@ def test_tensors_of_a_file_are_the_readers_own(tmp_path: Path) -> None:
 
 def test_a_compiled_models_adapter_fits_the_plain_base(tmp_path: Path, cache: Path) -> None:
     model = attach_frod(Net(), CONFIG, cache_dir=cache)
+    perturb([p for group in frod_parameters(model).values() for p in group], 0.1)
     save_frod(torch.compile(nn.DataParallel(model)), tmp_path / "adapter")
-    load_frod(Net(), tmp_path / "adapter", cache_dir=cache)
+    loaded = load_frod(Net(), tmp_path / "adapter", cache_dir=cache)
+    assert torch.equal(loaded(X), model(X))
+    assert not torch.equal(loaded(X), Net()(X))
 
 
 def test_files_have_the_rights_of_any_file(saved: tuple[nn.Module, Path], cache: Path) -> None:

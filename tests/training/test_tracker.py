@@ -219,25 +219,49 @@ def hang(**_: Any) -> None:
     threading.Event().wait()  # which nothing sets: whoever waits for it runs into pytest's time-out
 
 
-@pytest.mark.parametrize("module", [None, wandb_that(init=fail), wandb_that(init=hang)],
-                         ids=["missing", "fails", "hangs"])  # fmt: skip
-def test_a_broken_wandb_costs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (None, "ModuleNotFoundError"),
+        (wandb_that(init=fail), "RuntimeError: no luck"),
+        (wandb_that(init=hang), "within 0.5 s"),
+    ],
+    ids=["missing", "fails", "hangs"],
+)
+def test_a_broken_wandb_costs_a_warning_and_is_not_tried_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    module: Any,
+    reason: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", module)
     monkeypatch.setattr(tracker, "FINISH_TIMEOUT_SEC", 0.5)
     run = tracker.start(CONFIG, tmp_path, "rte/frod/0")
+    assert isinstance(run, tracker.WandbTracker)
+    before = time.monotonic()
     for step in range(1000):
         run.log({"step": step, "train_loss": 0.1})
     run.finish({"final/accuracy": 0.5})
-    monkeypatch.setattr(tracker.WandbTracker, "broken", False)
+    assert time.monotonic() - before < 60  # it does not wait for wandb
+    (message,) = caplog.messages
+    assert message.startswith("wandb")
+    assert reason in message
+    assert type(tracker.start(CONFIG, tmp_path, "rte/frod/1")) is tracker.NullTracker
 
 
-def test_a_folder_that_cannot_be_made_costs_nothing(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_costs_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("")
     run = tracker.start(CONFIG, tmp_path / "file" / "wandb", "rte/frod/0")
+    assert type(run) is tracker.NullTracker
     run.log({"step": 0})
     run.finish({})
+    (message,) = caplog.messages
+    assert "wandb" in message
+    assert str(tmp_path / "file") in message
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_tracker_none_writes_nothing(tmp_path: Path) -> None:
