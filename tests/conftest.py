@@ -1,4 +1,4 @@
-"""What most tests need: a composed cell on the embedded profile, cut short and untracked."""
+"""Fixtures of most tests: a short, untracked run of the embedded profile; commands in process."""
 
 import os
 import runpy
@@ -54,12 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
-    """Fail a test that reaches out: all of them run without network."""
+    """Make a test that opens a connection to another machine fail."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
         if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
-            raise AssertionError(f"a test reached out to {address}")
+            raise AssertionError(f"a test opened a connection to {address}")
         connect(self, address)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +72,7 @@ MakeCell = Callable[..., Cell]
 
 @pytest.fixture
 def make_cell(tmp_path: Path) -> MakeCell:
-    """make_cell("task=rte", "method=frod") -> a short cell whose record lies under tmp_path."""
+    """make_cell("task=rte", "method=frod") -> a short cell whose record is written to tmp_path."""
 
     def make(*overrides: str) -> Cell:
         with composer() as compose_one:
@@ -84,7 +84,7 @@ def make_cell(tmp_path: Path) -> MakeCell:
 
 @pytest.fixture
 def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cells of a grid run in this process, one after another, and not in workers."""
+    """Run the cells of a grid in this process, one after another, instead of in workers."""
 
     def run_in_turn(
         cells: Sequence[Cell], work: Work, _lost: Work, _jobs: int, display: Display
@@ -103,12 +103,12 @@ RunHere = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
-    """here(module, *words) -> what `python -m module words` tells, run in this process.
+    """here(module, *words) -> status and output of `python -m module words`, in this process.
 
-    Which has imported torch already: a process of its own takes seconds to.
+    A new process would take seconds to import torch.
     """
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `main` sets, and would stay
-    for module in ("hydra._internal.hydra", "hydra.core.utils"):  # or it silences all loggers
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # `main` sets it; this restores it afterwards
+    for module in ("hydra._internal.hydra", "hydra.core.utils"):  # else it silences all loggers
         monkeypatch.setattr(f"{module}.configure_log", lambda *_: None)
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":

@@ -86,7 +86,7 @@ def exact_basis(
     # A rank below k leaves as many zero columns.
     eigenvectors = torch.nn.functional.pad(eigenvectors, (0, width - eigenvectors.shape[1]))
     basis = factor.transposed_times(eigenvectors)
-    signs = _canonical_signs(basis)
+    signs = canonical_signs(basis)
     eigenvectors *= signs
     return _joined(basis.mul_(signs), _layer_parts(weights, factor, eigenvectors), left_dtype)
 
@@ -167,10 +167,10 @@ def canonical_right_singular_vectors(stack: Tensor) -> Tensor:
     for group in _equal_groups(torch.nn.functional.pad(sigma, (0, basis.shape[1] - len(sigma)))):
         if group.stop - group.start > 1:
             basis[:, group] = basis[:, group] @ _probe_rotation(basis[:, group])
-    return basis * _canonical_signs(basis)
+    return basis * canonical_signs(basis)
 
 
-def _canonical_signs(columns: Tensor) -> Tensor:
+def canonical_signs(columns: Tensor) -> Tensor:
     """Signs (c,) that make the largest entry of each column positive; among equals, the first."""
     magnitude = columns.abs()
     largest = (magnitude >= (1 - 1e-6) * magnitude.amax(dim=0)).to(torch.uint8).argmax(dim=0)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
 from frod_bench.frod import row_space
-from frod_bench.frod.basis import exact_basis, peft_basis
+from frod_bench.frod.basis import canonical_signs, exact_basis, peft_basis
 from frod_bench.frod.row_space import row_factor, stack_triangle
 from frod_bench.frod.targets import category_of
 
@@ -200,3 +200,10 @@ def test_any_stack_is_given_back(
     assert torch.isfinite(rebuilt).all()
     tolerance = 1e-9 if dtype == torch.float64 else 1e-5
     assert torch.linalg.norm(rebuilt - whole) <= tolerance * torch.linalg.norm(whole)
+
+
+def test_signs_do_not_depend_on_roundoff_between_equal_entries() -> None:
+    columns = torch.tensor([[-2.0, 0.0, 1.0], [2.0, -3.0, -1.0]], dtype=torch.float64)
+    for noise in (-1e-12, 0.0, 1e-12):
+        columns[1] *= 1 + noise
+        assert canonical_signs(columns).tolist() == [-1, -1, 1]
