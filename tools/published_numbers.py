@@ -1,4 +1,4 @@
-"""Write the published numbers into README.md and docs/results.md, from results/reference/.
+"""Write the published numbers into README.md and docs/reference/results.md, from results/reference/.
 
     python -m tools.published_numbers
 
@@ -22,7 +22,7 @@ from frod_bench.compare import command as compare
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = ("embedded", "small")
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "reference" / "results.md")
 DEMO = (
     *("profile=small", "task=sst2,qnli", "method=frod,lora"),
     *("results_root=results/reference", "plot=none"),

@@ -1,7 +1,7 @@
 """How near a FRoD layer's training step is to what its multiply-adds alone would take.
 
 The floor of a step is the multiply-adds of the cheaper of the two exact forms that go over W both
-ways (docs/method.md, section 2; a layer that goes back without W takes fewer), at the rate of a
+ways (docs/explanation/method.md, section 2; a layer that goes back without W takes fewer), at the rate of a
 plain matrix product: `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type (float32 on a
 CPU), timed in turns with the layer's step in the same process.
 

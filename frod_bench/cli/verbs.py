@@ -120,7 +120,7 @@ VERBS = (
         "Run twelve cells of the published run again: does this machine reproduce them?",
         ("frod-bench verify", "frod-bench verify runtime.jobs=1", "frod-bench verify --help"),
         (Key("runtime.jobs", "0", "worker processes; 0 is one per core"),),
-        "docs/reproducing.md",
+        "docs/how-to/reproducing.md",
     ),
     Verb(
         "report",
@@ -288,7 +288,7 @@ VERBS = (
             Key("threads", "the shape's", "threads of every process"),
             Key("results_root", "results", "writes RESULTS_ROOT/bench/frod.json"),
         ),
-        "docs/method.md",
+        "docs/explanation/method.md",
         composes=False,
     ),
     Verb(
@@ -296,7 +296,7 @@ VERBS = (
         "List or clear the cache of joint bases; what is removed is computed again when needed.",
         ("frod-bench cache", "frod-bench cache list", "frod-bench cache clear"),
         (Key("ACTION", "list", "first word: list or clear"),),
-        "docs/method.md",
+        "docs/explanation/method.md",
         actions=("list", "clear"),
         composes=False,
     ),

@@ -6,7 +6,7 @@
     model = merge_frod(model)
 
 The method of Wan et al. (AAAI 2026, arXiv 2512.23485). The package depends on torch and safetensors
-and not on the benchmark around it. docs/method.md derives what it computes.
+and not on the benchmark around it. docs/explanation/method.md derives what it computes.
 """
 
 from .adapter import attach_frod, frod_parameters, merge_frod, unmerge_frod

@@ -7,7 +7,7 @@ This is the higher-order CS decomposition of Kempf, Goulart and Duncan, as used 
 
 The exact basis is computed in float64, streamed in three passes over the layers (R, then T, then
 the B_i), so that memory is O(k^2) in addition to the weights and the U_i, whatever N is.
-docs/method.md (section 4) gives costs and errors.
+docs/explanation/method.md (section 4) gives costs and errors.
 
 The equations leave V open where eigenvalues are equal (any rotation of their eigenvectors serves)
 and up to signs; a library then returns roundoff. The basis is made canonical by rules, so that it

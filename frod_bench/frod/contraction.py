@@ -10,7 +10,7 @@ on the inputs, as in the paper, L = U, R = V and r = k; on the outputs, L = V, R
 
 Each is one autograd function, so that only what it needs is saved for the backward pass: the input
 and the merged weight, or z alone. Shapes: T tokens, x (T, k), y (T, m), L (m, r), R (k, r); the
-values of C are (r + nnz,). docs/method.md (section 2) counts the multiply-adds.
+values of C are (r + nnz,). docs/explanation/method.md (section 2) counts the multiply-adds.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 from .core import CorePattern
 
 # Largest distance of L diag(lambda_0) R^T from W, in units of roundoff of its type, at which it may
-# replace W in the backward pass; for the exact basis the distance is 1 to 7 (docs/method.md).
+# replace W in the backward pass; for the exact basis the distance is 1 to 7 (docs/explanation/method.md).
 MAX_ROUNDOFF = 64
 
 

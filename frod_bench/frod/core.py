@@ -24,7 +24,7 @@ BLOCK = 768  # columns; the operand's rows for them take 1.5 to 2.3 MB in float3
 
 HAS_MKL = torch.backends.mkl.is_available()  # a compiled graph cannot query it
 
-# Above this fraction of trained entries, the dense product is as fast (docs/method.md).
+# Above this fraction of trained entries, the dense product is as fast (docs/explanation/method.md).
 MAX_SPARSE_SHARE = 0.15
 
 

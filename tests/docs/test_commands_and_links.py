@@ -13,8 +13,8 @@ from frod_bench.cli.verbs import BY_NAME
 from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED_FILE = re.compile(r"`((?:frod_bench|tests|tools|conf)/[\w./-]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 GROUPS = ("profile", "protocol", "suite", "task", "method", "experiment", "tracker")
@@ -27,8 +27,11 @@ MAKE_TARGETS = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(
 def shown_commands() -> Iterator[tuple[str, list[str]]]:
     """(page, words) of every line in a fenced block that starts a command of ours."""
     for page in PAGES:
-        for block in FENCE.findall(page.read_text(encoding="utf-8")):
-            for line in block.replace("\\\n", " ").splitlines():
+        for language, block in FENCE.findall(page.read_text(encoding="utf-8")):
+            if language.partition(" ")[0] not in ("", "sh", "bash", "console"):
+                continue
+            for shown in block.replace("\\\n", " ").splitlines():
+                line = shown.removeprefix("$ ")
                 if not line.startswith(("frod-bench ", "python -m frod_bench", "make ")):
                     continue
                 words = shlex.split(line, comments=True)
@@ -90,13 +93,13 @@ def test_a_shown_command_names_what_exists(page: str, words: list[str]) -> None:
 USERS_OWN = {("methods.md", "layer_norms"), ("paper_scale.md", "smoke")}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_named_files_exist(page: Path) -> None:
     for path in NAMED_FILE.findall(page.read_text("utf-8")):
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target, _ in LINK.findall(FENCE.sub("", text)):
