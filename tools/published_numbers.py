@@ -1,4 +1,4 @@
-"""Write the published numbers into README.md and docs/reference/results.md, from results/reference/.
+"""Write the published numbers of results/reference/ into README.md and the page of results.
 
     python -m tools.published_numbers
 

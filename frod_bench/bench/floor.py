@@ -1,9 +1,9 @@
 """How near a FRoD layer's training step is to what its multiply-adds alone would take.
 
 The floor of a step is the multiply-adds of the cheaper of the two exact forms that go over W both
-ways (docs/explanation/method.md, section 2; a layer that goes back without W takes fewer), at the rate of a
-plain matrix product: `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type (float32 on a
-CPU), timed in turns with the layer's step in the same process.
+ways (docs/explanation/method.md, section 2; a layer that goes back without W takes fewer), at the
+rate of a plain matrix product: `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type
+(float32 on a CPU), timed in turns with the layer's step in the same process.
 
 The step is forward and backward of one layer with an input that requires a gradient, and with a
 trained value that changed since the last step, as an optimizer would have it: whatever a layer

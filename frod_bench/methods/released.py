@@ -2,7 +2,8 @@
 
 They add the adapter to the frozen layer, and V^T, lambda and U rebuild W: before the first step the
 output is 2 W x + b. In exact arithmetic it is the layer of `frod_bench.frod` over twice the weight,
-with the support mirrored. Here to measure what that start is worth (docs/explanation/method.md, section 5).
+with the support mirrored. Here to measure what that start is worth (docs/explanation/method.md,
+section 5).
 """
 
 import torch

@@ -19,7 +19,7 @@ from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
 
 
 def merged_step(x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, grad: torch.Tensor) -> None:
-    """Section 2 of docs/explanation/method.md, dense and with C = 1: a step from one merged weight."""
+    """Section 2 of docs/explanation/method.md, dense, C = 1: a step from one merged weight."""
     merged = u @ v.T
     x @ merged.T  # y
     grad @ merged  # dx
