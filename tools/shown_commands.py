@@ -231,7 +231,8 @@ def _shell(command: str, folder: Path) -> tuple[str, str]:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return f"still runs after {LIMIT_S} s", ""
-    output = "\n".join(line.rstrip() for line in said.stdout.splitlines()).strip("\n") + "\n"
+    printed = said.stdout.replace(f"{folder}/", "")
+    output = "\n".join(line.rstrip() for line in printed.splitlines()).strip("\n") + "\n"
     if said.returncode:
         return f"exit status {said.returncode}:\n{output[-3000:]}", output
     return "", output
@@ -277,11 +278,11 @@ def scratch_copy(target: Path) -> Path:
 
 def write_outputs(page: Path, done: list[tuple[Step, str, str]]) -> None:
     """Put the real outputs into the console blocks of a page."""
-    text = page.read_text("utf-8")
-    for step, wrong, printed in done:
-        if step.output is not None and wrong and printed and "exit status" not in wrong:
-            text = text.replace(f"{step.command}\n{step.output}", f"{step.command}\n{printed}", 1)
-    page.write_text(text, encoding="utf-8")
+    lines = page.read_text("utf-8").splitlines(keepends=True)
+    for step, wrong, printed in reversed(done):  # from the end: what is above keeps its place
+        if step.output is not None and wrong.startswith("prints something else"):
+            lines[step.line : step.line + step.output.count("\n")] = [printed]
+    page.write_text("".join(lines), encoding="utf-8")
 
 
 def _one(page: Path, writes: bool) -> list[tuple[Step, str, str]]:

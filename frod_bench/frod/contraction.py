@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 from .core import CorePattern
 
 # Largest distance of L diag(lambda_0) R^T from W, in units of roundoff of its type, at which it may
-# replace W in the backward pass; for the exact basis the distance is 1 to 7 (docs/explanation/method.md).
+# replace W in the backward pass; for the exact basis it is 1 to 7 (docs/explanation/method.md).
 MAX_ROUNDOFF = 64
 
 
