@@ -86,7 +86,7 @@ def _take(stream: TextIO, label: str, wait: bool) -> bool:
     except BlockingIOError:
         if not wait:
             return False
-        logger.warning("%s: another process runs this cell; this one waits for it.", label)
+        logger.warning("%s: another process works on it; this one waits for it.", label)
         fcntl.flock(stream, fcntl.LOCK_EX)
     except OSError as error:
         logger.warning("%s: %s can't be locked (%s).", label, stream.name, error)

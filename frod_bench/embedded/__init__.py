@@ -1,1 +1,1 @@
-"""The embedded profile: stand-in data sets and small backbones that the suite makes itself."""
+"""The embedded profile: synthetic data sets and small backbones that the suite makes itself."""

@@ -1,4 +1,4 @@
-"""The shipped backbones are the ones whose hashes were written with them."""
+"""The shipped backbones are checked against the hashes that were written with them."""
 
 import hashlib
 import json

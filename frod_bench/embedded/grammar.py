@@ -1,8 +1,7 @@
 """Sentences about scenes: who did what to which thing, where and when.
 
 A `Scene` is the meaning; `tell` and `ask` give it one of several surface forms; `reword` changes
-words and keeps the meaning; `alter` changes the meaning. Stand-in tasks about pairs of sentences
-are compositions of these.
+words but not the meaning; `alter` changes the meaning. Tasks about pairs of sentences combine them.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ FORMS = ("active", "fronted", "passive", "cleft")
 
 @dataclass(frozen=True)
 class Scene:
-    """One event. An adjunct that is None is not told."""
+    """One event. An adjunct that is None is not mentioned."""
 
     agent: str
     verb: Verb
@@ -36,7 +35,7 @@ class Scene:
 
 
 def draw(genre: Genre, rng: Random, adjuncts: int | Sequence[str] = 2) -> Scene:
-    """A scene of `genre` with so many adjuncts, or with those that are named."""
+    """A scene of `genre` with the given number of adjuncts, or with the named ones."""
     named = rng.sample(ADJUNCTS, adjuncts) if isinstance(adjuncts, int) else adjuncts
     values: dict[str, Any] = {slot: _value(genre, slot, rng) for slot in (*CORE, *named)}
     return Scene(**values)
@@ -65,13 +64,13 @@ def reword(scene: Scene, rng: Random, rate: float = 0.5) -> Scene:
 
 
 def drop(scene: Scene, slots: Sequence[str]) -> Scene:
-    """The scene with the adjuncts `slots` left untold."""
-    untold: dict[str, Any] = dict.fromkeys(slots)
-    return replace(scene, **untold)
+    """The scene without the adjuncts `slots`."""
+    without: dict[str, Any] = dict.fromkeys(slots)
+    return replace(scene, **without)
 
 
 def tell(scene: Scene, form: str, object_phrase: str | None = None) -> str:
-    """The scene as a statement in one of `FORMS`; `object_phrase` stands for the object."""
+    """The scene as a statement in one of `FORMS`; `object_phrase` replaces the object."""
     thing = object_phrase or join("the", scene.adjective, scene.object)
     where = scene.place and f"in the {scene.place}"
     did = f"did not {scene.verb.base}" if scene.negated else scene.verb.past
@@ -103,7 +102,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
 
 
 def ask(scene: Scene, slot: str, rng: Random) -> str:
-    """A question whose answer is the scene's `slot`, which it does not tell."""
+    """A question whose answer is the scene's `slot`, which it does not mention."""
     place = scene.place and slot != "place" and f"in the {scene.place}"
     time = scene.time if slot != "time" else None
     text = rng.choice(QUESTIONS[slot]).format(
@@ -118,13 +117,8 @@ def ask(scene: Scene, slot: str, rng: Random) -> str:
 
 
 def join(*parts: str | bool | None) -> str:
-    """The parts that are there, with one space between."""
+    """The parts that are not empty, separated by one space."""
     return " ".join(part for part in parts if isinstance(part, str) and part)
-
-
-def a(noun: str) -> str:
-    """The noun with its indefinite article."""
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _value(genre: Genre, slot: str, rng: Random) -> str | Verb:

@@ -1,17 +1,16 @@
-"""The words of the language-understanding stand-ins, beside those of `world`.
+"""The vocabulary of the language-understanding tasks, in addition to that of `world`.
 
-Synonyms come in pairs: whoever knows the pairs can tell a paraphrase from a change of meaning, and
-counting shared words can not. All tables are tuples in a fixed order.
+Synonyms come in pairs: a model that knows the pairs can distinguish a paraphrase from a change of
+meaning; counting shared words cannot. All tables have a fixed order.
 """
 
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
-from frod_bench.embedded.world import ANIMALS, FOODS, JOBS, MEN, THINGS, WOMEN
+from frod_bench.embedded.world import ANIMALS, FOODS, JOBS, MATERIAL_OF, MEN, THINGS, WOMEN
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """A transitive verb in the forms that the grammar needs."""
 
     base: str
@@ -19,9 +18,8 @@ class Verb:
     participle: str
 
 
-@dataclass(frozen=True)
-class Genre:
-    """A vocabulary to talk with. Each of the pairs holds two words of one meaning."""
+class Genre(NamedTuple):
+    """A vocabulary. Each pair holds two synonyms."""
 
     agents: tuple[str, ...]
     objects: tuple[str, ...]
@@ -36,11 +34,7 @@ def _regular(base: str) -> Verb:
     return Verb(base, past, past)
 
 
-TIMES: tuple[tuple[str, str], ...] = (
-    ("at dawn", "at sunrise"),
-    ("at dusk", "at sunset"),
-    ("at noon", "at midday"),
-)
+TIMES = (("at dawn", "at sunrise"), ("at dusk", "at sunset"), ("at noon", "at midday"))
 
 HOME = Genre(
     agents=WOMEN[:6] + MEN[:6],
@@ -53,18 +47,8 @@ HOME = Genre(
         (Verb("take", "took", "taken"), Verb("grab", "grabbed", "grabbed")),
         (Verb("hide", "hid", "hidden"), _regular("conceal")),
     ),
-    adjectives=(
-        ("large", "big"),
-        ("small", "little"),
-        ("wet", "soaked"),
-        ("dirty", "filthy"),
-    ),
-    places=(
-        ("house", "home"),
-        ("shop", "store"),
-        ("garden", "yard"),
-        ("park", "playground"),
-    ),
+    adjectives=(("large", "big"), ("small", "little"), ("wet", "soaked"), ("dirty", "filthy")),
+    places=(("house", "home"), ("shop", "store"), ("garden", "yard"), ("park", "playground")),
     times=TIMES,
 )
 
@@ -84,12 +68,7 @@ MARKET = Genre(
         ("cheap", "inexpensive"),
         ("strange", "odd"),
     ),
-    places=(
-        ("street", "road"),
-        ("farm", "ranch"),
-        ("lake", "pond"),
-        ("market", "fair"),
-    ),
+    places=(("street", "road"), ("farm", "ranch"), ("lake", "pond"), ("market", "fair")),
     times=TIMES,
 )
 
@@ -151,3 +130,44 @@ def verb_synonyms() -> dict[Verb, Verb]:
     """Verb -> the other one of its pair."""
     pairs = [pair for genre in GENRES for pair in genre.verbs]
     return {verb: other for a, b in pairs for verb, other in ((a, b), (b, a))}
+
+
+def a(noun: str) -> str:
+    """The noun with its indefinite article: `a dog`, `an owl`."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+@cache
+def descriptions() -> dict[str, dict[str, str]]:
+    """Noun -> kind of fact -> phrase, for every agent and object of the genres.
+
+    "anna found the knife" entails "anna found something made of metal", which only a model that
+    knows the material of a knife can tell.
+    """
+    table: dict[str, dict[str, str]] = {}
+    for thing in THINGS:
+        table[thing.name] = {
+            "material": f"something made of {thing.material}",
+            "place": f"something from the {thing.place}",
+            "touch": f"something {MATERIAL_OF[thing.material].touch}",
+        }
+    for food in FOODS:
+        table[food.name] = {"group": f"a kind of {food.group}", "taste": f"something {food.taste}"}
+    for animal in ANIMALS:
+        table[animal.name] = {
+            "group": a(animal.group),
+            "cover": f"something with {animal.covering}",
+        }
+    for job in JOBS:
+        table[f"the {job.name}"] = {"does": f"someone who {job.does}"}
+    table |= {name: {"sex": "a woman"} for name in WOMEN}
+    table |= {name: {"sex": "a man"} for name in MEN}
+    used = {word for genre in GENRES for word in genre.agents + genre.objects}
+    return {noun: facts for noun, facts in table.items() if noun in used}
+
+
+@cache
+def phrases(kind: str, of_agents: bool) -> tuple[str, ...]:
+    """All phrases of one kind, each once, sorted."""
+    nouns = [n for genre in GENRES for n in (genre.agents if of_agents else genre.objects)]
+    return tuple(sorted({d[kind] for noun in nouns if kind in (d := descriptions()[noun])}))

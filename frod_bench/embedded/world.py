@@ -1,26 +1,23 @@
-"""The small world that every stand-in text is about: facts as typed, immutable tables.
+"""The small world of all synthetic texts: facts as typed, immutable tables.
 
-The generators of the language tasks and of the pretraining corpora draw from these tables alone,
-so that what a backbone reads in pretraining is consistent with what a task asks about. Nothing
-here is random; every table is a tuple in a fixed order.
+The generators of the language tasks and of the pretraining corpora draw from these tables alone, so
+that pretraining and tasks are consistent. Nothing here is random; every table has a fixed order.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Material:
+class Material(NamedTuple):
     """What things are made of, and how that behaves."""
 
     name: str
     hardness: str  # hard | soft
-    in_water: str  # floats | sinks
-    in_fire: str  # burns | melts | stays
+    water: str  # floats | sinks
+    fire: str  # burns | melts | stays
     touch: str  # smooth | rough | warm | cold
 
 
-@dataclass(frozen=True)
-class Thing:
+class Thing(NamedTuple):
     """An object of daily life. `use` is a bare verb phrase: "a knife is used to cut bread"."""
 
     name: str
@@ -31,24 +28,22 @@ class Thing:
     use: str
 
 
-@dataclass(frozen=True)
-class Animal:
-    """An animal. `sound` and `moves` are verbs, third person: "a dog barks", "a dog runs"."""
+class Animal(NamedTuple):
+    """An animal. `sound` and `move` are verbs, third person: "a dog barks", "a dog runs"."""
 
     name: str
     group: str  # mammal | bird | fish | insect | reptile
     covering: str  # fur | feathers | scales | shell | skin | wings
     home: str
-    eats: str
+    food: str
     sound: str
-    moves: str
+    move: str
     size: str
     young: str
 
 
-@dataclass(frozen=True)
-class Food:
-    """Something to eat or to drink, what it tastes of and where it comes from."""
+class Food(NamedTuple):
+    """Something to eat or drink, its taste and its source."""
 
     name: str
     group: str  # fruit | vegetable | drink | meal | dairy
@@ -57,8 +52,7 @@ class Food:
     source: str  # tree | field | garden | cow | oven | kitchen
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A job. `does` is a verb phrase, third person: "a baker makes bread"."""
 
     name: str
@@ -67,8 +61,7 @@ class Job:
     does: str
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(NamedTuple):
     """A pair of events. `event` brings about `effect`."""
 
     event: str
@@ -76,8 +69,7 @@ class Cause:
     topic: str  # weather | heat | water | force | light | health
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(NamedTuple):
     """What `{a}` does to or for `{b}`, and what follows from it."""
 
     act: str  # "helped {b} carry the box"
@@ -88,8 +80,7 @@ class Situation:
     good: bool
 
 
-@dataclass(frozen=True)
-class Activity:
+class Activity(NamedTuple):
     """A script: steps in order, third person present, the subject left out."""
 
     name: str
@@ -97,8 +88,7 @@ class Activity:
     steps: tuple[str, str, str, str]
 
 
-@dataclass(frozen=True)
-class Contrast:
+class Contrast(NamedTuple):
     """Two opposite adjectives, the noun of their scale, and what someone of each kind does."""
 
     more: str
@@ -106,16 +96,6 @@ class Contrast:
     scale: str
     more_does: str  # third person: "lifts the stone"
     less_does: str
-
-
-@dataclass(frozen=True)
-class Science:
-    """A fact of nature as subject, relation and object: "the sun", "gives", "light"."""
-
-    subject: str
-    relation: str
-    object: str
-    topic: str  # sky | plants | water | energy | body | earth
 
 
 MATERIALS: tuple[Material, ...] = (
@@ -316,32 +296,4 @@ CONTRASTS: tuple[Contrast, ...] = (
     Contrast("brave", "afraid", "courage", "meets the bear", "runs away"),
 )
 
-SCIENCE: tuple[Science, ...] = (
-    Science("the sun", "gives", "light", "sky"),
-    Science("the moon", "circles", "the earth", "sky"),
-    Science("the earth", "circles", "the sun", "sky"),
-    Science("stars", "shine at", "night", "sky"),
-    Science("roots", "take in", "water", "plants"),
-    Science("leaves", "catch", "sunlight", "plants"),
-    Science("flowers", "make", "seeds", "plants"),
-    Science("seeds", "grow into", "plants", "plants"),
-    Science("ice", "melts into", "water", "water"),
-    Science("water", "boils into", "steam", "water"),
-    Science("clouds", "bring", "rain", "water"),
-    Science("rivers", "flow into", "the sea", "water"),
-    Science("wind", "turns", "windmills", "energy"),
-    Science("coal", "gives", "heat", "energy"),
-    Science("batteries", "store", "power", "energy"),
-    Science("magnets", "pull", "iron", "energy"),
-    Science("lungs", "take in", "air", "body"),
-    Science("the heart", "pumps", "blood", "body"),
-    Science("the stomach", "breaks down", "food", "body"),
-    Science("bones", "hold up", "the body", "body"),
-    Science("volcanoes", "throw out", "lava", "earth"),
-    Science("glaciers", "are made of", "ice", "earth"),
-    Science("sand", "comes from", "rocks", "earth"),
-    Science("fossils", "show", "old life", "earth"),
-)
-
 MATERIAL_OF: dict[str, Material] = {material.name: material for material in MATERIALS}
-THING_OF: dict[str, Thing] = {thing.name: thing for thing in THINGS}

@@ -59,7 +59,7 @@ def test_a_second_process_waits_until_the_holder_dies(
             return True
 
     second = Waiting(enter, caplog)
-    second.wait_until_told("rte/frod/0: another process runs this cell")
+    second.wait_until_told("rte/frod/0: another process works on it")
     second.join(0.2)
     assert second.is_alive()
     holder.kill()
@@ -104,7 +104,7 @@ def test_the_second_of_two_runs_finds_the_record_done(
     monkeypatch.setattr(runner, "run_cell", run_again)
     with locks.locked(cell.lock_path, "first"):
         second = Waiting(lambda: runner.execute(cell), caplog)
-        second.wait_until_told("rte/frozen/0: another process runs this cell")
+        second.wait_until_told("rte/frozen/0: another process works on it")
         hidden.rename(cell.record_path)
     second.join(120)
     assert second.result == first
@@ -122,7 +122,7 @@ def test_the_command_line_says_that_it_waits(tmp_path: Path, make_cell: MakeCell
         assert waiting.stderr is not None
         said = waiting.stderr.readline()
     printed, _ = waiting.communicate(timeout=120)
-    assert said == "rte/frozen/0: another process runs this cell; this one waits for it.\n"
+    assert said == "rte/frozen/0: another process works on it; this one waits for it.\n"
     assert printed == f"{cell.record_path}\n"
     assert waiting.returncode == 0
 

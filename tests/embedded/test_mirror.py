@@ -13,7 +13,7 @@ from frod_bench.data.hub_schema import data_sets, features_of, splits_of
 from frod_bench.embedded import mirror
 from frod_bench.embedded.command import start
 from frod_bench.embedded.images.build import ROWS
-from frod_bench.embedded.sets import SETS
+from frod_bench.embedded.mirror import SETS
 
 SMALL = ("ylecun/mnist", "mnist")
 # Of the rows of seed 0, pictures cut to 200 and 100 by `few_pictures`. Where one changes, so do the
@@ -80,7 +80,7 @@ def _rows_digest(rows_of: dict[str, list[dict[str, Any]]]) -> str:
     return digest.hexdigest()[:12]
 
 
-def test_every_recorded_data_set_has_a_stand_in() -> None:
+def test_every_recorded_data_set_has_synthetic_rows() -> None:
     assert set(SETS) == set(data_sets())
 
 

@@ -13,9 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from frod_bench.data.hub_schema import features_of, splits_of
 from frod_bench.embedded.reasoning import SETS
 from frod_bench.embedded.reasoning.daily import physical
-from frod_bench.embedded.reasoning.draw import LABEL_NOISE, Row, draw
 from frod_bench.embedded.reasoning.facts import RELATIONS
-from frod_bench.embedded.reasoning.quiz import Quiz
+from frod_bench.embedded.reasoning.quiz import LABEL_NOISE, Quiz, Row, draw
 from frod_bench.embedded.reasoning.science import CHALLENGE_QUESTIONS, EASY_QUESTIONS, challenge
 from tools.pretrain_embedded import decoder_corpus
 from tools.pretrain_embedded.disjoint import HeldOut

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from random import Random
 
 from frod_bench.embedded import world
-from frod_bench.embedded.reasoning.facts import RELATIONS, Relation, a
+from frod_bench.embedded.lexicon import a
+from frod_bench.embedded.reasoning.facts import RELATIONS, Relation
 from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, Quiz, quiz
 
 GIVEN, TOLD, ASKED = 0.0, 1.0, 6.0

@@ -12,12 +12,10 @@ from functools import cache
 from random import Random
 
 from frod_bench.embedded import lexicon
-from frod_bench.embedded.descriptions import descriptions
 from frod_bench.embedded.grammar import (
     ADJUNCTS,
     FORMS,
     QUESTIONS,
-    a,
     ask,
     draw,
     drop,
@@ -25,7 +23,7 @@ from frod_bench.embedded.grammar import (
     reword,
     tell,
 )
-from frod_bench.embedded.lexicon import GENRES, Genre
+from frod_bench.embedded.lexicon import GENRES, Genre, a, descriptions
 from frod_bench.embedded.world import ANIMALS, FOODS, MATERIALS, MEN, PLACES, WOMEN
 
 GENRE_WEIGHTS = (0.75, 0.25)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frod_bench.embedded.images.canvas import (
+    FONTS,
     SIZE,
     Array,
     Canvas,
@@ -27,8 +28,8 @@ from frod_bench.embedded.images.canvas import (
     photograph,
     ring_points,
     smooth_noise,
+    write,
 )
-from frod_bench.embedded.images.lettering import FONTS, write
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
 ASSEMBLIES, DOODLES, SURFACES = 48, 32, 40

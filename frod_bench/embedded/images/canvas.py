@@ -6,14 +6,25 @@ shape (size, size, 3) with values in 0..1, until `photograph` makes bytes of the
 
 import colorsys
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 SIZE = 32  # pixels of a picture's side
 OVERSAMPLING = 3  # drawn this many times larger, then averaged: smooth edges
 DRAWN = SIZE * OVERSAMPLING
+
+# Fonts that come with matplotlib.
+FONTS = (
+    *("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSerif.ttf"),
+    *("DejaVuSerif-Bold.ttf", "DejaVuSans-Oblique.ttf", "STIXGeneral.ttf", "STIXGeneralBol.ttf"),
+)
+SIGN_FONT = 1  # a plain bold one
+_FONT_PIXELS = 64  # height that characters are drawn at before they are fitted to their box
 
 Array = NDArray[np.float64]
 Colour = tuple[float, float, float]  # red, green, blue in 0..1
@@ -139,6 +150,39 @@ class Canvas:
     def _pixels(self, points: list[Point] | Array) -> list[float]:
         mapped = self.frame.apply(np.asarray(points, dtype=np.float64)) * DRAWN
         return mapped.ravel().tolist()
+
+
+@cache
+def stencil(text: str, font: int) -> Image.Image:
+    """The ink of `text` in the given font, cropped: a grey image, 255 where there is ink."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    face = ImageFont.truetype(str(folder / FONTS[font]), _FONT_PIXELS)
+    left, top, right, bottom = face.getbbox(text)
+    image = Image.new("L", (round(right - left), round(bottom - top)))
+    ImageDraw.Draw(image).text((-left, -top), text, font=face, fill=255)
+    return image
+
+
+def write(
+    canvas: Canvas, text: str, centre: Point, box: Point, colour: Colour, *, font: int = SIGN_FONT
+) -> None:
+    """Write `text` into the box (width, height in units) about `centre`, as large as it fits.
+
+    The canvas's frame applies to the characters as well.
+    """
+    ink = stencil(text, font)
+    scale = min(box[0] / ink.width, box[1] / ink.height)  # units per pixel of the stencil
+    # For every pixel of the output, PIL needs the place in the stencil that it is taken from.
+    inverse = np.linalg.inv(canvas.frame.matrix) / (DRAWN * scale)
+    middle = canvas.frame.apply(np.array([centre]))[0] * DRAWN
+    offset = np.array([ink.width, ink.height]) / 2 - inverse @ middle
+    (a, b), (c, d) = inverse
+    coefficients = (a, b, offset[0], c, d, offset[1])
+    mask = ink.transform(
+        canvas.image.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+    )
+    red, green, blue = (round(255 * c) for c in colour)
+    canvas.image.paste((red, green, blue), mask=mask)
 
 
 def ring_points(centre: Point, radii: float | Point, count: int = 24, turn: float = 0.0) -> Array:

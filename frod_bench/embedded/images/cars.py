@@ -1,6 +1,6 @@
-"""Stand-in for `tanganke/stanford_cars`: side views that differ in their proportions only.
+"""Stanford Cars: side views that differ in their proportions only.
 
-A model is its outline. Paint, surroundings, size and the way it faces say nothing about it.
+A model is its outline. Paint, surroundings, size and direction are independent of it.
 """
 
 from dataclasses import dataclass

@@ -1,21 +1,20 @@
-"""Stand-ins for `ufldl-stanford/svhn` (house numbers) and `ylecun/mnist` (handwritten digits)."""
-
-from typing import Any
+"""SVHN (rendered house numbers) and MNIST (real handwritten digits of another source)."""
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from frod_bench.embedded.images.build import ROWS, generator_of, noisy_labels
+from frod_bench.embedded.images.build import ROWS, Splits, generator_of, noisy_labels
 from frod_bench.embedded.images.canvas import (
+    FONTS,
     Canvas,
     Frame,
     any_colour,
     contrasting,
     grain,
     photograph,
+    write,
 )
-from frod_bench.embedded.images.lettering import FONTS, write
 
 DIGITS = [str(digit) for digit in range(10)]
 MNIST_ID, MNIST_CONFIG = "ylecun/mnist", "mnist"
@@ -37,11 +36,11 @@ def render_house_number(name: str, rng: np.random.Generator) -> Image.Image:
     return photograph(canvas.array(), rng, noise=0.04, light=0.3, blur=0.9, occlusion=0.15)
 
 
-def handwritten(seed: int) -> dict[str, list[dict[str, Any]]]:
+def handwritten(seed: int) -> Splits:
     """Real handwritten digits: scikit-learn's 1,797 of 8 x 8 pixels, enlarged to MNIST's 28 x 28.
 
-    No digit is in both splits. Each is turned, resized and moved a little: MNIST has writers of
-    more kinds than these.
+    No digit is in both splits. Each is turned, resized and moved a little, because MNIST's writers
+    vary more than these.
     """
     digits = load_digits()
     order = generator_of(seed, MNIST_ID).permutation(len(digits.images))

@@ -1,15 +1,16 @@
-"""Stand-in for `tanganke/sun397`: places, seen by someone who stands in them."""
+"""SUN397: places, seen by someone who stands in them."""
 
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
+from frod_bench.embedded.images.build import Scenes
 from frod_bench.embedded.images.canvas import (
-    Array,
     Canvas,
     Colour,
     Frame,
+    Point,
     fractal_noise,
     grain,
     hsv,
@@ -18,7 +19,7 @@ from frod_bench.embedded.images.canvas import (
     ring_points,
 )
 
-Scene = Callable[[np.random.Generator], Array]
+SCENES = Scenes()
 
 SAND: Colour = (0.85, 0.74, 0.53)
 SEA: Colour = (0.14, 0.38, 0.52)
@@ -28,16 +29,33 @@ ROCK: Colour = (0.38, 0.36, 0.37)
 WHITE: Colour = (0.93, 0.92, 0.9)
 
 
-def _outdoors(rng: np.random.Generator, ground: Colour) -> tuple[Canvas, float]:
-    """Sky above ground; returns the canvas and the height of the horizon."""
-    sky = hsv(rng.uniform(0.52, 0.64), rng.uniform(0.05, 0.55), rng.uniform(0.6, 1))
-    if rng.random() < 0.2:  # evening
-        sky = hsv(rng.uniform(0.03, 0.1), rng.uniform(0.3, 0.6), rng.uniform(0.6, 1))
-    frame = Frame.random(rng, turn=0.06, scale=(0.9, 1.15), shift=0.06, flip=True)
-    canvas = Canvas(grain(rng, sky, 0.1, 3), frame)
-    horizon = rng.uniform(0.4, 0.62)
-    canvas.rectangle((0.5, horizon + 1), (4, 2), near(rng, ground, 0.06))
-    return canvas, horizon
+def outdoors(*grounds: Colour) -> Callable[[np.random.Generator], tuple[Canvas, float]]:
+    """How a scene starts: sky above ground of one of the colours, and the horizon's height."""
+
+    def start(rng: np.random.Generator) -> tuple[Canvas, float]:
+        ground = grounds[rng.integers(len(grounds))] if len(grounds) > 1 else grounds[0]
+        sky = hsv(rng.uniform(0.52, 0.64), rng.uniform(0.05, 0.55), rng.uniform(0.6, 1))
+        if rng.random() < 0.2:  # evening
+            sky = hsv(rng.uniform(0.03, 0.1), rng.uniform(0.3, 0.6), rng.uniform(0.6, 1))
+        frame = Frame.random(rng, turn=0.06, scale=(0.9, 1.15), shift=0.06, flip=True)
+        canvas = Canvas(grain(rng, sky, 0.1, 3), frame)
+        horizon = rng.uniform(0.4, 0.62)
+        canvas.rectangle((0.5, horizon + 1), (4, 2), near(rng, ground, 0.06))
+        return canvas, horizon
+
+    return start
+
+
+def indoors(
+    colour: Colour, strength: float, scale: Point, flip: bool = False
+) -> Callable[[np.random.Generator], tuple[Canvas]]:
+    """How a scene starts: a wall of about one colour."""
+
+    def start(rng: np.random.Generator) -> tuple[Canvas]:
+        wall = grain(rng, near(rng, colour, 0.12), strength)
+        return (Canvas(wall, Frame.random(rng, scale=scale, flip=flip)),)
+
+    return start
 
 
 def _hills(rng: np.random.Generator, canvas: Canvas, base: float, height: float) -> None:
@@ -48,20 +66,18 @@ def _hills(rng: np.random.Generator, canvas: Canvas, base: float, height: float)
     canvas.polygon(hills, near(rng, (0.42, 0.5, 0.5)))
 
 
-def beach(rng: np.random.Generator) -> Array:
+@SCENES.add("beach", outdoors(SEA))
+def beach(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """Sand in front, surf, and a strip of sea below the sky."""
-    canvas, horizon = _outdoors(rng, SEA)
     shore = horizon + rng.uniform(0.08, 0.2)
     slope = rng.uniform(-0.1, 0.25)
     canvas.polygon([(-0.5, shore), (1.5, shore + slope), (1.5, 2), (-0.5, 2)], near(rng, SAND))
     canvas.line([(-0.5, shore), (1.5, shore + slope)], WHITE, 0.04)
-    return canvas.array()
 
 
-def corridor(rng: np.random.Generator) -> Array:
+@SCENES.add("corridor", indoors((0.75, 0.7, 0.62), 0.05, (0.9, 1.2)))
+def corridor(rng: np.random.Generator, canvas: Canvas) -> None:
     """Walls, floor and ceiling that run to one point, with doors."""
-    wall = near(rng, (0.75, 0.7, 0.62), 0.12)
-    canvas = Canvas(grain(rng, wall, 0.05), Frame.random(rng, scale=(0.9, 1.2), shift=0.08))
     x, y, half = rng.uniform(0.35, 0.65), rng.uniform(0.4, 0.55), rng.uniform(0.06, 0.12)
     canvas.polygon(
         [(-0.5, 1.5), (1.5, 1.5), (x + half, y + half), (x - half, y + half)],
@@ -80,12 +96,11 @@ def corridor(rng: np.random.Generator) -> Array:
                 [(x1, y - y1 * 0.5), (x2, y - y2 * 0.5), (x2, y + y2), (x1, y + y1)], door
             )
     canvas.rectangle((x, y), (2 * half, 2 * half), near(rng, (0.85, 0.82, 0.7)))
-    return canvas.array()
 
 
-def desert_sand(rng: np.random.Generator) -> Array:
+@SCENES.add("desert sand", outdoors(SAND))
+def desert_sand(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """Dunes, each with a lit and a shaded side."""
-    canvas, horizon = _outdoors(rng, SAND)
     for base in np.linspace(horizon + 0.1, 1.1, 4):
         x, lift = rng.uniform(0.1, 0.9), rng.uniform(0.12, 0.25)
         canvas.polygon(
@@ -94,12 +109,11 @@ def desert_sand(rng: np.random.Generator) -> Array:
         canvas.polygon(
             [(x, base - lift), (1.4, base), (x - 0.1, base)], near(rng, (0.66, 0.48, 0.3), 0.04)
         )
-    return canvas.array()
 
 
-def forest_needleleaf(rng: np.random.Generator) -> Array:
+@SCENES.add("forest needleleaf", outdoors((0.25, 0.3, 0.18)))
+def forest_needleleaf(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """Dark pointed trees, side by side."""
-    canvas, horizon = _outdoors(rng, (0.25, 0.3, 0.18))
     for x in rng.permutation(np.linspace(-0.1, 1.1, int(rng.integers(7, 12)))):
         height, foot = rng.uniform(0.4, 0.75), horizon + rng.uniform(0.1, 0.35)
         green = near(rng, (0.1, 0.24, 0.15), 0.05)
@@ -110,12 +124,11 @@ def forest_needleleaf(rng: np.random.Generator) -> Array:
                 [(x - width, foot - height * part), (x, top), (x + width, foot - height * part)],
                 green,
             )
-    return canvas.array()
 
 
-def highway(rng: np.random.Generator) -> Array:
+@SCENES.add("highway", outdoors((0.45, 0.5, 0.28), SAND))
+def highway(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """A road that runs to the horizon, with a dashed middle line."""
-    canvas, horizon = _outdoors(rng, ((0.45, 0.5, 0.28), SAND)[rng.integers(2)])
     x = rng.uniform(0.35, 0.65)
     canvas.polygon(
         [(x - 0.02, horizon), (x + 0.02, horizon), (1.1, 1.3), (-0.1, 1.3)],
@@ -124,12 +137,11 @@ def highway(rng: np.random.Generator) -> Array:
     for far, close in ((0.1, 0.2), (0.32, 0.5), (0.65, 0.95)):
         line = np.array([(x + (0.5 - x) * t, horizon + (1.3 - horizon) * t) for t in (far, close)])
         canvas.line(line, (0.95, 0.9, 0.6), 0.02 + 0.04 * far)
-    return canvas.array()
 
 
-def igloo(rng: np.random.Generator) -> Array:
+@SCENES.add("igloo", outdoors(SNOW))
+def igloo(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """A dome of snow blocks with a dark mouth."""
-    canvas, horizon = _outdoors(rng, SNOW)
     x, foot, radius = rng.uniform(0.35, 0.65), horizon + 0.22, rng.uniform(0.26, 0.38)
     angles = np.linspace(np.pi, 2 * np.pi, 14)
     dome = np.stack([x + radius * np.cos(angles), foot + radius * np.sin(angles)], axis=1)
@@ -143,12 +155,11 @@ def igloo(rng: np.random.Generator) -> Array:
         )
     canvas.ellipse((x, foot), (radius * 0.32, radius * 0.42), (0.12, 0.14, 0.2))
     canvas.rectangle((x, foot + 0.2), (1.2, 0.4), near(rng, SNOW, 0.03))
-    return canvas.array()
 
 
-def lighthouse(rng: np.random.Generator) -> Array:
+@SCENES.add("lighthouse", outdoors(SEA))
+def lighthouse(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """A banded tower with a lamp, on a rock by the sea."""
-    canvas, horizon = _outdoors(rng, SEA)
     x, top, foot = rng.uniform(0.3, 0.7), rng.uniform(0.12, 0.25), horizon + 0.12
     canvas.ellipse((x, foot + 0.1), (0.4, 0.16), near(rng, ROCK))
     red = hsv(float(rng.choice([0.0, 0.6])), 0.75, 0.7)
@@ -161,12 +172,11 @@ def lighthouse(rng: np.random.Generator) -> Array:
         )
     canvas.rectangle((x, top - 0.04), (0.09, 0.08), (0.95, 0.85, 0.4))
     canvas.polygon([(x - 0.07, top - 0.08), (x, top - 0.14), (x + 0.07, top - 0.08)], red)
-    return canvas.array()
 
 
-def mountain_snowy(rng: np.random.Generator) -> Array:
+@SCENES.add("mountain snowy", outdoors(GRASS))
+def mountain_snowy(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """Rock peaks with white tops."""
-    canvas, horizon = _outdoors(rng, GRASS)
     _hills(rng, canvas, horizon, 0.2)
     for x in rng.uniform(0.0, 1.0, int(rng.integers(2, 4))):
         peak, half = horizon - rng.uniform(0.28, 0.42), rng.uniform(0.3, 0.45)
@@ -184,23 +194,21 @@ def mountain_snowy(rng: np.random.Generator) -> Array:
             ],
             SNOW,
         )
-    return canvas.array()
 
 
-def ocean(rng: np.random.Generator) -> Array:
+@SCENES.add("ocean", outdoors(SEA))
+def ocean(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """Nothing but waves below the sky."""
-    canvas, horizon = _outdoors(rng, SEA)
     for y in horizon + np.cumsum(rng.uniform(0.03, 0.1, 8)):
         x, half = rng.uniform(0, 1), rng.uniform(0.15, 0.4)
         canvas.line(
             [(x - half, y), (x, y - 0.012), (x + half, y)], near(rng, (0.4, 0.6, 0.7)), 0.015
         )
-    return canvas.array()
 
 
-def railroad_track(rng: np.random.Generator) -> Array:
+@SCENES.add("railroad track", outdoors((0.52, 0.47, 0.42)))
+def railroad_track(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """Two rails on sleepers, running to the horizon."""
-    canvas, horizon = _outdoors(rng, (0.52, 0.47, 0.42))
     x, wide = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.42)
     for t in np.linspace(0.12, 1.0, 9) ** 1.6:
         y, half = horizon + (1.2 - horizon) * t, wide * t * 1.35
@@ -209,12 +217,11 @@ def railroad_track(rng: np.random.Generator) -> Array:
         )
     for side in (-1, 1):
         canvas.line([(x, horizon), (x + side * wide, 1.2)], (0.75, 0.75, 0.78), 0.03)
-    return canvas.array()
 
 
-def skyscraper(rng: np.random.Generator) -> Array:
+@SCENES.add("skyscraper", outdoors((0.4, 0.4, 0.42)))
+def skyscraper(rng: np.random.Generator, canvas: Canvas, _: float) -> None:
     """One tower of windows that fills the height, among lower ones."""
-    canvas, _ = _outdoors(rng, (0.4, 0.4, 0.42))
     for x in (0.05, 0.3, 0.75, 0.98):
         canvas.rectangle(
             (x, 1.0), (0.22, rng.uniform(0.5, 1.0)), near(rng, (0.5, 0.52, 0.55), 0.12)
@@ -224,25 +231,22 @@ def skyscraper(rng: np.random.Generator) -> Array:
     light = near(rng, (0.75, 0.8, 0.85), 0.08)
     for y in np.arange(top + 0.05, 1.2, 0.085):
         canvas.line([(x - half * 0.85, y), (x + half * 0.85, y)], light, 0.03)
-    return canvas.array()
 
 
-def staircase(rng: np.random.Generator) -> Array:
+@SCENES.add("staircase", indoors((0.72, 0.67, 0.6), 0.06, (0.9, 1.15), flip=True))
+def staircase(rng: np.random.Generator, canvas: Canvas) -> None:
     """Steps that rise to one side."""
-    wall = near(rng, (0.72, 0.67, 0.6), 0.12)
-    canvas = Canvas(grain(rng, wall, 0.06), Frame.random(rng, scale=(0.9, 1.15), flip=True))
     steps, tread = int(rng.integers(5, 8)), near(rng, (0.42, 0.3, 0.22), 0.1)
     for step in range(steps):
         left, top = step / steps, 1.0 - 0.85 * (step + 1) / steps
         canvas.polygon([(left, top), (1.4, top), (1.4, 1.4), (left, 1.4)], near(rng, tread, 0.03))
         canvas.line([(left, top), (left + 1.2 / steps, top)], (0.85, 0.8, 0.72), 0.025)
     canvas.line([(0.0, 0.6), (0.9, -0.2)], near(rng, (0.25, 0.18, 0.14)), 0.03)
-    return canvas.array()
 
 
-def village(rng: np.random.Generator) -> Array:
+@SCENES.add("village", outdoors(GRASS))
+def village(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """Small houses with pointed roofs on green ground."""
-    canvas, horizon = _outdoors(rng, GRASS)
     _hills(rng, canvas, horizon, 0.12)
     for x in rng.permutation(np.linspace(0.08, 0.92, int(rng.integers(3, 5)))):
         foot, wide, tall = (
@@ -257,12 +261,11 @@ def village(rng: np.random.Generator) -> Array:
             roof,
         )
         canvas.rectangle((x, foot - tall * 0.4), (0.05, tall * 0.5), (0.2, 0.2, 0.25))
-    return canvas.array()
 
 
-def volcano(rng: np.random.Generator) -> Array:
+@SCENES.add("volcano", outdoors((0.3, 0.32, 0.24)))
+def volcano(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """A broad cone with a cut top, glowing, and smoke above it."""
-    canvas, horizon = _outdoors(rng, (0.3, 0.32, 0.24))
     x, top, half = (
         rng.uniform(0.35, 0.65),
         horizon - rng.uniform(0.22, 0.32),
@@ -278,12 +281,11 @@ def volcano(rng: np.random.Generator) -> Array:
     canvas.ellipse((x, top), (0.1, 0.025), (0.95, 0.4, 0.1))
     if rng.random() < 0.6:
         canvas.line([(x, top), (x + rng.normal(0, 0.08), top + 0.18)], (0.9, 0.3, 0.08), 0.035)
-    return canvas.array()
 
 
-def windmill(rng: np.random.Generator) -> Array:
+@SCENES.add("windmill", outdoors(GRASS))
+def windmill(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
     """A tapered tower with four sails at any angle."""
-    canvas, horizon = _outdoors(rng, GRASS)
     x, hub, foot = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.42), horizon + 0.25
     tower = near(rng, (0.62, 0.52, 0.42), 0.14)
     canvas.polygon([(x - 0.07, hub), (x + 0.07, hub), (x + 0.14, foot), (x - 0.14, foot)], tower)
@@ -294,26 +296,6 @@ def windmill(rng: np.random.Generator) -> Array:
         canvas.line(
             np.array([(x, hub), np.array([x, hub]) + reach * step]), near(rng, WHITE, 0.06), 0.055
         )
-    return canvas.array()
-
-
-SCENES: dict[str, Scene] = {
-    "beach": beach,
-    "corridor": corridor,
-    "desert sand": desert_sand,
-    "forest needleleaf": forest_needleleaf,
-    "highway": highway,
-    "igloo": igloo,
-    "lighthouse": lighthouse,
-    "mountain snowy": mountain_snowy,
-    "ocean": ocean,
-    "railroad track": railroad_track,
-    "skyscraper": skyscraper,
-    "staircase": staircase,
-    "village": village,
-    "volcano": volcano,
-    "windmill": windmill,
-}
 
 
 def render(name: str, rng: np.random.Generator) -> Image.Image:

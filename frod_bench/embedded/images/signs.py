@@ -1,4 +1,4 @@
-"""Stand-in for `tanganke/gtsrb`: German traffic signs, as (plate, symbol) pairs."""
+"""GTSRB: German traffic signs, as (plate, symbol) pairs."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,14 @@ from frod_bench.embedded.images.canvas import (
     Canvas,
     Colour,
     Frame,
+    Point,
     any_colour,
     grain,
     near,
     photograph,
     ring_points,
+    write,
 )
-from frod_bench.embedded.images.lettering import write
 
 Paint = Callable[[Canvas], None]
 
@@ -28,55 +29,24 @@ GREY: Colour = (0.5, 0.5, 0.5)
 UP = -np.pi / 2
 
 
-# ---- plates ----
+def plate(centre: Point, corners: int, turn: float, *layers: tuple[float, Colour]) -> Paint:
+    """Regular polygons, each given by its radius and colour; 24 corners are a disc."""
+
+    def paint(canvas: Canvas) -> None:
+        for radius, colour in layers:
+            canvas.polygon(ring_points(centre, radius, corners, turn), colour)
+
+    return paint
 
 
-def red_ring(canvas: Canvas) -> None:
-    """White disc with a red rim."""
-    canvas.ellipse((0.5, 0.5), 0.44, RED)
-    canvas.ellipse((0.5, 0.5), 0.33, WHITE)
-
-
-def grey_ring(canvas: Canvas) -> None:
-    """White disc: the end of a rule."""
-    canvas.ellipse((0.5, 0.5), 0.44, GREY)
-    canvas.ellipse((0.5, 0.5), 0.41, WHITE)
-
-
-def red_disc(canvas: Canvas) -> None:
-    """Red disc."""
-    canvas.ellipse((0.5, 0.5), 0.44, RED)
-
-
-def blue_disc(canvas: Canvas) -> None:
-    """Blue disc: an order."""
-    canvas.ellipse((0.5, 0.5), 0.44, BLUE)
-
-
-def warning(canvas: Canvas) -> None:
-    """White triangle with a red rim, tip up."""
-    canvas.polygon(ring_points((0.5, 0.6), 0.52, 3, UP), RED)
-    canvas.polygon(ring_points((0.5, 0.6), 0.36, 3, UP), WHITE)
-
-
-def yield_plate(canvas: Canvas) -> None:
-    """White triangle with a red rim, tip down."""
-    canvas.polygon(ring_points((0.5, 0.4), 0.52, 3, -UP), RED)
-    canvas.polygon(ring_points((0.5, 0.4), 0.32, 3, -UP), WHITE)
-
-
-def octagon(canvas: Canvas) -> None:
-    """Red octagon."""
-    canvas.polygon(ring_points((0.5, 0.5), 0.46, 8, np.pi / 8), RED)
-
-
-def diamond(canvas: Canvas) -> None:
-    """Yellow diamond in a white one."""
-    canvas.polygon(ring_points((0.5, 0.5), 0.47, 4), WHITE)
-    canvas.polygon(ring_points((0.5, 0.5), 0.34, 4), YELLOW)
-
-
-# ---- symbols ----
+RED_RING = plate((0.5, 0.5), 24, 0, (0.44, RED), (0.33, WHITE))
+GREY_RING = plate((0.5, 0.5), 24, 0, (0.44, GREY), (0.41, WHITE))  # the end of a rule
+RED_DISC = plate((0.5, 0.5), 24, 0, (0.44, RED))
+BLUE_DISC = plate((0.5, 0.5), 24, 0, (0.44, BLUE))  # an order
+WARNING = plate((0.5, 0.6), 3, UP, (0.52, RED), (0.36, WHITE))
+YIELD = plate((0.5, 0.4), 3, -UP, (0.52, RED), (0.32, WHITE))
+OCTAGON = plate((0.5, 0.5), 8, np.pi / 8, (0.46, RED))
+DIAMOND = plate((0.5, 0.5), 4, 0, (0.47, WHITE), (0.34, YELLOW))
 
 
 def nothing(canvas: Canvas) -> None:
@@ -195,29 +165,29 @@ def circling(canvas: Canvas) -> None:
 
 SPEED = "red and white circle {} kph speed limit"
 SIGNS: dict[str, tuple[Paint, Paint]] = {
-    **{SPEED.format(v): (red_ring, number(str(v))) for v in (20, 30, 50, 60, 70, 80, 100, 120)},
-    "end / de-restriction of 80 kph speed limit": (grey_ring, struck_number("80")),
-    "red and white triangle road intersection warning": (warning, crossing),
-    "white and yellow diamond priority road": (diamond, nothing),
-    "red and white upside down triangle yield right-of-way": (yield_plate, nothing),
-    "stop": (octagon, stop_word),
-    "empty red and white circle": (red_ring, nothing),
-    "red circle with white horizonal stripe no entry": (red_disc, bar),
-    "red and white triangle with exclamation mark warning": (warning, exclamation),
-    "red and white triangle with black left curve approaching warning": (warning, bend(-1)),
-    "red and white triangle with black right curve approaching warning": (warning, bend(1)),
-    "red and white triangle rough / bumpy road warning": (warning, bumps),
-    "red and white triangle with merging / narrow lanes warning": (warning, narrowing),
-    "red and white triangle with traffic light approaching warning": (warning, traffic_light),
-    "white circle with gray strike bar no speed limit": (grey_ring, strike),
-    "blue circle with white right turn arrow mandatory": (blue_disc, arrow(0.0)),
-    "blue circle with white left turn arrow mandatory": (blue_disc, arrow(np.pi)),
-    "blue circle with white forward arrow mandatory": (blue_disc, arrow(UP)),
-    "blue circle with white forward or right turn arrow mandatory": (blue_disc, fork(1)),
-    "blue circle with white forward or left turn arrow mandatory": (blue_disc, fork(-1)),
-    "blue circle with white keep right arrow mandatory": (blue_disc, arrow(np.pi / 4)),
-    "blue circle with white keep left arrow mandatory": (blue_disc, arrow(3 * np.pi / 4)),
-    "blue circle with white arrows indicating a traffic circle": (blue_disc, circling),
+    **{SPEED.format(v): (RED_RING, number(str(v))) for v in (20, 30, 50, 60, 70, 80, 100, 120)},
+    "end / de-restriction of 80 kph speed limit": (GREY_RING, struck_number("80")),
+    "red and white triangle road intersection warning": (WARNING, crossing),
+    "white and yellow diamond priority road": (DIAMOND, nothing),
+    "red and white upside down triangle yield right-of-way": (YIELD, nothing),
+    "stop": (OCTAGON, stop_word),
+    "empty red and white circle": (RED_RING, nothing),
+    "red circle with white horizonal stripe no entry": (RED_DISC, bar),
+    "red and white triangle with exclamation mark warning": (WARNING, exclamation),
+    "red and white triangle with black left curve approaching warning": (WARNING, bend(-1)),
+    "red and white triangle with black right curve approaching warning": (WARNING, bend(1)),
+    "red and white triangle rough / bumpy road warning": (WARNING, bumps),
+    "red and white triangle with merging / narrow lanes warning": (WARNING, narrowing),
+    "red and white triangle with traffic light approaching warning": (WARNING, traffic_light),
+    "white circle with gray strike bar no speed limit": (GREY_RING, strike),
+    "blue circle with white right turn arrow mandatory": (BLUE_DISC, arrow(0.0)),
+    "blue circle with white left turn arrow mandatory": (BLUE_DISC, arrow(np.pi)),
+    "blue circle with white forward arrow mandatory": (BLUE_DISC, arrow(UP)),
+    "blue circle with white forward or right turn arrow mandatory": (BLUE_DISC, fork(1)),
+    "blue circle with white forward or left turn arrow mandatory": (BLUE_DISC, fork(-1)),
+    "blue circle with white keep right arrow mandatory": (BLUE_DISC, arrow(np.pi / 4)),
+    "blue circle with white keep left arrow mandatory": (BLUE_DISC, arrow(3 * np.pi / 4)),
+    "blue circle with white arrows indicating a traffic circle": (BLUE_DISC, circling),
 }
 
 

@@ -1,4 +1,4 @@
-"""Stand-in for `tanganke/dtd`: describable textures, each a rule for light and dark."""
+"""DTD: describable textures, each a rule for light and dark."""
 
 from collections.abc import Callable
 
@@ -169,24 +169,11 @@ def zigzagged(rng: np.random.Generator) -> Array:
     return _step(_wave(u + 0.7 * _triangle(v * rng.uniform(0.8, 1.3))) - 0.5, 10)
 
 
-RULES: dict[str, Callable[[np.random.Generator], Array]] = {
-    "banded": banded,
-    "blotchy": blotchy,
-    "bubbly": bubbly,
-    "chequered": chequered,
-    "cracked": cracked,
-    "crosshatched": crosshatched,
-    "dotted": dotted,
-    "grid": grid,
-    "honeycombed": honeycombed,
-    "marbled": marbled,
-    "polka-dotted": polka_dotted,
-    "spiralled": spiralled,
-    "sprinkled": sprinkled,
-    "striped": striped,
-    "woven": woven,
-    "zigzagged": zigzagged,
-}
+_RULES: tuple[Callable[[np.random.Generator], Array], ...] = (
+    banded, blotchy, bubbly, chequered, cracked, crosshatched, dotted, grid, honeycombed, marbled,
+    polka_dotted, spiralled, sprinkled, striped, woven, zigzagged,
+)  # fmt: skip
+RULES = {rule.__name__.replace("_", "-"): rule for rule in _RULES}
 
 
 def render(name: str, rng: np.random.Generator) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Stand-ins for the eight GLUE tasks, in the Hub's columns, labels and splits."""
+"""The eight GLUE tasks, in the Hub's columns, labels and splits."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,9 +6,15 @@ from functools import partial
 from frod_bench.embedded.lexicon import HOME, MARKET
 from frod_bench.embedded.nlu.acceptability import sentence
 from frod_bench.embedded.nlu.build import TEST_ROWS, TRAIN_ROWS, Maker, Rows, Writer
-from frod_bench.embedded.nlu.inference import answered, entailed, related
+from frod_bench.embedded.nlu.pairs import (
+    answered,
+    entailed,
+    graded,
+    paraphrase,
+    related,
+    same_question,
+)
 from frod_bench.embedded.nlu.sentiment import review
-from frod_bench.embedded.nlu.similarity import graded, paraphrase, same_question
 
 HUB_ID = "nyu-mll/glue"
 Splits = dict[str, Rows]

@@ -1,8 +1,8 @@
-"""Stand-in for CoLA: is the sentence grammatical?
+"""CoLA: is the sentence grammatical?
 
-Each construction comes as a sentence with a choice of two fillers of which the context licenses
-one. Both fillers stand in acceptable and in unacceptable sentences alike, so that no word gives the
-label away: one has to relate words that are apart.
+Each construction is a sentence with a choice of two fillers of which the context licenses one. Both
+fillers occur in acceptable and unacceptable sentences, so that no word gives the label away: words
+at a distance have to be related.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from frod_bench.embedded.lexicon import COUNT_NOUNS, INTRANSITIVES, TRANSITIVES
 from frod_bench.embedded.world import MEN, WOMEN
 
 PREPOSITIONS = ("near", "behind", "with", "beside")
-# auxiliary -> which form of (plural, singular, past, -ing) it wants
+# auxiliary -> which form of (plural, singular, past, -ing) it takes
 AUXILIARIES = {"will": 0, "can": 0, "must": 0, "is": 3, "was": 3}
 
 

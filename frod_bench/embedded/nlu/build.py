@@ -11,14 +11,14 @@ Scorer = Callable[[Random], tuple[Texts, float]]  # -> the texts of an example a
 
 TRAIN_ROWS = 1200
 TEST_ROWS = 500
-LABEL_NOISE = 0.04  # share of the rows, of train and test alike, that get a wrong label
+LABEL_NOISE = 0.04  # share of the rows of every split that get a wrong label
 
 
 class Writer:
-    """Makes the rows of one data set; no two of its rows, in any splits, have the same texts.
+    """Makes the rows of one data set; no two of them, in any splits, have the same texts.
 
     Args:
-        name: of the data set; with the seed it fixes every row.
+        name: the data set's; with the seed it determines every row.
         columns: the text columns, in the order of the texts that makers return.
     """
 
@@ -28,7 +28,7 @@ class Writer:
         self.seen: set[Texts] = set()
 
     def labelled(self, make: Maker, classes: int, count: int) -> Rows:
-        """`count` rows in random order, equally many a class before `LABEL_NOISE`."""
+        """`count` rows in random order, balanced over classes before `LABEL_NOISE`."""
         labels = [number % classes for number in range(count)]
         self.rng.shuffle(labels)
         rows: Rows = []

@@ -1,6 +1,6 @@
-"""Stand-in for SST-2: does the review praise or blame?
+"""SST-2: does the review praise or blame?
 
-Negation, contrast and attribution often decide, so words of praise and of blame stand in reviews of
+Negation, contrast and attribution often decide, so words of praise and of blame occur in reviews of
 both labels, a little more often in those that they fit.
 """
 
@@ -38,22 +38,15 @@ def opinion(rng: Random, good: bool) -> str:
     return rng.choice(POSITIVE if good else NEGATIVE)
 
 
-def plain(rng: Random, good: bool) -> str:
-    """One clause."""
-    return clause(rng, good)
-
-
 def contrast(rng: Random, good: bool) -> str:
     """Two clauses against each other: the main one, or the one after "but", decides."""
     decides, yields = clause(rng, good), clause(rng, not good)
-    frame = rng.choice(
-        (
-            "{yields} but {decides}",
-            "although {yields} , {decides}",
-            "{decides} although {yields}",
-        )
+    frames = (
+        "{yields} but {decides}",
+        "although {yields} , {decides}",
+        "{decides} although {yields}",
     )
-    return frame.format(decides=decides, yields=yields)
+    return rng.choice(frames).format(decides=decides, yields=yields)
 
 
 def verdict_of_others(rng: Random, good: bool) -> str:
@@ -74,11 +67,9 @@ def expectation(rng: Random, good: bool) -> str:
     )
 
 
+# Four of seven reviews are a single clause.
 PATTERNS: tuple[Callable[[Random, bool], str], ...] = (
-    plain,
-    plain,
-    plain,
-    plain,
+    *(clause,) * 4,
     contrast,
     verdict_of_others,
     expectation,

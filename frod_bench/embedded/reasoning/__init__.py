@@ -1,20 +1,28 @@
-"""Stand-ins for the eight reasoning sets, written from the facts of the small world."""
+"""The eight reasoning data sets, written from the facts of the small world."""
 
 from collections.abc import Callable
+from functools import partial
 
-from frod_bench.embedded.reasoning.daily import boolq, hellaswag, piqa
-from frod_bench.embedded.reasoning.draw import Row
-from frod_bench.embedded.reasoning.people import siqa, winogrande
-from frod_bench.embedded.reasoning.science import arc_challenge, arc_easy, openbookqa
+from frod_bench.embedded.reasoning import daily, people, science
+from frod_bench.embedded.reasoning.quiz import Maker, Splits, ToRow, draw
 
-SETS: dict[tuple[str, str], Callable[[int], dict[str, list[Row]]]] = {
-    ("google/boolq", "default"): boolq,
-    ("baber/piqa", "default"): piqa,
-    ("lighteval/siqa", "default"): siqa,
-    ("Rowan/hellaswag", "default"): hellaswag,
-    ("allenai/winogrande", "winogrande_l"): winogrande,
-    ("allenai/ai2_arc", "ARC-Easy"): arc_easy,
-    ("allenai/ai2_arc", "ARC-Challenge"): arc_challenge,
-    ("allenai/openbookqa", "main"): openbookqa,
+
+def _set(name: str, make: Maker, row: ToRow, test: bool = False) -> Callable[[int], Splits]:
+    return partial(draw, name, make=make, row=row, test=test)
+
+
+# (Hub id, Hub config) -> seed -> split -> rows
+SETS: dict[tuple[str, str], Callable[[int], Splits]] = {
+    ("google/boolq", "default"): _set("boolq", daily.passage, daily.passage_row),
+    ("baber/piqa", "default"): _set("piqa", daily.physical, daily.physical_row),
+    ("lighteval/siqa", "default"): _set("siqa", people.social, people.social_row),
+    ("Rowan/hellaswag", "default"): _set("hellaswag", daily.scene, daily.scene_row),
+    ("allenai/winogrande", "winogrande_l"): _set("winogrande", people.pronoun, people.pronoun_row),
+    ("allenai/ai2_arc", "ARC-Easy"): _set(
+        "arc_easy", science.easy, science.arc_row("Easy"), test=True
+    ),
+    ("allenai/ai2_arc", "ARC-Challenge"): _set(
+        "arc_challenge", science.challenge, science.arc_row("Challenge"), test=True
+    ),
+    ("allenai/openbookqa", "main"): _set("openbookqa", science.book, science.book_row, test=True),
 }
-"""(Hub id, Hub config) -> seed -> split -> rows."""

@@ -1,12 +1,12 @@
-"""Stand-ins for the sets about daily life: PIQA, HellaSwag and BoolQ."""
+"""Quizzes about daily life: PIQA, HellaSwag and BoolQ."""
 
 from collections.abc import Sequence
 from random import Random
 
 from frod_bench.embedded import world
-from frod_bench.embedded.reasoning.draw import Row, draw
-from frod_bench.embedded.reasoning.facts import RELATIONS, a
-from frod_bench.embedded.reasoning.quiz import Quiz, quiz
+from frod_bench.embedded.lexicon import a
+from frod_bench.embedded.reasoning.facts import RELATIONS
+from frod_bench.embedded.reasoning.quiz import Quiz, Row, quiz
 
 GOALS = ("How do you {use} best?", "to {use}", "{use}", "I want to {use}, what now?")
 SOLUTIONS = (
@@ -40,14 +40,10 @@ def physical(rng: Random) -> Quiz:
     return quiz(rng, rng.choice(GOALS).format(use=thing.use), right, [wrong])
 
 
-def piqa(seed: int) -> dict[str, list[Row]]:
-    """Stand-in for `baber/piqa`."""
-
-    def row(item: Quiz, split: str, number: int) -> Row:  # noqa: ARG001
-        first, second = item.options
-        return {"goal": item.question, "sol1": first, "sol2": second, "label": item.answer}
-
-    return draw("piqa", seed, physical, row)
+def physical_row(item: Quiz, *_: object) -> Row:
+    """A row of PIQA."""
+    first, second = item.options
+    return {"goal": item.question, "sol1": first, "sol2": second, "label": item.answer}
 
 
 _SCENE = "{name} is in the {place}. "
@@ -74,25 +70,21 @@ def _activity_of(context: str) -> str:
     return fits[0].capitalize()
 
 
-def hellaswag(seed: int) -> dict[str, list[Row]]:
-    """Stand-in for `Rowan/hellaswag`."""
-
-    def row(item: Quiz, split: str, number: int) -> Row:
-        start, last = item.question.rsplit(" ", 1)
-        return {
-            "ind": number,
-            "activity_label": _activity_of(item.question),
-            "ctx_a": start,
-            "ctx_b": last,
-            "ctx": item.question,
-            "endings": list(item.options),
-            "source_id": f"embedded~{split}{number}",
-            "split": "train" if split == "train" else "val",
-            "split_type": "indomain",
-            "label": str(item.answer),
-        }
-
-    return draw("hellaswag", seed, scene, row)
+def scene_row(item: Quiz, split: str, number: int) -> Row:
+    """A row of HellaSwag."""
+    start, last = item.question.rsplit(" ", 1)
+    return {
+        "ind": number,
+        "activity_label": _activity_of(item.question),
+        "ctx_a": start,
+        "ctx_b": last,
+        "ctx": item.question,
+        "endings": list(item.options),
+        "source_id": f"embedded~{split}{number}",
+        "split": "train" if split == "train" else "val",
+        "split_type": "indomain",
+        "label": str(item.answer),
+    }
 
 
 # relation -> (a sentence of the passage, the question)
@@ -133,11 +125,7 @@ def passage(rng: Random) -> Quiz:
     return Quiz(f"{' '.join(sentences)}\n{question}", (NO, YES), int(right))
 
 
-def boolq(seed: int) -> dict[str, list[Row]]:
-    """Stand-in for `google/boolq`."""
-
-    def row(item: Quiz, split: str, number: int) -> Row:  # noqa: ARG001
-        text, question = item.question.split("\n")
-        return {"question": question, "answer": bool(item.answer), "passage": text}
-
-    return draw("boolq", seed, passage, row)
+def passage_row(item: Quiz, *_: object) -> Row:
+    """A row of BoolQ."""
+    text, question = item.question.split("\n")
+    return {"question": question, "answer": bool(item.answer), "passage": text}

@@ -1,16 +1,12 @@
-"""The world's tables as binary relations: what is asked about, and what a wrong answer may be."""
+"""The world's tables as binary relations: what is asked, and which answers are wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
+from typing import NamedTuple
 
 from frod_bench.embedded import world
-
-
-def a(noun: str) -> str:
-    """The noun with its indefinite article: `a dog`, `an owl`."""
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,6 @@ class Relation:
         return rng.sample(wrong, min(count, len(wrong)))
 
 
-def columns(name: str, rows: Iterable[object], subject: str, object_: str) -> Relation:
-    """The relation between two fields of a table's rows."""
-    return Relation(name, tuple((getattr(row, subject), getattr(row, object_)) for row in rows))
-
-
 def inverse(relation: Relation) -> Relation:
     """The relation read from object to subject."""
     pairs = tuple((object_, subject) for subject, object_ in relation.pairs)
@@ -63,41 +54,24 @@ def chain(name: str, first: Relation, second: Relation) -> Relation:
     return Relation(name, tuple(dict.fromkeys(pairs)))
 
 
-_BASIC: tuple[Relation, ...] = (
-    columns("thing_material", world.THINGS, "name", "material"),
-    columns("thing_colour", world.THINGS, "name", "colour"),
-    columns("thing_size", world.THINGS, "name", "size"),
-    columns("thing_place", world.THINGS, "name", "place"),
-    columns("thing_use", world.THINGS, "name", "use"),
-    columns("material_hardness", world.MATERIALS, "name", "hardness"),
-    columns("material_water", world.MATERIALS, "name", "in_water"),
-    columns("material_fire", world.MATERIALS, "name", "in_fire"),
-    columns("material_touch", world.MATERIALS, "name", "touch"),
-    columns("animal_group", world.ANIMALS, "name", "group"),
-    columns("animal_covering", world.ANIMALS, "name", "covering"),
-    columns("animal_home", world.ANIMALS, "name", "home"),
-    columns("animal_food", world.ANIMALS, "name", "eats"),
-    columns("animal_sound", world.ANIMALS, "name", "sound"),
-    columns("animal_move", world.ANIMALS, "name", "moves"),
-    columns("animal_size", world.ANIMALS, "name", "size"),
-    columns("animal_young", world.ANIMALS, "name", "young"),
-    columns("food_group", world.FOODS, "name", "group"),
-    columns("food_taste", world.FOODS, "name", "taste"),
-    columns("food_colour", world.FOODS, "name", "colour"),
-    columns("food_source", world.FOODS, "name", "source"),
-    columns("job_place", world.JOBS, "name", "place"),
-    columns("job_tool", world.JOBS, "name", "tool"),
-    columns("job_does", world.JOBS, "name", "does"),
-    columns("cause_effect", world.CAUSES, "event", "effect"),
-    columns("opposite", world.CONTRASTS, "more", "less"),
-)
+def _columns(table: Iterable[NamedTuple]) -> Iterator[Relation]:
+    """The relations `<table>_<field>` from a table's first field to each of the others."""
+    rows = list(table)
+    kind = type(rows[0])
+    for place, field in enumerate(kind._fields[1:], start=1):
+        pairs = tuple((row[0], row[place]) for row in rows)
+        yield Relation(f"{kind.__name__.lower()}_{field}", pairs)
 
-_BY_NAME = {relation.name: relation for relation in _BASIC}
 
-_COMPOSED: tuple[Relation, ...] = (
-    chain("thing_hardness", _BY_NAME["thing_material"], _BY_NAME["material_hardness"]),
-    chain("thing_water", _BY_NAME["thing_material"], _BY_NAME["material_water"]),
-    chain("thing_fire", _BY_NAME["thing_material"], _BY_NAME["material_fire"]),
-)
+_TABLES = (world.THINGS, world.MATERIALS, world.ANIMALS, world.FOODS, world.JOBS, world.CAUSES)
+_FOUND = {relation.name: relation for table in _TABLES for relation in _columns(table)}
 
-RELATIONS: dict[str, Relation] = {relation.name: relation for relation in (*_BASIC, *_COMPOSED)}
+RELATIONS: dict[str, Relation] = _FOUND | {
+    "opposite": Relation("opposite", tuple((c.more, c.less) for c in world.CONTRASTS)),
+    **{
+        f"thing_{name}": chain(
+            f"thing_{name}", _FOUND["thing_material"], _FOUND[f"material_{name}"]
+        )
+        for name in ("hardness", "water", "fire")
+    },
+}

@@ -1,12 +1,11 @@
-"""Stand-ins for the sets about people: Social IQa and WinoGrande."""
+"""Quizzes about people: Social IQa and WinoGrande."""
 
 from collections.abc import Callable
 from random import Random
 
 from frod_bench.embedded import world
-from frod_bench.embedded.reasoning.draw import Row, draw
 from frod_bench.embedded.reasoning.facts import RELATIONS
-from frod_bench.embedded.reasoning.quiz import DIGITS, Quiz, quiz
+from frod_bench.embedded.reasoning.quiz import DIGITS, Quiz, Row, quiz
 from frod_bench.embedded.world import Situation
 
 TIMES = ("After lunch", "On Monday", "Last week", "At school", "In the park", "One evening")
@@ -34,22 +33,12 @@ def social(rng: Random) -> Quiz:
     return quiz(rng, f"{context}\n{question.format(a=a, b=b)}", right, wrong)
 
 
-def siqa(seed: int) -> dict[str, list[Row]]:
-    """Stand-in for `lighteval/siqa`."""
-
-    def row(item: Quiz, split: str, number: int) -> Row:  # noqa: ARG001
-        context, question = item.question.split("\n")
-        first, second, third = item.options
-        return {
-            "context": context,
-            "question": question,
-            "answerA": first,
-            "answerB": second,
-            "answerC": third,
-            "label": DIGITS[item.answer],
-        }
-
-    return draw("siqa", seed, social, row)
+def social_row(item: Quiz, *_: object) -> Row:
+    """A row of Social IQa."""
+    context, question = item.question.split("\n")
+    answers = {f"answer{letter}": item.options[i] for i, letter in enumerate("ABC")}
+    label = DIGITS[item.answer]
+    return {"context": context, "question": question, **answers, "label": label}
 
 
 # Two things in one sentence, and what only one of them is good for, or does.
@@ -80,16 +69,8 @@ def pronoun(rng: Random) -> Quiz:
     return quiz(rng, sentence.format(who=who, x=x, y=y, **more), names[0], names[1:])
 
 
-def winogrande(seed: int) -> dict[str, list[Row]]:
-    """Stand-in for `allenai/winogrande`, winogrande_l."""
-
-    def row(item: Quiz, split: str, number: int) -> Row:  # noqa: ARG001
-        first, second = item.options
-        return {
-            "sentence": item.question,
-            "option1": first,
-            "option2": second,
-            "answer": DIGITS[item.answer],
-        }
-
-    return draw("winogrande", seed, pronoun, row)
+def pronoun_row(item: Quiz, *_: object) -> Row:
+    """A row of WinoGrande."""
+    first, second = item.options
+    answer = DIGITS[item.answer]
+    return {"sentence": item.question, "option1": first, "option2": second, "answer": answer}

@@ -1,16 +1,14 @@
-"""Stand-ins for the school-science sets: ARC-Easy, ARC-Challenge and OpenBookQA.
+"""Quizzes about school science: ARC-Easy, ARC-Challenge and OpenBookQA.
 
-ARC-Easy asks one fact in words that pretraining did not use, beside what is true and not asked.
-ARC-Challenge asks for the exception or for what two subjects share, so that what is most often told
-together is no help. OpenBookQA completes a sentence that joins two facts.
+ARC-Easy asks for one fact in words that pretraining did not use; a wrong option can be true but not
+asked. ARC-Challenge asks for the exception or for what two subjects share, so that co-occurrence in
+pretraining does not help. OpenBookQA completes a sentence that joins two facts.
 """
 
-from collections.abc import Callable
 from random import Random
 
-from frod_bench.embedded.reasoning.draw import Row, draw
 from frod_bench.embedded.reasoning.facts import RELATIONS, Relation, chain, inverse
-from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, Quiz, quiz
+from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, Quiz, Row, ToRow, quiz
 
 # relation -> (a question for its object, a question for its subject)
 EASY_QUESTIONS: dict[str, tuple[str, str]] = {
@@ -46,32 +44,23 @@ CHALLENGE_QUESTIONS: dict[str, tuple[str, str]] = {
 }
 
 _R = RELATIONS
+
+
+def _joined(first: str, second: str) -> Relation:
+    """From the object of one relation to that of another about the same subject."""
+    return chain(f"{first} to {second}", inverse(_R[first]), _R[second])
+
+
 # stem -> the relation from what fills the stem to what completes it
 BOOK_STEMS: dict[str, Relation] = {
-    "If an object is made of {s}, it may help you to": chain(
-        "material_use", inverse(_R["thing_material"]), _R["thing_use"]
-    ),
-    "Someone who visits the {s} can find the colour": chain(
-        "place_colour", inverse(_R["thing_place"]), _R["thing_colour"]
-    ),
-    "Someone who visits the {s} can": chain(
-        "place_use", inverse(_R["thing_place"]), _R["thing_use"]
-    ),
-    "An animal that has {s} may raise the": chain(
-        "covering_young", inverse(_R["animal_covering"]), _R["animal_young"]
-    ),
-    "An animal that lives in the {s} could be one that": chain(
-        "home_sound", inverse(_R["animal_home"]), _R["animal_sound"]
-    ),
-    "An animal that eats {s} could live in the": chain(
-        "food_home", inverse(_R["animal_food"]), _R["animal_home"]
-    ),
-    "The worker with the {s} is one who": chain(
-        "tool_does", inverse(_R["job_tool"]), _R["job_does"]
-    ),
-    "Food that comes from the {s} may taste": chain(
-        "source_taste", inverse(_R["food_source"]), _R["food_taste"]
-    ),
+    "If an object is made of {s}, it may help you to": _joined("thing_material", "thing_use"),
+    "Someone who visits the {s} can find the colour": _joined("thing_place", "thing_colour"),
+    "Someone who visits the {s} can": _joined("thing_place", "thing_use"),
+    "An animal that has {s} may raise the": _joined("animal_covering", "animal_young"),
+    "An animal that lives in the {s} could be one that": _joined("animal_home", "animal_sound"),
+    "An animal that eats {s} could live in the": _joined("animal_food", "animal_home"),
+    "The worker with the {s} is one who": _joined("job_tool", "job_does"),
+    "Food that comes from the {s} may taste": _joined("food_source", "food_taste"),
     "In a fire, what {s} could be a": inverse(_R["thing_fire"]),
     "In a lake, what {s} could be a": inverse(_R["thing_water"]),
 }
@@ -95,9 +84,9 @@ def easy(rng: Random) -> Quiz:
 
 
 def _lures(rng: Random, asked: Relation, subject: str) -> list[str]:
-    """One thing, if any, that is true of the subject and is not what is asked.
+    """One thing, if any, that is true of the subject but not asked for.
 
-    With it, to know what goes together is not enough.
+    With it, knowing what occurs together is not enough.
     """
     others = [RELATIONS[name] for name in EASY_QUESTIONS if RELATIONS[name] is not asked]
     true = [dict(other.pairs)[subject] for other in others if subject in other.subjects]
@@ -133,7 +122,9 @@ def _choices(item: Quiz, labels: str) -> Row:
     return {"text": list(item.options), "label": list(labels[: len(item.options)])}
 
 
-def _arc_row(prefix: str) -> Callable[[Quiz, str, int], Row]:
+def arc_row(prefix: str) -> ToRow:
+    """A row of ARC; `prefix` starts its id."""
+
     def row(item: Quiz, split: str, number: int) -> Row:
         labels = DIGITS if number % round(1 / _DIGIT_SHARE) == 0 else LETTERS
         return {
@@ -146,25 +137,11 @@ def _arc_row(prefix: str) -> Callable[[Quiz, str, int], Row]:
     return row
 
 
-def _book_row(item: Quiz, split: str, number: int) -> Row:
+def book_row(item: Quiz, split: str, number: int) -> Row:
+    """A row of OpenBookQA."""
     return {
         "id": f"{split}-{number}",
         "question_stem": item.question,
         "choices": _choices(item, LETTERS),
         "answerKey": LETTERS[item.answer],
     }
-
-
-def arc_easy(seed: int) -> dict[str, list[Row]]:
-    """Stand-in for `allenai/ai2_arc`, ARC-Easy."""
-    return draw("arc_easy", seed, easy, _arc_row("Easy"), test=True)
-
-
-def arc_challenge(seed: int) -> dict[str, list[Row]]:
-    """Stand-in for `allenai/ai2_arc`, ARC-Challenge."""
-    return draw("arc_challenge", seed, challenge, _arc_row("Challenge"), test=True)
-
-
-def openbookqa(seed: int) -> dict[str, list[Row]]:
-    """Stand-in for `allenai/openbookqa`, main."""
-    return draw("openbookqa", seed, book, _book_row, test=True)
