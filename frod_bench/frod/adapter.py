@@ -14,7 +14,7 @@ from .config import FrodConfig
 from .heads import head_parameters
 from .layer import FrodLinear, SharedBasis
 from .support import draw_supports
-from .targets import Target, find_targets
+from .targets import Target, check_weights, find_targets
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -101,7 +101,10 @@ def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target
         raise InputError(
             "FRoD is already attached to this model. Call merge_frod or unmerge_frod first."
         )
-    return find_targets(model, config.target_modules, config.shared_side)
+    categories = find_targets(model, config.target_modules, config.shared_side)
+    for targets in categories.values():
+        check_weights(targets)
+    return categories
 
 
 class GivenBasis(NamedTuple):

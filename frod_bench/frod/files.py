@@ -6,6 +6,7 @@ There are two formats: that of this package (`native_format`) and PEFT's (`peft_
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
+import torch
 from torch import nn
 
 from ..common.errors import InputError, did_you_mean
@@ -81,7 +82,10 @@ def load_frod(base_model: M, folder: Path | str, *, cache_dir: Path | None = Non
         )
     if theirs:
         layers, saved_modules = peft_format.read(base_model, folder)
-        peft_format.copy_into(base_model, saved_modules)
+        state = base_model.state_dict(keep_vars=True)
+        with torch.no_grad():
+            for name, value in saved_modules.items():
+                state[name].copy_(value)
     else:
         layers = native_format.read(base_model, folder, cache_dir)
     install(base_model, layers)

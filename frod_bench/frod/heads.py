@@ -1,7 +1,7 @@
 """Find the parameters of a model that belong to a head on top of the adapted body."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from torch import nn
 
@@ -17,7 +17,8 @@ def head_parameters(model: nn.Module, targets: Collection[nn.Module]) -> set[nn.
 
     Parameters of a target, and those shared with the body (tied embeddings), belong to the body.
     """
-    heads = {child for part in _parts(model) for child in _heads(part, part is model, targets)}
+    parts = [model, *(part for part in model.modules() if _is_transformers(part))]
+    heads = {child for part in parts for child in _heads(part, part is model, targets)}
     inside: set[nn.Parameter] = set()
     outside: set[nn.Parameter] = set()
 
@@ -29,12 +30,6 @@ def head_parameters(model: nn.Module, targets: Collection[nn.Module]) -> set[nn.
 
     sort(model, in_head=False)
     return inside - outside
-
-
-def _parts(model: nn.Module) -> Iterator[nn.Module]:
-    """Iterate over the model and the transformers models inside it."""
-    yield model
-    yield from (part for part in model.modules() if part is not model and _is_transformers(part))
 
 
 def _heads(part: nn.Module, is_whole: bool, targets: Collection[nn.Module]) -> list[nn.Module]:

@@ -127,14 +127,6 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
     return layers, _saved_modules(model, tensors, path)
 
 
-def copy_into(model: nn.Module, values: dict[str, Tensor]) -> None:
-    """Copy values into parameters and buffers of the model."""
-    state = model.state_dict(keep_vars=True)
-    with torch.no_grad():
-        for name, value in values.items():
-            state[name].copy_(value)
-
-
 def _settings(path: Path) -> dict[str, Any]:
     settings = read_json(path)
     kind = settings.get("peft_type") if isinstance(settings, dict) else None

@@ -49,25 +49,13 @@ class Target:
 def find_targets(
     model: nn.Module, target_modules: list[str] | str, shared_side: SharedSide = "input"
 ) -> dict[str, list[Target]]:
-    """Return category -> its layers in the order in which they are stacked, with checked weights.
+    """Return category -> its layers in the order in which they are stacked.
+
+    It uses names and shapes alone, so that weights may be on the meta device (see `check_weights`).
 
     Layers with the same role but different input widths (stages of a pyramid) cannot share a basis:
     such a category is split into `category@width`. The basis is on the outputs if `shared_side` is
     `smaller` and all layers of the category have equally many outputs, fewer than inputs.
-
-    Raises:
-        InputError: nothing matches, a match is not a linear layer, or a weight cannot be factored.
-    """
-    categories = group_targets(model, target_modules, shared_side)
-    for targets in categories.values():
-        _check_weights(targets)
-    return categories
-
-
-def group_targets(
-    model: nn.Module, target_modules: list[str] | str, shared_side: SharedSide = "input"
-) -> dict[str, list[Target]]:
-    """Group as `find_targets` does, by names and shapes alone: weights may be on the meta device.
 
     Raises:
         InputError: nothing matches, or a match is not a linear layer.
@@ -187,7 +175,7 @@ def _as_target(name: str, module: nn.Module, fallback_block: int) -> Target:
     return Target(name, module, block_of(name, fallback_block), transposed)
 
 
-def _check_weights(targets: list[Target]) -> None:
+def check_weights(targets: list[Target]) -> None:
     """Raise InputError unless the weights of a category can be factored together."""
     first = targets[0]
     for target in targets:

@@ -10,7 +10,7 @@ from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
 from frod_bench.frod.layer import FrodLinear, SharedBasis
 from frod_bench.frod.support import support_size
-from frod_bench.frod.targets import group_targets
+from frod_bench.frod.targets import find_targets
 from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models.classifier import tower_of, with_head
 from frod_bench.plan.ranking import ranker_shapes
@@ -69,7 +69,7 @@ def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed:
 def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
     """As `frod.attach_frod`, with factors and supports that have no values."""
     layers = {}
-    categories = group_targets(model, config.target_modules, config.shared_side)
+    categories = find_targets(model, config.target_modules, config.shared_side)
     for category, members in categories.items():
         dtype, width = members[0].weight.dtype, members[0].factored.shape[1]
         basis = torch.empty(width, width, dtype=dtype, device="meta")
