@@ -8,6 +8,7 @@ by hand: a test fails if the pages and the files differ.
 
 import contextlib
 import io
+import json
 import os
 import re
 import sys
@@ -21,60 +22,96 @@ from frod_bench.compare import command as compare
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
-PROFILES = ("embedded", "small")
+PROFILES = {"embedded": "Synthetic data", "small": "Real data"}
+STEPS = {"FRoD": "frod", "full": "full", "LoRA": "lora", "DoRA": "dora", "PEFT": "frod_peft"}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "reference" / "results.md")
 DEMO = (
     *("profile=small", "task=sst2,qnli", "method=frod,lora"),
     *("results_root=results/reference", "plot=none"),
 )
 
-# Claim -> what it says, the part that is shown, and how.
+# Claim -> what the paper says, the part that is shown (a regular expression), and in which words.
 VERDICTS = {
     "accuracy": (
         "matches full fine-tuning in accuracy",
-        "frod less full, mean",
-        "FRoD minus full {mean:+.1f} points, {confidence:.0%} interval [{low:+.1f}, {high:+.1f}]",
+        r"frod (less|minus) full, mean",
+        "FRoD scores {size:.1f} points {below} full fine-tuning "
+        "({confidence:.0%} interval {low:+.1f} to {high:+.1f})",
     ),
     "parameters": (
         "trains 1.72 % of the parameters",
-        "counted on the paper's backbones, without the head",
+        r"counted on the paper's backbones, without the head",
         "{mean:.2f} %, counted on the paper's backbones",
     ),
     "convergence": (
         "converges faster than low-rank methods",
-        "steps to target, lora over frod",
-        "LoRA's steps to the target over FRoD's {mean:.2f}, {confidence:.0%} "
-        "[{low:.2f}, {high:.2f}]",
+        r"steps to target, lora over frod",
+        "LoRA needs {mean:.2f} times FRoD's steps to reach the target "
+        "({confidence:.0%} interval {low:.2f} to {high:.2f})",
     ),
     "robustness": (
         "is robust to seeds and learning rates",
-        "spread over seeds, frod less lora",
-        "spread over seeds, FRoD minus LoRA {mean:+.1f} points, {confidence:.0%} "
-        "[{low:+.1f}, {high:+.1f}]",
+        r"spread over seeds, frod (less|minus) lora",
+        "FRoD's scores spread {size:.1f} points {more} over seeds than LoRA's "
+        "({confidence:.0%} interval {low:+.1f} to {high:+.1f})",
     ),
 }
+WORDS = {"not supported": "no", "supported": "yes", "undecided at this budget": "undecided"}
 
 
 def verdicts() -> str:
     """Four rows: what the paper says, and how it came out on synthetic tasks and on real rows."""
     tables = {name: pd.read_csv(REFERENCE / name / "tables/claims.csv") for name in PROFILES}
-    lines = [
-        "| FRoD … | synthetic: 20 tasks, 3 seeds | real rows: 6 of the 20 tasks, 2 seeds |",
-        "| --- | --- | --- |",
-    ]
+    heads = [f"{kind}, {_extent(name)}" for name, kind in PROFILES.items()]
+    lines = [f"| The paper: FRoD … | {' | '.join(heads)} |", "| --- | --- | --- |"]
     for claim, (says, part, form) in VERDICTS.items():
         cells = [_verdict(tables[name], claim, part, form) for name in PROFILES]
         lines.append(f"| {says} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def _extent(profile: str) -> str:
+    """How many of the suite's tasks, and how many seeds, the published results have."""
+    claims = pd.read_csv(REFERENCE / profile / "tables/claims.csv")
+    counted = claims[(claims["claim"] == "accuracy") & claims["n_tasks"].notna()].iloc[0]
+    tasks, expected = int(counted["n_tasks"]), int(counted["n_expected"])
+    seeds = int(pd.read_csv(REFERENCE / profile / "tables/main.csv")["n_seeds"].max())
+    return f"{tasks if tasks == expected else f'{tasks} of {expected}'} tasks, {seeds} seeds"
+
+
 def _verdict(table: pd.DataFrame, claim: str, part: str, form: str) -> str:
     rows = table[table["claim"] == claim]
-    verdict = str(rows[rows["part"].isna()]["verdict"].iloc[0]).removesuffix(" at this budget")
-    shown = rows[rows["part"] == part].iloc[0]
+    verdict = str(rows[rows["part"].isna()]["verdict"].iloc[0])
+    for written, word in WORDS.items():
+        verdict = verdict.replace(written, word)
+    shown = rows[rows["part"].str.fullmatch(part, na=False)].iloc[0]
     numbers = {name: float(shown[name]) for name in ("mean", "low", "high", "confidence")}
-    text = form.format(**numbers).replace("-", "−").replace("90%", "90 %").replace("95%", "95 %")
-    return f"**{verdict.replace(' at this budget', '')}**: {text}"
+    mean = numbers["mean"]
+    text = form.format(
+        **numbers,
+        size=abs(mean),
+        below="below" if mean < 0 else "above",
+        more="more" if mean > 0 else "less",
+    )
+    text = re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
+    return f"**{verdict.capitalize()}**: {text}"
+
+
+def step_times() -> str:
+    """One sentence: seconds of a training step at RoBERTa-base's shape, by method."""
+    bench = json.loads((REFERENCE / "bench/frod.json").read_text(encoding="utf-8"))
+    seconds = {
+        row["method"]: row["step_sec"]
+        for row in bench["rows"]
+        if (row["shape"], row["tokens"], row["compiled"]) == ("roberta_base", 4096, False)
+    }
+    of = {name: f"{seconds[key]:.3g} s" for name, key in STEPS.items()}
+    return (
+        "On two cores, at the shape of RoBERTa-base and with 4,096 tokens, a training step took "
+        f"{of['FRoD']} with FRoD, {of['full']} with full fine-tuning, {of['LoRA']} with LoRA, "
+        f"{of['DoRA']} with DoRA, and\n{of['PEFT']} with PEFT's implementation of FRoD "
+        "([costs](docs/explanation/method.md#seconds-and-memory-of-a-step))."
+    )
 
 
 def demo() -> str:
@@ -86,8 +123,9 @@ def demo() -> str:
         contextlib.redirect_stdout(out),
     ):
         assert compare.main(list(DEMO)) == 0
-    table = out.getvalue().split("Score: mean over seeds")[0]
-    return "```\n" + "\n".join(line.rstrip() for line in table.splitlines()) + "\n```"
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    end = next(number for number, line in enumerate(lines, start=1) if line.startswith("└"))
+    return "\n".join(["```", *lines[:end], "```"])
 
 
 def _table(profile: str, name: str) -> Callable[[], str]:
@@ -101,6 +139,7 @@ def _table(profile: str, name: str) -> Callable[[], str]:
 BLOCKS: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "demo": demo,
+    "step times": step_times,
     "claims embedded": _table("embedded", "claims"),
     "claims small": _table("small", "claims"),
     "main embedded": _table("embedded", "main"),
