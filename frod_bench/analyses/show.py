@@ -10,8 +10,7 @@ import pandas as pd
 
 from frod_bench.analyses import expressible, landscape
 from frod_bench.analyses.spectrum import QUARTILES, Spectra
-from frod_bench.report.markup import Row, Table
-from frod_bench.report.tables import NOT_THERE, write_table
+from frod_bench.report.table import NOT_THERE, Row, Table, write_table
 
 _SPECTRUM = {
     "relative_norm": ("||change|| / ||weight||, %", 100.0, "{:.2f}"),

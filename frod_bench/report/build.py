@@ -21,7 +21,8 @@ from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import paired_table
 from frod_bench.report.rules import Rules, load_rules
-from frod_bench.report.tables import main_table, parameter_table, write_table
+from frod_bench.report.table import write_table
+from frod_bench.report.tables import main_table, parameter_table
 
 PARTS = ("tables", "plots", "html")
 DEFAULT_FIGURES = ("convergence",)

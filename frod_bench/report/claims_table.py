@@ -9,9 +9,8 @@ from rich.console import Console
 from rich.table import Table as TerminalTable
 
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, Part
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.rules import Rules
-from frod_bench.report.tables import write_table
+from frod_bench.report.table import Row, Table, write_table
 
 HEADER = ("claim", "measured", "rule", "verdict", "profile, protocol")
 COLUMNS = (
@@ -38,10 +37,9 @@ def claims_table(judged: Judged, title: str) -> Table:
     rules = judged.rules
     seeds = ", ".join(map(str, rules.seeds))
     caption = (
-        f"Judged on the suite {rules.suite}, seeds {seeds}, by the rules "
-        f"of conf/claims.yaml, fixed on {rules.dated}{_changed(rules)}. In brackets the interval "
-        "of that confidence. A claim is judged on whole evidence alone: with a hole it is "
-        "undecided, whatever was measured."
+        f"Judged on the suite {rules.suite}, seeds {seeds}, by the rules of conf/claims.yaml, "
+        f"fixed on {rules.dated}{_changed(rules)}; in brackets the interval of that confidence. A "
+        "claim with missing runs is undecided, whatever was measured."
     )
     notes = [f"{c.statement}, {c.verdict}: {c.holes}." for c in judged.claims if c.holes]
     return Table(f"Claims: {title}", caption, HEADER, rows, notes, prose=True)

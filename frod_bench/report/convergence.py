@@ -21,9 +21,9 @@ from frod_bench.report.frame import (
     methods_in,
     run_of,
 )
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label
 from frod_bench.report.rules import ConvergenceRule
+from frod_bench.report.table import Row, Table
 
 # A cell that diverged will never arrive; one that failed or is missing might have.
 _ARRIVED_NEVER = ("diverged", "undefined")

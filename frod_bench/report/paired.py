@@ -21,14 +21,16 @@ from frod_bench.report.frame import (
     task_of,
     tasks_in,
 )
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label
 from frod_bench.report.summary import so_many
+from frod_bench.report.table import Row, Table
+from frod_bench.report.tables import seeds_interval
 from frod_bench.stats import Floats, McNemar
 
 COLUMNS = (
     *("scope", *TASK_KEY, *METHOD_KEY, "quantity", "mean", "low", "high", "n", "tost_p"),
     *("n_tested", "only_ours", "only_theirs", "p_value", "p_holm"),
+    *("least", "greatest"),  # the range over pairs
 )
 MEAN, MIDDLE, WINS = "mean difference", "interquartile mean", "probability of improvement"
 
@@ -86,19 +88,18 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
         texts = tuple(_overall_text(by_key[Task("", ""), quantity, m]) for m in methods)
         rows.append(Row(quantity, texts, strong=True))
     caption = (
-        f"{name} minus each method, in points, paired by task and seed: mean over seeds ± half of "
-        "the 95 % interval (Student's t). In brackets the test examples that one alone gets right, "
-        f"{name} : other, over all seeds, and McNemar's exact p-value, by Holm over the tasks of "
-        "a column. All tasks: with the 95 % interval of a bootstrap over tasks and seeds, the mean "
-        f"of fewer than {stats.FEW_TASKS} tasks with Student's t; the other two are then too "
-        "narrow."
+        f"{name} minus each method, in points, paired by task and seed: mean ± half of the 95 % "
+        "interval (Student's t; of fewer than three pairs their range). In brackets the test "
+        f"examples that one alone gets right, {name} : other, and McNemar's exact p-value."
     )
-    return Table(
-        f"Paired differences: {title}",
-        caption,
-        ("task", *(label(method) for method in methods)),
-        rows,
-    )
+    notes = [
+        "Examples are counted over all seeds; p-values are adjusted by Holm over the tasks of a "
+        "column.",
+        "All tasks: the 95 % interval is of a bootstrap over tasks and seeds, of the mean of fewer "
+        f"than {stats.FEW_TASKS} tasks Student's t; the other two are then too narrow.",
+    ]
+    header = ("task", *map(label, methods))
+    return Table(f"Paired differences: {title}", caption, header, rows, notes)
 
 
 def predictions_of(path: Path) -> pd.DataFrame | None:
@@ -150,12 +151,15 @@ def _all_hits(frame: pd.DataFrame, method: Method) -> Hits:
 def _task_row(
     task: Task, method: Method, difference: Floats, margin: float, tests: Sequence[McNemar]
 ) -> dict[str, Any]:
+    known = difference[~np.isnan(difference)]
     return {
         "scope": "task",
         **task._asdict(),
         **method._asdict(),
         "quantity": MEAN,
         **stats.mean_interval(difference)._asdict(),
+        "least": known.min() if known.size else np.nan,
+        "greatest": known.max() if known.size else np.nan,
         "tost_p": stats.tost(difference, margin),
         "n_tested": len(tests),
         "only_ours": sum(test.only_ours for test in tests),
@@ -175,7 +179,7 @@ def _task_text(row: Any) -> str:
         return "–"
     text = signed(row.mean)
     if not np.isnan(row.low):
-        text += f" ± {row.high - row.mean:.1f}"
+        text += seeds_interval(row, int(row.n), signed)
     else:
         text += " (one pair: no interval)"
     if row.n_tested:

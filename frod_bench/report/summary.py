@@ -14,11 +14,15 @@ BYTES_PER_MIB = 2.0**20
 # A mean over fewer tasks has no interval here: scores of unlike tasks lie so far apart that
 # Student's, of two to four of them, is wider than the scale.
 INTERVAL_TASKS = 5
+INTERVAL_SEEDS = (
+    3  # of two, Student's interval is 13 standard deviations wide: their range says more
+)
 PRIMARY = "primary"
 COLUMNS = (
     *("scope", *TASK_KEY, "family", *METHOD_KEY, "metric", "unit", "primary"),
     *("n_seeds", "n_tasks", "n_cells", "n_expected"),
     *("mean", "low", "high", "interval", "status", "holes"),
+    *("least", "greatest", "higher_is_better"),  # the range over seeds
 )
 
 
@@ -47,9 +51,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     interval, for every metric of the task; scope `family` and `overall`: mean over tasks of the
     primary metric with a bootstrap over tasks and seeds (of few tasks Student's t, of fewer than
     `INTERVAL_TASKS` none), and the costs; there `task` is empty, and so is `family` of the overall
-    scope. `status` is ok where every
-    expected cell gave a number, partial where some did, else what became of them; `holes` counts
-    the cells that gave none.
+    scope. `status` is ok if every expected cell gave a number, partial if some did, else what
+    became of them; `holes` counts the cells that gave none.
     """
     rows: list[dict[str, Any]] = []
     keys = [*TASK_KEY, "family", *METHOD_KEY]
@@ -89,7 +92,8 @@ def _task_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
-    estimate = stats.mean_interval(100.0 * cells[column].to_numpy())
+    points = 100.0 * cells[column]
+    estimate = stats.mean_interval(points.to_numpy())
     return {
         "metric": name,
         "unit": "points",
@@ -98,6 +102,9 @@ def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
         **_counts(cells),
         **_ends(estimate),
         "interval": "t over seeds",
+        "least": points.min(),
+        "greatest": points.max(),
+        "higher_is_better": _is_higher_better(cells) if column == "value" else None,
     }
 
 
@@ -116,7 +123,14 @@ def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
         **_counts(cells),
         **_ends(estimate),
         "interval": kind,
+        "higher_is_better": _is_higher_better(cells),
     }
+
+
+def _is_higher_better(cells: pd.DataFrame) -> bool | None:
+    """Whether more of the primary metric is better; None if the tasks' metrics disagree."""
+    said = set(cells["higher_is_better"].dropna())
+    return bool(said.pop()) if len(said) == 1 else None
 
 
 def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,7 @@
 """The main table and the parameter table, each as Markdown, CSV (long) and LaTeX."""
 
 import itertools
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,37 +19,22 @@ from frod_bench.report.frame import (
     methods_in,
     task_of,
 )
-from frod_bench.report.markup import Row, Table, to_latex, to_markdown
 from frod_bench.report.names import label, metric_label
-from frod_bench.report.summary import COSTS, INTERVAL_TASKS, so_many
+from frod_bench.report.summary import COSTS, INTERVAL_SEEDS, INTERVAL_TASKS, so_many
+from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.stats import FEW_TASKS
 
-NOT_THERE = "–"
 HOLE = "†"
 MAIN_CAPTION = (
-    "Test scores in points (100 × the task's primary metric; accuracy unless named). Tasks: mean "
-    "over seeds ± half of the 95 % interval (Student's t). Means: over tasks, with the 95 % "
-    f"interval of a bootstrap over tasks and seeds; of fewer than {FEW_TASKS} tasks Student's t, "
-    f"of fewer than {INTERVAL_TASKS} none."
+    "Test scores in points (100 × the task's primary metric; accuracy unless named), mean over "
+    "seeds ± half of the 95 % interval (Student's t), or the range of fewer than "
+    f"{INTERVAL_SEEDS} seeds. Means over tasks have the 95 % interval of a bootstrap over tasks "
+    f"and seeds (of fewer than {FEW_TASKS} tasks Student's t, of fewer than {INTERVAL_TASKS} none)."
 )
 PARAMETERS_CAPTION = (
     "Trained and frozen parameters of each method on each backbone; a range is over tasks, whose "
-    "heads differ. Percents are of the pretrained backbone's parameters."
+    "heads differ. Percentages are of the pretrained backbone's parameters."
 )
-
-
-def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -> list[Path]:
-    """Write one table in its three forms; `numbers` is the long frame behind it."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "md": to_markdown(table),
-        "tex": to_latex(table, name),
-        "csv": numbers.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
-    }
-    paths = [out_dir / f"{name}.{suffix}" for suffix in texts]
-    for path, text in zip(paths, texts.values(), strict=True):
-        path.write_text(text, encoding="utf-8")
-    return paths
 
 
 class Line(NamedTuple):
@@ -75,7 +59,7 @@ def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> 
         rows.append(Row(group or "all tasks", heading=True))
         for line in lines:
             texts = tuple(NOT_THERE if n is None else format_score(n) for n in line.numbers)
-            rows.append(Row(line.label, texts, strong=line.strong))
+            rows.append(Row(line.label, texts, strong=line.strong, best=best_of(line)))
     for line in cost_lines(summary):
         texts = tuple(NOT_THERE if n is None else format_cost(n) for n in line.numbers)
         rows.append(Row(line.label, texts))
@@ -130,6 +114,20 @@ def cost_lines(summary: pd.DataFrame) -> list[Line]:
     return lines
 
 
+def best_of(line: Line) -> frozenset[int]:
+    """Places of the best score among whole ones, and of all that are shown equal to it."""
+    whole = {
+        place: float(score_text(number).mean)
+        for place, number in enumerate(line.numbers)
+        if number is not None and not number.holes and not np.isnan(number.mean)
+    }
+    higher = {line.numbers[place].higher_is_better for place in whole}
+    if len(whole) < 2 or higher not in ({True}, {False}):
+        return frozenset()
+    best = max(whole.values()) if higher == {True} else min(whole.values())
+    return frozenset(place for place, score in whole.items() if score == best)
+
+
 class ScoreText(NamedTuple):
     """A score in three parts, which put together are its text."""
 
@@ -151,11 +149,18 @@ def score_text(number: Any) -> ScoreText:
     if number.scope == "task":
         interval = f" ({too_few(number)})" if not number.holes else ""
         if known:
-            interval = f" ± {number.high - number.mean:.1f}"
+            interval = seeds_interval(number, number.n_seeds)
         counts = f" ({number.n_cells} of {number.n_expected}: {number.holes})"
         return ScoreText(mean, interval, counts if number.holes else "")
     interval = f" [{number.low:.1f}, {number.high:.1f}]" if known else f" ({too_few(number)})"
     return ScoreText(mean, interval, HOLE if number.holes else "")
+
+
+def seeds_interval(number: Any, n: int, form: Callable[[float], str] = "{:.1f}".format) -> str:
+    """How far seeds (or pairs) are apart: half of the 95 % interval, of a few their range."""
+    if n < INTERVAL_SEEDS:
+        return f" ({form(number.least)} to {form(number.greatest)})"
+    return f" ± {number.high - number.mean:.1f}"
 
 
 def too_few(number: Any) -> str:

@@ -37,7 +37,7 @@ def test_its_records_make_the_report(tmp_path: Path) -> None:
     what, words = parse(["tables", f"folder={folder}", f"out={tmp_path / 'out'}"])
     paths = report_folder(what, words, QUIET)
     assert tmp_path / "out/tables/main.md" in paths
-    assert "| RTE | 80.0" in (tmp_path / "out/tables/main.md").read_text()
+    assert "| RTE | **80.0** (80.0 to 80.0) |" in (tmp_path / "out/tables/main.md").read_text()
     assert not (folder / "tables").exists()
 
 
@@ -61,7 +61,7 @@ def test_a_record_that_cannot_be_used_is_a_hole_and_not_forgotten(tmp_path: Path
     twin.write_text(next(path.parent.glob("0-*.json")).read_text())
     report_folder("tables", [f"folder={tmp_path / 'embedded'}"], QUIET)
     text = (tmp_path / "embedded/tables/main.md").read_text()
-    assert "| RTE | 80.0 ± 0.0 | 80.0 (1 of 2: 1 unusable) |" in text
+    assert "| RTE | 80.0 (80.0 to 80.0) | 80.0 (1 of 2: 1 unusable) |" in text
     assert f"- rte/frod/{twin.name} is no usable record, and left out: " in text
 
 

@@ -25,7 +25,7 @@ def test_scores_are_those_of_the_main_table(experiment: Experiment, page: Page) 
     root, cells = experiment
     write_report(root, "embedded", cells, "embedded (stand-in data)", parts=["tables"])
     for line in (root / "embedded/tables/main.md").read_text().splitlines():
-        label, *texts = in_page_order([cell.strip("* ") for cell in line.strip("| ").split(" | ")])
+        label, *texts = in_page_order(cells_of(line))
         if len(texts) == 4 and label in ("RTE", "BoolQ", "mean of Vision", "mean of all tasks"):
             there = [
                 re.sub(r"\((\w+ tasks?)\)", r"no interval: \1", text.replace("†", " †"))
@@ -35,6 +35,11 @@ def test_scores_are_those_of_the_main_table(experiment: Experiment, page: Page) 
     assert page.tables["main-table"][0] == ["task", "Full FT", "FRoD", "LoRA", "Frozen"]
     assert page.row("main-table", "DTD")[2] == "80.0 no interval: one seed (1 of 3: 2 failed)"
     assert page.row("main-table", "MNIST")[2] == "diverged"
+
+
+def cells_of(line: str) -> list[str]:
+    """The cells of a line of a Markdown table, without bold type."""
+    return [cell.strip() for cell in line.replace("**", "").strip("| ").split(" | ")]
 
 
 def in_page_order(cells: list[str]) -> list[str]:
@@ -53,7 +58,9 @@ def test_other_tables_have_the_markdown_numbers(experiment: Experiment, page: Pa
         lines = (root / f"embedded/tables/{name}.md").read_text().splitlines()
         body = [line for line in lines if line.startswith("|") and "---" not in line]
         for line in body[1:]:
-            label, *texts = [cell.strip("* ") for cell in line.strip("| ").split(" | ")]
+            label, *texts = [
+                cell.replace("**", "").strip() for cell in line.strip("| ").split(" | ")
+            ]
             if any(texts):
                 words = [text.replace("∞", "not reached") for text in texts]
                 shown = [label, *words] if name == "parameters" else in_page_order([label, *words])

@@ -7,17 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from frod_bench import stats
 from frod_bench.report.collect import Cell, collect
-from frod_bench.report.markup import Row, Table, to_latex, to_markdown
+from frod_bench.report.latex import to_latex
 from frod_bench.report.summary import summarise
-from frod_bench.report.tables import (
-    main_table,
-    parameter_summary,
-    parameter_table,
-    write_table,
-)
+from frod_bench.report.table import Row, Table, to_markdown, to_rich, write_table
+from frod_bench.report.tables import main_table, parameter_summary, parameter_table
 from tests.report.factory import FAMILIES, make_record, synthetic_curve, write_record
 
 Experiment = tuple[Path, list[Cell]]
@@ -59,7 +56,7 @@ def line(text: str, label: str) -> list[str]:
 
 def test_task_rows_are_mean_and_students_interval(main: dict[str, str]) -> None:
     estimate = stats.mean_interval([80.0, 81.0, 82.0])
-    text = f"{estimate.mean:.1f} ± {estimate.high - estimate.mean:.1f}"
+    text = f"**{estimate.mean:.1f}** ± {estimate.high - estimate.mean:.1f}"
     assert line(main["md"], "RTE") == [text] * 4
 
 
@@ -108,8 +105,54 @@ def test_latex_is_balanced_and_escaped(main: dict[str, str]) -> None:
 def test_markup_escapes_what_would_break_it() -> None:
     table = Table("t", "c", ("a", "b_1"), [Row("x|y", ("5 % & more",))])
     assert r"| x\|y | 5 % & more |" in to_markdown(table)
-    assert r"x|y & 5 \% \& more \\" in to_latex(table, "t")
+    assert r"x$|$y & 5 \% \& more \\" in to_latex(table, "t")
     assert r"b\_1" in to_latex(table, "t")
+
+
+def test_the_best_of_a_row_is_bold_and_so_is_its_equal(tmp_path: Path) -> None:
+    """frozen is best and lacks a seed, which does not compare; 81.01 and 81.04 are shown alike."""
+    scores = {"full": 0.8101, "frod": 0.8104, "lora": 0.7, "frozen": 0.9}
+    cells = [Cell("rte", method, seed) for method in scores for seed in (0, 1, 2)]
+    for cell in cells[:-1]:
+        made = make_record("rte", cell.method, cell.seed, scores[cell.method])
+        write_record(tmp_path, made, synthetic_curve())
+    write_tables(collect(tmp_path, "embedded", cells).frame, tmp_path / "out", "embedded")
+    full, frod, lora, frozen = line((tmp_path / "out" / "main.md").read_text(), "RTE")
+    assert (full, frod) == ("**81.0** ± 0.0", "**81.0** ± 0.0")
+    assert (lora, frozen) == ("70.0 ± 0.0", "90.0 (90.0 to 90.0) (2 of 3: 1 missing)")
+
+
+def test_two_seeds_have_a_range_and_no_interval(tmp_path: Path) -> None:
+    for seed, value in ((0, 0.8), (1, 0.83)):
+        write_record(tmp_path, make_record("rte", "frod", seed, value), synthetic_curve())
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in (0, 1)])
+    write_tables(got.frame, tmp_path / "out", "embedded")
+    assert line((tmp_path / "out/main.md").read_text(), "RTE") == ["81.5 (80.0 to 83.0)"]
+    summary = pd.read_csv(tmp_path / "out/main.csv")
+    assert summary["high"][0] == pytest.approx(81.5 + 12.706 * 1.5, abs=1e-2)  # the CSV has it
+
+
+def test_a_terminal_table_cuts_no_name() -> None:
+    rows = [Row(f"task {n // 2}", (f"a method with a long name {n}", "80.0")) for n in range(4)]
+    table = Table("t", "c", ("task", "method", "score (points) and more words"), rows, texts=1)
+    console = Console(file=io.StringIO(), width=40)
+    console.print(to_rich(table))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in shown
+    assert shown.count("task 0") == 1  # the second one repeats it
+    for word in [
+        "a",
+        "method",
+        "with",
+        "long",
+        "name",
+        "score",
+        "(points)",
+        "and",
+        "more",
+        "words",
+    ]:
+        assert word in shown
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:

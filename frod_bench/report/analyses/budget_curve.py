@@ -24,8 +24,8 @@ from frod_bench.report.frame import (
     methods_in,
     tasks_in,
 )
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import csv_frame, label, spelled
+from frod_bench.report.table import Row, Table
 
 COLUMNS = (
     *("scope", *TASK_KEY, *METHOD_KEY, "percent", "mean", "low", "high"),

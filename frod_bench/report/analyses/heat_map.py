@@ -24,9 +24,8 @@ from frod_bench.report.analyses.about import (
 )
 from frod_bench.report.analyses.layout import paged
 from frod_bench.report.frame import AXIS, TASK_KEY, Method, Task, by_task, tasks_in
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label, spelled
-from frod_bench.report.tables import NOT_THERE
+from frod_bench.report.table import NOT_THERE, Row, Table
 
 AXES = {
     "sparse_rate": SPARSE_RATE,

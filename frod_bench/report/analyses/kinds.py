@@ -11,9 +11,8 @@ from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.report.analyses import budget_curve, heat_map, rate_curve, seed_spread
 from frod_bench.report.analyses.about import About
 from frod_bench.report.figures import applied, save_figure
-from frod_bench.report.markup import Table
 from frod_bench.report.names import csv_frame
-from frod_bench.report.tables import write_table
+from frod_bench.report.table import Table, write_table
 
 CONVERGENCE = "convergence"  # drawn for every experiment that names no other
 

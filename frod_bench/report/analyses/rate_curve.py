@@ -26,8 +26,8 @@ from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
 from frod_bench.report.areas import areas
 from frod_bench.report.figures import legend_handle
 from frod_bench.report.frame import AXIS, TASK_KEY, Method, by_task, task_of, tasks_in
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label
+from frod_bench.report.table import Row, Table
 
 COLUMNS = (
     *("scope", *TASK_KEY, "method", "quantity", "factor", "mean", "low", "high"),

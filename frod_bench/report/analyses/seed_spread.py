@@ -26,8 +26,8 @@ from frod_bench.report.frame import (
     task_of,
     tasks_in,
 )
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label
+from frod_bench.report.table import Row, Table
 
 COLUMNS = (
     *("scope", *TASK_KEY, *METHOD_KEY, "mean", "low", "high"),

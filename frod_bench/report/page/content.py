@@ -14,7 +14,6 @@ from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, Judged
 from frod_bench.report.claims_table import claims_table
 from frod_bench.report.convergence import convergence_table
 from frod_bench.report.frame import Method, method_of, tasks_in
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.page.cells import (
@@ -31,9 +30,9 @@ from frod_bench.report.page.front_charts import front_charts
 from frod_bench.report.page.loss_panels import LOSSES, loss_panels
 from frod_bench.report.page.provenance import inputs_table, provenance_table
 from frod_bench.report.paired import paired_table
+from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.report.tables import (
     MAIN_CAPTION,
-    NOT_THERE,
     Line,
     cost_lines,
     format_cost,

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 
 from frod_bench.report.collect import Collected
 from frod_bench.report.frame import Task, run_of, task_of
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label
-from frod_bench.report.tables import NOT_THERE
+from frod_bench.report.table import NOT_THERE, Row, Table
 
 PREFIX = 12  # digits of a fingerprint that are shown: enough to tell any two apart
 

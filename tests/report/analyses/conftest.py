@@ -14,7 +14,7 @@ from frod_bench.report.analyses.about import About
 from frod_bench.report.analyses.kinds import KINDS, analyse
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.figures import applied
-from frod_bench.report.markup import Table
+from frod_bench.report.table import Table
 
 
 @dataclass(frozen=True)
