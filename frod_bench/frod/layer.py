@@ -173,7 +173,7 @@ class FrodLinear(nn.Module):
 
     def __init__(
         self,
-        base_layer: nn.Module,
+        base_layer: nn.Linear,
         shared: SharedBasis,
         left: Tensor,
         scale: Tensor,
@@ -197,12 +197,12 @@ class FrodLinear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """Weight of the plain layer, as the layer stores it."""
-        return self.base_layer.weight  # type: ignore[return-value]
+        return self.base_layer.weight
 
     @property
     def bias(self) -> Tensor | None:
         """Bias of the plain layer."""
-        return self.base_layer.bias  # type: ignore[return-value]
+        return self.base_layer.bias
 
     @property
     def in_features(self) -> int:

@@ -167,7 +167,7 @@ def _described(layers: Mapping[str, tuple[str, Tensor]]) -> dict[str, dict[str, 
 
 def _check_base(categories: dict[str, list[Target]], saved: dict[str, Any], folder: Path) -> None:
     found = {
-        target.name: (category, target.module.get_parameter("weight"))
+        target.name: (category, target.module.weight)
         for category, members in categories.items()
         for target in members
     }

@@ -7,6 +7,7 @@ supports are drawn.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +22,14 @@ class Target:
 
     Attributes:
         name: dotted path in the model.
-        module: the plain layer.
+        module: the plain layer, or transformers' `Conv1D`, which has the same attributes.
         block: index of its block, by which the layers of a category are ordered.
         transposed: whether the weight is stored as (in x out), as by transformers' `Conv1D`.
         on_outputs: whether its shared basis is on its outputs instead of its inputs.
     """
 
     name: str
-    module: nn.Module
+    module: nn.Linear
     block: int
     transposed: bool
     on_outputs: bool = False
@@ -36,9 +37,8 @@ class Target:
     @property
     def weight(self) -> Tensor:
         """View of the frozen weight as (out x in), m x k."""
-        weight = self.module.weight
-        assert isinstance(weight, Tensor)
-        return weight.detach().T if self.transposed else weight.detach()
+        weight = self.module.weight.detach()
+        return weight.T if self.transposed else weight
 
     @property
     def factored(self) -> Tensor:
@@ -172,7 +172,8 @@ def _as_target(name: str, module: nn.Module, fallback_block: int) -> Target:
             "Targets must be plain nn.Linear or transformers Conv1D layers with an ordinary weight "
             "(neither quantized nor parametrized)."
         )
-    return Target(name, module, block_of(name, fallback_block), transposed)
+    layer = cast(nn.Linear, module)
+    return Target(name, layer, block_of(name, fallback_block), transposed)
 
 
 def check_weights(targets: list[Target]) -> None:
