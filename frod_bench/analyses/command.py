@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frod_bench.analyses.kept import Kept, kept_cells
-from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import check_writable
 
 EXPERIMENTS = {
     "landscape": "landscape",

@@ -19,7 +19,7 @@ from frod_bench.analyses.fits import (
     random_subspace_residual,
 )
 from frod_bench.analyses.spectrum import Say
-from frod_bench.analyses.updates import layer_updates, settings_of
+from frod_bench.analyses.updates import layer_updates
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
@@ -57,7 +57,7 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for cell in trained:
         say(f"{cell.label}: fitting its update")
-        settings = settings_of(cell)
+        settings = cell.settings
         base = {"task": cell.task, "family": cell.family, "method": cell.method, "seed": cell.seed}
         changes = {name: u.change.numpy() for name, u in layer_updates(cell).items()}
         layers = frod_layers_of(settings)

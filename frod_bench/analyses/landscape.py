@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from frod_bench.analyses.spectrum import Say
-from frod_bench.analyses.updates import densified, settings_of, start_of, target_layers
+from frod_bench.analyses.updates import densified, start_of, target_layers
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Model
@@ -60,7 +60,7 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
     axis = np.linspace(-SPAN, SPAN, STEPS)
     for task, seed in dict.fromkeys((cell.task, cell.seed) for cell in trained):
         group = [cell for cell in trained if (cell.task, cell.seed) == (task, seed)]
-        settings = settings_of(group[0])
+        settings = group[0].settings
         torch.set_num_threads(settings.runtime.threads)
         loss = held_out_loss(settings)
         directions: tuple[Weights, Weights] | None = None
@@ -98,7 +98,7 @@ def centres_of(group: Sequence[Cell]) -> Iterator[Centre]:
     """The start of the methods of one task and seed, further starts where they differ, the ends."""
     first: Model | None = None
     for cell in group:
-        settings = settings_of(cell)
+        settings = cell.settings
         start = densified(start_of(settings), settings)
         if first is None:
             first = start
@@ -106,7 +106,7 @@ def centres_of(group: Sequence[Cell]) -> Iterator[Centre]:
         elif not is_same(start, first):
             yield Centre(START_OF + cell.method, start)
     for cell in group:
-        settings = settings_of(cell)
+        settings = cell.settings
         yield Centre(cell.method, densified(runner.restore_trained(cell), settings))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from frod_bench.cells.cell import Cell
-from frod_bench.config.settings import Settings, typed
+from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Model, matching, prepare
 from frod_bench.training import runner
 
@@ -32,11 +32,6 @@ class Update:
     change: Tensor
 
 
-def settings_of(cell: Cell) -> Settings:
-    """The settings that a cell was composed with; the copy in its record is not asked."""
-    return typed(cell.config)
-
-
 def start_of(settings: Settings) -> Model:
     """The model of a cell before its first step."""
     model = runner.build_model(settings, runner.load_data(settings).num_labels)
@@ -49,7 +44,7 @@ def layer_updates(cell: Cell) -> dict[str, Update]:
 
     Raises what `cell.restore_trained` raises.
     """
-    settings = settings_of(cell)
+    settings = cell.settings
     start = target_layers(start_of(settings), settings)
     end = target_layers(runner.restore_trained(cell), settings)
     updates = {}

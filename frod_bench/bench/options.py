@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from frod_bench.bench.shapes import DEFAULT_SHAPES, SHAPES
-from frod_bench.cells.inputs import check_writable
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.common.paths import CONF_DIR
+from frod_bench.common.paths import CONF_DIR, check_writable
 
 DEFAULT_METHODS = ("full", "lora", "dora", "frod", "frod_peft", "frozen")
 MIN_ROUNDS = 5  # a median of fewer says little

@@ -8,7 +8,7 @@ from transformers import PretrainedConfig, RobertaConfig, RobertaModel
 
 from frod_bench.bench.shapes import Batch, Encoder, Shape
 from frod_bench.cells.grid import composer, without_hydra
-from frod_bench.config import settings
+from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Model
 from frod_bench.models.classifier import Classifier
@@ -27,8 +27,8 @@ def compose_settings(shape: Shape, method: str) -> Settings:
         config = without_hydra(
             compose_one([f"task={shape.task}", f"method={method}", "tracker=none"])
         )
-    settings.validate(config)
-    composed = settings.typed(settings.resolve(config))
+    conversion.validate(config)
+    composed = conversion.resolve(config)
     if shape.encoder is not None:
         family = composed.task.family
         named = dataclasses.replace(composed.backbones[family], name=shape.name)

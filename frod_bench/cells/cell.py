@@ -6,7 +6,8 @@ torch, so that a plan is printed, and bad input refused, in a second.
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from frod_bench.cells.fingerprint import fingerprints
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import inside, with_head
 from frod_bench.config import callables
+from frod_bench.config.settings import Settings
 from frod_bench.records import hashing, schema, store
 
 
@@ -31,7 +33,12 @@ class Cell:
     config_hash: str
     data_fingerprint: str
     backbone_fingerprint: str
-    config: dict[str, Any] = field(compare=False, repr=False)  # resolved
+    settings: Settings = field(compare=False, repr=False)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The settings as plain values, as a record contains them."""
+        return asdict(self.settings)
 
     @property
     def label(self) -> str:
@@ -61,7 +68,7 @@ class Cell:
     @property
     def results_dir(self) -> Path:
         """`<results root>/<profile>`, absolute."""
-        return Path(self.config["results_root"]).resolve() / self.profile
+        return Path(self.settings.results_root).resolve() / self.profile
 
     @property
     def record_path(self) -> Path:
@@ -107,29 +114,27 @@ def _setting(config: Any, key: str) -> Any:
     return config
 
 
-def cell_of(resolved: dict[str, Any]) -> Cell:
-    """The cell that a composed, validated and resolved configuration asks for.
+def cell_of(settings: Settings) -> Cell:
+    """The cell that validated settings ask for.
 
-    Raises InputError where the data set, the backbone or the method's function is not there.
+    Raises InputError if the data set, the backbone or the method's function does not exist.
     """
-    task, method = resolved["task"], resolved["method"]
-    if method.get("apply") is not None:
-        method = method | {"source": callables.source_hash(method["apply"])}
-        resolved = resolved | {"method": method}
-    backbone = resolved["backbones"][task["family"]]
-    data, weights = fingerprints(task, backbone, resolved["data_root"], resolved["model_root"])
+    if settings.method.apply is not None:
+        source = callables.source_hash(settings.method.apply)
+        settings = replace(settings, method=replace(settings.method, source=source))
+    data, weights = fingerprints(settings)
     return Cell(
-        profile=resolved["profile"]["name"],
-        protocol=resolved["protocol"]["name"],
-        task=task["name"],
-        family=task["family"],
-        method=method["name"],
-        backbone=backbone["name"],
-        seed=resolved["seed"],
-        config_hash=hashing.config_hash(hashing.identity(resolved, data, weights)),
+        profile=settings.profile.name,
+        protocol=settings.protocol.name,
+        task=settings.task.name,
+        family=settings.task.family,
+        method=settings.method.name,
+        backbone=settings.backbone.name,
+        seed=settings.seed,
+        config_hash=hashing.config_hash(hashing.identity(asdict(settings), data, weights)),
         data_fingerprint=data,
         backbone_fingerprint=weights,
-        config=resolved,
+        settings=settings,
     )
 
 
@@ -158,7 +163,7 @@ def plan(cells: Iterable[Cell]) -> Plan:
         except schema.RecordError as error:
             invalid.append(store.Unusable(path, str(error)))
             status = "invalid"
-        kept = cell.config["save"] == "none" or cell.adapter_path.exists() or status == "diverged"
+        kept = cell.settings.save == "none" or cell.adapter_path.exists() or status == "diverged"
         if status not in ("ok", "diverged") or not kept:
             missing.append(cell)
     return Plan(unique, tuple(missing), tuple(invalid))

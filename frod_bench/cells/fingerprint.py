@@ -5,11 +5,11 @@ Reads files only, so that a sweep can tell what is missing before torch is impor
 
 import functools
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from frod_bench.common.errors import InputError, Lack, MissingInputError
+from frod_bench.config.settings import Settings
 from frod_bench.data.checksums import SUMS_FILE, read_sums
 from frod_bench.data.hub_layout import files_of, split_names
 
@@ -21,24 +21,20 @@ _ADVICE = (
 WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor_config.json")
 
 
-def fingerprints(
-    task: Mapping[str, Any],
-    backbone: Mapping[str, Any],
-    data_root: str | None,
-    model_root: str | None,
-) -> tuple[str, str]:
-    """Those of a cell's data set and of its backbone.
+def fingerprints(settings: Settings) -> tuple[str, str]:
+    """The fingerprints of a cell's data set and of its backbone.
 
     Raises MissingInputError that names what is missing of both, or InputError as the two below.
     """
-    splits = split_names(task["train_split"], task["test_split"], task["extra_test_splits"])
+    task, backbone = settings.task, settings.backbone
+    splits = split_names(task.train_split, task.test_split, task.extra_test_splits)
     found: list[str] = []
     lacks: list[Lack] = []
     for fingerprint in (
         lambda: data_fingerprint(
-            task["hub_id"], task["hub_config"], task["revision"], data_root, splits
+            task.hub_id, task.hub_config, task.revision, settings.data_root, splits
         ),
-        lambda: backbone_fingerprint(backbone["hub_id"], backbone["revision"], model_root),
+        lambda: backbone_fingerprint(backbone.hub_id, backbone.revision, settings.model_root),
     ):
         try:
             found.append(fingerprint())

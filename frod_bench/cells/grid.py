@@ -1,25 +1,74 @@
-"""A grid of overrides -> its cells: what `-m` runs and what a report expects to find."""
+"""From a grid of overrides to its cells: what `-m` runs and what a report expects to find."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from frod_bench.cells import resolvers
 from frod_bench.cells.cell import Cell, cell_of
-from frod_bench.cells.inputs import ensure_inputs
+from frod_bench.cells.fingerprint import backbone_fingerprint
 from frod_bench.common.errors import InputError, Lack, MissingInputError
-from frod_bench.common.paths import CONF_DIR
-from frod_bench.config import settings
+from frod_bench.common.paths import CONF_DIR, SHIPPED_BACKBONES_DIR, embedded_mirror_dir
+from frod_bench.config import conversion, resolvers
 from frod_bench.config.own_files import OwnFiles
+from frod_bench.config.settings import RATE_FACTORS, Settings
 
-# No group depends on these, and on the seed nothing does.
-NUMBERS = ("seed", "trial", "size", *(f"rate_factors.{name}" for name in settings.RATE_FACTORS))
+# No other key depends on these, and none at all on the seed.
+NUMBERS = ("seed", "trial", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
 Compose = Callable[[list[str]], DictConfig]
+Report = Callable[[int, int], object]  # cells planned so far, cells of the grid
+
+
+def register() -> None:
+    """Make the schema and every resolver that `conf/` uses known to Hydra. Idempotent."""
+    resolvers.register()
+    OmegaConf.register_new_resolver("budget_rank", _budget_rank, replace=True)
+
+
+def _budget_rank(default: int, *, _root_: DictConfig, _parent_: DictConfig) -> int:
+    """The rank of the adapter that the node describes: `default`, or the one that matches FRoD."""
+    if not resolvers.is_matched(_root_):
+        return default
+    from frod_bench.methods import budget  # needs torch, and only a matched rank needs it
+
+    backbone = _root_.backbones[_root_.task.family]
+    root = _root_.model_root
+    backbone_fingerprint(backbone.hub_id, backbone.revision, root)  # raises if it does not exist
+    return budget.matched_rank(
+        backbone.hub_id if root is None else str(Path(root) / backbone.hub_id),
+        backbone.revision,
+        list(backbone.target_modules),
+        _root_.method.sparse_rate,
+        modules=_parent_.get("target_modules"),
+        dora=_parent_.get("use_dora", False),
+    )
+
+
+def ensure_inputs(config: DictConfig) -> None:
+    """Write the embedded mirror if the configuration reads it and it does not exist, and check the
+    shipped backbones, if it reads those, against their hashes.
+
+    Raises InputError if a shipped file was changed.
+    """
+    if config.model_root == str(SHIPPED_BACKBONES_DIR):
+        _verify_once()
+    if config.data_root == str(embedded_mirror_dir()):
+        from frod_bench.embedded.mirror import ensure_mirror
+
+        ensure_mirror(Path(config.data_root))
+
+
+@functools.cache
+def _verify_once() -> None:
+    from frod_bench.embedded.backbone_hashes import verify_backbones
+
+    verify_backbones()
 
 
 def refuse_lists(overrides: Sequence[str]) -> None:
@@ -32,7 +81,7 @@ def refuse_lists(overrides: Sequence[str]) -> None:
 
 
 def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of the choices in `overrides` and, where those are silent, in `params`.
+    """Every combination of the choices in `overrides` and, for other keys, in `params`.
 
     Choices are written in Hydra's grammar: `seed=0,1,2`, `seed=range(3)`.
     """
@@ -48,33 +97,37 @@ def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[l
     return [list(combination) for combination in itertools.product(*choices.values())]
 
 
-def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
+def cells_of(
+    grid: Sequence[Sequence[str]], compose_one: Compose, report: Report | None = None
+) -> list[Cell]:
     """Compose, validate and fingerprint every cell of a grid, each once.
 
-    Composing and validating take two tenths of a second, so cells that differ in `NUMBERS` only
-    share them. Combinations that come to the same cell (a budget, where the method has none) are
-    one. Raises InputError for bad input.
+    Composing and validating take a few tenths of a second, so cells that differ in `NUMBERS` only
+    share them. Combinations that give the same cell (a budget, if the method has none) are one.
+    `report` is called before each cell. Raises InputError for bad input.
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
-    resolved: dict[tuple[str, ...], dict[str, Any]] = {}
+    resolved: dict[tuple[str, ...], Settings] = {}
     cells: list[Cell] = []
     lacks: list[Lack] = []
-    for overrides in grid:
+    for count, overrides in enumerate(grid):
+        if report is not None:
+            report(count, len(grid))
         shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
         if shared not in composed:
             composed[shared] = without_hydra(compose_one(list(shared)))
-            settings.validate(composed[shared])
+            conversion.validate(composed[shared])
             ensure_inputs(composed[shared])
         config = composed[shared]
         numbers = dict(o.split("=") for o in overrides if o not in shared)
         for key, value in numbers.items():
             OmegaConf.update(config, key, value)
-        settings.check_ranges(config, numbers)
+        conversion.check_bounds(config, {key.split(".")[0] for key in numbers})
         but_for_seed = tuple(o for o in overrides if not o.startswith("seed="))
         if but_for_seed not in resolved:
-            resolved[but_for_seed] = settings.resolve(config)
+            resolved[but_for_seed] = conversion.resolve(config)
         try:
-            cells.append(cell_of(resolved[but_for_seed] | {"seed": config.seed}))
+            cells.append(cell_of(replace(resolved[but_for_seed], seed=config.seed)))
         except MissingInputError as error:
             lacks += error.lacks
     if lacks:
@@ -92,17 +145,19 @@ def without_hydra(config: DictConfig) -> DictConfig:
 @contextmanager
 def composer() -> Iterator[Compose]:
     """Compose configurations outside `hydra.main`; the result has Hydra's node."""
-    resolvers.register()
+    register()
     files = OwnFiles()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         yield lambda overrides: compose("config", files.named(overrides), return_hydra_config=True)
 
 
-def compose_cells(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
+def compose_cells(
+    overrides: Sequence[str], report: Report | None = None
+) -> tuple[DictConfig, list[Cell]]:
     """The base configuration of a grid (choices left out), and the grid's cells."""
     with composer() as compose_one:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         fixed = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
         base = compose_one(fixed)
         grid = expand(base.hydra.sweeper.params, overrides)
-        return without_hydra(base.copy()), cells_of(grid, compose_one)
+        return without_hydra(base.copy()), cells_of(grid, compose_one, report)

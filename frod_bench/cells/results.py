@@ -69,8 +69,8 @@ def leave_record(
             "dirty": dirty,
             "packages": provenance.package_versions(),
             "device": device,
-            "dtype": DTYPES[cell.config["trainer"]["mixed_precision"]],
-            "threads": cell.config["runtime"]["threads"],
+            "dtype": DTYPES[cell.settings.trainer.mixed_precision],
+            "threads": cell.settings.runtime.threads,
             "processes": processes.count(),
             "data_fingerprint": cell.data_fingerprint,
             "backbone_fingerprint": cell.backbone_fingerprint,
@@ -82,7 +82,7 @@ def leave_record(
         "predictions": None,
         "files": {"curve": None, "predictions": None, "adapter": None},
     }
-    if status == "ok" and cell.config["save"] == "adapter" and cell.adapter_path.exists():
+    if status == "ok" and cell.settings.save == "adapter" and cell.adapter_path.exists():
         document["files"]["adapter"] = store.digest_of(cell.adapter_path)
     with ExitStack() as replaced_together:
         if side_files is not None:
@@ -117,13 +117,13 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
             "where": encodable("".join(traceback.format_exception(error))),
         },
         "metrics": {},
-        "primary_metric": cell.config["task"]["primary_metric"],
+        "primary_metric": cell.settings.task.primary_metric,
         "higher_is_better": True,
         "steps": 0,
         "tokens_or_images": 0,
         **dict.fromkeys(("params", "time", "memory", "data_counts")),
     }
-    device = cell.config["runtime"]["device"]
+    device = cell.settings.runtime.device
     with ExitStack() as held:
         try:
             has_lock = held.enter_context(locks.tried(cell.lock_path, cell.label))

@@ -19,10 +19,10 @@ from rich.console import Console
 from frod_bench import metrics
 from frod_bench.cells.cell import Cell, records_of
 from frod_bench.cells.grid import compose_cells
-from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
+from frod_bench.common.paths import check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.records import store
 

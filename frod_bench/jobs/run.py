@@ -15,15 +15,13 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from frod_bench.cells import resolvers
 from frod_bench.cells.cell import cell_of, plan
-from frod_bench.cells.grid import compose_cells, refuse_lists
-from frod_bench.cells.inputs import check_writable, ensure_inputs
+from frod_bench.cells.grid import compose_cells, ensure_inputs, refuse_lists, register
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import processes
 from frod_bench.common.errors import CellsFailed, InputError
-from frod_bench.common.paths import CONF_DIR
-from frod_bench.config import settings
+from frod_bench.common.paths import CONF_DIR, check_writable
+from frod_bench.config import conversion
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
@@ -40,9 +38,9 @@ def run_one(config: DictConfig) -> None:
 
     Raises InputError for bad input and CellsFailed if the cell failed or diverged.
     """
-    settings.validate(config)
+    conversion.validate(config)
     ensure_inputs(config)
-    cell = cell_of(settings.resolve(config))
+    cell = cell_of(conversion.resolve(config))
     found = plan([cell])
     if config.plan_only:
         say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")
@@ -83,7 +81,7 @@ def start(words: Sequence[str]) -> None:
     Hydra's own `-m` starts one job after another; this one has the same grammar, but plans the
     whole grid first.
     """
-    resolvers.register()
+    register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors arrive complete, and are explained here
     with exit_statuses():
         if not {"-m", "--multirun"} & set(words):

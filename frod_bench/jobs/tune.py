@@ -23,12 +23,11 @@ from omegaconf import OmegaConf
 
 from frod_bench.cells.cell import Cell, records_of
 from frod_bench.cells.grid import compose_cells
-from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
-from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR
+from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
 
 WORST = -math.inf
 WRITTEN = "# Written by `python -m frod_bench.tune`"  # the first words of a table written here

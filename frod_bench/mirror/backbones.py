@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from frod_bench.cells.inputs import check_writable
 from frod_bench.common.errors import InputError
+from frod_bench.common.paths import check_writable
 from frod_bench.data.checksums import Entry, add_entry, damage, hash_files, read_sums
 from frod_bench.mirror.checkpoints import RECIPES, Recipe
 from frod_bench.mirror.wheels import extract, fetch

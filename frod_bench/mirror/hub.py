@@ -26,9 +26,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import filter_repo_objects
 
-from frod_bench.cells.inputs import check_writable
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import check_hub_id, inside, stays
+from frod_bench.common.paths import check_writable
 from frod_bench.data.checksums import Entry, add_entry, damage, hash_file, read_sums
 from frod_bench.data.hub_layout import CARD, data_patterns
 from frod_bench.mirror.card import trim_card

@@ -1,14 +1,14 @@
 """Which cells a plan is of: the overrides' or an experiment's grid, each cell once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from frod_bench.cells.grid import NUMBERS, composer, expand, refuse_lists, without_hydra
 from frod_bench.common.names import with_head
-from frod_bench.config import settings
+from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
 from frod_bench.records.hashing import identity
 
@@ -61,10 +61,10 @@ def grid_of(overrides: Sequence[str]) -> Grid:
         found: dict[str, PlannedCell] = {}
         for line in distinct:
             config = without_hydra(compose_one(list(line)))
-            settings.validate(config)
-            resolved = settings.resolve(config)
-            key = str(identity(resolved, "", ""))
-            found.setdefault(key, PlannedCell(settings.typed(resolved), varied(line, lines)))
+            conversion.validate(config)
+            settings = conversion.resolve(config)
+            key = str(identity(asdict(settings), "", ""))
+            found.setdefault(key, PlannedCell(settings, varied(line, lines)))
     counts = {key: len({w for line in lines for w in line if of(w, [key])}) for key in REPEATS}
     repeated = [key for key, count in counts.items() if count > 1]
     cells = named(found.values())

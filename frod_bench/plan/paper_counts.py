@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 
 from frod_bench.cells.grid import composer, without_hydra
-from frod_bench.config.settings import resolve, typed
+from frod_bench.config.conversion import resolve
 from frod_bench.plan.costs import counts_of
 from frod_bench.report.paper_counts import COLUMNS, PATH
 from frod_bench.report.rules import load_rules
@@ -24,7 +24,7 @@ def count() -> pd.DataFrame:
     with composer() as compose_one:
         common = [f"profile={profile}", f"suite={rules.suite}", f"method={method}"]
         for task in compose_one(common).suite.tasks:
-            settings = typed(resolve(without_hydra(compose_one([*common, f"task={task}"]))))
+            settings = resolve(without_hydra(compose_one([*common, f"task={task}"])))
             counts = counts_of(settings)
             backbone = settings.backbones[settings.task.family].name
             trained = counts.trained + counts.head

@@ -17,10 +17,9 @@ from rich.console import Console
 
 from frod_bench.cells import cell as sweep
 from frod_bench.cells.grid import compose_cells
-from frod_bench.cells.inputs import check_writable
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.common.paths import is_published
+from frod_bench.common.paths import check_writable, is_published
 from frod_bench.common.terminal import plain_console
 from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims

@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, Plan, plan
-from frod_bench.cells.inputs import check_writable
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
+from frod_bench.common.paths import check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import callables
 from frod_bench.records import store
@@ -68,14 +68,14 @@ def check_functions(missing: Iterable[Cell]) -> None:
     """Raise InputError if a user's own function, which a missing cell calls, cannot be imported or
     called: before anything is written, and before other cells of a grid have run.
     """
-    for reference in dict.fromkeys(cell.config["method"]["apply"] for cell in missing):
+    for reference in dict.fromkeys(cell.settings.method.apply for cell in missing):
         if reference is not None:
             callables.load_callable(reference)
 
 
 def check_hub(cells: Sequence[Cell]) -> None:
     """Raise InputError where a cell reads the Hub and what it reads there is not to be had."""
-    reads_hub = [c for c in cells if None in (c.config["data_root"], c.config["model_root"])]
+    reads_hub = [c for c in cells if None in (c.settings.data_root, c.settings.model_root)]
     if reads_hub:
         # Only now: the Hub's client takes long to import.
         from frod_bench.sweep.preflight import check_obtainable

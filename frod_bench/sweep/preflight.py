@@ -46,14 +46,13 @@ def check_obtainable(cells: Sequence[Cell]) -> None:
 
 def _read_of_hub(cells: Sequence[Cell]) -> Iterator[Repository]:
     for cell in cells:
-        task = cell.config["task"]
-        if cell.config["data_root"] is None:
-            configs = (task["hub_config"],)
-            yield Repository("dataset", task["hub_id"], task["revision"], configs)
+        task = cell.settings.task
+        if cell.settings.data_root is None:
+            yield Repository("dataset", task.hub_id, task.revision, (task.hub_config,))
     for cell in cells:
-        backbone = cell.config["backbones"][cell.family]
-        if cell.config["model_root"] is None:
-            yield Repository("model", backbone["hub_id"], backbone["revision"])
+        backbone = cell.settings.backbone
+        if cell.settings.model_root is None:
+            yield Repository("model", backbone.hub_id, backbone.revision)
 
 
 def _is_cached(repository: Repository) -> bool:
@@ -76,7 +75,7 @@ def _name(repository: Repository) -> str:
 
 def _message(cell: Cell, problems: dict[str, str], reason: str | None) -> str:
     """All of it: what is missing, why, and what to do."""
-    profile, suite = cell.profile, cell.config["suite"]["name"]
+    profile, suite = cell.profile, cell.settings.suite["name"]
     missing = [name if reason else f"{name}: {why}" for name, why in problems.items()]
     why = f" {reason}" if reason else ""
     return "\n".join(

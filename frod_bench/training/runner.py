@@ -21,7 +21,7 @@ from frod_bench.cells.cell import Cell, cell_of, plan
 from frod_bench.cells.results import Outcome, SideFiles
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import InputError
-from frod_bench.config.settings import Settings, typed
+from frod_bench.config.settings import Settings
 from frod_bench.data.load import TaskData, load_task
 from frod_bench.data.rows import Split
 from frod_bench.methods.registry import Model, Prepared, check_probes, prepare, probes_of
@@ -58,14 +58,13 @@ def execute(cell: Cell) -> Outcome:
     logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra hears errors only
     started_at = results.now()
     try:
-        settings = typed(cell.config)
-        accelerator = make_accelerator(settings)
+        accelerator = make_accelerator(cell.settings)
         writes = accelerator.is_main_process
         with locks.locked(cell.lock_path, cell.label) if writes else nullcontext():
             is_missing = torch.tensor(int(writes and bool(plan([cell]).missing)))
             if not accelerator.reduce(is_missing.to(accelerator.device), "sum"):
                 return results.outcome_of(store.load(cell.record_path))
-            outcome = run_and_record(make_ready(cell, settings, accelerator), started_at)
+            outcome = run_and_record(make_ready(cell, accelerator), started_at)
         accelerator.end_training()
     except InputError:
         raise
@@ -76,20 +75,18 @@ def execute(cell: Cell) -> Outcome:
     return outcome
 
 
-def make_ready(
-    cell: Cell, settings: Settings | None = None, accelerator: Accelerator | None = None
-) -> Ready:
+def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
     """Read the cell's data and backbone and apply its method; writes nothing.
 
     Raises InputError if the input is at fault.
     """
-    settings = settings or typed(cell.config)
+    settings = cell.settings
     accelerator = accelerator or make_accelerator(settings)
     torch.set_num_threads(settings.runtime.threads)
     check_inputs(cell)
     data = load_data(settings)
     model = build_model(settings, data.num_labels)
-    backbone = settings.backbones[settings.task.family]
+    backbone = settings.backbone
     few = data.collate([data.train[0]])
     del few["labels"]
     models.check_reads(model, few, backbone.name, settings.task.name)
@@ -124,7 +121,7 @@ def check_inputs(cell: Cell) -> None:
     """Raise InputError where data, backbone or the method's function are no longer those that the
     cell was planned on.
     """
-    if cell_of(cell.config).config_hash != cell.config_hash:
+    if cell_of(cell.settings).config_hash != cell.config_hash:
         raise InputError(
             f"{cell.label}: its data set, backbone or method's function changed since the cell was "
             "planned. Start the same command again."
@@ -178,7 +175,7 @@ def run_cell(ready: Ready, run: tracker.NullTracker) -> tuple[dict[str, Any], Si
 
 def load_data(settings: Settings) -> TaskData:
     """The task's splits, prepared for its family's backbone."""
-    backbone = settings.backbones[settings.task.family]
+    backbone = settings.backbone
     return load_task(
         settings.task,
         backbone,
@@ -194,7 +191,7 @@ def load_data(settings: Settings) -> TaskData:
 
 def build_model(settings: Settings, num_labels: int) -> Model:
     """The family's backbone with a head for the task, or as a language model that ranks."""
-    backbone = settings.backbones[settings.task.family]
+    backbone = settings.backbone
     source = source_of(settings.model_root, backbone.hub_id)
     if settings.head == "rank":
         return ranker.build_ranker(
@@ -223,9 +220,9 @@ def restore_trained(cell: Cell) -> Model:
     Raises CheckpointError or InputError if what is not trained (of FRoD, V and U) is not as it
     was, or the method's own function has changed.
     """
-    settings = typed(cell.config)
+    settings = cell.settings
     model = build_model(settings, load_data(settings).num_labels)
-    backbone = settings.backbones[settings.task.family]
+    backbone = settings.backbone
     prepared = prepare(model, settings.method, backbone, settings.seed)
     made = store.load(cell.record_path) if cell.record_path.exists() else None
     if made is not None and (damage := store.damage_of(made, "adapter", cell.adapter_path)):

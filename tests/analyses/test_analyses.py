@@ -18,7 +18,6 @@ from frod_bench.analyses.updates import (
     Update,
     densified,
     layer_updates,
-    settings_of,
     start_of,
     target_layers,
 )
@@ -120,7 +119,7 @@ def test_a_plane_is_measured_where_it_says_and_leaves_the_weights() -> None:
 
 
 def test_a_method_that_starts_elsewhere_has_a_start_of_its_own(kept: Kept) -> None:
-    settings = settings_of(of(kept, "frod"))
+    settings = of(kept, "frod").settings
     plain, adapted = (densified(start_of(settings), settings) for _ in range(2))
     assert landscape.is_same(adapted, plain)
     next(iter(target_layers(adapted, settings).values())).weight.mul_(2)  # type: ignore[operator,union-attr]
@@ -130,7 +129,7 @@ def test_a_method_that_starts_elsewhere_has_a_start_of_its_own(kept: Kept) -> No
 @pytest.mark.parametrize("method", ["full", "lora", "dora", "frod"])
 def test_plain_layers_with_the_updates_are_the_trained_model(kept: Kept, method: str) -> None:
     cell = of(kept, method)
-    settings = settings_of(cell)
+    settings = cell.settings
     trained = runner.restore_trained(cell).eval()
     dense = densified(trained, settings)
     batch = runner.load_data(settings)

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from frod_bench.analyses.command import main as analyse
-from frod_bench.cells import cell as sweep
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.config import callables
-from frod_bench.records import store
+from frod_bench.records import hashing, store
 from frod_bench.training.runner import execute, restore_trained
 from tests.conftest import SHORT, MakeCell, RunHere
 
@@ -114,7 +113,9 @@ def test_what_came_for_methods_in_python_leaves_other_cells_as_they_were(
     new = ("released_output", "apply", "options", "source")
     method = {k: v for k, v in base.config["method"].items() if k not in new}
     assert set(new) <= set(base.config["method"])
-    assert sweep.cell_of(base.config | {"method": method}).config_hash == base.config_hash
+    prints = (base.data_fingerprint, base.backbone_fingerprint)
+    older = hashing.identity(base.config | {"method": method}, *prints)
+    assert hashing.config_hash(older) == base.config_hash
 
 
 def test_a_yaml_over_peft_is_composed_as_the_suites_own(

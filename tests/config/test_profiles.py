@@ -1,6 +1,7 @@
 """Profiles: every task and method composes on each of them; `paper` has the released settings."""
 
 import re
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from transformers import CLIPConfig, CLIPModel
 
 from frod_bench.cells.grid import compose_cells, composer, without_hydra
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.config import settings
+from frod_bench.config import conversion
+from frod_bench.config.settings import TaskConfig
 from frod_bench.models import classifier as models
 
 PROFILES = sorted(p.stem for p in (CONF_DIR / "profile").glob("*.yaml"))
@@ -32,11 +34,11 @@ def on_task(profile: str, method: str, task: str) -> dict[str, Any]:
     config = composed(profile, method).copy()
     with open_dict(config):
         config.task = OmegaConf.merge(
-            OmegaConf.structured(settings.TaskConfig),
+            OmegaConf.structured(TaskConfig),
             OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml"),
         )
-    settings.validate(config)
-    return settings.resolve(config)
+    conversion.validate(config)
+    return asdict(conversion.resolve(config))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -59,8 +61,8 @@ def test_trials_draw_every_rate_of_every_method(method: str) -> None:
         drawn = []
         for trial in range(2):
             line = ["experiment=tune", f"method={method}", f"trial={trial}"]
-            config = settings.resolve(without_hydra(compose_one(line)))
-            drawn.append(config["method"]["learning_rates"])
+            settings = conversion.resolve(without_hydra(compose_one(line)))
+            drawn.append(settings.method.learning_rates)
     assert all(drawn[0][group] != drawn[1][group] for group in drawn[0])
 
 

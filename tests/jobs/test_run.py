@@ -41,7 +41,7 @@ BAD_INPUT = [
     (["model_root=/nowhere"], r"model_root=/nowhere: has no backbone 'encoder'"),
     (["trainer.schedule=cosin"], r"trainer.schedule=cosin.*Did you mean 'cosine'"),
     (["runtime.device=gpu"], r"runtime.device=gpu: must be"),
-    (["method.learning_rates.head=-1"], r"method.learning_rates.head=-1.0: must be"),
+    (["method.learning_rates.head=-1"], r"method.learning_rates.head=-1.0: is out of range"),
     (["experiment=main_tabl"], r"experiment=main_tabl.*Did you mean 'main_table'"),
     (["+foo=1"], r"foo: there is no such key"),
     (["+trainer.foo=1"], r"trainer.foo: there is no such key"),

@@ -11,7 +11,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, GPT2
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
-from frod_bench.config.settings import typed
 from frod_bench.models.classifier import build
 from frod_bench.models.multiple_choice import Ranker, build_ranker
 from frod_bench.records import store
@@ -46,7 +45,7 @@ def scored_by_hand(question: str, option: str) -> float:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_scores_are_those_of_one_option_at_a_time(make_cell: MakeCell, task: str) -> None:
-    settings = typed(make_cell(f"task={task}", "method=frozen", "head=rank").config)
+    settings = make_cell(f"task={task}", "method=frozen", "head=rank").settings
     data = runner.load_data(settings)
     rows = [data.tests["test"][i] for i in range(4)]
     batch = data.collate(rows)
@@ -241,7 +240,7 @@ def test_what_was_kept_of_a_ranking_model_predicts_as_the_record_says(
     )
     assert runner.execute(cell).status == "ok"
     model = runner.restore_trained(cell)
-    settings = typed(cell.config)
+    settings = cell.settings
     data = runner.load_data(settings)
     accelerator = runner.make_accelerator(settings)
     scores, _ = predict(model, data.tests["test"], data.collate, settings.trainer, accelerator)

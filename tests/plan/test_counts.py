@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from frod_bench.cells.grid import composer, without_hydra
 from frod_bench.common.errors import InputError
-from frod_bench.config import settings as schema
+from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
 from frod_bench.frod.support import support_size
@@ -45,8 +45,8 @@ CHECKPOINTS = {
 def compose(*overrides: str) -> Settings:
     with composer() as compose_one:
         config = without_hydra(compose_one(list(overrides)))
-        schema.validate(config)
-        return schema.typed(schema.resolve(config))
+        conversion.validate(config)
+        return conversion.resolve(config)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from frod_bench.config.settings import Settings, typed
+from frod_bench.config.settings import Settings
 from frod_bench.frod import cache
 from frod_bench.plan.costs import counts_of
 from frod_bench.plan.disk import Disk, Download, disk_of, download_of
@@ -50,7 +50,7 @@ def test_a_cell_writes_what_is_planned(
     assert runner.execute(cell).status == "ok"
     assert len(checkpoints) == 1  # at step 2 of 4
     kept = value_bytes(cell.adapter_path)
-    found = planned(typed(cell.config))
+    found = planned(cell.settings)
     assert found == Disk(kept, checkpoints[0] + best[0])
 
 

@@ -18,7 +18,6 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import cells_of, composer
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.config.settings import typed
 from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.distributed import make_accelerator
@@ -201,7 +200,7 @@ def test_what_cannot_be_shared_is_refused_by_the_first(
 def test_one_device_for_two_processes_is_refused(
     make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = typed(make_cell("task=rte", "runtime.device=cuda:1").config)
+    settings = make_cell("task=rte", "runtime.device=cuda:1").settings
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"runtime.device=cuda:1: names one device for 2"):
         make_accelerator(settings)

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from frod_bench.common.errors import InputError
-from frod_bench.config.settings import typed
 from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import predict
@@ -113,7 +112,7 @@ def test_what_was_kept_predicts_as_the_record_says(make_cell: MakeCell, method: 
     cell = make_cell("task=rte", f"method={method}", "save=adapter")
     assert runner.execute(cell).status == "ok"
     model = runner.restore_trained(cell)
-    settings = typed(cell.config)
+    settings = cell.settings
     data = runner.load_data(settings)
     accelerator = runner.make_accelerator(settings)
     logits, _ = predict(model, data.tests["test"], data.collate, settings.trainer, accelerator)
