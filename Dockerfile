@@ -4,7 +4,7 @@
 # Results: mount a folder, docker run -v "$PWD/results:/frod_bench/results" ...
 FROM python:3.11-slim AS base
 ENV PIP_NO_CACHE_DIR=1 WANDB_MODE=offline
-# git and make of whatever date: nothing that is measured depends on them.
+# Any version of git and make will do: nothing that is measured depends on them.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git make \
@@ -17,7 +17,7 @@ CMD ["make", "reproduce-all"]
 
 FROM base AS cpu
 
-# PyPI's torch for Linux brings its CUDA libraries; the driver is the host's.
+# PyPI's torch for Linux brings its CUDA libraries; the driver is that of the host.
 FROM base AS cuda
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 CMD ["frod-bench", "bench", "device=cuda"]

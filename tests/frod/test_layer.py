@@ -440,6 +440,15 @@ def test_merged_weight_is_formed_once_until_a_value_changes() -> None:
     assert layer.merged() is not refreshed
 
 
+@pytest.mark.parametrize("name", ["lambda_", "rotation"])
+def test_a_change_of_either_trained_value_alone_refreshes_the_merged_weight(name: str) -> None:
+    layer = make_layer()
+    layer.merged()
+    getattr(layer, name).data[-1] += 1
+    wanted = dense_weight(layer, layer.lambda_, layer.rotation)
+    assert torch.allclose(layer.merged(), wanted, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("how", ["foreach", "fused", "plain"])
 def test_no_optimizer_leaves_a_stale_weight(how: str) -> None:
     layer = make_layer(dtype=torch.float32)
