@@ -114,6 +114,28 @@ def test_each_epoch_shows_each_row_once(count: int, size: int, seed: int) -> Non
         assert sorted(stream[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
+def test_epochs_and_seeds_have_different_orders() -> None:
+    first = rows_of_step(0, ROWS, ROWS, seed=0)
+    assert first != rows_of_step(1, ROWS, ROWS, seed=0)
+    assert first != rows_of_step(0, ROWS, ROWS, seed=1)
+
+
+def test_gradients_are_clipped_before_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms = []
+    step = torch.optim.AdamW.step
+
+    def watched(optimizer: torch.optim.AdamW, *args: Any) -> Any:
+        gradients = [p.grad.flatten() for group in optimizer.param_groups for p in group["params"]]
+        norms.append(torch.cat(gradients).norm().item())
+        return step(optimizer, *args)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    fit(tmp_path, config(max_steps=3, clip_norm=1e-3))
+    assert norms == pytest.approx([1e-3] * 3, rel=1e-2)
+
+
 def test_training_lowers_the_loss_and_the_curve_starts_at_step_zero(tmp_path: Path) -> None:
     _, progress = fit(tmp_path, config(max_steps=60))
     assert [p["step"] for p in progress.curve] == list(range(61))
