@@ -1,26 +1,22 @@
-"""The cache of joint bases, seen and emptied from the command line.
+"""`frod-bench cache`: list the cache of joint bases (time, size, key), or clear it.
 
-    frod-bench cache          its entries: when each was written, its size, its key
-    frod-bench cache clear    remove them all
-
-The key is the SHA-256 of what an entry was computed from. Whatever is removed is made again when
-it is needed. Exit status: 0, 1 where the folder can't be read or emptied, 2 for bad input.
+The key is the SHA-256 of an entry's inputs. Removed entries are computed again when needed. Exit
+status: 0, 1 if the folder cannot be read or cleared, 2 for bad input.
 """
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from frod_bench.cli.arguments import parse, usage_errors
 from frod_bench.common.paths import cache_dir
 
-BASES = "frod_basis"  # where frod_bench.frod keeps them, which this can't ask without torch
+BASES = "frod_basis"  # frod_bench.frod's folder, repeated because importing it loads torch
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file of the cache; `path.stem` is its key."""
 
     path: Path
@@ -49,7 +45,7 @@ def start(words: Sequence[str]) -> None:
 
 
 def find_entries(folder: Path) -> list[Entry]:
-    """Entries of the cache, the oldest first; none where there is no folder."""
+    """Entries of the cache, the oldest first; none if the folder does not exist."""
     entries = []
     for path in folder.glob("*.safetensors"):
         try:
@@ -61,9 +57,9 @@ def find_entries(folder: Path) -> list[Entry]:
 
 
 def clear(folder: Path) -> None:
-    """Remove all entries, and what writers that died have left; nothing else.
+    """Remove all entries and the partial files of writers that died; nothing else.
 
-    A basis that is being written meanwhile is not kept; its writer says so and goes on.
+    A basis that is being written is lost; its writer warns and continues.
     """
     for pattern in ("*.safetensors", "*.partial"):
         for path in folder.glob(pattern):

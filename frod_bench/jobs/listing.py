@@ -1,5 +1,6 @@
-"""What there is: tasks, methods, experiments, suites, profiles, and the records of a folder."""
+"""Lists of tasks, methods, experiments, suites, profiles, and the records of a folder."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,38 @@ DEFAULT_FOLDER = Path("results") / "embedded"
 Rows = list[tuple[str, ...]]
 
 
-def rows_of(folder: Path, describe: Callable[[Mapping[str, Any], str], Sequence[str]]) -> Rows:
-    """A row for each YAML of a folder: its name, then what `describe` says of it."""
+def first_comment(text: str) -> str:
+    """The first sentence of a YAML's leading comment; empty if it has none."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    words = [line.lstrip("# ") for line in lines if not line.startswith("# @package")]
+    return " ".join(words).split(". ")[0].rstrip(".")
+
+
+def kind_of(method: Mapping[str, Any]) -> str:
+    """A method's kind, its own or that of the method that it is based on."""
+    if "kind" in method:
+        return str(method["kind"])
+    [base] = [name for name in method["defaults"] if name != "_self_"]
+    return kind_of(yaml.safe_load((CONF_DIR / "method" / f"{base}.yaml").read_text("utf-8")))
+
+
+# What can be listed -> folder of its YAML files, and the columns after a file's name, from its
+# content and its first comment.
+LISTS: dict[str, tuple[Path, Callable[[Mapping[str, Any], str], Sequence[str]]]] = {
+    "tasks": (CONF_DIR / "task", lambda c, _: (c["family"], c["primary_metric"], c["hub_id"])),
+    "methods": (CONF_DIR / "method", lambda c, comment: (kind_of(c), comment)),
+    "experiments": (EXPERIMENTS_DIR, lambda _, comment: (comment,)),
+    "suites": (
+        CONF_DIR / "suite",
+        lambda c, _: (str(len(c["tasks"])), " ".join(map(str, c["tasks"]))),
+    ),
+    "profiles": (CONF_DIR / "profile", lambda c, _: (c["profile"]["title"],)),
+}
+
+
+def configured(name: str) -> Rows:
+    """One row per YAML file of a list."""
+    folder, describe = LISTS[name]
     rows: Rows = []
     for path in sorted(folder.glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
@@ -27,54 +58,8 @@ def rows_of(folder: Path, describe: Callable[[Mapping[str, Any], str], Sequence[
     return rows
 
 
-def first_comment(text: str) -> str:
-    """The first sentence of a YAML's leading comment; empty if it has none."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        if not line.startswith("# @package"):
-            lines.append(line.lstrip("# "))
-    return " ".join(lines).split(". ")[0].rstrip(".")
-
-
-def tasks() -> Rows:
-    """Name, family, metric, Hub id."""
-    return rows_of(CONF_DIR / "task", lambda c, _: (c["family"], c["primary_metric"], c["hub_id"]))
-
-
-def methods() -> Rows:
-    """Name, kind, what it is."""
-    return rows_of(CONF_DIR / "method", lambda c, comment: (_kind(c), comment))
-
-
-def _kind(method: Mapping[str, Any]) -> str:
-    """A method's kind, its own or that of the method which it stands on."""
-    if "kind" in method:
-        return str(method["kind"])
-    [base] = [name for name in method["defaults"] if name != "_self_"]
-    return _kind(yaml.safe_load((CONF_DIR / "method" / f"{base}.yaml").read_text("utf-8")))
-
-
-def experiments() -> Rows:
-    """Name, what it is for."""
-    return rows_of(EXPERIMENTS_DIR, lambda _, comment: (comment,))
-
-
-def suites() -> Rows:
-    """Name, number of tasks, their names."""
-    return rows_of(
-        CONF_DIR / "suite", lambda c, _: (str(len(c["tasks"])), " ".join(map(str, c["tasks"])))
-    )
-
-
-def profiles() -> Rows:
-    """Name, title."""
-    return rows_of(CONF_DIR / "profile", lambda c, _: (c["profile"]["title"],))
-
-
 def records(folder: Path) -> Rows:
-    """Task, method, protocol, status and how many records a results folder has of them.
+    """Task, method, protocol, status and number of such records in a results folder.
 
     Raises InputError if it has none.
     """
@@ -93,15 +78,6 @@ def records(folder: Path) -> Rows:
     return rows + [(path.name, "", "", "unusable", reason) for path, reason in unusable]
 
 
-LISTS: dict[str, Callable[[], Rows]] = {
-    "tasks": tasks,
-    "methods": methods,
-    "experiments": experiments,
-    "suites": suites,
-    "profiles": profiles,
-}
-
-
 def listing(words: Sequence[str]) -> str:
     """The text that `frod-bench ls WORDS` prints. Raises InputError for unknown words."""
     asked = parse("ls", words)
@@ -110,13 +86,13 @@ def listing(words: Sequence[str]) -> str:
     names = asked.actions or [*LISTS, *(["records"] if asked.values or has_records else [])]
     blocks = []
     for name in dict.fromkeys(names):
-        rows = records(folder) if name == "records" else LISTS[name]()
+        rows = records(folder) if name == "records" else configured(name)
         blocks.append("\n".join([*([name] if len(names) > 1 else []), *aligned(rows)]))
     return "\n\n".join(blocks)
 
 
 def aligned(rows: Rows) -> list[str]:
-    """Rows as lines with columns of equal width, the last one free."""
+    """Rows as lines with aligned columns; the last column is as wide as it is."""
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
     lines = []
     for row in rows:
@@ -126,6 +102,6 @@ def aligned(rows: Rows) -> list[str]:
 
 
 def start(words: Sequence[str]) -> None:
-    """Print the lists."""
+    """Run the command line; exits with its status."""
     with exit_statuses():
         print(listing(words))

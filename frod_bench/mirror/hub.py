@@ -1,18 +1,19 @@
-"""Copies repositories of the Hub into a local mirror: only the files that the suite reads.
+"""Copy repositories of the Hub into a local mirror: only the files that the suite reads.
 
-All repositories are looked at before anything is written, so that a gated or missing one, a wrong
-revision or a full disk is told at once. Each is then fetched at one commit; its files are checked
-against the hashes that the Hub states, and listed in the mirror's checksums.
+All repositories are looked up before anything is written, so that gated or missing ones, a wrong
+revision or a full disk are reported at once. Each is then fetched at one commit; its files are
+checked against the hashes that the Hub states, and listed in the mirror's checksums.
 """
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -31,7 +32,6 @@ from frod_bench.common.names import check_hub_id, inside, stays
 from frod_bench.common.paths import check_writable
 from frod_bench.data.checksums import Entry, add_entry, damage, hash_file, read_sums
 from frod_bench.data.hub_layout import CARD, data_patterns
-from frod_bench.mirror.card import trim_card
 
 CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this model"
 MODEL_FILES = (
@@ -42,12 +42,12 @@ MODEL_FILES = (
 
 
 class UnreachableError(InputError):
-    """The Hub cannot be reached: the same for every repository, so it is told once."""
+    """The Hub cannot be reached: the same for every repository, so it is reported once."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """What is wanted of one repository of the Hub."""
+    """A repository of the Hub, and the configurations wanted of a data set."""
 
     kind: str  # dataset | model
     hub_id: str
@@ -66,25 +66,25 @@ class Repository:
 
 @dataclass(frozen=True)
 class Found:
-    """A repository at one commit, and those of its files that are wanted."""
+    """A repository at one commit, and the wanted ones of its files."""
 
     wanted: Repository
     commit: str
-    hashes: dict[str, str | None]  # file -> SHA-256 where the Hub states it (large files)
+    hashes: dict[str, str | None]  # file -> SHA-256, if the Hub states it (large files)
     size_bytes: int
 
 
 def copy(repositories: Sequence[Repository], root: Path, say: Callable[[str], None]) -> None:
-    """Bring every repository under `root/<hub id>/`, fetching only what is not there.
+    """Copy every repository to `root/<hub id>/`, fetching only missing and damaged files.
 
     Args:
-        say: takes a line about each repository.
+        say: receives a line about each repository.
 
     Raises:
-        InputError: `root` cannot be written, an id is none of the Hub's, one or more repositories
-            cannot be read (each is named), the disk is too small, a file is not what the Hub says
-            it is, or what `root` or a card lists lies outside of it.
-        OSError: a download broke off; what is whole is kept for the next time.
+        InputError: `root` cannot be written, an id is invalid, repositories cannot be read (all are
+            named), the disk is too small, a file has another hash than the Hub states, or a path
+            leads out of `root`.
+        OSError: a download was interrupted; complete files are kept for the next time.
     """
     for repository in repositories:
         check_hub_id("hub_id", repository.hub_id)
@@ -92,34 +92,21 @@ def copy(repositories: Sequence[Repository], root: Path, say: Callable[[str], No
     missing = []
     for repository in repositories:
         entry = read_sums(root).get(repository.hub_id)
-        if entry is None or not repository.is_in(entry):
-            missing.append(_with_configs_of(entry, repository))
-        elif wrong := damage(root, repository.hub_id, entry).keys() & entry.files.keys():
-            say(f"{repository.hub_id}: {len(wrong)} files are not as they were, fetched again")
-            for name in wrong:
-                _remove(root, repository.hub_id, name)
-            missing.append(_with_configs_of(entry, repository))
-        else:
-            say(f"{repository.hub_id}: there, as its checksums say")
-    found = _look_at(missing)
-    _check_space(root, found)
-    for source in found:
-        say(f"{source.wanted.hub_id}: {len(source.hashes)} files, {source.size_bytes / 1e6:.1f} MB")
-        _fetch(source, root)
-
-
-def _with_configs_of(entry: Entry | None, wanted: Repository) -> Repository:
-    """`wanted`, and the configs that the mirror has of the same data set: one commit for all."""
-    if entry is None or entry.kind != wanted.kind:
-        return wanted
-    configs = tuple(sorted({*wanted.configs, *entry.configs}))
-    return Repository(wanted.kind, wanted.hub_id, wanted.revision, configs)
-
-
-def _look_at(repositories: Sequence[Repository]) -> list[Found]:
-    """What the Hub has of each; all that are not to be had are told in one message."""
+        wrong: Collection[str] = ()
+        if entry is not None and repository.is_in(entry):
+            wrong = damage(root, repository.hub_id, entry).keys() & entry.files.keys()
+            if not wrong:
+                say(f"{repository.hub_id}: there, as its checksums say")
+                continue
+            say(f"{repository.hub_id}: {len(wrong)} files have changed and are fetched again")
+        for name in wrong:
+            _remove(root, repository.hub_id, name)
+        if entry is not None and entry.kind == repository.kind:  # one commit for all configs
+            configs = tuple(sorted({*repository.configs, *entry.configs}))
+            repository = replace(repository, configs=configs)  # noqa: PLW2901
+        missing.append(repository)
     found, problems = [], []
-    for repository in repositories:
+    for repository in missing:
         try:
             found.append(_find(repository))
         except UnreachableError:
@@ -128,13 +115,16 @@ def _look_at(repositories: Sequence[Repository]) -> list[Found]:
             problems.append(str(error))
     if problems:
         raise InputError(" ".join(problems) + " Nothing was copied.")
-    return found
+    _check_space(root, found)
+    for source in found:
+        say(f"{source.wanted.hub_id}: {len(source.hashes)} files, {source.size_bytes / 1e6:.1f} MB")
+        _fetch(source, root)
 
 
 def ask(wanted: Repository) -> Any:
-    """What the Hub says of a repository at its revision, if we may read it.
+    """The Hub's information about a repository at its revision.
 
-    Raises InputError where it is not there, or gated; OSError where the Hub answers with an error.
+    Raises InputError if it does not exist or is gated, OSError if the Hub answers with an error.
     """
     api = HfApi()
     with _explained(wanted):
@@ -156,8 +146,8 @@ def _find(wanted: Repository) -> Found:
         names = _data_names(wanted, info.sha, list(files))
     if outside := [name for name in names if not stays(name)]:
         raise InputError(
-            f"{wanted.hub_id}: lists the file {outside[0]!r}, which is not in the repository. Tell "
-            "whoever keeps it, and leave it out."
+            f"{wanted.hub_id}: lists the file {outside[0]!r}, which is not in the repository. "
+            "Leave it out, and tell its maintainers."
         )
     return Found(
         wanted,
@@ -180,7 +170,7 @@ def _has_weights(info: Any) -> bool:
 def _converted(api: HfApi, wanted: Repository) -> Any | None:
     """The branch on which the Hub's own bot offers safetensors of a model that has none.
 
-    `transformers` loads the same one where it reads the Hub.
+    `transformers` loads the same branch from the Hub.
     """
     for offer in api.get_repo_discussions(wanted.hub_id, author=CONVERTER):
         if offer.is_pull_request and offer.status == "open" and offer.title == CONVERSION:
@@ -194,8 +184,8 @@ def _model_names(wanted: Repository, files: Sequence[str]) -> list[str]:
     names = list(filter_repo_objects(files, allow_patterns=list(MODEL_FILES)))
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise InputError(
-            f"{wanted.hub_id}: has no config.json with model*.safetensors beside it, and the suite "
-            "reads no other weights. Choose a revision that has them."
+            f"{wanted.hub_id}: has no config.json with model*.safetensors, and the suite reads no "
+            "other weights. Choose a revision that has them."
         )
     return names
 
@@ -207,8 +197,11 @@ def _data_names(wanted: Repository, commit: str, files: Sequence[str]) -> list[s
         if names:
             _download(wanted, commit, [CARD], Path(folder))
         for config in wanted.configs:
-            # The Hub's patterns are a glob's, the download's are fnmatch's: * takes slashes in.
-            listed = _patterns(wanted, Path(folder), config)
+            try:
+                listed = data_patterns(Path(folder), config)
+            except InputError as error:
+                raise InputError(str(error).replace(folder, wanted.hub_id)) from error
+            # The Hub's patterns are globs; in the download's (fnmatch) * matches slashes.
             patterns = [pattern.replace("**/", "*") for pattern in listed]
             of_config = set(filter_repo_objects(files, allow_patterns=patterns)) if patterns else ()
             if not of_config:
@@ -220,12 +213,21 @@ def _data_names(wanted: Repository, commit: str, files: Sequence[str]) -> list[s
     return sorted(names)
 
 
-def _patterns(wanted: Repository, folder: Path, config: str) -> list[str]:
-    """`data_patterns`, of a card that lies in `folder` for the moment."""
-    try:
-        return data_patterns(folder, config)
-    except InputError as error:
-        raise InputError(str(error).replace(str(folder), wanted.hub_id)) from error
+def trim_card(path: Path, configs: Collection[str]) -> None:
+    """Remove all other configs from a data set's card (its README.md).
+
+    `datasets` looks for the files of the first config that a card lists, whichever is asked for, so
+    a config whose files were not copied would make the others unreadable.
+    """
+    parts = path.read_text(encoding="utf-8").split("---", 2)
+    front: dict[str, Any] = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
+    kept = dict(front)
+    for key in ("configs", "dataset_info"):
+        if isinstance(front.get(key), list):
+            kept[key] = [entry for entry in front[key] if entry.get("config_name") in configs]
+    if kept != front:
+        text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+        path.write_text(f"---\n{text}---{parts[2]}", encoding="utf-8")
 
 
 def _check_space(root: Path, found: Sequence[Found]) -> None:
@@ -235,7 +237,7 @@ def _check_space(root: Path, found: Sequence[Found]) -> None:
     needed, free = sum(source.size_bytes for source in found), shutil.disk_usage(existing).free
     if needed > free:
         raise InputError(
-            f"out={root}: {needed / 1e9:.1f} GB are to be copied and {free / 1e9:.1f} GB are free "
+            f"out={root}: the copy needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free "
             "there. Name a folder on a larger disk. Nothing was copied."
         )
 
@@ -246,18 +248,18 @@ def _fetch(source: Found, root: Path) -> None:
         inside(root, wanted.hub_id, str(Path(name).parent))
     has_card = wanted.kind == "dataset" and CARD in source.hashes
     if has_card:
-        (folder / CARD).unlink(missing_ok=True)  # one that is there may speak of fewer configs
+        (folder / CARD).unlink(missing_ok=True)  # an existing one may list fewer configs
     try:
         _download(wanted, source.commit, list(source.hashes), folder)
     except UnreachableError as error:
-        raise OSError(str(error)) from error  # it was there a moment ago
+        raise OSError(str(error)) from error  # it was reachable a moment ago
     _check_hashes(source, folder)
     if has_card:
         trim_card(folder / CARD, wanted.configs)
     files = {name: hash_file(folder / name) for name in source.hashes}
     old = read_sums(root).get(wanted.hub_id)
     for name in old.files.keys() - files.keys() if old else ():
-        _remove(root, wanted.hub_id, name)  # of another commit: a pattern would pick it up
+        _remove(root, wanted.hub_id, name)  # from another commit: a pattern would match it
     commit, configs = f"commit {source.commit}", list(wanted.configs)
     add_entry(root, wanted.hub_id, Entry(wanted.kind, commit, wanted.revision, configs, files))
 
@@ -270,7 +272,7 @@ def _remove(root: Path, hub_id: str, name: str) -> None:
 
 
 def _check_hashes(source: Found, folder: Path) -> None:
-    """Remove files that are not what the Hub states, and raise InputError where there are any."""
+    """Remove files whose hash differs from the Hub's, and raise InputError if there are any."""
     stated = {name: digest for name, digest in source.hashes.items() if digest}
     wrong = [name for name, digest in stated.items() if hash_file(folder / name) != digest]
     for name in wrong:
@@ -278,7 +280,7 @@ def _check_hashes(source: Found, folder: Path) -> None:
     if wrong:
         raise InputError(
             f"{source.wanted.hub_id}: {', '.join(wrong)} did not arrive with the SHA-256 that the "
-            "Hub states. What is wrong was removed; the same command fetches it again."
+            "Hub states, and was removed. Run the same command to fetch it again."
         )
 
 
@@ -292,30 +294,37 @@ def _download(wanted: Repository, commit: str, names: list[str], folder: Path) -
             allow_patterns=names,
         )
     absent = [name for name in names if not (folder / name).is_file()]
-    if absent:  # without network the client gives back a folder that is there as it is
+    if absent:  # without network the client returns an existing folder as it is
         raise OSError(
-            f"{wanted.kind} {wanted.hub_id}: the download broke off, {len(absent)} of {len(names)} "
-            f"files did not come ({', '.join(absent[:3])})"
+            f"{wanted.kind} {wanted.hub_id}: the download was interrupted, {len(absent)} of "
+            f"{len(names)} files did not come ({', '.join(absent[:3])})"
         )
 
 
 @contextmanager
 def _explained(wanted: Repository) -> Iterator[None]:
-    """Turn what goes wrong with the Hub into one message.
+    """Turn errors of the Hub's client into one message.
 
-    Raises InputError where a user can mend it, OSError where a copy broke off.
+    Raises InputError if a user can fix it, OSError if a copy was interrupted.
     """
     name = f"{wanted.kind} {wanted.hub_id}"
     at = f" at revision {wanted.revision}" if wanted.revision else ""
+
+    def unreachable(error: BaseException) -> UnreachableError:
+        return UnreachableError(
+            f"{name}: the Hub cannot be reached ({_line(error)}). Run this on a machine with "
+            "network, with HF_HUB_OFFLINE unset, and copy the folder over; it can be resumed."
+        )
+
     try:
         yield
+    except LocalEntryNotFoundError as error:  # the client's error without network
+        raise unreachable(error) from error
     except GatedRepoError as error:
         raise InputError(
             f"{name}: is gated. Accept its licence on its page on the Hub, then log in with `hf "
             "auth login` (or set HF_TOKEN) as the user who did."
         ) from error
-    except LocalEntryNotFoundError as error:  # what the client says of no network
-        raise UnreachableError(_unreachable(name, error)) from error
     except RevisionNotFoundError as error:
         raise InputError(f"{name}: has no revision {wanted.revision!r}.") from error
     except (RepositoryNotFoundError, HFValidationError, EntryNotFoundError) as error:
@@ -331,16 +340,9 @@ def _explained(wanted: Repository) -> Iterator[None]:
             ) from error
         raise OSError(f"{name}: the Hub answered with an error: {_line(error)}") from error
     except (ConnectionError, TimeoutError, HTTPError) as error:
-        raise UnreachableError(_unreachable(name, error)) from error
+        raise unreachable(error) from error
     except RuntimeError as error:  # of the client's compiled part
-        raise OSError(f"{name}: the download broke off: {_line(error)}") from error
-
-
-def _unreachable(name: str, error: BaseException) -> str:
-    return (
-        f"{name}: the Hub cannot be reached ({_line(error)}). Run this on a machine with network, "
-        "with HF_HUB_OFFLINE unset, and copy the folder over; it can be resumed."
-    )
+        raise OSError(f"{name}: the download was interrupted: {_line(error)}") from error
 
 
 def _line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Which repositories of the Hub a suite needs under a profile."""
+"""The repositories of the Hub that a suite needs under a profile."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,13 +8,13 @@ from frod_bench.mirror.hub import Repository
 
 
 def wanted_by(overrides: Sequence[str]) -> list[Repository]:
-    """The data sets of a suite's tasks, then the backbones of their families; each once.
+    """The data sets of a suite's tasks, then the backbones of their families, each once.
 
     Args:
-        overrides: Hydra's; `profile=small` unless they name another.
+        overrides: Hydra's; `profile=small` by default.
 
     Raises:
-        InputError: the profile reads stand-ins, or two tasks need different revisions of one
+        InputError: the profile reads synthetic data, or two tasks need different revisions of one
             repository.
     """
     with composer() as compose_one:
@@ -23,8 +23,8 @@ def wanted_by(overrides: Sequence[str]) -> list[Repository]:
         config = compose_one(list(overrides))
         if config.profile.stand_in:
             raise InputError(
-                f"profile={config.profile.name}: its data and backbones come with the suite, there "
-                "is nothing to copy. Name the profile whose results you want, profile=small say."
+                f"profile={config.profile.name}: its data and backbones come with the suite, so "
+                "there is nothing to copy. Name another profile, e.g. profile=small."
             )
         tasks = [compose_one([*overrides, f"task={name}"]).task for name in config.suite.tasks]
     backbones = [config.backbones[family] for family in dict.fromkeys(t.family for t in tasks)]
@@ -37,13 +37,13 @@ def wanted_by(overrides: Sequence[str]) -> list[Repository]:
 
 
 def merged(repositories: Iterable[Repository]) -> list[Repository]:
-    """One for each hub id, with the configs of all. Raises InputError for two revisions of one."""
+    """One repository per hub id, with all its configs. Raises InputError for two revisions."""
     found: dict[str, Repository] = {}
     for new in repositories:
         old = found.setdefault(new.hub_id, new)
         if (old.kind, old.revision) != (new.kind, new.revision):
             raise InputError(
-                f"{new.hub_id}: is wanted as {old.kind} at revision {old.revision} and as "
+                f"{new.hub_id}: is needed as {old.kind} at revision {old.revision} and as "
                 f"{new.kind} at revision {new.revision}, but a mirror has one folder for it. Name "
                 "one revision for both, or copy into two mirrors."
             )

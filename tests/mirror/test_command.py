@@ -42,7 +42,7 @@ def test_only_the_families_of_the_suite_bring_a_backbone() -> None:
     assert [r.kind for r in wanted_by([*REAL, "suite=vision"])].count("model") == 1
 
 
-def test_stand_ins_are_not_copied() -> None:
+def test_synthetic_data_are_not_copied() -> None:
     with pytest.raises(InputError, match="profile=embedded: its data and backbones come with"):
         wanted_by(["profile=embedded"])
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 
 from frod_bench.embedded.lexicon import HOME, MARKET
-from frod_bench.embedded.nlu.acceptability import sentence
 from frod_bench.embedded.nlu.build import TEST_ROWS, TRAIN_ROWS, Maker, Rows, Writer
 from frod_bench.embedded.nlu.pairs import (
     answered,
@@ -14,7 +13,7 @@ from frod_bench.embedded.nlu.pairs import (
     related,
     same_question,
 )
-from frod_bench.embedded.nlu.sentiment import review
+from frod_bench.embedded.nlu.sentences import review, sentence
 
 HUB_ID = "nyu-mll/glue"
 Splits = dict[str, Rows]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from frod_bench.embedded.reasoning import daily, people, science
+from frod_bench.embedded.reasoning import daily, science
 from frod_bench.embedded.reasoning.quiz import Maker, Splits, ToRow, draw
 
 
@@ -15,9 +15,9 @@ def _set(name: str, make: Maker, row: ToRow, test: bool = False) -> Callable[[in
 SETS: dict[tuple[str, str], Callable[[int], Splits]] = {
     ("google/boolq", "default"): _set("boolq", daily.passage, daily.passage_row),
     ("baber/piqa", "default"): _set("piqa", daily.physical, daily.physical_row),
-    ("lighteval/siqa", "default"): _set("siqa", people.social, people.social_row),
+    ("lighteval/siqa", "default"): _set("siqa", daily.social, daily.social_row),
     ("Rowan/hellaswag", "default"): _set("hellaswag", daily.scene, daily.scene_row),
-    ("allenai/winogrande", "winogrande_l"): _set("winogrande", people.pronoun, people.pronoun_row),
+    ("allenai/winogrande", "winogrande_l"): _set("winogrande", daily.pronoun, daily.pronoun_row),
     ("allenai/ai2_arc", "ARC-Easy"): _set(
         "arc_easy", science.easy, science.arc_row("Easy"), test=True
     ),
