@@ -136,6 +136,16 @@ def test_gradients_are_clipped_before_the_step(
     assert norms == pytest.approx([1e-3] * 3, rel=1e-2)
 
 
+def test_weight_decay_is_the_optimizers(tmp_path: Path) -> None:
+    """AdamW with a gradient of 0 multiplies each weight by 1 - learning rate * decay."""
+    flat = make_problem(loss=lambda logits, _labels: 0 * logits.sum())
+    settings = config(max_steps=2, weight_decay=0.5, schedule="constant", warmup_percent=0)
+    model, _ = fit(tmp_path, settings, flat, rate=0.05)
+    torch.manual_seed(1)  # as `fit` does
+    for trained, start in zip(model.parameters(), Net().parameters(), strict=True):
+        torch.testing.assert_close(trained, start * (1 - 0.05 * 0.5) ** 2)
+
+
 def test_training_lowers_the_loss_and_the_curve_starts_at_step_zero(tmp_path: Path) -> None:
     _, progress = fit(tmp_path, config(max_steps=60))
     assert [p["step"] for p in progress.curve] == list(range(61))
