@@ -1,9 +1,9 @@
-"""What a mirror holds, with a SHA-256 for every file: `<root>/SHA256SUMS.json`.
+"""The contents of a mirror, with a SHA-256 for every file: `<root>/SHA256SUMS.json`.
 
     <root>/<hub id>/...          the files of a Hub snapshot
-    <root>/SHA256SUMS.json       hub id -> where its files came from, and their hashes
+    <root>/SHA256SUMS.json       hub id -> source of its files, and their hashes
 
-A repository that is not listed is unfinished.
+A repository that is not listed is incomplete.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.names import is_hub_id, stays
 
 SUMS_FILE = "SHA256SUMS.json"
-_MEND = "No mirror is written so: take the entry out, and copy that repository again."
+_REPAIR = "The suite never writes this: remove the entry, and copy that repository again."
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Entry:
 
     Attributes:
         kind: dataset or model.
-        source: what the files are, for people and for a later run: a commit, or a wheel.
-        revision: the revision that was asked for; None: the newest.
-        configs: of a data set, those whose files were copied; sorted.
+        source: a commit or a wheel, for people and for a later run.
+        revision: the requested revision; None: the newest.
+        configs: the configurations of a data set whose files were copied, sorted.
         files: path within the repository -> SHA-256.
     """
 
@@ -41,9 +41,9 @@ class Entry:
 
 
 def read_sums(root: Path) -> dict[str, Entry]:
-    """Hub id -> entry; none where nothing was written yet.
+    """Return Hub id -> entry; empty if nothing was written yet.
 
-    Raises InputError if the file cannot be read as one, or an entry leads out of `root`.
+    Raises InputError if the file is invalid, or an entry leads out of `root`.
     """
     path = root / SUMS_FILE
     if not path.exists():
@@ -58,21 +58,22 @@ def read_sums(root: Path) -> dict[str, Entry]:
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: cannot be read as a mirror's checksums ({error}). Remove it and copy again: "
-            "what is there is not fetched twice."
+            "complete files are not downloaded twice."
         ) from error
     return entries
 
 
 def _check_places(path: Path, hub_id: str, files: list[str]) -> None:
-    """Raise InputError if what is listed is no repository, or a file outside of it: files that are
-    listed are read, and those that were changed are removed.
+    """Raise InputError if the entry names no repository, or files outside of it.
+
+    Listed files are read, and removed if they were changed.
     """
     if not is_hub_id(hub_id):
-        raise InputError(f"{path}: {hub_id!r} is no Hub id, NAME or OWNER/NAME. {_MEND}")
+        raise InputError(f"{path}: {hub_id!r} is not a Hub id, NAME or OWNER/NAME. {_REPAIR}")
     if outside := [name for name in files if not name or not stays(name)]:
         raise InputError(
             f"{path}: {hub_id!r} lists the file {outside[0]!r}, which is not in the repository. "
-            f"{_MEND}"
+            f"{_REPAIR}"
         )
 
 
@@ -84,20 +85,20 @@ def add_entry(root: Path, hub_id: str, entry: Entry) -> None:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file under `folder` by its path there; hidden folders are left out."""
+    """Return the SHA-256 of every file under `folder` by its path; hidden ones are left out."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     seen = sorted(path for path in paths if not any(part[0] == "." for part in path.parts))
     return {path.as_posix(): hash_file(folder / path) for path in seen}
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def damage(root: Path, hub_id: str, entry: Entry) -> dict[str, str]:
-    """Path within the repository -> what is wrong with it; empty where all is as it was written."""
+    """Return path within the repository -> problem; empty if all files are as they were written."""
     found = hash_files(root / hub_id)
     problems = {
         name: "is missing" if name not in found else "has another SHA-256"
@@ -108,13 +109,13 @@ def damage(root: Path, hub_id: str, entry: Entry) -> dict[str, str]:
 
 
 def verify(root: Path) -> str:
-    """Check every file of a mirror against its checksum; returns what was checked, in words.
+    """Check every file of a mirror against its checksum, and return a summary in words.
 
-    Raises InputError where there is no mirror, or a file is missing, was changed or was added.
+    Raises InputError if there is no mirror, or a file is missing, was changed or was added.
     """
     entries = read_sums(root)
     if not entries:
-        raise InputError(f"root={root}: has no {SUMS_FILE}, so nothing was copied to the end yet.")
+        raise InputError(f"root={root}: has no {SUMS_FILE}, so no copy is complete. Copy it again.")
     wrong = [
         f"{hub_id}/{name} {problem}"
         for hub_id, entry in entries.items()
@@ -122,8 +123,8 @@ def verify(root: Path) -> str:
     ]
     if wrong:
         raise InputError(
-            f"root={root}: {'; '.join(wrong)}. The command that wrote it mends what is missing or "
-            "was changed; remove what does not belong there."
+            f"root={root}: {'; '.join(wrong)}. The command that wrote the mirror repairs missing "
+            "and changed files; remove those that do not belong there."
         )
     files = sum(len(entry.files) for entry in entries.values())
-    return f"{root}: {len(entries)} repositories, {files} files, all as {SUMS_FILE} says"
+    return f"{root}: {len(entries)} repositories, {files} files, all match {SUMS_FILE}"

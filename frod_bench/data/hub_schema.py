@@ -1,9 +1,8 @@
-"""What the benchmarks look like on the Hub: columns, types, class names, splits.
+"""The schema of the benchmarks on the Hub: columns, types, class names, splits.
 
-`hub_schema.json` records it once for every (Hub id, config), so that stand-in data can be written
-and checked, and a task's class count be known, without reading the real data. Its `source` says
-where an entry was read. Only splits that carry labels are listed: GLUE's hidden test splits are
-of no use here.
+`hub_schema.json` records it for every (Hub id, config), so that synthetic data can be written and
+checked, and the classes of a task are known, without reading the real data. `source` tells where an
+entry was read. Only splits with labels are listed, so the hidden test splits of GLUE are not.
 """
 
 import json
@@ -24,24 +23,22 @@ def _schema() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def data_sets() -> list[tuple[str, str]]:
-    """Every recorded (Hub id, config), sorted."""
+    """Return every recorded (Hub id, config), sorted."""
     return [(hub_id, config) for hub_id, configs in _schema().items() for config in configs]
 
 
 def features_of(hub_id: str, hub_config: str) -> Features:
-    """The columns of a data set, with their types and ClassLabel names.
+    """Return the columns of a data set, with their types and class names.
 
-    Raises:
-        InputError: the data set or its config is not recorded.
+    Raises InputError if the data set or its config is not recorded.
     """
     return Features.from_dict(_entry(hub_id, hub_config)["features"])
 
 
 def splits_of(hub_id: str, hub_config: str) -> list[str]:
-    """The names of a data set's labelled splits.
+    """Return the names of a data set's labelled splits.
 
-    Raises:
-        InputError: the data set or its config is not recorded.
+    Raises InputError if the data set or its config is not recorded.
     """
     return list(_entry(hub_id, hub_config)["splits"])
 

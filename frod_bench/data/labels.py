@@ -1,9 +1,9 @@
-"""From what a label column holds to a class number, or a value for regression.
+"""From the content of a label column to a class number, or a value for regression.
 
-Benchmarks write the same thing in many ways: a ClassLabel, "1" and "2", a truth value, a class's
-name, the letter of an option. Each becomes the position of the class, counted from 0, in the order
-of the recorded schema where the data set names its classes as that does. A row whose label says
-nothing (-1 of a hidden label, an answer that is not among the options) gives None and is counted.
+Benchmarks write classes in many ways: a ClassLabel, "1" and "2", a truth value, the name of a
+class, the letter of an option. Each becomes the position of the class, from 0; if the data set
+names its classes as the recorded schema does, in the order of that schema. An unusable label (-1
+for a hidden one, an answer that is not among the options) becomes None, and its row is counted.
 """
 
 import math
@@ -22,14 +22,10 @@ Label = int | float
 
 
 def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
-    """The label of every row of a split.
+    """Return one class number (or value, for regression) per row; None if it cannot be used.
 
-    Returns:
-        One class number (or value, for regression) a row; None where the label cannot be used.
-
-    Raises:
-        InputError: the column is of a kind that the task does not describe, or a label lies
-            outside the head.
+    Raises InputError if the task does not describe the type of the column, or a label is outside
+    the head.
     """
     _check_type(task, dataset.features)
     kind = dataset.features[task.label_column]
@@ -49,37 +45,40 @@ def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
         known = recorded_names(task)
         labels = [_number_of_name(value, known) for value in values]
     else:
-        places = _recorded_places(task, kind)
+        recorded = _recorded_order(task, kind)
         numbers = [_class_number(value) for value in values]
-        labels = [None if number is None else places.get(number, number) for number in numbers]
-    _check_range(task, labels)
+        labels = [None if number is None else recorded.get(number, number) for number in numbers]
+    outside = sorted({x for x in labels if x is not None and not 0 <= x < task.num_labels})
+    if outside:
+        raise InputError(
+            f"task.label_column: {task.label_column!r} of {task.hub_id} contains class "
+            f"{outside[0]}, outside the head of {task.num_labels} classes. Allowed: "
+            f"{allowed_labels(task)}. Set task.num_labels to the number of classes."
+        )
     return labels
 
 
 def check_orders(task: TaskConfig, splits: Mapping[str, Features]) -> None:
-    """Refuse splits in which a class number means different things.
-
-    Args:
-        splits: the columns of each split, by its name.
-    """
+    """Raise InputError if a class number has different names in two splits (name -> columns)."""
     if task.num_labels == 1 or _is_described(task):
         return
-    known: dict[str, tuple[int, str]] = {}  # class name -> its number, and the split that says so
+    known: dict[str, tuple[int, str]] = {}  # class name -> its number, and the first split with it
     for split, features in splits.items():
         kind = features[task.label_column]
-        places = _recorded_places(task, kind)
+        recorded = _recorded_order(task, kind)
         for number, name in enumerate(kind.names if isinstance(kind, ClassLabel) else []):
-            place, first = known.setdefault(name, (places.get(number, number), split))
-            if place != places.get(number, number):
+            position = recorded.get(number, number)
+            expected, first = known.setdefault(name, (position, split))
+            if expected != position:
                 raise InputError(
                     f"task.label_column: in {task.label_column!r} of {task.hub_id} {name!r} is "
-                    f"class {place} of split {first!r} and class {number} of split {split!r}. "
+                    f"class {expected} of split {first!r} and class {number} of split {split!r}. "
                     "Write the splits with the same class names in the same order."
                 )
 
 
 def allowed_labels(task: TaskConfig) -> str:
-    """What a label may be, for messages."""
+    """Describe the allowed labels, for messages."""
     if task.num_labels == 1:
         return "a finite number"
     if task.label_values is not None:
@@ -92,10 +91,9 @@ def allowed_labels(task: TaskConfig) -> str:
 
 
 def recorded_names(task: TaskConfig) -> list[str]:
-    """What the classes are called in the recorded schema of the task's data set; none where it is
-    not recorded, or its labels have no names.
+    """Return the class names in the recorded schema of the task's data set, if it has any.
 
-    For a configuration that is not recorded those of the data set's others, where they agree.
+    If the configuration is not recorded, those of the data set's other ones if they agree.
     """
     configs = [config for hub_id, config in data_sets() if hub_id == task.hub_id]
     if task.hub_config in configs:
@@ -111,8 +109,8 @@ def _names(kind: object) -> Sequence[str]:
     return ("False", "True") if isinstance(kind, Value) and kind.dtype == "bool" else ()
 
 
-def _recorded_places(task: TaskConfig, kind: object) -> dict[int, int]:
-    """Class number in a column -> in the recorded schema; empty unless all names are recorded."""
+def _recorded_order(task: TaskConfig, kind: object) -> dict[int, int]:
+    """Map class numbers of a column to the recorded ones; empty unless all names are recorded."""
     recorded = recorded_names(task)
     if not isinstance(kind, ClassLabel) or not set(kind.names) <= set(recorded):
         return {}
@@ -120,13 +118,13 @@ def _recorded_places(task: TaskConfig, kind: object) -> dict[int, int]:
 
 
 def _is_described(task: TaskConfig) -> bool:
-    """Whether the task says what its labels are called."""
+    """Return whether the task itself names its labels."""
     by_row = task.prompt is not None and task.prompt.option_labels_column is not None
     return by_row or task.label_values is not None
 
 
 def _spelled(values: Sequence[Any], kind: object) -> Sequence[Any]:
-    """Class numbers as the names that the column gives them; other values as they are."""
+    """Replace class numbers by the names that the column gives them, if it does."""
     if not isinstance(kind, ClassLabel):
         return values
     known = range(kind.num_classes)
@@ -134,7 +132,7 @@ def _spelled(values: Sequence[Any], kind: object) -> Sequence[Any]:
 
 
 def _position(value: Any, names: Sequence[Any]) -> int | None:
-    """Where a value stands among names; upper and lower case differ only where they must."""
+    """Return the index of a value among names, without regard to case if that is unambiguous."""
     name, names = _as_text(value), [_as_text(other) for other in names]
     if name in names:
         return names.index(name)
@@ -143,25 +141,25 @@ def _position(value: Any, names: Sequence[Any]) -> int | None:
 
 
 def _as_text(value: Any) -> str:
-    """A label's spelling, also of digits that were read as numbers."""
+    """Return a label as text, whole numbers without decimals."""
     whole = isinstance(value, float) and value.is_integer()
     return str(int(value) if whole else value).strip()
 
 
 def _number_of_name(value: Any, names: Sequence[str]) -> int | None:
-    """The class of a name, or of a number that is written as text."""
+    """Return the class of a name, or of a number that is written as text."""
     text = str(value).strip()
-    digits = text.removesuffix(".0")  # of a column that once held floats
+    digits = text.removesuffix(".0")  # the column may have been floats
     return int(digits) if digits.isdecimal() and text not in names else _position(text, names)
 
 
 def _class_number(value: Any) -> int | None:
-    """A class number as it is; -1 marks a hidden label."""
+    """Return a class number; None for -1, which marks a hidden label."""
     return int(value) if value is not None and value != -1 and value == value // 1 else None
 
 
 def _value(value: Any) -> float | None:
-    """A regression's target; GLUE marks the hidden ones with -1."""
+    """Return the target of a regression; None for -1, with which GLUE marks hidden ones."""
     if value is None or not math.isfinite(value) or value == -1:
         return None
     return float(value)
@@ -181,23 +179,13 @@ def _check_type(task: TaskConfig, features: Features) -> None:
         return
     if task.num_labels == 1 and not is_number(kind):
         raise InputError(
-            f"{where} holds {'text' if is_text(kind) else kind}, but a regression (num_labels 1) "
-            "needs a column of numbers."
+            f"{where} contains {'text' if is_text(kind) else kind}, but a regression "
+            "(num_labels 1) needs a column of numbers."
         )
     if is_text(kind) and not described and not recorded_names(task):
         raise InputError(
-            f"{where} holds text. Say what it may be in task.label_values, in class order, or name "
+            f"{where} contains text. List its values in task.label_values, in class order, or name "
             "a column of numbers."
         )
     if not is_text(kind) and not is_number(kind):
-        raise InputError(f"{where} holds {kind}. Name a column of numbers, classes or text.")
-
-
-def _check_range(task: TaskConfig, labels: Sequence[Label | None]) -> None:
-    outside = sorted({x for x in labels if x is not None and not 0 <= x < task.num_labels})
-    if outside:
-        raise InputError(
-            f"task.label_column: {task.label_column!r} of {task.hub_id} holds class {outside[0]}, "
-            f"outside the head of {task.num_labels} classes. Allowed: {allowed_labels(task)}. "
-            "Set task.num_labels to the number of classes."
-        )
+        raise InputError(f"{where} contains {kind}. Name a column of numbers, classes or text.")

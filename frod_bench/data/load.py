@@ -1,8 +1,7 @@
-"""A task's configuration and a backbone -> train, validation and test rows, ready to batch."""
+"""A task and a backbone -> train, validation and test rows, ready to be batched."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,13 +22,13 @@ from frod_bench.data.source import check_column, read_data_set, take_split
 from frod_bench.data.text import PromptEncoder, SentenceEncoder, tokens_of
 
 FAMILIES = ("vision", "reasoning", "nlu")
-TEST_SEED = 0  # a subsample of test is the same for every seed: seeds vary training, not the exam
-_KEPT_TASKS = 4  # prepared tasks that a process keeps
+TEST_SEED = 0  # every seed is tested on the same subsample: seeds vary the training alone
+_KEPT_TASKS = 4  # prepared tasks that a process keeps in memory
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What happened to the rows. Read and unusable: of the splits; cut: of the chosen rows."""
+    """Numbers of rows: read and unusable ones of the splits, cut ones of the selected rows."""
 
     rows_read: int
     rows_unusable: int
@@ -41,12 +40,12 @@ class TaskData:
     """One task, for one backbone and one seed."""
 
     train: Split
-    validation: Split  # carved from train; empty where the protocol carves none
+    validation: Split  # part of the train split; empty if the protocol uses none
     tests: dict[str, Split]  # "test", and the task's extra test splits by their suffix
     collate: Callable[[Sequence[Row]], dict[str, torch.Tensor]]
     num_labels: int
     counts: Counts
-    prompt_digest: str | None  # SHA-256 of the prompt; None for tasks without
+    prompt_digest: str | None  # SHA-256 of the prompt, if the task has one
 
 
 def load_task(
@@ -61,76 +60,64 @@ def load_task(
     seed: int,
     head: str = "classify",
 ) -> TaskData:
-    """Read a task, encode it for a backbone, and carve validation out of train.
+    """Read a task, encode it for a backbone, and split validation rows off the train rows.
 
     The seed permutes the usable rows of train: the first `validation_percent` of them are the
-    validation split, the next `train_rows` (None: all) are train. Encoding is done once a process
-    for a (data root, task, backbone), and only for rows that are chosen.
+    validation split, the next `train_rows` (None: all) are trained on. Rows are encoded once per
+    process and (data root, task, backbone, head), and only if they are selected.
 
     Args:
         backbone_path: folder of the checkpoint, or its Hub id.
         data_root: folder of a local mirror; None reads the Hub.
-        head: `classify`, or `rank` for a question with each of its options behind it.
+        head: `classify`, or `rank` for a question followed by each of its options.
 
     Raises:
         InputError: the data set, a split, a column or the backbone's tokenizer or image processor
-            is not there or does not fit; more than 1 % of a split's rows cannot be used; too few
-            rows are left.
+            is missing or does not fit; more than 1 % of a split's rows cannot be used; too few rows
+            are left.
     """
     location = None if data_root is None else str(Path(data_root).resolve())
-    prepared = _prepare(_Key.of(task, backbone, str(backbone_path), location, head))
+    prepared = _prepare(_Source(task, backbone, str(backbone_path), location, head))
     source = prepared.splits[task.train_split]
-    train, validation = _carve(task, source, validation_percent, seed)
-    tests = {
-        name: prepared.splits[split]
-        for name, split in {"test": task.test_split, **task.extra_test_splits}.items()
-    }
-    asked = [(source, train[:train_rows] + validation)]
-    asked += [(split, _subsample(split, test_rows)) for split in tests.values()]
-    for split, ids in asked:
+    train, validation = _split_off(task, source, validation_percent, seed)
+    train = train[:train_rows]
+    names = {"test": task.test_split, **task.extra_test_splits}
+    tests = {name: prepared.splits[split] for name, split in names.items()}
+    selected = {name: _subsample(split, test_rows) for name, split in tests.items()}
+    parts = [(source, train + validation), *((tests[name], selected[name]) for name in tests)]
+    for split, ids in parts:
         split.examine(ids)
+    unusable = sum(split.rows_read - len(split.usable) for split in prepared.splits.values())
+    prompt = None
+    if task.prompt is not None:
+        prompt = rank_prompt_of(task) if head == "rank" else prompt_of(task)
     return TaskData(
-        train=source.choose(train[:train_rows]),
-        validation=source.choose(validation),
-        tests={
-            name: split.choose(ids) for name, (split, ids) in zip(tests, asked[1:], strict=True)
-        },
+        train=source.select(train),
+        validation=source.select(validation),
+        tests={name: split.select(selected[name]) for name, split in tests.items()},
         collate=Collator(prepared.encoder, regression=task.num_labels == 1),
         num_labels=task.num_labels,
         counts=Counts(
             rows_read=sum(split.rows_read for split in prepared.splits.values()),
-            rows_unusable=sum(
-                split.rows_read - len(split.usable) for split in prepared.splits.values()
-            )
-            + sum(split.broken(ids) for split, ids in asked),
-            sequences_cut=sum(split.cut(ids) for split, ids in asked),
+            rows_unusable=unusable + sum(split.broken(ids) for split, ids in parts),
+            sequences_cut=sum(split.cut(ids) for split, ids in parts),
         ),
-        prompt_digest=_digest(task, head),
+        prompt_digest=None if prompt is None else prompt.digest,
     )
 
 
 @dataclass(frozen=True)
-class _Key:
-    """Names what is prepared; equal where the data, the task and the backbone are."""
+class _Source:
+    """Everything that determines the encoded rows; the key of the cache."""
 
-    text: str
-    task: TaskConfig = field(compare=False)
-    backbone: BackboneConfig = field(compare=False)
-    backbone_path: str = field(compare=False)
-    data_root: str | None = field(compare=False)
-    head: str = field(compare=False)
+    task: TaskConfig
+    backbone: BackboneConfig
+    backbone_path: str
+    data_root: str | None
+    head: str
 
-    @classmethod
-    def of(
-        cls,
-        task: TaskConfig,
-        backbone: BackboneConfig,
-        backbone_path: str,
-        data_root: str | None,
-        head: str,
-    ) -> "_Key":
-        parts = [data_root, asdict(task), asdict(backbone), backbone_path, head]
-        return cls(json.dumps(parts), task, backbone, backbone_path, data_root, head)
+    def __hash__(self) -> int:  # configurations compare by value, but have no hash
+        return hash((self.task.name, self.backbone.name, self.data_root, self.head))
 
 
 @dataclass(frozen=True)
@@ -140,10 +127,10 @@ class _Prepared:
 
 
 @lru_cache(maxsize=_KEPT_TASKS)
-def _prepare(key: _Key) -> _Prepared:
-    task = key.task
-    data = read_data_set(task, key.data_root)
-    encoder = _encoder(key)
+def _prepare(source: _Source) -> _Prepared:
+    task = source.task
+    data = read_data_set(task, source.data_root)
+    encoder = _encoder(source)
     tables = {name: _checked(take_split(data, task, name), task) for name in splits_of(task)}
     check_orders(task, {name: table.features for name, table in tables.items()})
     splits = {
@@ -153,38 +140,35 @@ def _prepare(key: _Key) -> _Prepared:
     return _Prepared(encoder, splits)
 
 
-def _digest(task: TaskConfig, head: str) -> str | None:
-    if head == "rank":
-        return rank_prompt_of(task).digest
-    return None if task.prompt is None else prompt_of(task).digest
-
-
-def _encoder(key: _Key) -> Encoder:
-    task, backbone, backbone_path = key.task, key.backbone, key.backbone_path
+def _encoder(source: _Source) -> Encoder:
+    task, backbone, backbone_path = source.task, source.backbone, source.backbone_path
     if task.family not in FAMILIES:
         hint = did_you_mean(task.family, FAMILIES)
-        raise InputError(f"task.family: unknown {task.family!r} of task {task.name}.{hint}")
-    if key.head == "rank":
+        raise InputError(f"task.family={task.family!r} of task {task.name} is unknown.{hint}")
+    if source.head == "rank":
         prompt = rank_prompt_of(task)
         return OptionEncoder(prompt, tokens_of(backbone, backbone_path), task.num_labels)
     if task.family == "reasoning":
         return PromptEncoder(prompt_of(task), tokens_of(backbone, backbone_path))
     if task.label_column in task.input_columns:
-        raise InputError(f"task.input_columns: they would show the label, {task.label_column!r}.")
+        raise InputError(
+            f"task.input_columns={list(task.input_columns)}: would show the label, "
+            f"{task.label_column!r}. Remove that column."
+        )
     most = 1 if task.family == "vision" else 2
     if not 1 <= len(task.input_columns) <= most:
         raise InputError(
-            f"task.input_columns: {list(task.input_columns)} of task {task.name}. A task of "
-            f"family {task.family} has {'one' if most == 1 else 'one or two'}."
+            f"task.input_columns={list(task.input_columns)} of task {task.name}: a task of family "
+            f"{task.family} needs {'one column' if most == 1 else 'one or two columns'}."
         )
     if task.family == "vision":
-        folder = None if key.data_root is None else Path(key.data_root) / task.hub_id
+        folder = None if source.data_root is None else Path(source.data_root) / task.hub_id
         return image_encoder(task.input_columns[0], backbone, backbone_path, folder)
     return SentenceEncoder(task.input_columns, tokens_of(backbone, backbone_path))
 
 
 def _checked(dataset: Dataset, task: TaskConfig) -> Dataset:
-    """The split with all its columns there, and pictures left as they are stored."""
+    """Check the columns of a split, and leave its images as they are stored."""
     check_column(dataset, task, "task.label_column", task.label_column)
     kind = "image" if task.family == "vision" else "text"
     for column in task.input_columns:
@@ -204,24 +188,24 @@ def _checked(dataset: Dataset, task: TaskConfig) -> Dataset:
     return dataset.cast_column(task.input_columns[0], datasets.Image(decode=False))
 
 
-def _carve(
+def _split_off(
     task: TaskConfig, train: PreparedSplit, validation_percent: float, seed: int
 ) -> tuple[list[int], list[int]]:
-    """Row numbers of train and of validation, in the seed's order."""
+    """Return the row numbers of train and of validation, in the order of the seed."""
     order = np.random.default_rng(seed).permutation(train.usable).tolist()
     if validation_percent == 0:
         return order, []
     size = max(1, round(len(order) * validation_percent / 100))
     if size >= len(order):
         raise InputError(
-            f"protocol.validation_percent: {validation_percent} of {len(order)} usable rows of "
-            f"task {task.name} leaves none to train on. Give more rows or a smaller percent."
+            f"protocol.validation_percent={validation_percent}: leaves none of the {len(order)} "
+            f"usable rows of task {task.name} to train on. Use more rows or a smaller percentage."
         )
     return order[size:], order[:size]
 
 
 def _subsample(split: PreparedSplit, rows: int | None) -> list[int]:
-    """Row numbers of a test split, ascending; the same for every seed."""
+    """Return row numbers of a test split, ascending; the same ones for every seed."""
     if rows is None or rows >= len(split.usable):
         return split.usable.tolist()
     drawn = np.random.default_rng(TEST_SEED).choice(split.usable, size=rows, replace=False)

@@ -1,15 +1,18 @@
-"""Reading a data set that lies in a folder with the layout of a Hub snapshot.
+"""Data sets in a folder with the layout of a Hub snapshot.
 
-What a card says of row counts is that of the whole data set, and a sample is good too, so that
-neither counts nor splits are compared with it. Where the files cannot be read, the message says
-which and why: `datasets` tells it to its log only.
+The row counts and splits of a card are those of the whole data set; a sample is accepted too, so
+they are not compared. If a file cannot be read the message tells which one and why, which
+`datasets` writes only to its log.
+
+`datasets` takes the patterns of a card for paths, and an absolute one, on the Hub too, is a file of
+this machine. So `load_checked` looks at the files that they match before any of them is opened.
 """
 
 import functools
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,51 +24,47 @@ from datasets import ClassLabel, DatasetDict, Features
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import is_below
 from frod_bench.config.settings import TaskConfig
-from frod_bench.data.checked import load_checked
-from frod_bench.data.hub_layout import is_listed, place_of, split_files, split_names
+from frod_bench.data.hub_layout import find_files, is_listed, split_files, split_names
 
-# StopIteration is what an empty file of JSON lines comes to.
+# An empty file of JSON lines raises StopIteration.
 _READING = (OSError, ValueError, RuntimeError, StopIteration, datasets.exceptions.DatasetsError)
 _DIGITS = re.compile(r"\d+")
 _NO_ROWS = re.compile(r'Instruction "(.+)" corresponds to no data')
 
 
 def splits_of(task: TaskConfig) -> list[str]:
-    """The splits that a task reads, each once, train first."""
+    """Return the splits that a task reads, each once, train first."""
     return split_names(task.train_split, task.test_split, task.extra_test_splits)
 
 
 def read_snapshot(task: TaskConfig, folder: Path) -> DatasetDict:
-    """The splits that a task reads, as far as they are there; or all, where some are not.
+    """Load the splits that a task reads; all existing ones if some of them are missing.
 
-    Raises:
-        InputError: the snapshot has other configurations only, a file cannot be read, or files
-            give a class number different names.
+    Raises InputError if the snapshot has other configurations only, a file cannot be read, or files
+    give a class number different names.
     """
     splits = splits_of(task)
-    place = place_of(folder, task.hub_config, splits)
+    place = find_files(folder, task.hub_config, splits)
     found = split_files(folder, task.hub_config, splits)
     wanted = {split: found[split] for split in splits if split in found}
     if len(wanted) == len(splits):
-        return _each(task, folder, wanted)
+        return _load_each(task, folder, wanted)
     if not place.alone:
-        return _each(task, folder, found)
+        return _load_each(task, folder, found)
     with _explained(task, folder, place.files):
-        where = None if is_listed(folder) else place.folder or None
-        whole = _load(task, folder, data_dir=where)
-    # `datasets` knows more names for a split, dev and val, but takes the end off others:
-    # validation_matched would be read as validation.
+        data_dir = None if is_listed(folder) else place.folder or None
+        whole = _load(task, folder, data_dir=data_dir)
+    # `datasets` knows more names of splits (dev, val), but shortens others: it reads
+    # validation_matched as validation.
     shortened = any("_" in name and name not in whole for name in found)
     if shortened or not wanted.keys() <= whole.keys():
-        return _each(task, folder, found)
+        return _load_each(task, folder, found)
     _check_class_names(task, folder, place.files)
     return whole
 
 
-def _each(task: TaskConfig, folder: Path, files: dict[str, list[str]]) -> DatasetDict:
-    """Splits by name, each loaded by itself: together they would all get the first one's types,
-    and with them its names of classes.
-    """
+def _load_each(task: TaskConfig, folder: Path, files: dict[str, list[str]]) -> DatasetDict:
+    """Load each split by itself: together, all would get the first one's types and class names."""
     splits = DatasetDict()
     for split, names in files.items():
         paths = [folder / name for name in names]
@@ -86,11 +85,40 @@ def _load(task: TaskConfig, folder: Path, **files: Any) -> DatasetDict:
     )
 
 
-def _cache_of(folder: Path) -> str:
-    """Where `datasets` keeps its Arrow copy of a mirror's data set.
+def load_checked(
+    path: str,
+    name: str | None,
+    is_own: Callable[[str], bool],
+    verification: datasets.VerificationMode = datasets.VerificationMode.BASIC_CHECKS,
+    **places: Any,
+) -> DatasetDict:
+    """Load a data set as `datasets.load_dataset(path, name, **places)` does.
 
-    Its own choice is named after the folder's last part and its README alone, so that two mirrors
-    (stand-ins and real rows), or one whose files were replaced, would get each other's rows.
+    Args:
+        is_own: whether a file, by the path that `datasets` has for it, is one of the data set's.
+
+    Raises InputError if a card names another file, and what `datasets` raises if it cannot read.
+    """
+    # From 4.0 on `datasets` runs no code of data sets, so there is no trust_remote_code to refuse.
+    builder = datasets.load_dataset_builder(path, name, **places)
+    for split, files in (builder.config.data_files or {}).items():
+        for file in map(str, files):
+            if not is_own(file):
+                raise InputError(
+                    f"{path}: its card, or a .huggingface.yaml next to it, has {file} read for the "
+                    f"split {split!r}, which is not in the data set's folder. Remove that pattern: "
+                    "patterns must be relative to the folder, without .. and addresses."
+                )
+    builder.download_and_prepare(verification_mode=verification)
+    loaded: DatasetDict = builder.as_dataset()
+    return loaded
+
+
+def _cache_of(folder: Path) -> str:
+    """Return the folder for the Arrow copy of a mirror's data set.
+
+    The one that `datasets` chooses depends on the folder's name and README alone, so two mirrors
+    (synthetic and real rows), or one with replaced files, would get each other's rows.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -99,7 +127,7 @@ def _cache_of(folder: Path) -> str:
 
 
 def _check_class_names(task: TaskConfig, folder: Path, files: Sequence[Path]) -> None:
-    """Refuse parquet files that are read as one and name their classes in different orders."""
+    """Raise InputError if parquet files that are read as one name their classes differently."""
     named: dict[tuple[str, ...], Path] = {}
     for file in files:
         if file.suffix == ".parquet" and (schema := _schema(file)) is not None:
@@ -118,10 +146,10 @@ def _check_class_names(task: TaskConfig, folder: Path, files: Sequence[Path]) ->
 
 @contextmanager
 def _explained(task: TaskConfig, folder: Path, files: Sequence[Path]) -> Iterator[None]:
-    """Turn what `datasets` raises for `files` into bad input that tells the file and the cause."""
-    said = _Said()
+    """Turn what `datasets` raises for `files` into an InputError with the file and the cause."""
+    log = _ErrorLog()
     logger = logging.getLogger("datasets")
-    logger.addHandler(said)
+    logger.addHandler(log)
     try:
         yield
     except InputError:
@@ -129,14 +157,14 @@ def _explained(task: TaskConfig, folder: Path, files: Sequence[Path]) -> Iterato
     except _READING as error:
         raise InputError(
             f"task {task.name}: cannot read {task.hub_id} (config {task.hub_config!r}) in "
-            f"{folder}: {_fault(error, folder, files, said.lines)}"
+            f"{folder}: {_fault(error, folder, files, log.lines)}"
         ) from error
     finally:
-        logger.removeHandler(said)
+        logger.removeHandler(log)
 
 
-class _Said(logging.Handler):
-    """Keeps what is logged as an error."""
+class _ErrorLog(logging.Handler):
+    """Keeps the messages that are logged as errors."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -146,40 +174,40 @@ class _Said(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def _fault(error: BaseException, folder: Path, files: Sequence[Path], said: Sequence[str]) -> str:
-    """What is wrong with `files`, of which `datasets` raised `error` and logged `said`."""
+def _fault(error: BaseException, folder: Path, files: Sequence[Path], log: Sequence[str]) -> str:
+    """Describe what is wrong with `files`, for which `datasets` raised `error` and logged `log`."""
     names = [file.relative_to(folder).as_posix() for file in files]
     listed = ", ".join(names[:3]) + (", ..." if names[3:] else "")
-    if other := _other_columns(folder, files):
-        return other
+    if message := _other_columns(folder, files):
+        return message
     if match := _NO_ROWS.search(str(error)):
-        return f"split {match[1]!r} has no rows ({listed}). Give it some."
-    if hollow := [name for name, file in zip(names, files, strict=True) if not file.stat().st_size]:
-        return f"{hollow[0]} is empty. Give it rows, or take it away if its split has other files."
+        return f"split {match[1]!r} has no rows ({listed}). Add some."
+    if empty := [name for name, file in zip(names, files, strict=True) if not file.stat().st_size]:
+        return f"{empty[0]} is empty. Add rows, or remove it if its split has other files."
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
-    blamed = [file for file in files if str(file) in "".join(said)]
+    blamed = [file for file in files if str(file) in "".join(log)]
     if not blamed and len(files) > 1:
         return f"{text} ({len(files)} files: {listed})."
     file = (blamed or files)[0]
     name = file.relative_to(folder)
     if (schema := _schema(file)) is not None and pq.read_metadata(file).num_rows == 0:
-        return f"{name} has no rows. Give it some, or take it away if its split has other files."
-    kind = "is broken or of another kind" if schema is None else "cannot be read"
-    return f"{name} {kind} ({text}). Replace that file."
+        return f"{name} has no rows. Add some, or remove it if its split has other files."
+    problem = "is broken or of another type" if schema is None else "cannot be read"
+    return f"{name} {problem} ({text}). Replace that file."
 
 
 def _other_columns(folder: Path, files: Sequence[Path]) -> str | None:
-    """Which shard of a parquet file has other columns than the one before it; None: none has."""
+    """Describe a shard of a parquet file that has other columns than the one before it, if any."""
     columns: dict[Path, tuple[Path, set[str]]] = {}
     for file in files:
         if (schema := _schema(file)) is None:
             continue
         names = set(schema.names)
-        shards = file.with_name(_DIGITS.sub("", file.name))  # the same for all of a split
-        before, others = columns.setdefault(shards, (file, names))
+        split = file.with_name(_DIGITS.sub("", file.name))  # the same for all its shards
+        before, others = columns.setdefault(split, (file, names))
         if names != others:
             differing = ", ".join(sorted(names ^ others))
             return (
@@ -190,7 +218,7 @@ def _other_columns(folder: Path, files: Sequence[Path]) -> str | None:
 
 
 def _schema(file: Path) -> Any | None:
-    """The columns of a parquet file; None where it is none, or broken."""
+    """Return the columns of a parquet file; None if it is broken, or another kind of file."""
     try:
         return pq.read_schema(file)
     except (OSError, ValueError):

@@ -1,15 +1,13 @@
-"""Multiple choice as a language model sees it: a prompt, and options that continue it.
+"""Multiple choice for a language model: a question, and each option as its continuation.
 
     question: Which gas do plants take in?
     answer: carbon dioxide
 
-The options are not listed and have no letters; each is a text of its own behind the prompt. Yes/no
-questions have the options "no" and "yes". What the prompt cuts, cleans and reads is as with the
-listed options (`prompts`).
+The options are neither listed nor lettered; each one is appended to the question. Yes/no questions
+have the options "no" and "yes". Cutting, cleaning and columns are those of the prompt with listed
+options (`prompts`).
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,47 +17,40 @@ import torch
 
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import RankConfig, TaskConfig
-from frod_bench.data.prompts import Prompt, names_in, prompt_of
-from frod_bench.data.rows import Encoded, Inputs
+from frod_bench.data.prompts import Prompt, digest_of, names_in, prompt_of
+from frod_bench.data.rows import Encoded, Encoder, Inputs
 from frod_bench.data.text import Tokens
 
 
 @dataclass(frozen=True)
 class RankPrompt:
-    """A task's question without the options, and where these come from."""
+    """A task's question without the options, and the source of the options."""
 
     question: Prompt
     config: RankConfig
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that decides how question and options read."""
-        parts = {"question": asdict(self.question.config), "rank": asdict(self.config)}
-        canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that are read."""
-        roots = (column.split(".")[0] for column in self.question.option_columns)
-        return tuple(dict.fromkeys((*self.question.columns, *roots)))
+        """SHA-256 of everything that determines the text of question and options."""
+        return digest_of({"question": asdict(self.question.config), "rank": asdict(self.config)})
 
     def options(self, row: Mapping[str, Any]) -> list[str]:
-        """The row's options in class order."""
+        """Return the row's options in class order."""
         if self.config.options:
             return list(self.config.options)
         return [self.question.clean(option) for option in self.question.options(row)]
 
 
 def rank_prompt_of(task: TaskConfig) -> RankPrompt:
-    """The task's question and options, checked.
+    """Return the task's question and options.
 
-    Raises InputError where the task is no multiple choice, or as `prompt_of` does.
+    Raises InputError if the task is not multiple choice, `task.rank` does not fit it, or as
+    `prompt_of` does.
     """
     rank = task.rank
     if rank is None or task.prompt is None or task.num_labels < 2:
         raise InputError(
-            f"head=rank: task {task.name} is no multiple choice (it has no task.rank). "
+            f"head=rank: task {task.name} is not multiple choice (it has no task.rank). "
             "Allowed for it: classify. Set head=classify, or describe its options in task.rank."
         )
     listed = prompt_of(task)
@@ -68,40 +59,41 @@ def rank_prompt_of(task: TaskConfig) -> RankPrompt:
     question = replace(listed, config=config, columns=columns)
     if bool(rank.options) == bool(listed.option_columns):
         raise InputError(
-            f"task.rank.options: {list(rank.options)} of task {task.name}; they are for tasks "
-            "whose rows have no options of their own. Give them there, and only there."
+            f"task.rank.options={list(rank.options)} of task {task.name}: a task needs them if its "
+            "rows have no options of their own, and only then. Add or remove them."
         )
     if rank.options and len(rank.options) != task.num_labels:
         raise InputError(
-            f"task.rank.options: {list(rank.options)} are {len(rank.options)}, and task "
-            f"{task.name} has {task.num_labels} classes. Give one a class, in class order."
+            f"task.rank.options={list(rank.options)}: {len(rank.options)} options for the "
+            f"{task.num_labels} classes of task {task.name}. Give one per class, in class order."
         )
     known = set(listed.columns)
     if not question.columns or not set(question.columns) <= known:
         raise InputError(
-            f"task.rank.template: {rank.template!r} must name columns of task.prompt.template "
+            f"task.rank.template={rank.template!r}: must name columns of task.prompt.template "
             f"({', '.join(sorted(known))}) in braces, and not the options."
         )
     if task.prompt.truncate is not None and task.prompt.truncate not in question.columns:
-        raise InputError(f"task.prompt.truncate: {task.prompt.truncate!r} is not in task.rank.")
+        raise InputError(
+            f"task.prompt.truncate={task.prompt.truncate!r}: is not in task.rank.template. Name "
+            f"one of its columns ({', '.join(question.columns)})."
+        )
     return RankPrompt(question, rank)
 
 
-class OptionEncoder:
-    """A question with each of its options behind it (family `reasoning`, `head=rank`).
+class OptionEncoder(Encoder):
+    """A question followed by each of its options (family `reasoning`, `head=rank`).
 
     The inputs of a row are its sequences one after another, `input_ids`, and for each of them
-    `lengths` and `option_tokens`, all in tokens.
+    `lengths` and `option_tokens`, both in tokens.
     """
-
-    row_bytes = 0
 
     def __init__(self, prompt: RankPrompt, tokens: Tokens, num_labels: int) -> None:
         self._prompt = prompt
         self._tokens = tokens
         self._num_labels = num_labels
-        tokens.tokenizer.truncation_side = "left"  # an option stays whole, whatever else goes
-        self.columns = prompt.columns
+        tokens.tokenizer.truncation_side = "left"  # the option at the end stays whole
+        self.columns = prompt.question.columns_read
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
         """Rows without a question, or with an option that has no text, cannot be used."""
@@ -109,22 +101,22 @@ class OptionEncoder:
         if not options or not all(options):
             return "no options" if not any(options) else "an empty option"
         if len(options) > self._num_labels:
-            return f"{len(options)} options where task.num_labels is {self._num_labels}"
+            return f"{len(options)} options (task.num_labels is {self._num_labels})"
         return self._prompt.question.empty_column(row)
 
-    def places(self, row: Mapping[str, Any]) -> int | None:
-        """The row's own options, or the task's."""
+    def option_count(self, row: Mapping[str, Any]) -> int | None:
+        """Return the number of the row's own options, or of the task's."""
         return len(self._prompt.config.options or self._prompt.question.options(row))
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
-        """Token arrays; in what is too long, the column named by the prompt is cut."""
+        """Return token arrays; what is too long is cut in the column that the prompt names."""
         return [self._encode(row) for row in rows]
 
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """`input_ids`, `attention_mask`, `option_mask`, each (N, C, L) int64.
+        """Return `input_ids`, `attention_mask`, `option_mask`, each (N, C, L) int64.
 
         C is the number of classes; a row with fewer options has sequences without any token.
-        `option_mask` tells an option's tokens from the question's.
+        `option_mask` is 1 for the tokens of options.
         """
         rows = [row for row in inputs if isinstance(row, dict)]
         shape = (len(rows), self._num_labels, max(int(row["lengths"].max()) for row in rows))
@@ -141,29 +133,29 @@ class OptionEncoder:
 
     def _encode(self, row: Mapping[str, Any]) -> Encoded:
         options = self._prompt.options(row)
-        values = self._prompt.question.values(row)
+        values: Mapping[str, str] = self._prompt.question.values(row)
         sequences = self._sequences(values, options)
-        if self._excess(sequences) <= 0:
-            return _encoded(sequences, cut=False)
-        column = self._prompt.question.config.truncate
-        if column is not None:
-            text = values[column]
-            ends = [end for _, end in self._offsets(text)]
-            keep = len(ends)
-            while keep > 0 and (excess := self._excess(sequences)) > 0:
-                # Joining may change how many tokens there are, so measure and drop again.
-                keep -= excess
-                kept = text[: ends[keep - 1]] if keep > 0 else ""
-                values = {**values, column: kept.rstrip()}
-                sequences = self._sequences(values, options)
-        if self._excess(sequences) > 0:
+        is_cut = self._excess(sequences) > 0
+        if is_cut:
+            column = self._prompt.question.config.truncate
+            if column is not None:
+                values = self._tokens.shorten(
+                    values, column, lambda kept: self._excess(self._sequences(kept, options))
+                )
             sequences = self._sequences(values, options, cut=True)
-        return _encoded(sequences, cut=True)
+        arrays = {
+            "input_ids": [token for ids, _ in sequences for token in ids],
+            "lengths": [len(ids) for ids, _ in sequences],
+            "option_tokens": [size for _, size in sequences],
+        }
+        return Encoded(
+            {name: np.array(array, dtype=np.int32) for name, array in arrays.items()}, cut=is_cut
+        )
 
     def _sequences(
         self, values: Mapping[str, str], options: Sequence[str], *, cut: bool = False
     ) -> list[tuple[list[int], int]]:
-        """Token ids of the question with each option, and how many of them are the option's.
+        """Return the token ids of the question with each option, and the number of the option's.
 
         `cut` drops the beginning of what is too long.
         """
@@ -181,21 +173,5 @@ class OptionEncoder:
         ]
 
     def _excess(self, sequences: Sequence[tuple[list[int], int]]) -> int:
-        """Tokens that the longest sequence has too many."""
+        """Return by how many tokens the longest sequence is too long."""
         return max(len(ids) for ids, _ in sequences) - self._tokens.max_length
-
-    def _offsets(self, text: str) -> list[tuple[int, int]]:
-        return self._tokens.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )["offset_mapping"]
-
-
-def _encoded(sequences: Sequence[tuple[list[int], int]], *, cut: bool) -> Encoded:
-    return Encoded(
-        {
-            "input_ids": np.concatenate([np.array(ids, dtype=np.int32) for ids, _ in sequences]),
-            "lengths": np.array([len(ids) for ids, _ in sequences], dtype=np.int32),
-            "option_tokens": np.array([size for _, size in sequences], dtype=np.int32),
-        },
-        cut=cut,
-    )

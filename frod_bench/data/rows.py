@@ -1,14 +1,14 @@
-"""Rows as a model sees them, and splits of them.
+"""Encoded rows, and splits of them.
 
-A `PreparedSplit` is one split of a data set with its rows scanned once and encoded (tokenised,
-decoded) once each; a `Split` is a choice of its rows. Seeds only choose, so that all cells of a
-task in one process share the work.
+A `PreparedSplit` is one split of a data set whose rows are scanned once and encoded (tokenised or
+decoded) once each; a `Split` is a selection of its rows. Seeds only select, so all cells of a task
+that run in one process share the work.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ from frod_bench.config.settings import TaskConfig
 from frod_bench.data.labels import Label, allowed_labels
 
 MAX_UNUSABLE_PERCENT = 1.0
-# What a split may keep in memory. Rows beyond it are encoded each time that they are asked for.
-MAX_KEPT_BYTES = 512 * 1024**2
+MAX_KEPT_BYTES = 512 * 1024**2  # per split; rows beyond it are encoded whenever they are read
 _CHUNK_ROWS = 512  # rows that are read and encoded at a time
 
 Inputs = dict[str, np.ndarray] | torch.Tensor
@@ -30,8 +29,8 @@ Inputs = dict[str, np.ndarray] | torch.Tensor
 class Row:
     """One example.
 
-    `id` is its position in the data set's split. `inputs` are token arrays (L,) by name, or a
-    picture (3, H, W) of bytes; they are shared and must not be written to.
+    `id` is its position in the split of the data set. `inputs` are token arrays (L,) by name, or
+    an image (3, H, W) of bytes; they are shared and must not be written to.
     """
 
     id: int
@@ -41,38 +40,42 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A row's model inputs. None: it cannot be decoded; `cut`: the text was too long."""
+    """A row's model inputs (None if it cannot be decoded), and whether its text was cut."""
 
     inputs: Inputs | None
     cut: bool = False
 
 
-class Encoder(Protocol):
-    """How rows of a family become model inputs, and batches."""
+class Encoder:
+    """Turns the rows of a task into model inputs, and these into batches.
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that `problem` looks at; they are read whole, so none with pictures."""
+    Attributes:
+        columns: the columns that `problem` and `option_count` read; they are loaded whole.
+        row_bytes: size of the inputs of a row if many may not fit into memory; else 0.
+    """
 
-    @property
-    def row_bytes(self) -> int:
-        """What the inputs of a row weigh, where that can be too much to keep; else 0."""
+    columns: tuple[str, ...] = ()
+    row_bytes = 0
 
-    def problem(self, row: Mapping[str, Any], /) -> str | None:
-        """Why a row cannot be used, as far as `columns` tell; None where it can."""
+    def problem(self, _row: Mapping[str, Any]) -> str | None:
+        """Return why a row cannot be used, as far as `columns` show; None if it can."""
+        return None
 
-    def places(self, row: Mapping[str, Any], /) -> int | None:
-        """How many classes a row offers, where it has options of its own; None: all."""
+    def option_count(self, _row: Mapping[str, Any]) -> int | None:
+        """Return the number of options of a row that has its own; None: it may be of any class."""
+        return None
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
-        """The inputs of each row."""
+        """Return the model inputs of each row."""
+        raise NotImplementedError
 
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """One batch."""
+        """Return one batch."""
+        raise NotImplementedError
 
 
 class PreparedSplit:
-    """One split: which rows can be used, their labels, and their inputs once asked for."""
+    """One split: which rows are usable, their labels, and their inputs once they are needed."""
 
     def __init__(
         self,
@@ -84,10 +87,7 @@ class PreparedSplit:
     ) -> None:
         self.name = name
         self.rows_read = len(dataset)
-        self._task = task
-        self._dataset = dataset
-        self._labels = labels
-        self._encoder = encoder
+        self._task, self._dataset, self._labels, self._encoder = task, dataset, labels, encoder
         self._rows: dict[int, Row] = {}
         self._cut: set[int] = set()
         self._broken: set[int] = set()
@@ -95,46 +95,21 @@ class PreparedSplit:
         self.usable = self._scan()
 
     def broken(self, ids: Iterable[int]) -> int:
-        """How many of these rows, once chosen, turned out to have broken content."""
+        """Count the rows among `ids` whose content turned out to be broken."""
         return len(self._broken.intersection(ids))
 
     def cut(self, ids: Iterable[int]) -> int:
-        """How many of these rows were too long for the backbone."""
+        """Count the rows among `ids` that were too long for the backbone."""
         return len(self._cut.intersection(ids))
 
     def examine(self, ids: Sequence[int]) -> None:
-        """Encode these rows, each once a process, and note which are cut or broken.
+        """Encode these rows, each once per process, and note which are cut or broken.
 
-        Raises:
-            InputError: more than 1 % of them are broken.
+        Raises InputError if more than 1 % of them are broken.
         """
-        self._encode([i for i in ids if i not in self._examined])
-        found = Counter({"an image that cannot be decoded": self.broken(ids)})
-        self._refuse_if_many(found, len(ids))
-
-    def choose(self, ids: Sequence[int]) -> "Split":
-        """These examined rows, without the broken ones."""
-        return Split(tuple(i for i in ids if i not in self._broken), self)
-
-    def row(self, index: int) -> Row:
-        """The row at a position of the split; encoded anew where it is not kept in memory.
-
-        Raises:
-            InputError: its content is broken.
-        """
-        if index in self._rows:
-            return self._rows[index]
-        (encoded,) = self._encoder.encode([self._dataset[index]])
-        if encoded.inputs is None:
-            raise InputError(
-                f"task {self._task.name}: row {index} of split {self.name!r} of "
-                f"{self._task.hub_id} holds an image that cannot be decoded. Fetch the file again."
-            )
-        return self._as_row(index, encoded.inputs)
-
-    def _encode(self, ids: Sequence[int]) -> None:
-        for start in range(0, len(ids), _CHUNK_ROWS):
-            chunk = ids[start : start + _CHUNK_ROWS]
+        unseen = [i for i in ids if i not in self._examined]
+        for start in range(0, len(unseen), _CHUNK_ROWS):
+            chunk = unseen[start : start + _CHUNK_ROWS]
             encoded_rows = self._encoder.encode(self._dataset.select(chunk).to_list())
             for index, encoded in zip(chunk, encoded_rows, strict=True):
                 self._examined.add(index)
@@ -144,48 +119,69 @@ class PreparedSplit:
                     self._rows[index] = self._as_row(index, encoded.inputs)
                 if encoded.cut:
                     self._cut.add(index)
+        problems = Counter({"an image that cannot be decoded": self.broken(ids)})
+        self._refuse_if_many(problems, len(ids))
+
+    def select(self, ids: Sequence[int]) -> "Split":
+        """Return these examined rows, without the broken ones."""
+        return Split(tuple(i for i in ids if i not in self._broken), self)
+
+    def row(self, index: int) -> Row:
+        """Return the row at a position of the split; it is encoded again if it was not kept.
+
+        Raises InputError if its content is broken.
+        """
+        if index in self._rows:
+            return self._rows[index]
+        (encoded,) = self._encoder.encode([self._dataset[index]])
+        if encoded.inputs is None:
+            raise InputError(
+                f"task {self._task.name}: row {index} of split {self.name!r} of "
+                f"{self._task.hub_id} has an image that cannot be decoded. Download the file again."
+            )
+        return self._as_row(index, encoded.inputs)
 
     def _as_row(self, index: int, inputs: Inputs) -> Row:
         label = self._labels[index]
-        assert label is not None, "only usable rows are chosen"
+        assert label is not None, "only usable rows are selected"
         return Row(index, inputs, label)
 
     def _scan(self) -> np.ndarray:
-        """Positions of the rows that can be used, ascending."""
+        """Return the positions of the usable rows, ascending."""
         texts = self._dataset.select_columns(list(self._encoder.columns))[:]
         raw_labels = self._dataset[self._task.label_column][:]
-        found: Counter[str] = Counter()
+        problems: Counter[str] = Counter()
         usable = []
         for index, label in enumerate(self._labels):
             row = {name: texts[name][index] for name in self._encoder.columns}
             problem = self._encoder.problem(row)
             if label is None:
                 problem = f"label {raw_labels[index]!r} (allowed: {allowed_labels(self._task)})"
-            elif problem is None and (places := self._encoder.places(row)) is not None:
-                problem = "a label that names no option of the row" if label >= places else None
+            elif problem is None and (count := self._encoder.option_count(row)) is not None:
+                problem = "a label that names no option of the row" if label >= count else None
             if problem is None:
                 usable.append(index)
             else:
-                found[problem] += 1
-        self._refuse_if_many(found, self.rows_read)
+                problems[problem] += 1
+        self._refuse_if_many(problems, self.rows_read)
         return np.array(usable, dtype=np.int64)
 
-    def _refuse_if_many(self, found: Counter[str], rows: int) -> None:
-        unusable = found.total()
+    def _refuse_if_many(self, problems: Counter[str], rows: int) -> None:
+        unusable = problems.total()
         if 100 * unusable <= MAX_UNUSABLE_PERCENT * rows:
             return
-        reasons = "; ".join(f"{number} with {what}" for what, number in found.most_common(5))
+        reasons = "; ".join(f"{number} with {what}" for what, number in problems.most_common(5))
         raise InputError(
             f"task {self._task.name}: {unusable} of {rows} rows of split {self.name!r} of "
             f"{self._task.hub_id} (config {self._task.hub_config!r}) cannot be used: {reasons}. "
-            f"More than {MAX_UNUSABLE_PERCENT:g} % is an error. Choose a split with labels, or "
-            "mend the task's columns and label_values."
+            f"At most {MAX_UNUSABLE_PERCENT:g} % may be unusable. Choose a split with labels, or "
+            "correct the task's columns and label_values."
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Split(Sequence[Row]):
-    """An immutable choice of rows, indexable by a DataLoader."""
+    """An immutable selection of rows, indexable by a DataLoader."""
 
     ids: tuple[int, ...]
     source: PreparedSplit
@@ -194,7 +190,7 @@ class Split(Sequence[Row]):
         return len(self.ids)
 
     def __getitem__(self, index: Any) -> Any:
-        """The row at `index`; a slice gives a `Split`."""
+        """Return the row at `index`, or a `Split` for a slice."""
         if isinstance(index, slice):
             return Split(self.ids[index], self.source)
         return self.source.row(self.ids[index])

@@ -1,7 +1,7 @@
-"""Reading a split of a data set: from the Hub, or from a local mirror with the Hub's layout.
+"""Data sets from the Hub, or from a local mirror with the Hub's layout.
 
-Everything that can be wrong with a data set as a whole is told here: it is absent, lacks a config,
-a split or a column. What a mirror's files may look like is in `local`.
+What can be wrong with a data set as a whole is reported here: it is absent, or lacks a config, a
+split or a column. `local` reads the files of a mirror.
 """
 
 from collections.abc import Iterator
@@ -13,21 +13,20 @@ from datasets import Dataset, DatasetDict
 
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.config.settings import TaskConfig
-from frod_bench.data.checked import load_checked
 from frod_bench.data.hub_layout import files_of
-from frod_bench.data.local import read_snapshot, splits_of
+from frod_bench.data.local import load_checked, read_snapshot, splits_of
 
 TEXT_TYPES = {"string", "large_string", "string_view"}
 
 
 def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
-    """The splits of a task's data set; memory-mapped, nothing is decoded.
+    """Return the splits of a task's data set, memory-mapped and not decoded.
 
     Args:
-        data_root: a folder that holds `<hub id>/` as a Hub snapshot does; None reads the Hub.
+        data_root: a folder with `<hub id>/` in the layout of a Hub snapshot; None reads the Hub.
 
     Raises:
-        InputError: the data set or its config is not there, or cannot be read.
+        InputError: the data set or its config is missing, or cannot be read.
     """
     if data_root is not None:
         folder = _folder_of(task, Path(data_root))
@@ -39,8 +38,8 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
     except InputError:
         raise
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        # A config that is not there, no network, a gated or missing repository, a wrong revision:
-        # `datasets` raises a different type for each, and says which it was.
+        # `datasets` has an error type for each of a missing config, no network, a gated or missing
+        # repository and a wrong revision, and its message tells which it was.
         cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
             f"task {task.name}: cannot read {task.hub_id} (config {task.hub_config!r}"
@@ -54,11 +53,7 @@ def _is_on_hub(file: str) -> bool:
 
 
 def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:
-    """One split.
-
-    Raises:
-        InputError: the data set has no split of that name, or no rows in it.
-    """
+    """Return one split. Raises InputError if it does not exist, or has no rows."""
     if split not in data:
         raise InputError(
             f"task {task.name}: {task.hub_id} (config {task.hub_config!r}) has no split {split!r}."
@@ -67,7 +62,7 @@ def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:
     if len(data[split]) == 0:
         raise InputError(
             f"task {task.name}: split {split!r} of {task.hub_id} (config {task.hub_config!r}) has "
-            "no rows. Name another split, or give it rows."
+            "no rows. Name another split, or add rows."
         )
     return data[split]
 
@@ -75,15 +70,12 @@ def take_split(data: DatasetDict, task: TaskConfig, split: str) -> Dataset:
 def check_column(
     dataset: Dataset, task: TaskConfig, field: str, path: str, kind: str | None = None
 ) -> None:
-    """Make sure that a column exists and holds what is needed.
+    """Raise InputError unless a column exists and has the needed kind of content.
 
     Args:
         field: the key of the task's configuration that names the column, for the message.
-        path: the column's name. Of a list dots descend into a struct; nothing else is read there.
+        path: the column's name; dots descend into the structs of a list, and into nothing else.
         kind: text, option (text or numbers), list or image; None: the type is checked elsewhere.
-
-    Raises:
-        InputError: there is no such column, or it holds something else.
     """
     found: object = dataset.features
     for name in path.split(".") if kind == "list" else [path]:
@@ -94,7 +86,7 @@ def check_column(
             inside = isinstance(names, dict) and isinstance(names.get(name.split(".")[0]), dict)
             raise InputError(
                 f"{field}: {task.hub_id} (config {task.hub_config!r}) has no column {path!r}."
-                + (" Columns inside a struct are not read: write it flat." if inside else "")
+                + (" Columns inside a struct are not read: write a flat column." if inside else "")
                 + did_you_mean(name, names)
             )
         found = found[name]
@@ -107,13 +99,13 @@ def check_column(
     }
     if not fits[kind]:
         raise InputError(
-            f"{field}: column {path!r} of {task.hub_id} holds {found}, but a column of kind "
-            f"{kind} is needed. It has: {', '.join(dataset.features)}."
+            f"{field}: column {path!r} of {task.hub_id} contains {found}, but a column of kind "
+            f"{kind} is needed. Columns: {', '.join(dataset.features)}."
         )
 
 
 def _may_hold_images(feature: object) -> bool:
-    """Whether a column holds pictures: as such, or as bytes, paths, or both in a struct."""
+    """Return whether a column may contain images: as such, as bytes, paths, or both in a struct."""
     if isinstance(feature, dict):
         return bool({"bytes", "path"} & feature.keys())
     is_binary = isinstance(feature, datasets.Value) and feature.dtype.endswith("binary")
@@ -121,18 +113,18 @@ def _may_hold_images(feature: object) -> bool:
 
 
 def is_text(feature: object) -> bool:
-    """Whether a column of this type holds text."""
+    """Return whether a column of this type contains text."""
     return isinstance(feature, datasets.Value) and feature.dtype in TEXT_TYPES
 
 
 def is_number(feature: object) -> bool:
-    """Whether a column of this type holds numbers, or truth values."""
+    """Return whether a column of this type contains numbers or truth values."""
     kinds = ("int", "uint", "float", "bool")
     return isinstance(feature, datasets.Value) and feature.dtype.startswith(kinds)
 
 
 def _folder_of(task: TaskConfig, root: Path) -> Path:
-    """The folder of a task's data set in a mirror, with files of its configuration in it."""
+    """Return the folder of a task's data set in a mirror, if it has files of its configuration."""
     folder = root / task.hub_id
     if not folder.is_dir():
         raise InputError(
@@ -141,7 +133,7 @@ def _folder_of(task: TaskConfig, root: Path) -> Path:
         )
     if not files_of(folder, task.hub_config, splits_of(task)):
         raise InputError(
-            f"data_root: {folder} holds no files of configuration {task.hub_config!r} of task "
+            f"data_root: {folder} has no files of configuration {task.hub_config!r} of task "
             f"{task.name}. {_how_to_get(task, str(root))}"
         )
     return folder
@@ -153,13 +145,13 @@ def _how_to_get(task: TaskConfig, data_root: str | None) -> str:
     return (
         f"Three ways to get it: run `{download}` on a machine with network and set "
         f"data_root={root}; set data_root=null to read the Hub; or set profile=embedded for the "
-        "stand-in, which needs no network."
+        "synthetic data, which need no network."
     )
 
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
-    """A cell has one progress display of its own; `datasets` would draw over it."""
+    """Silence `datasets`, which would draw over the progress display of the suite."""
     shown = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

@@ -1,11 +1,11 @@
 """Texts as token ids: sentences, pairs of sentences, and prompts.
 
 A text is tokenised without padding; a batch is padded on the right to its longest row, whatever
-side the tokenizer prefers. A text longer than the backbone takes is cut, and that is counted: a
-sentence at its end, a pair where it is longer, a prompt in the column that it names for it.
+side the tokenizer prefers. A text that is longer than the backbone accepts is cut, and counted: a
+sentence at its end, a pair in its longer sentence, a prompt in the column that its task names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,29 +16,29 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import BackboneConfig
 from frod_bench.data.prompts import Prompt
-from frod_bench.data.rows import Encoded, Inputs
+from frod_bench.data.rows import Encoded, Encoder, Inputs
 from frod_bench.models.loading import readable
 
-# RoBERTa and its kin count positions from the padding id on: 514 positions hold 512 tokens.
+# RoBERTa and its relatives number positions from the padding id on: 514 positions hold 512 tokens.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"}
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A tokenizer, and what the backbone behind it takes."""
+    """A tokenizer, and the limits of its backbone."""
 
     tokenizer: PreTrainedTokenizerBase
-    max_length: int  # tokens, special ones counted
+    max_length: int  # tokens, including special ones
     pad_id: int
-    token_types: bool  # whether the backbone tells the two texts of a pair apart
+    token_types: bool  # whether the backbone distinguishes the two texts of a pair
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The arrays of a row."""
+        """The names of the arrays of a row."""
         return ("input_ids", "token_type_ids") if self.token_types else ("input_ids",)
 
     def encode(self, texts: Sequence[tuple[str, ...]], *, cut: bool = False) -> list[Inputs]:
-        """Token arrays of each text or pair; `cut` shortens them to `max_length`."""
+        """Return the token arrays of each text or pair; `cut` shortens them to `max_length`."""
         columns = [list(column) for column in zip(*texts, strict=True)]
         batch = self.tokenizer(
             *columns,
@@ -53,13 +53,33 @@ class Tokens:
             for i in range(len(texts))
         ]
 
-    def fits(self, inputs: Inputs) -> bool:
-        """Whether the backbone takes the text whole."""
-        return _length(inputs) <= self.max_length
+    def excess(self, inputs: Inputs) -> int:
+        """Return by how many tokens a text is too long; 0 or less if it fits."""
+        return _length(inputs) - self.max_length
+
+    def shorten(
+        self, values: Mapping[str, str], column: str, excess: Callable[[Mapping[str, str]], int]
+    ) -> Mapping[str, str]:
+        """Drop tokens from the end of one of the values until the text made of all of them fits.
+
+        Args:
+            excess: values -> number of tokens by which the text is too long.
+        """
+        text = values[column]
+        offsets = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )["offset_mapping"]
+        keep = len(offsets)
+        # Joining texts may change their number of tokens, so measure again after each cut.
+        while keep > 0 and (too_many := excess(values)) > 0:
+            keep -= too_many
+            kept = text[: offsets[keep - 1][1]] if keep > 0 else ""
+            values = {**values, column: kept.rstrip()}
+        return values
 
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """`input_ids`, `attention_mask` and perhaps `token_type_ids`, each (N, L) int64."""
-        longest = max(_length(row) for row in inputs)
+        """Return `input_ids`, `attention_mask` and, for pairs, `token_type_ids`: (N, L) int64."""
+        longest = max(map(_length, inputs))
         fill = {"input_ids": self.pad_id, "token_type_ids": 0}
         batch = {
             name: np.full((len(inputs), longest), fill[name], dtype=np.int64) for name in self.names
@@ -74,128 +94,105 @@ class Tokens:
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
 
-class SentenceEncoder:
-    """One text column, or a pair of them (family `nlu`)."""
-
-    row_bytes = 0
+class TextEncoder(Encoder):
+    """What the encoders of one text per row share."""
 
     def __init__(self, columns: Sequence[str], tokens: Tokens) -> None:
         self.columns = tuple(columns)
         self._tokens = tokens
+
+    def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
+        """Pad to the longest row."""
+        return self._tokens.stack(inputs)
+
+
+class SentenceEncoder(TextEncoder):
+    """One text column, or a pair of them (family `nlu`)."""
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
         """Rows without a text cannot be used."""
         empty = (column for column in self.columns if not str(row[column] or "").strip())
         return next((f"empty {column!r}" for column in empty), None)
 
-    def places(self, _row: Mapping[str, Any]) -> int | None:
-        """A row may be of any class."""
-        return None
-
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
-        """Token arrays; what is too long is cut, the longer text of a pair first."""
+        """Return token arrays; texts that are too long are cut, the longer one of a pair first."""
         texts = [tuple(row[column] for column in self.columns) for row in rows]
         return [
             Encoded(inputs)
-            if self._tokens.fits(inputs)
+            if self._tokens.excess(inputs) <= 0
             else Encoded(self._tokens.encode([text], cut=True)[0], cut=True)
             for text, inputs in zip(texts, self._tokens.encode(texts), strict=True)
         ]
 
-    def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """Pad to the longest."""
-        return self._tokens.stack(inputs)
 
-
-class PromptEncoder:
-    """A prompt (family `reasoning`), always whole at its end, where the answer is asked for."""
-
-    row_bytes = 0
+class PromptEncoder(TextEncoder):
+    """A prompt (family `reasoning`), never cut at its end, where the answer is asked for."""
 
     def __init__(self, prompt: Prompt, tokens: Tokens) -> None:
+        super().__init__(prompt.columns_read, tokens)
         self._prompt = prompt
-        self._tokens = tokens
-        # The tokenizer is this encoder's own. Where cutting the named column is not enough, the
-        # beginning goes, so that "answer:" stays.
+        # If cutting the named column is not enough the beginning is cut, so that "answer:" stays.
         tokens.tokenizer.truncation_side = "left"
-        roots = (column.split(".")[0] for column in prompt.option_columns)
-        self.columns = tuple(dict.fromkeys((*prompt.columns, *roots)))
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
-        """Rows without a question, or with options wanted and none there, cannot be used.
+        """Rows without a question, or without any option if there should be some, cannot be used.
 
-        Text is judged as it is read: one that holds marks only is empty.
+        A text that consists of marks that the prompt removes is empty.
         """
         clean = self._prompt.clean
         if self._prompt.option_columns and not any(map(clean, self._prompt.options(row))):
             return "no options"
         return self._prompt.empty_column(row)
 
-    def places(self, row: Mapping[str, Any]) -> int | None:
-        """The options listed."""
+    def option_count(self, row: Mapping[str, Any]) -> int | None:
+        """Return the number of listed options."""
         return len(self._prompt.options(row)) if self._prompt.option_columns else None
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
-        """Token arrays; in what is too long, the column named by the prompt is cut."""
+        """Return token arrays; prompts that are too long are cut in the column that they name."""
         values = [self._prompt.values(row) for row in rows]
         whole = self._tokens.encode([(self._prompt.render(value),) for value in values])
         return [
-            Encoded(inputs) if self._tokens.fits(inputs) else self._shorten(value, inputs)
+            Encoded(inputs)
+            if self._tokens.excess(inputs) <= 0
+            else Encoded(self._shortened(value), cut=True)
             for value, inputs in zip(values, whole, strict=True)
         ]
 
-    def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """Pad to the longest."""
-        return self._tokens.stack(inputs)
+    def _shortened(self, values: Mapping[str, str]) -> Inputs:
+        def encode(values: Mapping[str, str], cut: bool) -> Inputs:
+            return self._tokens.encode([(self._prompt.render(values),)], cut=cut)[0]
 
-    def _shorten(self, values: Mapping[str, str], inputs: Inputs) -> Encoded:
-        """Drop tokens from the end of the column that gives way until the prompt fits."""
         column = self._prompt.config.truncate
         if column is not None:
-            text = values[column]
-            ends = [end for _, end in self._offsets(text)]
-            keep, kept = len(ends), text
-            while keep > 0 and not self._tokens.fits(inputs):
-                # Joining may change how many tokens there are, so measure and drop again.
-                keep -= _length(inputs) - self._tokens.max_length
-                kept = text[: ends[keep - 1]] if keep > 0 else ""
-                rendered = self._prompt.render({**values, column: kept.rstrip()})
-                (inputs,) = self._tokens.encode([(rendered,)])
-            values = {**values, column: kept.rstrip()}
-        if not self._tokens.fits(inputs):
-            (inputs,) = self._tokens.encode([(self._prompt.render(values),)], cut=True)
-        return Encoded(inputs, cut=True)
-
-    def _offsets(self, text: str) -> list[tuple[int, int]]:
-        return self._tokens.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )["offset_mapping"]
+            values = self._tokens.shorten(
+                values, column, lambda values: self._tokens.excess(encode(values, cut=False))
+            )
+        return encode(values, cut=True)
 
 
 def tokens_of(backbone: BackboneConfig, backbone_path: str) -> Tokens:
-    """A backbone's tokenizer and limits.
+    """Load a backbone's tokenizer and limits.
 
     Args:
         backbone_path: a folder, or the Hub id.
 
     Raises:
-        InputError: the backbone has no tokenizer, or no length is given.
+        InputError: the backbone has no tokenizer, or no `max_length` is given.
     """
     if backbone.max_length <= 0:
         raise InputError(
-            f"backbone.max_length: {backbone.max_length} of {backbone.name}, whose task reads "
-            "text. A vision backbone has none and cannot read it: choose a language model, or give "
-            "the number of tokens that it keeps, 128 say."
+            f"backbone.max_length={backbone.max_length} of {backbone.name}: the task reads text, "
+            "and needs the number of tokens to keep, e.g. 128. A vision backbone cannot read text: "
+            "choose a language model."
         )
     with readable(backbone_path, "tokenizer", "A task on text needs a language model"):
-        tokenizer = AutoTokenizer.from_pretrained(
-            backbone_path, revision=backbone.revision, trust_remote_code=False
-        )
-        config = AutoConfig.from_pretrained(
-            backbone_path, revision=backbone.revision, trust_remote_code=False
+        tokenizer, config = (
+            one.from_pretrained(backbone_path, revision=backbone.revision, trust_remote_code=False)
+            for one in (AutoTokenizer, AutoConfig)
         )
     limits = (backbone.max_length, tokenizer.model_max_length, _positions(config))
-    pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)  # masked: any token will do
+    pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)  # masked, so any token will do
     return Tokens(
         tokenizer,
         max_length=min(limits),
@@ -205,7 +202,7 @@ def tokens_of(backbone: BackboneConfig, backbone_path: str) -> Tokens:
 
 
 def _positions(config: Any) -> int:
-    """Tokens that the backbone has positions for."""
+    """Return the number of tokens for which the backbone has positions."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None:
         return np.iinfo(np.int32).max

@@ -1,7 +1,7 @@
-"""Budgets of trained parameters: the rank at which a low-rank adapter trains as many as FRoD.
+"""Matched budgets: the rank at which a low-rank adapter trains about as many parameters as FRoD.
 
-Counts are functions of the layers' shapes alone, so a rank is known before any weight is read. They
-are without the head, which all methods train alike.
+Counts follow from the layers' shapes alone, so no weight is read. They exclude the head, which all
+methods train alike.
 """
 
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ from frod_bench.frod.support import support_size
 from frod_bench.models.classifier import tower_of
 from frod_bench.models.published import config_of, shipped_configs
 
-Shapes = Sequence[tuple[int, int]]  # (m, k) of each adapted weight: outputs, inputs
+Shapes = Sequence[tuple[int, int]]  # (outputs m, inputs k) of each adapted weight
 
 
 def frod_count(shapes: Shapes, sparse_rate: float) -> int:
-    """What FRoD trains: in each layer k scales, and a rotation of width k on its support."""
+    """Count what FRoD trains: k scales per layer, and a rotation of width k on its support."""
     return sum(k + support_size(k, sparse_rate) for _, k in shapes)
 
 
 def lora_count(shapes: Shapes, rank: int, *, dora: bool = False) -> int:
-    """What LoRA trains: in each layer r (m + k); DoRA m magnitudes besides."""
+    """Count what LoRA trains: r (m + k) per layer; DoRA adds m magnitudes."""
     return sum(rank * (m + k) + (m if dora else 0) for m, k in shapes)
 
 
 def nearest_rank(shapes: Shapes, target: int, *, dora: bool = False) -> int:
-    """The rank, 1 or more, whose count is nearest to `target`; the lower one of two as near."""
-    a_rank = lora_count(shapes, 1)
-    below = (target - lora_count(shapes, 0, dora=dora)) // a_rank
+    """Return the rank, at least 1, whose count is nearest to `target`; the lower one of a tie."""
+    per_rank = lora_count(shapes, 1)
+    below = (target - lora_count(shapes, 0, dora=dora)) // per_rank
     return min(
         (max(1, below), max(1, below + 1)),
         key=lambda rank: abs(lora_count(shapes, rank, dora=dora) - target),
@@ -48,7 +48,7 @@ def matched_rank(
     modules: Sequence[str] | None = None,
     dora: bool = False,
 ) -> int:
-    """The rank of LoRA, or DoRA, that trains most nearly what FRoD at `sparse_rate` trains.
+    """Return the rank of LoRA, or DoRA, whose count is nearest to that of FRoD at `sparse_rate`.
 
     Args:
         source: the backbone's folder, or its Hub id; only its configuration is read.
@@ -56,7 +56,7 @@ def matched_rank(
         modules: of those that LoRA adapts; None: the same.
 
     Raises:
-        InputError: the configuration cannot be read, or no layer is called as a target module.
+        InputError: the configuration cannot be read, or no layer matches a target module.
     """
     target = frod_count(layer_shapes(source, revision, tuple(frod_modules)), sparse_rate)
     own = layer_shapes(source, revision, tuple(modules or frod_modules))
@@ -67,19 +67,19 @@ def matched_rank(
 def layer_shapes(
     source: str, revision: str | None, target_modules: tuple[str, ...]
 ) -> tuple[tuple[int, int], ...]:
-    """(m, k) of every linear layer that a name or dotted suffix in `target_modules` matches.
+    """Return (m, k) of every linear layer that a name or dotted suffix matches.
 
     Raises InputError as `matched_rank` does.
     """
     try:
         config = AutoConfig.from_pretrained(
-            source, trust_remote_code=False, **({"revision": revision} if revision else {})
+            source, revision=revision or "main", trust_remote_code=False
         )
     except (OSError, ValueError, KeyError) as error:
         if source not in shipped_configs():
             raise InputError(
-                f"budget=matched: the configuration of the backbone {source} cannot be read "
-                f"({error}), and the rank follows from it. Check backbone and model_root, or set "
+                f"budget=matched: the rank follows from the configuration of {source}, which "
+                f"cannot be read ({error}). Check backbone and model_root, or set "
                 "budget=default."
             ) from error
         config = config_of(source, None)  # the Hub is out of reach
@@ -93,7 +93,7 @@ def layer_shapes(
     )
     if not shapes:
         raise InputError(
-            f"backbone.target_modules={list(target_modules)}: no linear layer of {source} is "
-            "called so, and budget=matched has nothing to count. Name its linear layers."
+            f"backbone.target_modules={list(target_modules)}: match no linear layer of {source}. "
+            "budget=matched has nothing to count. Name its linear layers."
         )
     return shapes

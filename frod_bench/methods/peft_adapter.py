@@ -1,8 +1,8 @@
-"""`method.peft` -> a configuration of PEFT: a class of PEFT's by name, and plain values.
+"""`method.peft` -> a configuration object of PEFT.
 
-A method's YAML, and the configuration that a record holds, are data. So `_target_` is looked up in
-PEFT's own table and never imported, values are numbers, texts, lists and mappings, and arguments by
-which PEFT itself would import a module, unpickle a file or fetch a model are refused.
+A method's YAML, and the configuration in a record, are data and not code. So `_target_` is looked
+up in PEFT's own table and never imported, values are numbers, texts, lists and mappings, and
+arguments that make PEFT import a module, unpickle a file or fetch a model are refused.
 """
 
 import dataclasses
@@ -15,7 +15,8 @@ from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING, PeftCo
 from frod_bench.common.errors import InputError, did_you_mean
 
 TARGET = "_target_"
-# Argument (dots descend) -> what PEFT does with it.
+_REMOVE = "Remove it; a method that needs it can be written in Python, with method.kind=python."
+# Argument (dots descend) -> why it is refused.
 LOADING = {
     "auto_mapping": "names a module that is imported",
     "base_model_name_or_path": "names a model to load",
@@ -29,17 +30,16 @@ LOADING = {
 
 
 def peft_adapter(arguments: Mapping[str, Any], target_modules: list[str]) -> Any:
-    """The `PeftConfig` that `arguments`, `method.peft` without its target modules, describe.
+    """Return the `PeftConfig` for `arguments`, which are `method.peft` without target modules.
 
-    Raises InputError if `_target_` names no adapter of PEFT's that changes layers, a key begins
-    with an underscore, an argument is unknown or makes PEFT load something, or PEFT refuses a
-    value.
+    Raises InputError if `_target_` is not an adapter of PEFT that changes layers, a key begins with
+    an underscore, an argument is unknown or makes PEFT load something, or PEFT refuses a value.
     """
     target = str(arguments.get(TARGET))
     kinds = adapter_kinds()
     if target not in kinds:
         raise InputError(
-            f"method.peft.{TARGET}={target}: is no configuration of a PEFT adapter."
+            f"method.peft.{TARGET}={target}: is not the configuration of a PEFT adapter."
             + did_you_mean(target, kinds)
         )
     kind: Any = kinds[target]
@@ -55,24 +55,22 @@ def peft_adapter(arguments: Mapping[str, Any], target_modules: list[str]) -> Any
             )
         if isinstance(value, Mapping) and "Config" in fields[name] and "dict" not in fields[name]:
             raise InputError(
-                f"method.peft.{name}: takes a configuration of PEFT's own, which a YAML cannot "
-                "hold. Take it out; a method that needs it is written in Python, with "
-                "method.kind=python."
+                f"method.peft.{name}: needs a configuration object of PEFT, which YAML cannot "
+                f"express. {_REMOVE}"
             )
     try:
         return kind(**given, target_modules=target_modules)
-    except Exception as error:  # of whatever type: each class of PEFT's checks in its own way
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # each class of PEFT raises errors of its own
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"method.peft: {target} cannot be made of {given} ({told}). Give it values that PEFT "
-            "takes."
+            f"method.peft: {target} refuses {given} ({cause}). Give it values that PEFT accepts."
         ) from error
 
 
 def adapter_kinds() -> dict[str, type[PeftConfig]]:
-    """`peft.LoraConfig` and its like -> the class: all that adapt layers which they are told.
+    """Return by name (`peft.LoraConfig`) the classes of adapters that have target modules.
 
-    Soft prompts are not among them, nor X-LoRA, which loads adapters that were trained before.
+    This excludes soft prompts, and X-LoRA, which loads trained adapters.
     """
     classes = (PEFT_TYPE_TO_CONFIG_MAPPING[kind] for kind in PEFT_TYPE_TO_TUNER_MAPPING)
     return {
@@ -84,20 +82,18 @@ def adapter_kinds() -> dict[str, type[PeftConfig]]:
 
 
 def _check_entries(node: Mapping[Any, Any], prefix: str = "") -> None:
-    """Raise InputError for a key that is refused; dots descend, into lists by number."""
+    """Raise InputError for a refused key; dots descend, into lists by index."""
     for key, value in node.items():
         name = f"{prefix}{key}"
         if str(key).startswith("_"):
             raise InputError(
-                f"method.peft.{name}={value}: a key that begins with an underscore is no argument "
-                f"of PEFT's, and {TARGET} is read at the top alone. Take it out, and give plain "
-                "values."
+                f"method.peft.{name}={value}: keys that begin with an underscore are refused; only "
+                f"{TARGET} at the top is read. Remove it, and give plain values."
             )
         if name in LOADING:
             raise InputError(
                 f"method.peft.{name}={value}: is refused, since it {LOADING[name]}, and a method's "
-                "YAML is data. Take it out; a method that needs it is written in Python, with "
-                "method.kind=python."
+                f"YAML is data. {_REMOVE}"
             )
         if isinstance(value, (list, tuple)):
             _check_entries(dict(enumerate(value)), f"{name}.")

@@ -1,8 +1,8 @@
-"""A method's configuration -> a prepared model and its named parameter groups.
+"""A method's configuration -> a prepared model with named parameter groups.
 
-A method changes the backbone only; the head, where there is one, is trained by all of them. Every
-parameter that requires a gradient belongs to exactly one group, and every group has a learning
-rate: a head that is left out of the optimizer because of its name cannot happen.
+A method changes the backbone only; all methods train the head, if there is one. Every parameter
+that requires a gradient belongs to exactly one group, and every group has a learning rate, so that
+no parameter is left out of the optimizer because of its name.
 """
 
 import copy
@@ -29,9 +29,9 @@ from frod_bench.frod import (
 from frod_bench.methods.peft_adapter import peft_adapter
 from frod_bench.methods.released import release_output
 from frod_bench.models.classifier import Classifier
-from frod_bench.models.multiple_choice import Ranker
+from frod_bench.models.multiple_choice import MultipleChoice
 
-Model = Classifier | Ranker
+Model = Classifier | MultipleChoice
 Groups = dict[str, list[Parameter]]
 Applier = Callable[[Model, MethodConfig, BackboneConfig, int], Groups]
 
@@ -42,7 +42,7 @@ class Prepared:
 
     model: Model
     groups: Groups  # name -> trainable parameters
-    params: dict[str, int | float]  # the record's `params`
+    params: dict[str, int | float]  # `params` of the record: see `count_parameters`
 
 
 def prepare(
@@ -55,11 +55,12 @@ def prepare(
     """Apply `method` to the model's backbone, in place.
 
     Args:
-        appliers: method.kind -> how it is applied; `APPLIERS` if not given.
+        appliers: method.kind -> function that applies it; `APPLIERS` if not given.
 
-    Raises InputError where the target modules do not fit the backbone, a group lacks a learning
-    rate, or a rate names no group; AssertionError where a trainable parameter is in no group or in
-    two.
+    Raises:
+        InputError: the target modules do not fit the backbone, or the learning rates do not name
+            exactly the groups.
+        AssertionError: a trainable parameter is in no group, or in two.
     """
     if method.kind not in APPLIERS:
         raise InputError(
@@ -72,63 +73,66 @@ def prepare(
     if head := model.head_parameters():
         groups["head"] = head
     assert_partition(model, groups)
-    check_rates(method, groups)
+    check_learning_rates(method, groups)
     extra = buffer_numbers(model) - buffers_before
     return Prepared(model, groups, count_parameters(model, groups, pretrained, extra))
 
 
-def probes_of(model: Model, method: MethodConfig) -> dict[str, Tensor]:
-    """What tells that the parts which a method computes and does not train are the same again."""
+def sketches_of(model: Model, method: MethodConfig) -> dict[str, Tensor]:
+    """Return small tensors that identify what a method computes and does not train."""
     return adapter_probes(model.backbone) if method.kind == "frod" else {}
 
 
-def check_probes(model: Model, method: MethodConfig, kept: Mapping[str, Tensor]) -> None:
-    """Raise InputError where `probes_of` would not be `kept`."""
+def check_sketches(model: Model, method: MethodConfig, kept: Mapping[str, Tensor]) -> None:
+    """Raise InputError unless the model's frozen parts are those that `kept` identifies."""
     if method.kind == "frod":
         check_adapter_probes(model.backbone, kept)
 
 
 def check_targets(backbone: PreTrainedModel, config: BackboneConfig) -> None:
-    """Raise InputError unless the target modules are linear and as many as the config says."""
+    """Raise InputError unless the target modules are linear layers, in the configured number."""
     found = matching(backbone, config.target_modules)
-    odd = [name for name, module in found.items() if not isinstance(module, nn.Linear)]
+    nonlinear = [name for name, module in found.items() if not isinstance(module, nn.Linear)]
     blocks = backbone.config.num_hidden_layers
     expected = config.modules_per_block * blocks
-    if odd or len(found) != expected:
+    if nonlinear or len(found) != expected:
         raise InputError(
             f"backbone.target_modules={list(config.target_modules)} match {len(found)} modules of "
-            f"{config.name} ({len(odd)} of them not linear), expected {expected} linear ones "
+            f"{config.name} ({len(nonlinear)} of them not linear), expected {expected} linear ones "
             f"({config.modules_per_block} in each of {blocks} blocks). {linear_names(backbone)}"
         )
 
 
 def check_own_targets(backbone: PreTrainedModel, targets: Sequence[str]) -> None:
-    """Raise InputError unless each of a method's own target modules is linear, in every block."""
+    """Raise InputError unless each of a method's own target modules is a linear layer in every
+    block.
+    """
     for target in targets:
         found = list(matching(backbone, [target]).values())
         blocks = backbone.config.num_hidden_layers
         if not found or len(found) % blocks or not all(isinstance(m, nn.Linear) for m in found):
             raise InputError(
                 f"method.peft.target_modules: {target!r} matches {len(found)} modules of the "
-                f"backbone, not a linear one in each of {blocks} blocks. {linear_names(backbone)}"
+                f"backbone, expected a linear one in each of {blocks} blocks. "
+                f"{linear_names(backbone)}"
             )
 
 
 def matching(backbone: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
-    """The modules whose name is, or ends with, one of the dotted names `targets`."""
+    """Return the modules whose name is, or ends with, one of the dotted names `targets`."""
     suffixes = "|".join(re.escape(name) for name in targets)
     pattern = re.compile(rf"(?:.*\.)?(?:{suffixes})")
     return {name: module for name, module in backbone.named_modules() if pattern.fullmatch(name)}
 
 
 def linear_names(backbone: nn.Module) -> str:
-    """A sentence with what its linear layers are called."""
+    """Return a sentence that lists the names of the linear layers."""
     linear = {n.split(".")[-1] for n, m in backbone.named_modules() if isinstance(m, nn.Linear)}
     return f"Its linear layers are called {', '.join(sorted(linear))}."
 
 
 def apply_full(model: Model, _method: MethodConfig, _config: BackboneConfig, _seed: int) -> Groups:
-    """Train every weight of the backbone, and a language model's head with it."""
+    """Train every weight of the backbone, and the head of a language model."""
     pretrained = model.pretrained_parameters()
     for parameter in pretrained:
         parameter.requires_grad_(True)
@@ -138,23 +142,23 @@ def apply_full(model: Model, _method: MethodConfig, _config: BackboneConfig, _se
 def apply_frozen(
     model: Model, _method: MethodConfig, _config: BackboneConfig, _seed: int
 ) -> Groups:
-    """Train nothing of the backbone: the head-only baseline."""
+    """Freeze the whole backbone: the head-only baseline."""
     model.backbone.requires_grad_(False)
     return {}
 
 
 def apply_bitfit(model: Model, method: MethodConfig, config: BackboneConfig, _seed: int) -> Groups:
-    """Train the backbone's biases, those of its norms among them (BitFit, arXiv 2106.10199).
+    """Train the biases of the backbone, including those of its norms (BitFit, arXiv 2106.10199).
 
-    Raises InputError where it has none, as Llama.
+    Raises InputError if it has none (Llama).
     """
     model.backbone.requires_grad_(False)
     named = model.backbone.named_parameters()
     biases = [p for name, p in named if name.rpartition(".")[2] == "bias"]
     if not biases:
         raise InputError(
-            f"method={method.name}: trains biases, and the backbone {config.name} has none. "
-            "Choose another method, or tasks of a family whose backbone has them."
+            f"method={method.name}: trains biases, but the backbone {config.name} has none. "
+            "Choose another method, or tasks of a family whose backbone has biases."
         )
     for bias in biases:
         bias.requires_grad_(True)
@@ -162,13 +166,13 @@ def apply_bitfit(model: Model, method: MethodConfig, config: BackboneConfig, _se
 
 
 def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed: int) -> Groups:
-    """Put on the adapter that `method.peft` describes; LoRA, DoRA and whatever PEFT has.
+    """Add the adapter that `method.peft` describes: LoRA, DoRA and the others of PEFT.
 
-    It is injected into the backbone; one whose layers share state (PEFT's FRoD, VeRA), which PEFT
-    refuses to inject, comes with PEFT's wrapper around the backbone, which holds that state.
-    Raises InputError where PEFT has no such adapter, or refuses its arguments.
+    It is injected into the backbone. If its layers share state (PEFT's FRoD, VeRA), PEFT refuses to
+    inject it, and its wrapper around the backbone holds that state instead. Raises InputError if
+    PEFT has no such adapter, or refuses its arguments.
     """
-    arguments = copy.deepcopy(dict(method.peft))  # PEFT may change what it is given
+    arguments = copy.deepcopy(dict(method.peft))  # PEFT may change its arguments
     own = arguments.pop("target_modules", None)
     if own is not None:
         check_own_targets(model.backbone, own)
@@ -176,20 +180,24 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
     try:
         if PEFT_TYPE_TO_TUNER_MAPPING[adapter.peft_type].uses_shared_state:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # it asks transformers by old names
+                warnings.simplefilter(
+                    "ignore", FutureWarning
+                )  # PEFT uses old names of transformers
                 model.backbone = get_peft_model(model.backbone, adapter)
         else:
             inject_adapter_in_model(adapter, model.backbone)
     except ValueError as error:
-        raise InputError(f"method.peft: PEFT refuses {method.peft} ({error}).") from error
+        raise InputError(
+            f"method.peft: PEFT refuses {method.peft} ({error}). Change the argument that it names."
+        ) from error
     return {"adapter": [p for p in model.backbone.parameters() if p.requires_grad]}
 
 
 def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
     """Attach FRoD; the cell's seed draws the support, so that seeds differ in it too.
 
-    The joint basis is made afresh: from the cache it would cost the first cell of a sweep and no
-    other, and set-up seconds are charged to the method in every comparison.
+    The joint basis is computed anew. With the cache it would cost only the first cell of a sweep,
+    and every comparison charges set-up seconds to the method.
     """
     attach_frod(model.backbone, frod_config(method, config, seed), use_cache=False)
     if method.released_output:
@@ -198,7 +206,7 @@ def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed:
 
 
 def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> FrodConfig:
-    """FRoD's settings for a backbone."""
+    """Return FRoD's settings for a backbone."""
     return FrodConfig(
         target_modules=list(config.target_modules),
         sparse_rate=method.sparse_rate,
@@ -210,16 +218,16 @@ def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> Frod
 
 
 def apply_python(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
-    """Call the user's own applier (docs/methods.md).
+    """Call the user's own function (docs/methods.md).
 
-    Raises InputError where its file changed since the cell was planned, or its groups are not what
-    the backbone trains.
+    Raises InputError if its file has changed since the cell was planned, or its groups are not the
+    parameters that require a gradient.
     """
     assert method.apply is not None  # settings.validate
     if method.source not in (None, source_hash(method.apply)):
         raise InputError(
             f"method.apply={method.apply}: its file is no longer the one that the cell was planned "
-            "or trained with. Put that one back, or start the command again."
+            "or trained with. Restore that file, or start the command again."
         )
     returned = load_callable(method.apply)(model, method, config, seed)
     return groups_of(returned, model, f"method.apply={method.apply}")
@@ -236,16 +244,20 @@ APPLIERS: dict[str, Applier] = {
 
 
 def groups_of(returned: object, model: Model, about: str) -> Groups:
-    """What a user's applier returned, as parameter groups; `about` begins a message.
+    """Check the parameter groups that a user's function returned; `about` begins the messages.
 
-    Raises InputError unless they hold every parameter that is trained, but for the head's, once.
+    Raises InputError unless they contain every trainable parameter, except the head's, once.
     """
     if not isinstance(returned, Mapping) or not returned:
-        raise InputError(f"{about}: must return its parameters by group, as name -> list.")
-    groups = {str(name): list(parameters) for name, parameters in returned.items()}
-    if odd := [name for name, found in groups.items() if not found or name == "head"]:
         raise InputError(
-            f"{about}: the group {odd[0]!r} is empty, or the suite's own as head is. Leave it out."
+            f"{about}: must return a mapping of group names to lists of parameters, but returned "
+            f"{type(returned).__name__}."
+        )
+    groups = {str(name): list(parameters) for name, parameters in returned.items()}
+    if refused := [name for name, found in groups.items() if not found or name == "head"]:
+        raise InputError(
+            f"{about}: the group {refused[0]!r} is empty, or is the head, which the suite adds "
+            "itself. Leave it out."
         )
     head = set(map(id, model.head_parameters()))
     trained = {
@@ -256,29 +268,29 @@ def groups_of(returned: object, model: Model, about: str) -> Groups:
     grouped = [id(parameter) for group in groups.values() for parameter in group]
     if outside := [name for key, name in trained.items() if key not in set(grouped)]:
         raise InputError(
-            f"{about}: {len(outside)} parameters require a gradient and are in no group, the first "
-            f"is {outside[0]}. Put them in one, or freeze them with requires_grad_(False)."
+            f"{about}: {len(outside)} parameters require a gradient but are in no group, the first "
+            f"is {outside[0]}. Put them into one, or freeze them with requires_grad_(False)."
         )
     if len(grouped) != len(trained):
         raise InputError(
-            f"{about}: its groups hold {len(grouped)} parameters, and {len(trained)} are trained. "
-            "Group each of them once, and none that is frozen or the head's."
+            f"{about}: its groups contain {len(grouped)} parameters, but {len(trained)} are "
+            "trainable. List each of them once, and none that is frozen or part of the head."
         )
     return groups
 
 
 def assert_partition(model: nn.Module, groups: Groups) -> None:
-    """Assert that each trainable parameter is in exactly one group, and nothing else is in any."""
+    """Assert that the groups contain each trainable parameter exactly once, and nothing else."""
     grouped = [id(parameter) for group in groups.values() for parameter in group]
     trainable = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
     if len(grouped) != len(set(grouped)) or set(grouped) != trainable:
         raise AssertionError(
-            f"the groups {sorted(groups)} hold {len(grouped)} parameters ({len(set(grouped))} "
-            f"different ones), the model trains {len(trainable)}"
+            f"the groups {sorted(groups)} contain {len(grouped)} parameters ({len(set(grouped))} "
+            f"different ones), but {len(trainable)} are trainable"
         )
 
 
-def check_rates(method: MethodConfig, groups: Groups) -> None:
+def check_learning_rates(method: MethodConfig, groups: Groups) -> None:
     """Raise InputError unless `method.learning_rates` names exactly the groups."""
     unknown = sorted(set(method.learning_rates) - set(groups))
     missing = sorted(set(groups) - set(method.learning_rates))
@@ -290,21 +302,21 @@ def check_rates(method: MethodConfig, groups: Groups) -> None:
     if missing:
         raise InputError(
             f"method.learning_rates.{missing[0]} is missing: method {method.name} trains this "
-            "group and needs a rate for it."
+            "parameter group. Give it a learning rate."
         )
 
 
 def buffer_numbers(model: nn.Module) -> int:
-    """How many numbers the model's floating-point buffers hold, each tensor counted once."""
+    """Count the numbers in the model's floating-point buffers, each tensor once."""
     return sum({id(b): b.numel() for b in model.buffers() if b.is_floating_point()}.values())
 
 
 def count_parameters(
     model: Model, groups: Groups, pretrained: Sequence[Parameter], extra_buffers: int
 ) -> dict[str, int | float]:
-    """The record's `params`: percent is without the head, of the backbone as it was loaded.
+    """Return `params` of the record; percentages are of the loaded backbone, without the head.
 
-    The head is what is new. A ranker has none: a language model's own head is of the backbone.
+    Only a new head counts as one: the head of a language model belongs to the backbone.
     """
     trainable = sum(p.numel() for group in groups.values() for p in group)
     head = sum(p.numel() for p in groups.get("head", []))

@@ -1,1 +1,1 @@
-"""Pretrained backbones with a head: a classifier, or a language model that ranks options."""
+"""Pretrained backbones: with a new head, or as language models that score options."""

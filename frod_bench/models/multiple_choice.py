@@ -1,33 +1,32 @@
-"""A causal language model that answers by how likely it finds each option: no new parameters."""
+"""Multiple choice by log-likelihood: a causal language model, without new parameters."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter, functional
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from frod_bench.common.errors import InputError
-from frod_bench.models.loading import readable
+from frod_bench.models.loading import load_config, load_model
 from frod_bench.models.prefix_sharing import Packed, pack
 
-CHECKPOINT = "A causal language model of `transformers` with safetensors weights is needed"
-_TRIED_TOKENS = 4  # of the forward pass that compares our scores with the checkpoint's own
+_PROBE_TOKENS = 4  # of the forward passes that check our scores when a model is loaded
 
 
-class Ranker(nn.Module):
+class MultipleChoice(nn.Module):
     """`backbone` (the body) -> `lm_head` -> mean log-probability of each option's tokens.
 
     A sum would favour short options, and options differ in length; see docs/reasoning_heads.md.
 
-    forward takes `input_ids`, `attention_mask` and `option_mask`, each N x C x L: for every row C
-    places, each with a question and an option behind it, padded on the right. It returns scores,
-    N x C; a place without tokens scores -inf. Logits are formed for the options' tokens only.
+    `forward` takes `input_ids`, `attention_mask` and `option_mask`, each N x C x L: for every row C
+    sequences, a question followed by an option, padded on the right. It returns scores, N x C; a
+    sequence without tokens scores -inf. Logits are computed for the tokens of options only.
 
     Attributes:
-        reads_packed: a row's question is read once, and not once an option (`packing`).
+        reads_packed: whether the question of a row is read once instead of once per option
+            (`prefix_sharing`).
     """
 
     def __init__(
@@ -35,26 +34,28 @@ class Ranker(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = body
-        self.lm_head = lm_head.requires_grad_(False)  # as the body, frozen until a method says so
+        self.lm_head = lm_head.requires_grad_(
+            False
+        )  # as the body, frozen unless a method trains it
         self.reads_packed = reads_packed
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, option_mask: Tensor) -> Tensor:
-        told = option_mask.bool().clone()
-        told[..., 0] = False  # a token is told by the one before it
-        read = self._read_packed if self.reads_packed else self._read_apart
-        logits = self.lm_head(read(input_ids, attention_mask, told)).float()
-        found = -functional.cross_entropy(logits, input_ids[told], reduction="none")
-        by_token = torch.zeros(told.shape, device=found.device).masked_scatter(told, found)
-        scores = by_token.sum(dim=-1) / told.sum(dim=-1)
+        scored = option_mask.bool().clone()
+        scored[..., 0] = False  # each token is predicted from the one before it
+        hidden = self._read_packed if self.reads_packed else self._read_separately
+        logits = self.lm_head(hidden(input_ids, attention_mask, scored)).float()
+        log_probs = -functional.cross_entropy(logits, input_ids[scored], reduction="none")
+        by_token = torch.zeros(scored.shape, device=logits.device).masked_scatter(scored, log_probs)
+        scores = by_token.sum(dim=-1) / scored.sum(dim=-1)
         return scores.masked_fill(~attention_mask.any(dim=-1), -torch.inf)
 
-    def _read_packed(self, ids: Tensor, attention_mask: Tensor, told: Tensor) -> Tensor:
-        """Last hidden states of what precedes each token that is told, (tokens told) x width."""
+    def _read_packed(self, ids: Tensor, attention_mask: Tensor, scored: Tensor) -> Tensor:
+        """Return the last hidden states before each scored token, (scored tokens) x width."""
         packed = pack(ids, attention_mask)
-        return self.read(packed)[told.nonzero(as_tuple=True)[0], packed.before[told]]
+        return self.read(packed)[scored.nonzero(as_tuple=True)[0], packed.before[scored]]
 
     def read(self, packed: Packed) -> Tensor:
-        """Last hidden states of packed rows, N x P x width."""
+        """Return the last hidden states of packed rows, N x P x width."""
         hidden: Tensor = self.backbone(
             input_ids=packed.ids,
             attention_mask=packed.attention_bias(self.backbone.dtype),
@@ -63,105 +64,91 @@ class Ranker(nn.Module):
         ).last_hidden_state
         return hidden
 
-    def _read_apart(self, ids: Tensor, attention_mask: Tensor, told: Tensor) -> Tensor:
-        """The same, every option with a question of its own."""
+    def _read_separately(self, ids: Tensor, attention_mask: Tensor, scored: Tensor) -> Tensor:
+        """Return the same as `_read_packed`; every option has its own copy of the question."""
         present = attention_mask.any(dim=-1)
         hidden = self.backbone(
             input_ids=ids[present], attention_mask=attention_mask[present], use_cache=False
         ).last_hidden_state
-        return hidden[:, :-1][told[present][:, 1:]]
+        return hidden[:, :-1][scored[present][:, 1:]]
 
     def pretrained_parameters(self) -> list[Parameter]:
-        """The body's and, where it is not tied to the embeddings, the language-model head's."""
+        """Return the parameters of the body and, unless it is tied, of the language-model head."""
         return list(self.parameters())
 
     def head_parameters(self) -> list[Parameter]:
-        """None: nothing is new."""
+        """Return nothing: there are no new parameters."""
         return []
 
 
-def build_ranker(
+def build_multiple_choice(
     source: str | Path, *, revision: str | None, pretrained: bool, seed: int
-) -> Ranker:
+) -> MultipleChoice:
     """Load a causal language model from `source` (a folder or a Hub id) in float32.
 
-    Raises InputError where the checkpoint is none, lacks weights, or makes its logits in another
-    way than by one linear map of the last hidden states.
-    With `pretrained=False` it has the checkpoint's configuration and random weights.
+    With `pretrained=False` it has the checkpoint's configuration and random weights. Raises
+    InputError if the checkpoint is not a causal language model, lacks weights, or does not compute
+    its logits by one linear map of the last hidden states.
     """
     torch.manual_seed(seed)
-    common = {"revision": revision} if revision else {}
-    with readable(source, "configuration", CHECKPOINT):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **common)
+    needed_for = "A causal language model of `transformers` with safetensors weights is needed"
+    config = load_config(source, revision, needed_for)
     check_causal(config, str(source))
-    if pretrained:
-        with readable(source, "weights", CHECKPOINT):
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **common,
-            )
-        model, report = loaded
-        if report["missing_keys"] or report["mismatched_keys"]:
-            raise InputError(
-                f"backbone {source}: the checkpoint lacks {len(report['missing_keys'])} weights of "
-                f"the language model ({', '.join(sorted(report['missing_keys'])[:3])} …) and "
-                f"{len(report['mismatched_keys'])} have another shape. Use a checkpoint that was "
-                "saved with its language-model head, or head=classify."
-            )
-    else:
-        model = AutoModelForCausalLM.from_config(
-            config, dtype=torch.float32, trust_remote_code=False
-        )
-    ranker = Ranker(model.base_model, model.get_output_embeddings())
-    _check_logits(model.eval(), ranker, str(source))
-    ranker.reads_packed = _can_read_packed(ranker)
-    return ranker
+    language_model = load_model(
+        AutoModelForCausalLM,
+        source,
+        config,
+        revision=revision,
+        pretrained=pretrained,
+        needed_for=needed_for,
+        advice="Use a checkpoint that was saved with its language-model head, or head=classify.",
+    )
+    model = MultipleChoice(language_model.base_model, language_model.get_output_embeddings())
+    _check_logits(language_model.eval(), model, str(source))
+    model.reads_packed = _can_read_packed(model)
+    return model
 
 
 def check_causal(config: PretrainedConfig, source: str) -> None:
-    """Raise InputError unless a checkpoint's configuration is a causal language model's."""
-    made_as = config.architectures or ["unknown"]
-    if not set(made_as) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+    """Raise InputError unless a checkpoint's configuration names a causal language model."""
+    architectures = config.architectures or ["unknown"]
+    if not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
         raise InputError(
-            f"head=rank: the backbone {source} is no causal language model but "
-            f"{', '.join(made_as)}. Allowed for it: classify. Set head=classify, or choose a "
+            f"head=rank: the backbone {source} is not a causal language model but "
+            f"{', '.join(architectures)}. Allowed for it: classify. Set head=classify, or choose a "
             "backbone whose config.json names a ...ForCausalLM."
         )
 
 
 @torch.no_grad()
-def _check_logits(model: PreTrainedModel, ranker: Ranker, source: str) -> None:
-    """The checkpoint's own logits are those that `Ranker` forms (no cap, no factor)."""
-    ids = torch.arange(_TRIED_TOKENS).unsqueeze(0) % model.config.vocab_size
-    ours = ranker.lm_head(ranker.backbone(input_ids=ids).last_hidden_state)
-    if not torch.allclose(model(input_ids=ids).logits, ours, rtol=1e-4, atol=1e-4):
+def _check_logits(language_model: PreTrainedModel, ours: MultipleChoice, source: str) -> None:
+    """Raise InputError unless `lm_head` gives the checkpoint's own logits (no cap, no factor)."""
+    ids = torch.arange(_PROBE_TOKENS).unsqueeze(0) % language_model.config.vocab_size
+    logits = ours.lm_head(ours.backbone(input_ids=ids).last_hidden_state)
+    if not torch.allclose(language_model(input_ids=ids).logits, logits, rtol=1e-4, atol=1e-4):
         raise InputError(
-            f"head=rank: the backbone {source} ({type(model).__name__}) caps or scales its logits, "
-            "which is not supported. Set head=classify, or choose another backbone."
+            f"head=rank: the backbone {source} ({type(language_model).__name__}) caps or scales "
+            "its logits, which is not supported. Set head=classify, or choose another backbone."
         )
 
 
 @torch.no_grad()
-def _can_read_packed(ranker: Ranker) -> bool:
-    """Whether scores are the same when a row's question is read once.
+def _can_read_packed(model: MultipleChoice) -> bool:
+    """Return whether scores stay the same if a row's question is read once.
 
-    They are not where a model takes no positions, tells them from the mask, or looks back over a
-    window of tokens only.
+    They do not if a model takes no positions, derives them from the mask, or attends to a window of
+    tokens only.
     """
-    config = ranker.backbone.config
+    config = model.backbone.config
     if getattr(config, "sliding_window", None) or getattr(config, "attention_chunk_size", None):
         return False
-    ids = torch.arange(4 * _TRIED_TOKENS).view(1, 2, -1) % config.vocab_size
-    question = torch.arange(2 * _TRIED_TOKENS) < _TRIED_TOKENS
+    ids = torch.arange(4 * _PROBE_TOKENS).view(1, 2, -1) % config.vocab_size
+    question = torch.arange(2 * _PROBE_TOKENS) < _PROBE_TOKENS
     ids[:, :, question] = ids[:, :1, question]
     batch = ids, torch.ones_like(ids), (~question).long().expand_as(ids)
-    apart = ranker(*batch)
+    separate = model(*batch)
     try:
-        ranker.reads_packed = True
-        return torch.allclose(ranker(*batch), apart, rtol=1e-4, atol=1e-4)
-    except (TypeError, ValueError, RuntimeError):  # of a model that takes no such arguments
+        model.reads_packed = True
+        return torch.allclose(model(*batch), separate, rtol=1e-4, atol=1e-4)
+    except (TypeError, ValueError, RuntimeError):  # the model does not take these arguments
         return False

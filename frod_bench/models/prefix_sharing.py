@@ -1,10 +1,10 @@
-"""A question once, and all its options behind it, for a model that reads from left to right.
+"""Reading a question once, followed by all its options, with a causal language model.
 
     question: Which gas do plants take in? answer: | oxygen | carbon dioxide | helium
 
-A token sees the question and what precedes it in its own option, at the places that it would have
-if the option stood there alone. So each option is read as if it did, but the question only once;
-on the reasoning tasks that is two to three times fewer tokens.
+A token attends to the question and to its own option, at the positions that it would have if its
+option were the only one. So the result is that of reading question and option pairs one by one, but
+the question is read once: on the reasoning tasks two to three times fewer tokens.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_SHARED, _PADDING = -1, -2  # owners of tokens that no option owns
+_SHARED, _PADDING = -1, -2  # owners of the tokens that belong to no option
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Packed:
 
     Attributes:
         ids: tokens, (N, P) int64.
-        positions: a token's number in its own sequence, (N, P) int64.
-        visible: whether token i sees token j, (N, P, P) bool.
-        before: for each token of C sequences of length L, the place in its row of the token that
-            precedes it in its sequence, (N, C, L) int64; of no meaning for a sequence's first one.
+        positions: position of each token in its own sequence, (N, P) int64.
+        visible: whether token i attends to token j, (N, P, P) bool.
+        before: for each token of C sequences of length L, the index in its row of the token that
+            precedes it in its sequence, (N, C, L) int64; undefined for the first one.
     """
 
     ids: Tensor
@@ -33,22 +33,23 @@ class Packed:
     before: Tensor
 
     def attention_bias(self, dtype: torch.dtype) -> Tensor:
-        """What is added to attention scores, (N, 1, P, P): 0, or the lowest number of `dtype`."""
+        """Return the term added to attention scores, (N, 1, P, P): 0, or the minimum of `dtype`."""
         bias = torch.zeros(self.visible.shape, dtype=dtype, device=self.visible.device)
         return bias.masked_fill_(~self.visible, torch.finfo(dtype).min).unsqueeze(1)
 
 
 def pack(input_ids: Tensor, attention_mask: Tensor) -> Packed:
-    """Pack C sequences a row, each a question and an option, (N, C, L) and padded on the right.
+    """Pack the C sequences of each row, a question and an option each, into one.
 
-    Shared is what all sequences of a row begin with: where their questions were cut in different
-    places that may be nothing. A sequence may be without tokens.
+    Both arguments are (N, C, L), padded on the right. The shared part is the common beginning of
+    all sequences of a row; it may be empty if their questions were cut at different positions. A
+    sequence may have no tokens.
     """
     rows, _, length = input_ids.shape
     token = torch.arange(length, device=input_ids.device)
     is_token = attention_mask.bool()
     present = is_token.any(dim=-1)
-    first = present.int().argmax(dim=-1)  # of a row's sequences
+    first = present.int().argmax(dim=-1)  # sequence of each row that has tokens
     first_ids = input_ids[torch.arange(rows, device=first.device), first]
     alike = (input_ids == first_ids[:, None]) & is_token
     shared = (alike | ~present[..., None]).all(dim=1).int().cumprod(dim=-1).sum(dim=-1)  # (N,)
@@ -56,14 +57,14 @@ def pack(input_ids: Tensor, attention_mask: Tensor) -> Packed:
     own = is_token & (token >= shared[:, None, None])
     sizes = own.sum(dim=-1)
     starts = shared[:, None] + sizes.cumsum(dim=-1) - sizes  # (N, C)
-    place = starts[..., None] + token - shared[:, None, None]
-    before = torch.where(token > shared[:, None, None], place, token) - 1
+    index = starts[..., None] + token - shared[:, None, None]
+    before = torch.where(token > shared[:, None, None], index, token) - 1
 
     width = int((shared + sizes.sum(dim=-1)).max())
     ids = input_ids.new_zeros(rows, width)
     positions, owner = torch.zeros_like(ids), torch.full_like(ids, _PADDING)
     row, sequence, number = own.nonzero(as_tuple=True)
-    at = row, place[own]
+    at = row, index[own]
     ids[at], positions[at], owner[at] = input_ids[own], number, sequence
     row, number = (token < shared[:, None]).nonzero(as_tuple=True)
     at = row, number

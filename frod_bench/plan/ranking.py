@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from frod_bench.config.settings import TaskConfig
-from frod_bench.models.multiple_choice import Ranker, check_causal
+from frod_bench.models.multiple_choice import MultipleChoice, check_causal
 from frod_bench.models.prefix_sharing import Packed
 from frod_bench.plan.trace import Batch
 
@@ -52,8 +52,8 @@ def row_tokens(max_length: int, options: Options) -> int:
     return max_length + (options.count - 1) * options.tokens
 
 
-class RankerShapes(Ranker):
-    """As `Ranker` reads packed rows; how they are packed is given, since it follows from values."""
+class RankerShapes(MultipleChoice):
+    """`MultipleChoice` of packed rows; the packing is an input, since it depends on values."""
 
     def forward(  # type: ignore[override]
         self, ids: Tensor, positions: Tensor, visible: Tensor, before: Tensor
@@ -74,8 +74,8 @@ class RankerShapes(Ranker):
         return found.view(before.shape).sum(dim=-1) / before.shape[-1]
 
 
-def ranker_shapes(config: PretrainedConfig, source: str) -> Ranker:
-    """What `ranker.build_ranker` makes of a checkpoint, on the device that is torch's default.
+def ranker_shapes(config: PretrainedConfig, source: str) -> MultipleChoice:
+    """What `build_multiple_choice` makes of a checkpoint, on torch's default device.
 
     Raises InputError where the configuration is no causal language model's.
     """

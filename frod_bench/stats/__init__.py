@@ -4,6 +4,7 @@ Tables are (tasks x seeds) arrays and curves (seeds x points) arrays. NaN marks 
 every estimate counts the values behind it. An interval that the data do not determine is NaN, never
 zero. docs/statistics.md lists which function answers which question, and how well, by simulation.
 """
+# ruff: noqa: F401  (what this package exports)
 
 from frod_bench.stats.bootstrap import CONFIDENCE, RESAMPLES, Floats
 from frod_bench.stats.curves import (
@@ -43,40 +44,3 @@ from frod_bench.stats.paired import (
     probability_of_improvement,
     tost,
 )
-
-__all__ = [
-    "CONFIDENCE",
-    "FEWEST_SEEDS",
-    "FEW_TASKS",
-    "NOTHING",
-    "RESAMPLES",
-    "Equivalence",
-    "Estimate",
-    "Floats",
-    "McNemar",
-    "area_below_best",
-    "difference_over_tasks",
-    "equivalence",
-    "holm",
-    "interquartile_mean",
-    "mcnemar",
-    "mean_interval",
-    "mean_over_tasks",
-    "median_over_seeds",
-    "median_ratio",
-    "merge_p_values",
-    "paired_difference",
-    "pareto_front",
-    "performance_profile",
-    "probability_of_improvement",
-    "resample_onto",
-    "seed_range",
-    "smooth",
-    "speedup",
-    "speedup_over_tasks",
-    "spread_interval",
-    "spread_over_seeds",
-    "target_from_reference",
-    "time_to_target",
-    "tost",
-]

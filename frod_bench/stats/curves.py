@@ -84,7 +84,7 @@ def median_over_seeds(values: ArrayLike) -> float:
     A miss is infinite. Of an even number it is the upper of the two middle values, since the mean
     of a number and a miss would be a miss.
     """
-    return float(_upper_median(present(values)))
+    return float(_middle(present(values))[1])
 
 
 def median_ratio(ratios: ArrayLike) -> float:
@@ -174,32 +174,30 @@ def resample_onto(grid: ArrayLike, times: ArrayLike, values: ArrayLike) -> Float
     return np.where(grid < times[0], np.nan, result)
 
 
-def _upper_median(times: Floats) -> Floats:
-    """Return the median along the last axis; NaN, which sorts last, is left out."""
-    values = np.sort(times, axis=-1)
-    count = (~np.isnan(values)).sum(axis=-1, keepdims=True)
+def _middle(values: Floats) -> tuple[Floats, Floats]:
+    """Return the two middle values along the last axis, equal if there is one; NaN is left out."""
     if values.shape[-1] == 0:
-        return np.full(values.shape[:-1], np.nan)
-    middle = np.minimum(count // 2, values.shape[-1] - 1)
-    return np.take_along_axis(values, middle, axis=-1)[..., 0]
+        return np.full(values.shape[:-1], np.nan), np.full(values.shape[:-1], np.nan)
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    count = (~np.isnan(ordered)).sum(axis=-1, keepdims=True)
+    lower = np.maximum(count - 1, 0) // 2
+    upper = np.minimum(count // 2, ordered.shape[-1] - 1)
+    return (
+        np.take_along_axis(ordered, lower, axis=-1)[..., 0],
+        np.take_along_axis(ordered, upper, axis=-1)[..., 0],
+    )
 
 
 def _ratios(ours: Floats, theirs: Floats) -> Floats:
     """Return `speedup` of the medians over seeds, along the last axis."""
-    a, b = _upper_median(ours), _upper_median(theirs)
+    a, b = _middle(ours)[1], _middle(theirs)[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = b / a  # of two misses NaN
     return np.where(a == b, np.where(np.isinf(a), np.nan, 1.0), ratio)
 
 
 def _median_ratio(ratios: Floats) -> Floats:
-    if ratios.shape[-1] == 0:
-        return np.full(ratios.shape[:-1], np.nan)
-    values = np.sort(ratios, axis=-1)
-    count = (~np.isnan(values)).sum(axis=-1, keepdims=True)
-    last = values.shape[-1] - 1
-    upper = np.take_along_axis(values, np.minimum(count // 2, last), axis=-1)[..., 0]
-    lower = np.take_along_axis(values, np.maximum(count - 1, 0) // 2, axis=-1)[..., 0]
+    lower, upper = _middle(ratios)
     with np.errstate(invalid="ignore"):
         between = np.sqrt(lower) * np.sqrt(upper)
     between = np.where(lower == upper, upper, between)  # exact, if there is one middle value

@@ -1,31 +1,34 @@
-"""The loop: one model, its parameter groups and a stream of batches -> a curve.
+"""The training loop: a model, its parameter groups and a stream of batches -> a curve.
 
-It knows no task and no method by name. Step t of seed g sees the same rows and the same random
-numbers whenever it is run, so a run that goes on from a checkpoint is, on a CPU, bit for bit the
-run that was not interrupted.
+The loop knows no task and no method by name. Step t of seed g always sees the same rows and the
+same random numbers, so on a CPU a run that resumes from a checkpoint is bit for bit the run that
+was never interrupted.
 
-Several processes (accelerate's) train one model: each takes an equal share of every micro-batch
-and of what is predicted, so that but for rounding, and for what dropout draws, the curve is that of
-one.
+Several processes (of accelerate) may train one model: each takes an equal share of every
+micro-batch and of every evaluation, and the curve is that of one process up to rounding and the
+draws of dropout.
 """
 
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.utils.data import DataLoader
 
 from frod_bench.config.settings import TrainerConfig
-from frod_bench.training import checkpoint
+from frod_bench.training.checkpoint import (
+    Checkpoints,
+    TrainingState,
+    restore_parameters,
+    save_parameters,
+)
 
 Batch = dict[str, Tensor]
 Point = dict[str, float]
@@ -34,37 +37,36 @@ Collate = Callable[[Sequence[Any]], Batch]
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be learned, without its name."""
+    """What the model learns."""
 
     train: Sequence[Any]
-    held_out: Sequence[Any]  # what the curve is measured on
+    held_out: Sequence[Any]  # the curve is measured on these rows
     collate: Collate
     loss: Callable[[Tensor, Tensor], Tensor]  # logits (B x C), labels (B) -> scalar
-    score: Callable[[Tensor, Tensor], Point]  # logits, labels of a whole split -> its metrics
-    is_better: Callable[[Point, Point], bool] | None = None  # given: keep the best step's model
+    score: Callable[[Tensor, Tensor], Point]  # logits and labels of all held-out rows -> metrics
+    is_better: Callable[[Point, Point], bool] | None = None  # if given, the best step's model wins
 
 
 @dataclass
 class Progress:
-    """What a run has done so far; kept in checkpoints."""
+    """What a run has done so far; part of its checkpoints."""
 
     curve: list[Point] = field(default_factory=list)
     train_sec: float = 0.0
     eval_sec: float = 0.0
     rows: int = 0  # rows trained on
-    tokens: int = 0  # tokens or images trained on, padding left out
+    tokens: int = 0  # tokens or images trained on, without padding
     diverged: bool = False
     best: Point | None = None
 
 
-def rows_of_step(step: int, count: int, rows_a_step: int, seed: int) -> list[int]:
-    """Row numbers of step `step` (from 0) in a stream of reshuffled epochs.
+def rows_of_step(step: int, count: int, rows_per_step: int, seed: int) -> list[int]:
+    """Return the row numbers of step `step` (from 0) in a stream of reshuffled epochs.
 
-    Stateless: epoch e is a permutation drawn by a generator that (seed, e) alone seeds.
+    Stateless: the order of epoch e depends on (seed, e) alone.
     """
-    start = step * rows_a_step
     numbers = []
-    for position in range(start, start + rows_a_step):
+    for position in range(step * rows_per_step, (step + 1) * rows_per_step):
         epoch, offset = divmod(position, count)
         numbers.append(_permutation(count, seed, epoch)[offset])
     return numbers
@@ -78,11 +80,11 @@ def _permutation(count: int, seed: int, epoch: int) -> list[int]:
 
 
 class StepBatches:
-    """Batch sampler from step `first` on: `accumulation_steps` micro-batches a step."""
+    """Batch sampler that starts after step `first`: `accumulation_steps` micro-batches per step."""
 
     def __init__(self, count: int, config: TrainerConfig, seed: int, first: int) -> None:
         self.count, self.config, self.seed, self.first = count, config, seed, first
-        self.batch_size, self.drop_last = config.batch_rows, False  # accelerate shares them out
+        self.batch_size, self.drop_last = config.batch_rows, False  # accelerate reads them
 
     def __iter__(self) -> Iterator[list[int]]:
         size = self.config.batch_rows
@@ -95,8 +97,10 @@ class StepBatches:
         return (self.config.max_steps - self.first) * self.config.accumulation_steps
 
 
-def rate_factor(step: int, config: TrainerConfig) -> float:
-    """Factor on every learning rate at step `step` (from 1): linear warm-up, then the schedule."""
+def lr_multiplier(step: int, config: TrainerConfig) -> float:
+    """Return the factor on every learning rate at step `step` (from 1): linear warm-up, then the
+    schedule.
+    """
     warmup = math.ceil(config.max_steps * config.warmup_percent / 100)
     if step <= warmup:
         return step / warmup
@@ -111,59 +115,53 @@ def rate_factor(step: int, config: TrainerConfig) -> float:
 
 
 class Trainer:
-    """Trains `model` in place; goes on from the newest checkpoint in `checkpoints`, if any."""
+    """Trains a model in place, from the newest usable checkpoint on if there is one.
+
+    Args:
+        groups: torch's parameter groups, each with `params`, its learning rate `lr` and a `name`.
+            An empty list is a run of no steps: a frozen language model that answers zero-shot.
+        on_point: called with every point of the curve.
+    """
 
     def __init__(
         self,
         model: nn.Module,
-        groups: dict[str, list[Parameter]],
-        learning_rates: Mapping[str, float],
+        groups: Sequence[dict[str, Any]],
         problem: Problem,
         config: TrainerConfig,
         *,
         seed: int,
         accelerator: Accelerator,
-        checkpoints: Path,
-        checkpoint_every_steps: int,
+        checkpoints: Checkpoints,
         on_point: Callable[[Point], None] = lambda _point: None,
     ) -> None:
         self.problem, self.config, self.seed = problem, config, seed
-        self.accelerator, self.on_point = accelerator, on_point
-        self.checkpoints, self.checkpoint_every_steps = checkpoints, checkpoint_every_steps
-        self.rates = dict(learning_rates)
-        # Nothing to train is a run too, of no steps: a frozen language model that ranks options.
+        self.accelerator, self.checkpoints, self.on_point = accelerator, checkpoints, on_point
+        self.learning_rates = {group["name"]: group["lr"] for group in groups}
         self.last_step = config.max_steps if groups else 0
         optimizer = torch.optim.AdamW(
-            [{"params": group, "lr": self.rates[name]} for name, group in groups.items()]
-            or [{"params": []}],
-            weight_decay=config.weight_decay,
+            [dict(group) for group in groups] or [{"params": []}], weight_decay=config.weight_decay
         )
-        self.bare = model  # what checkpoints know: without the wrapper of DDP
+        self.unwrapped = model
         if groups:
             self.model, self.optimizer = accelerator.prepare(model, optimizer)
         else:
             self.model, self.optimizer = accelerator.prepare_model(model, None, True), optimizer
-        restored = checkpoint.restore(
-            checkpoints,
-            model,
-            self.optimizer,
-            accelerator.scaler,
-            progress_fields=vars(Progress()),
-        )
-        self.first_step, kept = restored or (0, {})
-        self.progress = Progress(**kept)
-        batches = StepBatches(len(problem.train), config, seed, self.first_step)
+        self.state = TrainingState(model, self.optimizer, accelerator.scaler)
+        restored = checkpoints.restore(self.state, progress_fields=vars(Progress()))
+        self.first_step, progress = restored or (0, {})
+        self.progress = Progress(**progress)
         loader: DataLoader[Any] = DataLoader(
             problem.train,  # type: ignore[arg-type]  # a sequence is a map-style data set
-            batch_sampler=batches,
+            batch_sampler=StepBatches(len(problem.train), config, seed, self.first_step),
             collate_fn=problem.collate,
         )
         self.loader = accelerator.prepare_data_loader(loader)
 
     def run(self) -> Progress:
-        """Train to the last step, or to a loss that is NaN or infinite (`diverged`).
+        """Train to the last step, or until a loss is NaN or infinite (`diverged`).
 
-        With `problem.is_better` the model of the best evaluation is put back at the end.
+        With `problem.is_better` the model ends with the parameters of the best evaluation.
         """
         progress, last = self.progress, self.last_step
         for point in progress.curve:
@@ -173,54 +171,44 @@ class Trainer:
         batches = iter(self.loader)
         for step in range(self.first_step + 1, last + 1):
             point = self.train_step(step, batches)
-            due = step % self.config.eval_every_steps == 0 or step == last
-            self.add_point(point, evaluate=due and math.isfinite(point["train_loss"]))
+            is_due = step % self.config.eval_every_steps == 0 or step == last
+            self.add_point(point, evaluate=is_due and math.isfinite(point["train_loss"]))
             losses = (point["train_loss"], point.get("eval_loss", 0.0))
             progress.diverged = not all(map(math.isfinite, losses))
             if progress.diverged:
                 break
-            if step % self.checkpoint_every_steps == 0 and step < last:
-                self.save_checkpoint(step)
+            if step % self.checkpoints.every_steps == 0 and step < last:
+                writes = self.accelerator.is_main_process
+                self.checkpoints.save(step, self.state, vars(progress), writes=writes)
         if progress.best is not None:
-            self.accelerator.wait_for_everyone()  # the one that writes may still be at it
-            checkpoint.restore_parameters(self.checkpoints / checkpoint.BEST, self.bare)
-            self.accelerator.wait_for_everyone()  # and may remove it once the record is there
+            self.accelerator.wait_for_everyone()  # the main process may still write the file
+            restore_parameters(self.checkpoints.best, self.unwrapped)
+            self.accelerator.wait_for_everyone()  # it removes the file after saving the record
         return progress
 
-    def save_checkpoint(self, step: int) -> None:
-        """Keep all that a run that goes on after `step` needs."""
-        checkpoint.save(
-            self.checkpoints,
-            step,
-            self.bare,
-            self.optimizer,
-            self.accelerator.scaler,
-            progress=vars(self.progress),
-            writes=self.accelerator.is_main_process,
-        )
-
     def train_step(self, step: int, batches: Iterator[Batch]) -> Point:
-        """One optimizer step (numbered from 1) on `accumulation_steps` micro-batches."""
+        """Take one optimizer step (numbered from 1) on `accumulation_steps` micro-batches."""
         started = time.perf_counter()
         progress, accelerator = self.progress, self.accelerator
         parts, processes = self.config.accumulation_steps, accelerator.num_processes
         self.model.train()
-        factor = rate_factor(step, self.config)
-        for group, rate in zip(self.optimizer.param_groups, self.rates.values(), strict=True):
-            group["lr"] = rate * factor
+        multiplier = lr_multiplier(step, self.config)
+        rates = {name: rate * multiplier for name, rate in self.learning_rates.items()}
+        for group in self.optimizer.param_groups:
+            group["lr"] = rates[group["name"]]
         total = 0.0
         for part in range(parts):
             batch = next(batches)
-            # Dropout depends on nothing but this. (After `next`: a loader's start draws too.)
-            drawn = (self.seed * 1_000_003 + step) * parts + part
-            torch.manual_seed(drawn * processes + accelerator.process_index)
+            # Dropout depends on this seed alone. Set after `next`: a loader draws when it starts.
+            micro_batch = (self.seed * 1_000_003 + step) * parts + part
+            torch.manual_seed(micro_batch * processes + accelerator.process_index)
             labels = batch.pop("labels")
             mask = batch.get("attention_mask")
             tokens = torch.tensor(len(labels)) if mask is None else mask.sum()
             progress.rows += len(labels) * processes
             progress.tokens += int(accelerator.reduce(tokens.to(accelerator.device), "sum"))
-            syncing = nullcontext() if part == parts - 1 else accelerator.no_sync(self.model)
-            with syncing:
+            is_last = part == parts - 1
+            with nullcontext() if is_last else accelerator.no_sync(self.model):
                 with accelerator.autocast():
                     loss = self.problem.loss(self.model(**batch), labels) / parts
                 accelerator.backward(loss)
@@ -229,26 +217,29 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         progress.train_sec += time.perf_counter() - started
-        rates = {f"lr_{name}": rate * factor for name, rate in self.rates.items()}
-        epoch = progress.rows / len(self.problem.train)
         return {
             "step": step,
-            "epoch": epoch,
+            "epoch": progress.rows / len(self.problem.train),
             "seconds": progress.train_sec,
             "train_loss": total,
-            **rates,
+            **{f"lr_{name}": rate for name, rate in rates.items()},
         }
 
     def add_point(self, point: Point, *, evaluate: bool) -> None:
-        """Put a point on the curve; with what the model now gives on the curve's split."""
+        """Append a point to the curve, with loss and metrics on the held-out rows if it is due."""
         if evaluate:
             point |= self.evaluate()
-            self.keep_if_best(point)
+            better, best = self.problem.is_better, self.progress.best
+            is_finite = math.isfinite(point["eval_loss"])
+            if is_finite and better is not None and (best is None or better(point, best)):
+                self.progress.best = dict(point)
+                writes = self.accelerator.is_main_process
+                save_parameters(self.checkpoints.best, self.unwrapped, writes=writes)
         self.progress.curve.append(point)
         self.on_point(point)
 
     def evaluate(self) -> Point:
-        """Loss and metrics on the curve's split."""
+        """Return loss and metrics on the held-out rows."""
         started = time.perf_counter()
         logits, labels = predict(
             self.model, self.problem.held_out, self.problem.collate, self.config, self.accelerator
@@ -259,15 +250,6 @@ class Trainer:
         self.progress.eval_sec += time.perf_counter() - started
         return point
 
-    def keep_if_best(self, point: Point) -> None:
-        """Keep the model beside the checkpoints where the protocol picks the best step."""
-        better, best = self.problem.is_better, self.progress.best
-        finite = math.isfinite(point["eval_loss"])
-        if finite and better is not None and (best is None or better(point, best)):
-            self.progress.best = dict(point)
-            file, writes = self.checkpoints / checkpoint.BEST, self.accelerator.is_main_process
-            checkpoint.save_parameters(file, self.bare, writes=writes)
-
 
 @torch.no_grad()
 def predict(
@@ -277,9 +259,9 @@ def predict(
     config: TrainerConfig,
     accelerator: Accelerator,
 ) -> tuple[Tensor, Tensor]:
-    """Logits (n x C, float32) and labels (n) of `rows` in their order, on the CPU.
+    """Return the logits (n x C, float32) and labels (n) of `rows` in their order, on the CPU.
 
-    Each process answers its share of every batch, and all of them get all answers.
+    Each process computes its share of every batch, and all of them receive all results.
     """
     model.eval()
     logits, labels = [], []
@@ -287,11 +269,11 @@ def predict(
         stop = min(start + config.eval_batch_rows, len(rows))
         share = -(-(stop - start) // accelerator.num_processes)
         first = start + accelerator.process_index * share
-        # Shares are equal: the last row stands in where there is none, and is cut off again.
+        # Shares are equal: they are filled up with the last row, which is cut off again below.
         chunk = [rows[min(i, stop - 1)] for i in range(first, first + share)]
         batch = {name: t.to(accelerator.device) for name, t in collate(chunk).items()}
         labels.append(accelerator.gather(batch.pop("labels"))[: stop - start].cpu())
         with accelerator.autocast():
-            answers = model(**batch).float()
-        logits.append(accelerator.gather(answers)[: stop - start].cpu())
+            outputs = model(**batch).float()
+        logits.append(accelerator.gather(outputs)[: stop - start].cpu())
     return torch.cat(logits), torch.cat(labels)

@@ -5,25 +5,21 @@ from pathlib import Path
 
 import torch
 
-_CLEAR_REFS = Path("/proc/self/clear_refs")
-_STATUS = Path("/proc/self/status")
-_RESET_PEAK = "5"  # see proc(5): resets the peak resident set size
-
 
 def reset_peaks(device: torch.device) -> None:
     """Start measuring from now on."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     try:
-        _CLEAR_REFS.write_text(_RESET_PEAK)
-    except OSError:  # not Linux, or not allowed: the peak is then the process's
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak resident set size
+    except OSError:  # not Linux, or not allowed: the peak is that of the whole process then
         return
 
 
 def peak_rss_bytes() -> int:
-    """Peak resident memory since `reset_peaks`, or of the process where that cannot be reset."""
+    """Return the peak resident memory since `reset_peaks`, or of the process if that failed."""
     try:
-        for line in _STATUS.read_text().splitlines():
+        for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     except OSError:
@@ -32,5 +28,5 @@ def peak_rss_bytes() -> int:
 
 
 def peak_device_bytes(device: torch.device) -> int | None:
-    """Peak memory of an accelerator since `reset_peaks`; None on a CPU."""
+    """Return the peak memory of an accelerator since `reset_peaks`; None on a CPU."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

@@ -1,4 +1,4 @@
-"""One cell -> one record: where tasks, methods, the loop and the tracker meet."""
+"""One cell -> one record: where task, method, training loop and tracker meet."""
 
 import logging
 import time
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,20 +25,26 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.load import TaskData, load_task
 from frod_bench.data.rows import Split
-from frod_bench.methods.registry import Model, Prepared, check_probes, prepare, probes_of
-from frod_bench.models import classifier as models
-from frod_bench.models import multiple_choice as ranker
+from frod_bench.methods.registry import (
+    Model,
+    Prepared,
+    check_sketches,
+    prepare,
+    sketches_of,
+)
+from frod_bench.models.classifier import build_classifier, check_reads, recompute_activations
+from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
 from frod_bench.training import checkpoint, memory, tracker
 from frod_bench.training.distributed import make_accelerator, name_blocks
-from frod_bench.training.loop import Point, Problem, Progress, Trainer, predict
+from frod_bench.training.loop import Point, Problem, Trainer, predict
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A cell whose input was read and found good."""
+    """A cell with its data read and its model prepared."""
 
     cell: Cell
     settings: Settings
@@ -48,21 +55,21 @@ class Ready:
 
 
 def execute(cell: Cell) -> Outcome:
-    """Run one cell and leave its record, unless another process has done so since it was planned.
+    """Run one cell and save its record, unless another process has saved it since the planning.
 
-    One process runs a cell at a time; the next one waits, and then finds the record before it
-    loads anything. An exception inside the run becomes a `failed` record. Raises InputError, and
-    leaves nothing, if the input is at fault. Of several processes that run the cell together the
-    first writes; another one raises what goes wrong in it.
+    Only one process runs a cell at a time: the next one waits, then finds the record before it
+    loads anything. An exception during the run becomes a `failed` record. Bad input raises
+    InputError and leaves nothing. If several processes train the cell together, the first one saves
+    the record, and the others raise what goes wrong in them.
     """
-    logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra hears errors only
+    logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra sets it to INFO
     started_at = results.now()
     try:
         accelerator = make_accelerator(cell.settings)
         writes = accelerator.is_main_process
         with locks.locked(cell.lock_path, cell.label) if writes else nullcontext():
-            is_missing = torch.tensor(int(writes and bool(plan([cell]).missing)))
-            if not accelerator.reduce(is_missing.to(accelerator.device), "sum"):
+            (is_missing,) = broadcast_object_list([writes and bool(plan([cell]).missing)])
+            if not is_missing:
                 return results.outcome_of(store.load(cell.record_path))
             outcome = run_and_record(make_ready(cell, accelerator), started_at)
         accelerator.end_training()
@@ -78,29 +85,33 @@ def execute(cell: Cell) -> Outcome:
 def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
     """Read the cell's data and backbone and apply its method; writes nothing.
 
-    Raises InputError if the input is at fault.
+    Raises InputError if data, backbone and method do not fit together.
     """
     settings = cell.settings
     accelerator = accelerator or make_accelerator(settings)
     torch.set_num_threads(settings.runtime.threads)
-    check_inputs(cell)
+    if cell_of(cell.settings).config_hash != cell.config_hash:
+        raise InputError(
+            f"{cell.label}: its data set, backbone or method's function changed since the cell was "
+            "planned. Start the same command again."
+        )
     data = load_data(settings)
     model = build_model(settings, data.num_labels)
     backbone = settings.backbone
-    few = data.collate([data.train[0]])
-    del few["labels"]
-    models.check_reads(model, few, backbone.name, settings.task.name)
+    sample = data.collate([data.train[0]])
+    del sample["labels"]
+    check_reads(model, sample, backbone.name, settings.task.name)
     memory.reset_peaks(accelerator.device)
     started = time.perf_counter()
     prepared = prepare(model, settings.method, backbone, settings.seed)
     if settings.runtime.gradient_checkpointing:
-        models.recompute_activations(prepared.model)
+        recompute_activations(prepared.model)
     name_blocks(prepared.model)
     return Ready(cell, settings, accelerator, data, prepared, time.perf_counter() - started)
 
 
 def run_and_record(ready: Ready, started_at: str) -> Outcome:
-    """Run one cell, whatever records there are, and leave its record."""
+    """Run a cell, whether or not it has a record, and save its record."""
     cell = ready.cell
     if not ready.accelerator.is_main_process:
         return results.outcome_of(run_cell(ready, tracker.NullTracker())[0])
@@ -117,69 +128,109 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
     return results.outcome_of(document)
 
 
-def check_inputs(cell: Cell) -> None:
-    """Raise InputError where data, backbone or the method's function are no longer those that the
-    cell was planned on.
-    """
-    if cell_of(cell.settings).config_hash != cell.config_hash:
-        raise InputError(
-            f"{cell.label}: its data set, backbone or method's function changed since the cell was "
-            "planned. Start the same command again."
-        )
-
-
 def run_cell(ready: Ready, run: tracker.NullTracker) -> tuple[dict[str, Any], SideFiles]:
-    """Train and evaluate; the record's fields that come of it, and what lies beside it."""
-    cell, settings, data, prepared = ready.cell, ready.settings, ready.data, ready.prepared
+    """Train and evaluate; return the measured fields of the record, and its side files."""
+    cell, settings, prepared = ready.cell, ready.settings, ready.prepared
     accelerator, task = ready.accelerator, settings.task
     started = time.perf_counter()
+    rates = settings.method.learning_rates
     trainer = Trainer(
         prepared.model,
-        prepared.groups,
-        settings.method.learning_rates,
-        make_problem(settings, data),
+        [
+            {"name": name, "params": parameters, "lr": rates[name]}
+            for name, parameters in prepared.groups.items()
+        ],
+        make_problem(settings, ready.data),
         settings.trainer,
         seed=settings.seed,
         accelerator=accelerator,
-        checkpoints=cell.place("checkpoints"),
-        checkpoint_every_steps=settings.runtime.checkpoint_every_steps,
+        checkpoints=checkpoint.Checkpoints(
+            cell.place("checkpoints"), settings.runtime.checkpoint_every_steps
+        ),
         on_point=run.log,
     )
     setup_sec = ready.prepare_sec + time.perf_counter() - started
     progress = trainer.run()
-    writes = accelerator.is_main_process
+    last = progress.curve[-1]
     if settings.save == "adapter" and not progress.diverged:
-        probes = probes_of(prepared.model, settings.method)
-        checkpoint.save_parameters(cell.adapter_path, prepared.model, probes, writes=writes)
+        checkpoint.save_parameters(
+            cell.adapter_path,
+            prepared.model,
+            sketches_of(prepared.model, settings.method),
+            writes=accelerator.is_main_process,
+        )
     measuring = time.perf_counter()
-    final, predictions = ({}, None) if progress.diverged else final_metrics(trainer, settings, data)
+    found: dict[str, Any] = {}
+    predictions, error = None, None
+    if progress.diverged:
+        error = {
+            "type": "Diverged",
+            "message": f"train loss {last['train_loss']}, held-out loss {last.get('eval_loss')}",
+            "where": f"step {last['step']:g}",
+        }
+    else:
+        found, predictions = final_metrics(trainer, settings, ready.data)
     eval_sec = progress.eval_sec + time.perf_counter() - measuring
     body = {
         "status": "diverged" if progress.diverged else "ok",
-        "error": divergence(progress) if progress.diverged else None,
-        "metrics": final,
+        "error": error,
+        "metrics": found,
         "primary_metric": task.primary_metric,
         "higher_is_better": metrics.HIGHER_IS_BETTER[task.primary_metric],
         "params": prepared.params,
         "time": {"setup_sec": setup_sec, "train_sec": progress.train_sec, "eval_sec": eval_sec},
-        "steps": int(progress.curve[-1]["step"]),
+        "steps": int(last["step"]),
         "tokens_or_images": progress.tokens,
         "memory": {
             "peak_rss_bytes": memory.peak_rss_bytes(),
             "peak_device_bytes": memory.peak_device_bytes(accelerator.device),
         },
-        "data_counts": asdict(data.counts) | {"prompt_digest": data.prompt_digest},
+        "data_counts": asdict(ready.data.counts) | {"prompt_digest": ready.data.prompt_digest},
     }
     return body, SideFiles(progress.curve, predictions)
 
 
+def final_metrics(
+    trainer: Trainer, settings: Settings, data: TaskData
+) -> tuple[dict[str, dict[str, Any]], pa.Table]:
+    """Return the record's metrics and predictions. The test rows are read here and nowhere else."""
+    on_test = settings.protocol.metrics_split == "test"
+    validation = subsample(data.validation, settings.trainer.test_rows)
+    found: dict[str, dict[str, Any]] = {}
+    tables = []
+    for name, split in (data.tests if on_test else {"test": validation}).items():
+        logits, labels = predict(
+            trainer.model, split, data.collate, trainer.config, trainer.accelerator
+        )
+        predictions = predictions_of(logits)
+        suffix = "" if name == "test" else f"_{name}"
+        measured = metrics.compute(settings.task.metrics, predictions, labels.numpy())
+        found |= {metric + suffix: asdict(value) for metric, value in measured.items()}
+        columns = {
+            "split": [name if on_test else "validation"] * len(labels),
+            "row_id": list(split.ids),
+            "prediction": predictions,
+            "label": labels.numpy(),
+        }
+        tables.append(pa.table(columns))
+    return found, pa.concat_tables(tables)
+
+
+def summary_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the final numbers of a cell for the tracker."""
+    values = {f"final/{name}": metric["value"] for name, metric in document["metrics"].items()}
+    counts = {f"params/{name}": value for name, value in document["params"].items()}
+    times = {f"time/{name}": value for name, value in document["time"].items()}
+    return {"status": document["status"], **values, **counts, **times}
+
+
 def load_data(settings: Settings) -> TaskData:
-    """The task's splits, prepared for its family's backbone."""
+    """Load the task's splits, encoded for the backbone of its family."""
     backbone = settings.backbone
     return load_task(
         settings.task,
         backbone,
-        source_of(settings.model_root, backbone.hub_id),
+        _source_of(settings, backbone.hub_id),
         data_root=settings.data_root,
         validation_percent=settings.protocol.validation_percent,
         train_rows=settings.trainer.train_rows,
@@ -190,35 +241,28 @@ def load_data(settings: Settings) -> TaskData:
 
 
 def build_model(settings: Settings, num_labels: int) -> Model:
-    """The family's backbone with a head for the task, or as a language model that ranks."""
+    """Build the family's backbone with a new head, or as a language model that answers itself."""
     backbone = settings.backbone
-    source = source_of(settings.model_root, backbone.hub_id)
+    source = _source_of(settings, backbone.hub_id)
+    common: dict[str, Any] = {
+        "revision": backbone.revision,
+        "pretrained": settings.pretrained,
+        "seed": settings.seed,
+    }
     if settings.head == "rank":
-        return ranker.build_ranker(
-            source,
-            revision=backbone.revision,
-            pretrained=settings.pretrained,
-            seed=settings.seed,
-        )
-    return models.build(
-        source,
-        revision=backbone.revision,
-        pooling=backbone.pooling,
-        num_labels=num_labels,
-        pretrained=settings.pretrained,
-        seed=settings.seed,
-    )
+        return build_multiple_choice(source, **common)
+    return build_classifier(source, pooling=backbone.pooling, num_labels=num_labels, **common)
 
 
 def restore_trained(cell: Cell) -> Model:
-    """The trained model of a cell that was run with `save=adapter`.
+    """Rebuild the trained model of a cell that was run with `save=adapter`.
 
     It is built from the cell that the user composed, never from the configuration in a record: a
-    record is data, and one from elsewhere could name any Python file as its method. A cell's record
-    and values lie under its hash, so the composed one is the one that was trained.
+    record is data, and one from elsewhere could name any Python file as its method. The adapter is
+    stored under the cell's hash, so the composed cell is the one that was trained.
 
-    Raises CheckpointError or InputError if what is not trained (of FRoD, V and U) is not as it
-    was, or the method's own function has changed.
+    Raises CheckpointError or InputError if frozen parts (FRoD's V and U) cannot be reproduced, or
+    the method's own function has changed.
     """
     settings = cell.settings
     model = build_model(settings, load_data(settings).num_labels)
@@ -228,20 +272,15 @@ def restore_trained(cell: Cell) -> Model:
     if made is not None and (damage := store.damage_of(made, "adapter", cell.adapter_path)):
         logger.warning("%s: %s", cell.label, damage)
     kept = checkpoint.restore_parameters(cell.adapter_path, prepared.model)
-    check_probes(prepared.model, settings.method, kept)
+    check_sketches(prepared.model, settings.method, kept)
     return prepared.model
 
 
-def source_of(model_root: str | None, hub_id: str) -> str:
-    """What `from_pretrained` is given: a folder under `model_root`, or the Hub id."""
-    return hub_id if model_root is None else str(Path(model_root) / hub_id)
-
-
 def make_problem(settings: Settings, data: TaskData) -> Problem:
-    """What the loop needs to know of the task, without its name."""
+    """Describe the task to the training loop, without its name."""
     task, protocol = settings.task, settings.protocol
     held_out = data.validation if protocol.curve_split == "validation" else data.tests["test"]
-    picks = protocol.selection == "best"  # then the curve decides, and on the whole split
+    picks_best = protocol.selection == "best"  # by the curve, which then covers the whole split
     sign = 1 if metrics.HIGHER_IS_BETTER[task.primary_metric] else -1
 
     def score(logits: Tensor, labels: Tensor) -> Point:
@@ -253,70 +292,31 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
 
     return Problem(
         train=data.train,
-        held_out=held_out if picks else thinned(held_out, settings.trainer.curve_rows),
+        held_out=held_out if picks_best else subsample(held_out, settings.trainer.curve_rows),
         collate=data.collate,
         loss=functional.cross_entropy if data.num_labels > 1 else squared_error,
         score=score,
-        is_better=is_better if picks else None,
+        is_better=is_better if picks_best else None,
     )
 
 
-def thinned(split: Split, rows: int | None) -> Split:
-    """At most `rows` rows, spread evenly over the split."""
+def subsample(split: Split, rows: int | None) -> Split:
+    """Return at most `rows` rows, spread evenly over the split."""
     step = 1 if rows is None else max(1, -(-len(split) // rows))
     return split[::step]
 
 
 def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error of logits (B x 1) against labels (B)."""
+    """Return the mean squared error of logits (B x 1) against labels (B)."""
     return functional.mse_loss(logits.squeeze(-1), labels)
 
 
 def predictions_of(logits: Tensor) -> np.ndarray:
-    """Class numbers, or the values themselves for regression (one logit)."""
+    """Return class numbers (n), or the values themselves for regression (one logit)."""
     chosen = logits.argmax(dim=-1) if logits.shape[-1] > 1 else logits.squeeze(-1)
     return chosen.numpy()
 
 
-def final_metrics(
-    trainer: Trainer, settings: Settings, data: TaskData
-) -> tuple[dict[str, dict[str, Any]], pa.Table]:
-    """The record's metrics, and its predictions. Here, and only here, test is touched."""
-    on_test = settings.protocol.metrics_split == "test"
-    found, tables = {}, []
-    validation = thinned(data.validation, settings.trainer.test_rows)
-    for name, split in (data.tests if on_test else {"test": validation}).items():
-        logits, labels = predict(
-            trainer.model, split, data.collate, trainer.config, trainer.accelerator
-        )
-        predictions = predictions_of(logits)
-        suffix = "" if name == "test" else f"_{name}"
-        measured = metrics.compute(settings.task.metrics, predictions, labels.numpy())
-        for metric, value in measured.items():
-            found[metric + suffix] = {"value": value.value, "n": value.n, "stderr": value.stderr}
-        columns = {
-            "split": [name if on_test else "validation"] * len(labels),
-            "row_id": list(split.ids),
-            "prediction": predictions,
-            "label": labels.numpy(),
-        }
-        tables.append(pa.table(columns))
-    return found, pa.concat_tables(tables)
-
-
-def divergence(progress: Progress) -> dict[str, str]:
-    """The record's `error` of a run whose loss left the finite numbers."""
-    last = progress.curve[-1]
-    return {
-        "type": "Diverged",
-        "message": f"train loss {last['train_loss']}, held-out loss {last.get('eval_loss')}",
-        "where": f"step {last['step']:g}",
-    }
-
-
-def summary_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the tracker shows of a finished cell."""
-    values = {f"final/{name}": metric["value"] for name, metric in document["metrics"].items()}
-    counts = {f"params/{name}": value for name, value in document["params"].items()}
-    times = {f"time/{name}": value for name, value in document["time"].items()}
-    return {"status": document["status"], **values, **counts, **times}
+def _source_of(settings: Settings, hub_id: str) -> str:
+    """Return what `from_pretrained` reads: a folder under `model_root`, or the Hub id."""
+    return hub_id if settings.model_root is None else str(Path(settings.model_root) / hub_id)

@@ -1,10 +1,9 @@
-"""Progress to Weights & Biases, without ever costing a cell.
+"""Progress to Weights & Biases, which never costs a cell.
 
-What a project holds, and how its charts overlay methods and tasks, is in docs/tracking.md.
+docs/tracking.md describes what a project contains, and how its charts overlay methods and tasks.
 
-All calls into wandb happen on one daemon thread that reads a queue. A wandb that is missing, fails
-or hangs leaves a warning; the cell neither waits for it nor dies of it. The record is complete
-without it.
+All calls into wandb happen on one daemon thread that reads a queue. If wandb is missing, fails or
+hangs there is a warning; the cell neither waits for it nor fails, and its record is complete.
 """
 
 import logging
@@ -24,64 +23,42 @@ from frod_bench.common.names import with_head
 log = logging.getLogger(__name__)
 
 FINISH_TIMEOUT_SEC = 30.0
-WANDB_HOST = "api.wandb.ai"
-Call = Callable[[Any], None]  # what is done with the wandb run
-STEP = "step"  # the x axis of a chart, but for those named after another axis
+STEP = "step"  # x axis of every chart that is not named after another axis
 OTHER_AXES = ("epoch", "seconds")
-PRIMARY = "primary_metric"  # the task's, under one name, so that tasks share a chart
+PRIMARY = "primary_metric"  # the task's own, under one name, so that tasks share a chart
 BY_EVERY_AXIS = (PRIMARY, "eval_loss")
 
 
 class Rows(NamedTuple):
-    """A table: names of columns, and rows of text, numbers and None."""
+    """A table: column names, and rows of text, numbers and None."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str | float | None]]
-
-
-def logged_in() -> bool:
-    """Whether a key for wandb is at hand (asks no network)."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators(WANDB_HOST) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
-def mode_of(setting: str | None) -> str:
-    """wandb's mode: that of the configuration or of WANDB_MODE, else online if logged in."""
-    return setting or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
-
-
-def uploads(config: Any) -> bool:
-    """Whether runs tracked as `config` (the key `tracker`) says are sent to wandb's server."""
-    return config.name == "wandb" and mode_of(config.mode) == "online" and logged_in()
 
 
 class NullTracker:
     """Tracks nothing: `tracker=none`."""
 
     def log(self, point: Mapping[str, float]) -> None:
-        """Take a point of the curve."""
+        """Log a point of the curve."""
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
-        """Take the final numbers."""
+        """Log the final numbers, and end the run."""
 
     def log_table(self, name: str, table: Rows) -> None:
-        """Take a table."""
+        """Log a table."""
 
     def log_artifact(self, folder: Path, name: str, kind: str) -> None:
-        """Take a folder of files."""
+        """Log a folder of files."""
 
 
 class WandbTracker(NullTracker):
     """One wandb run, fed from a queue.
 
-    `primary_metric` names that of a cell's curve; a report's run has no curve.
+    `primary_metric` is the name of that metric in the cell's curve; None for a report's run.
     """
 
-    broken = False  # whether one of this process's runs failed or hung: the next ones are not tried
+    broken = False  # after a run of this process failed or hung, no other one is tried
 
     def __init__(
         self, mode: str | None, folder: Path, init: Mapping[str, Any], primary_metric: str | None
@@ -89,7 +66,7 @@ class WandbTracker(NullTracker):
         self._primary_metric = primary_metric
         self._defined: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
-        self._calls: queue.Queue[Call | None] = queue.Queue()
+        self._calls: queue.Queue[Callable[[Any], None] | None] = queue.Queue()
         arguments = {"mode": mode_of(mode), "dir": str(folder), **init}
         self._thread = threading.Thread(target=self._work, args=(arguments,), daemon=True)
         self._thread.start()
@@ -113,16 +90,16 @@ class WandbTracker(NullTracker):
         self._thread.join(FINISH_TIMEOUT_SEC)
         if self._thread.is_alive():
             WandbTracker.broken = True
-            log.warning("wandb did not finish within %g s; going on without", FINISH_TIMEOUT_SEC)
+            log.warning("wandb did not finish within %g s; continuing without", FINISH_TIMEOUT_SEC)
 
     def log_table(self, name: str, table: Rows) -> None:
-        rows = [[_plain(value) for value in row] for row in table.rows]
+        rows = [[_finite(value) for value in row] for row in table.rows]
 
         def call(run: Any) -> None:
             import wandb
 
-            shown = wandb.Table(columns=list(table.columns), data=rows, allow_mixed_types=True)
-            run.log({name: shown})
+            columns: list[str | int] = list(table.columns)
+            run.log({name: wandb.Table(columns=columns, data=rows, allow_mixed_types=True)})
 
         self._calls.put(call)
 
@@ -137,7 +114,7 @@ class WandbTracker(NullTracker):
         self._calls.put(call)
 
     def _work(self, arguments: dict[str, Any]) -> None:
-        # What is to be uploaded later lies beside the run, and not in the home folder.
+        # Keep what is to be uploaded later next to the run, not in the home folder.
         os.environ.setdefault("WANDB_DATA_DIR", arguments["dir"])
         try:
             import wandb
@@ -146,16 +123,36 @@ class WandbTracker(NullTracker):
             run = wandb.init(settings=settings, reinit="create_new", **arguments)
             while (call := self._calls.get()) is not None:
                 call(run)
-        except Exception as error:  # a tracker's fault, whatever it is, is not the cell's
+        except Exception as error:  # whatever fails in a tracker must not fail the cell
             WandbTracker.broken = True
-            log.warning("wandb failed (%s: %s); going on without", type(error).__name__, error)
+            log.warning("wandb failed (%s: %s); continuing without", type(error).__name__, error)
+
+
+def logged_in() -> bool:
+    """Return whether this machine has a key for wandb; uses no network."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def mode_of(setting: str | None) -> str:
+    """Return wandb's mode: as configured or in WANDB_MODE, otherwise online if logged in."""
+    return setting or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
+
+
+def uploads(config: Any) -> bool:
+    """Return whether `config` (the key `tracker`) sends runs to wandb's server."""
+    return config.name == "wandb" and mode_of(config.mode) == "online" and logged_in()
 
 
 def chart_values(point: Mapping[str, float], primary_metric: str | None) -> dict[str, float]:
-    """A point of the curve as wandb's charts want it.
+    """Return a point of the curve with the extra names that wandb's charts need.
 
-    The task's primary metric stands under one name for all tasks, and what is measured on the
-    curve's split once more for each axis that is not the step (`by_seconds/eval_loss`).
+    The primary metric appears under one name for all tasks. What is measured on the held-out rows
+    appears once more for each axis other than the step (`by_seconds/eval_loss`).
     """
     values = dict(point)
     if primary_metric is not None and primary_metric in point:
@@ -167,9 +164,9 @@ def chart_values(point: Mapping[str, float], primary_metric: str | None) -> dict
 
 
 def define_chart(run: Any, name: str) -> None:
-    """Tell wandb the x axis of a value; axes themselves get no chart.
+    """Tell wandb the x axis of a value; the axes themselves get no chart.
 
-    Each by its name: what a glob stands for is not in the file of an offline run.
+    Each by its full name: the file of an offline run does not expand globs.
     """
     if name in (STEP, *OTHER_AXES):
         run.define_metric(name, hidden=True)
@@ -179,7 +176,7 @@ def define_chart(run: Any, name: str) -> None:
 
 
 def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
-    """The tracker of one cell, as `config["tracker"]` says."""
+    """Start tracking one cell, as `config["tracker"]` requests."""
     task, method = config["task"], config["method"]
     headed = with_head(task["name"], config.get("head", "classify"))
     return _open(
@@ -188,7 +185,7 @@ def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
         primary_metric=task["primary_metric"],
         name=name,
         job_type="cell",
-        group=f"{headed}/{method['name']}",  # seeds of one line: wandb draws mean and range
+        group=f"{headed}/{method['name']}",  # the seeds of one line: wandb draws mean and range
         tags=[
             config["profile"]["name"],
             config["protocol"]["name"],
@@ -202,9 +199,7 @@ def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
 
 
 def log_report(config: DictConfig, results_dir: Path, tables: Mapping[str, Rows]) -> None:
-    """Keep an experiment's `tables` as wandb's own, and its files as artifacts, in a run of their
-    own.
-    """
+    """Log a report as one run: its `tables` as wandb tables, its files as artifacts."""
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     profile, experiment = resolved["profile"]["name"], resolved["experiment"]["name"]
     run = _open(
@@ -225,12 +220,12 @@ def log_report(config: DictConfig, results_dir: Path, tables: Mapping[str, Rows]
 
 
 def _experiment(config: Mapping[str, Any]) -> list[str]:
-    """The experiment's name, where the cell is part of one."""
+    """Return the name of the experiment that the cell is part of, if any."""
     return [config["experiment"]["name"]] if config.get("experiment") else []
 
 
-def _plain(value: str | float | None) -> str | float | None:
-    """None for what JSON has no word for."""
+def _finite(value: str | float | None) -> str | float | None:
+    """Return None for NaN and infinities, which JSON cannot express."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -243,5 +238,5 @@ def _open(
         init = {"project": settings["project"], **init}
         return WandbTracker(settings["mode"], folder, init, primary_metric)
     except OSError as error:
-        log.warning("wandb has no folder to write to (%s); going on without", error)
+        log.warning("wandb cannot write to %s (%s); continuing without", folder, error)
         return NullTracker()

@@ -9,7 +9,7 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import PACKAGE_DIR, SHIPPED_BACKBONES_DIR
-from frod_bench.models.classifier import build
+from frod_bench.models.classifier import build_classifier
 
 EXAMPLES = PACKAGE_DIR.parent / "examples"
 # Of transformers' and datasets' functions, those that take trust_remote_code.
@@ -66,5 +66,7 @@ def test_a_backbone_that_brings_code_is_refused_and_its_code_is_not_run(tmp_path
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "own.py").write_text("import pathlib\npathlib.Path(__file__ + '.ran').touch()\n")
     with pytest.raises(InputError, match="trust_remote_code"):
-        build(tmp_path, revision=None, pooling="first", num_labels=2, pretrained=False, seed=0)
+        build_classifier(
+            tmp_path, revision=None, pooling="first", num_labels=2, pretrained=False, seed=0
+        )
     assert not list(tmp_path.glob("*.ran"))

@@ -428,13 +428,13 @@ def test_two_files_of_one_name_are_refused(copied: Path) -> None:
 
 BAD_FUNCTIONS = {
     "all is left trainable": ("return {'norms': [next(model.backbone.parameters())]}",
-                              "parameters require a gradient and are in no group"),
-    "nothing is returned": ("model.backbone.requires_grad_(False)", "must return its parameters"),
+                              "parameters require a gradient but are in no group"),
+    "nothing is returned": ("model.backbone.requires_grad_(False)", "must return a mapping"),
     "an empty group": ("model.backbone.requires_grad_(False); return {'norms': []}", "is empty"),
     "the head": ("model.backbone.requires_grad_(False); return {'head': model.head.parameters()}",
-                 "'head' is empty, or the suite's own"),
+                 "'head' is empty, or is the head"),
     "what is frozen": ("ps = list(model.backbone.requires_grad_(False).parameters()); "
-                       "return {'norms': ps}", "and 0 are trained"),
+                       "return {'norms': ps}", "but 0 are trainable"),
     "twice": ("return {'norms': 2 * list(model.backbone.parameters())}", "each of them once"),
 }  # fmt: skip
 

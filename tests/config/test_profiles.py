@@ -117,7 +117,7 @@ def test_the_image_tower_of_a_checkpoint_with_two_is_loaded(tmp_path: Path) -> N
               "intermediate_size": 32, "image_size": 32, "patch_size": 16}  # fmt: skip
     whole = CLIPModel(CLIPConfig(text_config=text, vision_config=vision))
     whole.save_pretrained(tmp_path)
-    model = models.build(
+    model = models.build_classifier(
         tmp_path, revision=None, pooling="pooler", num_labels=3, pretrained=True, seed=0
     )
     loaded = dict(model.backbone.named_parameters())

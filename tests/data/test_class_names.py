@@ -140,7 +140,7 @@ def test_configurations_that_disagree_lend_no_names(load: Load, tmp_path: Path) 
     rows = [{**row, "label": "entailment"} for row in rows_of(task_config("rte"))]
     features = Features({**features_of(task.hub_id, "rte"), "label": Value("string")})
     write_mirror(tmp_path, task, dict.fromkeys(splits_of(task), rows), features)
-    with pytest.raises(InputError, match=r"holds text\. Say what it may be in task\.label_values"):
+    with pytest.raises(InputError, match=r"contains text\. List its values in task\.label_values"):
         load(task)
 
 

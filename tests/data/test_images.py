@@ -104,7 +104,7 @@ def test_a_text_backbone_on_images_is_refused(backbones: Backbones) -> None:
     backbone, path = backbones["nlu"]
     with pytest.raises(InputError, match="image_size"):
         image_encoder("image", backbone, str(path))
-    with pytest.raises(InputError, match="no image processor"):
+    with pytest.raises(InputError, match="the image processor of"):
         image_encoder("image", replace(backbone, image_size=32), str(path))
 
 

@@ -261,12 +261,12 @@ def test_a_train_split_too_small_to_carve_is_refused(load: Load, tmp_path: Path)
         (
             "boolq",
             {"prompt": {"template": "{passage}\nanswer:"}, "label_column": "question"},
-            "holds text",
+            "contains text",
         ),
         ("arc_easy", {"prompt": {"options_column": "question"}}, r"options_column: .*kind list"),
-        ("openbookqa", {"label_column": "choices"}, r"holds .*Name a column of numbers"),
+        ("openbookqa", {"label_column": "choices"}, r"contains .*Name a column of numbers"),
         ("sst2", {"label_column": "sentence", "input_columns": ["sentence"]}, "show the label"),
-        ("stsb", {"label_column": "sentence1", "input_columns": ["sentence2"]}, "holds text"),
+        ("stsb", {"label_column": "sentence1", "input_columns": ["sentence2"]}, "contains text"),
         ("winogrande", {"num_labels": 1}, "a regression"),
     ],
 )

@@ -216,8 +216,8 @@ def broken_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 FAULTS = {
-    broken: r"rte/validation\.parquet is broken or of another kind \(ArrowInvalid: .*7 bytes",
-    cut_off: r"rte/validation\.parquet is broken or of another kind \(ArrowInvalid: ",
+    broken: r"rte/validation\.parquet is broken or of another type \(ArrowInvalid: .*7 bytes",
+    cut_off: r"rte/validation\.parquet is broken or of another type \(ArrowInvalid: ",
     empty: r"rte/validation\.parquet has no rows",
     no_lines: r"rte/validation\.jsonl is empty",
     only_a_header: r"split 'validation' has no rows \(rte/validation\.csv\)",
@@ -226,7 +226,7 @@ FAULTS = {
         r"differ in their columns \(extra\)"
     ),
     a_broken_shard: r"rte/validation-00001-of-00002\.parquet is broken .*ArrowInvalid",
-    broken_lines: r"rte/validation\.jsonl is broken or of another kind \(\w+: ",
+    broken_lines: r"rte/validation\.jsonl is broken or of another type \(\w+: ",
 }
 
 
@@ -256,5 +256,5 @@ def test_files_that_a_card_lists_and_that_are_not_there_are_to_be_got(
     files = [{"split": "train", "path": "rte/train-*"}]
     card = {"configs": [{"config_name": "rte", "data_files": files}]}
     write_card(folder_of(tmp_path, task), card)
-    with pytest.raises(InputError, match=r"holds no files of configuration 'rte'.*hf download"):
+    with pytest.raises(InputError, match=r"has no files of configuration 'rte'.*hf download"):
         load(task)

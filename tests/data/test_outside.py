@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from frod_bench.cells.fingerprint import data_fingerprint
 from frod_bench.common.errors import InputError
-from frod_bench.data import checked, source
+from frod_bench.data import local, source
 from frod_bench.data.hub_layout import data_patterns, files_of, split_files
 from frod_bench.data.images import ImageEncoder
 from tests.data.conftest import Load, png, task_config, write_sample
@@ -162,7 +162,7 @@ def test_a_card_on_the_hub_reads_no_file_of_this_machine(
     monkeypatch: pytest.MonkeyPatch, file: str, is_read: bool
 ) -> None:
     builder = HubBuilder(file)
-    monkeypatch.setattr(checked.datasets, "load_dataset_builder", lambda *_, **__: builder)
+    monkeypatch.setattr(local.datasets, "load_dataset_builder", lambda *_, **__: builder)
     if is_read:
         assert source.read_data_set(TASK, None) == "rows"
     else:

@@ -116,7 +116,7 @@ def test_rows_with_fewer_options_have_masked_places(load: Load, tmp_path: Path) 
     [
         (arc_row(["a", ""]), "with an empty option"),
         (arc_row([]), "with "),
-        (arc_row(list("abcdef")), "6 options where task.num_labels is 5"),
+        (arc_row(list("abcdef")), r"6 options \(task.num_labels is 5\)"),
         (arc_row(["a", "b"], question=" "), "empty 'question'"),
     ],
 )
@@ -155,15 +155,19 @@ def test_a_label_past_the_options_of_its_row_is_unusable(
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("boolq", {"rank": None}, "head=rank: task boolq is no multiple choice"),
-        ("boolq", {"rank": {"options": []}}, "only there"),
-        ("arc_easy", {"rank": {"options": ["a"]}}, "only there"),
-        ("boolq", {"rank": {"options": ["no", "yes", "so"]}}, "are 3, and task boolq has 2"),
+        ("boolq", {"rank": None}, "head=rank: task boolq is not multiple choice"),
+        ("boolq", {"rank": {"options": []}}, "only then"),
+        ("arc_easy", {"rank": {"options": ["a"]}}, "only then"),
+        (
+            "boolq",
+            {"rank": {"options": ["no", "yes", "so"]}},
+            "3 options for the 2 classes of task boolq",
+        ),
         ("boolq", {"rank": {"template": "{answer}"}}, "must name columns"),
         ("arc_easy", {"rank": {"template": "{question} {options}"}}, "must name columns"),
         ("boolq", {"rank": {"template": "{question"}}, "task.rank.template"),
         ("boolq", {"rank": {"template": "{question:d}"}}, "task.rank.template: .*format code"),
-        ("boolq", {"rank": {"template": "{question}"}}, "truncate: 'passage' is not in task.rank"),
+        ("boolq", {"rank": {"template": "{question}"}}, "truncate='passage': is not in task.rank"),
     ],
 )
 def test_bad_descriptions_are_refused(name: str, changes: dict[str, Any], message: str) -> None:

@@ -74,12 +74,12 @@ def test_the_digest_follows_the_prompt() -> None:
     [
         ({"template": "{question"}, "template"),
         ({"template": "answer:"}, "names no column"),
-        ({"template": "{sentence}\nanswer:"}, "must be in it exactly when"),
+        ({"template": "{sentence}\nanswer:"}, r"must contain \{options\} if"),
         ({"template": "{sentence} {answer} {options}"}, "would show the label"),
         ({"truncate": "sentense"}, "Did you mean 'sentence'"),
-        ({"template": "{sentence:d} {options}"}, "no format code"),
-        ({"template": "{sentence!r} {options}"}, "no format code"),
-        ({"template": "{sentence} {} {options}"}, "or with none"),
+        ({"template": "{sentence:d} {options}"}, "without format code"),
+        ({"template": "{sentence!r} {options}"}, "without format code"),
+        ({"template": "{sentence} {} {options}"}, r"braces with '' in them"),
         ({"template": "{sentence.x} {options}"}, "index or attribute"),
         ({"template": "{sentence[0]} {options}"}, "index or attribute"),
     ],
@@ -198,5 +198,5 @@ def test_a_vision_backbone_on_text_is_refused(backbones: Backbones) -> None:
     backbone, path = backbones["vision"]
     with pytest.raises(InputError, match="max_length"):
         tokens_of(backbone, str(path))
-    with pytest.raises(InputError, match="no tokenizer"):
+    with pytest.raises(InputError, match="the tokenizer of"):
         tokens_of(replace(backbone, max_length=10), str(path))

@@ -208,16 +208,16 @@ def test_scales_are_those_of_the_papers() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"_target_": "peft.LoraConfgi"}, "_target_=peft.LoraConfgi: is no .* 'peft.LoraConfig'"),
-        ({"_target_": "builtins.dict"}, "_target_=builtins.dict: is no configuration"),
-        ({"_target_": "peft.tuners.lora.LoraConfig"}, "is no configuration of a PEFT adapter"),
-        ({"_target_": "peft.PeftConfig"}, "is no configuration of a PEFT adapter"),
-        ({"_target_": "peft.PromptTuningConfig"}, "is no configuration of a PEFT adapter"),
-        ({"_target_": None}, "_target_=None: is no configuration"),
-        ({"_target_": ["peft.LoraConfig"]}, "is no configuration of a PEFT adapter"),
+        ({"_target_": "peft.LoraConfgi"}, "_target_=peft.LoraConfgi: is not .* 'peft.LoraConfig'"),
+        ({"_target_": "builtins.dict"}, "_target_=builtins.dict: is not the configuration"),
+        ({"_target_": "peft.tuners.lora.LoraConfig"}, "is not the configuration of a PEFT adapter"),
+        ({"_target_": "peft.PeftConfig"}, "is not the configuration of a PEFT adapter"),
+        ({"_target_": "peft.PromptTuningConfig"}, "is not the configuration of a PEFT adapter"),
+        ({"_target_": None}, "_target_=None: is not the configuration"),
+        ({"_target_": ["peft.LoraConfig"]}, "is not the configuration of a PEFT adapter"),
         ({"rank": 4}, "method.peft.rank=4: peft.LoraConfig has no such argument.*rank_pattern"),
         ({"r": 0}, "PEFT refuses .*positive integer"),
-        ({"layers_pattern": "layer"}, "peft.LoraConfig cannot be made of .*layers_to_transform"),
+        ({"layers_pattern": "layer"}, "peft.LoraConfig refuses .*layers_to_transform"),
     ],
 )
 def test_what_peft_does_not_have_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -280,7 +280,7 @@ def test_keys_of_hydras_own_are_refused(key: str) -> None:
         ("LoraConfig", {"auto_mapping": {"parent_library": "antigravity"}}, "imported"),
         ("LoraConfig", {"corda_config": {"cache_file": "c.pt"}}, "cache_file=c.pt: .*unpickled"),
         ("LoraConfig", {"corda_config": {"covariance_file": "c.pt"}}, "unpickled"),
-        ("XLoraConfig", {"adapters": {"a": "owner/name"}}, "is no configuration"),
+        ("XLoraConfig", {"adapters": {"a": "owner/name"}}, "is not the configuration"),
         ("ShadowConfig", {"shadow_model": "owner/name"}, "shadow_model=owner/name: .*to load"),
         ("LoraConfig", {"base_model_name_or_path": "owner/name"}, "names a model to load"),
     ],

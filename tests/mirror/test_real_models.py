@@ -23,7 +23,7 @@ def test_a_checkpoint_is_a_backbone(hub_id: str) -> None:
     backbone = BackboneConfig(
         name=hub_id, hub_id=hub_id, pooling=POOLINGS[hub_id], target_modules=[], modules_per_block=0
     )
-    model = models.build(
+    model = models.build_classifier(
         path, revision=None, pooling=POOLINGS[hub_id], num_labels=3, pretrained=True, seed=0
     ).eval()
     if POOLINGS[hub_id] == "pooler":

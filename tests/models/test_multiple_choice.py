@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, GPT2
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
-from frod_bench.models.classifier import build
-from frod_bench.models.multiple_choice import Ranker, build_ranker
+from frod_bench.models.classifier import build_classifier
+from frod_bench.models.multiple_choice import MultipleChoice, build_multiple_choice
 from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import predict
@@ -23,8 +23,8 @@ TASKS = ("boolq", "arc_easy", "hellaswag")
 METHODS = ("full", "frozen", "lora", "dora", "frod")
 
 
-def decoder() -> Ranker:
-    return build_ranker(DECODER, revision=None, pretrained=True, seed=0).eval()
+def decoder() -> MultipleChoice:
+    return build_multiple_choice(DECODER, revision=None, pretrained=True, seed=0).eval()
 
 
 def scored_by_hand(question: str, option: str) -> float:
@@ -136,8 +136,8 @@ def test_an_untied_head_is_of_the_backbone(tmp_path: Path) -> None:
         num_attention_heads=2, tie_word_embeddings=False,
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    model = build_ranker(tmp_path, revision=None, pretrained=True, seed=0)
-    bare = build(
+    model = build_multiple_choice(tmp_path, revision=None, pretrained=True, seed=0)
+    bare = build_classifier(
         tmp_path, revision=None, pooling="last", num_labels=2, pretrained=True, seed=0
     ).pretrained_parameters()
     extra = sum(p.numel() for p in model.pretrained_parameters()) - sum(p.numel() for p in bare)
@@ -210,14 +210,16 @@ def test_tasks_without_options_cannot_be_ranked(make_cell: MakeCell) -> None:
 
 
 def test_backbones_that_cannot_rank_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no causal language model but RobertaModel"):
-        build_ranker(SHIPPED_BACKBONES_DIR / "encoder", revision=None, pretrained=True, seed=0)
+    with pytest.raises(InputError, match="is not a causal language model but RobertaModel"):
+        build_multiple_choice(
+            SHIPPED_BACKBONES_DIR / "encoder", revision=None, pretrained=True, seed=0
+        )
     small = {"vocab_size": 40, "n_embd": 16, "n_layer": 1, "n_head": 2}
     model = AutoModelForCausalLM.from_config(GPT2Config(**small, tie_word_embeddings=False))
     state = {name: v for name, v in model.state_dict().items() if not name.startswith("lm_head")}
     model.save_pretrained(tmp_path, state_dict=state)
-    with pytest.raises(InputError, match=r"lacks 1 weights of the language model \(lm_head"):
-        build_ranker(tmp_path, revision=None, pretrained=True, seed=0)
+    with pytest.raises(InputError, match=r"lacks 1 weights of the model \(lm_head"):
+        build_multiple_choice(tmp_path, revision=None, pretrained=True, seed=0)
 
 
 def test_a_model_that_caps_its_logits_is_refused(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_a_model_that_caps_its_logits_is_refused(tmp_path: Path) -> None:
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="caps or scales its logits"):
-        build_ranker(tmp_path, revision=None, pretrained=True, seed=0)
+        build_multiple_choice(tmp_path, revision=None, pretrained=True, seed=0)
 
 
 @pytest.mark.parametrize("method", ["full", "frod", "frozen"])

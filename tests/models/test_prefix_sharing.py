@@ -16,7 +16,7 @@ from transformers import (
     PretrainedConfig,
 )
 
-from frod_bench.models.multiple_choice import Ranker, build_ranker
+from frod_bench.models.multiple_choice import MultipleChoice, build_multiple_choice
 from frod_bench.models.prefix_sharing import pack
 
 VOCABULARY = 40
@@ -43,10 +43,10 @@ def batch_of(rows: Sequences) -> tuple[Tensor, Tensor, Tensor]:
     return ids, mask, option_mask
 
 
-def ranker_of(config: PretrainedConfig, folder: Path) -> Ranker:
+def ranker_of(config: PretrainedConfig, folder: Path) -> MultipleChoice:
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    return build_ranker(folder, revision=None, pretrained=True, seed=0)
+    return build_multiple_choice(folder, revision=None, pretrained=True, seed=0)
 
 
 def test_the_question_stands_once_and_options_see_it_and_themselves() -> None:
@@ -79,7 +79,9 @@ questions = st.lists(tokens, min_size=1, max_size=4)
 @given(
     st.lists(st.lists(st.tuples(tokens, tokens), min_size=1, max_size=4), min_size=1, max_size=3)
 )
-def test_any_rows_score_as_if_every_option_stood_alone(tiny: Ranker, rows: Sequences) -> None:
+def test_any_rows_score_as_if_every_option_stood_alone(
+    tiny: MultipleChoice, rows: Sequences
+) -> None:
     batch = batch_of(rows)
     scores, gradients = [], []
     for tiny.reads_packed in (True, False):
@@ -93,7 +95,7 @@ def test_any_rows_score_as_if_every_option_stood_alone(tiny: Ranker, rows: Seque
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Ranker:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> MultipleChoice:
     return ranker_of(LLAMA, tmp_path_factory.mktemp("tiny"))
 
 

@@ -10,7 +10,7 @@ from frod_bench.config.settings import Settings
 from frod_bench.frod import cache
 from frod_bench.plan.costs import counts_of
 from frod_bench.plan.disk import Disk, Download, disk_of, download_of
-from frod_bench.training import checkpoint, runner
+from frod_bench.training import checkpoint, loop, runner
 from tests.conftest import MakeCell
 from tests.plan.test_counts import compose
 
@@ -32,19 +32,19 @@ def test_a_cell_writes_what_is_planned(
 ) -> None:
     checkpoints: list[int] = []
     best: list[int] = []
-    save, save_parameters = checkpoint.save, checkpoint.save_parameters
+    save, save_parameters = checkpoint.Checkpoints.save, loop.save_parameters
 
-    def watched_save(folder: Path, step: int, *args: Any, **kwargs: Any) -> None:
-        save(folder, step, *args, **kwargs)
-        checkpoints.append(value_bytes(folder / f"step-{step:08d}" / checkpoint.TENSORS))
+    def watched_save(self: Any, step: int, *args: Any, **kwargs: Any) -> None:
+        save(self, step, *args, **kwargs)
+        checkpoints.append(value_bytes(self.folder / f"step-{step:08d}" / checkpoint.TENSORS))
 
     def watched_parameters(file: Path, *args: Any, **kwargs: Any) -> None:
         save_parameters(file, *args, **kwargs)
         best.append(value_bytes(file))
 
     monkeypatch.setattr(cache, "_write", pytest.fail)  # a cell keeps no basis
-    monkeypatch.setattr(checkpoint, "save", watched_save)
-    monkeypatch.setattr(checkpoint, "save_parameters", watched_parameters)
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", watched_save)
+    monkeypatch.setattr(loop, "save_parameters", watched_parameters)
     every = "runtime.checkpoint_every_steps=2"
     cell = make_cell("task=rte", "method=frod", "save=adapter", "protocol=paper", every)
     assert runner.execute(cell).status == "ok"

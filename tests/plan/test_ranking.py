@@ -12,7 +12,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.frod import core
 from frod_bench.methods.registry import prepare
-from frod_bench.models.multiple_choice import Ranker, build_ranker
+from frod_bench.models.multiple_choice import MultipleChoice, build_multiple_choice
 from frod_bench.models.published import config_of
 from frod_bench.plan.costs import blocks_of, counts_of
 from frod_bench.plan.measure import Load, measure_step
@@ -46,7 +46,7 @@ def test_an_untied_output_layer_is_of_the_backbone(tmp_path: Path, tied: bool) -
         num_attention_heads=2, tie_word_embeddings=tied, architectures=["LlamaForCausalLM"],
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    real = build_ranker(tmp_path, revision=None, pretrained=True, seed=0)
+    real = build_multiple_choice(tmp_path, revision=None, pretrained=True, seed=0)
     backbone = compose("task=boolq").backbones["reasoning"]
     with torch.device("meta"):
         planned = plain_shapes(config, backbone, None)
@@ -97,7 +97,7 @@ class RealRanker(Real):
         model = AutoModelForCausalLM.from_config(
             config, dtype=torch.float32, attn_implementation="eager"
         )
-        plain = Ranker(model.base_model, model.get_output_embeddings(), reads_packed=True)
+        plain = MultipleChoice(model.base_model, model.get_output_embeddings(), reads_packed=True)
         backbone = settings.backbones["reasoning"]
         self.model = prepare(plain, settings.method, backbone, 0).model.train()
         self.inputs = ranked_batch()
@@ -137,5 +137,5 @@ def test_a_backbone_that_is_no_language_model_cannot_rank() -> None:
     settings = compose(
         "task=boolq", "method=full", "head=rank", "backbones.reasoning.hub_id=encoder"
     )
-    with pytest.raises(InputError, match=r"backbone encoder is no causal language model"):
+    with pytest.raises(InputError, match=r"backbone encoder is not a causal language model"):
         counts_of(settings)

@@ -19,8 +19,8 @@ from torch import nn
 from torch.amp import GradScaler
 
 from frod_bench.config.settings import TrainerConfig
-from frod_bench.training.checkpoint import restore
-from frod_bench.training.loop import Point, Problem, Progress, Trainer, rate_factor, rows_of_step
+from frod_bench.training.checkpoint import Checkpoints, TrainingState
+from frod_bench.training.loop import Point, Problem, Progress, Trainer, lr_multiplier, rows_of_step
 
 ROWS = 40
 
@@ -65,7 +65,7 @@ def config(**changes: Any) -> TrainerConfig:
 
 
 class Scaling(Accelerator):
-    """Scales gradients as with fp16, which is not to be had on a CPU."""
+    """Scales gradients as with fp16, which a CPU does not support."""
 
     def __init__(self, scaler: GradScaler) -> None:
         super().__init__(cpu=True)
@@ -84,9 +84,9 @@ def fit(
     model = Net()
     accelerator = Accelerator(cpu=True) if scaler is None else Scaling(scaler)
     trainer = Trainer(
-        model, {"all": list(model.parameters())}, {"all": rate}, problem or make_problem(),
-        trainer_config, seed=3, accelerator=accelerator, checkpoints=folder,
-        checkpoint_every_steps=4, on_point=on_point,
+        model, [{"name": "all", "params": list(model.parameters()), "lr": rate}],
+        problem or make_problem(), trainer_config, seed=3, accelerator=accelerator,
+        checkpoints=Checkpoints(folder, every_steps=4), on_point=on_point,
     )  # fmt: skip
     return model, trainer.run()
 
@@ -96,9 +96,9 @@ def without_seconds(progress: Progress) -> list[Point]:
 
 
 @given(st.integers(1, 500), st.floats(0, 100), st.sampled_from(["cosine", "linear", "constant"]))
-def test_rate_factor_stays_between_zero_and_one(steps: int, warmup: float, schedule: str) -> None:
+def test_lr_multiplier_stays_between_zero_and_one(steps: int, warmup: float, schedule: str) -> None:
     settings = config(max_steps=steps, warmup_percent=warmup, schedule=schedule)
-    factors = [rate_factor(step, settings) for step in range(1, steps + 1)]
+    factors = [lr_multiplier(step, settings) for step in range(1, steps + 1)]
     assert all(0 < f <= 1 for f in factors)
     assert max(factors) == pytest.approx(1.0)
     warm = math.ceil(steps * warmup / 100)
@@ -298,7 +298,8 @@ def test_an_older_checkpoint_takes_the_place_of_an_unusable_one(tmp_path: Path) 
     cut("state.safetensors")(tmp_path / "step-00000009")
     model = Net()
     optimizer = torch.optim.AdamW(model.parameters())
-    restored = restore(tmp_path, model, optimizer, None, progress_fields=vars(Progress()))
+    state = TrainingState(model, optimizer, None)
+    restored = Checkpoints(tmp_path, every_steps=4).restore(state, vars(Progress()))
     assert restored is not None
     assert restored[0] == 8
 

@@ -1,6 +1,7 @@
 """Whole cells of every family, method and protocol, cut short: what their records hold."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from frod_bench.common.errors import InputError
 from frod_bench.records import store
-from frod_bench.training import runner
+from frod_bench.training import runner, tracker
 from frod_bench.training.loop import predict
 from tests.conftest import MakeCell
 
@@ -56,7 +57,10 @@ def test_a_rate_that_is_far_too_high_is_a_diverged_record(make_cell: MakeCell) -
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["task=eurosat", "backbones.vision.image_size=48"], "cannot read what task eurosat gives"),
+        (
+            ["task=eurosat", "backbones.vision.image_size=48"],
+            "cannot read the inputs of task eurosat",
+        ),
         (["task=boolq", "backbones.reasoning.pooling=pooler"], "pooler_output"),
         (["task=rte", "backbones.nlu.pooling=pooler"], "lacks 2 weights of the model"),
     ],
@@ -66,6 +70,19 @@ def test_a_backbone_that_cannot_read_the_rows_is_bad_input(
 ) -> None:
     with pytest.raises(InputError, match=message):
         runner.make_ready(make_cell("method=frozen", *words))
+
+
+def test_learning_rates_belong_to_their_groups_in_any_order(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=lora")
+    method = cell.settings.method
+    rates = dict(reversed(method.learning_rates.items()))
+    turned_method = replace(method, learning_rates=rates)
+    turned = replace(cell, settings=replace(cell.settings, method=turned_method))
+    body, side_files = runner.run_cell(runner.make_ready(cell), tracker.NullTracker())
+    same_body, same_files = runner.run_cell(runner.make_ready(turned), tracker.NullTracker())
+    assert same_body["metrics"] == body["metrics"]
+    losses = [[point.get("train_loss") for point in one.curve] for one in (side_files, same_files)]
+    assert losses[0] == losses[1]
 
 
 def test_refused_input_leaves_nothing_at_all(make_cell: MakeCell, tmp_path: Path) -> None:

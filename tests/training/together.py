@@ -19,7 +19,7 @@ def main(way: str, file: str) -> None:
     train, leave = Trainer.run, distributed.destroy_process_group
 
     def checked(self: Trainer) -> Progress:
-        held = {isinstance(parameter, DTensor) for parameter in self.bare.parameters()}
+        held = {isinstance(parameter, DTensor) for parameter in self.unwrapped.parameters()}
         assert held == {way == "fsdp"}, (way, held)
         return train(self)
 

@@ -7,17 +7,16 @@ import numpy as np
 
 from frod_bench.metrics.info import metric_info
 
-DESCRIPTION = """\
-The share of predictions that equal their label. The standard error is the binomial one,
-sqrt(p (1 - p) / n), which is 0 if all rows are right or all are wrong.
-"""
-
 
 class Accuracy(evaluate.Metric):
-    """`accuracy` and its `stderr`."""
+    """The share of predictions that equal their label.
+
+    The standard error is the binomial one, sqrt(p (1 - p) / n), which is 0 if all rows are right or
+    all are wrong.
+    """
 
     def _info(self) -> evaluate.MetricInfo:
-        return metric_info(DESCRIPTION)
+        return metric_info(self)
 
     def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
         share = float(np.mean(predictions == references))

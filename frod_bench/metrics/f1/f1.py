@@ -9,12 +9,6 @@ from frod_bench.common.errors import InputError
 from frod_bench.metrics.info import metric_info
 from frod_bench.metrics.jackknife import confusion_stderr
 
-DESCRIPTION = """\
-The harmonic mean of precision and recall for class 1 of two: 2 TP / (2 TP + FP + FN). It is
-undefined if class 1 is neither present nor predicted, and 0 by convention. The standard error
-is the jackknife's.
-"""
-
 
 def f1(confusion: np.ndarray) -> float:
     """Return the F1 of a confusion matrix (2, 2), by label and prediction."""
@@ -24,17 +18,21 @@ def f1(confusion: np.ndarray) -> float:
 
 
 class F1(evaluate.Metric):
-    """`f1` and its `stderr`."""
+    """The harmonic mean of precision and recall for class 1 of two: 2 TP / (2 TP + FP + FN).
+
+    It is undefined if class 1 is neither present nor predicted, and 0 by convention. The standard
+    error is the jackknife's.
+    """
 
     def _info(self) -> evaluate.MetricInfo:
-        return metric_info(DESCRIPTION)
+        return metric_info(self)
 
     def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
         others = sorted(set(np.union1d(references, predictions).tolist()) - {0, 1})
         if others:
             raise InputError(
-                f"metrics: f1 is defined for two classes, 0 and 1, but there is class {others[0]}. "
-                "Use accuracy or matthews."
+                "metrics: f1 is defined for two classes, 0 and 1, but there is a class "
+                f"{others[0]}. Use accuracy or matthews."
             )
         confusion = np.zeros((2, 2), dtype=np.int64)
         np.add.at(confusion, (references, predictions), 1)

@@ -8,13 +8,6 @@ import numpy as np
 from frod_bench.metrics.info import metric_info
 from frod_bench.metrics.jackknife import confusion_matrix, confusion_stderr
 
-DESCRIPTION = """\
-Matthews' correlation coefficient for any number of classes (Gorodkin, Comparing two K-category
-assignments by a K-category correlation coefficient, 2004, equation 8): 1 for perfect predictions,
-0 for uninformative ones. It is undefined if all predictions, or all labels, are one class, and 0
-by convention. The standard error is the jackknife's.
-"""
-
 
 def matthews(confusion: np.ndarray) -> float:
     """Return the coefficient of a confusion matrix (classes, classes)."""
@@ -28,10 +21,16 @@ def matthews(confusion: np.ndarray) -> float:
 
 
 class Matthews(evaluate.Metric):
-    """`matthews` and its `stderr`."""
+    """Matthews' correlation coefficient for any number of classes.
+
+    Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient, 2004,
+    equation 8: 1 for perfect predictions, 0 for uninformative ones. It is undefined if all
+    predictions, or all labels, are one class, and 0 by convention. The standard error is the
+    jackknife's.
+    """
 
     def _info(self) -> evaluate.MetricInfo:
-        return metric_info(DESCRIPTION)
+        return metric_info(self)
 
     def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, Any]:
         confusion = confusion_matrix(references, predictions)

@@ -8,17 +8,16 @@ import numpy as np
 from frod_bench.metrics.correlation import pearson, pearson_stderr
 from frod_bench.metrics.info import VALUES, metric_info
 
-DESCRIPTION = """\
-Pearson's correlation coefficient. It is undefined if all predictions, or all labels, are equal,
-and 0 by convention. The standard error is the jackknife's.
-"""
-
 
 class Pearson(evaluate.Metric):
-    """`pearson` and its `stderr`."""
+    """Pearson's correlation coefficient.
+
+    It is undefined if all predictions, or all labels, are equal, and 0 by convention. The standard
+    error is the jackknife's.
+    """
 
     def _info(self) -> evaluate.MetricInfo:
-        return metric_info(DESCRIPTION, VALUES)
+        return metric_info(self, VALUES)
 
     def _compute(self, predictions: list[float], references: list[float]) -> dict[str, Any]:
         x, y = np.asarray(predictions), np.asarray(references)

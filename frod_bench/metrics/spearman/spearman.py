@@ -9,20 +9,18 @@ from scipy.stats import rankdata
 from frod_bench.metrics.correlation import pearson
 from frod_bench.metrics.info import VALUES, metric_info
 
-DESCRIPTION = """\
-Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank. It is
-undefined if all predictions, or all labels, are equal, and 0 by convention. The standard error
-is (1 - r^2) sqrt((1 + r^2 / 2) / (n - 3)), from the delta method on the variance of Fisher's z by
-Bonett and Wright, Sample size requirements for estimating Pearson, Kendall and Spearman
-correlations (2000).
-"""
-
 
 class Spearman(evaluate.Metric):
-    """`spearman` and its `stderr`."""
+    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank.
+
+    It is undefined if all predictions, or all labels, are equal, and 0 by convention. The standard
+    error is (1 - r^2) sqrt((1 + r^2 / 2) / (n - 3)), from the delta method on the variance of
+    Fisher's z by Bonett and Wright, Sample size requirements for estimating Pearson, Kendall and
+    Spearman correlations (2000).
+    """
 
     def _info(self) -> evaluate.MetricInfo:
-        return metric_info(DESCRIPTION, VALUES)
+        return metric_info(self, VALUES)
 
     def _compute(self, predictions: list[float], references: list[float]) -> dict[str, Any]:
         r = pearson(rankdata(predictions), rankdata(references))
