@@ -168,10 +168,10 @@ def _default(value: ast.expr | None) -> str:
     text = "MISSING" if value is None else ast.unparse(value)
     if found := re.search(r"\bdefault=([^,)]+)", text):
         text = found[1]
-    if text == "MISSING" or re.search(r"\bMISSING\b", text):
-        return "*required*"
-    if "RATE_FACTORS" in text or "fromkeys" in text:
+    if "fromkeys" in text:
         return "all 1.0"
+    if text == "MISSING" or re.match(r"(within|one_of)\(", text):  # bounded, without a default
+        return "*required*"
     if "default_factory" in text:
         return "`{}`" if "dict" in text else "`[]`"
     if not re.fullmatch(r"[\w.'\"+-]+|''", text):
@@ -182,16 +182,13 @@ def _default(value: ast.expr | None) -> str:
 
 def _allowed(key: str) -> str:
     """The values or the range that a key may have; empty if its type says all."""
-    choices: Mapping[str, tuple[str, ...]] = getattr(settings, "CHOICES", {})
-    ranges: Mapping[str, tuple[float, float, bool]] = getattr(settings, "RANGES", {})
-    if key in choices:
-        return ", ".join(f"`{value}`" for value in choices[key])
-    if key not in ranges:
-        return ""
-    low, high, inclusive = ranges[key]
-    if math.isinf(high):
-        return f"{'≥' if inclusive else '>'} {low:g}"
-    return f"{low:,.16g} to {high:,.16g}" if inclusive else f"between {low:g} and {high:g}"
+    bound = settings.bounds().get(key, ())
+    if isinstance(bound, tuple):
+        return ", ".join(f"`{value}`" for value in bound)
+    if math.isinf(bound.high):
+        return f"{'>' if bound.open_ends else '≥'} {bound.low:g}"
+    between = f"{bound.low:,.16g} to {bound.high:,.16g}"
+    return f"{between}, ends excluded" if bound.open_ends else between
 
 
 Columns = Mapping[str, Callable[[dict[str, Any], str], object]]

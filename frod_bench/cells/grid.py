@@ -10,11 +10,13 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.progress import Progress, TextColumn
 
 from frod_bench.cells.cell import Cell, cell_of
 from frod_bench.cells.fingerprint import backbone_fingerprint
 from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.common.paths import CONF_DIR, SHIPPED_BACKBONES_DIR, embedded_mirror_dir
+from frod_bench.common.terminal import plain_console
 from frod_bench.config import conversion, resolvers
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.config.settings import RATE_FACTORS, Settings
@@ -22,7 +24,7 @@ from frod_bench.config.settings import RATE_FACTORS, Settings
 # No other key depends on these, and none at all on the seed.
 NUMBERS = ("seed", "trial", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
 Compose = Callable[[list[str]], DictConfig]
-Report = Callable[[int, int], object]  # cells planned so far, cells of the grid
+MANY = 20  # runs whose planning takes seconds
 
 
 def register() -> None:
@@ -97,22 +99,27 @@ def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[l
     return [list(combination) for combination in itertools.product(*choices.values())]
 
 
-def cells_of(
-    grid: Sequence[Sequence[str]], compose_one: Compose, report: Report | None = None
-) -> list[Cell]:
+def counted(grid: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """The lines of a grid; if there are many and we write to a terminal, with a counter."""
+    console = plain_console(stderr=True)
+    shown = console.is_terminal and len(grid) >= MANY
+    text = TextColumn("planning {task.completed:.0f}/{task.total:.0f}")
+    with Progress(text, console=console, transient=True, disable=not shown) as progress:
+        yield from progress.track(grid)
+
+
+def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     """Compose, validate and fingerprint every cell of a grid, each once.
 
     Composing and validating take a few tenths of a second, so cells that differ in `NUMBERS` only
     share them. Combinations that give the same cell (a budget, if the method has none) are one.
-    `report` is called before each cell. Raises InputError for bad input.
+    Raises InputError for bad input.
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
     resolved: dict[tuple[str, ...], Settings] = {}
     cells: list[Cell] = []
     lacks: list[Lack] = []
-    for count, overrides in enumerate(grid):
-        if report is not None:
-            report(count, len(grid))
+    for overrides in counted(grid):
         shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
         if shared not in composed:
             composed[shared] = without_hydra(compose_one(list(shared)))
@@ -151,13 +158,11 @@ def composer() -> Iterator[Compose]:
         yield lambda overrides: compose("config", files.named(overrides), return_hydra_config=True)
 
 
-def compose_cells(
-    overrides: Sequence[str], report: Report | None = None
-) -> tuple[DictConfig, list[Cell]]:
+def compose_cells(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     """The base configuration of a grid (choices left out), and the grid's cells."""
     with composer() as compose_one:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         fixed = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
         base = compose_one(fixed)
         grid = expand(base.hydra.sweeper.params, overrides)
-        return without_hydra(base.copy()), cells_of(grid, compose_one, report)
+        return without_hydra(base.copy()), cells_of(grid, compose_one)

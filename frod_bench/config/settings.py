@@ -137,7 +137,7 @@ class MethodConfig:
     name: str = MISSING
     kind: str = one_of("full", "frozen", "bitfit", "peft", "frod", "python")
     # parameter group -> learning rate
-    learning_rates: dict[str, float] = within(0)  # noqa: RUF009
+    learning_rates: dict[str, float] = within(0)
     sparse_rate: float = within(0, 1, default=0.02)  # frod: share of off-diagonals trained
     regularization: float = within(0, open_ends=True, default=1e-3)  # frod: pi, of the basis
     basis: str = one_of("exact", "peft", default="exact")  # frod
@@ -215,7 +215,7 @@ class Settings:
     # number of the learning rates that are tried, with learning_rates=trial
     trial: int = within(0, TRIALS - 1, default=0)
     # parameter group, or all -> factor of its learning rate
-    rate_factors: dict[str, float] = within(  # noqa: RUF009
+    rate_factors: dict[str, float] = within(
         0, open_ends=True, default_factory=lambda: dict.fromkeys(RATE_FACTORS, 1.0)
     )
     size: int = within(0, default=0)  # index into an adapter's sizes, if an experiment lists them

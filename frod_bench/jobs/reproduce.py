@@ -17,6 +17,7 @@ from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
+from frod_bench.jobs.validate import check_methods
 from frod_bench.jobs.verify import collected_of, print_reproduction
 from frod_bench.records.provenance import code_version
 from frod_bench.report.cells_table import cells_table
@@ -56,7 +57,7 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
     refuse_same(asked_cells(cells))
     failed: CellsFailed | CellsRefused | None = None
     try:
-        run_grid(config, cells)
+        run_grid(config, cells, check_methods)
     except (CellsFailed, CellsRefused) as error:
         failed = error
     if config.plan_only:

@@ -23,6 +23,7 @@ from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.paths import CONF_DIR, check_writable
 from frod_bench.config import conversion
 from frod_bench.config.own_files import OwnFiles
+from frod_bench.jobs.validate import check_methods
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
 
@@ -43,6 +44,7 @@ def run_one(config: DictConfig) -> None:
     cell = cell_of(conversion.resolve(config))
     found = plan([cell])
     if config.plan_only:
+        check_methods(found.missing)
         say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")
     elif found.missing:
         check_functions([cell])
@@ -96,4 +98,4 @@ def start(words: Sequence[str]) -> None:
                 f"{flags[0]}: cannot be combined with -m, which takes overrides only (key=value)."
             )
         say("planning the grid")
-        run_grid(*compose_cells(overrides))
+        run_grid(*compose_cells(overrides), check_methods)

@@ -5,13 +5,15 @@ option, a target module or a learning rate that does not fit is found in seconds
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
+from frod_bench.config.settings import Settings
 from frod_bench.sweep.launch import check_hub
 
 
@@ -25,6 +27,46 @@ def distinct(cells: Sequence[Cell]) -> list[Cell]:
         method = {k: v for k, v in cell.config["method"].items() if k != "learning_rates"}
         found.setdefault(f"{cell.task} {cell.config['head']} {method}", cell)
     return list(found.values())
+
+
+def check_methods(cells: Iterable[Cell]) -> None:
+    """Raise InputError, as a run would, if a method does not fit the backbone of a cell.
+
+    Each backbone is built once per head and method, without values. Not checked: Python functions,
+    which only a run executes, methods that need the values of weights, and backbones whose
+    configuration is not on this machine.
+    """
+    settings_of = {
+        _method_key(cell.settings): cell.settings
+        for cell in cells
+        if cell.settings.method.kind != "python"
+    }
+    if not settings_of:
+        return
+    from frod_bench.models.published import config_of  # import torch
+    from frod_bench.plan.shapes import prepare_shapes
+
+    for settings in settings_of.values():
+        backbone, num_labels = settings.backbone, settings.task.num_labels
+        try:
+            config = config_of(backbone.hub_id, settings.model_root)
+        except InputError:
+            continue
+        try:
+            prepare_shapes(
+                config, backbone, settings.method, None if settings.head == "rank" else num_labels
+            )
+        except InputError as error:
+            if not isinstance(error.__cause__, NotImplementedError):
+                raise
+        except RuntimeError:  # torch's, of a tensor without values
+            continue
+
+
+def _method_key(settings: Settings) -> str:
+    """What the fit of a method and a backbone depends on."""
+    rates = dict.fromkeys(settings.method.learning_rates, 0.0)
+    return f"{settings.backbone} {settings.head} {replace(settings.method, learning_rates=rates)}"
 
 
 def check(cell: Cell) -> str:

@@ -22,16 +22,21 @@ from frod_bench.training import tracker
 REFUSED = "refused"  # how a cell ends whose input is bad; it has no record
 
 
-def run_grid(config: DictConfig, cells: Sequence[Cell]) -> None:
+def run_grid(
+    config: DictConfig,
+    cells: Sequence[Cell],
+    check_methods: Callable[[Sequence[Cell]], None] = lambda _: None,
+) -> None:
     """Run those of `cells` that are not done yet, or with `plan_only=true` print them.
 
-    Raises InputError where results cannot be written, data or backbones are not to be had, or
-    several processes were started for one cell, before anything is launched, or where bad
-    input (a column that does not fit, say) is all that went wrong; CellsFailed where a cell failed
-    or diverged.
+    `check_methods` refuses, for a plan, what a run would refuse by itself. Raises InputError before
+    anything is launched if results cannot be written, data or backbones are unavailable, or several
+    processes were started for one cell; and at the end if bad input (e.g. a column that does not
+    fit) is all that went wrong. Raises CellsFailed if a run failed or diverged.
     """
     found = plan(cells)
     if config.plan_only:
+        check_methods(found.missing)
         print_plan(found, plain_console())
         return
     if processes.count() > 1:

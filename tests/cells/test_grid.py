@@ -1,12 +1,15 @@
 """Grids, experiments, hashes of cells, and what a plan leaves out."""
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from frod_bench.cells import cell as sweep
+from frod_bench.cells import grid as planning
 from frod_bench.cells.grid import compose_cells, composer, expand
 from frod_bench.cells.results import leave_failure
 from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
@@ -85,6 +88,18 @@ def test_a_plan_runs_missing_failed_and_invalid_cells(make_cell: MakeCell) -> No
     assert [unusable.path for unusable in plan.invalid] == [invalid.record_path]
     assert "99" in plan.invalid[0].reason
     assert store.load(failed.record_path)["error"] is not None
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_terminal_sees_how_many_cells_are_planned(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    console = Console(force_terminal=is_terminal, file=io.StringIO(), width=60)
+    monkeypatch.setattr(planning, "plain_console", lambda **_: console)
+    lines = [[f"seed={seed}"] for seed in range(planning.MANY)]
+    assert list(planning.counted(lines)) == lines
+    assert (f"planning {planning.MANY}/{planning.MANY}" in console.file.getvalue()) == is_terminal
+    assert is_terminal or not console.file.getvalue()
 
 
 def test_trial_rates_fill_their_box() -> None:

@@ -114,6 +114,17 @@ def test_plan_only_prints_and_launches_nothing(tmp_path: Path, here: RunHere) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("grid", [[], ["-m"]])
+def test_plan_only_refuses_what_a_run_refuses(
+    tmp_path: Path, here: RunHere, grid: list[str]
+) -> None:
+    words = cell_words(tmp_path, *grid, "task=boolq", "method=bitfit", "plan_only=true")
+    done = here(*words)
+    assert done.returncode == 2
+    assert "error: method=bitfit: trains biases" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
     tmp_path: Path, here: RunHere, request: pytest.FixtureRequest
 ) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR
 from frod_bench.jobs import validate
-from tests.conftest import SHORT
+from frod_bench.training import runner
+from tests.conftest import SHORT, MakeCell
 
 
 def test_each_task_and_method_is_checked_once_and_nothing_is_written(
@@ -19,6 +21,34 @@ def test_each_task_and_method_is_checked_once_and_nothing_is_written(
     assert "64 rows of train" in lines[0]
     assert "(lambda, rotation, head)" in lines[1]
     assert list(tmp_path.iterdir()) == []
+
+
+METHODS = sorted(file.stem for file in (CONF_DIR / "method").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_plan_accepts_every_method_of_the_suite(make_cell: MakeCell, method: str) -> None:
+    validate.check_methods([make_cell("task=rte", f"method={method}")])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("task=boolq", "method=bitfit"), "method=bitfit: trains biases"),
+        (("task=rte", "method=frod", "+method.learning_rates.x=1"), "no such parameter group"),
+        (("task=rte", "method=lora", "+method.peft.target_modules=[nowhere]"), "'nowhere' matches"),
+        (("task=rte", "method=lora", "+method.peft.rank=4"), "rank"),
+    ],
+)
+def test_a_plan_refuses_what_a_run_refuses(
+    make_cell: MakeCell, words: tuple[str, ...], message: str
+) -> None:
+    cell = make_cell(*words)
+    with pytest.raises(InputError, match=message) as planned:
+        validate.check_methods([cell])
+    with pytest.raises(InputError) as run:
+        runner.execute(cell)
+    assert str(planned.value) == str(run.value)
 
 
 def test_everything_that_cannot_run_is_named(
