@@ -137,11 +137,12 @@ def test_every_missing_field_is_named() -> None:
             schema.validate(broken)
 
 
-def test_failed_cell_may_lack_what_it_never_came_to() -> None:
-    made = make_record(status="failed")
-    for name in ("params", "time", "memory", "curve", "predictions"):
-        made[name] = None
-    schema.validate(made)
+def test_failed_cell_may_lack_what_it_did_not_reach(tmp_path: Path) -> None:
+    names = ("params", "time", "memory", "curve", "predictions")
+    made = make_record(status="failed") | dict.fromkeys(names)
+    assert store.load(write_record(tmp_path, made)) == made
+    with pytest.raises(schema.RecordError, match="params is null, although status is 'ok'"):
+        schema.validate(make_record(status="ok") | dict.fromkeys(names))
 
 
 def test_scan_trusts_only_whole_records_at_their_own_place(tmp_path: Path) -> None:
