@@ -52,6 +52,15 @@ def test_seeds_are_redrawn_only_where_asked() -> None:
     assert bootstrap_over_tasks(stack, mean, resamples=FEW, redraw_seeds=False) == (5, 5)
 
 
+def test_a_task_keeps_its_number_of_seeds_when_these_are_redrawn() -> None:
+    stack = stack_tables([np.array([[1, 2, np.nan, np.nan]] * 3)])
+
+    def count(table: np.ndarray) -> np.ndarray:
+        return (~np.isnan(table)).sum(axis=(-2, -1)).astype(float)
+
+    assert bootstrap_over_tasks(stack, count, resamples=FEW) == (3 * 2, 3 * 2)
+
+
 @settings(max_examples=30)
 @given(PAIRS)
 def test_paired_difference_turns_over(pair: tuple[np.ndarray, np.ndarray]) -> None:
