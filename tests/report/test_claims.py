@@ -219,13 +219,15 @@ def test_robustness(
     assert ("no trials" in got.holes) == (falls is None)
 
 
-def test_robustness_straddles(tmp_path: Path) -> None:
-    """One task of three on which frod's seeds lie far apart."""
+@pytest.mark.parametrize("margins", [8.0, 1.5])  # the mean is beyond the margin, and within
+def test_robustness_straddles(tmp_path: Path, margins: float) -> None:
+    """The seeds of frod differ on one task of three, by 8 or 1.5 margins."""
+    points = margins * RULES.robustness.spread_margin_points
 
     def spread(made: dict[str, Any]) -> dict[str, Any]:
         cell = made["cell"]
         if (cell["task"], cell["method"]) == ("rte", "frod"):
-            made["metrics"][made["primary_metric"]]["value"] = 0.8 + 0.05 * (cell["seed"] - 1)
+            made["metrics"][made["primary_metric"]]["value"] = 0.8 + points / 100 * (cell["seed"] - 1)
         return made
 
     cells = sweep(tmp_path, change=spread)

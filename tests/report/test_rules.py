@@ -24,6 +24,8 @@ def test_rules_are_those_fixed_before_the_first_full_run() -> None:
         ("window_evaluations: 3", "window_evaluations: few", "few"),
         ("window_evaluations: 3", "", "window_evaluations"),
         ("confidence: 0.95", "confidence: 95", "confidence=95"),
+        ("confidence: 0.95", "confidence: 0", "confidence=0"),
+        ("confidence: 0.95", "confidence: 1", "confidence=1"),
     ],
 )
 def test_broken_rules_are_named(tmp_path: Path, old: str, new: str, words: str) -> None:
