@@ -1,2 +1,4 @@
-"""What cells will cost, before any weight is there: parameters, memory, FLOPs, hours, and whether
-they fit. `python -m frod_bench.plan profile=paper suite=paper20` (docs/paper_scale.md)."""
+"""Cost estimates before anything runs: parameters, memory, FLOPs, hours, disk, and what fits.
+
+`frod-bench plan profile=paper suite=paper20` (docs/paper_scale.md).
+"""

@@ -1,8 +1,6 @@
-"""The table of accelerators: how fast they multiply, and how much they hold."""
+"""The accelerators of `accelerators.yaml`: how fast they multiply and how much memory they have."""
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import yaml
 
@@ -14,14 +12,14 @@ TABLE = PACKAGE_DIR / "plan" / "accelerators.yaml"
 
 @dataclass(frozen=True)
 class Accelerator:
-    """What a cell may run on.
+    """A device that a cell may run on.
 
     Attributes:
         memory_gib: of one device.
-        usable: share of it that tensors may take.
+        usable: share of the memory that tensors may take.
         flops_per_sec: dense peak by precision, `half` and `single`.
         utilisation: share of the peak that fine-tuning is assumed to reach.
-        on_cpu: it is no accelerator but a CPU.
+        on_cpu: whether it is a CPU.
     """
 
     name: str
@@ -34,24 +32,18 @@ class Accelerator:
 
     @property
     def usable_bytes(self) -> int:
-        """What tensors may take."""
+        """Memory that tensors may take."""
         return int(self.memory_gib * self.usable * 2**30)
 
     def hours(self, flops: float, mixed_precision: str) -> float:
-        """Of `flops` on one device."""
+        """Return how long `flops` take on one device."""
         peak = self.flops_per_sec["single" if mixed_precision == "no" else "half"]
         return flops / (peak * self.utilisation) / 3600
 
 
 def accelerator_of(name: str) -> Accelerator:
-    """The accelerator of that name. Raises InputError where there is none."""
-    table = _table()
+    """Return the accelerator of that name. Raises InputError if there is none."""
+    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     if name not in table:
         raise InputError(f"accelerator={name}: is unknown.{did_you_mean(name, table)}")
     return Accelerator(name=name, **table[name])
-
-
-@cache
-def _table() -> dict[str, dict[str, Any]]:
-    table: dict[str, dict[str, Any]] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
-    return table

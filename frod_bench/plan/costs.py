@@ -1,7 +1,7 @@
 """What each cell of a suite costs: parameters, memory, FLOPs and hours."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -28,7 +28,7 @@ class Counts:
         trained: without the head.
         head: of the linear head.
         frozen_extra: numbers that the method freezes besides the backbone (FRoD's U, V, lambda_0).
-        stored: numbers that the trained values take on the disk, without the head.
+        stored: numbers that the trained values take on disk, without the head.
         backbone: parameters of the backbone as it is loaded.
     """
 
@@ -38,16 +38,22 @@ class Counts:
     stored: int
     backbone: int
 
+    @property
+    def percent(self) -> float:
+        """Trained parameters without the head, in percent of the backbone."""
+        return 100 * self.trained / self.backbone
+
 
 @dataclass(frozen=True)
 class CellCost:
-    """What one (task, method) costs on an accelerator; tasks and families that rank are called so.
+    """What a task and method cost on an accelerator.
 
     Attributes:
-        variant: what tells it from others of its task and method, as overrides.
+        head: classify or rank.
+        variant: overrides that distinguish it from other cells of its task and method.
         row_tokens: tokens, or patches, of the rows that are counted.
-        steps: 0 where nothing is trained.
-        micro_batches: of a step, as configured.
+        steps: 0 if nothing is trained.
+        micro_batches: per step, as configured.
         step_flops: of all micro-batches of a step.
         hours: with the change that makes it fit, on all its devices at once.
     """
@@ -71,26 +77,35 @@ class CellCost:
 
     @property
     def flops(self) -> int:
-        """Of all steps."""
+        """FLOPs of all steps."""
         return self.steps * self.step_flops
 
     @property
     def devices(self) -> int:
-        """That it runs on, with the change that makes it fit."""
+        """Number of devices with the change that makes it fit."""
         return 1 if self.fitted.change is None else self.fitted.change.devices
 
     @property
     def label(self) -> str:
-        """The method, and the variant where there are several."""
+        """The method, and the variant if there are several."""
         return f"{self.method} {self.variant}".strip()
 
+    @property
+    def task_label(self) -> str:
+        """The task, marked if options are ranked."""
+        return with_head(self.task, self.head)
+
+    @property
+    def family_label(self) -> str:
+        """The family, marked if options are ranked."""
+        return with_head(self.family, self.head)
+
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        counts, step = self.counts, self.step
-        change = self.fitted.change
+        """Return the entry of the JSON document."""
+        counts, step, change = self.counts, self.step, self.fitted.change
         return {
-            "task": self.task,
-            "family": self.family,
+            "task": self.task_label,
+            "family": self.family_label,
             "method": self.method,
             "variant": self.variant,
             "backbone": self.backbone,
@@ -103,7 +118,7 @@ class CellCost:
                 "stored": counts.stored,
                 "stored_with_head": counts.stored + counts.head,
                 "backbone": counts.backbone,
-                "percent_of_backbone": 100 * counts.trained / counts.backbone,
+                "percent_of_backbone": counts.percent,
             },
             "memory_bytes": {
                 "weights": step.weight_bytes,
@@ -121,37 +136,39 @@ class CellCost:
             "fits": change == Change(),
             "change": None if change is None else change.as_dict(),
             "peak_bytes_with_change": self.fitted.peak_bytes,
-            "disk_bytes": self.disk.as_dict(),
+            "disk_bytes": asdict(self.disk),
         }
 
 
 class Planner:
-    """Costs cells; those that are alike but for their head share one measurement."""
+    """Estimates cells; those that differ only in their head share one measurement."""
 
     def __init__(self, accelerator: Accelerator, say: Callable[[str], None]) -> None:
+        """
+        Args:
+            say: reports each measurement before it starts.
+        """
         self.accelerator, self.say = accelerator, say
         self._steps: dict[tuple[str, str, Load], Step] = {}
         self._counts: dict[tuple[str, str, str], Counts] = {}
 
     def cost(self, settings: Settings, variant: str = "") -> CellCost:
-        """What the cell of `settings` costs.
+        """Return what the cell of `settings` costs.
 
-        Raises InputError where the backbone's configuration is not there or the method does not
-        fit it.
+        Raises InputError if the backbone's configuration is missing or the method does not fit it.
         """
         task, trainer = settings.task, settings.trainer
         backbone = settings.backbones[task.family]
         counts, load = self._counted(settings), self._load(settings)
         step, fitted = self._fitted(settings, load)
         steps, parts = trainer.max_steps, trainer.accumulation_steps
-        if trains_nothing(settings):
+        if is_zero_shot(settings):
             steps = parts = 0
         change = fitted.change or Change()
         flops = steps * flops_of(fitted.step, change.accumulation_steps or parts)
-        trained = counts.trained + counts.head
         return CellCost(
-            task=with_head(task.name, settings.head),
-            family=with_head(task.family, settings.head),
+            task=task.name,
+            family=task.family,
             head=settings.head,
             method=settings.method.name,
             variant=variant,
@@ -165,7 +182,7 @@ class Planner:
             step_flops=flops_of(step, parts),
             hours=self.accelerator.hours(flops, trainer.mixed_precision),
             fitted=fitted,
-            disk=disk_of(settings, trained, counts.stored - counts.trained),
+            disk=disk_of(settings, counts.trained + counts.head, counts.stored - counts.trained),
         )
 
     def _load(self, settings: Settings) -> Load:
@@ -173,7 +190,7 @@ class Planner:
         options = None
         if settings.head == "rank":
             options = options_of(settings.task, tokens_of(config_for(settings), backbone))
-        idle = trains_nothing(settings)
+        idle = is_zero_shot(settings)
         return Load(
             rows=trainer.eval_batch_rows if idle else trainer.batch_rows,
             mixed_precision=trainer.mixed_precision,
@@ -184,7 +201,7 @@ class Planner:
         )
 
     def _fitted(self, settings: Settings, load: Load) -> tuple[Step, Fitted]:
-        trainer, idle = settings.trainer, trains_nothing(settings)
+        trainer, idle = settings.trainer, is_zero_shot(settings)
         parts = 1 if idle else trainer.accumulation_steps
         whole = self._measured(settings, load)
 
@@ -197,7 +214,7 @@ class Planner:
             )
             try:
                 return self._measured(settings, one)
-            except InputError:  # of a backbone that computes nothing again
+            except InputError:  # the backbone does not support checkpointing
                 return None
 
         candidates = changes(trainer.batch_rows, parts)
@@ -207,7 +224,7 @@ class Planner:
         return whole, fit(whole, planned, measure, candidates, self.accelerator.usable_bytes)
 
     def _counted(self, settings: Settings) -> Counts:
-        """The cell's counts; the body is counted once for all heads."""
+        """Return the cell's counts; the body is counted once for all heads."""
         backbone, classes = settings.backbones[settings.task.family], settings.task.num_labels
         key = (str(backbone), str(settings.method), settings.head)
         if key not in self._counts:
@@ -217,11 +234,11 @@ class Planner:
         return replace(counts, head=counts.head * classes)
 
     def _measured(self, settings: Settings, load: Load) -> Step:
-        """The cell's step under `load`; the body is measured once for all heads."""
+        """Return the cell's step under `load`; the body is measured once for all heads."""
         backbone, config = settings.backbones[settings.task.family], config_for(settings)
         key = (str(backbone), str(settings.method), load)
         if key not in self._steps:
-            what = f"{load.options.count} options a row, " if load.options else ""
+            what = f"{load.options.count} options per row, " if load.options else ""
             how = ", with checkpointing" if load.checkpointing else ""
             name = f"{settings.method.name} on {backbone.name}"
             self.say(f"measuring {name}, {what}{load.rows} rows{how}")
@@ -230,24 +247,25 @@ class Planner:
         return with_classes(self._steps[key], settings.task.num_labels, width, load)
 
 
-def trains_nothing(settings: Settings) -> bool:
-    """Whether it is zero-shot: the language model ranks, and none of it is trained."""
+def is_zero_shot(settings: Settings) -> bool:
+    """Whether the language model ranks options and none of it is trained."""
     return settings.head == "rank" and settings.method.kind == "frozen"
 
 
 def config_for(settings: Settings) -> PretrainedConfig:
-    """The configuration of the cell's backbone, whole."""
+    """Return the full configuration of the cell's backbone."""
     return config_of(settings.backbones[settings.task.family].hub_id, settings.model_root)
 
 
 def flops_of(step: Step, micro_batches: int) -> int:
-    """Of all micro-batches of a step, where `step` is of one; merged weights are formed once."""
+    """Return the FLOPs of all micro-batches of a step; merged weights are formed once."""
     return step.forming_flops + micro_batches * (step.flops - step.forming_flops)
 
 
 def blocks_of(settings: Settings) -> tuple[int, int]:
-    """How many blocks the cell's backbone has, and the bytes of the tables of tokens outside them:
-    embeddings, and a language model's head that ranks and is not tied to them.
+    """Return the number of blocks of the backbone, and the bytes of token tables outside them.
+
+    The tables are the embeddings, and the output layer if options are ranked and it is not tied.
     """
     backbone, config = settings.backbones[settings.task.family], config_for(settings)
     tower = tower_of(config)
@@ -259,7 +277,7 @@ def blocks_of(settings: Settings) -> tuple[int, int]:
 
 
 def counts_of(settings: Settings) -> Counts:
-    """The cell's parameters, counted on the meta device; equal to the installed model's."""
+    """Count the cell's parameters on the meta device; they equal the installed model's."""
     backbone = settings.backbones[settings.task.family]
     num_labels = None if settings.head == "rank" else settings.task.num_labels
     prepared = prepare_shapes(config_for(settings), backbone, settings.method, num_labels)

@@ -1,38 +1,31 @@
-"""What cells take of the disk: what is downloaded, what is kept, and what is there for a while."""
+"""Disk space of cells: what is downloaded, what is kept, and what exists while a cell runs."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from frod_bench.config.settings import BackboneConfig, Settings
 from frod_bench.models.published import checkpoint_parameters, config_of, published_type
 
 DATA_NOTE = (
-    "Data sets: their sizes are not in the package. All texts are some 0.1 GB, a set of pictures "
-    "some GB at most, but for SUN397 (its original archive has 37 GB); `datasets` writes what it "
-    "reads a second time. `python -m frod_bench.mirror` tells the bytes before it writes any."
+    "Data sets: the package does not know their sizes. All texts take about 0.1 GB and an image "
+    "data set at most a few GB, except SUN397 (37 GB in its original archive); `datasets` writes a "
+    "second copy of what it reads. `python -m frod_bench.mirror` reports the bytes before it "
+    "writes any."
 )
 
 
 @dataclass(frozen=True)
 class Disk:
-    """Of one cell, in bytes.
+    """Bytes of one cell, under their names in the JSON document.
 
     Attributes:
-        kept: the trained values beside the record, with `save=adapter`.
-        checkpoints: at most, while it runs, so that it can go on; removed with the record.
+        kept_with_save_adapter: the trained values beside the record.
+        checkpoints_while_it_runs: at most; removed when the record is written.
     """
 
-    kept: int
-    checkpoints: int
-
-    def as_dict(self) -> dict[str, int]:
-        """For JSON."""
-        return {
-            "kept_with_save_adapter": self.kept,
-            "checkpoints_while_it_runs": self.checkpoints,
-        }
+    kept_with_save_adapter: int
+    checkpoints_while_it_runs: int
 
 
 @dataclass(frozen=True)
@@ -41,9 +34,9 @@ class Download:
 
     Attributes:
         parameters: of the whole checkpoint.
-        type: of them as they are published; None for files that are there, whatever they hold.
+        type: of the published parameters; None if the files exist already.
         size: of its safetensors files, in bytes.
-        is_there: under `model_root`, so that nothing is downloaded.
+        is_there: whether it is under `model_root`, so that nothing is downloaded.
     """
 
     backbone: str
@@ -53,39 +46,31 @@ class Download:
     size: int
     is_there: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
     def __str__(self) -> str:
         where = "under model_root" if self.is_there else f"to download, in {self.type}"
         return f"{self.backbone} {self.size / 1e9:.3g} GB ({where})"
 
 
 def disk_of(settings: Settings, trained: int, probes: int) -> Disk:
-    """What the cell of `settings` takes.
+    """Return what the cell of `settings` takes.
+
+    Values are float32 and probes float64. A checkpoint has the parameters and their two moments,
+    and is complete before the previous one is removed. If the best step is selected, its parameters
+    are kept in addition.
 
     Args:
         trained: parameters, with the head.
-        probes: numbers that an adapter's file has besides.
-
-    Values are float32, and probes float64. A checkpoint has the parameters and their two moments;
-    one is whole before the last one goes. Where the best step is picked, its parameters are kept
-    beside them.
+        probes: numbers that an adapter's file stores in addition.
     """
-    trainer, every = settings.trainer, settings.runtime.checkpoint_every_steps
-    written = min(2, (trainer.max_steps - 1) // every)
+    written = (settings.trainer.max_steps - 1) // settings.runtime.checkpoint_every_steps
     best = settings.protocol.selection == "best"
-    return Disk(
-        kept=4 * trained + 8 * probes,
-        checkpoints=4 * trained * (3 * written + best),
-    )
+    return Disk(4 * trained + 8 * probes, 4 * trained * (3 * min(2, written) + best))
 
 
 def downloads_of(cells: Iterable[Settings]) -> list[Download]:
-    """The checkpoints that the cells need, each once.
+    """Return the checkpoints that the cells need, each once.
 
-    Raises InputError where a backbone's configuration is not there.
+    Raises InputError if a backbone's configuration is missing.
     """
     found: dict[str, Download] = {}
     for one in cells:
@@ -96,9 +81,9 @@ def downloads_of(cells: Iterable[Settings]) -> list[Download]:
 
 
 def download_of(backbone: BackboneConfig, model_root: str | None) -> Download:
-    """Bytes of a backbone's checkpoint: of the files under `model_root`, else as published.
+    """Return a backbone's checkpoint: the files under `model_root`, otherwise as published.
 
-    Raises InputError where its configuration is not there.
+    Raises InputError if its configuration is missing.
     """
     config = config_of(backbone.hub_id, model_root)
     parameters = checkpoint_parameters(config)
@@ -110,8 +95,3 @@ def download_of(backbone: BackboneConfig, model_root: str | None) -> Download:
     kind = published_type(backbone.hub_id, config)
     size, name = parameters * kind.itemsize, str(kind).removeprefix("torch.")
     return Download(backbone.name, backbone.hub_id, parameters, name, size, is_there=False)
-
-
-def parameters_of(downloads: Iterable[Download]) -> Mapping[str, int]:
-    """Backbone -> parameters of its whole checkpoint."""
-    return {one.backbone: one.parameters for one in downloads}

@@ -1,14 +1,15 @@
 """Whether a step fits an accelerator, and the smallest change that makes it fit.
 
-A change is measured: as the step that one device runs with it. With FSDP that is a step of its
-share of the rows, from which is taken what FSDP divides: parameters, moments, gradients. Whole are
+A change is measured as the step that one device runs with it. With FSDP this is a step on the
+device's share of the rows, from which what FSDP divides is subtracted: parameters, moments and
+gradients. Every device holds in full
 
-- buffers, and so FRoD's U and V, and all that the step makes: merged weights, and the casts that
-  autocast makes and the backward pass needs;
-- what lies outside the blocks, and two blocks at a time;
-- gradients, as long as there are micro-batches to come: they are handed out with the last one.
+- buffers, and so FRoD's U and V, and everything that the step makes: merged weights, and the casts
+  that autocast makes and the backward pass needs;
+- what is outside the blocks, and two blocks at a time;
+- gradients while there are micro-batches to come: they are reduced with the last one.
 
-All changes keep the rows of an optimizer step, and so the result.
+No change alters the rows of an optimizer step, nor the result.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,13 +24,13 @@ LAUNCH = "accelerate launch --config_file conf/accelerate/fsdp.yaml --num_proces
 
 @dataclass(frozen=True)
 class Change:
-    """What is done differently.
+    """How the step is run instead.
 
     Attributes:
         batch_rows: of a micro-batch, on all devices together; None: as configured.
-        accumulation_steps: micro-batches of a step; None: as configured.
-        checkpointing: activations are computed again in the backward pass.
-        devices: that share one copy of the model (FSDP).
+        accumulation_steps: micro-batches per step; None: as configured.
+        checkpointing: whether activations are computed again in the backward pass.
+        devices: number that share one copy of the model (FSDP).
     """
 
     batch_rows: int | None = None
@@ -45,12 +46,12 @@ class Change:
 
     @property
     def launch(self) -> str | None:
-        """What starts the processes; None where one suffices."""
+        """Command that starts the processes; None if one is enough."""
         return LAUNCH.format(self.devices) if self.devices > 1 else None
 
     @property
     def overrides(self) -> list[str]:
-        """What `frod_bench.run` is given besides."""
+        """Overrides of `frod_bench.run` that make the change."""
         found = ["runtime.gradient_checkpointing=true"] if self.checkpointing else []
         if self.batch_rows:
             found.append(f"trainer.batch_rows={self.batch_rows}")
@@ -58,7 +59,7 @@ class Change:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the entry of the JSON document."""
         return {
             "text": str(self),
             "overrides": self.overrides,
@@ -69,12 +70,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The smallest change, and what it comes to.
+    """The smallest change that is enough.
 
     Attributes:
-        change: None where none of ours suffices.
-        step: of one device with the change; as configured, where there is none.
-        peak_bytes: of one device; where no change suffices, it has that much to hold at least.
+        change: None if no change is enough.
+        step: of one device with the change; as configured if there is none.
+        peak_bytes: of one device; if no change is enough, the least that any of them needs.
     """
 
     change: Change | None
@@ -84,12 +85,12 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Planned:
-    """What is known of a cell besides its steps.
+    """What `fit` knows of a cell besides its steps.
 
     Attributes:
-        accumulation_steps: micro-batches of a step.
+        accumulation_steps: micro-batches per step.
         blocks: of the backbone.
-        outside_bytes: of the backbone's weights that lie outside its blocks.
+        outside_bytes: of the backbone's weights outside its blocks.
     """
 
     accumulation_steps: int
@@ -104,12 +105,12 @@ def fit(
     candidates: Iterable[Change],
     usable_bytes: int,
 ) -> Fitted:
-    """As it is, if that fits; else by the first of `candidates` that does.
+    """Return no change if the step fits; otherwise the first of `candidates` that makes it fit.
 
     Args:
         whole: the step as it is configured.
-        measure: the step that one device runs with a change; None where the backbone cannot run it
-            so. Called where `whole` does not fit, and the device can hold what stands.
+        measure: returns the step that one device runs with a change, or None if the backbone
+            cannot run it so. Called only if the device can hold what exists during the passes.
     """
     if whole.peak_bytes <= usable_bytes:
         return Fitted(Change(), whole, whole.peak_bytes)
@@ -128,31 +129,26 @@ def fit(
 
 
 def changes(batch_rows: int, accumulation_steps: int) -> Iterable[Change]:
-    """From the smallest: fewer rows at a time, checkpointing, both; then so over more devices."""
-    rows_a_step = batch_rows * accumulation_steps
+    """Yield changes, the smallest first: fewer rows at a time, checkpointing, both; more devices.
+
+    Rows split a step equally and devices share them equally. Sizes go from the configured one down,
+    and then up: several devices may share a larger micro-batch, and with fewer micro-batches less
+    lasts from one to the next.
+    """
+    rows_per_step = batch_rows * accumulation_steps
     for devices in (1, *DEVICES):
-        sizes = sizes_of(batch_rows, rows_a_step, devices)
+        sizes = [n for n in range(devices, rows_per_step + 1, devices) if rows_per_step % n == 0]
+        sizes.sort(key=lambda n: (n > batch_rows, n if n > batch_rows else -n))
         for checkpointing in (False, True):
             for size in sizes:
                 if size == batch_rows:
                     yield Change(None, None, checkpointing, devices)
                 else:
-                    yield Change(size, rows_a_step // size, checkpointing, devices)
-
-
-def sizes_of(batch_rows: int, rows_a_step: int, devices: int) -> list[int]:
-    """Rows of a micro-batch that split a step, and that devices share, equally.
-
-    From as many as configured to fewer; then more, because several devices may share them, and with
-    fewer micro-batches less lasts from one to the next.
-    """
-    sizes = [n for n in range(devices, rows_a_step + 1, devices) if rows_a_step % n == 0]
-    fewer = [n for n in reversed(sizes) if n <= batch_rows]
-    return fewer + [n for n in sizes if n > batch_rows]
+                    yield Change(size, rows_per_step // size, checkpointing, devices)
 
 
 def peak_with(step: Step, planned: Planned, change: Change) -> int:
-    """Most bytes that are alive at once on one device, which runs `step`."""
+    """Return the peak bytes of one device, which runs `step`."""
     made = max(step.activation_bytes[:-1])
     in_passes = standing_bytes(step, planned, change) + made
     last_made = step.activation_bytes[-1] - step.lasting_bytes
@@ -162,7 +158,7 @@ def peak_with(step: Step, planned: Planned, change: Change) -> int:
 
 
 def standing_bytes(step: Step, planned: Planned, change: Change) -> int:
-    """What one device holds during the passes, whatever these make."""
+    """Return what one device holds throughout the passes, without what these make."""
     devices, weights, gradients = change.devices, step.weight_bytes, step.gradient_bytes
     standing = (weights + step.optimizer_bytes) // devices + step.factor_bytes
     if devices == 1:

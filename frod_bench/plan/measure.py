@@ -1,4 +1,4 @@
-"""A cell's step measured on shapes, deep models by two shallow ones."""
+"""A cell's step, measured on shapes; deep models are extrapolated from two shallow ones."""
 
 import warnings
 from copy import deepcopy
@@ -16,7 +16,7 @@ from frod_bench.plan.ranking import Options, batch_of_options, row_tokens
 from frod_bench.plan.shapes import prepare_shapes
 from frod_bench.plan.trace import Batch, Step, trace_step
 
-DEPTHS = (4, 6)  # blocks of the shallow models; one no deeper than the second is measured whole
+DEPTHS = (4, 6)  # blocks of the shallow models; a model of at most 6 is measured itself
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Load:
     Attributes:
         rows: of one micro-batch.
         mixed_precision: no, bf16 or fp16.
-        accumulates: there are other micro-batches before it in the step.
-        on_accelerator: and not on a CPU, where the optimizer takes one parameter after another.
-        options: that a row ranks; None: it is classified.
-        checkpointing: activations are computed again in the backward pass.
+        accumulates: whether other micro-batches come before it in the step.
+        on_accelerator: False on a CPU, on which the optimizer updates one parameter after another.
+        options: that a row ranks; None if rows are classified.
+        checkpointing: whether activations are computed again in the backward pass.
     """
 
     rows: int
@@ -43,15 +43,15 @@ class Load:
 def measure_step(
     config: PretrainedConfig, backbone: BackboneConfig, method: MethodConfig, load: Load
 ) -> Step:
-    """One step on the longest inputs, texts of `max_length` tokens or images, with a head of one;
-    or where a row ranks options, without a head, on rows of `ranking.row_tokens`.
+    """Measure one step on the longest inputs, with a head of one class; without one to rank.
 
-    Blocks are alike, so FLOPs and the bytes of each phase grow by the same with every block; a test
-    compares with models that are measured whole.
+    Inputs are texts of `max_length` tokens, images, or rows of `ranking.row_tokens`. Blocks are
+    alike, so FLOPs and the bytes of each phase are linear in their number; a test compares with
+    models that are measured without extrapolation.
 
     Raises:
-        InputError: as `prepare_shapes` and `models.recompute_activations` do, or where no inputs
-            are of the configured size.
+        InputError: as `prepare_shapes` and `recompute_activations` do, or if the backbone has no
+            inputs of the configured size.
     """
     check_inputs(tower_of(config), backbone)
     blocks = tower_of(config).num_hidden_layers
@@ -67,15 +67,18 @@ def measure_step(
 
 
 def with_classes(step: Step, num_labels: int, width: int, load: Load) -> Step:
-    """The step with a head of `num_labels` on `width` features, of one with a head of one.
+    """Return a step that was measured with a head of one class with one of `num_labels`.
 
-    The same where options are ranked, without a head.
+    If options are ranked, there is no head and the step stays as it is.
+
+    Args:
+        width: features that the head reads.
     """
     if load.options is not None:
         return step
     more = num_labels - 1
     numbers, product = more * (width + 1), 2 * load.rows * width * more
-    trains_body = step.flops > 3 / 2 * step.forward_flops  # then the head's input has a gradient
+    trains_body = step.flops > 3 / 2 * step.forward_flops  # the head's input has a gradient
     gradients = [4 * numbers if load.accumulates else 0, 4 * numbers, 4 * numbers]
     return replace(
         step,
@@ -92,7 +95,7 @@ def with_classes(step: Step, num_labels: int, width: int, load: Load) -> Step:
 
 
 def _extended(low: Any, high: Any, blocks: int) -> Any:
-    """The value, or the tuple of them, at `blocks` on the line through those at `DEPTHS`."""
+    """Extrapolate a value, or each of a tuple, from those at `DEPTHS` linearly to `blocks`."""
     if isinstance(low, tuple):
         return tuple(_extended(*pair, blocks) for pair in zip(low, high, strict=True))
     first, second = DEPTHS
@@ -113,7 +116,7 @@ def _measure(
     model = prepare_shapes(config, backbone, method, num_labels=num_labels).model
     if load.checkpointing:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # transformers calls it by another name
+            warnings.simplefilter("ignore", FutureWarning)  # of a name inside transformers
             recompute_activations(model)
 
     def make_batch() -> tuple[Batch, Tensor]:
@@ -134,7 +137,7 @@ def _measure(
 def tokens_of(
     config: PretrainedConfig, backbone: BackboneConfig, options: Options | None = None
 ) -> int:
-    """Tokens, or patches and the class token, of the longest row."""
+    """Return the tokens, or the patches and the class token, of the longest row."""
     if backbone.image_size:
         return (backbone.image_size // config.patch_size) ** 2 + 1
     longest = min(backbone.max_length, config.max_position_embeddings)
@@ -142,20 +145,20 @@ def tokens_of(
 
 
 def check_inputs(config: PretrainedConfig, backbone: BackboneConfig) -> None:
-    """Raise InputError where the backbone has no inputs of the configured size."""
+    """Raise InputError if the backbone has no inputs of the configured size."""
     reads_images = hasattr(config, "patch_size")
     name = "image_size" if reads_images else "max_length"
     value = getattr(backbone, name)
     fixed = config.model_type.startswith("clip") and value != config.image_size
     if value < (config.patch_size if reads_images else 1) or (reads_images and fixed):
-        allowed = config.image_size if reads_images else "the number of tokens to keep, 128 say"
+        allowed = config.image_size if reads_images else "the number of tokens to keep, e.g. 128"
         raise InputError(
-            f"backbone.{name}={value}: {backbone.name} takes no such inputs. Give {allowed}."
+            f"backbone.{name}={value}: {backbone.name} does not accept such inputs. Give {allowed}."
         )
 
 
 def batch_of(config: PretrainedConfig, backbone: BackboneConfig, rows: int) -> Batch:
-    """Inputs as `tasks` collate them, all of the greatest length."""
+    """Return inputs as tasks collate them, all of the greatest length."""
     if backbone.image_size:
         side = backbone.image_size
         return {"pixel_values": torch.zeros(rows, 3, side, side)}

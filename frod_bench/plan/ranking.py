@@ -1,10 +1,10 @@
-"""A language model that ranks options (`head=rank`), on shapes: rows of a length that bounds most.
+"""Multiple choice by log-likelihood (`head=rank`) on shapes, with rows of a bounding length.
 
     question … answer: | longest option | another | another ...
     \\_________ max_length ___________/ \\_ OPTION_TOKENS each _/
 
-A question and one option are cut to `max_length` tokens. What the other options take is not known
-without data, so it is assumed: see `OPTION_TOKENS`.
+A question and one option are cut to `max_length` tokens. How long the other options are is unknown
+without data, and is assumed to be `OPTION_TOKENS`.
 """
 
 from dataclasses import dataclass
@@ -19,28 +19,23 @@ from frod_bench.models.multiple_choice import MultipleChoice, check_causal
 from frod_bench.models.prefix_sharing import Packed
 from frod_bench.plan.trace import Batch
 
-# Tokens of an option beside the longest. Of 18,299 real rows of seven of the eight tasks (SmolLM2's
-# tokenizer, max_length 256) two are longer than a row is then said to be, both PIQA's.
+# Of 18,299 real rows of seven of the eight tasks (SmolLM2's tokenizer, max_length 256), two rows,
+# both PIQA's, are longer than this bounds them to be.
 OPTION_TOKENS = 64
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a row ranks.
-
-    Attributes:
-        count: of its options.
-        tokens: of each.
-    """
+    """The options of a row: how many, and tokens of each."""
 
     count: int
     tokens: int
 
 
 def options_of(task: TaskConfig, max_length: int) -> Options:
-    """The task's options; those that it states itself have at most a token a byte, blank included.
+    """Return the task's options; those that it states itself have at most one token per byte.
 
-    An option leaves a token of `max_length` to the question at least.
+    An option leaves at least one token of `max_length` to the question.
     """
     stated = task.rank.options if task.rank is not None else []
     tokens = max((len(f" {option}".encode()) for option in stated), default=OPTION_TOKENS)
@@ -48,7 +43,7 @@ def options_of(task: TaskConfig, max_length: int) -> Options:
 
 
 def row_tokens(max_length: int, options: Options) -> int:
-    """Tokens of a row: the question is read once, its options behind it."""
+    """Return the tokens of a row: the question is read once, followed by its options."""
     return max_length + (options.count - 1) * options.tokens
 
 
@@ -58,26 +53,26 @@ class RankerShapes(MultipleChoice):
     def forward(  # type: ignore[override]
         self, ids: Tensor, positions: Tensor, visible: Tensor, before: Tensor
     ) -> Tensor:
-        """Scores, (N, C), of N rows of P tokens.
+        """Return the scores, (N, C), of N rows of P tokens.
 
         Args:
             ids: (N, P) int64.
             positions: (N, P) int64.
-            visible: whether a token sees another, (N, P, P) bool.
-            before: where the token before each option's stands, (N, C, tokens of an option) int64.
+            visible: whether a token attends to another, (N, P, P) bool.
+            before: index of the token before each of an option's, (N, C, option's tokens) int64.
         """
         packed = Packed(ids, positions, visible, before)
         rows = torch.arange(len(ids)).repeat_interleave(before[0].numel())
         logits = self.lm_head(self.read(packed)[rows, before.flatten()]).float()
-        told = ids[:, : before[0].numel()].flatten()  # of as many tokens, whichever they are
-        found = -functional.cross_entropy(logits, told, reduction="none")
+        targets = ids[:, : before[0].numel()].flatten()  # their number matters, not which they are
+        found = -functional.cross_entropy(logits, targets, reduction="none")
         return found.view(before.shape).sum(dim=-1) / before.shape[-1]
 
 
 def ranker_shapes(config: PretrainedConfig, source: str) -> MultipleChoice:
-    """What `build_multiple_choice` makes of a checkpoint, on torch's default device.
+    """Return what `build_multiple_choice` makes of a checkpoint, on torch's default device.
 
-    Raises InputError where the configuration is no causal language model's.
+    Raises InputError if the configuration is not a causal language model's.
     """
     check_causal(config, source)
     model = AutoModelForCausalLM.from_config(
@@ -87,7 +82,7 @@ def ranker_shapes(config: PretrainedConfig, source: str) -> MultipleChoice:
 
 
 def batch_of_options(rows: int, max_length: int, options: Options) -> Batch:
-    """Inputs of `RankerShapes`, zeros."""
+    """Return inputs of `RankerShapes`, zeros."""
     tokens = row_tokens(max_length, options)
     return {
         "ids": torch.zeros(rows, tokens, dtype=torch.int64),

@@ -12,13 +12,12 @@ from frod_bench.common.errors import InputError
 from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
-from frod_bench.frod.support import support_size
 from frod_bench.methods.registry import prepare
 from frod_bench.models.classifier import tower_of, with_head
 from frod_bench.models.published import checkpoint_parameters, config_of, shipped_configs
 from frod_bench.plan.accelerators import accelerator_of
 from frod_bench.plan.costs import Planner, counts_of
-from frod_bench.plan.shapes import attach_shapes, prepare_shapes, probe_numbers, spread_support
+from frod_bench.plan.shapes import attach_shapes, prepare_shapes, probe_numbers
 from frod_bench.training.runner import build_model
 
 METHODS = (
@@ -140,17 +139,6 @@ def test_shapes_need_no_values_and_are_those_of_attached_layers() -> None:
         return {n: (tuple(t.shape), t.dtype, t.requires_grad) for n, t in named.items()}
 
     assert described(planned) == described(real)
-
-
-@pytest.mark.parametrize("sparse_rate", [0.0, 0.02, 0.5, 1.0])
-@pytest.mark.parametrize("width", [1, 2, 16, 33])
-def test_a_spread_support_is_off_the_diagonal_and_as_large_as_a_drawn_one(
-    width: int, sparse_rate: float
-) -> None:
-    places = spread_support(width, sparse_rate)
-    assert len(places.unique()) == len(places) == support_size(width, sparse_rate)
-    assert not ((places // width) == (places % width)).any()
-    assert ((places >= 0) & (places < width * width)).all()
 
 
 def test_a_backbone_that_is_nowhere_is_refused() -> None:
