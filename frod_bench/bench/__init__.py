@@ -1,1 +1,1 @@
-"""How fast FRoD is beside full fine-tuning, LoRA, DoRA and PEFT's FRoD; docs in `__main__`."""
+"""Speed and memory of FRoD against full fine-tuning, LoRA, DoRA and PEFT's FRoD (`command.py`)."""

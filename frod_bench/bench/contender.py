@@ -1,4 +1,4 @@
-"""One method on one model, in a process of its own: it does what it is told, and times it."""
+"""One method on one model, in its own process: it does what it is asked to, and times it."""
 
 import tempfile
 import warnings
@@ -7,24 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from frod_bench.bench.floor import LayerTimes, time_layers
-from frod_bench.bench.shapes import Batch, Shape
-from frod_bench.bench.timing import seconds
+from frod_bench.bench.floor import LayerTimes, seconds, time_layers
+from frod_bench.bench.shapes import Batch, Shape, model_label
 from frod_bench.bench.workload import build_model, make_batch
 from frod_bench.config.settings import Settings
 from frod_bench.frod import attach_frod
 from frod_bench.methods.registry import Model, Prepared, frod_config, prepare
 from frod_bench.training import memory
 
-LEARNING_RATE = 1e-4  # of every group: a step takes as long at any rate
+LEARNING_RATE = 1e-4  # of every group; the time of a step does not depend on it
 CACHED_ATTACHES = 3
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What one contender is.
+    """A contender.
 
     Attributes:
         composed: the suite's settings of the method on the shape's task.
@@ -39,45 +38,43 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """The model that it is on, as a reader is told."""
-        return f"{self.shape.name} (compiled)" if self.compiled else self.shape.name
+        """Name of the model that it is on."""
+        return model_label(self.shape.name, self.compiled)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One training step: its seconds, and the peak memory while it ran."""
+    """Seconds of a training step, and the peak memory during it."""
 
     sec: float
     peak_rss_bytes: int
     peak_device_bytes: int | None  # None on a CPU
 
 
-def dtype_on(device: torch.device) -> torch.dtype:
-    """float32 on a CPU, bfloat16 on an accelerator."""
-    return torch.float32 if device.type == "cpu" else torch.bfloat16
-
-
 class Contender:
-    """The method's model, its optimizer and the batch it works on."""
+    """The method's model, its optimizer and the batch that it works on."""
 
     prepared: Prepared
     optimizer: torch.optim.Optimizer
     forward_model: Callable[..., Tensor]
 
     def __init__(self, entry: Entry) -> None:
-        warnings.filterwarnings("ignore", module=r"(peft|transformers)\.")  # once a process
+        warnings.filterwarnings("ignore", module=r"(peft|transformers)\.")
         torch.set_num_threads(entry.threads)
         self.entry = entry
         self.device = torch.device(entry.device)
+        self.dtype = torch.float32 if self.device.type == "cpu" else torch.bfloat16
+        composed = entry.composed
+        self.method = composed.method
+        self.backbone = composed.backbones[composed.task.family]
         self.plain = self._build()
 
     def attach(self) -> float:
-        """Apply the method; seconds, with all that it computes made afresh."""
-        composed, plain = self.entry.composed, self.plain
-        method, backbone = composed.method, composed.backbones[composed.task.family]
+        """Apply the method, with everything computed anew; returns the seconds."""
 
         def apply() -> None:
-            self.prepared = prepare(plain, method, backbone, composed.seed)
+            seed = self.entry.composed.seed
+            self.prepared = prepare(self.plain, self.method, self.backbone, seed)
             self.prepared.model.to(self.device)  # PEFT leaves some of its tensors on the CPU
 
         sec = seconds(apply, self.device)
@@ -87,7 +84,7 @@ class Contender:
         )
         model = self.prepared.model
         self.forward_model = torch.compile(model) if self.entry.compiled else model
-        self._give_back()
+        self._free_cache()
         return sec
 
     def set_batch(self, batch: Batch) -> None:
@@ -95,17 +92,16 @@ class Contender:
         torch.manual_seed(self.entry.composed.seed)
         config = self.prepared.model.backbone.config
         inputs, labels = make_batch(batch, self.entry.composed, config)
-        dtype = dtype_on(self.device)
         self.inputs = {
-            name: tensor.to(self.device, dtype if tensor.is_floating_point() else None)
+            name: tensor.to(self.device, self.dtype if tensor.is_floating_point() else None)
             for name, tensor in inputs.items()
         }
         self.labels = labels.to(self.device)
 
     def step(self) -> Step:
-        """One training step."""
+        """Time one training step."""
         self.prepared.model.train()
-        if self.device.type == "cuda":  # takes the memory that it gave back after its last turn
+        if self.device.type == "cuda":  # allocates again what it freed after its last turn
             self._train_once()
         memory.reset_peaks(self.device)
         sec = seconds(self._train_once, self.device)
@@ -113,48 +109,45 @@ class Contender:
 
     @torch.no_grad()
     def forward(self) -> float:
-        """Seconds of one evaluation of the batch.
+        """Return the seconds of one evaluation of the batch.
 
-        What is formed once an evaluation (a merged weight) is formed before, by one row, or by a
-        batch of the same size where a graph, or an accelerator's memory, is made for that.
+        What is formed once per evaluation (a merged weight) is formed before, by one row; or by a
+        full batch if a graph, or an accelerator's memory, depends on its size.
         """
         self.prepared.model.eval()
         rows = 1 if self.device.type == "cpu" and not self.entry.compiled else None
         self.forward_model(**{name: tensor[:rows] for name, tensor in self.inputs.items()})
         sec = seconds(lambda: self.forward_model(**self.inputs), self.device)
-        self._give_back()
+        self._free_cache()
         return sec
 
     def time_layers(self, batch: Batch, rounds: int) -> list[LayerTimes]:
-        """Each layer shape's step beside its floor."""
+        """Time the step of each layer shape, and its floor."""
         assert batch.rows is not None
         tokens = batch.rows * batch.length
         found = time_layers(self.prepared.model, tokens, rounds, self.device)
-        self._give_back()
+        self._free_cache()
         return found
 
     def attach_cached(self) -> list[float]:
-        """Seconds of attaching FRoD to an equal model whose basis lies in the cache on the disk."""
-        composed = self.entry.composed
-        method, backbone = composed.method, composed.backbones[composed.task.family]
-        config = frod_config(method, backbone, composed.seed)
+        """Return the seconds of attaching FRoD to equal models with its basis in the disk cache."""
+        config = frod_config(self.method, self.backbone, self.entry.composed.seed)
         found = []
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(CACHED_ATTACHES + 1):
-                model = self._build()
+                body = self._build().backbone
 
-                def attach(plain: nn.Module = model.backbone) -> None:
-                    attach_frod(plain, config, cache_dir=Path(folder))
+                def attach(body: torch.nn.Module = body) -> None:
+                    attach_frod(body, config, cache_dir=Path(folder))
 
                 found.append(seconds(attach, self.device))
         return found[1:]  # the first one filled the cache
 
     def _build(self) -> Model:
-        model = build_model(self.entry.shape, self.entry.composed)
-        return model.to(self.device, dtype_on(self.device))
+        return build_model(self.entry.shape, self.entry.composed).to(self.device, self.dtype)
 
-    def _give_back(self) -> None:
-        """Leave the accelerator's memory that is not in use to the other contenders."""
+    def _free_cache(self) -> None:
+        """Leave the accelerator's unused memory to the other contenders."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

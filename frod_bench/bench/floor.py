@@ -1,44 +1,57 @@
-"""How near a FRoD layer's training step is to what its multiply-adds alone would take.
+"""How close a FRoD layer's training step is to what its multiply-adds alone would take.
 
-The floor of a step is the multiply-adds of the cheaper of the two exact forms that go over W both
-ways (docs/explanation/method.md, section 2; a layer that goes back without W takes fewer), at the
-rate of a plain matrix product: `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type
-(float32 on a CPU), timed in turns with the layer's step in the same process.
+The floor of a step is the multiply-adds of the cheaper of the two exact forms that use W in both
+passes (docs/explanation/method.md, section 2; a layer whose backward pass does without W takes
+fewer), at the rate of a plain matrix product: `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type
+(float32 on a CPU), interleaved with the layer's step in the same process.
 
-The step is forward and backward of one layer with an input that requires a gradient, and with a
-trained value that changed since the last step, as an optimizer would have it: whatever a layer
-forms from its trained values is formed anew.
+The step is forward and backward pass of one layer, whose input requires a gradient, and one of
+whose trained values has changed since the last step, as after an optimizer: whatever a layer forms
+from its trained values is formed anew.
 """
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from frod_bench.bench.timing import seconds
 from frod_bench.frod import FrodLinear
 
-PRODUCT_SIZE = {"cpu": 2048, "cuda": 8192}  # long enough for the device to reach its rate
+PRODUCT_SIZE = {"cpu": 2048, "cuda": 8192}  # large enough for the device to reach its rate
 CHANGE = 1e-6  # of a trained value between two steps
 
 
-# The paper's choice, the basis on a layer's inputs: r = k.
+def seconds(action: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds until `action`, and what it started on an accelerator, is done."""
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    action()
+    if on_gpu:
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+# For T tokens and a weight of m rows and width k, with the paper's choice, the basis on a layer's
+# inputs: r = k. Products with C are left out.
 
 
 def merged_multiply_adds(tokens: int, rows: int, width: int) -> int:
-    """Of one training step from a weight that is formed once; products with C left out."""
+    """Return those of one training step with a merged weight that is formed once."""
     return 3 * tokens * rows * width + 2 * rows * width**2
 
 
 def factored_multiply_adds(tokens: int, rows: int, width: int) -> int:
-    """Of one training step of the factors on top of the frozen layer; products with C left out."""
+    """Return those of one training step of the factors on top of the frozen layer."""
     return 4 * tokens * rows * width + 2 * tokens * width**2
 
 
 def floor_multiply_adds(tokens: int, rows: int, width: int) -> int:
-    """Of the cheaper of the two, for T tokens and a weight (rows x width), m x k."""
+    """Return those of the cheaper form."""
     return min(
         merged_multiply_adds(tokens, rows, width), factored_multiply_adds(tokens, rows, width)
     )
@@ -46,15 +59,15 @@ def floor_multiply_adds(tokens: int, rows: int, width: int) -> int:
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """One layer shape at one number of tokens; a list has an entry a round.
+    """Times of one layer shape at one number of tokens; lists have one entry per round.
 
     Attributes:
         out_features: m.
         in_features: k.
-        layers: how many of this shape the model has.
+        layers: number of layers of this shape in the model.
         multiply_adds: of the floor.
-        frod_sec: the adapted layer's training step.
-        linear_sec: the same of a plain layer whose weight is trained.
+        frod_sec: training step of the adapted layer.
+        linear_sec: training step of a plain layer whose weight is trained.
         floor_sec: the floor's multiply-adds at the rate of that round.
     """
 
@@ -69,18 +82,18 @@ class LayerTimes:
 
     @property
     def ratio(self) -> float:
-        """Seconds over the floor: the median of the rounds' ratios."""
+        """Median of the rounds' ratios of FRoD's seconds to the floor."""
         pairs = zip(self.frod_sec, self.floor_sec, strict=True)
         return statistics.median(ours / floor for ours, floor in pairs)
 
     @property
     def rate(self) -> float:
-        """Multiply-adds a second of the matrix product."""
+        """Multiply-adds per second of the matrix product."""
         return self.multiply_adds / statistics.median(self.floor_sec)
 
 
 def over_the_floor(layers: Sequence[LayerTimes]) -> float:
-    """Seconds over the floor of all layers of a model, each shape as often as it has it."""
+    """Return seconds over the floor of all layers of a model."""
     ours = sum(times.layers * statistics.median(times.frod_sec) for times in layers)
     floor = sum(times.layers * statistics.median(times.floor_sec) for times in layers)
     return ours / floor
@@ -89,9 +102,9 @@ def over_the_floor(layers: Sequence[LayerTimes]) -> float:
 def time_layers(
     model: nn.Module, tokens: int, rounds: int, device: torch.device
 ) -> list[LayerTimes]:
-    """Time one layer of each shape of an attached model; the widest come last.
+    """Time one layer of each shape of an attached model, the widest last.
 
-    Its trained values come back as they were.
+    Its trained values are left as they were.
     """
     shapes: dict[tuple[int, int], list[FrodLinear]] = {}
     for module in model.modules():
@@ -106,7 +119,7 @@ def time_layers(
 def _time_layer(
     layer: FrodLinear, count: int, tokens: int, rounds: int, device: torch.device
 ) -> LayerTimes:
-    """In turns: a product of known size, a plain layer's step, and ours; one turn to warm up."""
+    """Interleave a product of known size, a plain layer's step and ours; one round to warm up."""
     rows, width, dtype = layer.out_features, layer.in_features, layer.weight.dtype
     x = torch.randn(tokens, width, device=device, dtype=dtype, requires_grad=True)
     grad = torch.randn(tokens, rows, device=device, dtype=dtype)
@@ -132,11 +145,7 @@ def _time_layer(
 
 
 def _step_of(layer: nn.Module, x: Tensor, grad: Tensor) -> Callable[[], None]:
-    """A training step without the optimizer; gradients are written and not added to."""
+    """Return a training step without the optimizer, which writes gradients without adding."""
     x.grad = None
     layer.zero_grad(set_to_none=True)
-
-    def step() -> None:
-        layer(x).backward(grad)
-
-    return step
+    return lambda: layer(x).backward(grad)

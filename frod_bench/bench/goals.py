@@ -1,34 +1,34 @@
-"""What FRoD's speed is held to, all linear layers adapted at s = 0.02.
+"""The speed that FRoD is held to, with all linear layers adapted at s = 0.02.
 
-On a CPU at RoBERTa-base's shape, on a GPU at RoBERTa-large's.
+On a CPU the goals are for RoBERTa-base's shape, on a GPU for RoBERTa-large's.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from frod_bench.bench.floor import LayerTimes, over_the_floor
-from frod_bench.bench.race import Race, Row, layers_at
+from frod_bench.bench.race import Race, layers_at
 
-SHAPE, SMALL, LARGE = "roberta_base", 512, 4096  # tokens a batch
-CUDA_SHAPE, CUDA_TOKENS = "roberta_large", 16384
+BASE, LARGE = "roberta_base", "roberta_large"
 AT_MOST, AT_LEAST = "at most", "at least"
 
-Measure = Callable[[Race], float | None]  # None: the run has not what it takes
+Measure = Callable[[Race], float | None]  # None: the run does not have the numbers
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One number that a run is held to."""
+    """A number, and its bound."""
 
     name: str
-    measure: Measure
     bound: str  # AT_MOST | AT_LEAST
     value: float
+    measure: Measure
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A goal and what a run says of it; None where the run has not measured it."""
+    """A goal and a run's number; None if the run did not measure it."""
 
     name: str
     measured: float | None
@@ -38,7 +38,7 @@ class Verdict:
 
 
 def judge(race: Race, device: str) -> list[Verdict]:
-    """All goals of the kind of device, in their order."""
+    """Return the verdicts on all goals of the device's kind, cpu or cuda."""
     verdicts = []
     for goal in GOALS if device == "cpu" else CUDA_GOALS:
         measured = goal.measure(race)
@@ -49,45 +49,33 @@ def judge(race: Race, device: str) -> list[Verdict]:
     return verdicts
 
 
-def _row(
-    race: Race, method: str, tokens: int, shape: str = SHAPE, compiled: bool = False
-) -> Row | None:
-    for row in race.rows:
-        if (row.shape, row.compiled, row.tokens, row.method) == (shape, compiled, tokens, method):
-            return row
-    return None
+def _of_row(
+    race: Race, field: str, method: str, tokens: int, *, shape: str = BASE, compiled: bool = False
+) -> Any:
+    """Return a field of the row of a method; None if there is no such row."""
+    key = (shape, compiled, tokens, method)
+    rows = (r for r in race.rows if (r.shape, r.compiled, r.tokens, r.method) == key)
+    return getattr(next(rows, None), field, None)
 
 
-def _ratio(  # noqa: PLR0917
-    field: str, method: str, other: str, tokens: int, shape: str = SHAPE, compiled: bool = False
-) -> Measure:
-    """Of a row to another method: its `step_ratio` or `forward_ratio`."""
-
-    def measure(race: Race) -> float | None:
-        row = _row(race, method, tokens, shape, compiled)
-        return getattr(row, field).get(other) if row else None
-
-    return measure
+def _ratio(field: str, methods: tuple[str, str], tokens: int, **of: Any) -> Measure:
+    """Read the first method's `step_ratio` or `forward_ratio` to the second one."""
+    return lambda race: (_of_row(race, field, methods[0], tokens, **of) or {}).get(methods[1])
 
 
 def _quotient(field: str, method: str, other: str) -> Measure:
-    """Of one field of two rows at the large batch."""
+    """Divide a field of two methods' rows at the large batch."""
 
     def measure(race: Race) -> float | None:
-        ours, theirs = (getattr(_row(race, name, LARGE), field, None) for name in (method, other))
+        ours, theirs = (_of_row(race, field, name, 4096) for name in (method, other))
         return None if ours is None or theirs is None else ours / theirs
 
     return measure
 
 
-def _cached_attach(race: Race) -> float | None:
-    row = _row(race, "frod", LARGE)
-    return row.attach_cached_sec if row else None
-
-
 def _floor(summary: Callable[[Sequence[LayerTimes]], float], tokens: int) -> Measure:
     def measure(race: Race) -> float | None:
-        found = layers_at(race.layers, SHAPE, tokens)
+        found = layers_at(race.layers, BASE, tokens)
         return summary(found) if found else None
 
     return measure
@@ -97,83 +85,58 @@ def _worst(layers: Sequence[LayerTimes]) -> float:
     return max(times.ratio for times in layers)
 
 
-GOALS = (
-    *(
-        Goal(
-            f"step, {tokens} tokens, seconds of PEFT's FRoD / ours",
-            _ratio("step_ratio", "frod_peft", "frod", tokens),
-            AT_LEAST,
-            value,
-        )
-        for tokens, value in ((SMALL, 1.8), (LARGE, 8.5))
-    ),
-    Goal(
-        f"step, {LARGE} tokens, FRoD / full fine-tuning",
-        _ratio("step_ratio", "frod", "full", LARGE),
-        AT_MOST,
-        1.25,
-    ),
-    Goal(
-        f"step, {LARGE} tokens, FRoD / DoRA",
-        _ratio("step_ratio", "frod", "dora", LARGE),
-        AT_MOST,
-        1.0,
-    ),
-    *(
-        Goal(
-            f"evaluation, {tokens} tokens, FRoD / the frozen model",
-            _ratio("forward_ratio", "frod", "frozen", tokens),
-            AT_MOST,
-            1.03,
-        )
-        for tokens in (SMALL, LARGE)
-    ),
-    Goal(
-        "attaching, seconds of PEFT's FRoD / ours",
-        _quotient("attach_sec", "frod_peft", "frod"),
-        AT_LEAST,
-        2.5,
-    ),
-    Goal("attaching from the cache, seconds", _cached_attach, AT_MOST, 1.5),
-    Goal(
-        f"peak memory, {LARGE} tokens, FRoD / full fine-tuning",
-        _quotient("peak_rss_bytes", "frod", "full"),
-        AT_MOST,
-        1.0,
-    ),
-    Goal(
-        f"peak memory, {LARGE} tokens, FRoD / PEFT's FRoD",
-        _quotient("peak_rss_bytes", "frod", "frod_peft"),
-        AT_MOST,
-        0.75,
-    ),
-    *(
-        Goal(
-            f"seconds over the floor, {tokens} tokens, {what}",
-            _floor(summary, tokens),
-            AT_MOST,
-            1.25,
-        )
-        for tokens in (SMALL, LARGE)
-        for what, summary in (("all layers", over_the_floor), ("worst layer shape", _worst))
-    ),
-)
+def _step(
+    tokens: int, what: str, bound: str, value: float, methods: tuple[str, str], **of: Any
+) -> Goal:
+    return Goal(
+        *(f"step, {tokens} tokens, {what}", bound, value),
+        _ratio("step_ratio", methods, tokens, **of),
+    )
 
+
+def _evaluation(tokens: int) -> Goal:
+    name = f"evaluation, {tokens} tokens, FRoD / the frozen model"
+    return Goal(name, AT_MOST, 1.03, _ratio("forward_ratio", ("frod", "frozen"), tokens))
+
+
+def _floors(tokens: int) -> tuple[Goal, Goal]:
+    name = f"seconds over the floor, {tokens} tokens"
+    return (
+        Goal(f"{name}, all layers", AT_MOST, 1.25, _floor(over_the_floor, tokens)),
+        Goal(f"{name}, worst layer shape", AT_MOST, 1.25, _floor(_worst, tokens)),
+    )
+
+
+PEFT = "seconds of PEFT's FRoD / ours"
+FULL = "FRoD / full fine-tuning"
+GOALS = (
+    _step(512, PEFT, AT_LEAST, 1.8, ("frod_peft", "frod")),
+    _step(4096, PEFT, AT_LEAST, 8.5, ("frod_peft", "frod")),
+    _step(4096, FULL, AT_MOST, 1.25, ("frod", "full")),
+    _step(4096, "FRoD / DoRA", AT_MOST, 1.0, ("frod", "dora")),
+    _evaluation(512),
+    _evaluation(4096),
+    Goal(f"attaching, {PEFT}", AT_LEAST, 2.5, _quotient("attach_sec", "frod_peft", "frod")),
+    Goal(
+        *("attaching from the cache, seconds", AT_MOST, 1.5),
+        lambda race: _of_row(race, "attach_cached_sec", "frod", 4096),
+    ),
+    Goal(
+        *(f"peak memory, 4096 tokens, {FULL}", AT_MOST, 1.0),
+        _quotient("peak_rss_bytes", "frod", "full"),
+    ),
+    Goal(
+        *("peak memory, 4096 tokens, FRoD / PEFT's FRoD", AT_MOST, 0.75),
+        _quotient("peak_rss_bytes", "frod", "frod_peft"),
+    ),
+    *_floors(512),
+    *_floors(4096),
+)
 CUDA_GOALS = tuple(
-    goal
+    _step(16384, f"{name}, {what}", bound, value, methods, shape=LARGE, compiled=compiled)
     for compiled, name in ((False, "eager"), (True, "compiled"))
-    for goal in (
-        Goal(
-            f"step, {CUDA_TOKENS} tokens, {name}, seconds of PEFT's FRoD / ours",
-            _ratio("step_ratio", "frod_peft", "frod", CUDA_TOKENS, CUDA_SHAPE, compiled),
-            AT_LEAST,
-            3.0,
-        ),
-        Goal(
-            f"step, {CUDA_TOKENS} tokens, {name}, FRoD / full fine-tuning",
-            _ratio("step_ratio", "frod", "full", CUDA_TOKENS, CUDA_SHAPE, compiled),
-            AT_MOST,
-            1.15,
-        ),
+    for what, bound, value, methods in (
+        (PEFT, AT_LEAST, 3.0, ("frod_peft", "frod")),
+        (FULL, AT_MOST, 1.15, ("frod", "full")),
     )
 )

@@ -1,17 +1,17 @@
-"""The bench's command line: `key=value` words, checked before anything runs."""
+"""The bench's command line, checked before anything runs."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from frod_bench.bench.shapes import DEFAULT_SHAPES, SHAPES
+from frod_bench.cli.arguments import parse as parse_words
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import CONF_DIR, check_writable
 
 DEFAULT_METHODS = ("full", "lora", "dora", "frod", "frod_peft", "frozen")
-MIN_ROUNDS = 5  # a median of fewer says little
+MIN_ROUNDS = 5  # a median of fewer is too noisy
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Options:
 
     Attributes:
         compiled: whether the models go through `torch.compile`; two values: a race for each.
-        threads: of every process; None: the shape's own.
+        threads: of every process; None: the shape's.
+        out: the folder of the document.
     """
 
     shapes: tuple[str, ...]
@@ -29,97 +30,59 @@ class Options:
     device: str
     compiled: tuple[bool, ...]
     threads: int | None
-    results_root: Path
+    out: Path
 
     @property
     def path(self) -> Path:
-        """The file that a run leaves; an accelerator's does not replace the CPU's."""
+        """The document; an accelerator's does not replace the CPU's."""
         kind = self.device.partition(":")[0]
-        name = "frod.json" if kind == "cpu" else f"frod_{kind}.json"
-        return self.results_root / "bench" / name
+        return self.out / ("frod.json" if kind == "cpu" else f"frod_{kind}.json")
 
 
 def parse(words: Sequence[str]) -> Options:
     """Read a command line.
 
     Raises InputError for an unknown key, shape or method, a value that is not allowed, a device
-    that is not there, and a folder that cannot be written to.
+    that does not exist, and a folder that cannot be written to.
     """
-    given: dict[str, Any] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if key not in PARSERS or not equals:
-            raise InputError(f"{word!r} is no option of the bench." + did_you_mean(key, PARSERS))
-        given[key] = PARSERS[key](word, value)
-    device = given.get("device", "cpu")
-    on_cpu = device == "cpu"
+    given = parse_words("bench", words)
+    device = _existing_device(given.values.get("device", "cpu"))
+    kind = device.partition(":")[0]
+    compiled = given.names("compile") or (["false"] if kind == "cpu" else ["false", "true"])
+    methods = {path.stem for path in (CONF_DIR / "method").glob("*.yaml")}
+    root = Path(given.values.get("results_root", "results"))
+    out = Path(given.values["out"]) if "out" in given.values else root / "bench"
     options = Options(
-        shapes=given.get("shapes", DEFAULT_SHAPES["cpu" if on_cpu else "cuda"]),
-        methods=given.get("methods", DEFAULT_METHODS),
-        rounds=given.get("rounds", MIN_ROUNDS),
+        shapes=_known("shape", given.names("shape") or DEFAULT_SHAPES[kind], SHAPES),
+        methods=_known("method", given.names("method") or DEFAULT_METHODS, methods),
+        rounds=given.integer("rounds", MIN_ROUNDS) or MIN_ROUNDS,
         device=device,
-        compiled=given.get("compile", (False,) if on_cpu else (False, True)),
-        threads=given.get("threads"),
-        results_root=given.get("results_root", Path("results")),
+        compiled=tuple(value == "true" for value in compiled),
+        threads=given.integer("threads", 1),
+        out=out,
     )
-    check_writable(options.results_root)
+    if "out" in given.values:
+        check_writable(out, "out")
+    else:
+        check_writable(root)
     return options
 
 
-def _names(allowed: Callable[[], Iterable[str]]) -> Callable[[str, str], tuple[str, ...]]:
-    def read(word: str, value: str) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(value.split(",")))
-        known = set(allowed())
-        for name in names:
-            if name not in known:
-                raise InputError(f"{word}: {name!r} is unknown." + did_you_mean(name, known))
-        return names
-
-    return read
+def _known(key: str, names: Sequence[str], allowed: Collection[str]) -> tuple[str, ...]:
+    for name in names:
+        if name not in allowed:
+            hint = did_you_mean(name, allowed)
+            raise InputError(f"{key}={','.join(names)}: {name!r} is unknown.{hint}")
+    return tuple(names)
 
 
-def _methods() -> list[str]:
-    return [path.stem for path in (CONF_DIR / "method").glob("*.yaml")]
-
-
-def _number(least: int) -> Callable[[str, str], int]:
-    def read(word: str, value: str) -> int:
-        if not re.fullmatch(r"[0-9]+", value) or int(value) < least:
-            raise InputError(f"{word}: must be a whole number of at least {least}.")
-        return int(value)
-
-    return read
-
-
-def _device(word: str, value: str) -> str:
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", value):
-        raise InputError(f"{word}: must be cpu, cuda or cuda:N.")
-    if value != "cpu":
-        import torch  # takes long to import, and only this needs it
+def _existing_device(device: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
+        raise InputError(f"device={device}: must be cpu, cuda or cuda:N.")
+    if device != "cpu":
+        import torch  # takes seconds to import, and only this needs it
 
         count = torch.cuda.device_count()
-        if int(value.partition(":")[2] or 0) >= count:
-            raise InputError(f"{word}: there are {count} CUDA devices here. Use device=cpu.")
-    return value
-
-
-def _booleans(word: str, value: str) -> tuple[bool, ...]:
-    names = value.split(",")
-    if not set(names) <= {"true", "false"}:
-        raise InputError(f"{word}: must be true, false, or both as false,true.")
-    return tuple(name == "true" for name in dict.fromkeys(names))
-
-
-def _folder(_word: str, value: str) -> Path:
-    return Path(value)
-
-
-PARSERS: dict[str, Callable[[str, str], Any]] = {
-    "shapes": _names(lambda: SHAPES),
-    "methods": _names(_methods),
-    "rounds": _number(MIN_ROUNDS),
-    "device": _device,
-    "compile": _booleans,
-    "threads": _number(1),
-    "results_root": _folder,
-}
+        if int(device.partition(":")[2] or 0) >= count:
+            raise InputError(f"device={device}: only {count} CUDA devices exist. Use device=cpu.")
+    return device

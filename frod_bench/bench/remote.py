@@ -1,41 +1,50 @@
-"""An object that lives in a process of its own and is asked over a pipe."""
+"""An object in a process of its own, which is called through a pipe.
+
+Pools of the standard library would do, but none reports the exit status of a process that died.
+"""
 
 import multiprocessing
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 
 class RemoteError(RuntimeError):
-    """The object raised, or its process died."""
+    """The object raised an error, or its process died."""
 
 
 class Remote:
-    """`factory(*arguments)` in a spawned process; it ends at the first error.
+    """`factory(*arguments)` in a spawned process, which ends at the first error.
 
-    `factory` and all that goes over the pipe must be picklable.
+    `factory` and everything that is sent must be picklable. `ready` waits for the object.
     """
 
     def __init__(self, factory: Callable[..., Any], *arguments: Any) -> None:
-        """Start the process; `ready` waits until the object is there."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, factory, arguments))
-        self._process.daemon = True
+        arguments = (theirs, factory, arguments)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
-        theirs.close()  # or the end of the process would not be noticed here
+        theirs.close()  # otherwise the end of the process would not be noticed
 
-    def ready(self) -> None:
-        """Wait for the object. Raises RemoteError where it could not be made."""
-        self._answer()
+    def ready(self) -> Any:
+        """Wait for an answer, at first for the object. Raises RemoteError."""
+        try:
+            succeeded, value = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(5)
+            code = self._process.exitcode
+            raise RemoteError(f"its process died with exit code {code}") from None
+        if not succeeded:
+            raise RemoteError(value)
+        return value
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """What the object's method `name` returns. Raises RemoteError."""
-        try:
+        """Return what the object's method `name` returns. Raises RemoteError."""
+        with suppress(OSError):  # if the process died, `ready` reports it
             self._pipe.send((name, arguments))
-        except OSError:
-            raise self._death() from None
-        return self._answer()
+        return self.ready()
 
     def close(self) -> None:
         """End the process."""
@@ -44,22 +53,9 @@ class Remote:
         self._process.kill()
         self._process.join()
 
-    def _answer(self) -> Any:
-        try:
-            succeeded, value = self._pipe.recv()
-        except (EOFError, OSError):
-            raise self._death() from None
-        if not succeeded:
-            raise RemoteError(value)
-        return value
-
-    def _death(self) -> RemoteError:
-        self._process.join(5)
-        return RemoteError(f"its process died with exit code {self._process.exitcode}")
-
 
 def _serve(pipe: Connection, factory: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Answer until the pipe is closed, or something is raised."""
+    """Answer until the pipe is closed or something raises."""
     try:
         served = factory(*arguments)
         pipe.send((True, None))

@@ -1,4 +1,4 @@
-"""From a shape to a model and a batch for it."""
+"""The model of a shape, and batches for it."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, RobertaConfig, RobertaModel
 
-from frod_bench.bench.shapes import Batch, Encoder, Shape
+from frod_bench.bench.shapes import Batch, Shape
 from frod_bench.cells.grid import composer, without_hydra
 from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
@@ -15,18 +15,17 @@ from frod_bench.models.classifier import Classifier
 from frod_bench.training import runner
 
 LABELS = 2
-FIRST_WORD = 5  # ids below are special tokens
+FIRST_WORD = 5  # smaller ids are special tokens
 
 
 def compose_settings(shape: Shape, method: str) -> Settings:
-    """The suite's own settings of a method on the shape's task; no data set is read for it.
+    """Return the suite's settings of a method on the shape's task; no data set is read.
 
-    A shape that makes its encoder takes the pooling and the target modules of the embedded one.
+    A shape with its own encoder has the pooling and the target modules of the embedded one.
     """
     with composer() as compose_one:
-        config = without_hydra(
-            compose_one([f"task={shape.task}", f"method={method}", "tracker=none"])
-        )
+        words = [f"task={shape.task}", f"method={method}", "tracker=none"]
+        config = without_hydra(compose_one(words))
     conversion.validate(config)
     composed = conversion.resolve(config)
     if shape.encoder is not None:
@@ -37,28 +36,28 @@ def compose_settings(shape: Shape, method: str) -> Settings:
 
 
 def build_model(shape: Shape, composed: Settings) -> Model:
-    """The shape's model in float32; the same weights every time."""
+    """Return the shape's model in float32, with the same weights every time.
+
+    A shape's own encoder has RoBERTa's vocabulary and positions, and no dropout, like the suite's
+    backbones.
+    """
     if shape.encoder is None:
         return runner.build_model(composed, LABELS)
     torch.manual_seed(composed.seed)
-    backbone = RobertaModel(roberta_config(shape.encoder), add_pooling_layer=False)
-    return Classifier(backbone, composed.backbones[composed.task.family].pooling, LABELS)
-
-
-def roberta_config(encoder: Encoder) -> RobertaConfig:
-    """RoBERTa's own vocabulary and positions; no dropout, as in the suite's backbones."""
-    return RobertaConfig(
+    config = RobertaConfig(
         vocab_size=50265,
         max_position_embeddings=514,
         type_vocab_size=1,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        **dataclasses.asdict(encoder),
+        **dataclasses.asdict(shape.encoder),
     )
+    backbone = RobertaModel(config, add_pooling_layer=False)
+    return Classifier(backbone, composed.backbones[composed.task.family].pooling, LABELS)
 
 
 def batches_of(shape: Shape, composed: Settings) -> list[Batch]:
-    """The shape's batches, with the rows that the trainer takes where they name none."""
+    """Return the shape's batches, with the trainer's rows if they do not fix them."""
     own = composed.trainer.batch_rows
     return [dataclasses.replace(batch, rows=batch.rows or own) for batch in shape.batches]
 
@@ -66,7 +65,7 @@ def batches_of(shape: Shape, composed: Settings) -> list[Batch]:
 def make_batch(
     batch: Batch, composed: Settings, config: PretrainedConfig
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Random inputs of the family (`input_ids` and `attention_mask`, or `pixel_values`), labels."""
+    """Return random inputs (`input_ids` and `attention_mask`, or `pixel_values`) and labels."""
     assert batch.rows is not None
     labels = torch.zeros(batch.rows, dtype=torch.int64)
     if composed.task.family == "vision":

@@ -138,7 +138,7 @@ def _refuse(verb: Verb, word: str, name: str) -> None:
     flags = [key.name for key in verb.keys if key.name.startswith("-")]
     known = [key.name for key in verb.keys if key.name[0].islower()]
     if "=" not in word and not word.startswith("-"):
-        hint = f" Write {word}=VALUE." if word in own_keys(verb) else did_you_mean(word, known)
+        hint = f" Write {word}=VALUE." if word in known else did_you_mean(word, known)
         raise InputError(f"{word!r}: is not key=value.{hint}")
     kind, allowed = ("a flag", flags + known) if word.startswith("-") else ("a key", known)
     raise InputError(f"{name!r}: is not {kind} of {verb.name}.{did_you_mean(name, allowed)}")

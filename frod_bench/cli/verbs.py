@@ -272,11 +272,15 @@ VERBS = (
         "Time attaching, training and evaluating, method beside method, with peak memory.",
         (
             "frod-bench bench",
-            "frod-bench bench shapes=embedded_encoder method=lora,frod",
+            "frod-bench bench shape=embedded_encoder method=lora,frod",
             "frod-bench bench device=cuda compile=false,true",
         ),
         (
-            Key("shapes", "all of the device", "backbone shapes, as a,b", several=True),
+            Key(
+                *("shape", "all of the device", "backbone shapes, as a,b"),
+                aliases=("shapes",),
+                several=True,
+            ),
             Key("method", "the peers", "methods, as a,b", aliases=("methods",), several=True),
             Key("rounds", "5", "rounds, each method once per round; at least 5"),
             Key("device", "cpu", "cpu, cuda or cuda:N"),
@@ -286,7 +290,8 @@ VERBS = (
                 several=True,
             ),
             Key("threads", "the shape's", "threads of every process"),
-            Key("results_root", "results", "writes RESULTS_ROOT/bench/frod.json"),
+            Key("out", "RESULTS_ROOT/bench", "folder of frod.json, on a GPU frod_cuda.json"),
+            Key("results_root", "results", "out's default is its folder bench"),
         ),
         "docs/explanation/method.md",
         composes=False,

@@ -31,23 +31,19 @@ class Silent:
 class Fragile(Contender):
     """`full` dies in its first step; `lora` raises when it attaches."""
 
-    @property
-    def method(self) -> str:
-        return self.entry.composed.method.name
-
     def attach(self) -> float:
-        if self.method == "lora":
+        if self.method.name == "lora":
             raise RuntimeError("no room\nfor it")
         return super().attach()
 
     def step(self) -> Step:
-        if self.method == "full":
+        if self.method.name == "full":
             os._exit(3)
         return super().step()
 
 
 def small_options(root: Path, *words: str) -> Options:
-    line = ["shapes=embedded_encoder", "methods=full,frod", f"results_root={root}", *words]
+    line = ["shape=embedded_encoder", f"results_root={root}", *(words or ["method=full,frod"])]
     return dataclasses.replace(parse(line), rounds=2)
 
 
@@ -87,7 +83,7 @@ def test_contenders_that_fail_are_out_and_the_others_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("frod_bench.bench.race.Contender", Fragile)
-    options = small_options(tmp_path, "methods=full,lora,frozen")
+    options = small_options(tmp_path, "method=full,lora,frozen")
     with pytest.raises(CellsFailed, match=r"full on embedded_encoder, lora on embedded_encoder"):
         run(options)
     full, lora, frozen = json.loads(options.path.read_text())["rows"]
@@ -103,7 +99,9 @@ def test_contenders_that_fail_are_out_and_the_others_go_on(
     assert "full is out on embedded_encoder: its process died" in capsys.readouterr().out
 
 
-def test_a_race_that_is_interrupted_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_race_that_is_interrupted_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[Any] = []
 
     class Noted(Remote):
@@ -117,10 +115,7 @@ def test_a_race_that_is_interrupted_leaves_no_process(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("frod_bench.bench.race.Remote", Noted)
     with pytest.raises(KeyboardInterrupt):
-        race(
-            ENCODER, ["frozen"], rounds=1, device="cpu", compiled=False, threads=1,
-            display=Broken(),
-        )  # fmt: skip
+        race(ENCODER, small_options(tmp_path, "method=frozen"), False, Broken())
     assert [remote._process.exitcode is None for remote in started] == [False]
 
 
