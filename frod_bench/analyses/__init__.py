@@ -1,5 +1,5 @@
-"""Into trained models: the loss around them, their updates' spectra, and what could express those.
+"""Analyses of trained models: loss landscapes, spectra of updates, what could express them.
 
-Reads the cells of an experiment that kept their trained values (`save=adapter`), see
-docs/analyses.md. What is made of records alone is in `frod_bench.report`.
+They read the cells of experiments that keep trained values (`save=adapter`), see docs/analyses.md.
+Analyses of records alone are in `frod_bench.report.analyses`.
 """

@@ -1,16 +1,20 @@
 """How much of a learned update each parametrisation could express, whatever training would find.
 
-At rank r LoRA trains r (m + k) values of a layer. FRoD is given as many: its k scales, and a
-rotation on the first r (m + k) - k places that FRoD's generator draws, so that each support holds
-the smaller ones.
+At rank r, LoRA trains r (m + k) values of a layer. FRoD is given as many: its k scales, and a
+rotation on the first r (m + k) - k places that FRoD's generator draws, so that each support
+contains the smaller ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from frod_bench.analyses.fits import (
     Factors,
@@ -18,18 +22,34 @@ from frod_bench.analyses.fits import (
     places_on_and_off_axis,
     random_subspace_residual,
 )
-from frod_bench.analyses.spectrum import Say
+from frod_bench.analyses.kept import Context, Say
 from frod_bench.analyses.updates import layer_updates
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
 from frod_bench.frod.support import draw_supports, support_size
+from frod_bench.report import style
+from frod_bench.report.analyses.layout import paged
+from frod_bench.report.figures import applied, legend_entry
+from frod_bench.report.frame import Method, Task
+from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label, method_named
+from frod_bench.report.tables import NOT_THERE
 from frod_bench.training import runner
 
 RANKS = (1, 2, 4, 8, 16, 32)
 LOW_RANK, ON_AXIS, SPARSE, RANDOM = "low rank", "on axis", "on axis + sparse", "random subspace"
 SCALES = "scales alone"  # a budget: k
 OWN = "FRoD's own"  # a budget: what FRoD trains at the cell's method.sparse_rate
+LOOKS = {  # parametrisation -> its name in the legend, and how it is drawn
+    LOW_RANK: ("low rank (truncated SVD)", style.of_method(Method("lora"))),
+    SPARSE: ("FRoD: on axis + sparse rotation", style.of_method(Method("frod"))),
+    ON_AXIS: (
+        "FRoD's scales alone (on axis)",
+        style.of_method(Method("frod"))._replace(line="none", marker="D"),
+    ),
+    RANDOM: ("random subspace", style.of_method(Method("frozen"))),
+}
 
 Fit = dict[str, Any]
 
@@ -39,7 +59,7 @@ class Layer:
     """One layer as FRoD sees it.
 
     Attributes:
-        category: whose V and support it has.
+        category: whose V and support it uses.
         factors: U and V.
         drawn: all off-diagonal places, in the order in which FRoD draws them.
     """
@@ -49,10 +69,23 @@ class Layer:
     drawn: np.ndarray
 
 
+def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
+    """Measure; write `expressible.*` (all layers of a cell together) and by layer in a CSV."""
+    layers = measure(cells, say)
+    together = pooled(layers)
+    return [
+        *context.write_table(table(together, context), together, "expressible"),
+        context.write_csv(layers, "expressible_layers"),
+        *context.write_figure(draw(together, context), "expressible"),
+    ]
+
+
 def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
-    """A row a layer, parametrisation and budget: task, family, method, seed, layer, category,
-    parametrisation, budget, trained and weights (numbers), residual and total (squared Frobenius
-    norms), error (their ratio's root), settled.
+    """Return one row per layer, parametrisation and budget.
+
+    Its columns are task, family, method, seed, layer, category, parametrisation, budget, trained
+    and weights (numbers), residual and total (squared Frobenius norms), settled (whether the fit
+    converged), and error (root of residual / total).
     """
     rows: list[dict[str, Any]] = []
     for cell in trained:
@@ -71,7 +104,7 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
 
 
 def frod_layers_of(settings: Settings) -> Mapping[str, Layer]:
-    """Name -> what FRoD makes of each target layer of a cell's pretrained backbone, in float64."""
+    """Return name -> FRoD's view of each target layer of the pretrained backbone, in float64."""
     backbone = runner.build_model(settings, runner.load_data(settings).num_labels).backbone.double()
     targets = list(settings.backbones[settings.task.family].target_modules)
     attach_frod(backbone, FrodConfig(targets, sparse_rate=0, seed=settings.seed))
@@ -89,7 +122,7 @@ def frod_layers_of(settings: Settings) -> Mapping[str, Layer]:
 
 
 def common_ranks(shapes: Sequence[tuple[int, ...]]) -> list[int]:
-    """Those of `RANKS` at whose budget every layer is short of full rank and of all k k places."""
+    """Return those of `RANKS` whose budget is below full rank, and below k k, in every layer."""
     return [
         rank
         for rank in RANKS
@@ -100,7 +133,7 @@ def common_ranks(shapes: Sequence[tuple[int, ...]]) -> list[int]:
 def fits_of(
     change: np.ndarray, layer: Layer, ranks: Sequence[int], sparse_rate: float
 ) -> Iterator[Fit]:
-    """The rows of one layer's update, (m, k)."""
+    """Yield the rows of one layer's update, (m, k)."""
     rows, width = change.shape
     values = np.linalg.svd(change, compute_uv=False)
     total = float(np.sum(change**2))
@@ -123,17 +156,19 @@ def fits_of(
         yield row(LOW_RANK, budget, trained, low_rank_residual(values, rank))
         budgets[budget] = trained
     for budget, trained in budgets.items():
-        left = random_subspace_residual(total, trained, change.size)
-        yield row(RANDOM, budget, trained, left)
+        yield row(RANDOM, budget, trained, random_subspace_residual(total, trained, change.size))
         if budget != SCALES:
             places = places_on_and_off_axis(width, layer.drawn[: trained - width])
             fit = layer.factors.on_places(change, places)
-            yield row(SPARSE, budget, trained, fit.residual, fit.settled)
+            yield row(SPARSE, budget, trained, fit.residual, fit.converged)
 
 
 def pooled(layers: pd.DataFrame) -> pd.DataFrame:
-    """All layers of a cell together: task, method, seed, parametrisation, budget, trained, weights,
-    percent (trained of weights), error (root of the summed squares' ratio), unsettled (layers).
+    """Add up all layers of a cell.
+
+    The columns are task, method, seed, parametrisation, budget, trained, weights, unsettled (layers
+    whose fit did not converge), percent (trained of weights), and error (root of the ratio of the
+    summed squares).
     """
     keys = ["task", "method", "seed", "parametrisation", "budget"]
     summed = (
@@ -145,3 +180,80 @@ def pooled(layers: pd.DataFrame) -> pd.DataFrame:
     summed["percent"] = 100 * summed["trained"] / summed["weights"]
     summed["error"] = np.sqrt(summed["residual"] / summed["total"])
     return summed.drop(columns=["residual", "total"])
+
+
+def table(together: pd.DataFrame, context: Context) -> Table:
+    """Return one row per update and budget."""
+    kinds = [LOW_RANK, SPARSE, ON_AXIS, RANDOM]
+    rows = []
+    for (task, method), of_task in together.groupby(["task", "method"], sort=False):
+        rows.append(Row(_update_label(task, method), heading=True))
+        percents = of_task.groupby("budget")["percent"].mean().sort_values()
+        errors = of_task.groupby(["budget", "parametrisation"])["error"].mean()
+        for budget, percent in percents.items():
+            found = [errors.get((budget, kind)) for kind in kinds]
+            cells = (NOT_THERE if error is None else f"{100 * error:.1f}" for error in found)
+            rows.append(Row(str(budget), (f"{percent:.2f}", *cells)))
+    unsettled = int(together["unsettled"].sum())
+    return Table(
+        f"What could express the update: {context.title}",
+        "Relative error, %, of the best approximation of the update of all adapted layers, by how "
+        "many values are trained; mean over seeds. Low rank: truncated SVD, chosen knowing the "
+        "update. On axis + sparse: FRoD's basis and random support, chosen before it. Random "
+        "subspace: the expectation for a fixed subspace, independent of the update. "
+        f"{context.caption}",
+        ("budget", "trained, % of the weights", *kinds),
+        rows,
+        [f"{unsettled} fits did not converge; their errors are upper bounds."] * (unsettled > 0),
+    )
+
+
+def draw(together: pd.DataFrame, context: Context) -> Figure:
+    """Draw a panel per update: relative error of the best approximation by trained values."""
+    updates = list(dict.fromkeys(zip(together["task"], together["method"], strict=True)))
+    caption = (
+        "Frobenius norm of what the best approximation leaves of the update of all adapted "
+        "layers, over the update's; line: mean over seeds, band: range. At each budget except "
+        "that of the scales all train equally many values. The truncated SVD chooses its "
+        "subspace knowing the update; FRoD's basis and support are fixed before training, and "
+        "so is the random subspace, which expresses its share of the dimensions. "
+        f"Dotted vertical line: FRoD's own budget. {context.caption}"
+    )
+    with applied():
+        figure, axes = paged(
+            f"What could express the update · {context.title}",
+            caption,
+            (1, len(updates)),
+            1.6,
+            legend=[legend_entry(name, look) for name, look in LOOKS.values()],
+            legend_columns=2,
+            left_in=0.62,
+            gaps=(0.14, 0.0),
+            share_y="row",
+        )
+        for ax, (task, method) in zip(axes, updates, strict=True):
+            _draw_update(ax, together[(together["task"] == task) & (together["method"] == method)])
+            ax.set_title(_update_label(task, method), fontsize=8.5)
+        axes[0].set_ylabel("relative error of the update")
+    return figure
+
+
+def _update_label(task: str, method: str) -> str:
+    return f"{label(Task(task))}, update of {label(method_named(method), in_text=True)}"
+
+
+def _draw_update(ax: Axes, shown: pd.DataFrame) -> None:
+    for kind, (_, look) in LOOKS.items():
+        by_budget = shown[shown["parametrisation"] == kind].groupby("budget")
+        found = by_budget["error"].agg(["min", "mean", "max"])
+        found = found.assign(percent=by_budget["percent"].mean()).sort_values("percent")
+        x, color = found["percent"], look.color
+        ax.fill_between(x, found["min"], found["max"], color=color, alpha=0.13, lw=0)
+        line, marker = look.line, look.marker
+        ax.plot(x, found["mean"], color=color, ls=line, marker=marker, mec="white", mew=0.6, ms=5)
+    own = shown.loc[shown["budget"] == OWN, "percent"].mean()
+    ax.axvline(own, color=style.MUTED, lw=0.7, ls=(0, (2, 2)), zorder=1)
+    ax.set(xscale="log", ylim=(0, 1.04))
+    ax.set_xlabel("trained, % of the adapted weights", fontsize=7.5)
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -1,9 +1,9 @@
 """The part of a matrix D (m x k) that a parametrisation can express: least squares in float64.
 
-FRoD's update is U C V^T with C trained on given places, the diagonal among them. U's columns have
-norm 1 and V's have not, and neither's are orthogonal, so that the best C is no projection U^T D V:
+FRoD's update is U C V^T with C trained on given places, which include the diagonal. U's columns
+have norm 1, V's do not, and neither's are orthogonal, so that the best C is not U^T D V:
 
-- On the diagonal alone, D ~ sum_a c_a u_a v_a^T, the normal equations are k x k,
+- On the diagonal alone, D ~ sum_a c_a u_a v_a^T. The normal equations are k x k,
   (U^T U * V^T V) c = diag(U^T D V) with * the entrywise product, and are solved directly.
 - On more places they are (k + nnz) x (k + nnz). With U = P R and V = Q L (thin QR),
   ||D - U C V^T||^2 = ||D||^2 - ||P^T D Q||^2 + ||P^T D Q - R C L^T||^2, and the last term is
@@ -17,35 +17,37 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, lsmr
 
-TOLERANCE = 1e-9  # of LSMR, on the relative gradient: the squared error is then off by its square
+TOLERANCE = 1e-9  # of LSMR's relative gradient: the squared error is then off by its square
 MAX_ITERATIONS = 3000
+STOPPED_EARLY = 7  # LSMR's code for having reached them
 
 
 def low_rank_residual(singular_values: np.ndarray, rank: int) -> float:
-    """||D - best of that rank||_F^2, by D's singular values (Eckart and Young)."""
+    """Return ||D - best of that rank||_F^2 by D's singular values (Eckart and Young)."""
     return float(np.sum(singular_values[rank:] ** 2))
 
 
 def random_subspace_residual(total: float, dimensions: int, numbers: int) -> float:
-    """Of ||D||_F^2 = `total`, what a random subspace of the `numbers`-dimensional space of matrices
-    leaves on average: 1 - dimensions / numbers of it, exactly.
+    """Return what a random subspace of all matrices of `numbers` entries leaves of `total`.
+
+    That is 1 - dimensions / numbers of ||D||_F^2 = `total`, the exact expectation.
     """
     return total * max(0.0, 1 - dimensions / numbers)
 
 
 @dataclass(frozen=True)
 class CoreFit:
-    """The best C on the places that were asked for.
+    """The best C on given places.
 
     Attributes:
         values: of C, in the order of the places.
         residual: ||D - U C V^T||_F^2.
-        settled: whether LSMR came to its tolerance; if not, `residual` is an upper bound.
+        converged: whether LSMR reached its tolerance; if not, `residual` is an upper bound.
     """
 
     values: np.ndarray
     residual: float
-    settled: bool = True
+    converged: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ class Factors:
 
     @cached_property
     def _norms(self) -> np.ndarray:
-        """Of u_a v_b^T, (k, k); 1 where it is zero, and its C then stays 0."""
+        """Norms of u_a v_b^T, (k, k); 1 instead of 0, so that its C stays 0."""
         norms = np.outer(np.linalg.norm(self.left, axis=0), np.linalg.norm(self.basis, axis=0))
         return np.where(norms > 0, norms, 1.0)
 
     def on_axis(self, target: np.ndarray) -> CoreFit:
-        """The best diagonal C for the matrix `target`, (m, k)."""
+        """Return the best diagonal C for the matrix `target`, (m, k)."""
         normal = (self.left.T @ self.left) * (self.basis.T @ self.basis)
         right = np.einsum("ma,mk,ka->a", self.left, target, self.basis, optimize=True)
         values = np.linalg.lstsq(normal, right, rcond=None)[0]
@@ -75,7 +77,7 @@ class Factors:
         return CoreFit(values, float(np.sum(rest**2)))
 
     def on_places(self, target: np.ndarray, places: np.ndarray) -> CoreFit:
-        """The best C for the matrix `target`, (m, k), on `places`, row * k + column."""
+        """Return the best C for the matrix `target`, (m, k), on `places`, row * k + column."""
         outer, rows, inner, columns = self._reduced
         inside = outer.T @ target @ inner
         width = self.basis.shape[1]
@@ -92,19 +94,14 @@ class Factors:
             rmatvec=lambda y: (rows.T @ y.reshape(inside.shape) @ columns).ravel()[places] / scale,
             dtype=np.float64,
         )
-        found = lsmr(
-            operator,
-            inside.ravel(),
-            atol=TOLERANCE,
-            btol=TOLERANCE,
-            conlim=0,
-            maxiter=MAX_ITERATIONS,
-        )
+        tolerances = {"atol": TOLERANCE, "btol": TOLERANCE, "conlim": 0}
+        found = lsmr(operator, inside.ravel(), **tolerances, maxiter=MAX_ITERATIONS)
         outside = max(0.0, float(np.sum(target**2) - np.sum(inside**2)))
         rest = inside - rows @ core(found[0]) @ columns.T
-        return CoreFit(found[0] / scale, outside + float(np.sum(rest**2)), found[1] != 7)
+        residual = outside + float(np.sum(rest**2))
+        return CoreFit(found[0] / scale, residual, found[1] != STOPPED_EARLY)
 
 
 def places_on_and_off_axis(width: int, off_axis: np.ndarray) -> np.ndarray:
-    """The k places of the diagonal, and then those of the rotation."""
+    """Return the k places of the diagonal, followed by those of the rotation."""
     return np.concatenate([np.arange(width) * (width + 1), off_axis])

@@ -2,49 +2,62 @@
 
 A plane is loss(W + a D1 + b D2), where W is the weights of all layers that methods adapt, and D1
 and D2 are random directions that are normalised filter by filter: each row of a layer's part has
-the norm of that row of the pretrained weight. What is not in those layers (head, biases, norms,
+the norm of that row of the pretrained weight. Everything outside these layers (head, biases, norms,
 embeddings) stays as it is at the plane's centre.
 
 All methods of a task and seed share D1 and D2, at the start and at the end. So both are in the
-space of dense weights and not of what a method trains, where no direction would mean the same to
-two methods; and rows are scaled by the pretrained weights and not, as Li et al. do for networks
-trained apart, by each end's own, so that one step is equally long everywhere.
+space of dense weights and not of what a method trains, where a direction would differ in meaning
+between methods. Rows are scaled by the pretrained weights and not by each end's own, as Li et al.
+do for networks trained apart, so that a step has the same length everywhere.
 """
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor, nn
 
-from frod_bench.analyses.spectrum import Say
+from frod_bench.analyses.kept import Context, Say
 from frod_bench.analyses.updates import densified, start_of, target_layers
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Model
+from frod_bench.report import style
+from frod_bench.report.analyses.layout import ABOVE_IN, paged
+from frod_bench.report.figures import applied
+from frod_bench.report.frame import Task
+from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label, method_named
 from frod_bench.training import runner
 from frod_bench.training.loop import predict
 
-STEPS = 21  # a side; odd, so that the centre is a point of the grid
+STEPS = 21  # per side; odd, so that the centre is a point of the grid
 SPAN = 0.5  # the largest |a| and |b|: half of each filter's norm
 START = "start"
-START_OF = "start of "  # and the method that begins elsewhere
-RADII = (0.1, 0.25, 0.5)  # at which the table tells how much the loss rises
-_SAME_START = 1e-5  # relative: what is computed in another order starts at the same weights
+START_OF = "start of "  # followed by the method that starts elsewhere
+RADII = (0.1, 0.25, 0.5)  # at which the table reports the rise of the loss
+_SAME_START = 1e-5  # relative: sums in another order differ by rounding
+LINES = 8  # steps of a panel's contour lines
 
 Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Centre:
-    """A model that a plane lies around.
+    """The centre of a plane.
 
     Attributes:
-        name: a method, for its end; `start`; or `start of <method>` where that is another.
+        name: a method, for its end; `start`; or `start of <method>` if that one is different.
         model: with plain layers, see `updates.densified`.
     """
 
@@ -52,9 +65,23 @@ class Centre:
     model: Model
 
 
+def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
+    """Measure the planes; write `landscape.*`, `landscape_points.csv`, and a figure per seed."""
+    points, seeds = measure(cells, say), list(dict.fromkeys(cell.seed for cell in cells))
+    paths = context.write_table(table(points, context), rises(points), "landscape")
+    paths.append(context.write_csv(points, "landscape_points"))
+    for seed in sorted(seeds):
+        figure = draw(points[points["seed"] == seed], context)
+        name = "landscape" if len(seeds) == 1 else f"landscape_seed_{seed}"
+        paths += context.write_figure(figure, name)
+    return paths
+
+
 def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
-    """A row a point of a plane: task, family, seed, centre, method (empty for the start), a, b,
-    loss (on the rows that the cell's curve is measured on).
+    """Return one row per point of a plane.
+
+    Its columns are task, family, seed, centre, method (empty for the start), a, b, and loss (on the
+    rows that the cell's curve is measured on).
     """
     rows: list[dict[str, Any]] = []
     axis = np.linspace(-SPAN, SPAN, STEPS)
@@ -80,7 +107,7 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
 
 
 def held_out_loss(settings: Settings) -> Callable[[Model], float]:
-    """What gives a model's loss on the rows that the curve of a cell is measured on."""
+    """Return a function of a model: its loss on the rows of a cell's curve."""
     accelerator = runner.make_accelerator(settings)
     problem = runner.make_problem(settings, runner.load_data(settings))
 
@@ -95,7 +122,7 @@ def held_out_loss(settings: Settings) -> Callable[[Model], float]:
 
 
 def centres_of(group: Sequence[Cell]) -> Iterator[Centre]:
-    """The start of the methods of one task and seed, further starts where they differ, the ends."""
+    """Yield the start of the methods of one task and seed, other starts, and the ends."""
     first: Model | None = None
     for cell in group:
         settings = cell.settings
@@ -106,38 +133,30 @@ def centres_of(group: Sequence[Cell]) -> Iterator[Centre]:
         elif not is_same(start, first):
             yield Centre(START_OF + cell.method, start)
     for cell in group:
-        settings = cell.settings
-        yield Centre(cell.method, densified(runner.restore_trained(cell), settings))
+        yield Centre(cell.method, densified(runner.restore_trained(cell), cell.settings))
 
 
 def is_same(one: Model, other: Model) -> bool:
-    """Whether two models have the same parameters but for rounding."""
+    """Whether two models have the same parameters up to rounding."""
     pairs = zip(one.parameters(), other.parameters(), strict=True)
     return all(torch.linalg.norm(a - b) <= _SAME_START * torch.linalg.norm(b) for a, b in pairs)
 
 
 def weights_of(layers: Mapping[str, nn.Module]) -> Weights:
-    """Name -> a copy of the weight of each plain layer, (m, k)."""
+    """Return name -> a copy of the weight of each plain layer, (m, k)."""
     return {name: layer.weight.detach().clone() for name, layer in layers.items()}  # type: ignore[operator]
 
 
 def directions_of(weights: Mapping[str, Tensor], seed: int) -> tuple[Weights, Weights]:
-    """Two directions, drawn by `seed` and normalised by the rows of `weights`."""
+    """Draw two directions by `seed`; each row (m, k) has the norm of that row of `weights`."""
     generator = torch.Generator().manual_seed(seed)
-    first, second = (
-        {
-            name: filter_normalised(torch.randn(weight.shape, generator=generator), weight)
-            for name, weight in sorted(weights.items())
-        }
-        for _ in range(2)
-    )
-    return first, second
-
-
-def filter_normalised(direction: Tensor, weight: Tensor) -> Tensor:
-    """`direction` (m, k) with each row scaled to the norm of that row of `weight` (m, k)."""
-    norms = torch.linalg.norm(direction, dim=1, keepdim=True)
-    return direction / norms * torch.linalg.norm(weight, dim=1, keepdim=True)
+    found: tuple[Weights, Weights] = {}, {}
+    for direction in found:
+        for name, weight in sorted(weights.items()):
+            drawn = torch.randn(weight.shape, generator=generator)
+            norms = torch.linalg.norm(drawn, dim=1, keepdim=True)
+            direction[name] = drawn / norms * torch.linalg.norm(weight, dim=1, keepdim=True)
+    return found
 
 
 @torch.no_grad()
@@ -147,8 +166,9 @@ def plane(
     axis: np.ndarray,
     loss: Callable[[], float],
 ) -> np.ndarray:
-    """`loss()` with the weights W of plain layers at W + a D1 + b D2 for all a, b of `axis`;
-    infinite or not a number where it is. The layers are left at W.
+    """Return `loss()` at W + a D1 + b D2 for all a, b of `axis`, with W the layers' weights.
+
+    The layers are left at W. A loss may be infinite or not a number.
 
     Returns:
         (len(axis), len(axis)), a by row.
@@ -167,20 +187,145 @@ def plane(
 
 
 def rises(points: pd.DataFrame) -> pd.DataFrame:
-    """A row a plane: task, seed, centre, method, loss (at the centre), lowest (on the plane), and
-    for each of `RADII` rise_<radius>, the mean loss at that distance less the centre's.
+    """Return one row per plane.
+
+    Its columns are task, seed, centre, method, loss (at the centre), lowest (on the plane), and for
+    each of `RADII` rise_<radius>: the mean loss at that distance minus the centre's.
     """
     rows = []
     half_step = SPAN / (STEPS - 1)
-    for (task, seed, centre, method), at in points.groupby(
-        ["task", "seed", "centre", "method"], sort=False
-    ):
+    keys = ["task", "seed", "centre", "method"]
+    for key, at in points.groupby(keys, sort=False):
         distance = np.hypot(at["a"], at["b"])
         loss = float(at.loc[distance.idxmin(), "loss"])
-        row = {"task": task, "seed": seed, "centre": centre, "method": method, "loss": loss}
-        row["lowest"] = at["loss"].min()
+        row = dict(zip(keys, key, strict=True)) | {"loss": loss, "lowest": at["loss"].min()}
         for radius in RADII:
             ring = (distance - radius).abs() <= half_step
             row[f"rise_{radius:g}"] = at.loc[ring, "loss"].mean() - loss
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def table(points: pd.DataFrame, context: Context) -> Table:
+    """Return one row per plane."""
+    names = ["loss", "lowest", *(f"rise_{radius:g}" for radius in RADII)]
+    rows = []
+    for (task, seed), planes in rises(points).groupby(["task", "seed"], sort=False):
+        rows.append(Row(f"{label(Task(str(task)))}, seed {seed}", heading=True))
+        for line in planes.to_dict("records"):
+            rows.append(
+                Row(_centre_label(line["centre"]), tuple(f"{line[name]:.3f}" for name in names))
+            )
+    return Table(
+        f"Loss around the start and the ends: {context.title}",
+        "Held-out loss at the plane's centre, the lowest on the plane, and how much the mean at a "
+        "distance from the centre is above it; a distance of 1 is the norm of each filter of the "
+        f"pretrained weights. {context.caption}",
+        ("centre", "loss", "lowest", *(f"rise at {radius:g}" for radius in RADII)),
+        rows,
+    )
+
+
+def draw(points: pd.DataFrame, context: Context) -> Figure:
+    """Draw a row per task and a column per centre."""
+    tasks = list(dict.fromkeys(points["task"]))
+    centres = list(dict.fromkeys(points["centre"]))
+    titles = [_centre_label(centre).replace(" of ", " of\n") for centre in centres]
+    caption = (
+        "Held-out loss at W + a D1 + b D2, W the weights of all adapted layers at the start or at "
+        "a method's end. D1 and D2 are random, with each row scaled to the norm of that row of the "
+        "pretrained weights. Directions and colours (logarithmic) are shared by the panels of a "
+        f"row; the lines of a panel are {LINES} steps from its lowest to its highest loss. Above "
+        "a panel: the loss at its centre (cross), and in brackets the lowest and the highest. "
+        f"{_start_words(centres)}{context.caption}"
+    )
+    with applied():
+        figure, axes = paged(
+            f"Loss around start and ends · {context.title}",
+            caption,
+            (len(tasks), len(centres)),
+            (style.PAGE_WIDTH_IN - 0.72 - 0.58) / (1.12 * len(centres)),  # square panels
+            left_in=0.72,
+            right_in=0.58,
+            above_in=ABOVE_IN + 0.13 * max(title.count("\n") for title in titles),
+            gaps=(0.12, 0.32),
+            share_y="row",
+        )
+        panels = np.array(axes).reshape(len(tasks), len(centres))
+        for task, row in zip(tasks, panels, strict=True):
+            of_task = points[points["task"] == task]
+            scale = LogNorm(*_bounds(of_task))
+            for ax, centre in zip(row, centres, strict=True):
+                _draw_plane(ax, of_task[of_task["centre"] == centre], scale)
+            _colorbar(figure, row[-1], scale)
+            row[0].set_ylabel(f"{label(Task(task))}\nb, filter norms")
+        for top, bottom, title in zip(panels[0], panels[-1], titles, strict=True):
+            top.set_title(title, fontsize=7.5, pad=11)
+            bottom.set_xlabel("a, filter norms", fontsize=7)
+    return figure
+
+
+def _start_words(centres: Sequence[str]) -> str:
+    """Return sentences on which methods the start is shared by; empty if there is no start."""
+    if START not in centres:
+        return ""
+    own = [c.removeprefix(START_OF) for c in centres if c.startswith(START_OF)]
+    if not own:
+        return "The start is shared: before the first step these methods compute the same. "
+    ends = [centre for centre in centres if not centre.startswith(START)]
+    shared = ", ".join(_centre_label(method) for method in ends if method not in own)
+    return (
+        f"The start is that of {shared}: before the first step they compute the same. Elsewhere, "
+        f"with panels of their own: the start of {', '.join(map(_centre_label, own))}. "
+    )
+
+
+def _centre_label(centre: str) -> str:
+    """Return a centre's name with its method as papers write it."""
+    start = START_OF if centre.startswith(START_OF) else ""
+    name = centre.removeprefix(START_OF)
+    return name if name == START else start + label(method_named(name))
+
+
+def _bounds(points: pd.DataFrame) -> tuple[float, float]:
+    """Return the lowest and the highest finite loss; their difference is not 0."""
+    known = points.loc[np.isfinite(points["loss"]) & (points["loss"] > 0), "loss"]
+    return float(known.min()), float(known.max()) * (1 + 1e-9)
+
+
+def _draw_plane(ax: Axes, points: pd.DataFrame, scale: LogNorm) -> None:
+    ax.set_box_aspect(1)
+    ax.grid(visible=False)
+    ax.tick_params(labelbottom=ax.get_subplotspec().is_last_row())  # type: ignore[union-attr]
+    ax.tick_params(labelleft=ax.get_subplotspec().is_first_col())  # type: ignore[union-attr]
+    if points.empty:
+        ax.set_axis_off()
+        return
+    low, high = _bounds(points)
+    losses = points.pivot_table(index="b", columns="a", values="loss", dropna=False)
+    filled = losses.fillna(high).clip(low, high)
+    ax.pcolormesh(
+        losses.columns, losses.index, filled, norm=scale, cmap="viridis", shading="gouraud"
+    )
+    lines = np.geomspace(low, high, LINES + 1)[1:-1]
+    ax.contour(losses.columns, losses.index, filled, lines, colors="white", linewidths=0.4)
+    ax.plot(0, 0, "+", color="white", mec="white", ms=6, mew=1.2)
+    centre = points.loc[np.hypot(points["a"], points["b"]).idxmin(), "loss"]
+    words = f"{centre:.3f} [{low:.2f}, {high:.2f}]"
+    ax.text(0.5, 1.03, words, transform=ax.transAxes, ha="center", fontsize=6)
+    ends = [-SPAN, 0, SPAN]
+    ax.set_xticks(ends, [f"{end:g}".replace("-", "−") for end in ends], fontsize=6.5)
+    ax.set_yticks(ends)
+    for text, side in zip(ax.get_xticklabels(), ("left", "center", "right"), strict=False):
+        text.set(horizontalalignment=side)  # keeps it out of the next panel
+
+
+def _colorbar(figure: Figure, beside: Axes, scale: LogNorm) -> None:
+    box = beside.get_position()
+    axes = figure.add_axes((box.x1 + 0.01, box.y0, 0.01, box.height))
+    bar = figure.colorbar(mpl.cm.ScalarMappable(scale, "viridis"), cax=axes, label="loss")
+    bar.ax.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bar.ax.tick_params(labelsize=6.5)
+    bar.outline.set_visible(False)

@@ -4,34 +4,50 @@ The effective rank is that of Roy and Vetterli (EUSIPCO 2007): e to the entropy 
 values as shares of their sum. The stable rank is ||A||_F^2 / ||A||_2^2.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from torch import Tensor
 
+from frod_bench.analyses.kept import Context, Say
 from frod_bench.analyses.updates import Update, layer_updates
 from frod_bench.cells.cell import Cell
 from frod_bench.frod.targets import category_of
+from frod_bench.report import style
+from frod_bench.report.analyses.layout import BELOW_IN, paged
+from frod_bench.report.figures import applied, legend_handle
+from frod_bench.report.frame import Task
+from frod_bench.report.markup import Row, Table
+from frod_bench.report.names import label, method_named
+from frod_bench.report.tables import NOT_THERE
 
-REFERENCE = "full"  # whose update the others' are set beside
+REFERENCE = "full"  # the method whose update the others' are compared with
 QUARTILES = (0.25, 0.5, 0.75)
-
-Say = Callable[[str], None]
-Updates = Mapping[str, Update]
+FLOOR = 1e-4  # of singular values over the largest: smaller ones are not drawn
+COLUMNS = {  # of the table: name, factor and format of a column of `Spectra.layers`
+    "relative_norm": ("||change|| / ||weight||, %", 100.0, "{:.2f}"),
+    "effective_rank": ("effective rank", 1.0, "{:.1f}"),
+    "stable_rank": ("stable rank", 1.0, "{:.1f}"),
+    "cosine_with_full": ("cosine with full fine-tuning", 1.0, "{:.3f}"),
+}
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """What the analysis measured.
+    """The numbers of the analysis.
 
     Attributes:
-        layers: a row a layer of a cell: task, family, method, seed, layer, category, rows, columns,
-            relative_norm (||change|| / ||before||, Frobenius), effective_rank, stable_rank,
-            cosine_with_full (of the two updates as vectors). Not a number where there is no update.
+        layers: one row per layer of a cell: task, family, method, seed, layer, category, rows,
+            columns, relative_norm (||change|| / ||before||, Frobenius), effective_rank,
+            stable_rank, cosine_with_full (of the two updates as vectors). NaN without an update.
         lines: the singular values over the largest, by index from 1: task, method, index, low,
             median, high (quartiles over layers and seeds).
     """
@@ -40,8 +56,18 @@ class Spectra:
     lines: pd.DataFrame
 
 
+def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
+    """Measure; write `update_spectrum.*` (the CSV by layer) and `update_spectrum_lines.csv`."""
+    found = measure(cells, say)
+    return [
+        *context.write_table(table(found.layers, context), found.layers, "update_spectrum"),
+        context.write_csv(found.lines, "update_spectrum_lines"),
+        *context.write_figure(draw(found, context), "update_spectrum"),
+    ]
+
+
 def effective_rank(singular_values: np.ndarray) -> float:
-    """From 1 to the number of values; NaN of a zero matrix."""
+    """Return it, from 1 to the number of values; NaN for a zero matrix."""
     total = singular_values.sum()
     if total == 0:
         return float("nan")
@@ -50,24 +76,24 @@ def effective_rank(singular_values: np.ndarray) -> float:
 
 
 def stable_rank(singular_values: np.ndarray) -> float:
-    """From 1 to the number of values; NaN of a zero matrix."""
+    """Return it, from 1 to the number of values; NaN for a zero matrix."""
     largest = singular_values.max()
     return float("nan") if largest == 0 else float(np.sum((singular_values / largest) ** 2))
 
 
 def cosine(one: Tensor, other: Tensor) -> float:
-    """Of two matrices as vectors; NaN where one is zero."""
+    """Return the cosine of two matrices as vectors; NaN if one is zero."""
     product = float(torch.linalg.norm(one) * torch.linalg.norm(other))
     return float("nan") if product == 0 else float(torch.sum(one * other)) / product
 
 
 def measure(cells: Sequence[Cell], say: Say) -> Spectra:
-    """The spectra of all trained cells; `say` is told of each."""
+    """Return the spectra of all trained cells."""
     rows: list[dict[str, Any]] = []
     relative: dict[tuple[str, str], list[np.ndarray]] = {}
     for task, seed in dict.fromkeys((cell.task, cell.seed) for cell in cells):
         group = [cell for cell in cells if (cell.task, cell.seed) == (task, seed)]
-        full: Updates | None = None
+        full: Mapping[str, Update] | None = None
         for cell in sorted(group, key=lambda cell: cell.method != REFERENCE):  # the reference first
             say(f"{cell.label}: spectrum of its update")
             updates = layer_updates(cell)
@@ -75,7 +101,8 @@ def measure(cells: Sequence[Cell], say: Say) -> Spectra:
             for name, update in updates.items():
                 values = torch.linalg.svdvals(update.change).numpy()
                 base = {"task": task, "family": cell.family, "method": cell.method, "seed": seed}
-                rows.append(base | _layer_row(name, update, values, full))
+                reference = None if full is None else full[name].change
+                rows.append(base | _layer_row(name, update, values, reference))
                 if values[0] > 0:
                     relative.setdefault((task, cell.method), []).append(values / values[0])
     order = list(dict.fromkeys(cell.method for cell in cells))
@@ -89,7 +116,7 @@ def measure(cells: Sequence[Cell], say: Say) -> Spectra:
 
 
 def _layer_row(
-    name: str, update: Update, values: np.ndarray, full: Updates | None
+    name: str, update: Update, values: np.ndarray, reference: Tensor | None
 ) -> dict[str, Any]:
     change, before = update.change, update.before
     rows, columns = change.shape
@@ -101,7 +128,7 @@ def _layer_row(
         "relative_norm": float(torch.linalg.norm(change) / torch.linalg.norm(before)),
         "effective_rank": effective_rank(values),
         "stable_rank": stable_rank(values),
-        "cosine_with_full": float("nan") if full is None else cosine(change, full[name].change),
+        "cosine_with_full": float("nan") if reference is None else cosine(change, reference),
     }
 
 
@@ -113,3 +140,90 @@ def _lines(relative: Mapping[tuple[str, str], Sequence[np.ndarray]]) -> pd.DataF
             low, median, high = np.quantile(at, QUARTILES)
             found.append((task, method, index + 1, low, median, high))
     return pd.DataFrame(found, columns=["task", "method", "index", "low", "median", "high"])
+
+
+def table(layers: pd.DataFrame, context: Context) -> Table:
+    """Return one row per task and method."""
+    rows = []
+    for task, of_task in layers.groupby("task", sort=False):
+        rows.append(Row(label(Task(str(task))), heading=True))
+        for method, group in of_task.groupby("method", sort=False):
+            cells = tuple(
+                _quartiles(scale * group[name], form) for name, (_, scale, form) in COLUMNS.items()
+            )
+            rows.append(Row(label(method_named(str(method))), cells))
+    return Table(
+        f"Learned updates: {context.title}",
+        "Of the change of each adapted layer's weight, W after training minus W before: its size, "
+        "over how many directions it is spread, and its cosine with full fine-tuning's of the "
+        "same seed. Median over layers and seeds, with the middle half in brackets. "
+        f"{context.caption}",
+        ("method", *(label for label, _, _ in COLUMNS.values())),
+        rows,
+    )
+
+
+def _quartiles(values: pd.Series, form: str) -> str:
+    known = values.dropna()
+    if known.empty:
+        return NOT_THERE
+    low, median, high = (form.format(value) for value in np.quantile(known, QUARTILES))
+    return f"{median} [{low}, {high}]"
+
+
+def draw(found: Spectra, context: Context) -> Figure:
+    """Draw a column per task: singular values above, effective rank by category below."""
+    tasks = list(dict.fromkeys(found.layers["task"]))
+    methods = list(dict.fromkeys(found.lines["method"]))
+    caption = (
+        "Change of the adapted layers' weights by training. Above: singular values over the "
+        "largest of their layer; line: median over layers and seeds, band: the middle half. "
+        "Below: effective rank (e to the entropy of the singular values) by the layer's role; "
+        f"marker: median, bar: range over blocks and seeds. {context.caption}"
+    )
+    with applied():
+        figure, axes = paged(
+            f"Learned updates · {context.title}",
+            caption,
+            (2, len(tasks)),
+            1.45,
+            legend=[legend_handle(method_named(method)) for method in methods],
+            below_in=BELOW_IN + 0.35,  # the names of layers are rotated
+            gaps=(0.16, 0.42),
+            share_y="row",
+        )
+        above, below = axes[: len(tasks)], axes[len(tasks) :]
+        for task, values, ranks in zip(tasks, above, below, strict=True):
+            layers = found.layers[found.layers["task"] == task]
+            _draw_values(values, found.lines[found.lines["task"] == task])
+            _draw_ranks(ranks, layers[layers["method"].isin(methods)], methods)
+            values.set_title(label(Task(task)), fontsize=8.5)
+        above[0].set_ylabel("singular value / largest")
+        below[0].set_ylabel("effective rank (directions)")
+    return figure
+
+
+def _draw_values(ax: Axes, lines: pd.DataFrame) -> None:
+    for method, line in lines.groupby("method", sort=False):
+        look = style.of_method(method_named(str(method)))
+        shown = line[line["median"] >= FLOOR]
+        index, low = shown["index"], shown["low"].clip(FLOOR)
+        ax.fill_between(index, low, shown["high"], color=look.color, alpha=0.13, lw=0)
+        ax.plot(index, shown["median"], color=look.color, linestyle=look.line)
+    ax.set(xscale="log", yscale="log", ylim=(FLOOR, 1.5), xlabel="index of the singular value")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def _draw_ranks(ax: Axes, layers: pd.DataFrame, methods: Sequence[str]) -> None:
+    categories = list(dict.fromkeys(layers["category"]))
+    for number, method in enumerate(methods):
+        look = style.of_method(method_named(method))
+        at = np.arange(len(categories)) + 0.7 * ((number + 0.5) / len(methods) - 0.5)
+        ranks = layers[layers["method"] == method].groupby("category")["effective_rank"]
+        found = ranks.agg(["min", "median", "max"]).reindex(categories)
+        ax.vlines(at, found["min"], found["max"], color=look.color, lw=1)
+        ax.plot(at, found["median"], look.marker, color=look.color, mec="white", mew=0.6, ms=5)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_xticks(range(len(categories)), categories, rotation=40, ha="right", fontsize=6.5)

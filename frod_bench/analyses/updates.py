@@ -1,8 +1,8 @@
-"""What a method made of each adapted layer, as one dense weight, whatever the method.
+"""The update of each adapted layer as one dense weight, whatever the method.
 
-A linear layer is known by its outputs: W = (f(I) - f(0))^T and b = f(0). So no method is asked how
-it merges, and what is looked at is what the model computes. Done in float64, in which the float32
-values that were trained are exact.
+A linear layer is determined by its outputs: W = (f(I) - f(0))^T and b = f(0). So the update is that
+of what the model computes, independent of how a method merges. Computed in float64, in which the
+trained float32 values are exact.
 """
 
 import copy
@@ -24,8 +24,8 @@ class Update:
     """One adapted layer, before and after training.
 
     Attributes:
-        before: the weight that it computes with before the first step, (m, k), float64.
-        change: the weight after training less `before`, (m, k), float64.
+        before: the weight before the first step, (m, k), float64.
+        change: the weight after training minus `before`, (m, k), float64.
     """
 
     before: Tensor
@@ -33,16 +33,16 @@ class Update:
 
 
 def start_of(settings: Settings) -> Model:
-    """The model of a cell before its first step."""
+    """Return the model of a cell before its first step."""
     model = runner.build_model(settings, runner.load_data(settings).num_labels)
     backbone = settings.backbones[settings.task.family]
     return prepare(model, settings.method, backbone, settings.seed).model
 
 
 def layer_updates(cell: Cell) -> dict[str, Update]:
-    """Name in the plain backbone -> the update of each of its target layers.
+    """Return the update of each target layer, by its name in the plain backbone.
 
-    Raises what `cell.restore_trained` raises.
+    Raises what `runner.restore_trained` raises.
     """
     settings = cell.settings
     start = target_layers(start_of(settings), settings)
@@ -55,7 +55,7 @@ def layer_updates(cell: Cell) -> dict[str, Update]:
 
 
 def target_layers(model: Model, settings: Settings) -> dict[str, nn.Module]:
-    """Name in the plain backbone -> the module, adapted or not, that stands there."""
+    """Return each target layer, adapted or not, by its name in the plain backbone."""
     targets = settings.backbones[settings.task.family].target_modules
     found = matching(model.backbone, targets)
     return {name.removeprefix(_WRAPPER): module for name, module in found.items()}
@@ -63,13 +63,13 @@ def target_layers(model: Model, settings: Settings) -> dict[str, nn.Module]:
 
 @torch.no_grad()
 def effective_weight(layer: nn.Module) -> Tensor:
-    """The weight (m, k), float64, of a layer that is linear in its input, and wears any adapter."""
+    """Return the weight (m, k), float64, of a linear layer with or without an adapter."""
     return _responses(layer)[0]
 
 
 @torch.no_grad()
 def plain_layer(layer: nn.Module) -> nn.Linear:
-    """The plain float32 layer that computes what `layer` does, frozen, on the CPU."""
+    """Return the plain float32 layer that computes what `layer` does, frozen, on the CPU."""
     weight, bias = _responses(layer)
     rows, columns = weight.shape
     plain = nn.utils.skip_init(nn.Linear, columns, rows).requires_grad_(False)
@@ -79,8 +79,9 @@ def plain_layer(layer: nn.Module) -> nn.Linear:
 
 
 def densified(model: Model, settings: Settings) -> Model:
-    """A copy of the model in evaluation with plain layers in place of the adapted ones: the same
-    outputs to rounding, and weights that can be moved in any direction.
+    """Return a copy of the model in evaluation mode with plain layers instead of adapted ones.
+
+    Its outputs are the same up to rounding, and its weights can be moved in any direction.
     """
     dense = copy.deepcopy(model).requires_grad_(False).eval()
     targets = settings.backbones[settings.task.family].target_modules
@@ -90,8 +91,8 @@ def densified(model: Model, settings: Settings) -> Model:
 
 
 def _responses(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """W (m, k) and b (m,), float64."""
+    """Return W (m, k) and b (m,), float64."""
     wide = copy.deepcopy(layer).cpu().double().eval()
-    columns = int(wide.in_features)  # type: ignore[arg-type]  # every linear layer's, PEFT's too
+    columns = int(wide.in_features)  # type: ignore[arg-type]  # every linear layer has it, PEFT's included
     bias = wide(torch.zeros(1, columns, dtype=torch.float64))
     return (wide(torch.eye(columns, dtype=torch.float64)) - bias).T.contiguous(), bias[0]

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -10,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.contour import QuadContourSet
 
-from frod_bench.analyses import expressible, figures, landscape, show, spectrum
+from frod_bench.analyses import expressible, landscape, spectrum
 from frod_bench.analyses.command import main
-from frod_bench.analyses.kept import Kept, kept_cells
+from frod_bench.analyses.kept import Context, Kept, kept_cells
 from frod_bench.analyses.updates import (
     Update,
     densified,
@@ -30,7 +30,7 @@ from frod_bench.training import runner
 from tests.conftest import SHORT
 
 METHODS = "full,lora,dora,frod,frozen"
-TOLD = show.ProfileWords("embedded (stand-in data)", "Profile embedded, protocol fair.")
+CAPTION = "Profile embedded, protocol fair."
 
 
 def silent(_line: str) -> None:
@@ -60,9 +60,14 @@ def last_loss(cell: Cell) -> float:
     return float(json.loads(lines[-1])["eval_loss"])
 
 
-def written(write: Callable[..., list[Path]], measured: object, folder: Path, *names: str) -> None:
-    paths = write(measured, TOLD, folder)
-    assert {path.name for path in paths} == set(names)
+def context_in(folder: Path) -> Context:
+    return Context("embedded (synthetic data)", CAPTION, folder)
+
+
+def check_written(paths: list[Path], tables: list[str], figures: list[str]) -> None:
+    names = [f"{name}.{kind}" for name in figures for kind in ("png", "pdf")]
+    assert {path.name for path in paths} == {*tables, *names}
+    assert {path.parent.name for path in paths} == {"tables", "figures"}
     assert all(path.stat().st_size > 0 for path in paths)
 
 
@@ -82,9 +87,9 @@ def test_the_plane_around_an_end_has_the_trained_models_own_loss_at_its_centre(
     assert points.groupby("centre")["loss"].nunique().min() == 9  # both directions move it
     summary = landscape.rises(points)
     assert summary["loss"].tolist() == at_centre[summary["centre"]].tolist()
-    tables = ("landscape.md", "landscape.tex", "landscape.csv", "landscape_points.csv")
-    written(show.write_landscape, points, tmp_path, *tables)
-    written(figures.write_landscape, points, tmp_path, "landscape.png", "landscape.pdf")
+    monkeypatch.setattr(landscape, "measure", lambda cells, say: points)
+    tables = [*(f"landscape.{kind}" for kind in ("md", "tex", "csv")), "landscape_points.csv"]
+    check_written(landscape.analyze(cells, context_in(tmp_path), silent), tables, ["landscape"])
 
 
 def test_directions_have_the_norm_of_each_filter_and_depend_on_the_seed_alone() -> None:
@@ -147,7 +152,9 @@ def test_plain_layers_with_the_updates_are_the_trained_model(kept: Kept, method:
         assert updates[name].change.norm() > 1e-5
 
 
-def test_spectra_of_all_methods(kept: Kept, tmp_path: Path) -> None:
+def test_spectra_of_all_methods(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     found = spectrum.measure(kept.cells, silent)
     layers = found.layers.set_index("method")
     assert list(dict.fromkeys(layers.index)) == METHODS.split(",")
@@ -159,11 +166,11 @@ def test_spectra_of_all_methods(kept: Kept, tmp_path: Path) -> None:
     lines = found.lines.set_index(["method", "index"])
     assert "frozen" not in set(found.lines["method"])
     assert lines.loc[("lora", 9), "high"] < 1e-6 < lines.loc[("full", 9), "low"]
+    monkeypatch.setattr(spectrum, "measure", lambda cells, say: found)
     tables = [f"update_spectrum.{suffix}" for suffix in ("md", "tex", "csv")]
-    written(show.write_spectrum, found, tmp_path, *tables, "update_spectrum_lines.csv")
-    drawn = ("update_spectrum.png", "update_spectrum.pdf")
-    written(figures.write_spectrum, found, tmp_path, *drawn)
-    assert "| frozen | 0.00 [0.00, 0.00] | – |" in (tmp_path / "update_spectrum.md").read_text()
+    paths = spectrum.analyze(kept.cells, context_in(tmp_path), silent)
+    check_written(paths, [*tables, "update_spectrum_lines.csv"], ["update_spectrum"])
+    assert "| Frozen | 0.00 [0.00, 0.00] | – |" in paths[0].read_text()
 
 
 def test_what_could_express_the_updates(
@@ -194,9 +201,9 @@ def test_what_could_express_the_updates(
     assert full.loc[(expressible.LOW_RANK, "rank 1"), "error"] == pytest.approx(expected)
     share = full.loc[(expressible.RANDOM, "rank 8"), "percent"] / 100
     assert share == pytest.approx(one["trained"].sum() * 8 / one["weights"].sum())
-    tables = [f"expressible.{suffix}" for suffix in ("md", "tex", "csv")]
-    written(show.write_expressible, layers, tmp_path, *tables, "expressible_layers.csv")
-    written(figures.write_expressible, layers, tmp_path, "expressible.png", "expressible.pdf")
+    monkeypatch.setattr(expressible, "measure", lambda cells, say: layers)
+    tables = [*(f"expressible.{kind}" for kind in ("md", "tex", "csv")), "expressible_layers.csv"]
+    check_written(expressible.analyze(cells, context_in(tmp_path), silent), tables, ["expressible"])
 
 
 def test_ranks_at_which_a_layer_would_be_full_are_left_out() -> None:
@@ -216,14 +223,35 @@ def test_planes_with_infinite_losses_are_drawn(tmp_path: Path) -> None:
             for b in axis
         ]
     )
-    names = [f"landscape_seed_{seed}.{kind}" for seed in (0, 1) for kind in ("png", "pdf")]
-    written(figures.write_landscape, points, tmp_path, *names)
+    figure = landscape.draw(points[points["seed"] == 0], context_in(tmp_path))
+    (shown,) = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == "1.000 [0.75, 1.75]"  # the highest finite loss
+    assert len(context_in(tmp_path).write_figure(figure, "landscape_seed_0")) == 2
+
+
+def test_lines_show_a_panel_whose_losses_hardly_differ(tmp_path: Path) -> None:
+    """Colours are shared with a panel of much larger losses."""
+    axis = np.linspace(-0.5, 0.5, 5)
+    points = pd.DataFrame(
+        [
+            {"task": "rte", "seed": 0, "centre": centre, "a": a, "b": b}
+            | {"loss": base + 0.01 * (a * a + b * b)}
+            for centre, base in (("start", 5.0), ("full", 0.4))
+            for a in axis
+            for b in axis
+        ]
+    )
+    figure = landscape.draw(points, context_in(tmp_path))
+    planes = figure.axes[:2]
+    lines = [line for ax in planes for line in ax.collections if isinstance(line, QuadContourSet)]
+    assert [sum(len(path.vertices) > 0 for path in line.get_paths()) for line in lines] == [7, 7]
+    plt.close(figure)
 
 
 SHARED = "The start is shared: before the first step these methods compute the same."
 APART = (
-    "The start is that of full, frod: before the first step they compute the same. Elsewhere, with "
-    "panels of their own: the start of frod_released."
+    "The start is that of Full FT, FRoD: before the first step they compute the same. Elsewhere, "
+    "with panels of their own: the start of FRoD (released)."
 )
 
 
@@ -244,12 +272,12 @@ def test_the_planes_say_whose_start_is_shown(centres: list[str], told: str) -> N
             for b in (-0.5, 0.0, 0.5)
         ]
     )
-    figure = figures.draw_landscape(points, TOLD)
+    figure = landscape.draw(points, Context("embedded", CAPTION, Path()))
     texts = [" ".join(text.get_text().split()) for text in figure.texts]
-    (caption,) = [text for text in texts if text.startswith("Loss on held-out rows")]
-    assert caption.endswith(f"at its centre (cross). {told} {TOLD.words}".replace("  ", " "))
+    (caption,) = [text for text in texts if text.startswith("Held-out loss")]
+    assert caption.endswith(f"the lowest and the highest. {told} {CAPTION}".replace("  ", " "))
     *_, last, bar = figure.axes
-    assert last.get_title() == centres[-1]
+    assert last.get_title() == ("FRoD (released)" if centres[-1] == "frod_released" else "FRoD")
     assert bar.get_position().x0 > last.get_position().x1  # the scale covers no plane
     plt.close(figure)
 
@@ -260,7 +288,7 @@ def test_cells_that_are_missing_are_told_with_what_makes_them(kept: Kept, tmp_pa
     assert [cell.method for cell in some.cells] == ["full", "lora"]
     assert some.lacking[0] == "rte/vera/0: no trained values"
     assert "python -m frod_bench.run -m experiment=landscape" in some.lacking[1]
-    with pytest.raises(InputError, match=r"none of its 1 cells.*frod_bench.run -m"):
+    with pytest.raises(InputError, match=r"none of its 1 runs.*frod_bench.run -m"):
         kept_cells(words(tmp_path, "full"))
     with pytest.raises(InputError, match=r"save=none.*update_spectrum"):
         kept_cells([*words(tmp_path, "full"), "save=none"])
@@ -270,10 +298,13 @@ def test_cells_that_are_missing_are_told_with_what_makes_them(kept: Kept, tmp_pa
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (["landscap"], "'landscap' is no analysis. Did you mean 'landscape'"),
-        ([], "is no analysis"),
+        (["landscap"], "'landscap': is not an action of analyze. Did you mean 'landscape'"),
+        ([], "No analysis is named. Allowed: expressible, landscape, spectrum"),
         (["spectrum", "method=frdo"], "Did you mean 'frod'"),
-        (["spectrum", "experiment=main_table", "task=rte", "method=full"], "keeps none"),
+        (
+            ["spectrum", "experiment=main_table", "task=rte", "method=full"],
+            "keeps no trained models",
+        ),
     ],
 )
 def test_bad_input_is_one_message_and_status_two(

@@ -60,7 +60,7 @@ def test_an_update_that_lies_in_a_parametrisation_leaves_nothing(
     places = some_places(width, random)
     rotated = product(factors, places, random.normal(size=len(places)))
     fit = factors.on_places(rotated, places)
-    assert fit.settled
+    assert fit.converged
     assert fit.residual < 1e-12 * np.sum(rotated**2)
 
 
