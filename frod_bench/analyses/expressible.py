@@ -32,9 +32,8 @@ from frod_bench.report import style
 from frod_bench.report.analyses.layout import paged
 from frod_bench.report.figures import applied, legend_entry
 from frod_bench.report.frame import Method, Task
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label, method_named
-from frod_bench.report.tables import NOT_THERE
+from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.training import runner
 
 RANKS = (1, 2, 4, 8, 16, 32)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported only when there is something to draw
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from frod_bench.report.markup import Table
+    from frod_bench.report.table import Table
 
 Say = Callable[[str], None]  # reports progress
 
@@ -38,7 +38,7 @@ class Context:
 
     def write_table(self, table: "Table", numbers: "pd.DataFrame", name: str) -> list[Path]:
         """Write a table in all its forms; returns the paths."""
-        from frod_bench.report.tables import write_table
+        from frod_bench.report.table import write_table
 
         return write_table(table, numbers, self.out_dir / "tables", name)
 

@@ -36,8 +36,8 @@ from frod_bench.report import style
 from frod_bench.report.analyses.layout import ABOVE_IN, paged
 from frod_bench.report.figures import applied
 from frod_bench.report.frame import Task
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label, method_named
+from frod_bench.report.table import Row, Table
 from frod_bench.training import runner
 from frod_bench.training.loop import predict
 

@@ -25,9 +25,8 @@ from frod_bench.report import style
 from frod_bench.report.analyses.layout import BELOW_IN, paged
 from frod_bench.report.figures import applied, legend_handle
 from frod_bench.report.frame import Task
-from frod_bench.report.markup import Row, Table
 from frod_bench.report.names import label, method_named
-from frod_bench.report.tables import NOT_THERE
+from frod_bench.report.table import NOT_THERE, Row, Table
 
 REFERENCE = "full"  # the method whose update the others' are compared with
 QUARTILES = (0.25, 0.5, 0.75)

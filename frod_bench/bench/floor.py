@@ -2,8 +2,8 @@
 
 The floor of a step is the multiply-adds of the cheaper of the two exact forms that use W in both
 passes (docs/explanation/method.md, section 2; a layer whose backward pass does without W takes
-fewer), at the rate of a plain matrix product: `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type
-(float32 on a CPU), interleaved with the layer's step in the same process.
+fewer), at the rate of a plain matrix product: `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the
+layer's type (float32 on a CPU), interleaved with the layer's step in the same process.
 
 The step is forward and backward pass of one layer, whose input requires a gradient, and one of
 whose trained values has changed since the last step, as after an optimizer: whatever a layer forms

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from frod_bench.bench.floor import LayerTimes, merged_multiply_adds, over_the_floor
 from frod_bench.bench.goals import Verdict
 from frod_bench.bench.options import Options
 from frod_bench.bench.race import LayerRow, Race, Row, layers_at
 from frod_bench.bench.shapes import model_label
-from frod_bench.common.terminal import table
 from frod_bench.records import provenance
+from frod_bench.report.table import Row as Line
+from frod_bench.report.table import Table, to_rich
 
 SCHEMA_VERSION = 1
 CPUINFO = Path("/proc/cpuinfo")
@@ -107,7 +107,7 @@ def show(race: Race, verdicts: Sequence[Verdict], rounds: int, console: Console)
         f"Medians of {rounds} rounds; x full, x frod: medians of the rounds' ratios to that method",
     )
     for title, rows in _by_batch(race.rows).items():
-        console.print(_times_table(title, rows))
+        console.print(to_rich(_times_table(title, rows)))
     for line in dict.fromkeys(
         f"{row.method} is out on {model_label(row.shape, row.compiled)}: {row.error}"
         for row in race.rows
@@ -124,12 +124,14 @@ def show(race: Race, verdicts: Sequence[Verdict], rounds: int, console: Console)
     for (shape, tokens), found in _by_model(race.layers).items():
         rate = statistics.median(times.rate for times in found)
         title = f"{shape}, {tokens} tokens; torch.mm: {rate / 1e9:.3g} G multiply-adds per second"
-        console.print(_floor_table(title, found))
+        console.print(to_rich(_floor_table(title, found)))
     if verdicts:
         goals = [
-            (v.name, _number(v.measured), f"{v.bound} {v.goal:g}", MET[v.met]) for v in verdicts
+            Line(v.name, (_number(v.measured), f"{v.bound} {v.goal:g}", MET[v.met]))
+            for v in verdicts
         ]
-        console.print(table("Goals", ("goal", "measured", "bound", "met"), goals))
+        table = Table("Goals", "", ("goal", "measured", "bound", "met"), goals)
+        console.print(to_rich(table))
 
 
 def _say(console: Console, line: str, style: str | None = None) -> None:
@@ -151,8 +153,8 @@ def _times_table(title: str, rows: Iterable[Row]) -> Table:
         )  # fmt: skip
         name = row.method if row.error is None else f"{row.method} (out)"
         memory = "-" if peak is None else f"{peak / 2**20:.0f}"
-        lines.append((name, *map(_number, numbers), memory))
-    return table(title, ("method", *names), lines)
+        lines.append(Line(name, (*map(_number, numbers), memory)))
+    return Table(title, "", ("method", *names), lines)
 
 
 def _floor_table(title: str, layers: Sequence[LayerTimes]) -> Table:
@@ -166,11 +168,11 @@ def _floor_table(title: str, layers: Sequence[LayerTimes]) -> Table:
         )
         shape = f"{times.out_features} x {times.in_features}"
         work, ratio = f"{times.multiply_adds / 1e9:.3g}", f"{times.ratio:.3f}"
-        line = (shape, _cheaper_form(times), str(times.layers), work)
-        rows.append((*line, frod_ms, floor_ms, ratio, linear_ms))
+        cells = (_cheaper_form(times), str(times.layers), work, frod_ms, floor_ms, ratio, linear_ms)
+        rows.append(Line(shape, cells))
     total = sum(times.layers for times in layers)
-    rows.append(("all", "", str(total), "", "", "", f"{over_the_floor(layers):.3f}", ""))
-    return table(title, ("m x k", "cheaper form", *names), rows, texts=2)
+    rows.append(Line("all", ("", str(total), "", "", "", f"{over_the_floor(layers):.3f}", "")))
+    return Table(title, "", ("m x k", "cheaper form", *names), rows, texts=1)
 
 
 def _cheaper_form(times: LayerTimes) -> str:

@@ -7,9 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from frod_bench.common.terminal import table
 from frod_bench.plan.accelerators import Accelerator
 from frod_bench.plan.cells import Grid
 from frod_bench.plan.costs import CellCost
@@ -18,6 +16,7 @@ from frod_bench.plan.fit import Change
 from frod_bench.plan.ranking import OPTION_TOKENS
 from frod_bench.plan.readings import DENOMINATORS, Reading
 from frod_bench.report.rules import ParametersRule
+from frod_bench.report.table import Row, Table, to_rich
 
 ASSUMPTIONS = (
     "Every text has max_length tokens, an upper bound. Training only, without evaluation or setup.",
@@ -105,13 +104,13 @@ def show(result: PlanResult, console: Console) -> None:
             console.print(line, soft_wrap=True)
 
     console.print(f"{result.title}, on {result.accelerator.title}", style="bold")
-    console.print(_parameter_table(result.cells))
-    console.print(_cost_table(result.cells))
+    console.print(to_rich(_parameter_table(result.cells)))
+    console.print(to_rich(_cost_table(result.cells)))
     say([hours_line(result), *_change_lines(result.cells), *result.assumptions])
-    console.print(_disk_table(result.cells))
+    console.print(to_rich(_disk_table(result.cells)))
     say(_disk_lines(result))
     if result.readings:
-        console.print(_reading_table(result))
+        console.print(to_rich(_reading_table(result)))
         say(_reading_lines(result))
 
 
@@ -150,8 +149,8 @@ def _parameter_table(cells: Iterable[CellCost]) -> Table:
         counts = cell.counts
         numbers = [counts.trained, counts.trained + counts.head, counts.frozen_extra]
         numbers += [counts.stored, counts.stored + counts.head]
-        rows.append((tasks, cell.label, *(f"{n:,}" for n in numbers), f"{counts.percent:.3f}"))
-    return table("Parameters", ("tasks", "method", *names), rows, texts=2)
+        rows.append(Row(tasks, (cell.label, *(f"{n:,}" for n in numbers), f"{counts.percent:.3f}")))
+    return Table("Parameters", "", ("tasks", "method", *names), rows, texts=1)
 
 
 def _cost_table(cells: Iterable[CellCost]) -> Table:
@@ -163,20 +162,13 @@ def _cost_table(cells: Iterable[CellCost]) -> Table:
         sizes = (step.weight_bytes, step.factor_bytes, step.gradient_bytes, step.optimizer_bytes)
         change = "no change of these" if fitted.change is None else str(fitted.change)
         least = "> " if fitted.change is None else ""
-        rows.append(
-            (
-                tasks,
-                cell.label,
-                *(_gib(n) for n in (*sizes, max(step.activation_bytes), step.peak_bytes)),
-                f"{cell.step_flops / 1e12:.4g}",
-                f"{cell.flops / 1e15:.4g}",
-                f"{cell.hours:.2f}",
-                "as it is" if change == "none" else change,
-                "" if change == "none" else f"{least}{_gib(fitted.peak_bytes)}",
-            )
-        )
+        numbers = [_gib(n) for n in (*sizes, max(step.activation_bytes), step.peak_bytes)]
+        numbers += [f"{cell.step_flops / 1e12:.4g}", f"{cell.flops / 1e15:.4g}"]
+        fits = "as it is" if change == "none" else change
+        peak = "" if change == "none" else f"{least}{_gib(fitted.peak_bytes)}"
+        rows.append(Row(tasks, (cell.label, *numbers, f"{cell.hours:.2f}", fits, peak)))
     title = "Memory (GiB), FLOPs and hours per cell"
-    return table(title, ("tasks", "method", *names), rows, texts=2)
+    return Table(title, "", ("tasks", "method", *names), rows, texts=1)
 
 
 def _disk_table(cells: Iterable[CellCost]) -> Table:
@@ -187,11 +179,11 @@ def _disk_table(cells: Iterable[CellCost]) -> Table:
         if old is None or cell.disk.kept_with_save_adapter > old.kept_with_save_adapter:
             most[key] = cell.disk
     rows = [
-        (*key, *(f"{size / 1e9:.3g}" for size in asdict(disk).values()))
-        for key, disk in most.items()
+        Row(backbone, (method, *(f"{size / 1e9:.3g}" for size in asdict(disk).values())))
+        for (backbone, method), disk in most.items()
     ]
     names = ("backbone", "method", "kept by save=adapter", "checkpoints while it runs")
-    return table("Disk (GB = 1e9 bytes) per cell", names, rows, texts=2)
+    return Table("Disk (GB = 1e9 bytes) per cell", "", names, rows, texts=1)
 
 
 def _disk_lines(result: PlanResult) -> list[str]:
@@ -210,14 +202,13 @@ def _reading_table(result: PlanResult) -> Table:
     columns = dict.fromkeys(reading.over for reading in result.readings)
     means = {"families": "mean of families", "tasks": "mean of tasks"}
     names = ("trained", "of the", *(means.get(name, name) for name in columns))
+    groups = groupby(result.readings, key=lambda reading: (reading.counted, reading.of))
     rows = [
-        (*key, *(f"{reading.percent:.3f}{' *' if reading.near else ''}" for reading in group))
-        for key, group in groupby(
-            result.readings, key=lambda reading: (reading.counted, reading.of)
-        )
+        Row(counted, (of, *(f"{one.percent:.3f}{' *' if one.near else ''}" for one in group)))
+        for (counted, of), group in groups
     ]
     title = f"FRoD's share of the parameters, %; the paper reports {result.rule.paper_percent}"
-    return table(title, names, rows, texts=2)
+    return Table(title, "", names, rows, texts=1)
 
 
 def _reading_lines(result: PlanResult) -> list[str]:
