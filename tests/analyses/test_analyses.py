@@ -225,7 +225,7 @@ def test_planes_with_infinite_losses_are_drawn(tmp_path: Path) -> None:
     )
     figure = landscape.draw(points[points["seed"] == 0], context_in(tmp_path))
     (shown,) = [text.get_text() for text in figure.axes[0].texts]
-    assert shown == "1.000 [0.75, 1.75]"  # the highest finite loss
+    assert shown == "1.000 [0.50, 1.75]"  # the highest finite loss
     assert len(context_in(tmp_path).write_figure(figure, "landscape_seed_0")) == 2
 
 
