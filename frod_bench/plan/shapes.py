@@ -18,7 +18,7 @@ from frod_bench.plan.ranking import ranker_shapes
 
 
 class DensePattern(CorePattern):
-    """The places of C without their values, for products with C written out.
+    """The trained entries of C without their indices, for products with C written out.
 
     Written out because torch has sparse kernels on CPUs only, and counts no FLOPs of theirs.
     """
@@ -26,8 +26,8 @@ class DensePattern(CorePattern):
     def __init__(self, width: int, rotations: int) -> None:
         nn.Module.__init__(self)
         self.width = width
-        places = torch.empty(width + rotations, dtype=torch.int64, device="meta")
-        self.register_buffer("places", places, persistent=False)
+        indices = torch.empty(width + rotations, dtype=torch.int64, device="meta")
+        self.register_buffer("indices", indices, persistent=False)
 
     def is_sparse_on(self, device: torch.device, dtype: torch.dtype) -> bool:  # noqa: ARG002
         return False
