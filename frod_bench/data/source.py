@@ -4,8 +4,6 @@ What can be wrong with a data set as a whole is reported here: it is absent, or 
 split or a column. `local` reads the files of a mirror.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import datasets
@@ -16,6 +14,7 @@ from frod_bench.config.settings import TaskConfig
 from frod_bench.data.hub_layout import files_of
 from frod_bench.data.local import load_checked, read_snapshot, splits_of
 
+datasets.disable_progress_bars()  # they would draw over the suite's own
 TEXT_TYPES = {"string", "large_string", "string_view"}
 
 
@@ -29,12 +28,9 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
         InputError: the data set or its config is missing, or cannot be read.
     """
     if data_root is not None:
-        folder = _folder_of(task, Path(data_root))
-        with _without_progress_bars():
-            return read_snapshot(task, folder)
+        return read_snapshot(task, _folder_of(task, Path(data_root)))
     try:
-        with _without_progress_bars():
-            return load_checked(task.hub_id, task.hub_config, _is_on_hub, revision=task.revision)
+        return load_checked(task.hub_id, task.hub_config, _is_on_hub, revision=task.revision)
     except InputError:
         raise
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -147,15 +143,3 @@ def _how_to_get(task: TaskConfig, data_root: str | None) -> str:
         f"data_root={root}; set data_root=null to read the Hub; or set profile=embedded for the "
         "synthetic data, which need no network."
     )
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Silence `datasets`, which would draw over the progress display of the suite."""
-    shown = datasets.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()

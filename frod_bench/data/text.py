@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from frod_bench.common.errors import InputError
@@ -79,19 +80,17 @@ class Tokens:
 
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
         """Return `input_ids`, `attention_mask` and, for pairs, `token_type_ids`: (N, L) int64."""
-        longest = max(map(_length, inputs))
-        fill = {"input_ids": self.pad_id, "token_type_ids": 0}
-        batch = {
-            name: np.full((len(inputs), longest), fill[name], dtype=np.int64) for name in self.names
+        rows = [row for row in inputs if isinstance(row, dict)]
+        columns = {
+            name: [torch.from_numpy(row[name]).long() for row in rows] for name in self.names
         }
-        mask = np.zeros((len(inputs), longest), dtype=np.int64)
-        for i, row in enumerate(inputs):
-            assert isinstance(row, dict)
-            mask[i, : _length(row)] = 1
-            for name in self.names:
-                batch[name][i, : _length(row)] = row[name]
-        batch["attention_mask"] = mask
-        return {name: torch.from_numpy(values) for name, values in batch.items()}
+        columns["attention_mask"] = [torch.ones_like(ids) for ids in columns["input_ids"]]
+        return {
+            name: pad_sequence(
+                values, batch_first=True, padding_value=self.pad_id if name == "input_ids" else 0
+            )
+            for name, values in columns.items()
+        }
 
 
 class TextEncoder(Encoder):

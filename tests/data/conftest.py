@@ -38,7 +38,7 @@ def task_config(name: str, **changes: Any) -> TaskConfig:
 
 
 def _tokenizer() -> Tokenizer:
-    """One token a character, so that lengths are plain."""
+    """One token per character, so that lengths are obvious."""
     characters = [chr(code) for code in range(32, 127)] + ["\n", "é"]
     vocabulary = {token: i for i, token in enumerate(SPECIAL + characters)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -179,7 +179,7 @@ def _sample(kind: Any, name: str, number: int) -> Any:
 
 
 def png(number: int, mode: str = "RGB", size: tuple[int, int] = (12, 9)) -> bytes:
-    """A small picture of noise."""
+    """A small image of noise."""
     pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).convert(mode).save(buffer, "PNG")
@@ -188,5 +188,5 @@ def png(number: int, mode: str = "RGB", size: tuple[int, int] = (12, 9)) -> byte
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Arrow copies of a test's mirror lie beside it."""
+    """Keep the Arrow copies of a test's mirror next to it."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "arrow")

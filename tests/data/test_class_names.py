@@ -65,7 +65,7 @@ def test_a_sample_of_the_classes_keeps_their_numbers(load: Load, tmp_path: Path)
     assert [row.label for row in load(task).tests["test"]] == [3, 7] * 10
 
 
-def test_names_that_nobody_recorded_keep_their_numbers(load: Load, tmp_path: Path) -> None:
+def test_unrecorded_names_keep_their_numbers(load: Load, tmp_path: Path) -> None:
     task = task_config("rte")
     write(tmp_path, task, {split: ["no", "yes"] for split in splits_of(task)})
     assert [row.label for row in load(task).tests["test"]][:2] == [0, 1]
@@ -112,7 +112,7 @@ SPELLED: dict[str, tuple[str, dict[str, Any], Any, list[Any], list[int]]] = {
 
 
 @pytest.mark.parametrize("kind", SPELLED)
-def test_a_label_may_be_spelled_otherwise(kind: str, load: Load, tmp_path: Path) -> None:
+def test_labels_may_be_spelled_differently(kind: str, load: Load, tmp_path: Path) -> None:
     name, changes, feature, written, expected = SPELLED[kind]
     task = task_config(name, **changes)
     plain = rows_of(task_config(name))
@@ -125,7 +125,7 @@ def test_a_label_may_be_spelled_otherwise(kind: str, load: Load, tmp_path: Path)
     assert labels == [expected[i % len(expected)] for i in range(len(rows))]
 
 
-def test_a_float_between_classes_is_no_label(load: Load, tmp_path: Path) -> None:
+def test_a_float_between_classes_is_not_a_label(load: Load, tmp_path: Path) -> None:
     task = task_config("hellaswag")
     rows = [{**row, "label": 1.5} for row in rows_of(task)]
     features = typed(task, Value("float64"))
@@ -134,7 +134,7 @@ def test_a_float_between_classes_is_no_label(load: Load, tmp_path: Path) -> None
         load(task)
 
 
-def test_configurations_that_disagree_lend_no_names(load: Load, tmp_path: Path) -> None:
+def test_configurations_that_disagree_give_no_names(load: Load, tmp_path: Path) -> None:
     """GLUE's name theirs differently, so that text in a further one may mean anything."""
     task = task_config("rte", hub_config="wnli")
     rows = [{**row, "label": "entailment"} for row in rows_of(task_config("rte"))]
@@ -144,7 +144,7 @@ def test_configurations_that_disagree_lend_no_names(load: Load, tmp_path: Path) 
         load(task)
 
 
-def test_names_that_differ_in_case_alone_are_told_apart(load: Load, tmp_path: Path) -> None:
+def test_names_that_differ_in_case_alone_are_distinguished(load: Load, tmp_path: Path) -> None:
     task = task_config("rte", label_values=["a", "A"])
     rows = [{**row, "label": "aA"[i % 2]} for i, row in enumerate(rows_of(task_config("rte")))]
     features = typed(task_config("rte"), Value("string"))

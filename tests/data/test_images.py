@@ -40,9 +40,7 @@ def test_any_mode_becomes_rgb(mode: str, load: Load, tmp_path: Path) -> None:
     assert torch.isfinite(batch["pixel_values"]).all()
 
 
-def test_pixels_are_scaled_and_normalised_as_the_checkpoint_says(
-    load: Load, tmp_path: Path
-) -> None:
+def test_pixels_are_scaled_and_normalised_as_for_the_checkpoint(load: Load, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Pillow.new("RGB", (20, 10), (255, 102, 0)).save(buffer, "PNG")
     data = load(_mirror(tmp_path, [buffer.getvalue()] * 10))
@@ -52,7 +50,9 @@ def test_pixels_are_scaled_and_normalised_as_the_checkpoint_says(
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_as_it_was_held(orientation: int, load: Load, tmp_path: Path) -> None:
+def test_an_image_is_rotated_by_its_exif_orientation(
+    orientation: int, load: Load, tmp_path: Path
+) -> None:
     """As `datasets` itself decodes what a camera wrote."""
     picture = Pillow.open(io.BytesIO(png(1, size=(32, 32))))
     exif = picture.getexif()
@@ -66,7 +66,7 @@ def test_a_picture_is_turned_as_it_was_held(orientation: int, load: Load, tmp_pa
     assert np.array_equal(np.asarray(picture).transpose(2, 0, 1), expected) == (orientation == 1)
 
 
-def test_broken_pictures_are_counted(load: Load, tmp_path: Path) -> None:
+def test_broken_images_are_counted(load: Load, tmp_path: Path) -> None:
     pictures = [png(i) for i in range(200)]
     pictures[5] = b"no picture"
     pictures[6] = pictures[6][: len(pictures[6]) // 2]
@@ -75,13 +75,13 @@ def test_broken_pictures_are_counted(load: Load, tmp_path: Path) -> None:
     assert {5, 6}.isdisjoint(data.tests["test"].ids)
 
 
-def test_many_broken_pictures_are_refused(load: Load, tmp_path: Path) -> None:
+def test_many_broken_images_are_refused(load: Load, tmp_path: Path) -> None:
     pictures = [png(i) for i in range(38)] + [b"no picture"] * 2
     with pytest.raises(InputError, match="2 with an image that cannot be decoded"):
         load(_mirror(tmp_path, pictures))
 
 
-def test_what_does_not_fit_in_memory_is_decoded_when_asked_for(
+def test_images_beyond_the_memory_limit_are_decoded_when_read(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = [png(i) for i in range(10)]
@@ -94,7 +94,7 @@ def test_what_does_not_fit_in_memory_is_decoded_when_asked_for(
     assert lazy.tests["test"][0] is lazy.tests["test"][0]
 
 
-def test_a_column_without_pictures_is_refused(load: Load, tmp_path: Path) -> None:
+def test_a_column_without_images_is_refused(load: Load, tmp_path: Path) -> None:
     task = _mirror(tmp_path, [png(i) for i in range(10)])
     with pytest.raises(InputError, match="would show the label"):
         load(replace(task, input_columns=["label"], label_column="label"))
@@ -108,13 +108,13 @@ def test_a_text_backbone_on_images_is_refused(backbones: Backbones) -> None:
         image_encoder("image", replace(backbone, image_size=32), str(path))
 
 
-def test_pictures_are_bytes_until_they_are_stacked(load: Load, tmp_path: Path) -> None:
+def test_images_are_bytes_until_they_are_stacked(load: Load, tmp_path: Path) -> None:
     data = load(_mirror(tmp_path, [png(i) for i in range(10)]))
     assert data.train[0].inputs.dtype == torch.uint8
     assert np.prod(data.train[0].inputs.shape) == 3 * 32 * 32
 
 
-def test_broken_pictures_of_other_seeds_are_not_counted(load: Load, tmp_path: Path) -> None:
+def test_broken_images_of_other_seeds_are_not_counted(load: Load, tmp_path: Path) -> None:
     pictures = [png(i) for i in range(300)]
     pictures[5] = b"no picture"
     task = _mirror(tmp_path, pictures)

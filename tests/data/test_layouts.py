@@ -37,7 +37,7 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
 
 
 def in_folders_of_configs(folder: Path, task: TaskConfig) -> None:
-    """Another configuration with the same columns lies beside the task's."""
+    """Another configuration with the same columns is next to the task's."""
     for split in splits_of(task):
         name = f"{split}-00000-of-00001.parquet"
         write_parquet(folder / task.hub_config / name, rows_of(task))
@@ -125,7 +125,7 @@ LAYOUTS: list[Callable[[Path, TaskConfig], None]] = [
 
 
 @pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)
-def test_a_data_set_is_read_however_it_is_laid_out(
+def test_a_data_set_is_read_in_every_layout(
     write: Callable[[Path, TaskConfig], None], load: Load, tmp_path: Path
 ) -> None:
     task = task_config("rte")
@@ -141,14 +141,14 @@ def test_a_data_set_is_read_however_it_is_laid_out(
     assert data_fingerprint(task.hub_id, task.hub_config, None, str(tmp_path)) != before
 
 
-def test_a_split_that_is_not_there_is_named(load: Load, tmp_path: Path) -> None:
+def test_a_missing_split_is_named(load: Load, tmp_path: Path) -> None:
     task = task_config("mnli")
     write_mirror(tmp_path, task, {"train": rows_of(task), "validation_matched": rows_of(task)})
     with pytest.raises(InputError, match="has no split 'validation_mismatched'"):
         load(task)
 
 
-def test_other_columns_and_another_order_do_no_harm(load: Load, tmp_path: Path) -> None:
+def test_extra_columns_and_another_order_are_accepted(load: Load, tmp_path: Path) -> None:
     task = task_config("boolq")
     rows = [
         {"title": "t", **{name: row[name] for name in ("passage", "answer", "question")}, "n": i}
@@ -179,7 +179,7 @@ LABELS: dict[str, tuple[str, Any, list[Any], list[int]]] = {
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_a_label_is_the_class_that_it_means(kind: str, load: Load, tmp_path: Path) -> None:
+def test_labels_become_class_numbers(kind: str, load: Load, tmp_path: Path) -> None:
     name, feature, written, expected = LABELS[kind]
     task = task_config(name)
     column = task.label_column
@@ -195,7 +195,7 @@ def test_a_label_is_the_class_that_it_means(kind: str, load: Load, tmp_path: Pat
 
 
 @pytest.mark.parametrize("value", ["maybe", "7"])
-def test_a_name_that_no_class_has_is_refused(value: str, load: Load, tmp_path: Path) -> None:
+def test_a_label_that_names_no_class_is_refused(value: str, load: Load, tmp_path: Path) -> None:
     task = task_config("rte")
     rows = [{**row, "label": value} for row in rows_of(task)]
     features = Features({**features_of(task.hub_id, task.hub_config), "label": Value("string")})
@@ -237,7 +237,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_pictures_are_read_in_every_form(kind: str, load: Load, tmp_path: Path) -> None:
+def test_images_are_read_in_every_form(kind: str, load: Load, tmp_path: Path) -> None:
     task = task_config("svhn")
     feature, store = PICTURES[kind]
     folder = tmp_path / task.hub_id
@@ -254,7 +254,7 @@ def test_pictures_are_read_in_every_form(kind: str, load: Load, tmp_path: Path) 
     assert all(a.inputs.equal(b.inputs) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_pictures_may_lie_in_folders_of_their_classes(load: Load, tmp_path: Path) -> None:
+def test_images_may_be_in_folders_of_their_classes(load: Load, tmp_path: Path) -> None:
     task = task_config("svhn")
     for split in splits_of(task):
         for i in range(ROWS):
@@ -266,7 +266,7 @@ def test_pictures_may_lie_in_folders_of_their_classes(load: Load, tmp_path: Path
     assert sorted(row.label for row in data.tests["test"]) == sorted(i % 10 for i in range(ROWS))
 
 
-def test_a_text_that_names_no_picture_is_refused(load: Load, tmp_path: Path) -> None:
+def test_a_text_that_names_no_image_is_refused(load: Load, tmp_path: Path) -> None:
     task = task_config("svhn")
     rows = [{"image": f"no-{i}.png", "label": i % 10} for i in range(ROWS)]
     features = Features({"image": Value("string"), "label": Value("int64")})

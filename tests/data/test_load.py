@@ -31,7 +31,7 @@ def test_every_task_loads_from_its_recorded_schema(name: str, load: Load, tmp_pa
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_labels_are_the_rows_own(name: str, load: Load, tmp_path: Path) -> None:
+def test_labels_match_their_rows(name: str, load: Load, tmp_path: Path) -> None:
     task = task_config(name)
     write_sample(tmp_path, task)
     test = load(task).tests["test"]
@@ -83,7 +83,7 @@ def test_mnli_is_measured_on_both_validation_sets(load: Load, tmp_path: Path) ->
     assert set(load(task).tests) == {"test", "mismatched"}
 
 
-def test_validation_is_carved_from_train_by_the_seed(load: Load, tmp_path: Path) -> None:
+def test_the_seed_splits_validation_off_train(load: Load, tmp_path: Path) -> None:
     task = task_config("rte")
     write_sample(tmp_path, task)
     first, again, other = load(task), load(task), load(task, seed=1)
@@ -106,7 +106,7 @@ def test_train_rows_and_test_rows_subsample(load: Load, tmp_path: Path) -> None:
     assert load(task, test_rows=6, seed=3).tests["test"].ids == data.tests["test"].ids
 
 
-def test_no_validation_under_a_protocol_without(load: Load, tmp_path: Path) -> None:
+def test_a_protocol_without_validation_has_an_empty_split(load: Load, tmp_path: Path) -> None:
     task = task_config("rte")
     write_sample(tmp_path, task)
     data = load(task, validation_percent=0)
@@ -153,7 +153,7 @@ def test_an_answer_outside_its_options_is_unusable(load: Load, tmp_path: Path) -
     assert load(task).counts.rows_unusable == 2
 
 
-def test_hidden_labels_are_refused_with_what_was_found(load: Load, tmp_path: Path) -> None:
+def test_hidden_labels_are_refused_with_their_value(load: Load, tmp_path: Path) -> None:
     task = task_config("rte")
     features = features_of(task.hub_id, task.hub_config)
     rows = [sample_row(task, features, i) for i in range(20)]
@@ -194,7 +194,7 @@ def test_text_labels_without_a_list_are_refused(load: Load, tmp_path: Path) -> N
         load(replace(task_config("siqa"), label_values=None))
 
 
-def test_a_missing_data_set_says_which_where_and_how_to_get_it(load: Load, tmp_path: Path) -> None:
+def test_a_missing_data_set_is_reported_with_a_way_to_get_it(load: Load, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(task_config("boolq"))
     message = str(caught.value)
@@ -247,7 +247,7 @@ def test_an_unknown_family_suggests_the_nearest(load: Load, tmp_path: Path, back
     del backbones["nlo"]
 
 
-def test_a_train_split_too_small_to_carve_is_refused(load: Load, tmp_path: Path) -> None:
+def test_a_train_split_too_small_for_validation_is_refused(load: Load, tmp_path: Path) -> None:
     task = task_config("rte")
     write_sample(tmp_path, task, rows=1)
     with pytest.raises(InputError, match="validation_percent"):

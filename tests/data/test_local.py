@@ -1,4 +1,4 @@
-"""Folders of data: which files are read where names must tell, and what is said of bad ones."""
+"""Folders of data: which files are read, by their names, and messages about bad ones."""
 
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("kind", ABSENT)
-def test_a_configuration_that_is_not_there_is_not_stood_in_for(
+def test_a_missing_configuration_is_not_replaced_by_another(
     kind: str, load: Load, tmp_path: Path
 ) -> None:
     name, patterns, has = ABSENT[kind]
@@ -97,7 +97,9 @@ def test_the_only_folder_is_the_default_configuration(load: Load, tmp_path: Path
     assert len(load(task).tests["test"]) == len(rows_of(task))
 
 
-def test_a_card_without_the_configuration_lists_those_it_has(load: Load, tmp_path: Path) -> None:
+def test_a_card_without_the_configuration_lists_the_existing_ones(
+    load: Load, tmp_path: Path
+) -> None:
     task = task_config("siqa")
     folder = folder_of(tmp_path, task)
     write_splits(folder, task, "data/{split}.parquet")
@@ -108,7 +110,7 @@ def test_a_card_without_the_configuration_lists_those_it_has(load: Load, tmp_pat
     assert len(load(task_config("siqa", hub_config="plain")).tests["test"]) == len(rows_of(task))
 
 
-def test_all_configurations_that_a_folder_lacks_are_told_together(tmp_path: Path) -> None:
+def test_all_missing_configurations_are_reported_together(tmp_path: Path) -> None:
     task = task_config("mrpc")
     write_splits(folder_of(tmp_path, task), task, "mrpc/{split}.parquet")
     lacks = []
@@ -121,7 +123,9 @@ def test_all_configurations_that_a_folder_lacks_are_told_together(tmp_path: Path
 
 
 @pytest.mark.parametrize("pattern", ["x/{split}/**", "x/{split}/**/*", "x/{split}/deep/*.parquet"])
-def test_a_card_may_name_all_below_a_folder(pattern: str, load: Load, tmp_path: Path) -> None:
+def test_a_card_may_name_everything_below_a_folder(
+    pattern: str, load: Load, tmp_path: Path
+) -> None:
     task = task_config("rte")
     folder = folder_of(tmp_path, task)
     write_splits(folder, task, "x/{split}/deep/a.parquet")
@@ -150,7 +154,7 @@ def test_mnli_needs_no_card(pattern: str, load: Load, tmp_path: Path) -> None:
     assert {name: len(split) for name, split in tests.items()} == {"test": 20, "mismatched": OTHER}
 
 
-def test_mnli_without_one_of_its_splits_says_which(load: Load, tmp_path: Path) -> None:
+def test_a_missing_split_of_mnli_is_named(load: Load, tmp_path: Path) -> None:
     task = task_config("mnli")
     folder = folder_of(tmp_path, task)
     for split in ("train", "validation_matched"):
@@ -163,7 +167,7 @@ def test_mnli_without_one_of_its_splits_says_which(load: Load, tmp_path: Path) -
     )
 
 
-def test_splits_may_be_called_as_datasets_knows_them(load: Load, tmp_path: Path) -> None:
+def test_splits_may_have_the_names_that_datasets_knows(load: Load, tmp_path: Path) -> None:
     task = task_config("rte")
     for split in ("train", "dev"):
         write_parquet(folder_of(tmp_path, task) / f"rte/{split}.parquet", rows_of(task))
@@ -232,7 +236,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("spoil", FAULTS, ids=lambda spoil: spoil.__name__)
 @pytest.mark.parametrize("card", [True, False])
-def test_a_bad_file_is_named_with_what_is_wrong(
+def test_a_bad_file_is_named_with_its_problem(
     spoil: Any, card: bool, load: Load, tmp_path: Path
 ) -> None:
     task = task_config("rte")
@@ -249,7 +253,7 @@ def test_a_bad_file_is_named_with_what_is_wrong(
     assert "hf download" not in str(caught.value)
 
 
-def test_files_that_a_card_lists_and_that_are_not_there_are_to_be_got(
+def test_missing_files_of_a_card_are_reported_with_a_way_to_get_them(
     load: Load, tmp_path: Path
 ) -> None:
     task = task_config("rte")

@@ -1,4 +1,4 @@
-"""Cards whose patterns lead out of the data set's folder: refused, and nothing there is read."""
+"""Cards whose patterns lead out of the data set's folder are refused, and nothing is read."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def write_card(root: Path, configs: list[dict[str, Any]], name: str = "README.md
 
 
 def secret(root: Path) -> Path:
-    """A table beside the mirror, that any pattern which leaves it would find."""
+    """A table next to the mirror, which any pattern that leaves it would find."""
     path = root / "secret" / "rows.parquet"
     path.parent.mkdir()
     rows = [{"sentence1": "s", "sentence2": "s", "label": 0, "idx": 0}]
@@ -79,7 +79,7 @@ def test_a_pattern_that_leaves_the_folder_is_refused(
             read()
 
 
-def test_a_card_that_we_and_datasets_read_differently_reads_nothing_outside(
+def test_a_card_that_datasets_reads_differently_reads_nothing_outside(
     tmp_path: Path, load: Load
 ) -> None:
     """Front matter ends at a line of ---: one within a line hides what follows from us alone."""
@@ -93,7 +93,7 @@ def test_a_card_that_we_and_datasets_read_differently_reads_nothing_outside(
         load(TASK, data_root=tmp_path / "mirror")
 
 
-def test_a_yaml_beside_the_card_reads_nothing_outside(tmp_path: Path, load: Load) -> None:
+def test_a_yaml_next_to_the_card_reads_nothing_outside(tmp_path: Path, load: Load) -> None:
     path = secret(tmp_path)
     folder = tmp_path / "mirror" / TASK.hub_id
     folder.mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_files_that_are_links_are_read_as_in_a_hub_cache(tmp_path: Path, load: L
         assert len(load(TASK, data_root=tmp_path / root).train) == 32
 
 
-def test_a_row_shows_no_picture_from_outside(tmp_path: Path) -> None:
+def test_a_row_reads_no_image_from_outside(tmp_path: Path) -> None:
     for name in ("set/own.png", "outside.png", "arrow/unpacked.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(png(0))

@@ -15,7 +15,7 @@ from tests.data.test_layouts import ROWS, rows_of, splits_of, write_card, write_
 
 @pytest.mark.parametrize(("train", "test"), [("fit", "holdout"), ("my_train", "held_out")])
 @pytest.mark.parametrize("place", ["{}.parquet", "data/{}-00000-of-00001.parquet", "{}/a.parquet"])
-def test_files_called_as_the_task_calls_its_splits_are_read(
+def test_files_with_the_names_of_the_tasks_splits_are_read(
     train: str, test: str, place: str, load: Load, tmp_path: Path
 ) -> None:
     task = task_config("rte", hub_config="default", train_split=train, test_split=test)
@@ -26,7 +26,7 @@ def test_files_called_as_the_task_calls_its_splits_are_read(
     assert len(data_fingerprint(*asked)) == 64
 
 
-def test_a_split_of_a_longer_name_is_another(load: Load, tmp_path: Path) -> None:
+def test_a_split_with_a_longer_name_is_a_different_split(load: Load, tmp_path: Path) -> None:
     task = task_config("rte", hub_config="default", test_split="validation")
     rows = rows_of(task_config("rte"))
     for name, count in (("train", ROWS), ("validation_matched", 5)):
@@ -37,7 +37,7 @@ def test_a_split_of_a_longer_name_is_another(load: Load, tmp_path: Path) -> None
     assert load(task).counts.rows_read == 2 * ROWS
 
 
-def test_options_named_by_numbers_are_as_good_as_text(load: Load, tmp_path: Path) -> None:
+def test_options_may_be_named_by_numbers(load: Load, tmp_path: Path) -> None:
     task = task_config("arc_easy")
     rows = [
         {
@@ -62,7 +62,7 @@ def test_options_may_be_numbers(load: Load, tmp_path: Path) -> None:
     assert load(task).counts.rows_unusable == 0
 
 
-def test_a_class_number_may_have_been_a_float_once(load: Load, tmp_path: Path) -> None:
+def test_class_numbers_may_be_floats_in_text(load: Load, tmp_path: Path) -> None:
     task = task_config("sst2")
     rows = [{**row, "label": f"{i % 2}.0"} for i, row in enumerate(rows_of(task))]
     kinds = {**features_of(task.hub_id, task.hub_config), "label": Value("string")}
@@ -70,7 +70,7 @@ def test_a_class_number_may_have_been_a_float_once(load: Load, tmp_path: Path) -
     assert [row.label for row in load(task).tests["test"]] == [0, 1] * (ROWS // 2)
 
 
-def test_scores_in_text_are_refused_as_what_they_are(load: Load, tmp_path: Path) -> None:
+def test_scores_in_text_are_refused(load: Load, tmp_path: Path) -> None:
     task = task_config("stsb")
     rows = [{**row, "label": "3.5"} for row in rows_of(task)]
     kinds = {**features_of(task.hub_id, task.hub_config), "label": Value("string")}

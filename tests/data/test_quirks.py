@@ -60,7 +60,7 @@ def test_arc_names_options_by_letters_or_digits_and_has_three_to_five(
 
 
 @pytest.mark.parametrize("names", ["ABC", "1234", "ABCDE"])
-def test_every_option_of_an_arc_question_is_listed_by_its_place(names: str) -> None:
+def test_options_of_an_arc_question_are_lettered_by_position(names: str) -> None:
     prompt = prompt_of(task_config("arc_challenge"))
     text = prompt.render(prompt.values(_arc(names, names[0])))
     listed = [f"{letter}: option {i} of 0" for i, letter in enumerate("ABCDE"[: len(names)])]
@@ -107,7 +107,7 @@ def test_hellaswag_labels_are_digits_in_text(load: Load, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mark", ["[header]", "[title]", "[step]", "[substeps]"])
 @pytest.mark.parametrize("column", ["ctx", "endings"])
-def test_no_mark_of_hellaswag_is_read_by_a_model(mark: str, column: str) -> None:
+def test_marks_of_hellaswag_are_removed(mark: str, column: str) -> None:
     row = {"activity_label": "Baking", "ctx": "Mix.", "endings": ["Stir.", "Wait."]}
     text = f"First part. {mark} Second part."
     row[column] = text if column == "ctx" else [text, "Wait."]
@@ -174,7 +174,7 @@ def _picture(mode: str, grey: int, file_format: str = "PNG") -> bytes:
         *(("I;16", "PNG"), ("I;16", "TIFF"), ("CMYK", "TIFF")),
     ],
 )
-def test_grey_and_palette_pictures_have_the_colours_of_rgb(
+def test_grey_and_palette_images_have_the_colours_of_rgb(
     mode: str, file_format: str, load: Load, tmp_path: Path
 ) -> None:
     task = task_config("mnist")
@@ -186,7 +186,7 @@ def test_grey_and_palette_pictures_have_the_colours_of_rgb(
     assert (other.int() - plain.int()).abs().max() <= 1
 
 
-def test_a_picture_that_is_too_large_to_decode_is_counted(
+def test_an_image_that_is_too_large_to_decode_is_counted(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = task_config("mnist")
@@ -200,7 +200,7 @@ def test_a_picture_that_is_too_large_to_decode_is_counted(
     assert 5 not in data.tests["test"].ids
 
 
-def test_classes_without_pictures_keep_their_places_in_the_head(load: Load, tmp_path: Path) -> None:
+def test_classes_without_images_keep_their_numbers(load: Load, tmp_path: Path) -> None:
     """RESISC45 with pictures of two of its 45 classes: labels are not counted anew."""
     task = task_config("resisc45")
     rows = [{"image": {"bytes": png(i), "path": None}, "label": (3, 44)[i % 2]} for i in range(20)]

@@ -48,7 +48,7 @@ def write(root: Path, name: str, rows: list[dict[str, Any]]) -> Any:
     return task
 
 
-def test_every_reasoning_task_can_be_ranked() -> None:
+def test_every_reasoning_task_supports_rank() -> None:
     assert len(REASONING) == 8
     assert {task_config(name).family for name in REASONING} == {"reasoning"}
 
@@ -65,7 +65,7 @@ def test_a_row_is_its_question_with_each_option(name: str, load: Load, tmp_path:
     assert row.label < len(texts)
 
 
-def test_yes_and_no_are_the_options_of_a_question_without(load: Load, tmp_path: Path) -> None:
+def test_yes_and_no_are_the_options_of_a_question_without_any(load: Load, tmp_path: Path) -> None:
     task = write(tmp_path, "boolq", [boolq_row()] * 10)
     data = load(task, head="rank")
     row = data.tests["test"][0]
@@ -75,9 +75,7 @@ def test_yes_and_no_are_the_options_of_a_question_without(load: Load, tmp_path: 
     assert data.prompt_digest == rank_prompt_of(task).digest != load(task).prompt_digest
 
 
-def test_the_passage_gives_way_and_never_the_question_or_an_option(
-    load: Load, tmp_path: Path
-) -> None:
+def test_the_passage_is_cut_and_never_the_question_or_an_option(load: Load, tmp_path: Path) -> None:
     rows = [boolq_row(passage="p" * 300)] * 10
     data = load(write(tmp_path, "boolq", rows), head="rank")
     assert data.counts.sequences_cut == 20
@@ -88,7 +86,7 @@ def test_the_passage_gives_way_and_never_the_question_or_an_option(
     assert row.inputs["lengths"].max() == 200  # type: ignore[call-overload]
 
 
-def test_an_option_stays_whole_where_nothing_else_helps(load: Load, tmp_path: Path) -> None:
+def test_an_option_is_never_cut(load: Load, tmp_path: Path) -> None:
     rows = [arc_row(["o" * 150, "no"], question="q" * 300)] * 10
     rows += [arc_row(["o" * 190, "no"])] * 10
     data = load(write(tmp_path, "arc_easy", rows), head="rank")
@@ -98,7 +96,7 @@ def test_an_option_stays_whole_where_nothing_else_helps(load: Load, tmp_path: Pa
         assert row.inputs["lengths"].max() == 200
 
 
-def test_rows_with_fewer_options_have_masked_places(load: Load, tmp_path: Path) -> None:
+def test_rows_with_fewer_options_are_masked(load: Load, tmp_path: Path) -> None:
     rows = [arc_row(["ab", "c", "def"]), arc_row(["a", "b", "c", "d", "e"], "E")] * 5
     data = load(write(tmp_path, "arc_easy", rows), head="rank")
     batch = data.collate([data.tests["test"][0], data.tests["test"][1]])
@@ -120,7 +118,7 @@ def test_rows_with_fewer_options_have_masked_places(load: Load, tmp_path: Path) 
         (arc_row(["a", "b"], question=" "), "empty 'question'"),
     ],
 )
-def test_rows_that_cannot_be_ranked_are_counted(
+def test_rows_without_usable_options_are_counted(
     load: Load, tmp_path: Path, row: dict[str, Any], message: str
 ) -> None:
     task = write(tmp_path / "few", "arc_easy", [row] + [arc_row(["a", "b"])] * 100)
@@ -132,7 +130,7 @@ def test_rows_that_cannot_be_ranked_are_counted(
 
 @pytest.mark.parametrize("head", ["rank", "classify"])
 @pytest.mark.parametrize("name", ["arc_easy", "hellaswag"])
-def test_a_label_past_the_options_of_its_row_is_unusable(
+def test_a_label_beyond_the_options_of_its_row_is_unusable(
     name: str, head: str, load: Load, tmp_path: Path
 ) -> None:
     task = task_config(name)

@@ -20,7 +20,7 @@ from tests.data.conftest import sample_row, task_config, write_mirror
         ("qqp", {"f1", "accuracy"}),
     ],
 )
-def test_a_record_tells_what_became_of_the_rows(
+def test_a_record_counts_unusable_and_cut_rows(
     name: str, metrics: set[str], make_cell: MakeCell, tmp_path: Path
 ) -> None:
     task = task_config(name)

@@ -90,7 +90,7 @@ def test_bad_prompts_are_refused(changes: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize("name", REASONING)
-def test_only_the_named_column_gives_way(name: str, load: Load, tmp_path: Path) -> None:
+def test_only_the_named_column_is_cut(name: str, load: Load, tmp_path: Path) -> None:
     """The cut prompt is the whole one with a shorter column in it, and fills the length."""
     task = task_config(name)
     assert task.prompt is not None
@@ -111,7 +111,7 @@ def test_only_the_named_column_gives_way(name: str, load: Load, tmp_path: Path) 
     assert len(row.inputs["input_ids"]) == 200
 
 
-def test_the_end_of_a_prompt_stays_where_nothing_else_helps(load: Load, tmp_path: Path) -> None:
+def test_the_end_of_a_prompt_is_never_cut(load: Load, tmp_path: Path) -> None:
     task = task_config("boolq")
     rows = _rows("boolq", question="q" * 400)
     write_mirror(tmp_path, task, {"train": rows, "validation": rows})
@@ -132,7 +132,7 @@ def test_a_context_of_marks_alone_is_empty(head: str, load: Load, tmp_path: Path
     assert 3 not in data.tests["test"].ids
 
 
-def test_options_too_long_for_the_backbone_are_cut_beside_an_empty_column(
+def test_options_too_long_for_the_backbone_are_cut_with_an_empty_column(
     backbones: Backbones,
 ) -> None:
     """Nothing of the column that gives way is left to drop."""
@@ -182,9 +182,7 @@ def test_without_a_padding_token_the_end_of_text_pads(load: Load, tmp_path: Path
     assert _text(batch["input_ids"][range(2), ends]) == "::"  # the last token asks for the answer
 
 
-def test_token_types_are_there_where_the_backbone_reads_them(
-    backbones: Backbones, tmp_path: Path
-) -> None:
+def test_token_types_exist_if_the_backbone_reads_them(backbones: Backbones, tmp_path: Path) -> None:
     backbone, path = backbones["nlu"]
     AutoTokenizer.from_pretrained(path).save_pretrained(tmp_path)
     BertConfig(type_vocab_size=2).save_pretrained(tmp_path)

@@ -33,7 +33,7 @@ def trained(made: runner.Ready) -> int:
 def test_no_other_rank_is_nearer_to_what_frod_trains(
     make_cell: MakeCell, family: str, method: str
 ) -> None:
-    """Counted on the models themselves, so that the formulas are told from what is trained."""
+    """Count on the models themselves, independently of the formulas."""
     task = f"task={TASKS[family]}"
     target = trained(runner.make_ready(make_cell(task, "method=frod")))
     matched = make_cell(task, f"method={method}", "budget=matched")
@@ -72,7 +72,7 @@ def test_lora_on_layers_of_its_own_is_counted_on_those(
     assert fewer > everywhere
 
 
-def test_of_an_image_and_text_model_the_image_part_is_counted(
+def test_only_the_image_model_of_an_image_and_text_model_is_counted(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("clip")

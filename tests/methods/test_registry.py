@@ -73,7 +73,7 @@ def method_config(name: str, **changes: Any) -> MethodConfig:
 
 
 def embedded(family: str, name: str) -> tuple[Model, MethodConfig, BackboneConfig]:
-    """The family's shipped backbone, plain, and the method as it is composed for it."""
+    """The family's shipped backbone, unchanged, and the method as composed for it."""
     settings = composed(name, family)
     return build_model(settings, LABELS), settings.method, settings.backbones[family]
 
@@ -152,7 +152,7 @@ def test_every_method_trains_all_its_groups_on_the_shipped_backbones(
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in parameters), group
 
 
-def test_biases_are_refused_where_there_are_none() -> None:
+def test_bitfit_refuses_a_backbone_without_biases() -> None:
     model, method, backbone = embedded("reasoning", "bitfit")
     with pytest.raises(InputError, match=r"method=bitfit: .* embedded_decoder has none"):
         prepare(model, method, backbone, seed=0)
@@ -170,7 +170,7 @@ def test_the_released_output_is_that_of_doubled_weights_to_the_bit() -> None:
         assert released(**inputs).equal(doubled(**inputs))
 
 
-def test_pissa_splits_each_weight_into_what_is_trained_and_what_is_not() -> None:
+def test_pissa_splits_each_weight_into_a_trained_and_a_frozen_part() -> None:
     plain, backbone = encoder(), backbone_config()
     adapted = prepare(encoder(), method_config("pissa"), backbone, seed=0)
     assert adapted.params["extra_frozen"] == 0
@@ -184,7 +184,7 @@ def test_pissa_splits_each_weight_into_what_is_trained_and_what_is_not() -> None
     torch.testing.assert_close(split.get_delta_weight("default").square().sum(), top)
 
 
-def test_counts_of_shared_random_matrices_are_what_the_shapes_say() -> None:
+def test_counts_of_shared_random_matrices_follow_from_the_shapes() -> None:
     vera = prepare(encoder(), method_config("vera"), backbone_config(), seed=0).params
     outputs = [WIDTH] * 5 + [MLP]
     assert vera["trainable"] - vera["trainable_head"] == BLOCKS * sum(256 + m for m in outputs)
@@ -220,7 +220,9 @@ def test_scales_are_those_of_the_papers() -> None:
         ({"layers_pattern": "layer"}, "peft.LoraConfig refuses .*layers_to_transform"),
     ],
 )
-def test_what_peft_does_not_have_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_unknown_peft_adapters_and_arguments_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
     peft = {**method_config("lora").peft, **changes}
     with pytest.raises(InputError, match=message):
         prepare(encoder(), method_config("lora", peft=peft), backbone_config(), 0)
@@ -241,7 +243,7 @@ def test_nested_plain_values_reach_peft() -> None:
 
 
 class Unpickled:
-    """A pickle of it makes a folder when it is read."""
+    """Its pickle creates a folder when it is read."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -266,7 +268,7 @@ def test_a_methods_yaml_calls_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["_args_", "_partial_", "_convert_", "_recursive_", "__class__"])
-def test_keys_of_hydras_own_are_refused(key: str) -> None:
+def test_keys_of_hydra_are_refused(key: str) -> None:
     peft = {**method_config("lora").peft, key: True}
     with pytest.raises(InputError, match=rf"method\.peft\.{key}=True: .* underscore"):
         prepare(encoder(), method_config("lora", peft=peft), backbone_config(), 0)
@@ -285,7 +287,7 @@ def test_keys_of_hydras_own_are_refused(key: str) -> None:
         ("LoraConfig", {"base_model_name_or_path": "owner/name"}, "names a model to load"),
     ],
 )
-def test_what_makes_peft_load_code_files_or_models_is_refused(
+def test_arguments_that_make_peft_load_something_are_refused(
     target: str, changes: dict[str, Any], message: str
 ) -> None:
     peft = {"_target_": f"peft.{target}", **changes}
@@ -309,7 +311,7 @@ def test_no_argument_of_the_installed_peft_names_a_file_or_a_module() -> None:
     assert found == peft_adapter.LOADING.keys()
 
 
-def test_counts_are_what_the_shapes_say() -> None:
+def test_counts_follow_from_the_shapes() -> None:
     linear = BLOCKS * (4 * WIDTH * WIDTH + 2 * WIDTH * MLP)
     inputs = [WIDTH] * 5 + [MLP]  # query, key, value, attention.output, intermediate; output
     lora = prepare(encoder(), method_config("lora"), backbone_config(), seed=0)
@@ -326,7 +328,7 @@ def test_counts_are_what_the_shapes_say() -> None:
     assert full.params["trainable_percent"] == 100.0
 
 
-def test_targets_that_are_not_there_are_refused_with_what_is() -> None:
+def test_missing_targets_are_refused_with_the_existing_ones() -> None:
     with pytest.raises(InputError, match=r"match 0 modules.*key.*query.*value"):
         prepare(encoder(), method_config("lora"), backbone_config(target_modules=["q_proj"]), 0)
 
@@ -356,7 +358,7 @@ def test_own_targets_that_are_not_linear_in_every_block_are_refused(target: str)
         prepare(encoder(), method_config("lora", peft=own), backbone_config(), seed=0)
 
 
-def test_a_rate_for_no_group_and_a_group_without_rate_are_refused() -> None:
+def test_learning_rates_must_name_exactly_the_groups() -> None:
     extra = {"adapter": 0.1, "head": 0.1, "rotatoin": 0.1}
     with pytest.raises(InputError, match=r"learning_rates\.rotatoin"):
         prepare(encoder(), method_config("lora", learning_rates=extra), backbone_config(), 0)
@@ -366,7 +368,7 @@ def test_a_rate_for_no_group_and_a_group_without_rate_are_refused() -> None:
         )
 
 
-def test_last_pooling_reads_the_last_token_that_is_no_padding() -> None:
+def test_last_pooling_reads_the_last_token_before_the_padding() -> None:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,

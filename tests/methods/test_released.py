@@ -80,7 +80,7 @@ def test_the_experiment_compares_it_with_the_layer_that_starts_as_the_plain_one(
     assert rates["frod"] == rates["frod_released"]
 
 
-def test_the_option_is_of_the_cell_and_the_default_leaves_it_as_it_was(
+def test_the_option_changes_the_hash_and_its_default_does_not(
     make_cell: MakeCell,
 ) -> None:
     base = make_cell("task=rte", "method=frod")

@@ -36,7 +36,7 @@ def test_the_experiment_compares_the_two() -> None:
     assert len(cells) == 3 * 2 * 3
 
 
-def test_the_papers_side_leaves_the_hash_as_it_was_before_there_was_a_choice(
+def test_the_papers_side_leaves_the_hash_unchanged(
     make_cell: MakeCell,
 ) -> None:
     base = make_cell("task=rte", "method=frod")

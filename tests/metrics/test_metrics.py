@@ -89,7 +89,7 @@ def test_the_standard_error_of_accuracy_is_binomial() -> None:
 
 
 @pytest.mark.parametrize("name", ["accuracy", "matthews", "f1", "pearson", "spearman"])
-def test_standard_errors_foretell_the_spread_over_samples(name: str) -> None:
+def test_standard_errors_predict_the_spread_over_samples(name: str) -> None:
     """The mean stated error is within a fifth of the spread over 100 draws of the same kind."""
     rng = np.random.default_rng(1)
     values, stated = [], []
@@ -126,7 +126,7 @@ def test_few_rows_give_numbers_or_none(name: str, rows: int) -> None:
     assert result.stderr is None or math.isfinite(result.stderr)
 
 
-def test_one_row_that_differs_is_no_trouble_for_the_jackknife() -> None:
+def test_the_jackknife_handles_a_single_row_that_differs() -> None:
     """Without that row the predictions are constant, and the sums of squares roundoff."""
     predictions = np.full(20, 0.1)
     predictions[3] = 0.3

@@ -1,4 +1,4 @@
-"""Ranking options by likelihood: the scores, what gets a gradient, and whole cells."""
+"""Multiple choice by log-likelihood: scores, gradients, and complete cells."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def decoder() -> MultipleChoice:
 
 
 def scored_by_hand(question: str, option: str) -> float:
-    """The mean log-probability of the option's tokens, one option at a time and one token too."""
+    """The mean log-probability of the option's tokens, one option and one token at a time."""
     tokenizer = AutoTokenizer.from_pretrained(DECODER)
     model = AutoModelForCausalLM.from_pretrained(DECODER, dtype=torch.float32).eval()
     before = tokenizer(question)["input_ids"]
@@ -68,7 +68,7 @@ def test_scores_are_those_of_one_option_at_a_time(make_cell: MakeCell, task: str
 
 
 def batch_of(counts: tuple[int, ...], classes: int = 4, length: int = 9) -> dict[str, torch.Tensor]:
-    """Random questions with so many options a row."""
+    """Random questions with `counts` options per row."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(3, 1000, (len(counts), classes, length), generator=generator)
     mask, option_mask = torch.zeros_like(ids), torch.zeros_like(ids)
@@ -93,7 +93,7 @@ def test_padding_never_wins_and_changes_nothing() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_what_a_method_trains_is_trained(make_cell: MakeCell, method: str) -> None:
-    """No new parameters; adapters leave the tied embeddings alone, full trains all there is."""
+    """No new parameters; adapters do not train the tied embeddings, full trains everything."""
     ready = runner.make_ready(make_cell("task=arc_easy", f"method={method}", "head=rank"))
     prepared, params = ready.prepared, ready.prepared.params
     assert "head" not in prepared.groups
@@ -130,7 +130,7 @@ def test_adapters_are_those_of_the_classifier(make_cell: MakeCell, method: str) 
     assert ours["extra_frozen"] == theirs["extra_frozen"]
 
 
-def test_an_untied_head_is_of_the_backbone(tmp_path: Path) -> None:
+def test_an_untied_head_belongs_to_the_backbone(tmp_path: Path) -> None:
     config = LlamaConfig(
         vocab_size=40, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
         num_attention_heads=2, tie_word_embeddings=False,
@@ -146,7 +146,7 @@ def test_an_untied_head_is_of_the_backbone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("method", ["frod", "frozen"])
-def test_a_cell_that_ranks_leaves_a_whole_record(
+def test_a_multiple_choice_cell_saves_a_complete_record(
     make_cell: MakeCell, task: str, method: str
 ) -> None:
     cell = make_cell(f"task={task}", f"method={method}", "head=rank")
@@ -161,7 +161,7 @@ def test_a_cell_that_ranks_leaves_a_whole_record(
     assert len(table) == 32
 
 
-def test_ranking_starts_from_what_the_language_model_knows(make_cell: MakeCell) -> None:
+def test_multiple_choice_starts_from_zero_shot_knowledge(make_cell: MakeCell) -> None:
     """Zero-shot, before any step; 0.25 is chance, and 3 standard errors of 500 rows are 0.058."""
     cell = make_cell("task=hellaswag", "method=frozen", "head=rank", "trainer.test_rows=500")
     ready = runner.make_ready(cell)
@@ -175,7 +175,7 @@ def test_ranking_starts_from_what_the_language_model_knows(make_cell: MakeCell) 
     assert (scores.argmax(dim=-1) == labels).float().mean() > 0.31
 
 
-def test_the_hash_tells_heads_apart_and_follows_what_is_read(make_cell: MakeCell) -> None:
+def test_the_hash_depends_on_the_head_and_the_prompt(make_cell: MakeCell) -> None:
     ranked, classified = (make_cell("task=boolq", f"head={h}") for h in ("rank", "classify"))
     assert classified.config_hash == make_cell("task=boolq").config_hash
     assert ranked.config_hash != classified.config_hash
@@ -185,14 +185,14 @@ def test_the_hash_tells_heads_apart_and_follows_what_is_read(make_cell: MakeCell
     assert make_cell("task=boolq", changed).config_hash == classified.config_hash
 
 
-def test_auto_ranks_where_there_are_options(make_cell: MakeCell) -> None:
+def test_auto_is_rank_for_tasks_with_options(make_cell: MakeCell) -> None:
     boolq = [make_cell("task=boolq", f"head={head}").config_hash for head in ("rank", "auto")]
     rte = [make_cell("task=rte", f"head={head}").config_hash for head in ("classify", "auto")]
     assert boolq[0] == boolq[1]
     assert rte[0] == rte[1]
 
 
-def test_ranking_has_rates_of_its_own_where_the_profile_has_them(make_cell: MakeCell) -> None:
+def test_rank_has_its_own_learning_rates_if_the_profile_has_them(make_cell: MakeCell) -> None:
     own = "+learning_rates.reasoning_rank.frod.lambda=0.5"
     default = make_cell("task=boolq").config["method"]["learning_rates"]
     classified = make_cell("task=boolq", own).config["method"]["learning_rates"]
@@ -201,7 +201,7 @@ def test_ranking_has_rates_of_its_own_where_the_profile_has_them(make_cell: Make
     assert ranked == {"lambda": 0.5, "rotation": default["rotation"]}
 
 
-def test_tasks_without_options_cannot_be_ranked(make_cell: MakeCell) -> None:
+def test_rank_refuses_tasks_without_options(make_cell: MakeCell) -> None:
     for task in ("rte", "eurosat", "stsb"):
         with pytest.raises(InputError, match=rf"head=rank: task {task} .* Allowed for it: class"):
             make_cell(f"task={task}", "head=rank")
@@ -209,7 +209,7 @@ def test_tasks_without_options_cannot_be_ranked(make_cell: MakeCell) -> None:
         make_cell("task=boolq", "head=rang")
 
 
-def test_backbones_that_cannot_rank_are_refused(tmp_path: Path) -> None:
+def test_rank_refuses_backbones_that_are_not_language_models(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a causal language model but RobertaModel"):
         build_multiple_choice(
             SHIPPED_BACKBONES_DIR / "encoder", revision=None, pretrained=True, seed=0
@@ -233,7 +233,7 @@ def test_a_model_that_caps_its_logits_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["full", "frod", "frozen"])
-def test_what_was_kept_of_a_ranking_model_predicts_as_the_record_says(
+def test_restored_multiple_choice_models_give_the_predictions_of_the_record(
     make_cell: MakeCell, method: str
 ) -> None:
     """Under the rules that pick the best step, which a run of no steps has too."""

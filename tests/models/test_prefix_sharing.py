@@ -1,4 +1,4 @@
-"""Rows whose question is read once: what stands where, who sees whom, and that scores stay."""
+"""Reading a question once: layout and attention of packed rows, and unchanged scores."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def ranker_of(config: PretrainedConfig, folder: Path) -> MultipleChoice:
     return build_multiple_choice(folder, revision=None, pretrained=True, seed=0)
 
 
-def test_the_question_stands_once_and_options_see_it_and_themselves() -> None:
+def test_options_attend_to_the_shared_question_and_to_themselves() -> None:
     packed = pack(*batch_of([[([5, 6], [7]), ([5, 6], [8, 9])], [([4], [1]), ([4], [2])]])[:2])
     assert packed.ids.tolist() == [[5, 6, 7, 8, 9], [4, 1, 2, 0, 0]]
     assert packed.positions.tolist() == [[0, 1, 2, 2, 3], [0, 1, 1, 0, 0]]
@@ -64,7 +64,7 @@ def test_the_question_stands_once_and_options_see_it_and_themselves() -> None:
     assert packed.visible.any(dim=-1).all()  # padding too, or its softmax would be NaN
 
 
-def test_questions_that_were_cut_apart_share_what_is_alike() -> None:
+def test_questions_that_were_cut_differently_share_their_common_beginning() -> None:
     rows = [[([5, 6, 7], [1]), ([5, 8], [1])], [([2, 3], [1]), ([3], [1])]]
     packed = pack(*batch_of(rows)[:2])
     assert packed.ids.tolist() == [[5, 6, 7, 1, 8, 1], [2, 3, 1, 3, 1, 0]]
@@ -79,9 +79,7 @@ questions = st.lists(tokens, min_size=1, max_size=4)
 @given(
     st.lists(st.lists(st.tuples(tokens, tokens), min_size=1, max_size=4), min_size=1, max_size=3)
 )
-def test_any_rows_score_as_if_every_option_stood_alone(
-    tiny: MultipleChoice, rows: Sequences
-) -> None:
+def test_packed_scores_equal_separate_scores(tiny: MultipleChoice, rows: Sequences) -> None:
     batch = batch_of(rows)
     scores, gradients = [], []
     for tiny.reads_packed in (True, False):
@@ -125,7 +123,7 @@ def test_either_attention_and_half_precision(
                        sliding_window=3), False),
     ],
 )  # fmt: skip
-def test_models_that_would_score_otherwise_read_options_apart(
+def test_models_that_would_score_differently_read_options_separately(
     config: PretrainedConfig, packs: bool, tmp_path: Path
 ) -> None:
     """BLOOM takes no positions and tells them from the mask; Mistral here looks back 3 tokens."""

@@ -22,7 +22,7 @@ TIMES = st.one_of(st.integers(1, 50).map(float), st.just(np.inf))
 HITS = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
 
 
-def test_paired_tables_share_their_holes_and_their_shape() -> None:
+def test_paired_tables_share_their_missing_values_and_their_shape() -> None:
     stack = stack_tables([[[1, np.nan, 3], [np.nan, 5, 6]], [[7, 8, 9], [1, np.nan, np.nan]]])
     assert stack[:, 0].tolist()[0][:2] == [1, 3]
     assert stack[:, 0].tolist()[1][:2] == [7, 9]
@@ -35,13 +35,13 @@ def test_paired_tables_share_their_holes_and_their_shape() -> None:
 @settings(max_examples=30)
 @given(PAIRS)
 def test_bootstrap_draws_a_pair_together(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    """A method beside itself plus a constant: the difference has no spread at all."""
+    """A method against itself plus a constant: the difference has no spread."""
     table, _ = pair
     got = stats.paired_difference(table + 2.0, table, resamples=FEW)
     assert (got.mean, got.low, got.high) == pytest.approx((2.0, 2.0, 2.0))
 
 
-def test_seeds_are_redrawn_only_where_asked() -> None:
+def test_seeds_are_redrawn_only_on_request() -> None:
     stack = stack_tables([np.tile([0.0, 10.0], (12, 1))])
 
     def mean(table: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_a_task_keeps_its_number_of_seeds_when_these_are_redrawn() -> None:
 
 @settings(max_examples=30)
 @given(PAIRS)
-def test_paired_difference_turns_over(pair: tuple[np.ndarray, np.ndarray]) -> None:
+def test_paired_difference_changes_sign_with_the_order(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, b = pair
     got, back = stats.paired_difference(a, b, resamples=FEW), stats.paired_difference(b, a)
     assert got.mean == pytest.approx(-back.mean, abs=1e-9)
@@ -81,7 +81,7 @@ def test_equivalence_of_planted_differences(shift: float, verdict: tuple[bool, b
     assert stats.equivalence(ours, theirs, margin=1.0, resamples=FEW)[1:] == verdict
 
 
-def test_equivalence_says_nothing_without_an_interval_and_refuses_no_margin() -> None:
+def test_equivalence_needs_an_interval_and_a_margin() -> None:
     assert stats.equivalence([[1.0, 1.0]], [[1.0, 1.0]], 1.0)[1:] == (False, False, False)
     with pytest.raises(ValueError, match="margin is 0"):
         stats.equivalence([[1.0]], [[1.0]], 0)
@@ -119,7 +119,7 @@ def test_mcnemar_of_a_published_example() -> None:
 
 
 @given(HITS)
-def test_mcnemar_turns_over_and_looks_at_differences_alone(hits: list[tuple[bool, bool]]) -> None:
+def test_mcnemar_is_symmetric_and_ignores_agreement(hits: list[tuple[bool, bool]]) -> None:
     ours, theirs = [a for a, _ in hits], [b for _, b in hits]
     got, back = stats.mcnemar(ours, theirs), stats.mcnemar(theirs, ours)
     assert (got.only_ours, got.only_theirs) == (back.only_theirs, back.only_ours)
@@ -143,7 +143,7 @@ def test_holm_of_an_example_worked_by_hand() -> None:
     assert stats.holm([]).size == 0
 
 
-def test_merged_p_values_keep_their_level_where_seeds_depend_wholly_or_not_at_all() -> None:
+def test_merged_p_values_keep_their_level_for_dependent_and_independent_seeds() -> None:
     rng = np.random.default_rng(0)
     alone = rng.random((4000, 3))
     together = np.repeat(rng.random((4000, 1)), 3, axis=1)
@@ -165,7 +165,7 @@ def test_interquartile_mean_is_scipys_trimmed_mean(table: np.ndarray) -> None:
         assert table.min() - 1e-9 <= got.low <= got.high <= table.max() + 1e-9
 
 
-def test_interquartile_mean_leaves_out_holes() -> None:
+def test_interquartile_mean_leaves_out_missing_values() -> None:
     table = [[1.0, 2.0, np.nan], [3.0, 100.0, np.nan]]
     assert stats.interquartile_mean(table, resamples=FEW).mean == 2.5
     assert stats.interquartile_mean([[np.nan]]).n == 0
@@ -184,7 +184,7 @@ def test_probability_of_improvement_is_mann_and_whitneys(
     assert stats.probability_of_improvement(b, a, resamples=FEW).mean == pytest.approx(1 - got.mean)
 
 
-def test_spread_is_over_the_seeds_that_are_there() -> None:
+def test_spread_is_over_the_existing_seeds() -> None:
     got = stats.spread_over_seeds([[1, 3, np.nan], [1, np.nan, np.nan], [2, 2, 2]])
     assert got[0] == pytest.approx(np.sqrt(2))
     assert np.isnan(got[1])
@@ -194,7 +194,7 @@ def test_spread_is_over_the_seeds_that_are_there() -> None:
 
 
 @given(st.lists(TIMES, min_size=1, max_size=9))
-def test_median_ratio_turns_over(ratios: list[float]) -> None:
+def test_median_ratio_inverts_with_the_order(ratios: list[float]) -> None:
     turned = [0.0 if np.isinf(r) else 1 / r for r in ratios]
     got, back = stats.median_ratio(ratios), stats.median_ratio(turned)
     assert back == pytest.approx(0.0 if np.isinf(got) else 1 / got)
@@ -224,7 +224,7 @@ def test_speedup_over_tasks_is_the_median_of_the_tasks(
     assert np.isnan(got.low) or 0 <= got.low <= got.high
 
 
-def test_speedup_over_tasks_where_all_of_theirs_miss() -> None:
+def test_speedup_over_tasks_if_all_of_theirs_miss() -> None:
     got = stats.speedup_over_tasks(np.full((4, 3), 10.0), np.full((4, 3), np.inf), resamples=FEW)
     assert got[:3] == (np.inf, np.inf, np.inf)
     both = stats.speedup_over_tasks(np.full((4, 3), np.inf), np.full((4, 3), np.inf))
@@ -248,7 +248,7 @@ def test_performance_profile_never_falls(times: np.ndarray) -> None:
     assert got[:, 0].sum() >= solved - 1e-12
 
 
-def test_area_below_best_is_zero_where_the_rate_does_not_matter() -> None:
+def test_area_below_best_is_zero_if_the_learning_rate_does_not_matter() -> None:
     got = stats.area_below_best([[70, 70, 70], [40, 70, 40], [np.nan, 1, 1]])
     assert got[:2].tolist() == [0, -20]
     assert np.isnan(got[2])

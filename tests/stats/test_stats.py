@@ -77,8 +77,8 @@ def test_mean_over_tasks_brackets_its_mean(table: np.ndarray) -> None:
 
 
 @given(TABLES)
-def test_mean_over_tasks_ignores_the_place_of_a_hole(table: np.ndarray) -> None:
-    """A hole is no value: adding a column of holes changes nothing but the draws."""
+def test_mean_over_tasks_ignores_the_position_of_a_missing_value(table: np.ndarray) -> None:
+    """Adding a column of missing values changes nothing but the draws."""
     holed = np.hstack([np.full((len(table), 1), np.nan), table])
     got, base = stats.mean_over_tasks(holed, resamples=FEW), stats.mean_over_tasks(table)
     assert close(got.mean, base.mean)
@@ -117,7 +117,7 @@ def test_smooth_is_the_trailing_mean(values: list[float], window: int) -> None:
     assert np.allclose(stats.smooth(values, window), expected)
 
 
-def test_smooth_runs_along_the_last_axis_and_refuses_no_window() -> None:
+def test_smooth_runs_along_the_last_axis_and_needs_a_window() -> None:
     assert stats.smooth([[0, 2, 4], [1, 1, 1]], 2).tolist() == [[0, 1, 3], [1, 1, 1]]
     assert stats.smooth([], 3).size == 0
     with pytest.raises(ValueError, match="window is 0"):
@@ -144,7 +144,7 @@ def test_time_to_target_is_the_first_arrival(values: list[float], target: float,
     assert got == (arrived[0] if arrived else np.inf)
 
 
-def test_target_lies_between_the_ends_of_the_reference() -> None:
+def test_target_is_between_the_ends_of_the_reference() -> None:
     curves = [[0.4, 0.7, 0.9], [0.6, 0.7, 0.7]]
     assert stats.target_from_reference(curves, 0.9, window=1) == pytest.approx(0.5 + 0.9 * 0.3)
     loss = [[1.0, 0.5, 0.2]]
@@ -175,7 +175,7 @@ def test_median_over_seeds_counts_misses() -> None:
     assert np.isnan(stats.median_over_seeds([np.nan]))
 
 
-def test_resample_onto_says_nothing_before_the_start_and_holds_the_end() -> None:
+def test_resample_onto_is_nan_before_the_start_and_constant_after_the_end() -> None:
     got = stats.resample_onto([0, 1, 1.5, 2, 9], [1, 2], [10, 20])
     assert np.allclose(got, [np.nan, 10, 15, 20, 20], equal_nan=True)
     assert np.isnan(stats.resample_onto([1, 2], [], [])).all()

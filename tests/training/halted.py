@@ -1,8 +1,8 @@
-"""Runs a cell up to a step and stays there, to be killed.
+"""Run a cell up to a step and wait there to be killed.
 
     python -m tests.training.halted STEP WORDS...
 
-When the process has come to the step it says so on standard output.
+The process announces on standard output that it has reached the step.
 """
 
 import sys
@@ -15,7 +15,7 @@ from frod_bench.training.loop import Point, Trainer
 
 
 def main(halt_at: int, words: list[str]) -> None:
-    """Run `frod_bench.run` with these words."""
+    """Run `frod_bench.run` with these arguments."""
     train_step = Trainer.train_step
 
     def halting(self: Trainer, step: int, batches: Iterator[Any]) -> Point:

@@ -57,7 +57,7 @@ def cell_from(words: Sequence[str]) -> Cell:
 
 
 def break_off(self: Trainer, step: int, batches: Any) -> Any:
-    """A step of the loop, but for the fifth."""
+    """A step of the loop that fails at step 5."""
     if step == 5:
         raise RuntimeError("broke off")
     return TRAIN_STEP(self, step, batches)
@@ -67,7 +67,7 @@ TRAIN_STEP = Trainer.train_step
 
 
 def run_together(way: str, root: Path) -> dict[str, Path]:
-    """The records of a way's cases, each run on two processes, in one launch."""
+    """The records of all cases of a strategy, each run on two processes, in one launch."""
     lines = [words_of(way, case, root / "two") for case in CASES[way]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "train_step", break_off)
@@ -90,7 +90,7 @@ def run_together(way: str, root: Path) -> dict[str, Path]:
 
 @pytest.mark.timeout(1200)  # of a busy machine
 @pytest.mark.parametrize("way", CASES)
-def test_two_processes_come_to_what_one_does(tmp_path: Path, way: str) -> None:
+def test_two_processes_give_the_result_of_one(tmp_path: Path, way: str) -> None:
     """One test a way: the launch is dear, and its cases must not be dealt to two workers."""
     for case, ours in run_together(way, tmp_path).items():
         cell = cell_from(words_of(way, case, tmp_path / "one"))
@@ -103,7 +103,7 @@ def test_two_processes_come_to_what_one_does(tmp_path: Path, way: str) -> None:
 
 
 def assert_same_files(ours: Path, theirs: Cell, words: Sequence[str]) -> None:
-    """What lies beside the records: nothing of a checkpoint, one run of wandb, equal adapters."""
+    """No checkpoint is left next to the records; there is one wandb run, and adapters are equal."""
     results = ours.parents[3]
     checkpoints = results / "checkpoints" / theirs.task / theirs.method
     assert not list(checkpoints.rglob("*.safetensors"))
@@ -137,7 +137,7 @@ def assert_same_result(ours: Path, theirs: Path, tolerance: float, flips: int = 
         assert metric == pytest.approx(b["metrics"][name], abs=flips * step + 1e-6)
 
 
-def test_one_process_goes_on_where_two_were_killed(make_cell: MakeCell, tmp_path: Path) -> None:
+def test_one_process_resumes_a_run_of_two_processes(make_cell: MakeCell, tmp_path: Path) -> None:
     resumed, whole = make_cell(*BROKEN), make_cell(*BROKEN, f"results_root={tmp_path}/whole")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -177,7 +177,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("processes", "words", "message"), REFUSED)
-def test_what_cannot_be_shared_is_refused_by_the_first(
+def test_a_batch_that_cannot_be_shared_is_refused_by_the_first_process(
     tmp_path: Path,
     here: RunHere,
     monkeypatch: pytest.MonkeyPatch,

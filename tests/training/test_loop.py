@@ -187,12 +187,12 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 
 
 class Killed(Exception):  # noqa: N818
-    """Stands for a signal that ends the process."""
+    """A signal that ends the process."""
 
 
 @pytest.mark.parametrize("killed_at", [2, 4, 7, 11])
 @pytest.mark.parametrize("selection", ["last", "best"])
-def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, killed_at: int, selection: str) -> None:
+def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, killed_at: int, selection: str) -> None:
     problem = make_problem(
         is_better=(lambda new, old: new["accuracy"] > old["accuracy"])
         if selection == "best"
@@ -217,7 +217,7 @@ def kill_at(step: int) -> Any:
 
 
 def edit(change: Any) -> Any:
-    """A damage to the tensors that leaves their file whole."""
+    """Change tensors of a checkpoint; the file stays readable."""
 
     def damage(checkpoint: Path) -> None:
         tensors = load_file(checkpoint / "state.safetensors")
@@ -290,7 +290,7 @@ def test_from_an_unusable_checkpoint_the_run_starts_over(
     assert torch.equal(model.linear.weight, whole_model.linear.weight)  # type: ignore[arg-type]
 
 
-def test_an_older_checkpoint_takes_the_place_of_an_unusable_one(tmp_path: Path) -> None:
+def test_an_older_checkpoint_replaces_an_unusable_one(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         fit(tmp_path, config(), on_point=kill_at(9))
     (older,) = tmp_path.glob("step-*")
@@ -305,12 +305,12 @@ def test_an_older_checkpoint_takes_the_place_of_an_unusable_one(tmp_path: Path) 
 
 
 def overflowing() -> GradScaler:
-    """A scaler whose scale rises until float32 overflows: fp16's ways, on any processor."""
+    """A scaler whose scale grows until float32 overflows, as with fp16, on any processor."""
     return GradScaler("cpu", init_scale=2.0**127, growth_interval=3)
 
 
 @pytest.mark.parametrize("killed_at", [5, 9])  # the first 6 steps are skipped
-def test_a_killed_run_goes_on_with_its_gradient_scaler(tmp_path: Path, killed_at: int) -> None:
+def test_a_killed_run_resumes_with_its_gradient_scaler(tmp_path: Path, killed_at: int) -> None:
     problem = make_problem(loss=lambda x, y: 64 * nn.functional.cross_entropy(x, y))
     whole_scaler, scaler = overflowing(), overflowing()
     whole_model, whole = fit(tmp_path / "whole", config(), problem, scaler=whole_scaler)
@@ -335,7 +335,7 @@ def test_a_checkpoint_of_another_precision_is_unusable(
     assert progress.rows == 12 * 8
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(
+def test_a_full_disk_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(tensors: Any, file: Path) -> None:
@@ -350,7 +350,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000004"]
 
 
-def test_the_best_step_is_put_back(tmp_path: Path) -> None:
+def test_the_best_step_is_restored(tmp_path: Path) -> None:
     problem = make_problem(is_better=lambda new, old: new["eval_loss"] < old["eval_loss"])
     model, progress = fit(tmp_path, config(max_steps=30), problem, rate=3.0)
     best = min((p for p in progress.curve if "eval_loss" in p), key=lambda p: p["eval_loss"])

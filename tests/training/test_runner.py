@@ -1,4 +1,4 @@
-"""Whole cells of every family, method and protocol, cut short: what their records hold."""
+"""Shortened cells of every family, method and protocol: the content of their records."""
 
 import json
 from dataclasses import replace
@@ -31,7 +31,7 @@ METRICS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cell_leaves_a_whole_record(make_cell: MakeCell, kind: str) -> None:
+def test_a_cell_saves_a_complete_record(make_cell: MakeCell, kind: str) -> None:
     cell = make_cell(*KINDS[kind])
     assert runner.execute(cell).status == "ok"
     document = store.load(cell.record_path)
@@ -45,7 +45,7 @@ def test_a_cell_leaves_a_whole_record(make_cell: MakeCell, kind: str) -> None:
     assert len(pq.read_table(store.predictions_path(cell.record_path))) == rows
 
 
-def test_a_rate_that_is_far_too_high_is_a_diverged_record(make_cell: MakeCell) -> None:
+def test_a_learning_rate_far_too_high_gives_a_diverged_record(make_cell: MakeCell) -> None:
     cell = make_cell("task=rte", "method=full", "method.learning_rates.backbone=1e30")
     assert runner.execute(cell).status == "diverged"
     document = store.load(cell.record_path)
@@ -125,7 +125,9 @@ def test_gradient_checkpointing_gives_the_same_record(
         *("pissa", "rslora", "vera", "randlora", "bitfit"),
     ],
 )
-def test_what_was_kept_predicts_as_the_record_says(make_cell: MakeCell, method: str) -> None:
+def test_restored_models_give_the_predictions_of_the_record(
+    make_cell: MakeCell, method: str
+) -> None:
     cell = make_cell("task=rte", f"method={method}", "save=adapter")
     assert runner.execute(cell).status == "ok"
     model = runner.restore_trained(cell)

@@ -1,6 +1,6 @@
-"""What `accelerate launch` starts in the tests: cell after cell, so that torch is imported once.
+"""The program that `accelerate launch` starts in the tests: cell after cell, to import torch once.
 
-together WAY FILE: the command lines of cells, as JSON; they run under WAY, ddp or fsdp.
+together STRATEGY FILE: the command lines of cells, as JSON; STRATEGY is ddp or fsdp.
 """
 
 import json
@@ -15,7 +15,7 @@ from frod_bench.training.loop import Progress, Trainer
 
 
 def main(way: str, file: str) -> None:
-    """Run every cell, and make sure that it is sharded under FSDP and not under DDP."""
+    """Run every cell, and check that it is sharded under FSDP and not under DDP."""
     train, leave = Trainer.run, distributed.destroy_process_group
 
     def checked(self: Trainer) -> Progress:
