@@ -9,6 +9,7 @@ and from docstrings. A test fails if a page differs from what this tool would wr
 import ast
 import dataclasses
 import inspect
+import json
 import math
 import re
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import yaml
+from omegaconf import MISSING
 
 import frod_bench.frod
 from frod_bench.cli import help as cli_help
@@ -85,6 +87,49 @@ model is left as it was.
 """
 
 
+# Meanings that the schema's names give a developer but not a reader of the page.
+MEANINGS = {
+    "suite": "the tasks that an experiment runs over: a file of conf/suite/",
+    "seed": "decides the validation split, the order of rows, the head and the support of S",
+    "results_root": "folder of the results folders: results_root/profile/records",
+    "save": "adapter: keep the trained values next to the record",
+    "plan_only": "true: print what would run, and run nothing",
+    "profile.name": "name of the results folder",
+    "protocol.name": "fair, paper or tune",
+    "task.name": "name in tables, figures and records",
+    "task.family": "decides the backbone, and how rows are prepared",
+    "task.hub_id": "repository on the Hub, and folder under data_root",
+    "task.hub_config": "the data set's configuration",
+    "task.train_split": "the split that is trained on",
+    "task.prompt": "how a question becomes a text; null for other tasks",
+    "task.label_column": "column of the label: a class, an option or a real value",
+    "task.metrics": "accuracy, f1, matthews, pearson, spearman",
+    "task.primary_metric": "the metric of tables and curves",
+    "task.prompt.version": "part of the hash; increase it with every change",
+    "task.rank.version": "part of the hash; increase it with every change",
+    "method.name": "name in tables, figures and records",
+    "method.kind": "which code applies it",
+    "backbones.<family>.name": "name in records",
+    "backbones.<family>.hub_id": "repository on the Hub, and folder under model_root",
+    "backbones.<family>.revision": "a commit of the Hub's repository",
+    "backbones.<family>.pooling": "the feature that the head reads: first, mean, last or pooler",
+    "backbones.<family>.target_modules": "names of the layers that adapters change",
+    "trainer.accumulation_steps": "forward passes per optimizer step",
+    "trainer.eval_batch_rows": "rows per forward pass of an evaluation",
+    "trainer.eval_every_steps": "steps between two points of the curve",
+    "trainer.test_rows": "at most, of each test split; null: all",
+    "trainer.schedule": "of the learning rates, after the warm-up",
+    "trainer.warmup_percent": "of the steps, with learning rates that rise from 0",
+    "trainer.weight_decay": "of AdamW",
+    "trainer.clip_norm": "largest norm of the gradient",
+    "trainer.mixed_precision": "autocast type",
+    "tracker.name": "where runs are logged",
+    "tracker.project": "project in wandb",
+    "runtime.progress": "false: no progress lines",
+    "runtime.checkpoint_every_steps": "steps between two checkpoints to resume from",
+}
+
+
 def command_line() -> str:
     """The page of verbs: `--help` of the front door and of each verb."""
     lines = [_COMMAND_LINE, "```text", cli_help.overview().rstrip(), "```"]
@@ -127,17 +172,19 @@ def _parts(kind: type) -> Iterator[tuple[str, type]]:
 def _keys_table(kind: type, prefix: str) -> list[str]:
     lines = ["| key | type | default | allowed | meaning |", "| --- | --- | --- | --- | --- |"]
     nested = {name for name, _ in _parts(kind)}
-    for name, hint, default, comment in _fields_of(kind):
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name, hint, comment in _fields_of(kind):
         if name in nested and prefix == "":
             continue
-        key = f"{prefix}{name}"
-        cells = (f"`{key}`", f"`{hint}`", default, _allowed(key), comment)
+        key, field = f"{prefix}{name}", fields[name]
+        meaning = MEANINGS.get(key, comment)
+        cells = (f"`{key}`", f"`{hint}`", _default(field), _allowed(field), meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
 
 
-def _fields_of(kind: type) -> Iterator[tuple[str, str, str, str]]:
-    """(name, type, default, comment) of each field, as the source says it."""
+def _fields_of(kind: type) -> Iterator[tuple[str, str, str]]:
+    """(name, type, comment) of each field, as the source says it."""
     source = inspect.getsource(kind)
     [tree] = ast.parse(source).body
     assert isinstance(tree, ast.ClassDef)
@@ -153,7 +200,7 @@ def _fields_of(kind: type) -> Iterator[tuple[str, str, str, str]]:
         last = text[(node.end_lineno or node.lineno) - 1]
         if found := re.search(r"\s{2}# (.*)$", last):
             comments.append(found[1])
-        yield node.target.id, _type_of(node), _default(node.value), "; ".join(comments)
+        yield node.target.id, _type_of(node), "; ".join(comments)
 
 
 def _type_of(node: ast.AnnAssign) -> str:
@@ -164,31 +211,29 @@ def _type_of(node: ast.AnnAssign) -> str:
     return ast.unparse(annotation).replace("None", "null")
 
 
-def _default(value: ast.expr | None) -> str:
-    text = "MISSING" if value is None else ast.unparse(value)
-    if found := re.search(r"\bdefault=([^,)]+)", text):
-        text = found[1]
-    if "fromkeys" in text:
-        return "all 1.0"
-    if text == "MISSING" or re.match(r"(within|one_of)\(", text):  # bounded, without a default
+def _default(field: "dataclasses.Field[Any]") -> str:
+    if callable(field.default_factory):
+        value = field.default_factory()
+        if isinstance(value, dict) and len(set(value.values())) == 1:
+            return f"{next(iter(value.values()))} for each"
+        return f"`{value}`"
+    if field.default in (dataclasses.MISSING, MISSING):
         return "*required*"
-    if "default_factory" in text:
-        return "`{}`" if "dict" in text else "`[]`"
-    if not re.fullmatch(r"[\w.'\"+-]+|''", text):
-        return ""
-    plain = {"None": "null", "True": "true", "False": "false", "''": '""'}
-    return f"`{plain.get(text, text.strip(chr(39)))}`"
+    is_text = isinstance(field.default, str) and field.default != ""
+    return f"`{field.default if is_text else json.dumps(field.default)}`"
 
 
-def _allowed(key: str) -> str:
+def _allowed(field: "dataclasses.Field[Any]") -> str:
     """The values or the range that a key may have; empty if its type says all."""
-    bound = settings.bounds().get(key, ())
+    bound = field.metadata.get("bound")
+    if bound is None:
+        return ""
     if isinstance(bound, tuple):
         return ", ".join(f"`{value}`" for value in bound)
     if math.isinf(bound.high):
         return f"{'>' if bound.open_ends else '≥'} {bound.low:g}"
-    between = f"{bound.low:,.16g} to {bound.high:,.16g}"
-    return f"{between}, ends excluded" if bound.open_ends else between
+    ends = f"{bound.low:,.16g} to {bound.high:,.16g}"
+    return f"{ends}, both excluded" if bound.open_ends else ends
 
 
 Columns = Mapping[str, Callable[[dict[str, Any], str], object]]
@@ -281,7 +326,7 @@ def records() -> str:
     for kind in [*_schemas(schema.Record, {}), schema.CurvePoint]:
         lines += ["", f"## {kind.__name__}", "", _summary(kind), ""]
         lines += ["| field | type | meaning |", "| --- | --- | --- |"]
-        for name, hint, _, comment in _fields_of(kind):
+        for name, hint, comment in _fields_of(kind):
             shown = hint.replace("|", "\\|").replace("Beside", "file name")
             lines.append(f"| `{name}` | `{shown}` | {comment} |")
     lines += ["", f"The version of this schema is {schema.SCHEMA_VERSION}."]

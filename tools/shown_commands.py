@@ -243,7 +243,7 @@ def normalized(output: str, compares_numbers: bool) -> list[str]:
     for pattern, stands_for in VOLATILE:
         output = pattern.sub(stands_for, output)
     if not compares_numbers:
-        output = re.sub(r"[-−+]?\d[\d.,]*", "N", output)
+        output = re.sub(r"[-−+]?\d[\d.,]*|∞", "N", output)
         output = re.sub(r"[ \t]+", " ", output)
     return [line.strip() for line in output.strip().splitlines() if line.strip()]
 

@@ -21,6 +21,12 @@ def test_every_key_of_the_schema_is_documented() -> None:
         assert f"`{shown}`" in page, key
 
 
+def test_every_key_has_a_meaning() -> None:
+    page, _, _ = configuration().partition("## Files of conf/")
+    without = [line.split("|")[1].strip() for line in page.splitlines() if line.endswith("|  |")]
+    assert not without
+
+
 def test_every_public_name_of_frod_is_documented() -> None:
     page = frod_api()
     for name in frod_bench.frod.__all__:
