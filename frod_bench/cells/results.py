@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,9 +26,8 @@ DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"
 STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record gives way to a lower one
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a cell ended, in the few words that a progress display needs."""
+class Outcome(NamedTuple):
+    """How a run ended, in the few words that a progress display needs."""
 
     status: str  # ok | failed | diverged
     summary: str  # the primary metric, or the error

@@ -1,1 +1,1 @@
-"""What every room may use: errors, paths, locks, consoles, and which process this is."""
+"""What every package may use: errors, names, paths, atomic writes, locks, consoles."""

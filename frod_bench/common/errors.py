@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and the words they are told in."""
+"""Errors that a user can fix, and the parts of their messages."""
 
 import difflib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ class InputError(ValueError):
 
 
 class CellsRefused(InputError):  # noqa: N818  (as CellsFailed)
-    """The input of some of a grid's cells is bad, the others ran: there may be much to report."""
+    """Bad input of some cells of a grid; the others ran, and there may be much to report."""
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
@@ -24,12 +24,12 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f"{hint} Allowed: {', '.join(names)}."
 
 
-class CellsFailed(RuntimeError):  # noqa: N818  (a result, told in its own words)
-    """Some cells did not end well; each has a record that says why. Exit status 1."""
+class CellsFailed(RuntimeError):  # noqa: N818  (a result, not a programming error)
+    """Some runs failed or diverged; each has a record with the reason. Exit status 1."""
 
 
 class Lack(NamedTuple):
-    """What a folder that was named for data or backbones lacks."""
+    """Something that is missing in a folder for data or backbones."""
 
     where: str
     what: str
@@ -37,7 +37,7 @@ class Lack(NamedTuple):
 
 
 class MissingInputError(InputError):
-    """Folders that were named for data or backbones lack some; all of it in one message."""
+    """Everything that is missing in the folders for data or backbones, in one message."""
 
     def __init__(self, lacks: Iterable[Lack]) -> None:
         self.lacks = tuple(dict.fromkeys(lacks))

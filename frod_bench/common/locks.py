@@ -1,8 +1,8 @@
-"""One process at a time on a cell: a lock file that the system frees when its holder dies.
+"""One process at a time per cell: a lock file that the system releases when its holder dies.
 
-The file is made when the lock is taken and removed, with the folders made for it, when it is let
-go, so that input that is refused leaves nothing. Needs no torch: the process that watches the
-workers takes the lock too.
+The file is made when the lock is taken and removed, with the folders made for it, when it is
+released, so that refused input leaves nothing. (`filelock` leaves its file and folders, and on a
+file system without locks falls back to a file that blocks after its holder died.)
 """
 
 import fcntl
@@ -16,13 +16,13 @@ from typing import TextIO
 
 logger = logging.getLogger(__name__)
 
-MOST_TRIES = 1000  # of making the file while others remove its folder
-_held: set[Path] = set()  # by this process, which may ask for a lock that it holds already
+MOST_TRIES = 1000  # to make the file while other processes remove its folder
+_held: set[Path] = set()  # by this process, which may ask for a lock that it already holds
 
 
 @contextmanager
 def locked(path: Path, label: str) -> Iterator[None]:
-    """Hold the lock at `path`, waiting (with a message about `label`) while another process has it.
+    """Hold the lock at `path`; wait, with a message about `label`, while another process has it.
 
     On a file system without locks the body runs without one, with a warning. Raises OSError if the
     file cannot be made.
@@ -33,7 +33,7 @@ def locked(path: Path, label: str) -> Iterator[None]:
 
 @contextmanager
 def tried(path: Path, label: str) -> Iterator[bool]:
-    """Whether this process holds the lock at `path` while the body runs: it does not wait.
+    """Yield whether this process holds the lock at `path` while the body runs, without waiting.
 
     True, too, if it held the lock before. Raises OSError if the file cannot be made.
     """
@@ -46,13 +46,13 @@ def tried(path: Path, label: str) -> Iterator[bool]:
 
 @contextmanager
 def _opened(path: Path, label: str, wait: bool) -> Iterator[bool]:
-    """Take the lock, run the body, let go; False if another process has it and we do not wait."""
+    """Take the lock, run the body and release it; False if another process has it and not `wait`."""
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     for tries_left in itertools.count(MOST_TRIES, -1):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("a")
-        except FileNotFoundError:  # its folder was empty, and the last holder removed it
+        except FileNotFoundError:  # the last holder removed its empty folder
             if tries_left <= 0:  # or it is a link that leads nowhere
                 raise
             continue
@@ -89,7 +89,7 @@ def _take(stream: TextIO, label: str, wait: bool) -> bool:
         logger.warning("%s: another process works on it; this one waits for it.", label)
         fcntl.flock(stream, fcntl.LOCK_EX)
     except OSError as error:
-        logger.warning("%s: %s can't be locked (%s).", label, stream.name, error)
+        logger.warning("%s: %s cannot be locked (%s).", label, stream.name, error)
     return True
 
 

@@ -1,8 +1,8 @@
-"""Names that become folders, and paths that stay under their root.
+"""Names that become folders, and paths that must stay below their root.
 
-A task's, a method's or a profile's name is a folder under the results, a Hub id one under a mirror.
-What a configuration, a record, a card or a list of checksums calls so is checked here, by its text:
-a file of a Hub cache is a link to a place outside of its snapshot, and is good.
+The name of a task, a method or a profile is a folder under the results, a Hub id one under a
+mirror. They come from configurations, records, cards and lists of checksums, and are checked as
+text: files in a Hub cache are links to outside of their snapshot, and valid.
 """
 
 import re
@@ -39,8 +39,8 @@ def is_hub_id(value: object) -> bool:
 
 
 def stays(path: str) -> bool:
-    """Whether a path or a pattern, written with / or \\, stays below where it starts: it is
-    relative, goes up nowhere, and is no address of another file system.
+    """Whether a path or a pattern, written with / or \\, stays below its start: it is relative, has
+    no `..`, and is not an address of another file system.
     """
     first, *rest = _SEPARATOR.split(path)
     is_absolute = not first and bool(rest)
@@ -48,7 +48,7 @@ def stays(path: str) -> bool:
 
 
 def is_below(path: str | Path, folder: Path) -> bool:
-    """Whether a file is in a folder by its path alone: it may be a link to somewhere else."""
+    """Whether a file is in a folder by its path; it may be a link to another place."""
     file, roots = Path(path), (folder.absolute(), folder.resolve())
     return ".." not in file.parts and any(map(file.absolute().is_relative_to, roots))
 
@@ -60,18 +60,16 @@ def check_name(field: str, value: object) -> None:
 
 
 def check_hub_id(field: str, value: object) -> None:
-    """Raise InputError unless the value of `field` is an id of the Hub."""
+    """Raise InputError unless the value of `field` is a Hub id."""
     if not is_hub_id(value):
         raise InputError(
-            f"{field}={value!r} must be NAME or OWNER/NAME, as the Hub has it, and each of them "
-            f"{RULE.removeprefix('must be ')}. A folder of yours goes into data_root or model_root."
+            f"{field}={value!r} must be NAME or OWNER/NAME, as on the Hub, and each of them "
+            f"{RULE.removeprefix('must be ')}. Name a local folder in data_root or model_root."
         )
 
 
 def check_hub_config(field: str, value: str) -> None:
-    """Raise InputError if the name of a data set's configuration is more than one part of a path,
-    or leads up.
-    """
+    """Raise InputError if the name of a data set's configuration has several parts, or is `..`."""
     if _SEPARATOR.search(value) or value in (".", ".."):
         raise InputError(
             f"{field}={value!r} must be the name of a configuration, without / and \\, and not .. "
@@ -80,14 +78,14 @@ def check_hub_config(field: str, value: str) -> None:
 
 
 def inside(root: str | Path, *parts: str) -> Path:
-    """`root` joined with `parts`.
+    """Join `root` with `parts`.
 
-    Raises InputError if that place, links followed, is not under `root`.
+    Raises InputError if the path, links followed, is not under `root`.
     """
     path = Path(root, *parts)
     if not path.resolve().is_relative_to(Path(root).resolve()):
         raise InputError(
-            f"{'/'.join(parts)}: leads out of {root}, to {path.resolve()}. Take away the link, or "
-            "the name that leads there."
+            f"{'/'.join(parts)}: leads out of {root}, to {path.resolve()}. Remove the link, or "
+            "change the name that leads there."
         )
     return path

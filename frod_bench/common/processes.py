@@ -1,21 +1,21 @@
-"""How many processes train a cell together, and which of them this is, by torchrun's variables.
+"""The processes that train a cell together, and the role of this one, by torchrun's variables.
 
-Read before torch is imported. One process alone has none of these variables, and is the first.
+They are read before torch is imported. A single process has none of them, and is the first.
 """
 
 import os
 
 
 def count() -> int:
-    """How many processes there are, on all machines."""
+    """The number of processes, on all machines."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_first() -> bool:
-    """Whether this is the one that writes: the first of all."""
+    """Whether this is the first of all processes, the one that writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def is_first_here() -> bool:
-    """Whether this is the one that talks: the first on its machine."""
+    """Whether this is the first process on its machine, the one that prints."""
     return os.environ.get("LOCAL_RANK", "0") == "0"

@@ -1,7 +1,7 @@
-"""Consoles that print text as it is.
+"""Consoles that print text unchanged.
 
-An error's message, a file's name or a column may hold square brackets, which rich would read as its
-markup: `[word]` would vanish and `[/path]` raise. `:key:` would become a picture.
+Error messages, file names and columns may contain square brackets, which rich would read as markup:
+`[word]` would vanish and `[/path]` raise. `:key:` would become a picture.
 """
 
 from rich.console import Console

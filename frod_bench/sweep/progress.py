@@ -1,4 +1,4 @@
-"""The progress of a sweep on standard error: a live bar on a terminal, a line a cell elsewhere."""
+"""The progress of a sweep on standard error: a live bar on a terminal, else a line per cell."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from frod_bench.sweep.pool import Finished
 
 
 class SweepDisplay:
-    """How many cells are done, which run, and when the sweep will end."""
+    """Number of cells done, the cells that run, and the estimated end of the sweep."""
 
     def __init__(self, total: int, already: int, console: Console, enabled: bool = True) -> None:
         self.total, self.already, self.console, self.enabled = total, already, console, enabled
@@ -67,7 +67,7 @@ class SweepDisplay:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def ends(self) -> str:
-        """When the sweep will end, at the pace so far."""
+        """The estimated time of the end, at the pace so far."""
         left = self.total - self.already - self.done
         pace_sec = (time.monotonic() - self.started) / max(1, self.done)
         when = datetime.now() + timedelta(seconds=left * pace_sec)
@@ -75,7 +75,7 @@ class SweepDisplay:
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """What would run, a cell a line."""
+    """Print what would run, one cell per line."""
     for cell in plan.missing:
         console.print(f"{cell.label}  {cell.record_path}", highlight=False, soft_wrap=True)
     done = len(plan.cells) - len(plan.missing)
@@ -86,9 +86,9 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 
 def print_failures(failures: Sequence[Finished], console: Console) -> None:
-    """The table of what went wrong."""
-    table = Table(title=f"{len(failures)} cells did not end well")
-    for column in ("cell", "status", "why", "record"):
+    """Print the table of failures."""
+    table = Table(title=f"{len(failures)} runs failed")
+    for column in ("cell", "status", "reason", "record"):
         table.add_column(column, overflow="fold")
     for one in failures:
         table.add_row(one.cell.label, one.status, one.summary, str(one.cell.record_path))

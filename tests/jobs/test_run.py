@@ -155,7 +155,7 @@ def test_a_cell_that_raises_is_a_failed_record_and_the_sweep_goes_on(
     broken = tmp_path / "broken.yaml"
     broken.write_text("{name: broken, kind: python, apply: broken.py:apply, learning_rates: {}}")
     done = here(*cell_words(tmp_path, "-m", "task=rte,cola", f"method={broken}"))
-    assert done.returncode == "2 of 2 cells did not end well."
+    assert done.returncode == "2 of 2 runs failed."
     records = store.scan(tmp_path / "results/embedded/records")[0]
     assert {r["cell"]["task"]: r["status"] for r in records} == {"rte": "failed", "cola": "failed"}
     assert all("the method broke" in r["error"]["where"] for r in records)

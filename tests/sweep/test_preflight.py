@@ -12,7 +12,7 @@ from frod_bench.cells.grid import cells_of, composer
 from frod_bench.common.errors import InputError
 from frod_bench.mirror import hub
 from frod_bench.sweep import preflight as obtainable
-from frod_bench.sweep.preflight import check_obtainable
+from frod_bench.sweep.preflight import check_available
 from tests.conftest import SHORT
 from tests.mirror.conftest import FakeHub, http_error
 
@@ -51,13 +51,13 @@ def small_cells(*overrides: str) -> list[Cell]:
 
 
 def test_what_the_hub_has_may_be_read(stocked: FakeHub) -> None:
-    check_obtainable(small_cells() * 2)
+    check_available(small_cells() * 2)
     assert stocked.asked == 6
 
 
 def test_without_the_hub_all_that_is_missing_is_named_with_three_ways() -> None:
     with pytest.raises(InputError) as caught:
-        check_obtainable(small_cells())
+        check_available(small_cells())
     message = str(caught.value)
     assert all(name in message for name in (*TASKS.values(), *BACKBONES))
     assert message.count("cannot be reached") == 1
@@ -72,7 +72,7 @@ def test_without_the_hub_all_that_is_missing_is_named_with_three_ways() -> None:
 def test_only_what_cannot_be_had_is_named(stocked: FakeHub) -> None:
     stocked.gated["facebook/dinov2-small"] = http_error(GatedRepoError, 403)
     with pytest.raises(InputError) as caught:
-        check_obtainable(small_cells("backbones.nlu.revision=v9"))
+        check_available(small_cells("backbones.nlu.revision=v9"))
     message = str(caught.value)
     assert "facebook/dinov2-small: model facebook/dinov2-small: is gated" in message
     assert "has no revision 'v9'" in message
@@ -83,9 +83,9 @@ def test_what_is_cached_needs_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(obtainable, "try_to_load_from_cache", lambda *_, **__: "/a/file")
     (tmp_path / "cache/nyu-mll___glue/rte").mkdir(parents=True)
     cells = {cell.task: cell for cell in small_cells()}
-    check_obtainable([cells["rte"]])
+    check_available([cells["rte"]])
     with pytest.raises(InputError, match="google/boolq"):
-        check_obtainable([cells["rte"], cells["boolq"]])
+        check_available([cells["rte"], cells["boolq"]])
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_a_configuration_alone_is_no_cached_backbone(
 
     monkeypatch.setattr(obtainable, "try_to_load_from_cache", cached)
     there = {"config.json"}
-    check_obtainable(small_cells())
+    check_available(small_cells())
     assert stocked.asked == 6
     there |= {"model.safetensors.index.json", "tokenizer.json"}
-    check_obtainable(small_cells())
+    check_available(small_cells())
     assert stocked.asked == 9  # the data sets alone
