@@ -46,7 +46,7 @@ def tried(path: Path, label: str) -> Iterator[bool]:
 
 @contextmanager
 def _opened(path: Path, label: str, wait: bool) -> Iterator[bool]:
-    """Take the lock, run the body and release it; False if another process has it and not `wait`."""
+    """Take the lock, run the body, release it; yield False if it is taken and `wait` is false."""
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     for tries_left in itertools.count(MOST_TRIES, -1):
         try:
