@@ -25,13 +25,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.load import TaskData, load_task
 from frod_bench.data.rows import Split
-from frod_bench.methods.registry import (
-    Model,
-    Prepared,
-    check_sketches,
-    prepare,
-    sketches_of,
-)
+from frod_bench.methods.registry import Model, Prepared, check_sketches, prepare, sketches_of
 from frod_bench.models.classifier import build_classifier, check_reads, recompute_activations
 from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
@@ -47,7 +41,6 @@ class Ready:
     """A cell with its data read and its model prepared."""
 
     cell: Cell
-    settings: Settings
     accelerator: Accelerator
     data: TaskData
     prepared: Prepared
@@ -90,7 +83,7 @@ def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
     settings = cell.settings
     accelerator = accelerator or make_accelerator(settings)
     torch.set_num_threads(settings.runtime.threads)
-    if cell_of(cell.settings).config_hash != cell.config_hash:
+    if cell_of(settings).config_hash != cell.config_hash:
         raise InputError(
             f"{cell.label}: its data set, backbone or method's function changed since the cell was "
             "planned. Start the same command again."
@@ -107,7 +100,7 @@ def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
     if settings.runtime.gradient_checkpointing:
         recompute_activations(prepared.model)
     name_blocks(prepared.model)
-    return Ready(cell, settings, accelerator, data, prepared, time.perf_counter() - started)
+    return Ready(cell, accelerator, data, prepared, time.perf_counter() - started)
 
 
 def run_and_record(ready: Ready, started_at: str) -> Outcome:
@@ -130,7 +123,7 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
 
 def run_cell(ready: Ready, run: tracker.NullTracker) -> tuple[dict[str, Any], SideFiles]:
     """Train and evaluate; return the measured fields of the record, and its side files."""
-    cell, settings, prepared = ready.cell, ready.settings, ready.prepared
+    cell, prepared, settings = ready.cell, ready.prepared, ready.cell.settings
     accelerator, task = ready.accelerator, settings.task
     started = time.perf_counter()
     rates = settings.method.learning_rates
@@ -266,8 +259,7 @@ def restore_trained(cell: Cell) -> Model:
     """
     settings = cell.settings
     model = build_model(settings, load_data(settings).num_labels)
-    backbone = settings.backbone
-    prepared = prepare(model, settings.method, backbone, settings.seed)
+    prepared = prepare(model, settings.method, settings.backbone, settings.seed)
     made = store.load(cell.record_path) if cell.record_path.exists() else None
     if made is not None and (damage := store.damage_of(made, "adapter", cell.adapter_path)):
         logger.warning("%s: %s", cell.label, damage)

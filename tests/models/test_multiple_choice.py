@@ -169,7 +169,7 @@ def test_multiple_choice_starts_from_zero_shot_knowledge(make_cell: MakeCell) ->
         ready.prepared.model,
         ready.data.tests["test"],
         ready.data.collate,
-        ready.settings.trainer,
+        ready.cell.settings.trainer,
         ready.accelerator,
     )
     assert (scores.argmax(dim=-1) == labels).float().mean() > 0.31

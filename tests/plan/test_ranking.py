@@ -30,7 +30,7 @@ LOAD = Load(ROWS, "no", accumulates=False, on_accelerator=False, options=OPTIONS
 @pytest.mark.parametrize("method", ["full", "frozen", "frod"])
 def test_counts_are_the_installed_models(make_cell: MakeCell, method: str) -> None:
     ready = runner.make_ready(make_cell("task=piqa", f"method={method}", "head=rank"))
-    settings, params = ready.settings, ready.prepared.params
+    settings, params = ready.cell.settings, ready.prepared.params
     backbone = settings.backbones["reasoning"]
     config = config_of(backbone.hub_id, settings.model_root)
     assert prepare_shapes(config, backbone, settings.method, None).params == params
