@@ -39,7 +39,7 @@ class Arguments:
 
     def names(self, key: str) -> list[str] | None:
         """The distinct items of a list, written `a,b` or `[a,b]`; None if it was not given."""
-        return items(self.values[key]) if key in self.values else None
+        return list(dict.fromkeys(items(self.values[key]))) if key in self.values else None
 
     def integers(self, key: str) -> list[int] | None:
         """As `names`, for whole numbers. Raises InputError for anything else."""
@@ -112,8 +112,8 @@ def own_keys(verb: Verb) -> dict[str, Key]:
 
 
 def items(value: str) -> list[str]:
-    """The distinct items of `a,b` or `[a,b]`, without quotes."""
-    return list(dict.fromkeys(item.strip(" '\"") for item in value.strip("[]").split(",")))
+    """The items of `a,b` or `[a,b]`, without quotes."""
+    return [item.strip(" '\"") for item in value.strip("[]").split(",")]
 
 
 def _can_be_action(verb: Verb, found: Arguments, word: str) -> bool:

@@ -50,6 +50,7 @@ EXPERIMENTS = {
 
 
 BOOLEANS = ("false", "true")
+PARTS = ("all", "tables", "plots", "html")
 _CHOICES = {"head": ("classify", "rank", "auto"), "budget": ("default", "matched")}
 
 
@@ -112,8 +113,13 @@ VERBS = (
             " results_root=results/smoke",
             "frod-bench reproduce experiment=rate_robustness tracker=none",
         ),
-        (*grid(**EXPERIMENTS), *RUNTIME),
+        (
+            Key("PART", "all", "first word: what to report, all, tables, plots or html"),
+            *grid(**EXPERIMENTS),
+            *RUNTIME,
+        ),
         "README.md",
+        actions=PARTS,
     ),
     Verb(
         "verify",
@@ -137,7 +143,7 @@ VERBS = (
             *grid(**EXPERIMENTS),
         ),
         "docs/report.md",
-        actions=("all", "tables", "plots", "html"),
+        actions=PARTS,
     ),
     Verb(
         "compare",

@@ -1,22 +1,14 @@
 """What the command line of a comparison may say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from frod_bench.cli import arguments
+from frod_bench.common.errors import InputError
 
-from frod_bench.common.errors import InputError, did_you_mean
-
-HEADS = ("classify", "rank")
-PLOTS = ("figure", "terminal", "none")
 SEEDS = (0, 1, 2)
 PROFILE, PROTOCOL = "embedded", "fair"
-_LISTS = ("task", "methods", "seeds", "folders")
 _OF_ONE_FOLDER = ("results_root",)
-SHARED_NAMES = {"method": "methods", "seed": "seeds", "folder": "folders", "out": "out_dir"}
 
 
 @dataclass
@@ -41,55 +33,28 @@ class CompareConfig:
         return self.profile or PROFILE
 
 
-def parse(overrides: Sequence[str]) -> CompareConfig:
-    """Read `key=value` arguments. Raises InputError for what is unknown, missing or of no sense."""
-    allowed = CompareConfig.__dataclass_fields__
-    overrides = [_renamed(override) for override in overrides]
-    for override in overrides:
-        key, equals, _ = override.partition("=")
-        if not equals:
-            raise InputError(f"{override!r} is no key=value, such as task=rte.")
-        if key not in allowed:
-            raise InputError(f"Unknown key {key!r}.{did_you_mean(key, _names(allowed))}")
-    try:
-        given = OmegaConf.from_dotlist([_listed(override) for override in overrides])
-        merged = OmegaConf.merge(OmegaConf.structured(CompareConfig), given)
-        config = cast(CompareConfig, OmegaConf.to_object(merged))
-    except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
-    except YAMLError as error:
-        raise InputError(f"A value cannot be read: {' '.join(str(error).split())}") from error
-    _check(config, {override.partition("=")[0] for override in overrides})
+def parse(words: Sequence[str]) -> CompareConfig:
+    """Read `key=value` words. Raises InputError for what is unknown, missing or contradictory."""
+    asked = arguments.parse("compare", words)
+    given = asked.values
+    config = CompareConfig(
+        task=asked.names("task"),
+        methods=asked.names("method"),
+        seeds=asked.integers("seed"),
+        folders=arguments.items(given["folder"]) if "folder" in given else [],
+        across=given.get("across") == "true",
+        profile=given.get("profile"),
+        protocol=given.get("protocol"),
+        head=given.get("head", "classify"),
+        results_root=given.get("results_root", "results"),
+        plot=given.get("plot", "figure"),
+        out_dir=given.get("out"),
+    )
+    _check(config, set(given))
     return config
 
 
-def _renamed(override: str) -> str:
-    """The override under the field's name: commands share `method`, `seed`, `folder` and `out`."""
-    key, equals, value = override.partition("=")
-    return f"{SHARED_NAMES.get(key, key)}{equals}{value}"
-
-
-def _names(fields: Iterable[str]) -> list[str]:
-    """The keys as a user writes them."""
-    shared = {field: name for name, field in SHARED_NAMES.items()}
-    return [shared.get(field, field) for field in fields]
-
-
-def _listed(override: str) -> str:
-    """`methods=frod,lora` as `methods=[frod,lora]`."""
-    key, _, value = override.partition("=")
-    bare = key in _LISTS and not value.startswith("[") and value not in ("", "null")
-    return f"{key}=[{value}]" if bare else override
-
-
 def _check(config: CompareConfig, given: set[str]) -> None:
-    for name, allowed in (("head", HEADS), ("plot", PLOTS)):
-        value = getattr(config, name)
-        if value not in allowed:
-            raise InputError(f"{name}={value} is unknown.{did_you_mean(value, allowed)}")
-    for name in _LISTS:
-        if name in given and not getattr(config, name):
-            raise InputError(f"{name} is empty; give at least one.")
     if config.folders:
         if len(config.folders) != 2:
             raise InputError(

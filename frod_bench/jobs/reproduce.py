@@ -51,7 +51,7 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
 
     Raises CellsFailed or CellsRefused, after the report, if a run failed.
     """
-    part, overrides = parse(overrides)
+    part, overrides, _ = parse(overrides, "reproduce")
     console.print("planning the grid")
     config, cells = compose_cells(overrides)
     refuse_same(asked_cells(cells))

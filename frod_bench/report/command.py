@@ -9,7 +9,7 @@ What is missing is told on standard error and shown in the tables and on the pag
 the records of a results folder are reported as they are, whatever data and weights are at hand.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -17,8 +17,9 @@ from rich.console import Console
 
 from frod_bench.cells import cell as sweep
 from frod_bench.cells.grid import compose_cells
+from frod_bench.cli import arguments
 from frod_bench.cli.exits import exit_statuses
-from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable, is_published
 from frod_bench.common.terminal import plain_console
 from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
@@ -32,31 +33,34 @@ MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was 
 CHOICES = {"all": PARTS, **{part: (part,) for part in PARTS}}
 
 
-def parse(words: Sequence[str]) -> tuple[str, list[str]]:
-    """(what, overrides) of a command line; the experiment is main_table unless named."""
-    what, overrides = "all", list(words)
-    if overrides and "=" not in overrides[0]:
-        what = overrides.pop(0)
-    if what not in CHOICES:
-        raise InputError(f"{what!r} is no part of a report." + did_you_mean(what, CHOICES))
-    if not any(override.startswith(("experiment=", "folder=")) for override in overrides):
-        overrides.insert(0, f"experiment={MAIN}")
-    return what, overrides
+def parse(words: Sequence[str], verb: str = "report") -> tuple[str, list[str], dict[str, str]]:
+    """(part, overrides, folder and out) of a command line; the default experiment is main_table.
 
-
-def report_folder(what: str, words: Sequence[str], console: Console) -> list[Path]:
-    """Write `what` of the records in a results folder, into it or into `out`; returns the files.
-
-    Raises InputError for other words beside `folder=` and `out=`, and as `cells_in`.
+    Raises InputError for unknown words, and for overrides next to `folder=`.
     """
-    if odd := [word for word in words if "=" not in word]:
-        raise InputError(f"{odd[0]!r}: is not key=value. Allowed: folder=DIR and out=DIR.")
-    given = dict(word.split("=", 1) for word in words)
-    if unknown := given.keys() - {"folder", "out"}:
+    asked = arguments.parse(verb, words)
+    overrides, given = asked.overrides, asked.values
+    if "folder" in given and overrides:
+        names = ", ".join(sorted(word.partition("=")[0] for word in overrides))
         raise InputError(
-            f"folder={given['folder']}: is reported as it is, so {', '.join(sorted(unknown))} can "
-            "not be chosen. Allowed beside it: out=DIR."
+            f"folder={given['folder']}: is reported as it is, so {names} cannot be chosen. Allowed "
+            "with it: out=DIR."
         )
+    if "out" in given and "folder" not in given:
+        raise InputError(
+            f"out={given['out']}: is for a report of a folder. Name it too, folder=DIR, or choose "
+            "where an experiment's records and report are by results_root=DIR."
+        )
+    if not any(override.startswith("experiment=") for override in overrides):
+        overrides = [f"experiment={MAIN}", *overrides]
+    return asked.action or "all", overrides, given
+
+
+def report_folder(part: str, given: Mapping[str, str], console: Console) -> list[Path]:
+    """Write `part` of a report of the records in `folder`, there or in `out`; returns the files.
+
+    Raises InputError if the folder is published and `out` is missing, and as `cells_in`.
+    """
     folder = Path(given["folder"]).resolve()
     if "out" not in given and is_published(folder):
         raise InputError(
@@ -67,7 +71,7 @@ def report_folder(what: str, words: Sequence[str], console: Console) -> list[Pat
     out_dir = Path(given.get("out", folder)).resolve()
     (out_dir / MANIFEST).unlink(missing_ok=True)
     written = write_report(
-        folder.parent, folder.name, cells, title, parts=CHOICES[what], out_dir=out_dir
+        folder.parent, folder.name, cells, title, parts=CHOICES[part], out_dir=out_dir
     )
     _say(written, title, console)
     return written.paths
@@ -125,10 +129,10 @@ def folder_of(config: DictConfig) -> Path:
 def start(words: Sequence[str]) -> None:
     """The command line; exits with its status."""
     with exit_statuses():
-        what, overrides = parse(words)
-        if any(word.startswith("folder=") for word in overrides):
-            report_folder(what, overrides, plain_console(stderr=True))
+        part, overrides, given = parse(words)
+        if given:
+            report_folder(part, given, plain_console(stderr=True))
             return
         config, cells = compose_cells(overrides)
         check_writable(folder_of(config))
-        report(what, config, cells, plain_console(stderr=True))
+        report(part, config, cells, plain_console(stderr=True))

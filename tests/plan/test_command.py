@@ -217,7 +217,7 @@ def test_a_plan_writes_nothing(
             ["profile=paper", "task=cars", "method=frozen", "backbones.vision.image_size=100"],
             r"backbone.image_size=100: clip_vit_b32 does not accept such inputs. Give 224",
         ),
-        (["task=sst2", "head=rank"], r"head=rank: task sst2 .*no multiple choice"),
+        (["task=sst2", "head=rank"], r"head=rank: task sst2 .*not a multiple choice"),
         (["experiment=mached_budget"], r"experiment=mached_budget.*Did you mean 'matched_budget'"),
     ],
 )

@@ -152,8 +152,8 @@ def test_one_bad_record_is_unusable_and_the_report_goes_on(tmp_path: Path) -> No
         made = json.loads(file.read_text())
         spoil(made)
         file.write_text(json.dumps(made))
-    words = [f"folder={tmp_path / 'embedded'}", f"out={tmp_path / 'out'}"]
-    written = report_folder("all", words, Console(quiet=True))
+    given = {"folder": str(tmp_path / "embedded"), "out": str(tmp_path / "out")}
+    written = report_folder("all", given, Console(quiet=True))
     assert (tmp_path / "out/report.html") in written
     got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in range(6)])
     assert got.frame["status"].tolist() == ["unusable"] * 3 + ["ok"] * 3

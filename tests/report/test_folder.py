@@ -34,8 +34,8 @@ def test_its_records_make_the_report(tmp_path: Path) -> None:
     cells, _ = cells_in(folder)
     names = [(cell.task, cell.method, cell.seed) for cell in cells]
     assert names == [("rte", m, s) for m in ("full", "frod", "frozen") for s in (0, 1)]
-    what, words = parse(["tables", f"folder={folder}", f"out={tmp_path / 'out'}"])
-    paths = report_folder(what, words, QUIET)
+    part, _, given = parse(["tables", f"folder={folder}", f"out={tmp_path / 'out'}"])
+    paths = report_folder(part, given, QUIET)
     assert tmp_path / "out/tables/main.md" in paths
     assert "| RTE | **80.0** (80.0 to 80.0) |" in (tmp_path / "out/tables/main.md").read_text()
     assert not (folder / "tables").exists()
@@ -45,8 +45,10 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no record of protocol fair or paper under .*\(0 others"):
         cells_in(tmp_path)
     write_record(tmp_path, make_record("rte", "frod", 0))
-    with pytest.raises(InputError, match="so seed can not be chosen"):
-        report_folder("all", [f"folder={tmp_path / 'embedded'}", "seed=0"], QUIET)
+    with pytest.raises(InputError, match="so seed cannot be chosen"):
+        parse([f"folder={tmp_path / 'embedded'}", "seed=0"])
+    with pytest.raises(InputError, match="out=mine: is for a report of a folder"):
+        parse(["out=mine"])
     (tmp_path / "embedded").rename(tmp_path / "mine")
     with pytest.raises(InputError, match="holds records of profile embedded"):
         cells_in(tmp_path / "mine")
@@ -59,7 +61,7 @@ def test_a_record_that_cannot_be_used_is_a_hole_and_not_forgotten(tmp_path: Path
     path.write_text(path.read_text().replace('"value": 0.8', '"value": NaN'))
     twin = path.with_name("0-" + 16 * "f" + ".json")
     twin.write_text(next(path.parent.glob("0-*.json")).read_text())
-    report_folder("tables", [f"folder={tmp_path / 'embedded'}"], QUIET)
+    report_folder("tables", {"folder": str(tmp_path / "embedded")}, QUIET)
     text = (tmp_path / "embedded/tables/main.md").read_text()
     assert "| RTE | 80.0 (80.0 to 80.0) | 80.0 (1 of 2: 1 unusable) |" in text
     assert f"- rte/frod/{twin.name} is no usable record, and left out: " in text

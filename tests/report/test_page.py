@@ -195,7 +195,7 @@ def test_text_from_records_is_text(tmp_path: Path) -> None:
 
 
 def test_each_part_can_be_asked_for_alone_and_loads_only_what_it_needs() -> None:
-    assert parse(["html", "seed=0"]) == ("html", ["experiment=main_table", "seed=0"])
+    assert parse(["html", "seed=0"]) == ("html", ["experiment=main_table", "seed=0"], {})
     assert CHOICES["html"] == ("html",)
     assert set(CHOICES["all"]) == {"tables", "plots", "html"}
     with pytest.raises(InputError, match="Did you mean 'html'"):
