@@ -227,7 +227,9 @@ def test_robustness_straddles(tmp_path: Path, margins: float) -> None:
     def spread(made: dict[str, Any]) -> dict[str, Any]:
         cell = made["cell"]
         if (cell["task"], cell["method"]) == ("rte", "frod"):
-            made["metrics"][made["primary_metric"]]["value"] = 0.8 + points / 100 * (cell["seed"] - 1)
+            made["metrics"][made["primary_metric"]]["value"] = 0.8 + points / 100 * (
+                cell["seed"] - 1
+            )
         return made
 
     cells = sweep(tmp_path, change=spread)
