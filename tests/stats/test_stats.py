@@ -179,3 +179,13 @@ def test_resample_onto_is_nan_before_the_start_and_constant_after_the_end() -> N
     got = stats.resample_onto([0, 1, 1.5, 2, 9], [1, 2], [10, 20])
     assert np.allclose(got, [np.nan, 10, 15, 20, 20], equal_nan=True)
     assert np.isnan(stats.resample_onto([1, 2], [], [])).all()
+
+
+def test_spread_interval_is_the_chi_squared_one() -> None:
+    """Its ends are 0.688 and 1.826 times the standard deviation of ten values, as tabulated."""
+    values = np.arange(10.0)
+    spread = values.std(ddof=1)
+    got = stats.spread_interval([*values, np.nan])
+    assert (got.mean, got.n) == (pytest.approx(spread), 10)
+    assert (got.low, got.high) == pytest.approx((0.6878 * spread, 1.8256 * spread), rel=1e-3)
+    assert np.isnan(stats.spread_interval([1.0])[:3]).all()
