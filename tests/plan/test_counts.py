@@ -9,6 +9,7 @@ from transformers import AutoModel
 
 from frod_bench.cells.grid import composer, without_hydra
 from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
@@ -54,6 +55,23 @@ def compose(*overrides: str) -> Settings:
 def test_frod_trains_what_is_known_of_the_papers_backbones(task: str, trained: int) -> None:
     counts = counts_of(compose("profile=paper", f"task={task}", "method=frod"))
     assert counts.trained == trained
+
+
+def test_the_documented_parameters_are_those_of_the_plan() -> None:
+    """FRoD's rows; a task is named in the first row of its section."""
+    page = (CONF_DIR.parent / "docs" / "paper_scale.md").read_text(encoding="utf-8")
+    lines = page.partition("\nParameters\n")[2].partition("└")[0].splitlines()
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    tasks = [row[0] for row in rows if row[0]]
+    shown = [row[2:] for row in rows if row[1] == "frod"]
+    planned = []
+    for task in tasks:
+        counts = counts_of(compose("profile=paper", f"task={task}", "method=frod"))
+        numbers = [counts.trained, counts.trained + counts.head, counts.frozen_extra]
+        numbers += [counts.stored, counts.stored + counts.head]
+        planned.append([*(f"{number:,}" for number in numbers), f"{counts.percent:.3f}"])
+    assert shown == planned
+    assert tasks == ["rte", "boolq", "eurosat"]
 
 
 @pytest.mark.parametrize(("family", "method"), ON_FAMILIES)
