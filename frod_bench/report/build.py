@@ -1,7 +1,7 @@
 """A whole report: an experiment's records -> tables, figures and page in `results/<profile>/`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +9,6 @@ import pandas as pd
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR, is_published
 from frod_bench.report.analyses.about import About
-from frod_bench.report.areas import TRIALS_PATH, read_areas, read_trials
 from frod_bench.report.cautions import one_class, untuned
 from frod_bench.report.cells_table import write_cells
 from frod_bench.report.claims import Judged
@@ -21,6 +20,7 @@ from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import paired_table
 from frod_bench.report.rules import Rules, load_rules
+from frod_bench.report.sensitivity import published_trials, sensitivity_of, trials_of
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
 
@@ -66,19 +66,15 @@ def write_report(
         from frod_bench.report.analyses.kinds import analyse  # matplotlib: only for analyses
 
         found = analyse(figures, frame)
-    results_dir = results_root / profile
-    factors = rules.robustness.learning_rate_factors
-    published = REFERENCE_DIR / profile
-    areas = read_areas(results_dir, factors)
-    if areas is None and (theirs := read_areas(published, factors)) is not None:
-        areas = replace(theirs, over=f"{theirs.over} of the published run")
-    trials = read_trials(results_dir / TRIALS_PATH)
-    if trials is None:  # those that the shipped learning rates were picked from
-        trials = read_trials(published / TRIALS_PATH)
-    collected.warnings += untuned(frame, trials)
+    rule = rules.robustness
+    sensitivity = sensitivity_of(
+        collected.records, profile, rule.learning_rate_factors, [rule.ours, *rule.against]
+    )
+    trials = [trials_of(collected.records), published_trials(REFERENCE_DIR / profile)]
+    collected.warnings += untuned(frame, pd.concat([one for one in trials if one is not None]))
     if {"tables", "html"} & set(parts):  # they show scores; predictions take long to read
         collected.warnings += one_class(frame)
-    numbers = Numbers(collected, profile, title, rules, areas)
+    numbers = Numbers(collected, profile, title, rules, sensitivity)
     paths: list[Path] = []
     if "tables" in parts:
         paths += _write_tables(numbers, out_dir / "tables")

@@ -9,14 +9,15 @@ from frod_bench.report.names import MATCHED, label, spelled
 from frod_bench.report.paired import predictions_of
 
 
-def untuned(frame: pd.DataFrame, trials: pd.DataFrame | None) -> list[str]:
-    """Methods whose rates were not picked by trials in a family where others' were.
+def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
+    """Methods whose learning rates were not picked by trials, of a family in which others' were.
 
     Args:
         frame: `Collected.frame`.
-        trials: of `experiment=tune`; None where nothing was tuned, which then holds for all alike.
+        trials: of `experiment=tune`, with family, head and method; empty if nothing was tuned,
+            which then holds for all alike.
     """
-    if trials is None:
+    if trials.empty:
         return []
     tuned = set(zip(trials["family"], trials["head"], trials["method"], strict=True))
     is_matched = frame["variant"].str.startswith(MATCHED)
@@ -27,8 +28,8 @@ def untuned(frame: pd.DataFrame, trials: pd.DataFrame | None) -> list[str]:
         if (family, head, name) not in tuned:
             lost.setdefault(spelled(Family(family, head)), []).append(name)
     return [
-        f"Learning rates of {', '.join(methods)} were not tuned in {family} (tables/tuning.csv "
-        "has no trial of them): they are another method's, another head's or common practice."
+        f"Learning rates of {', '.join(methods)} were not tuned in {family} (no trial of "
+        "experiment=tune is of them): they are another method's, another head's or common practice."
         for family, methods in lost.items()
     ]
 

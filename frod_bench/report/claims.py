@@ -13,7 +13,6 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.records.schema import CurvePoint
-from frod_bench.report.areas import Areas
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import AXES, Axis
 from frod_bench.report.evidence import Evidence, evidence
@@ -26,6 +25,7 @@ from frod_bench.report.rules import (
     RobustnessRule,
     Rules,
 )
+from frod_bench.report.sensitivity import Sensitivity
 from frod_bench.stats import Estimate, Floats
 
 Verdict = Literal["supported", "not supported", "undecided at this budget"]
@@ -77,20 +77,21 @@ class Judged:
 def judge(
     frame: pd.DataFrame,
     curves: Mapping[Run, Sequence[CurvePoint]],
-    areas: Areas | None,
+    sensitivity: Sensitivity | None,
     profile: str,
     rules: Rules,
 ) -> Judged:
     """Judge the claims.
 
-    `frame` and `curves` are those of `Collected`; `areas` is what `read_areas` gives.
+    `frame` and `curves` are those of `Collected`; `sensitivity` is what `sensitivity_of`
+    gives.
     """
     cells = evidence(frame, rules)
     claims = (
         accuracy(cells, rules.accuracy, rules.confidence),
         parameters(cells, rules.parameters),
         convergence(cells, curves, rules.convergence, rules.confidence),
-        robustness(cells, areas, rules.robustness, rules.confidence),
+        robustness(cells, sensitivity, rules.robustness, rules.confidence),
     )
     return Judged(claims, profile, cells.protocol, rules)
 
@@ -204,17 +205,20 @@ def convergence(
 
 
 def robustness(
-    cells: Evidence, areas: Areas | None, rule: RobustnessRule, confidence: float
+    cells: Evidence, sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float
 ) -> Claim:
     """(d): spread over seeds, and the area under the metric over learning rates."""
     holes = cells.holes([rule.ours, *rule.against], cells.frame["value"].notna())
-    if areas is None:
-        no_area = "no trials of experiment=tune (tables/tuning.csv)"
+    if sensitivity is None:
+        no_area = (
+            "no records over learning rates (make them: frod-bench reproduce "
+            "experiment=rate_robustness)"
+        )
     else:
-        no_area = areas.holes([rule.ours, *rule.against])
+        no_area = sensitivity.missing([rule.ours, *rule.against])
     parts = (
         *_spread_parts(cells, rule, confidence, holes),
-        *_area_parts(areas, rule, confidence, holes or no_area),
+        *_area_parts(sensitivity, rule, confidence, holes or no_area),
     )
     return Claim(
         "robustness",
@@ -246,10 +250,10 @@ def _spread_parts(
 
 
 def _area_parts(
-    areas: Areas | None, rule: RobustnessRule, confidence: float, holes: str
+    sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float, holes: str
 ) -> Iterator[Part]:
-    over = "trials" if areas is None else areas.over
-    table = pd.DataFrame() if areas is None else areas.table
+    over = "factors" if sensitivity is None else sensitivity.over
+    table = pd.DataFrame() if sensitivity is None else sensitivity.table
     for method in rule.against:
         found = stats.NOTHING
         if {rule.ours, method} <= set(table.columns):

@@ -78,6 +78,7 @@ class Collected:
     provenance: dict[Run, Provenance] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)  # what else lies among the records
     warnings: list[str] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)  # all of the profile, asked for or not
 
 
 def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collected:
@@ -130,6 +131,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
         + _foreign(records, profile)
         + _cautions(used)
         + _left_out(rows, unusable),
+        records=[made for made in records if made["cell"]["profile"] == profile],
     )
 
 

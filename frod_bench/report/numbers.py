@@ -5,7 +5,6 @@ from functools import cached_property
 
 import pandas as pd
 
-from frod_bench.report.areas import Areas
 from frod_bench.report.cells_table import cells_table
 from frod_bench.report.claims import Judged, judge
 from frod_bench.report.collect import Collected
@@ -14,6 +13,7 @@ from frod_bench.report.frame import Method
 from frod_bench.report.paired import paired_summary
 from frod_bench.report.panels import Panels, experiment_panels
 from frod_bench.report.rules import Rules
+from frod_bench.report.sensitivity import Sensitivity
 from frod_bench.report.summary import summarise
 from frod_bench.report.tables import parameter_summary
 
@@ -22,20 +22,21 @@ from frod_bench.report.tables import parameter_summary
 class Numbers:
     """What the records of an experiment say, by the rules; computed where it is first asked for.
 
-    `profile` is the profile's name and `title` its title; `areas` is what `read_areas` gives.
+    `profile` is the profile's name and `title` its title; `sensitivity` is what `sensitivity_of`
+    gives.
     """
 
     collected: Collected
     profile: str
     title: str
     rules: Rules
-    areas: Areas | None
+    sensitivity: Sensitivity | None
 
     @cached_property
     def judged(self) -> Judged:
         """The claims."""
         frame, curves = self.collected.frame, self.collected.curves
-        return judge(frame, curves, self.areas, self.profile, self.rules)
+        return judge(frame, curves, self.sensitivity, self.profile, self.rules)
 
     @cached_property
     def cells(self) -> pd.DataFrame:

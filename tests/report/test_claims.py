@@ -13,14 +13,21 @@ import pytest
 from rich.console import Console
 
 from frod_bench.common.errors import InputError
+from frod_bench.records import hashing
 from frod_bench.report import claims
-from frod_bench.report.areas import Areas, areas, read_areas, read_trials
 from frod_bench.report.build import write_report
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, judge
 from frod_bench.report.claims_table import claims_rows, format_part, show_claims
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.evidence import suite_tasks
 from frod_bench.report.rules import Rules, load_rules
+from frod_bench.report.sensitivity import (
+    Sensitivity,
+    areas,
+    factor_scores,
+    published_trials,
+    sensitivity_of,
+)
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 RULES = replace(load_rules(), suite="smoke")
@@ -79,7 +86,7 @@ def judged(
     rules: Rules = RULES,
 ) -> Judged:
     got = collect(root, profile, cells)
-    found = None if table is None else Areas(areas(table), "trials")
+    found = None if table is None else Sensitivity(areas(table), "trials")
     return judge(got.frame, got.curves, found, profile, rules)
 
 
@@ -216,7 +223,7 @@ def test_robustness(
     table = None if falls is None else trials(**falls)
     got = claim(judged(tmp_path, cells, table), "robustness")
     assert got.verdict == verdict
-    assert ("no trials" in got.holes) == (falls is None)
+    assert ("no records over" in got.holes) == (falls is None)
 
 
 @pytest.mark.parametrize("margins", [8.0, 1.5])  # the mean is beyond the margin, and within
@@ -246,26 +253,18 @@ def test_area_of_a_trial_that_diverged_is_the_lowest_score() -> None:
     assert fewer["dora"].isna().all()
 
 
-def test_trials_that_are_not_there(tmp_path: Path) -> None:
-    assert read_trials(tmp_path / "tuning.csv") is None
-    (tmp_path / "tuning.csv").write_text("a,b\n1,2\n")
-    assert read_trials(tmp_path / "tuning.csv") is None
-    trials().astype({"score": object}).replace({"score": {0.8: "none"}}).to_csv(
-        tmp_path / "tuning.csv"
-    )
-    found = read_trials(tmp_path / "tuning.csv")
-    assert found is not None
-    assert np.isfinite(areas(found).to_numpy()).all()  # a trial without a number is the lowest
-
-
-def test_a_task_that_was_tuned_under_both_heads_is_two(tmp_path: Path) -> None:
+def test_published_trials_of_a_task_under_both_heads_are_of_two_tasks(tmp_path: Path) -> None:
     listed = trials(frod=20.0).assign(family="reasoning")
-    both = pd.concat([listed, trials().assign(family="reasoning_rank")])
-    both.to_csv(tmp_path / "tuning.csv")
-    found = read_trials(tmp_path / "tuning.csv")
+    both = pd.concat([listed, trials().assign(family="reasoning_rank")]).drop(columns="head")
+    (tmp_path / "tables").mkdir()
+    both.replace({"score": {0.8: "none"}}).to_csv(tmp_path / "tables/tuning.csv")
+    found = published_trials(tmp_path)
     assert found is not None
-    by_task = areas(found)["frod"]
-    assert by_task.to_dict() == pytest.approx(
+    assert np.isinf(found["score"]).sum() == 2 * 2 * len(METHODS)
+    both.to_csv(tmp_path / "tables/tuning.csv")
+    found = published_trials(tmp_path)
+    assert found is not None
+    assert areas(found)["frod"].to_dict() == pytest.approx(
         {
             ("rte", "classify"): -10.0,
             ("boolq", "classify"): -10.0,
@@ -275,32 +274,70 @@ def test_a_task_that_was_tuned_under_both_heads_is_two(tmp_path: Path) -> None:
     )
 
 
-def test_the_grid_of_factors_goes_before_the_trials(tmp_path: Path) -> None:
-    factors = RULES.robustness.learning_rate_factors
-    folder = tmp_path / "rate_robustness/tables"
-    (tmp_path / "tables").mkdir()
-    folder.mkdir(parents=True)
-    trials().to_csv(tmp_path / "tables/tuning.csv")
-    scores = [
-        {"scope": "task", "task": "rte", "method": m, "quantity": "score", "factor": f, "mean": 70}
-        for m in METHODS
-        for f in factors
-    ]
-    of_tasks = [
-        {"scope": "task", "task": task, "method": m, "quantity": "area", "mean": mean}
-        for task in ("rte", "boolq", "")
-        for m, mean in zip(METHODS, (-1.0, -2.0, -3.0, -4.0), strict=True)
-    ]
-    table = pd.DataFrame(scores + of_tasks).assign(holes="")
-    table.to_csv(folder / "rate_curve.csv", index=False)
-    found = read_areas(tmp_path, factors)
+FACTORS = RULES.robustness.learning_rate_factors
+
+
+def of_rates(
+    root: Path, method: str, points: float, *, factor: float = 1.0, trial: int = 0, **more: Any
+) -> None:
+    """A record at a factor on its learning rates or, with `protocol=tune`, of a trial."""
+    task, seed, status = (
+        more.get(*pair) for pair in (("task", "rte"), ("seed", 0), ("status", "ok"))
+    )
+    made = make_record(task, method, seed, points / 100, status)
+    config, protocol = made["config"], more.get("protocol", "fair")
+    config |= {"rate_factors": {"all": factor}, "trial": trial}
+    config["protocol"]["name"] = made["cell"]["protocol"] = protocol
+    rate = 10.0**-trial if protocol == "tune" else 5e-4 * factor
+    config["method"]["learning_rates"] = {"lambda": rate}
+    config["trainer"]["max_steps"] = more.get("steps", 100)
+    made["provenance"]["started_at"] = more.get("started_at", "2026-11-24T12:00:00+00:00")
+    prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
+    made["cell"]["config_hash"] = hashing.config_hash(hashing.identity(config, *prints))
+    write_record(root, made, synthetic_curve(steps=5))
+
+
+def test_sensitivity_is_of_the_records_of_a_grid_and_before_it_of_trials(tmp_path: Path) -> None:
+    root = tmp_path
+    assert judged(root, sweep(root)).claims[3].holes.startswith("no records over learning rates")
+    for method in METHODS:
+        for trial, points in enumerate((80, 70, 60)):
+            of_rates(root, method, points, trial=trial, protocol="tune")
+    records = collect(root, "embedded", []).records
+    found = sensitivity_of(records, "none", FACTORS, METHODS)
+    assert found is not None
+    assert found.over == "trials"
+    assert found.table.loc[("rte", "classify"), "frod"] == pytest.approx(-10)
+    for method in METHODS:
+        for factor in FACTORS:
+            for seed in (0, 1):
+                of_rates(root, method, 70 + 10 * (factor == 1) + seed, factor=factor, seed=seed)
+    records = collect(root, "embedded", []).records
+    found = sensitivity_of(records, "none", FACTORS, METHODS)
     assert found is not None
     assert found.over == "factors"
-    assert found.table.loc["rte"].to_dict() == {"full": -1, "lora": -2, "dora": -3, "frod": -4}
-    assert set(found.table.index) == {"rte", "boolq"}
-    other = read_areas(tmp_path, factors[1:])
-    assert other is not None
-    assert other.over == "trials"
+    assert found.table["frod"].tolist() == pytest.approx([-8.0])  # seed 2 has no grid
+    other = sensitivity_of(records, "none", FACTORS[1:], METHODS)
+    assert other is not None  # a part of the grid is a grid
+    assert other.table["frod"].tolist() == pytest.approx([-7.5])
+    assert sensitivity_of(records, "none", FACTORS, [*METHODS, "vera"]) is None
+
+
+def test_grids_of_other_settings_are_not_mixed_and_a_hole_is_no_area(tmp_path: Path) -> None:
+    for factor in FACTORS:
+        of_rates(tmp_path, "lora", 80 if factor == 1 else 70, factor=factor)
+        old = "2026-11-01T12:00:00+00:00"
+        of_rates(tmp_path, "frod", 10, factor=factor, steps=5, started_at=old)
+        of_rates(tmp_path, "full", 80, factor=factor, status="ok" if factor == 1 else "failed")
+        status = "diverged" if factor == FACTORS[0] else "ok"
+        of_rates(tmp_path, "frod", 80 if factor == 1 else 75, factor=factor, status=status)
+    of_rates(tmp_path, "dora", 80)  # a run at the tuned learning rates alone is no grid
+    records = collect(tmp_path, "embedded", []).records
+    found = areas(factor_scores(records, FACTORS)).loc[("rte", "classify")]
+    assert found["lora"] == pytest.approx(-8.0)
+    assert found["frod"] == pytest.approx((70 + 75 + 80 + 75 + 75) / 5 - 80)  # not the old one
+    assert np.isnan(found["full"])
+    assert "dora" not in found
 
 
 @pytest.mark.parametrize(
@@ -376,10 +413,12 @@ def test_a_suite_that_is_not_there_is_named() -> None:
 
 
 def test_report_writes_the_claims_first_and_says_them(tmp_path: Path) -> None:
-    cells = sweep(tmp_path)
+    cells = [replace(cell, protocol="fair") for cell in sweep(tmp_path)]
     tables = tmp_path / "embedded" / "tables"
-    tables.mkdir(parents=True)
-    trials().to_csv(tables / "tuning.csv", index=False)
+    for method in METHODS:
+        for trial, points in enumerate((80, 75, 70)):
+            for task in ("rte", "boolq"):
+                of_rates(tmp_path, method, points, trial=trial, protocol="tune", task=task)
     report = write_report(tmp_path, "embedded", cells, "stand-ins", parts=["tables"], rules=RULES)
     assert [path.name for path in report.paths[:3]] == ["claims.md", "claims.tex", "claims.csv"]
     text = (tables / "claims.md").read_text()

@@ -23,10 +23,10 @@ from frod_bench.report.analyses.about import (
     score_text,
 )
 from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
-from frod_bench.report.areas import areas
 from frod_bench.report.figures import legend_handle
 from frod_bench.report.frame import AXIS, TASK_KEY, Method, by_task, task_of, tasks_in
 from frod_bench.report.names import label
+from frod_bench.report.sensitivity import FLOORED, areas, floored
 from frod_bench.report.table import Row, Table
 
 COLUMNS = (
@@ -34,7 +34,6 @@ COLUMNS = (
     *("n_cells", "n_expected", "holes", "n_floored"),
 )
 SCORE, AREA = "score", "area"
-FLOORED = ("diverged", "undefined")  # runs that came to their end, and gave no score
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +47,7 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """
     need_axes(frame, "rate_curve", [ALL_FACTOR])
     axis = f"{AXIS}{ALL_FACTOR}"
-    filled = _floored(frame.dropna(subset=[axis]))
+    filled = floored(frame.dropna(subset=[axis]))
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(filled):
         for (method, factor), group in cells.groupby(["method", axis], sort=False):
@@ -61,17 +60,6 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
             base = scope | {"method": method, "quantity": AREA} | _area(of_tasks)
             rows.append(base | counts(group) | {"n_floored": int(group["floored"].sum())})
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _floored(frame: pd.DataFrame) -> pd.DataFrame:
-    """The cells, those that diverged with the lowest score of their task; `floored` marks them."""
-    lowest = frame.groupby(TASK_KEY)["value"].transform("min")
-    ended = frame["status"].isin(FLOORED) & lowest.notna()
-    return frame.assign(
-        value=frame["value"].where(~ended, lowest),
-        status=frame["status"].where(~ended, "ok"),
-        floored=ended,
-    )
 
 
 def _areas(frame: pd.DataFrame, axis: str) -> pd.DataFrame:
