@@ -102,7 +102,7 @@ VERBS = (
             Key("trainer.max_steps", "the profile's", "optimizer steps; so with all of trainer."),
             Key("method.KEY", "the method's", "a setting of the method: method.sparse_rate=0.01"),
         ),
-        "README.md, docs/design.md",
+        "README.md, docs/explanation/design.md",
     ),
     Verb(
         "reproduce",
@@ -142,7 +142,7 @@ VERBS = (
             Key("out", "the folder", "where the report of a folder goes", True),
             *grid(**EXPERIMENTS),
         ),
-        "docs/report.md",
+        "docs/reference/report.md",
         actions=PARTS,
     ),
     Verb(
@@ -181,7 +181,7 @@ VERBS = (
             ),
             Key("out", "figures/ beside the records", "where figures go", aliases=("out_dir",)),
         ),
-        "docs/compare.md",
+        "docs/how-to/compare.md",
         composes=False,
     ),
     Verb(
@@ -197,7 +197,7 @@ VERBS = (
             Key("format", "table", "table or json", True, choices=("table", "json")),
             *grid(task="the suite's", method="those of the main table", seed="not planned"),
         ),
-        "docs/paper_scale.md",
+        "docs/how-to/paper_scale.md",
     ),
     Verb(
         "tune",
@@ -212,7 +212,7 @@ VERBS = (
             Key("out", "RESULTS_ROOT/PROFILE/learning_rates", "folder of the new table", True),
             *(key for key in grid(**EXPERIMENTS) if key.name in TUNED),
         ),
-        "docs/methods.md",
+        "docs/reference/methods.md",
     ),
     Verb(
         "calibrate",
@@ -223,7 +223,7 @@ VERBS = (
             "frod-bench calibrate profile=embedded results_root=results",
         ),
         (OVERRIDES,),
-        "docs/embedded.md",
+        "docs/explanation/embedded.md",
     ),
     Verb(
         "analyze",
@@ -234,7 +234,7 @@ VERBS = (
             "frod-bench analyze expressible results_root=results",
         ),
         (Key("ANALYSIS", "", "first word: landscape, spectrum or expressible"), OVERRIDES),
-        "docs/analyses.md",
+        "docs/how-to/analyses.md",
         actions=("landscape", "spectrum", "expressible"),
     ),
     Verb(
@@ -255,7 +255,7 @@ VERBS = (
             Key("profile", "small", "small or paper: whose backbones and data are copied"),
             Key("suite", "paper20", "the tasks whose data are copied"),
         ),
-        "docs/mirror.md",
+        "docs/how-to/mirror.md",
         actions=("backbones", "verify"),
     ),
     Verb(
@@ -270,7 +270,7 @@ VERBS = (
             Key("out", "the user's cache", "folder of the data sets", aliases=("root",)),
             Key("seed", "0", "seed of all rows"),
         ),
-        "docs/embedded.md",
+        "docs/explanation/embedded.md",
         composes=False,
     ),
     Verb(
@@ -337,7 +337,7 @@ VERBS = (
             "frod-bench validate experiment=main_table suite=smoke seed=0",
         ),
         grid(),
-        "docs/methods.md",
+        "docs/reference/methods.md",
     ),
 )
 BY_NAME = {verb.name: verb for verb in VERBS}

@@ -3,8 +3,8 @@
     python -m frod_bench.compare task=rte methods=[frod,lora]
     python -m frod_bench.compare folders=[results/embedded,/theirs/results/embedded]
 
-Prints the paired differences, and draws the curves (docs/compare.md). Exit status: 0, 1 where a
-figure cannot be written, 2 for bad input.
+Prints the paired differences, and draws the curves (docs/how-to/compare.md). Exit status: 0, 1 if
+a figure cannot be written, 2 for bad input.
 """
 
 import sys

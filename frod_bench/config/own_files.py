@@ -4,7 +4,8 @@
     method=my_method        # an entry point of the group `frod_bench.methods`
     task=path/to/my_task.yaml
 
-Hydra composes such a file as it composes those of the suite. docs/methods.md shows all three.
+Hydra composes such a file as it composes those of the suite. docs/reference/methods.md shows all
+three.
 """
 
 import dataclasses

@@ -218,7 +218,7 @@ def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> Frod
 
 
 def apply_python(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
-    """Call the user's own function (docs/methods.md).
+    """Call the user's own function (docs/reference/methods.md).
 
     Raises InputError if its file has changed since the cell was planned, or its groups are not the
     parameters that require a gradient.

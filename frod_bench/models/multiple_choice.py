@@ -18,7 +18,8 @@ _PROBE_TOKENS = 4  # of the forward passes that check our scores when a model is
 class MultipleChoice(nn.Module):
     """`backbone` (the body) -> `lm_head` -> mean log-probability of each option's tokens.
 
-    A sum would favour short options, and options differ in length; see docs/reasoning_heads.md.
+    A sum would favour short options, and options differ in length; see
+    docs/explanation/reasoning_heads.md.
 
     `forward` takes `input_ids`, `attention_mask` and `option_mask`, each N x C x L: for every row C
     sequences, a question followed by an option, padded on the right. It returns scores, N x C; a

@@ -172,7 +172,7 @@ def refuse_same(cells: Iterable[Cell]) -> None:
         raise InputError(
             f"{len(same)} of {len(counts)} cells are asked for more than once, with different "
             f"settings, such as {same[0]}. A report shows one of them: leave the other settings "
-            "out of the grid, or name them in experiment.axes (docs/analyses.md)."
+            "out of the grid, or name them in experiment.axes (docs/how-to/analyses.md)."
         )
 
 

@@ -2,7 +2,8 @@
 
 Tables are (tasks x seeds) arrays and curves (seeds x points) arrays. NaN marks a missing value, and
 every estimate counts the values behind it. An interval that the data do not determine is NaN, never
-zero. docs/statistics.md lists which function answers which question, and how well, by simulation.
+zero. docs/explanation/statistics.md lists which function answers which question, and how well, by
+simulation.
 """
 # ruff: noqa: F401  (what this package exports)
 

@@ -12,8 +12,8 @@ Statistic = Callable[..., Floats]
 
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
-# Fewer tasks get no bootstrap interval: that of two tasks covers 50 % (docs/statistics.md), and has
-# no width if they agree.
+# Fewer tasks get no bootstrap interval: that of two tasks covers 50 %
+# (docs/explanation/statistics.md), and has no width if they agree.
 FEWEST_TASKS = 3
 BATCH = 256  # resamples at a time: several times as fast if they fit into the processor's cache
 

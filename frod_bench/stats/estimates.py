@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
 # With fewer tasks the interval of the mean is Student's: a bootstrap of few values is too narrow
-# (that of two covers 50 %, of five 86 %; docs/statistics.md).
+# (that of two covers 50 %, of five 86 %; docs/explanation/statistics.md).
 FEW_TASKS = 10
 # With fewer seeds show `seed_range` instead of an interval: with one degree of freedom Student's t
 # interval is 12.7 standard errors wide to each side, and says more of t than of the runs.

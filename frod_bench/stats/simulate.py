@@ -34,7 +34,7 @@ BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
 EXAMPLES = """\
 examples:
   python -m frod_bench.stats.simulate                       print the table (about a minute)
-  python -m frod_bench.stats.simulate docs/statistics.md    and write it into that page
+  python -m frod_bench.stats.simulate docs/explanation/statistics.md    and write it into that page
 """
 
 Rng = np.random.Generator

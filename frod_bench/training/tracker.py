@@ -1,6 +1,7 @@
 """Progress to Weights & Biases, which never costs a cell.
 
-docs/tracking.md describes what a project contains, and how its charts overlay methods and tasks.
+docs/how-to/tracking.md describes what a project contains, and how its charts overlay methods and
+tasks.
 
 All calls into wandb happen on one daemon thread that reads a queue. If wandb is missing, fails or
 hangs there is a warning; the cell neither waits for it nor fails, and its record is complete.

@@ -1,4 +1,4 @@
-"""Coverage, power and false alarms over simulated sweeps; docs/statistics.md has the full run."""
+"""Coverage, power and false alarms over simulated sweeps (docs/explanation/statistics.md)."""
 
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_help_answers_without_simulating(
     with pytest.raises(SystemExit) as exit_info:
         simulate.main()
     assert exit_info.value.code == 0
-    assert "docs/statistics.md" in capsys.readouterr().out
+    assert "docs/explanation/statistics.md" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("tasks", "most"), [(2, 0.65), (5, 0.91)])

@@ -70,7 +70,7 @@ def need_axes(frame: pd.DataFrame, figure: str, keys: Sequence[str]) -> None:
         if f"{AXIS}{key}" not in frame:
             raise InputError(
                 f"experiment.figures: {figure} is drawn over {key}, which experiment.axes does not "
-                "name. Name it there, as the experiments of docs/analyses.md do."
+                "name. Name it there, as the experiments of docs/how-to/analyses.md do."
             )
 
 

@@ -1,4 +1,4 @@
-"""The experiments of the analyses are the grids that docs/analyses.md counts."""
+"""The experiments of the analyses are the grids that docs/how-to/analyses.md counts."""
 
 import re
 
@@ -8,7 +8,7 @@ from frod_bench.cells.grid import compose_cells, composer, expand
 from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.report.analyses.kinds import CONVERGENCE, KINDS
 
-DOCS = (PACKAGE_DIR.parent / "docs" / "analyses.md").read_text(encoding="utf-8")
+DOCS = (PACKAGE_DIR.parent / "docs" / "how-to" / "analyses.md").read_text(encoding="utf-8")
 
 
 def grid_of(experiment: str) -> list[dict[str, str]]:
