@@ -19,6 +19,7 @@ from frod_bench.frod import (
     merge_frod,
     unmerge_frod,
 )
+from frod_bench.frod.targets import find_targets
 
 from .helpers import Net, gaussian, perturb
 
@@ -329,6 +330,18 @@ def test_bad_setting_is_refused_by_name(field: str, value: object) -> None:
 def test_pefts_basis_on_another_side_is_refused() -> None:
     with pytest.raises(InputError, match=r"shared_side='smaller'.*basis='peft'.*basis='exact'"):
         FrodConfig(["up"], basis="peft", shared_side="smaller")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "on_outputs"),
+    [((8, 8), True), ((8, 4), False), ((8, 20), False), ((16, 16), False)],
+)
+def test_basis_is_on_outputs_that_are_fewer_and_equally_many(
+    outputs: tuple[int, int], on_outputs: bool
+) -> None:
+    model = nn.ModuleList(nn.ModuleDict({"fc": nn.Linear(16, rows)}) for rows in outputs)
+    (targets,) = find_targets(model, ["fc"], "smaller").values()
+    assert [target.on_outputs for target in targets] == [on_outputs] * 2
 
 
 @pytest.mark.parametrize("take_off", [merge_frod, unmerge_frod])

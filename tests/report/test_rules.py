@@ -26,6 +26,11 @@ def test_rules_are_those_fixed_before_the_first_full_run() -> None:
         ("confidence: 0.95", "confidence: 95", "confidence=95"),
         ("confidence: 0.95", "confidence: 0", "confidence=0"),
         ("confidence: 0.95", "confidence: 1", "confidence=1"),
+        ("alpha: 0.05", "alpha: 0", r"accuracy\.alpha=0"),
+        ("alpha: 0.05", "alpha: 0.5", r"accuracy\.alpha=0\.5"),
+        ("margin_points: 1.0\n", "margin_points: 0\n", r"accuracy\.margin_points=0"),
+        ("target_fraction: 0.9", "target_fraction: 0", r"convergence\.target_fraction=0"),
+        ("window_evaluations: 3", "window_evaluations: 0", r"convergence\.window_evaluations=0"),
     ],
 )
 def test_broken_rules_are_named(tmp_path: Path, old: str, new: str, words: str) -> None:
