@@ -41,6 +41,9 @@ _COMMAND_LINE = f"""\
 `python -m frod_bench.VERB`. Each section below is what `frod-bench VERB --help` prints.
 A key of the configuration can follow every verb that composes one; all of them are in the
 [configuration reference](configuration.md).
+
+Exit status: 0; 1 if a run failed; 2 for bad input; 130 if interrupted. To complete verbs, keys and
+names of tasks and methods in bash: `eval "$(frod-bench --completion bash)"`, e.g. in `~/.bashrc`.
 """
 
 _CONFIGURATION = f"""\
