@@ -1,7 +1,7 @@
-"""Cells: what one composed configuration asks for, and which of them are still missing.
+"""Cells: the runs that composed configurations ask for, and which of them are missing.
 
-A sweep is a list of small immutable values; launching only maps over it. Nothing here imports
-torch, so that a plan is printed, and bad input refused, in a second.
+A sweep is a list of small immutable values. Nothing here imports torch, so that bad input is
+refused within a second.
 """
 
 import shlex
@@ -72,7 +72,7 @@ class Cell:
 
     @property
     def record_path(self) -> Path:
-        """Where the cell's record lies, or will lie."""
+        """Path of the cell's record, which may not exist yet."""
         return store.record_path(
             self.results_dir.parent,
             self.profile,
@@ -83,21 +83,21 @@ class Cell:
         )
 
     def place(self, kind: str) -> Path:
-        """The cell's own path under `<results>/<profile>/<kind>/` (checkpoints, adapters).
+        """The cell's path under `<results>/<profile>/<kind>/` (checkpoints, adapters).
 
-        Raises InputError if that leads out of there.
+        Raises InputError if that leads out of the results.
         """
         return inside(self.results_dir, kind, self.task, self.method, self.record_path.stem)
 
     @property
     def lock_path(self) -> Path:
-        """The file whose lock says that a process is at work on the cell."""
+        """The lock file of the process that runs the cell."""
         folder = self.place("checkpoints")
         return folder.with_name(f"{folder.name}.lock")
 
     @property
     def adapter_path(self) -> Path:
-        """Where the trained values are kept with `save=adapter`."""
+        """File of the trained values with `save=adapter`."""
         return self.place("adapters").with_suffix(".safetensors")
 
     @property
@@ -140,19 +140,19 @@ def cell_of(settings: Settings) -> Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep has to do."""
+    """What a sweep has to run."""
 
     cells: tuple[Cell, ...]  # all that were asked for
     missing: tuple[Cell, ...]  # of them, those without a usable record
-    invalid: tuple[store.Unusable, ...]  # files in a cell's place that cannot be trusted
+    invalid: tuple[store.Unusable, ...]  # files at a record's path that cannot be trusted
 
 
 def plan(cells: Iterable[Cell]) -> Plan:
     """Look at the records of `cells`; reads only.
 
-    A cell is done where its record is valid and the run came to its end (`ok` or `diverged`: the
-    same seed would diverge again). A `failed` one is run again, and so is one whose trained values
-    are asked for and were not kept.
+    A cell is done if its record is valid and its run ended (`ok` or `diverged`: the same seed would
+    diverge again). A `failed` cell runs again, and so does one whose trained values are asked for
+    and were not kept.
     """
     unique = tuple(dict.fromkeys(cells))
     missing, invalid = [], []
@@ -170,7 +170,7 @@ def plan(cells: Iterable[Cell]) -> Plan:
 
 
 def _status(path: Path) -> str:
-    """A record's status; `incomplete` where a file that it names is gone."""
+    """A record's status; `incomplete` if a file that it names is missing."""
     document = store.load(path)
     beside = (document["curve"], document["predictions"])
     whole = all((path.parent / name).exists() for name in beside if name)

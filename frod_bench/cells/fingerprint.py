@@ -1,6 +1,6 @@
-"""Content hashes of a task's data and of a backbone: what a cell's hash stands on instead of paths.
+"""Content hashes of a task's data and of a backbone, which a cell's hash contains instead of paths.
 
-Reads files only, so that a sweep can tell what is missing before torch is imported.
+Only reads files, so that a sweep finds what is missing before torch is imported.
 """
 
 import functools
@@ -53,10 +53,10 @@ def data_fingerprint(
     data_root: str | None,
     splits: Collection[str] = (),
 ) -> str:
-    """Hash of the files of one configuration of a data set, whose splits the task calls `splits`.
+    """Hash of the files of one configuration of a data set with the splits `splits`.
 
-    On the Hub a revision stands for the content. Raises InputError where the local mirror lacks it,
-    or notes other checksums.
+    On the Hub the revision represents the content. Raises InputError if the local mirror lacks the
+    data set or lists other checksums.
     """
     if data_root is None:
         return _hub_fingerprint("data", f"{hub_id}/{hub_config}", revision)
@@ -73,8 +73,7 @@ def data_fingerprint(
 def backbone_fingerprint(hub_id: str, revision: str | None, model_root: str | None) -> str:
     """Hash of a backbone's configuration, weights and tokenizer or image processor.
 
-    Raises InputError where `model_root` lacks it, holds no safetensors weights of it, or notes
-    other checksums.
+    Raises InputError if `model_root` lacks it or its safetensors weights, or lists other checksums.
     """
     if model_root is None:
         return _hub_fingerprint("model", hub_id, revision)
@@ -91,8 +90,9 @@ def _hub_fingerprint(kind: str, name: str, revision: str | None) -> str:
 
 
 def _hash_files(key: str, root: Path, hub_id: str, files: list[Path]) -> str:
-    """One hash over names and contents. Raises InputError where `frod_bench.mirror` noted another
-    SHA-256 of a file when it wrote it.
+    """One hash of names and contents.
+
+    Raises InputError if the SHA-256 of a file is not the one that `frod_bench.mirror` listed.
     """
     folder, digest = root / hub_id, hashlib.sha256()
     entry = read_sums(root).get(hub_id)

@@ -1,4 +1,4 @@
-"""What a run leaves on the disk: the record, and its curve and predictions beside it.
+"""What a run writes: its record, its curve and its predictions.
 
 Every file is written atomically. Needs no torch, so that the process that watches the workers can
 leave the record of a worker that died.
@@ -23,7 +23,7 @@ from frod_bench.common import atomic, locks, processes
 from frod_bench.records import provenance, schema, store
 
 DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"}
-STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record gives way to a lower one
+STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record is replaced by a lower one
 
 
 class Outcome(NamedTuple):
@@ -103,10 +103,10 @@ def leave_record(
 
 
 def leave_failure(cell: Cell, error: Exception) -> Outcome:
-    """Leave the `failed` record of a cell that raised, with the traceback in it.
+    """Save the `failed` record of a cell that raised, with the traceback.
 
-    Its checkpoints stay: the next try goes on from them. If a good record is there, or another
-    process is at work on the cell, the failure is kept beside the record's place.
+    Its checkpoints stay, so that the next attempt resumes from them. If there is a better record,
+    or another process runs the cell, the failure is kept beside the record.
     """
     body = {
         "status": "failed",
@@ -126,7 +126,7 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
     with ExitStack() as held:
         try:
             has_lock = held.enter_context(locks.tried(cell.lock_path, cell.label))
-        except OSError:  # the lock cannot be made: whatever record is there stays
+        except OSError:  # the lock cannot be made: an existing record stays
             has_lock = not cell.record_path.exists()
         document, path = leave_record(
             cell, body, None, started_at=now(), device=device, has_lock=has_lock
@@ -138,7 +138,7 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
 
 
 def encodable(text: str) -> str:
-    """The text, with what UTF-8 cannot hold (e.g. bytes of a file's name) written as escapes."""
+    """The text, with what UTF-8 cannot encode (e.g. bytes of a file name) as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -161,5 +161,5 @@ def write_curve(curve: Sequence[Mapping[str, float]], path: Path) -> None:
 
 
 def now() -> str:
-    """The time of day in ISO 8601, UTC."""
+    """The current time in ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

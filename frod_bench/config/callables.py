@@ -1,9 +1,7 @@
 """A function that a user names: `package.module:function`, or `path/to/file.py:function`.
 
-It is the one thing in a configuration that is code. Only `load_callable` imports it, where a method
-is applied; all else here reads its file as text, so that a plan or a report runs nothing of it.
-
-Needs no torch; the module that is imported may.
+It is the only code in a configuration. Only `load_callable`, which applies a method, imports it;
+all other functions here read its file as text, so that a plan or a report executes none of it.
 """
 
 import ast
@@ -24,11 +22,10 @@ FORMS = "Write package.module:function, or path/to/file.py:function."
 
 
 def load_callable(reference: str) -> Callable[..., Any]:
-    """The function that `reference` names: imports it, and with it runs its file. A file is loaded
-    alone, under a name of its own.
+    """Import and return the function that `reference` names; its file is executed.
 
-    Raises InputError where it is written otherwise, its module cannot be imported, or the module
-    has no such function.
+    Raises InputError if the reference has another form, its module cannot be imported, or the
+    module has no such function.
     """
     where, name = parts(reference)
     module = _loaded(reference, where, source_hash(reference))
@@ -42,49 +39,49 @@ def load_callable(reference: str) -> Callable[..., Any]:
 
 
 def source_hash(reference: str) -> str:
-    """SHA-256 of the file that the function is in; what that file imports is not in it.
+    """SHA-256 of the file that defines the function; what that file imports is not covered.
 
-    Raises InputError as `load_callable` does, where there is no such file.
+    Raises InputError if the reference has another form or there is no such file.
     """
     return hashlib.sha256(_source(reference).read_bytes()).hexdigest()
 
 
 def check_function(kind: str, reference: str | None) -> None:
-    """Raise InputError unless a method of the kind `python`, and no other, names a function, and
-    the file that it is in defines that name. The file is read and not imported.
+    """Raise InputError unless methods of the kind `python`, and no others, name a function that its
+    file defines. The file is read and not imported.
     """
     if kind != "python" and reference is not None:
         raise InputError(
-            f"method.apply={reference}: is read where method.kind=python, and method.kind={kind}. "
-            "Set one of them, or the other."
+            f"method.apply={reference}: is read only if method.kind=python, and method.kind={kind}. "
+            "Set method.kind=python, or remove method.apply."
         )
     if kind == "python" and reference is None:
-        raise InputError(f"method.apply: is missing, and method.kind=python calls it. {FORMS}")
+        raise InputError(f"method.apply: is missing, but method.kind=python calls it. {FORMS}")
     if reference is not None:
         _check_source(reference)
 
 
 def anchored(reference: str, folder: Path) -> str:
-    """The reference with a file's path made absolute, from `folder`; that of a module as it is.
+    """The reference, with the path of a file made absolute relative to `folder`.
 
-    Raises InputError where it is written otherwise.
+    Raises InputError if the reference has another form.
     """
     where, name = parts(reference)
     return f"{(folder / where).resolve()}:{name}" if where.endswith(".py") else reference
 
 
 def parts(reference: str) -> tuple[str, str]:
-    """Module or file, and function. Raises InputError where there are no two parts."""
+    """Module or file, and function. Raises InputError unless there are two parts."""
     where, _, name = reference.rpartition(":")
     if not where or not name.isidentifier():
-        raise InputError(f"method.apply={reference}: names no function. {FORMS}")
+        raise InputError(f"method.apply={reference}: does not name a function. {FORMS}")
     return where, name
 
 
 def module_file(about: str, module: str) -> Path:
-    """The file of a module that is installed; a package's is its `__init__.py`. Imports nothing.
+    """The file of an installed module (`__init__.py` of a package), found without importing it.
 
-    Raises InputError, with `about` as what asked for it, where there is none.
+    Raises InputError, which begins with `about`, if there is none.
     """
     spec = _spec_of(module)
     if spec is None or not spec.has_location or spec.origin is None:
@@ -105,7 +102,7 @@ def _source(reference: str) -> Path:
 
 
 def _spec_of(module: str) -> ModuleSpec | None:
-    """As `importlib.util.find_spec`, which imports the packages around a module: this does not."""
+    """As `importlib.util.find_spec`, but without importing the packages that contain the module."""
     first, *rest = module.split(".")
     if not all(part.isidentifier() for part in (first, *rest)):
         return None
@@ -115,22 +112,22 @@ def _spec_of(module: str) -> ModuleSpec | None:
     for part in rest:
         if spec is None or spec.submodule_search_locations is None:
             return None
-        # By its own name alone: one with dots is looked up in packages that are imported already.
+        # A name with dots would be looked up in packages that are imported already.
         spec = PathFinder.find_spec(part, list(spec.submodule_search_locations))
     return spec
 
 
 def _check_source(reference: str) -> None:
-    """Raise InputError unless the function's file is Python and defines it at the top."""
+    """Raise InputError unless the function's file is Python and defines it at the top level."""
     file, (where, name) = _source(reference), parts(reference)
     try:
         defined = set(_top_names(ast.parse(file.read_bytes())))
     except (SyntaxError, ValueError, RecursionError) as error:
         raise InputError(
-            f"method.apply={reference}: {file} is no Python source that can be read ({error}). "
-            "Mend it, or name another file."
+            f"method.apply={reference}: {file} is not valid Python ({error}). "
+            "Correct it, or name another file."
         ) from error
-    if not defined & {name, "*", "__getattr__"}:  # of the last two only an import can tell
+    if not defined & {name, "*", "__getattr__"}:  # the last two: only an import can tell
         has = [one for one in defined if one[0] != "_"]
         raise InputError(
             f"method.apply={reference}: {where} has no function {name!r}."
@@ -139,12 +136,10 @@ def _check_source(reference: str) -> None:
 
 
 def _top_names(node: ast.AST) -> Iterator[str]:
-    """What a module binds: functions, classes, imports and variables, those in `if` and `try` too;
-    `*` where it imports all of another.
-    """
+    """The names that a module binds, also inside `if` and `try`; `*` for a star import."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            yield child.name  # and nothing of what is in it
+            yield child.name  # and none of the names in it
         elif isinstance(child, ast.alias):
             yield child.asname or child.name.partition(".")[0]
         elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
@@ -166,7 +161,7 @@ def _loaded(reference: str, where: str, digest: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(
-            f"method.apply={reference}: cannot be imported ({type(error).__name__}: {error}). Mend "
-            "it, or install what it needs."
+            f"method.apply={reference}: cannot be imported ({type(error).__name__}: {error}). "
+            "Correct it, or install what it needs."
         ) from error
     return module

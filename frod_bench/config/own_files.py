@@ -1,4 +1,4 @@
-"""Methods and tasks that are not in `conf/`: one YAML each, by its path or from a package.
+"""Methods and tasks that are not in `conf/`: a YAML file each, by its path or from a package.
 
     method=path/to/my_method.yaml
     method=my_method        # an entry point of the group `frod_bench.methods`
@@ -31,7 +31,7 @@ from frod_bench.config.settings import MethodConfig, TaskConfig
 GROUP = "frod_bench.methods"  # of entry points
 SCHEMAS = {"method": MethodConfig, "task": TaskConfig}
 RESOLVERS = ("rate", "trial_rate", "sized", "by_size", "by_budget", "budget_rank", "budget_alpha")
-# A key of the configuration, or one of the suite's own resolvers by its plain name.
+# A key of the configuration, or one of the suite's own resolvers.
 INTERPOLATION = re.compile(rf"\$\{{\s*(?:(?:{'|'.join(RESOLVERS)})\s*:|[\w.\[\]]+\s*\}})")
 NEEDS = {
     "method": "name, kind and learning_rates",
@@ -40,13 +40,13 @@ NEEDS = {
 
 
 class OwnFiles:
-    """The YAML files of a user's own that one command line, or one grid, names."""
+    """The user's YAML files that one command line, or one grid, names."""
 
     def __init__(self) -> None:
         self._paths: dict[tuple[str, str], Path] = {}  # (group, name) -> where it was found
 
     def named(self, overrides: Sequence[str]) -> list[str]:
-        """The overrides, with `method=` and `task=` naming what Hydra knows.
+        """The overrides, with `method=` and `task=` replaced by names that Hydra knows.
 
         Raises InputError if there is no such method, or a file cannot be used.
         """
@@ -65,7 +65,7 @@ class OwnFiles:
         return self._method(override, value) if group == "method" else override
 
     def _method(self, override: str, value: str) -> str:
-        """A method by its name: the suite's own, or a package's."""
+        """The override of a method by its name: the suite's, or a package's."""
         shipped = shipped_names()
         installed = entry_points(group=GROUP)
         found = [entry for entry in installed if entry.name == value]
@@ -78,7 +78,7 @@ class OwnFiles:
             raise InputError(
                 f"{override}: there is none of that name."
                 + did_you_mean(value, {*shipped, *installed.names})
-                + " A file of your own is given by its path, method=path/to/my_method.yaml."
+                + " Give a file by its path, method=path/to/my_method.yaml."
             )
         return self._stored("method", *_installed(found[0], override)) if found else override
 
@@ -91,7 +91,7 @@ class OwnFiles:
         if (other := self._paths.setdefault((group, name), path)) != path:
             raise InputError(
                 f"{path}: has the name {name}, and so has {other}. Tables tell {group}s apart by "
-                "name: give one of them another."
+                "name: rename one of them."
             )
         digest = hashlib.sha256(OmegaConf.to_yaml(content).encode()).hexdigest()[:16]
         ConfigStore.instance().store(group=group, name=f"{name}-{digest}", node=content)
@@ -101,9 +101,9 @@ class OwnFiles:
 def read(path: Path, override: str, group: str = "method") -> DictConfig:
     """The YAML of a method or a task; the file of a method's function made absolute.
 
-    Raises InputError, about `override`, if it does not exist or is not a YAML mapping, and about
-    the file if it has no name of its own, stands on anything but others of its group, or has a key
-    that they do not have or a value of the wrong type.
+    Raises InputError if it does not exist or is not a YAML mapping, has no name or that of one of
+    the suite, has defaults other than files of its group, an unknown key, or a value of the wrong
+    type.
     """
     if not path.is_file():
         near = sorted(file.name for file in path.parent.glob("*.y*ml"))
@@ -112,8 +112,8 @@ def read(path: Path, override: str, group: str = "method") -> DictConfig:
     try:
         content = OmegaConf.load(path)
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"{override}: {path} is not valid YAML ({told}).") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{override}: {path} is not valid YAML ({reason}).") from error
     if not isinstance(content, DictConfig) or not content:
         raise InputError(
             f"{override}: {path} is not a mapping. It needs {NEEDS[group]}, as the files in "
@@ -130,7 +130,7 @@ def read(path: Path, override: str, group: str = "method") -> DictConfig:
 
 
 def shipped_names(group: str = "method") -> set[str]:
-    """What `method=`, or `task=`, may name in the suite itself."""
+    """The methods, or tasks, of the suite itself."""
     return {file.stem for file in (CONF_DIR / group).glob("*.yaml")}
 
 
@@ -146,8 +146,8 @@ def _check_name(path: Path, content: Any, group: str) -> None:
 
 
 def _check_interpolations(path: Path, content: Any) -> None:
-    """Raise InputError for a resolver that is not the suite's: `${oc.env:X}` would read a secret
-    of the environment into the record.
+    """Raise InputError for a resolver that is not the suite's: `${oc.env:X}` would copy a secret of
+    the environment into the record.
     """
     if isinstance(content, dict):
         content = list(content.values())
@@ -162,10 +162,9 @@ def _check_interpolations(path: Path, content: Any) -> None:
 
 
 def _check_defaults(path: Path, content: Any, group: str) -> None:
-    """Raise InputError for anything that the file stands on but others of its group, by name.
+    """Raise InputError for defaults other than files of the same group, by name.
 
-    Hydra would compose any YAML of the disk, to any place: one may set hydra.callbacks, which are
-    called.
+    Hydra would compose any YAML file, to any key, also hydra.callbacks, which are executed.
     """
     defaults = content.get("defaults", [])
     odd = [one for one in defaults if one != "_self_" and not is_name(one)]
@@ -190,9 +189,9 @@ def _check_keys(path: Path, content: DictConfig, group: str) -> None:
 
 
 def _installed(entry: EntryPoint, override: str) -> tuple[Path, DictConfig]:
-    """The YAML of an entry point: `<its name>.yaml` beside its module; and where it lies.
+    """Path and content of an entry point's YAML, `<its name>.yaml` in the folder of its module.
 
-    A method of the kind `python` that names no function has the entry point's own.
+    A method of the kind `python` that names no function uses the entry point's.
     """
     about = f"{override} ({_package(entry)}, {entry.value})"
     path = callables.module_file(about, entry.module).with_name(f"{entry.name}.yaml")

@@ -228,18 +228,18 @@ BAD_FILES = {
     ),
     "no rates": ("name: mine\nkind: frozen", "method.learning_rates"),
     "no function": (PYTHON + "null", "method.apply: is missing"),
-    "no function named": (PYTHON + "norms.py", "names no function. Write package.module:function"),
+    "no function named": (PYTHON + "norms.py", "does not name a function. Write package.module:function"),
     "no such file": (PYTHON + "nroms.py:train_norms", r"there is no file \S*nroms.py"),
     "no such function": (PYTHON + "norms.py:train_nroms", "Did you mean 'train_norms'"),
     "no such module": (PYTHON + "no_such_module:apply", "no module 'no_such_module'"),
     "no such package": (PYTHON + "no.such:apply", "no module 'no.such'"),
     "a module of no package": (PYTHON + "json.decoder.x:apply", "no module 'json.decoder.x'"),
     "dots alone": (PYTHON + "..:apply", r"no module '\.\.'"),
-    "no Python": (PYTHON + "mine.py:apply", r"mine.py is no Python source .*invalid syntax"),
+    "no Python": (PYTHON + "mine.py:apply", r"mine.py is not valid Python .*invalid syntax"),
     "a module without names": (PYTHON + "broken.py:apply", "no function 'apply'. Write package"),
     "a function and another kind": (
         "name: mine\nkind: frozen\nlearning_rates: {head: 1e-3}\napply: norms.py:train_norms",
-        "is read where method.kind=python",
+        "is read only if method.kind=python",
     ),
 }
 
