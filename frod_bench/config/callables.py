@@ -47,8 +47,8 @@ def source_hash(reference: str) -> str:
 
 
 def check_function(kind: str, reference: str | None) -> None:
-    """Raise InputError unless methods of the kind `python`, and no others, name a function that its
-    file defines. The file is read and not imported.
+    """Raise InputError unless methods of the kind `python`, and no others, name a function that
+    their file defines. The file is read and not imported.
     """
     if kind != "python" and reference is not None:
         raise InputError(

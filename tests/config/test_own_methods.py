@@ -228,7 +228,7 @@ BAD_FILES = {
     ),
     "no rates": ("name: mine\nkind: frozen", "method.learning_rates"),
     "no function": (PYTHON + "null", "method.apply: is missing"),
-    "no function named": (PYTHON + "norms.py", "does not name a function. Write package.module:function"),
+    "no function named": (PYTHON + "norms.py", "does not name a function. Write package.module"),
     "no such file": (PYTHON + "nroms.py:train_norms", r"there is no file \S*nroms.py"),
     "no such function": (PYTHON + "norms.py:train_nroms", "Did you mean 'train_norms'"),
     "no such module": (PYTHON + "no_such_module:apply", "no module 'no_such_module'"),
