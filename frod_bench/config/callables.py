@@ -52,8 +52,8 @@ def check_function(kind: str, reference: str | None) -> None:
     """
     if kind != "python" and reference is not None:
         raise InputError(
-            f"method.apply={reference}: is read only if method.kind=python, and method.kind={kind}. "
-            "Set method.kind=python, or remove method.apply."
+            f"method.apply={reference}: is read only if method.kind=python, not {kind}. Set "
+            "method.kind=python, or remove method.apply."
         )
     if kind == "python" and reference is None:
         raise InputError(f"method.apply: is missing, but method.kind=python calls it. {FORMS}")
