@@ -62,10 +62,6 @@ def prepare(
             exactly the groups.
         AssertionError: a trainable parameter is in no group, or in two.
     """
-    if method.kind not in APPLIERS:
-        raise InputError(
-            f"method.kind={method.kind!r} is unknown." + did_you_mean(method.kind, APPLIERS)
-        )
     pretrained = model.pretrained_parameters()
     buffers_before = buffer_numbers(model)
     check_targets(model.backbone, backbone)

@@ -148,7 +148,7 @@ def test_an_unknown_metric_suggests_the_nearest() -> None:
 
 
 def test_f1_of_three_classes_is_refused() -> None:
-    with pytest.raises(InputError, match="there is class 2"):
+    with pytest.raises(InputError, match="there is a class 2"):
         compute(["f1"], [0, 1, 2], [0, 1, 1])
 
 
