@@ -40,6 +40,7 @@ LIMIT_S = 400  # of one command
 WORKERS = 2  # pages at a time
 
 _PLANS: dict[str, tuple[str, str]] = {}
+_LOCKS: dict[str, Lock] = {}
 _PLANNING = Lock()
 
 How = Literal["run", "plan", "one task", "parse"]
@@ -209,6 +210,8 @@ def _parse(command: str) -> str:
 def _planned(command: str, folder: Path) -> tuple[str, str]:
     """As `_shell`, once for all pages: a plan does not depend on what a page did before."""
     with _PLANNING:
+        own = _LOCKS.setdefault(command, Lock())
+    with own:
         if command not in _PLANS:
             _PLANS[command] = _shell(command, folder)
     return _PLANS[command]
