@@ -1,7 +1,7 @@
 """Two results folders: the same cells of both, paired by what they are and not by their hash."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +10,10 @@ from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import with_head
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.compare.differences import count_differences, differing_settings
-from frod_bench.compare.folder import Folder, read_folder, words_of
 from frod_bench.compare.options import CompareConfig
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import Cell, Collected, collect_folder
+from frod_bench.report.folder import Folder, read_folder, words_of
 from frod_bench.report.frame import Method, Run
 from frod_bench.report.names import label, spelled
 from frod_bench.report.rules import Rules
@@ -71,14 +71,18 @@ def pair(config: CompareConfig) -> Paired:
     paths = [Path(folder).expanduser() for folder in config.folders]
     if paths[0].resolve() == paths[1].resolve():
         raise InputError(f"folders: both are {paths[0].resolve()}; there is nothing to compare.")
-    ours, theirs = (read_folder(*named, config) for named in zip(SIDES, paths, strict=True))
+    asked = {"profile": config.profile, "protocol": config.protocol, "head": config.head}
+    ours, theirs = (
+        replace(read_folder(path, **asked), side=side)
+        for side, path in zip(SIDES, paths, strict=True)
+    )
     if ours.kind != theirs.kind and not config.across:
         raise InputError(
             f"The folders are not of one comparison. A: {ours.kind}; B: {theirs.kind}. Their "
             "scores are not measured alike; across=true compares them all the same."
         )
-    asked = _asked(config, ours, theirs)
-    both = [name for name in asked if name in ours.made and name in theirs.made]
+    wanted = _asked(config, ours, theirs)
+    both = [name for name in wanted if name in ours.made and name in theirs.made]
     if not both:
         raise InputError(f"No cell is in both folders. A: {ours.extent}. B: {theirs.extent}.")
     pairs = {
@@ -92,7 +96,7 @@ def pair(config: CompareConfig) -> Paired:
     kept = {run: found for run, found in pairs.items() if run.task not in other}
     if not kept:
         raise InputError(f"The folders measure other metrics: {', '.join(other.values())}.")
-    return Paired(ours, theirs, asked, kept, list(other.values()))
+    return Paired(ours, theirs, wanted, kept, list(other.values()))
 
 
 def _asked(config: CompareConfig, ours: Folder, theirs: Folder) -> list[Run]:

@@ -1,21 +1,17 @@
 """Methods of one results folder: which record of each cell is meant."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import is_published
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.compare.options import PROFILE, PROTOCOL, SEEDS, CompareConfig
-from frod_bench.records import store
-from frod_bench.records.choice import is_unnamed_choice, newest_first
+from frod_bench.records import select, store
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.frame import Method, method_of
 from frod_bench.report.names import label, method_named
 from frod_bench.report.rules import Rules
-
-Name = tuple[str, str, int]  # task, method, seed
 
 
 def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
@@ -31,16 +27,16 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     protocol = config.protocol or PROTOCOL
     command = _command(config, protocol)
     _must_be_there(folder, tasks, methods, command)
-    made = _hashes(folder, profile, protocol, config.head)
-    shared, lone = _seeds_of(made, tasks, methods)
-    chosen = [
-        _newest(Cell(task, method, seed, protocol=protocol, head=config.head), made)
+    records, _ = store.scan(folder)
+    runs = select.by_run(records, profile=profile, protocol=protocol, head=config.head)
+    shared, lone = _seeds_of(runs, tasks, methods)
+    cells = [
+        Cell(task, method, seed, protocol=protocol, head=config.head)
         for task in dict.fromkeys(tasks)
         for method in dict.fromkeys([*methods, rule.reference])
         for seed in dict.fromkeys(config.seeds or shared or SEEDS)
     ]
-    collected = collect(root, profile, [cell for cell, _ in chosen])
-    collected.warnings[:0] = [warning for _, warning in chosen if warning]
+    collected = collect(root, profile, cells)
     if lone and not config.seeds:
         names = ", ".join(map(str, lone))
         collected.warnings.append(
@@ -69,44 +65,18 @@ def compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
 
 
 def _seeds_of(
-    made: Mapping[Name, Sequence[str]], tasks: Sequence[str], methods: Sequence[str]
+    runs: Iterable[select.Run], tasks: Sequence[str], methods: Sequence[str]
 ) -> tuple[list[int], list[int]]:
     """The seeds of which each of the methods has a record on some task, and those of some only.
 
     A run of one method alone, with settings that somebody tried, is so not mixed into its mean.
     """
     have = [
-        {seed for task, name, seed in made if task in tasks and name == method}
+        {run.seed for run in runs if run.task in tasks and run.method == method}
         for method in methods
     ]
     shared = set.intersection(*have)
     return sorted(shared), sorted(set.union(*have) - shared)
-
-
-def _hashes(folder: Path, profile: str, protocol: str, head: str) -> dict[Name, list[str]]:
-    """Hashes of each cell under the profile, protocol and head, newest first."""
-    found: dict[Name, list[str]] = {}
-    records, _ = store.scan(folder)
-    for made in newest_first(records):
-        cell = made["cell"]
-        asked = (cell["profile"], cell["protocol"]) == (profile, protocol)
-        if asked and is_unnamed_choice(made, head):
-            name = cell["task"], cell["method"], cell["seed"]
-            found.setdefault(name, []).append(cell["config_hash"])
-    return {name: list(dict.fromkeys(hashes)) for name, hashes in found.items()}
-
-
-def _newest(cell: Cell, made: Mapping[Name, Sequence[str]]) -> tuple[Cell, str | None]:
-    """The cell with the hash of its newest record, and a warning where there are others."""
-    found = made.get((cell.task, cell.method, cell.seed), [])
-    if not found:
-        return cell, None
-    taken, *others = found
-    warning = (
-        f"{cell.task}/{cell.method}/{cell.seed}: the newest configuration was taken, {taken}; "
-        f"{len(others)} {'other lies' if len(others) == 1 else 'others lie'} beside it."
-    )
-    return replace(cell, config_hash=taken), warning if others else None
 
 
 def _command(config: CompareConfig, protocol: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.report.collect import holes_of
@@ -13,8 +12,8 @@ from frod_bench.report.convergence import format_target
 from frod_bench.report.frame import Task, by_task, method_of, methods_in, task_of, tasks_in
 from frod_bench.report.names import label
 from frod_bench.report.paired import MEAN, MIDDLE, WINS, minus, p_text, signed
+from frod_bench.report.table import NOT_THERE, Row, Table, to_rich
 
-NOT_THERE = "–"
 _OVERALL = {MEAN: "all tasks", MIDDLE: "middle half", WINS: "wins, share"}
 VALUES_SHOWN = 3  # of a setting that differs in several ways
 
@@ -24,7 +23,7 @@ def show(comparison: Comparison, console: Console) -> None:
     for note in comparison.notes:
         _line(console, note)
     reference = label(comparison.reference, in_text=True)
-    console.print(_scores(comparison))
+    console.print(to_rich(_scores(comparison)))
     _line(
         console,
         "Score: mean over seeds ± half of the 95 % interval (Student's t). Target: "
@@ -35,9 +34,9 @@ def show(comparison: Comparison, console: Console) -> None:
     for line in comparison.out_of_reach():
         _line(console, line)
     if len(comparison.settings):
-        console.print(_settings(comparison))
+        console.print(to_rich(_settings(comparison)))
     if comparison.contrasts:
-        console.print(_differences(comparison))
+        console.print(to_rich(_differences(comparison)))
         _line(
             console,
             f"Points of {comparison.heads[0]} minus {comparison.heads[1]}, paired by task and "
@@ -54,53 +53,34 @@ def _line(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in left:
-        table.add_column(name, overflow="fold")
-    for name in right:
-        table.add_column(name, justify="right")
-    return table
-
-
 def _scores(comparison: Comparison) -> Table:
     numbers = ("score (points)", "target (points)", "steps to target", "seconds to target")
-    table = _table(f"Comparison: {comparison.title}", ("task", "method"), numbers)
-    name = _once(table)
+    rows = []
     for row in comparison.frame.itertuples(index=False):
-        target = format_target(row.target)
-        table.add_row(
-            name(label(task_of(row))),
-            label(method_of(row)),
-            row.score,
-            target,
-            row.steps,
-            row.seconds,
-        )
-    return table
+        target, method = format_target(row.target), label(method_of(row))
+        rows.append(Row(label(task_of(row)), (method, row.score, target, row.steps, row.seconds)))
+    title = f"Comparison: {comparison.title}"
+    return Table(title, "", ("task", "method", *numbers), rows, texts=1)
 
 
 def _differences(comparison: Comparison) -> Table:
-    """A row a task and contrast, then the same over tasks."""
-    numbers = (*comparison.heads, "mean", "95 % interval", "pairs", "McNemar")
-    table = _table("Paired differences (points)", ("task", "method"), numbers)
-    for column in table.columns[2:-1]:
-        column.no_wrap = True
+    """A row for each task and contrast, then the same over tasks."""
     pairs = comparison.pairs
     of_tasks = pairs[pairs["scope"] == "task"] if len(pairs) else pairs
     by_key = {(task_of(row), row.contrast): row for row in of_tasks.itertuples(index=False)}
-    name = _once(table)
+    rows = []
     for task, contrast in _asked(comparison):
         row = by_key.get((task, contrast.name))
         cells = _NO_PAIR if row is None or math.isnan(row.mean) else _pair_cells(row)
-        table.add_row(name(label(task)), contrast.name, *cells)
+        rows.append(Row(label(task), (contrast.name, *cells)))
     if len(of_tasks) and len(tasks_in(of_tasks)) > 1:
         overall = pairs[pairs["scope"] == "overall"]
         for quantity, words in _OVERALL.items():
+            form = "{:.2f}".format if quantity == WINS else signed
             for row in overall[overall["quantity"] == quantity].itertuples(index=False):
-                cells = _overall_cells(row, _share if quantity == WINS else signed)
-                table.add_row(name(words), row.contrast, *cells)
-    return table
+                rows.append(Row(words, (row.contrast, *_overall_cells(row, form))))
+    header = ("task", "method", *comparison.heads, "mean", "95 % interval", "pairs", "McNemar")
+    return Table("Paired differences (points)", "", header, rows, texts=1)
 
 
 def _asked(comparison: Comparison) -> Iterator[tuple[Task, Contrast]]:
@@ -117,6 +97,8 @@ _NO_PAIR = (NOT_THERE, NOT_THERE, NOT_THERE, "no pair", "0", "")
 
 def _pair_cells(row: Any) -> tuple[str, ...]:
     interval = "not available" if math.isnan(row.low) else _interval(row, signed)
+    if row.n == 2:
+        interval = f"{signed(row.least)} to {signed(row.greatest)} (range)"
     test = (
         f"{row.only_ours:.0f} : {row.only_theirs:.0f}, {p_text(row.p_holm)}" if row.n_tested else ""
     )
@@ -135,32 +117,13 @@ def _interval(row: Any, style: Callable[[float], str]) -> str:
 
 
 def _settings(comparison: Comparison) -> Table:
-    """A row a setting; of one with many values those that most pairs have."""
-    table = _table("Settings that differ", ("setting", *comparison.heads), ("pairs",))
-    for setting, rows in comparison.settings.groupby("setting", sort=False):
-        name = _once(table, sections=False)
-        for row in rows.head(VALUES_SHOWN).itertuples(index=False):
-            table.add_row(name(setting), row.ours, row.theirs, str(row.pairs))
-        rest = rows.iloc[VALUES_SHOWN:]
+    """A row for each setting; of one with many values those that most pairs have."""
+    rows = []
+    for setting, found in comparison.settings.groupby("setting", sort=False):
+        for row in found.head(VALUES_SHOWN).itertuples(index=False):
+            rows.append(Row(str(setting), (row.ours, row.theirs, str(row.pairs))))
+        rest = found.iloc[VALUES_SHOWN:]
         if len(rest):
-            table.add_row("", f"{len(rest)} more", "", str(rest["pairs"].sum()))
-    return table
-
-
-def _once(table: Table, *, sections: bool = True) -> Callable[[object], str]:
-    """Text of a row's first cell: the same one is not said twice, another begins a section."""
-    last: list[object] = []
-
-    def name(value: object) -> str:
-        if last == [value]:
-            return ""
-        if last and sections:
-            table.add_section()
-        last[:] = [value]
-        return str(value)
-
-    return name
-
-
-def _share(value: float) -> str:
-    return f"{value:.2f}"
+            rows.append(Row(str(setting), (f"{len(rest)} more", "", str(rest["pairs"].sum()))))
+    header = ("setting", *comparison.heads, "pairs")
+    return Table("Settings that differ", "", header, rows, texts=2)

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.table import Table as TerminalTable
 
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, Part
 from frod_bench.report.rules import Rules
-from frod_bench.report.table import Row, Table, write_table
+from frod_bench.report.table import Row, Table, to_rich, write_table
 
 HEADER = ("claim", "measured", "rule", "verdict", "profile, protocol")
 COLUMNS = (
@@ -82,13 +81,12 @@ def claims_rows(judged: Judged) -> tuple[list[str], list[list[str | float | None
 
 def show_claims(judged: Judged, title: str, console: Console) -> None:
     """Print the claims with what decides them: the first thing that a report says."""
-    table = TerminalTable(title=f"Claims: {title}", title_justify="left", show_lines=True)
-    for name in ("claim", "measured", "verdict"):
-        table.add_column(name)
+    rows = []
     for claim in judged.claims:
         lines = [f"{p.name}: {format_part(p)}" for p in claim.parts if p.verdict is not None]
-        table.add_row(claim.statement, "\n".join(lines), claim.verdict)
-    console.print(table)
+        rows.append(Row(claim.statement, ("\n".join(lines), claim.verdict)))
+    header = ("claim", "measured", "verdict")
+    console.print(to_rich(Table(f"Claims: {title}", "", header, rows, prose=True)))
 
 
 def headline(claim: Claim) -> str:

@@ -10,8 +10,7 @@ import pandas as pd
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
-from frod_bench.records import hashing, schema, store
-from frod_bench.records.choice import is_unnamed_choice, newest_first
+from frod_bench.records import hashing, schema, select, store
 from frod_bench.records.schema import CurvePoint, Provenance, Record
 from frod_bench.records.store import Unusable
 from frod_bench.report.curves import evaluations
@@ -96,7 +95,17 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     refuse_same(cells)
     folder = results_dir / "records"
     records, unusable = store.scan(folder)
-    chosen, warnings = _choose(records, cells, profile)
+    selector = select.Selector(records, profile)
+    choices = [
+        selector.choose(
+            select.Run(cell.task, cell.method, cell.seed, cell.head),
+            config_hash=cell.config_hash,
+            protocol=cell.protocol,
+        )
+        for cell in cells
+    ]
+    chosen = [choice.record for choice in choices]
+    warnings = [choice.warning for choice in choices if choice.warning]
     families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
     rows: list[dict[str, Any]] = []
     curves: Curves = {}
@@ -174,33 +183,6 @@ def refuse_same(cells: Iterable[Cell]) -> None:
             f"settings, such as {same[0]}. A report shows one of them: leave the other settings "
             "out of the grid, or name them in experiment.axes (docs/how-to/analyses.md)."
         )
-
-
-def _choose(
-    records: Iterable[Record], cells: Sequence[Cell], profile: str
-) -> tuple[list[Record | None], list[str]]:
-    """For each cell its record, or None; and warnings where the choice was not the only one."""
-    by_name: dict[tuple[str, str, int], list[Record]] = {}
-    for made in records:
-        cell = made["cell"]
-        if cell["profile"] == profile:
-            by_name.setdefault((cell["task"], cell["method"], cell["seed"]), []).append(made)
-    chosen: list[Record | None] = []
-    warnings: list[str] = []
-    for wanted in cells:
-        found = by_name.get((wanted.task, wanted.method, wanted.seed), [])
-        for name in ("config_hash", "protocol"):
-            if (value := getattr(wanted, name)) is not None:
-                found = [made for made in found if made["cell"][name] == value]
-        if wanted.config_hash is None:
-            found = [made for made in found if is_unnamed_choice(made, wanted.head)]
-        if len(found) > 1:
-            warnings.append(
-                f"{len(found)} records claim {wanted.task}, {wanted.method}, seed {wanted.seed}, "
-                "with different settings; the newest is shown."
-            )
-        chosen.append(next(iter(newest_first(found)), None))
-    return chosen, warnings
 
 
 def _absent(cell: Cell, folder: Path, unusable: Iterable[Unusable]) -> dict[str, Any]:

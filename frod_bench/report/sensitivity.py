@@ -79,7 +79,7 @@ def factor_scores(records: Iterable[Record], factors: Sequence[float]) -> pd.Dat
 def trials_of(records: Iterable[Record]) -> pd.DataFrame:
     """The trials of `experiment=tune`: family, task, head, method, trial, score (-inf: none)."""
     rows = [
-        _row(record, trial=record["config"]["trial"])
+        _row(record, trial=record["config"].get("trial", 0))
         for record in records
         if record["cell"]["protocol"] == "tune"
     ]

@@ -105,7 +105,7 @@ def to_rich(table: Table) -> RichTable:
         shown.add_column(
             name, justify="left" if is_text else "right", overflow="fold", min_width=longest
         )
-    sections = len({row.label for row in table.rows}) < len(table.rows)
+    sections = table.prose or len({row.label for row in table.rows}) < len(table.rows)
     above = None
     for row in table.rows:
         if above is not None and sections and row.label != above:

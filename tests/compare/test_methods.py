@@ -162,8 +162,8 @@ def test_several_configurations_of_a_cell_are_told_in_one_line(
     assert compare.main(arguments) == 0
     printed = capsys.readouterr().out
     assert [line for line in printed.splitlines() if "newest" in line] == [
-        "Warning: rte/frod/0: the newest configuration was taken, "
-        f"{newest['cell']['config_hash']}; 2 others lie beside it."
+        "Warning: rte, frod, seed 0: 3 records with different settings exist; the newest is used, "
+        f"{newest['cell']['config_hash']}."
     ]
     assert "50.0" in printed
     assert "claim" not in printed  # told once

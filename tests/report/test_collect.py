@@ -52,7 +52,7 @@ def test_hash_picks_the_record_and_the_rest_is_listed(tmp_path: Path) -> None:
     assert exact.warnings == []
     newest = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
     assert newest.frame["value"].tolist() == [0.9]
-    assert "2 records claim rte, frod, seed 0" in newest.warnings[0]
+    assert "rte, frod, seed 0: 2 records with different settings" in newest.warnings[0]
     absent = collect(tmp_path, "embedded", [Cell("rte", "frod", 0, config_hash="0" * 16)])
     assert absent.frame["status"].tolist() == ["missing"]
     tuned = collect(tmp_path, "embedded", [Cell("rte", "frod", 0, protocol="paper")])

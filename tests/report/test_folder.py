@@ -42,7 +42,7 @@ def test_its_records_make_the_report(tmp_path: Path) -> None:
 
 
 def test_what_it_refuses(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no record of protocol fair or paper under .*\(0 others"):
+    with pytest.raises(InputError, match="No records under"):
         cells_in(tmp_path)
     write_record(tmp_path, make_record("rte", "frod", 0))
     with pytest.raises(InputError, match="so seed cannot be chosen"):
