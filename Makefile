@@ -1,4 +1,4 @@
-# frod_bench: `make reproduce-all` runs the main job, `make test` the tests. Both set up .venv first.
+# frod_bench: `make reproduce-all` runs the main job, `make test` the tests; both create .venv first.
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -23,11 +23,11 @@ REPORT = $(BIN)/python -m frod_bench.report
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce-all smoke verify tables plots report test lint bench clean
 
-help:  ## show this
+help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: PROFILE=$(PROFILE) SUITE=$(SUITE) METHODS=$(METHODS) SEEDS=$(SEEDS) JOBS=$(JOBS) (0: one a core)"
-	@echo "           HEAD=$(HEAD) (auto: rank if there are options) RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (instead of the profile's own)"
-	@echo "           TRACKER=$(TRACKER) (none: no wandb) LOCKED=$(LOCKED) (1: set up with the versions of constraints.txt)"
+	@echo "Variables: PROFILE=$(PROFILE) SUITE=$(SUITE) METHODS=$(METHODS) SEEDS=$(SEEDS) JOBS=$(JOBS) (0: one per core)"
+	@echo "           HEAD=$(HEAD) (auto: rank if a task has options) RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (local mirrors)"
+	@echo "           TRACKER=$(TRACKER) (none: no wandb) LOCKED=$(LOCKED) (1: the exact versions of constraints.txt)"
 
 INSTALLED = $(VENV)/.installed$(if $(LOCKED),-locked)
 
@@ -37,38 +37,38 @@ $(INSTALLED): pyproject.toml $(if $(LOCKED),constraints.txt)
 	@rm -f $(VENV)/.installed*
 	@touch $@
 
-setup: $(INSTALLED)  ## make .venv and install the suite into it (LOCKED=1: by constraints.txt)
+setup: $(INSTALLED)  ## create .venv and install the suite (LOCKED=1: versions of constraints.txt)
 
-reproduce-all: setup  ## run every cell that is missing, then write tables, figures and page
+reproduce-all: setup  ## main job: run the missing cells, then write tables, figures and page
 	@$(BIN)/python -m frod_bench.reproduce $(GRID) runtime.jobs=$(JOBS)
 
-smoke: setup  ## 3 tasks, one a family, all methods, 1 seed: results/smoke
+smoke: setup  ## the main job on 3 tasks, one per family, with one seed: results/smoke
 	@$(MAKE) --no-print-directory reproduce-all SUITE=smoke SEEDS=0 RESULTS=$(RESULTS)/smoke
 
-verify: setup  ## run twelve cells of the published run again, and compare
+verify: setup  ## run twelve cells of the published run again and compare them
 	@$(BIN)/python -m frod_bench verify runtime.jobs=$(JOBS)
 
-tables: setup  ## write the tables from the records that are there
+tables: setup  ## write the tables from the existing records
 	@$(REPORT) tables $(GRID)
 
-plots: setup  ## draw the figures from the records that are there
+plots: setup  ## draw the figures from the existing records
 	@$(REPORT) plots $(GRID)
 
-report: setup  ## both of them, and report.html: the same as one page that loads nothing
+report: setup  ## tables, figures, and report.html: one page without external files
 	@$(REPORT) all $(GRID)
 
 test: setup  ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-lint: setup  ## style, types and import contracts
+lint: setup  ## check style, types and the order of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup  ## time FRoD beside the other methods (DEVICE=cuda: on a GPU); half an hour on two cores
+bench: setup  ## time FRoD and the other methods (DEVICE=cuda: on a GPU); half an hour on two cores
 	@$(BIN)/python -m frod_bench.bench device=$(DEVICE) results_root=$(RESULTS)
 
-clean:  ## remove the virtual environment and what tools left (records stay)
+clean:  ## remove .venv, build files and caches (records stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""What the commands share: exit statuses and messages; and the command for the cache."""
+"""The command line: verbs, their help and arguments, exit statuses, completion, the cache."""

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf refuse, said so that a user knows what to do."""
+"""Exit statuses, and messages that explain the errors of Hydra and OmegaConf."""
 
 import dataclasses
 import difflib
@@ -40,7 +40,7 @@ def explain(error: BaseException) -> str:
 
 
 def unknown_key(key: str) -> str:
-    """What is said of a key that does not exist: the nearest one, and its neighbours."""
+    """Message about a key that does not exist, with the nearest one and its neighbours."""
     known = keys()
     parent = key.rpartition(".")[0]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
@@ -70,10 +70,10 @@ def _quoted_key(message: str) -> str | None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGINT interrupt this process where its parent ignored it.
+    """Let SIGINT interrupt this process even if its parent ignored it.
 
-    A shell without job control starts what is in its background so, and Python then sets no handler
-    of its own. Only the main thread may set one.
+    A shell without job control starts background processes like that, and Python then sets no
+    handler. Only the main thread may set one.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -88,23 +88,23 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def exit_statuses() -> Iterator[None]:
-    """Turn errors that a user can mend into one message and an exit status.
+    """Turn errors that a user can fix into one message and an exit status.
 
-    1 where a cell failed or diverged, 2 for bad input, 130 where the run was interrupted. Of the
-    processes that run one cell together, the first on each machine tells what all of them found.
+    1 if a run failed or diverged, 2 for bad input, 130 if interrupted. Of several processes that
+    run one cell together, the first on each machine prints the message.
     """
-    tells = processes.is_first_here()
+    prints = processes.is_first_here()
     try:
         with interruptible():
             yield
     except CellsFailed as error:
-        sys.exit(str(error) if tells else 1)
+        sys.exit(str(error) if prints else 1)
     except (InputError, *COMPOSITION_ERRORS) as error:
-        if tells:
+        if prints:
             print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        sys.exit(f"error: {error}. Nothing was left half-written; the same command goes on.")
+        sys.exit(f"error: {error}. No file is incomplete. Run the same command again to resume.")
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("Interrupted. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""`--help` and `--version` of every command, answered before anything heavy is imported."""
+"""`--help` and `--version` of every command, answered before anything slow is imported."""
 
 import sys
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def answer(name: str | None, words: Sequence[str]) -> None:
 
 
 def overview() -> str:
-    """The front door's help: every verb, a line each."""
+    """The help of `frod-bench`: one line per verb."""
     return "\n".join(
         [
             "frod-bench VERB [key=value ...]    the same as python -m frod_bench VERB",
@@ -39,6 +39,7 @@ def overview() -> str:
             "",
             "frod-bench VERB --help explains a verb; frod-bench --version prints the version.",
             "Without a verb, key=value words are those of run.",
+            'Completion in bash: eval "$(frod-bench --completion bash)", e.g. in ~/.bashrc.',
             EXIT_STATUSES,
         ]
     )
@@ -53,7 +54,7 @@ def of_verb(verb: Verb) -> str:
             "Examples",
             *(f"  {example}" for example in verb.examples),
             "",
-            "Words, with their defaults",
+            "Keys, with their defaults",
             *_table(verb.keys),
             "",
             f"{EXIT_STATUSES}",

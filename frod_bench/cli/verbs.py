@@ -67,7 +67,7 @@ _GRID = tuple(
         ("seed", "0", "0 and above; several as 0,1,2 or 'range(3)'"),
         ("profile", "embedded", "embedded (synthetic data), small or paper (real data)"),
         ("suite", "paper20", "the tasks that an experiment runs over"),
-        ("experiment", "none", "a grid that is kept in experiments/"),
+        ("experiment", "none", "a grid of experiments/"),
         ("protocol", "fair", "fair or paper: the rules of the comparison"),
         ("head", "classify", "classify; rank: options by likelihood; auto: rank if possible"),
         ("budget", "default", "matched: LoRA and DoRA with as many parameters as FRoD"),
@@ -98,15 +98,19 @@ VERBS = (
             Key("-m", "", "a grid: every combination of the choices"),
             *grid(),
             *RUNTIME,
-            Key("save", "none", "adapter: keep the trained values beside the record"),
-            Key("trainer.max_steps", "the profile's", "optimizer steps; so with all of trainer."),
+            Key("save", "none", "adapter: save the trained parameters with the record"),
+            Key(
+                "trainer.max_steps",
+                "the profile's",
+                "optimizer steps; likewise every key of trainer.",
+            ),
             Key("method.KEY", "the method's", "a setting of the method: method.sparse_rate=0.01"),
         ),
         "README.md, docs/explanation/design.md",
     ),
     Verb(
         "reproduce",
-        "Run what is missing of an experiment, then write its tables, figures and page.",
+        "Run the missing cells of an experiment, then write its tables, figures and page.",
         (
             "frod-bench reproduce experiment=main_table",
             "frod-bench reproduce experiment=main_table suite=smoke seed=0"
@@ -123,14 +127,14 @@ VERBS = (
     ),
     Verb(
         "verify",
-        "Run twelve cells of the published run again: does this machine reproduce them?",
+        "Check that this machine reproduces the published run: twelve cells, run again.",
         ("frod-bench verify", "frod-bench verify runtime.jobs=1", "frod-bench verify --help"),
         (Key("runtime.jobs", "0", "worker processes; 0 is one per core"),),
         "docs/how-to/reproducing.md",
     ),
     Verb(
         "report",
-        "Write the tables, figures and page of the records that exist; runs nothing.",
+        "Write tables, figures and page from the existing records; runs nothing.",
         (
             "frod-bench report all experiment=main_table",
             "frod-bench report tables experiment=main_table suite=glue",
@@ -138,7 +142,7 @@ VERBS = (
         ),
         (
             Key("PART", "all", "first word: all, tables, plots or html"),
-            Key("folder", "", "a results folder, reported as it is, without its data", True),
+            Key("folder", "", "a results folder, reported as it is, without data or weights", True),
             Key("out", "the folder", "where the report of a folder goes", True),
             *grid(**EXPERIMENTS),
         ),
@@ -147,7 +151,7 @@ VERBS = (
     ),
     Verb(
         "compare",
-        "Set methods, or two results folders, side by side: scores, differences, curves.",
+        "Compare methods, or two results folders: scores, differences, curves.",
         (
             "frod-bench compare profile=small task=sst2,qnli method=frod,lora"
             " results_root=results/reference",
@@ -171,12 +175,12 @@ VERBS = (
                 *("across", "false", "true: compare folders of different profiles or protocols"),
                 choices=BOOLEANS,
             ),
-            Key("profile", "embedded", "of two folders: the one that they hold"),
+            Key("profile", "embedded", "of two folders: the one of their records"),
             Key("protocol", "fair", "fair, paper or tune"),
             Key("head", "classify", "classify or rank", choices=("classify", "rank")),
             Key("results_root", "results", "of the one folder"),
             Key(
-                *("plot", "figure", "figure, terminal (the curves there, too) or none"),
+                *("plot", "figure", "figure, terminal (also prints the curves) or none"),
                 choices=("figure", "terminal", "none"),
             ),
             Key("out", "figures/ beside the records", "where figures go", aliases=("out_dir",)),
@@ -186,7 +190,7 @@ VERBS = (
     ),
     Verb(
         "plan",
-        "Estimate what cells cost before anything runs: parameters, memory, FLOPs, hours.",
+        "Estimate the cost of cells before they run: parameters, memory, FLOPs, hours.",
         (
             "frod-bench plan profile=paper suite=paper20",
             "frod-bench plan profile=paper suite=smoke accelerator=h100-80gb format=json",
@@ -216,7 +220,7 @@ VERBS = (
     ),
     Verb(
         "calibrate",
-        "Difficulty check: where each task lies between the best constant answer and solved.",
+        "Difficulty check: is each task between the best constant answer and solved?",
         (
             "frod-bench run -m experiment=calibration",
             "frod-bench calibrate",
@@ -227,7 +231,7 @@ VERBS = (
     ),
     Verb(
         "analyze",
-        "Look into trained models: loss landscape, spectra of updates, what could express them.",
+        "Analyze trained models: loss landscape, spectra and expressibility of updates.",
         (
             "frod-bench analyze landscape",
             "frod-bench analyze spectrum task=rte",
@@ -275,7 +279,7 @@ VERBS = (
     ),
     Verb(
         "bench",
-        "Time attaching, training and evaluating, method beside method, with peak memory.",
+        "Time attaching, training and evaluating of each method, with peak memory.",
         (
             "frod-bench bench",
             "frod-bench bench shape=embedded_encoder method=lora,frod",
@@ -304,7 +308,7 @@ VERBS = (
     ),
     Verb(
         "cache",
-        "List or clear the cache of joint bases; what is removed is computed again when needed.",
+        "List or clear the cache of joint bases, which are computed again when needed.",
         ("frod-bench cache", "frod-bench cache list", "frod-bench cache clear"),
         (Key("ACTION", "list", "first word: list or clear"),),
         "docs/explanation/method.md",

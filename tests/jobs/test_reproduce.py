@@ -74,7 +74,7 @@ def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> No
     os.killpg(job.pid, signal.SIGINT)
     told = job.communicate(timeout=120)[1]
     assert job.returncode == 130, told
-    assert "interrupted; the same command goes on" in told
+    assert "Interrupted. Run the same command again to resume." in told
     assert "Traceback" not in told
     left = len(store.scan(records)[0])
     assert 1 <= left < 8

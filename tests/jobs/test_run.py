@@ -195,7 +195,7 @@ def test_a_full_disk_ends_with_status_one_and_nothing_half_written(
         done = here(*cell_words(tmp_path, "task=rte", "method=frozen"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert re.match("error: .*the same command goes on", str(done.returncode)), done
+    assert re.match("error: .*Run the same command again", str(done.returncode)), done
     assert not list((tmp_path / "results").rglob("*.json"))
     assert not list((tmp_path / "results").rglob("*.part"))
 
