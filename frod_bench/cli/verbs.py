@@ -102,7 +102,7 @@ VERBS = (
             Key(
                 "trainer.max_steps",
                 "the profile's",
-                "optimizer steps; likewise every key of trainer.",
+                "optimizer steps; likewise all of trainer.",
             ),
             Key("method.KEY", "the method's", "a setting of the method: method.sparse_rate=0.01"),
         ),
