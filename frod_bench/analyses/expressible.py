@@ -29,8 +29,7 @@ from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
 from frod_bench.frod.support import draw_supports, support_size
 from frod_bench.report import style
-from frod_bench.report.analyses.layout import paged
-from frod_bench.report.figures import applied, legend_entry
+from frod_bench.report.figures import Drawing, Look, legend_entry, panelled, render
 from frod_bench.report.frame import Method, Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -218,23 +217,17 @@ def draw(together: pd.DataFrame, context: Context) -> Figure:
         "so is the random subspace, which expresses its share of the dimensions. "
         f"Dotted vertical line: FRoD's own budget. {context.caption}"
     )
-    with applied():
-        figure, axes = paged(
-            f"What could express the update · {context.title}",
-            caption,
-            (1, len(updates)),
-            1.6,
-            legend=[legend_entry(name, look) for name, look in LOOKS.values()],
-            legend_columns=2,
-            left_in=0.62,
-            gaps=(0.14, 0.0),
-            share_y="row",
-        )
+
+    def panels(look: Look) -> Figure:
+        handles = [legend_entry(name, own) for name, own in LOOKS.values()]
+        figure, axes = panelled(look, (1, len(updates)), 2.2, handles, 2, sharey="row")
         for ax, (task, method) in zip(axes, updates, strict=True):
             _draw_update(ax, together[(together["task"] == task) & (together["method"] == method)])
-            ax.set_title(_update_label(task, method), fontsize=8.5)
+            ax.set_title(_update_label(task, method))
         axes[0].set_ylabel("relative error of the update")
-    return figure
+        return figure
+
+    return render(Drawing(f"What could express the update · {context.title}", caption, panels))
 
 
 def _update_label(task: str, method: str) -> str:

@@ -32,9 +32,7 @@ from frod_bench.analyses.updates import densified, start_of, target_layers
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Model
-from frod_bench.report import style
-from frod_bench.report.analyses.layout import ABOVE_IN, paged
-from frod_bench.report.figures import applied
+from frod_bench.report.figures import Drawing, Look, panelled, render
 from frod_bench.report.frame import Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import Row, Table
@@ -239,30 +237,25 @@ def draw(points: pd.DataFrame, context: Context) -> Figure:
         "a panel: the loss at its centre (cross), and in brackets the lowest and the highest. "
         f"{_start_words(centres)}{context.caption}"
     )
-    with applied():
-        figure, axes = paged(
-            f"Loss around start and ends · {context.title}",
-            caption,
-            (len(tasks), len(centres)),
-            (style.PAGE_WIDTH_IN - 0.72 - 0.58) / (1.12 * len(centres)),  # square panels
-            left_in=0.72,
-            right_in=0.58,
-            above_in=ABOVE_IN + 0.13 * max(title.count("\n") for title in titles),
-            gaps=(0.12, 0.32),
-            share_y="row",
+
+    def panels(look: Look) -> Figure:
+        figure, axes = panelled(
+            look, (len(tasks), len(centres)), look.width_in / len(centres) + 0.1, sharey="row"
         )
-        panels = np.array(axes).reshape(len(tasks), len(centres))
-        for task, row in zip(tasks, panels, strict=True):
+        planes = np.array(axes).reshape(len(tasks), len(centres))
+        for task, row in zip(tasks, planes, strict=True):
             of_task = points[points["task"] == task]
             scale = LogNorm(*_bounds(of_task))
             for ax, centre in zip(row, centres, strict=True):
                 _draw_plane(ax, of_task[of_task["centre"] == centre], scale)
-            _colorbar(figure, row[-1], scale)
+            _colorbar(figure, list(row), scale)
             row[0].set_ylabel(f"{label(Task(task))}\nb, filter norms")
-        for top, bottom, title in zip(panels[0], panels[-1], titles, strict=True):
-            top.set_title(title, fontsize=7.5, pad=11)
+        for top, bottom, title in zip(planes[0], planes[-1], titles, strict=True):
+            top.set_title(title, fontsize=7.5, pad=12)
             bottom.set_xlabel("a, filter norms", fontsize=7)
-    return figure
+        return figure
+
+    return render(Drawing(f"Loss around start and ends · {context.title}", caption, panels))
 
 
 def _start_words(centres: Sequence[str]) -> str:
@@ -320,10 +313,9 @@ def _draw_plane(ax: Axes, points: pd.DataFrame, scale: LogNorm) -> None:
         text.set(horizontalalignment=side)  # keeps it out of the next panel
 
 
-def _colorbar(figure: Figure, beside: Axes, scale: LogNorm) -> None:
-    box = beside.get_position()
-    axes = figure.add_axes((box.x1 + 0.01, box.y0, 0.01, box.height))
-    bar = figure.colorbar(mpl.cm.ScalarMappable(scale, "viridis"), cax=axes, label="loss")
+def _colorbar(figure: Figure, beside: list[Axes], scale: LogNorm) -> None:
+    mappable = mpl.cm.ScalarMappable(scale, "viridis")
+    bar = figure.colorbar(mappable, ax=beside, label="loss", pad=0.01, aspect=14)
     bar.ax.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())

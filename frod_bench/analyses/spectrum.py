@@ -22,8 +22,7 @@ from frod_bench.analyses.updates import Update, layer_updates
 from frod_bench.cells.cell import Cell
 from frod_bench.frod.targets import category_of
 from frod_bench.report import style
-from frod_bench.report.analyses.layout import BELOW_IN, paged
-from frod_bench.report.figures import applied, legend_handle
+from frod_bench.report.figures import Drawing, Look, legend_handle, panelled, render
 from frod_bench.report.frame import Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -180,26 +179,21 @@ def draw(found: Spectra, context: Context) -> Figure:
         "Below: effective rank (e to the entropy of the singular values) by the layer's role; "
         f"marker: median, bar: range over blocks and seeds. {context.caption}"
     )
-    with applied():
-        figure, axes = paged(
-            f"Learned updates · {context.title}",
-            caption,
-            (2, len(tasks)),
-            1.45,
-            legend=[legend_handle(method_named(method)) for method in methods],
-            below_in=BELOW_IN + 0.35,  # the names of layers are rotated
-            gaps=(0.16, 0.42),
-            share_y="row",
-        )
+
+    def panels(look: Look) -> Figure:
+        handles = [legend_handle(method_named(method)) for method in methods]
+        figure, axes = panelled(look, (2, len(tasks)), 1.95, handles, sharey="row")
         above, below = axes[: len(tasks)], axes[len(tasks) :]
         for task, values, ranks in zip(tasks, above, below, strict=True):
             layers = found.layers[found.layers["task"] == task]
             _draw_values(values, found.lines[found.lines["task"] == task])
             _draw_ranks(ranks, layers[layers["method"].isin(methods)], methods)
-            values.set_title(label(Task(task)), fontsize=8.5)
+            values.set_title(label(Task(task)))
         above[0].set_ylabel("singular value / largest")
         below[0].set_ylabel("effective rank (directions)")
-    return figure
+        return figure
+
+    return render(Drawing(f"Learned updates · {context.title}", caption, panels))
 
 
 def _draw_values(ax: Axes, lines: pd.DataFrame) -> None:

@@ -37,8 +37,8 @@ class Cell:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The settings as plain values, as a record contains them."""
-        return asdict(self.settings)
+        """The settings as plain values, as a record contains them; how figures look is no part."""
+        return {key: value for key, value in asdict(self.settings).items() if key != "figures"}
 
     @property
     def label(self) -> str:

@@ -83,6 +83,9 @@ RUNTIME = (
     Key("plan_only", "false", "true: print what would run, and run nothing", choices=BOOLEANS),
 )
 TUNED = ("task", "method", "profile", "head", "budget", "results_root", "data_root", "model_root")
+FIGURES = Key(
+    "figures.style", "screen", "paper: widths and fonts of a paper, captions in .tex files"
+)
 OVERRIDES = Key("KEY=VALUE", "", "every key of `frod-bench run`")
 
 VERBS = (
@@ -121,6 +124,7 @@ VERBS = (
             Key("PART", "all", "first word: what to report, all, tables, plots or html"),
             *grid(**EXPERIMENTS),
             *RUNTIME,
+            FIGURES,
         ),
         "README.md",
         actions=PARTS,
@@ -144,6 +148,7 @@ VERBS = (
             Key("PART", "all", "first word: all, tables, plots or html"),
             Key("folder", "", "a results folder, reported as it is, without data or weights", True),
             Key("out", "the folder", "where the report of a folder goes", True),
+            FIGURES,
             *grid(**EXPERIMENTS),
         ),
         "docs/reference/report.md",

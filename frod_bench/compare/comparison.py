@@ -9,8 +9,8 @@ import pandas as pd
 
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, format_time, time_summary
-from frod_bench.report.curves import AXES
-from frod_bench.report.frame import TASK_KEY, Method, by_task, is_method, method_of, task_of
+from frod_bench.report.curves import AXES, Curve, evaluated_curves
+from frod_bench.report.frame import TASK_KEY, Method, Run, by_task, is_method, method_of, task_of
 from frod_bench.report.names import label
 from frod_bench.report.paired import paired_summary
 from frod_bench.report.rules import ConvergenceRule
@@ -57,9 +57,14 @@ class Comparison:
         return self.collected.frame[self.shown]
 
     @cached_property
+    def measured(self) -> dict[Run, Curve]:
+        """The curve of the primary metric of each run."""
+        return evaluated_curves(self.collected.frame, self.collected.curves)
+
+    @cached_property
     def arrived(self) -> pd.DataFrame:
         """When each cell, the reference's too, reached its task's target."""
-        return arrivals(self.collected.frame, self.collected.curves, self.rule, self.reference)
+        return arrivals(self.collected.frame, self.measured, self.rule, self.reference)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

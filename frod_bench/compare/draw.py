@@ -13,7 +13,7 @@ from frod_bench.report import figures, style
 from frod_bench.report.curves import AXES, Band
 from frod_bench.report.frame import Method
 from frod_bench.report.names import label
-from frod_bench.report.panels import ALL_TASKS, AXIS_LABELS, Panels, experiment_panels
+from frod_bench.report.panels import ALL_TASKS, Panels, experiment_panels
 
 PLOT_LINES, PLOT_COLUMNS, FRAME_COLUMNS = 14, 100, 14
 MARKS = "+xo*~.#%@=&$"
@@ -24,24 +24,22 @@ def panels_of(comparison: Comparison) -> dict[str, Panels]:
     """What is drawn: each task that has a curve, and the mean over all where there are several."""
     panels = experiment_panels(
         comparison.cells,
-        comparison.collected.curves,
+        comparison.measured,
         comparison.arrived,
         comparison.title,
         comparison.rule,
+        setting=comparison.caption,
     )
-    for shown in panels.values():
-        shown.caption = f"{shown.caption} {comparison.caption}".strip()
     return panels if len(panels) > 2 else {k: p for k, p in panels.items() if k != ALL_TASKS}
 
 
 def save_figures(panels: Mapping[str, Panels], comparison: Comparison, out_dir: Path) -> list[Path]:
     """Draw `compare_<task>_<name>` as .png and .pdf. Raises OSError where it cannot be written."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    paths: list[Path] = []
-    for task, shown in panels.items():
-        stem = out_dir / "_".join(["compare", task, comparison.name])
-        paths += figures.save_figure(figures.draw(shown), stem)
-    return paths
+    drawings = {
+        f"compare_{task}_{comparison.name}": figures.convergence(shown)
+        for task, shown in panels.items()
+    }
+    return figures.save(drawings, out_dir)
 
 
 def print_curves(panels: Panels, console: Console) -> None:
@@ -51,7 +49,7 @@ def print_curves(panels: Panels, console: Console) -> None:
     share one.
     """
     for axis in AXES:
-        title = f"{panels.title}: {panels.y_label} by {AXIS_LABELS[axis]}"
+        title = f"{panels.title}: {panels.y_label} by {panels.x_labels[axis]}"
         if not math.isnan(panels.target):
             title += f"; the line across is the target, {100 * panels.target:.1f}"
         console.print(title, markup=False, highlight=False, soft_wrap=True)

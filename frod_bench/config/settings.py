@@ -191,6 +191,17 @@ class RuntimeConfig:
     gradient_checkpointing: bool = False  # recompute activations instead of keeping them
 
 
+FIGURE_STYLES = ("screen", "paper")
+
+
+@dataclass
+class FiguresConfig:
+    """How a report draws its figures; no part of a cell."""
+
+    # paper: widths and fonts of a paper, captions in .tex files
+    style: str = one_of(*FIGURE_STYLES, default=FIGURE_STYLES[0])
+
+
 @dataclass
 class Settings:
     """One composed configuration: one cell, and how to run it."""
@@ -204,6 +215,7 @@ class Settings:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    figures: FiguresConfig = field(default_factory=FiguresConfig)
     learning_rates: Any = None  # family -> method -> group -> learning rate; methods read it
     adapter_sizes: Any = None  # family -> method -> sizes, if the profile has its own
     experiment: Any = None  # the artefact that a grid is run for: name, what its report shows

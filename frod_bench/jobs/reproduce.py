@@ -33,14 +33,17 @@ def stamps(paths: Iterable[Path]) -> dict[str, list[int] | None]:
     return {str(p): [stat.st_size, stat.st_mtime_ns] if stat else None for p, stat in found.items()}
 
 
-def is_current(manifest: Path, cells: Sequence[Cell]) -> bool:
-    """Whether this code wrote the last report of these records, and no file has changed since."""
+def is_current(manifest: Path, cells: Sequence[Cell], figure_style: str) -> bool:
+    """Whether this code wrote the last report of these records in this style, and no file has
+    changed since.
+    """
     version, dirty = code_version()
     if dirty or not manifest.exists():
         return False
     noted = json.loads(manifest.read_text())
     return noted == {
         "code_version": version,
+        "figures": figure_style,
         "records": stamps(cell.record_path for cell in cells),
         "written": stamps(map(Path, noted["written"])),
     }
@@ -65,13 +68,14 @@ def reproduce(overrides: Sequence[str], console: Console) -> None:
     folder = folder_of(config)
     manifest = folder / MANIFEST
     collected = None
-    if is_current(manifest, cells):
+    if is_current(manifest, cells, config.figures.style):
         console.print(f"Tables, figures and page in {folder} are up to date.")
     else:
         written = report(part, config, cells, console)
         collected = written.collected
         made_from = {
             "code_version": code_version()[0],
+            "figures": config.figures.style,
             "records": stamps(cell.record_path for cell in cells),
             "written": stamps(written.paths),
         }

@@ -47,12 +47,14 @@ def write_report(
     out_dir: Path | None = None,
     rules: Rules | None = None,
     figures: Sequence[str] = DEFAULT_FIGURES,
+    figure_style: str = "screen",
 ) -> Report:
     """Write `tables/`, `figures/` and `report.html` in `out_dir` from the records of `cells`.
 
     Without `out_dir` that is `<results_root>/<profile>`. `title` is the profile's title, `figures`
-    the kinds that are drawn, each but convergence with a table of its numbers. Raises InputError,
-    and writes nothing, where none of the cells has a record or a kind of figure does not fit them.
+    the kinds that are drawn, each but convergence with a table of its numbers, and `figure_style`
+    is `screen` or `paper`. Raises InputError, and writes nothing, if none of the cells has a record
+    or a kind of figure does not fit them.
     """
     rules = rules or load_rules()
     collected = collect(results_root, profile, cells)
@@ -72,9 +74,9 @@ def write_report(
     )
     trials = [trials_of(collected.records), published_trials(REFERENCE_DIR / profile)]
     collected.warnings += untuned(frame, pd.concat([one for one in trials if one is not None]))
-    if {"tables", "html"} & set(parts):  # they show scores; predictions take long to read
-        collected.warnings += one_class(frame)
     numbers = Numbers(collected, profile, title, rules, sensitivity)
+    if {"tables", "html"} & set(parts):  # they show scores; predictions take long to read
+        collected.warnings += one_class(numbers.constant)
     paths: list[Path] = []
     if "tables" in parts:
         paths += _write_tables(numbers, out_dir / "tables")
@@ -83,12 +85,13 @@ def write_report(
 
             paths += write_numbers(found, about, out_dir / "tables")
     if "plots" in parts:  # matplotlib: only where it draws
-        from frod_bench.report.analyses.kinds import write_analyses
-        from frod_bench.report.figures import write_figures
+        from frod_bench.report.analyses.kinds import drawings
+        from frod_bench.report.figures import convergence, save
 
+        drawn = drawings(found, about)
         if "convergence" in figures:
-            paths += write_figures(numbers.panels, out_dir / "figures")
-        paths += write_analyses(found, about, out_dir / "figures")
+            drawn |= {f"convergence_{name}": convergence(p) for name, p in numbers.panels.items()}
+        paths += save(drawn, out_dir / "figures", figure_style)
     if "html" in parts:
         from frod_bench.report.page.write import write_page  # plotly: only where it draws
 

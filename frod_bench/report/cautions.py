@@ -1,10 +1,11 @@
 """What a reader must know of the numbers themselves before comparing them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from frod_bench.report.frame import FAMILY_KEY, Family, Method, by_method, by_task
+from frod_bench.report.frame import FAMILY_KEY, Family, Method, Task, by_method, by_task
 from frod_bench.report.names import MATCHED, label, spelled
 from frod_bench.report.paired import predictions_of
 
@@ -34,23 +35,24 @@ def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
     ]
 
 
-def one_class(frame: pd.DataFrame) -> list[str]:
-    """Tasks and methods whose every run answered the test split with one and the same class."""
-    lines = []
-    ok = frame[frame["status"] == "ok"]
-    for task, cells in by_task(ok):
-        stuck = [
-            label(method)
-            for method, runs in by_method(cells)
-            if all(map(_is_constant, runs["path"]))
-        ]
-        if stuck:
-            lines.append(
-                f"{label(task)}: all test predictions of {', '.join(stuck)} are one class, in "
-                "every run. Their scores, differences and times to target are uninformative about "
-                "the methods."
-            )
-    return lines
+def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
+    """For each task the methods whose every run predicts one and the same class on test."""
+    found: dict[Task, list[Method]] = {}
+    for task, cells in by_task(frame[frame["status"] == "ok"]):
+        methods = [m for m, runs in by_method(cells) if all(map(_is_constant, runs["path"]))]
+        if methods:
+            found[task] = methods
+    return found
+
+
+def one_class(constant: Mapping[Task, Sequence[Method]]) -> list[str]:
+    """A warning per task of `constant_predictions`."""
+    return [
+        f"{label(task)}: all test predictions of {', '.join(map(label, methods))} are one class, "
+        "in every run. Their scores, differences and times to target are uninformative about the "
+        "methods."
+        for task, methods in constant.items()
+    ]
 
 
 def _is_constant(path: str) -> bool:

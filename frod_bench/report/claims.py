@@ -4,7 +4,7 @@ A claim has parts, each with what was measured; those that decide have a verdict
 evidence makes every verdict of its claim undecided, and is named; what was measured is shown still.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records.schema import CurvePoint
 from frod_bench.report.convergence import arrivals
-from frod_bench.report.curves import AXES, Axis
+from frod_bench.report.curves import AXES, Axis, Curve
 from frod_bench.report.evidence import Evidence, evidence
 from frod_bench.report.frame import Run
 from frod_bench.report.paper_counts import paper_counts
@@ -76,21 +75,21 @@ class Judged:
 
 def judge(
     frame: pd.DataFrame,
-    curves: Mapping[Run, Sequence[CurvePoint]],
+    measured: Mapping[Run, Curve],
     sensitivity: Sensitivity | None,
     profile: str,
     rules: Rules,
 ) -> Judged:
     """Judge the claims.
 
-    `frame` and `curves` are those of `Collected`; `sensitivity` is what `sensitivity_of`
-    gives.
+    `frame` is that of `Collected`, `measured` its `evaluated_curves`; `sensitivity` is what
+    `sensitivity_of` gives.
     """
     cells = evidence(frame, rules)
     claims = (
         accuracy(cells, rules.accuracy, rules.confidence),
         parameters(cells, rules.parameters),
-        convergence(cells, curves, rules.convergence, rules.confidence),
+        convergence(cells, measured, rules.convergence, rules.confidence),
         robustness(cells, sensitivity, rules.robustness, rules.confidence),
     )
     return Judged(claims, profile, cells.protocol, rules)
@@ -163,12 +162,12 @@ def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
 
 def convergence(
     cells: Evidence,
-    curves: Mapping[Run, Sequence[CurvePoint]],
+    measured: Mapping[Run, Curve],
     rule: ConvergenceRule,
     confidence: float,
 ) -> Claim:
     """(c): how many times sooner, in steps and in seconds, against each method."""
-    arrived = arrivals(cells.frame, curves, rule)
+    arrived = arrivals(cells.frame, measured, rule)
     # Where a curve was measured and there is no target, there is nothing to know: that task is
     # undecided, and no hole.
     known = (arrived["target"].isna() & arrived["has_curve"]) | arrived["steps"].notna()

@@ -22,6 +22,7 @@ from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable, is_published
 from frod_bench.common.terminal import plain_console
+from frod_bench.config.settings import FIGURE_STYLES
 from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
 from frod_bench.report.collect import AxisValue, Cell, holes_of
@@ -30,21 +31,26 @@ from frod_bench.training import tracker
 
 MAIN = "main_table"
 MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was made of
+STYLE = f"figures.style={'|'.join(FIGURE_STYLES)}"
 CHOICES = {"all": PARTS, **{part: (part,) for part in PARTS}}
 
 
 def parse(words: Sequence[str], verb: str = "report") -> tuple[str, list[str], dict[str, str]]:
-    """(part, overrides, folder and out) of a command line; the default experiment is main_table.
+    """(part, overrides, own keys) of a command line; the default experiment is main_table.
 
     Raises InputError for unknown words, and for overrides next to `folder=`.
     """
     asked = arguments.parse(verb, words)
     overrides, given = asked.overrides, asked.values
+    if "folder" in given:  # nothing is composed, so the one key that a folder has is read here
+        styles = [word for word in overrides if word.startswith("figures.style=")]
+        overrides = [word for word in overrides if word not in styles]
+        given |= dict(word.split("=", 1) for word in styles)
     if "folder" in given and overrides:
         names = ", ".join(sorted(word.partition("=")[0] for word in overrides))
         raise InputError(
             f"folder={given['folder']}: is reported as it is, so {names} cannot be chosen. Allowed "
-            "with it: out=DIR."
+            f"with it: out=DIR and {STYLE}."
         )
     if "out" in given and "folder" not in given:
         raise InputError(
@@ -67,11 +73,20 @@ def report_folder(part: str, given: Mapping[str, str], console: Console) -> list
             f"folder={given['folder']}: is published, and a report would overwrite its tables. "
             "Name another folder for the report, out=DIR."
         )
+    style = given.get("figures.style", FIGURE_STYLES[0])
+    if style not in FIGURE_STYLES:
+        raise InputError(f"figures.style={style}: is unknown. Allowed: {STYLE}.")
     cells, title = cells_in(folder)
     out_dir = Path(given.get("out", folder)).resolve()
     (out_dir / MANIFEST).unlink(missing_ok=True)
     written = write_report(
-        folder.parent, folder.name, cells, title, parts=CHOICES[part], out_dir=out_dir
+        folder.parent,
+        folder.name,
+        cells,
+        title,
+        parts=CHOICES[part],
+        out_dir=out_dir,
+        figure_style=style,
     )
     _say(written, title, console)
     return written.paths
@@ -102,6 +117,7 @@ def report(what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: 
         parts=CHOICES[what],
         out_dir=out_dir,
         figures=config.experiment.get("figures", DEFAULT_FIGURES),
+        figure_style=config.figures.style,
     )
     _say(written, config.profile.title, console)
     tables = {"claims": claims_rows(written.judged)} if written.judged else {}

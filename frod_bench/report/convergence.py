@@ -1,4 +1,4 @@
-"""Steps and seconds to the target that full fine-tuning sets, by the rules of `claims.yaml`."""
+"""Steps and seconds to the target that the reference sets, by the rules of `claims.yaml`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records.schema import CurvePoint
-from frod_bench.report.curves import AXES, Curve, evaluated_curves
+from frod_bench.report.curves import AXES, Curve
 from frod_bench.report.frame import (
     METHOD_KEY,
     TASK_KEY,
@@ -25,9 +24,10 @@ from frod_bench.report.names import label
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.report.table import Row, Table
 
-# A cell that diverged will never arrive; one that failed or is missing might have.
-_ARRIVED_NEVER = ("diverged", "undefined")
+# A run that diverged never reaches the target; one that failed or is missing might.
+_NEVER = ("diverged", "undefined")
 FACTORS = (1, 2, 4)  # of the performance profile
+MISSED = "∞"  # instead of a time, if the target is not reached
 
 
 def targets(
@@ -58,7 +58,7 @@ def targets(
 
 def arrivals(
     frame: pd.DataFrame,
-    curves: Mapping[Run, Sequence[CurvePoint]],
+    measured: Mapping[Run, Curve],
     rule: ConvergenceRule,
     reference: Method | None = None,
 ) -> pd.DataFrame:
@@ -69,7 +69,6 @@ def arrivals(
     unit), has_curve (it came to its end and was measured), steps, seconds (set-up charged).
     Infinite: a miss; NaN: not known (no target, or a cell that is not there).
     """
-    measured = evaluated_curves(frame, curves)
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
     rows = []
     for cell in frame.itertuples(index=False):
@@ -83,7 +82,7 @@ def arrivals(
                 axis: stats.time_to_target(curve.times(axis), curve.values, target, better)
                 for axis in AXES
             }
-        elif cell.status in _ARRIVED_NEVER and not np.isnan(target):
+        elif cell.status in _NEVER and not np.isnan(target):
             times = dict.fromkeys(AXES, np.inf)
         base = (*key.task, cell.family, *key.method, cell.seed, cell.status, target)
         rows.append((*base, key in measured, *times.values()))
@@ -122,34 +121,43 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def convergence_table(summary: pd.DataFrame, rule: ConvergenceRule, title: str) -> Table:
-    """Steps, then seconds, to target: task x method; below each the median speed-up over tasks."""
-    methods, ours = methods_in(summary), Method(rule.ours)
+def convergence_table(
+    summary: pd.DataFrame,
+    rule: ConvergenceRule,
+    title: str,
+    *,
+    methods: Sequence[Method] | None = None,
+    missed: str = MISSED,
+) -> Table:
+    """Steps, then seconds, to target: task x method; below each the median speed-up over tasks.
+
+    `methods` are the columns in their order, by default that of the summary; `missed` is written if
+    a target is not reached.
+    """
+    methods, ours = methods or methods_in(summary), Method(rule.ours)
     rows: list[Row] = []
     for axis in AXES:
         of_axis = summary[summary["axis"] == axis]
         rows.append(Row(f"{axis} to target", heading=True))
         for task, cells in by_task(of_axis):
             of_task = {method_of(row): row for row in cells.itertuples(index=False)}
-            texts = (format_time(of_task.get(method)) for method in methods)
-            rows.append(
-                Row(f"{label(task)} ({format_target(cells['target'].iloc[0])})", tuple(texts))
-            )
-        ratios = (median_speedup(of_axis, method, ours) for method in methods)
+            texts = (format_time(of_task.get(method), missed) for method in methods)
+            target = format_target(cells["target"].iloc[0])
+            rows.append(Row(f"{label(task)} ({target})", tuple(texts)))
+        ratios = (median_speedup(of_axis, method, ours, missed) for method in methods)
         rows.append(Row(f"time over {label(ours)}'s", tuple(ratios), strong=True))
         rows += _profile_rows(of_axis, methods)
     reference = label(Method(rule.reference), in_text=True)
+    infinity = f"{MISSED}: not reached. " if missed == MISSED else ""
     caption = (
-        "The first evaluation at which the curve, smoothed over "
-        f"{rule.window_evaluations} evaluations, is at the task's target (in brackets, points): "
-        f"{100 * rule.target_fraction:.0f} % of the way that {reference}'s mean "
-        " curve goes; "
-        f"{middle_seed(int(summary['n_expected'].max()))}. Seconds are of training with set-up "
-        "charged. ∞: not reached. The "
-        f"factor is the median over tasks of the method's time over {label(ours)}'s: below 1 the "
-        "method arrives sooner; where both miss it is undecided and left out. Last, the share of "
-        "tasks on which a method arrives within a factor of the fastest one's time, of the tasks "
-        "on which all times are known."
+        f"First evaluation at which the curve, smoothed over {rule.window_evaluations} "
+        "evaluations, is at the task's target (in brackets, points), which is "
+        f"{100 * rule.target_fraction:.0f} % of the gain of {reference}'s mean curve; "
+        f"{middle_seed(int(summary['n_expected'].max()))}. Seconds are of training with set-up. "
+        f"{infinity}The time over {label(ours)}'s is the median over tasks: below 1 the method is "
+        "faster; if both miss a task is undecided and left out. Last, the share of tasks on which "
+        "a method needs at most a factor times the fastest method's time, of the tasks on which "
+        "all times are known."
     )
     header = ("task (target)", *(label(method) for method in methods))
     return Table(f"Convergence: {title}", caption, header, rows)
@@ -173,13 +181,13 @@ def _profile_rows(of_axis: pd.DataFrame, methods: Sequence[Method]) -> list[Row]
     ]
 
 
-def format_time(number: object) -> str:
-    """A row of `time_summary` as text."""
+def format_time(number: object, never: str = MISSED) -> str:
+    """A row of `time_summary` as text; `never` is written if the target is not reached."""
     median = getattr(number, "median", np.nan)
     if np.isnan(median):
         return "–"
     expected, known = getattr(number, "n_expected", 0), getattr(number, "n_seeds", 0)
-    text = "∞" if np.isinf(median) else f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
+    text = never if np.isinf(median) else f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
     missed = getattr(number, "n_missed", 0)
     if missed and not np.isinf(median):
         text += f" ({missed} of {expected} missed)"
@@ -191,8 +199,10 @@ def format_target(target: float) -> str:
     return "no target" if np.isnan(target) else f"{100 * target:.1f}".replace("-", "−")
 
 
-def median_speedup(of_axis: pd.DataFrame, method: Method, ours: Method) -> str:
-    """The median over tasks of ours' speed-up on a method; of how many, where not of all."""
+def median_speedup(
+    of_axis: pd.DataFrame, method: Method, ours: Method, missed: str = MISSED
+) -> str:
+    """The median over tasks of ours' speed-up on a method, with their number if not all decide."""
     if method == ours:
         return "1"
     ratios = of_axis.loc[is_method(of_axis, method), "speedup"]
@@ -200,7 +210,7 @@ def median_speedup(of_axis: pd.DataFrame, method: Method, ours: Method) -> str:
     if decided.empty:
         return "undecided"
     median = stats.median_ratio(decided)
-    text = "∞" if np.isinf(median) else f"{median:.2f} ×"
+    text = missed if np.isinf(median) else f"{median:.2f} ×"
     return (
         text if len(decided) == len(ratios) else f"{text} ({len(decided)} of {len(ratios)} tasks)"
     )

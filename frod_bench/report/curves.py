@@ -1,4 +1,4 @@
-"""The curves of cells as arrays: smoothed as the rules say, set-up charged, aligned over seeds."""
+"""The curves of runs as arrays: smoothed by the rules, set-up included, aligned over seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ GRID_POINTS = 241
 
 @dataclass(frozen=True)
 class Curve:
-    """The evaluations of one cell: three arrays of one length.
+    """The evaluations of one run: three arrays of the same length.
 
-    `values` is the primary metric in its own unit; `seconds` are of training, evaluation left out
-    and set-up charged, so that a method pays for what it does before its first step.
+    `values` is a metric in its own unit; `seconds` are of training, without evaluation but with
+    set-up, so that a method pays for what it does before its first step.
     """
 
     steps: Floats
@@ -30,17 +30,17 @@ class Curve:
     values: Floats
 
     def times(self, axis: Axis) -> Floats:
-        """The places of the evaluations on an axis."""
+        """The evaluations' coordinates on an axis."""
         return self.steps if axis == "steps" else self.seconds
 
     def smoothed(self, window: int) -> "Curve":
-        """The same evaluations with the trailing mean of `window` of them as values."""
+        """The curve with trailing means over `window` evaluations."""
         return Curve(self.steps, self.seconds, stats.smooth(self.values, window))
 
 
 @dataclass(frozen=True)
 class Band:
-    """Median and range over seeds on a grid; NaN where not every seed has begun."""
+    """Median and range over seeds on a grid, from where every seed has begun."""
 
     grid: Floats
     median: Floats
@@ -50,7 +50,7 @@ class Band:
 
 
 def evaluations(points: Iterable[CurvePoint], metric: str, setup_sec: float) -> Curve:
-    """The lines of a curve that measured `metric`; lines without a finite value are left out."""
+    """The lines of a curve with a finite value of `metric`."""
     rows: list[Mapping[str, Any]] = [
         point for point in points if _is_number(point.get(metric, None))
     ]
@@ -62,14 +62,17 @@ def evaluations(points: Iterable[CurvePoint], metric: str, setup_sec: float) -> 
 
 
 def evaluated_curves(
-    frame: pd.DataFrame, curves: Mapping[Run, Sequence[CurvePoint]]
+    frame: pd.DataFrame, curves: Mapping[Run, Sequence[CurvePoint]], column: str = ""
 ) -> dict[Run, Curve]:
-    """Curve of each cell that is ok: a run that broke off says nothing of its end."""
+    """The curve of each run that is ok, of its primary metric or of `column`.
+
+    A run that stopped early is left out: its end is not known.
+    """
     found: dict[Run, Curve] = {}
     for row in frame[frame["status"] == "ok"].itertuples(index=False):
         key = run_of(row)
         setup_sec = 0.0 if np.isnan(row.setup_sec) else row.setup_sec
-        curve = evaluations(curves.get(key, ()), row.metric, setup_sec)
+        curve = evaluations(curves.get(key, ()), column or row.metric, setup_sec)
         if curve.values.size:
             found[key] = curve
     return found

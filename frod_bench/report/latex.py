@@ -28,10 +28,10 @@ _SYMBOLS = {
 }  # fmt: skip
 
 
-def label_of(out_dir: Path, name: str) -> str:
-    """A label that no other report's table has: profile, experiment and name, from the folders."""
+def label_of(out_dir: Path, name: str, kind: str = "tab") -> str:
+    """A label that no other report has: profile, experiment and name, from the folders."""
     folders = out_dir.resolve().parts[-3:-1]
-    return "tab:" + "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part) for part in (*folders, name))
+    return f"{kind}:" + "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part) for part in (*folders, name))
 
 
 def to_latex(table: Table, label: str) -> str:
@@ -49,7 +49,7 @@ def to_latex(table: Table, label: str) -> str:
                 [
                     rf"\begin{{{kind}}}",
                     r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-                    rf"\caption{{{_escaped(f'{table.title}. {caption}')}}}",
+                    rf"\caption{{{latex_text(f'{table.title}. {caption}')}}}",
                     rf"\label{{{label if number == 1 else f'{label}-{number}'}}}",
                     *body,
                     *(_notes(table.notes) if is_last else []),
@@ -62,7 +62,7 @@ def to_latex(table: Table, label: str) -> str:
 
 def _notes(notes: Sequence[str]) -> Iterator[str]:
     for note in notes:
-        yield rf"\par\smallskip{{\sloppy\raggedright\scriptsize {_escaped(note)}\par}}"
+        yield rf"\par\smallskip{{\sloppy\raggedright\scriptsize {latex_text(note)}\par}}"
 
 
 def _parts(table: Table) -> Iterator[tuple[Table, list[str]]]:
@@ -174,7 +174,7 @@ def _tabular(table: Table) -> list[str]:
     for number, row in enumerate(table.rows):
         if row.heading:
             lines += [r"\addlinespace"] * (number > 0)
-            text = rf"\textit{{{_escaped(row.label)}}}"
+            text = rf"\textit{{{latex_text(row.label)}}}"
             lines.append(rf"\multicolumn{{{columns}}}{{@{{}}l@{{}}}}{{{text}}} \\")
             continue
         label = _stack(_wrapped(row.label, widths[0]), "l")
@@ -196,9 +196,9 @@ def _prose(table: Table) -> list[str]:
         for width in _prose_widths(table)
     )
     lines = [rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule"]
-    lines += [_ampersands(map(_escaped, table.header)), r"\midrule"]
+    lines += [_ampersands(map(latex_text, table.header)), r"\midrule"]
     for row in table.rows:
-        texts = [_escaped(text) for text in (row.label, *row.cells)]
+        texts = [latex_text(text) for text in (row.label, *row.cells)]
         lines.append(
             _ampersands([rf"\textbf{{{texts[0]}}}" if row.strong else texts[0], *texts[1:]])
         )
@@ -271,13 +271,13 @@ def _detail(cell: str) -> str:
 
 
 def _number(cell: str, *, bold: bool, detail: bool) -> str:
-    number, rest = map(_escaped, _split(cell))
+    number, rest = map(latex_text, _split(cell))
     text = rf"\textbf{{{number}}}" if bold else number
     return rf"{text}\,{_tiny(_detail(cell))}" if rest and detail else text
 
 
 def _tiny(text: str) -> str:
-    return rf"{{\tiny {_escaped(text)}}}" if text else ""
+    return rf"{{\tiny {latex_text(text)}}}" if text else ""
 
 
 def _wrapped(text: str, width: float) -> list[str]:
@@ -293,7 +293,9 @@ def _wrapped(text: str, width: float) -> list[str]:
 
 
 def _stack(lines: Sequence[str], side: str) -> str:
-    escaped = [f"{{}}{_escaped(line)}" if line[:1] in "[*" else _escaped(line) for line in lines]
+    escaped = [
+        f"{{}}{latex_text(line)}" if line[:1] in "[*" else latex_text(line) for line in lines
+    ]
     joined = r" \\ ".join(escaped)
     return joined if len(lines) == 1 else rf"\shortstack[{side}]{{{joined}}}"
 
@@ -308,5 +310,6 @@ def _ampersands(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _escaped(text: str) -> str:
+def latex_text(text: str) -> str:
+    """A text as LaTeX that prints it."""
     return "".join(_SYMBOLS.get(character, character) for character in text)

@@ -5,13 +5,15 @@ from functools import cached_property
 
 import pandas as pd
 
+from frod_bench.report.cautions import constant_predictions
 from frod_bench.report.cells_table import cells_table
 from frod_bench.report.claims import Judged, judge
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
-from frod_bench.report.frame import Method
+from frod_bench.report.curves import Curve, evaluated_curves
+from frod_bench.report.frame import Method, Run, Task
 from frod_bench.report.paired import paired_summary
-from frod_bench.report.panels import Panels, experiment_panels
+from frod_bench.report.panels import LOSSES, Panels, experiment_panels
 from frod_bench.report.rules import Rules
 from frod_bench.report.sensitivity import Sensitivity
 from frod_bench.report.summary import summarise
@@ -35,8 +37,8 @@ class Numbers:
     @cached_property
     def judged(self) -> Judged:
         """The claims."""
-        frame, curves = self.collected.frame, self.collected.curves
-        return judge(frame, curves, self.sensitivity, self.profile, self.rules)
+        frame, measured = self.collected.frame, self.measured
+        return judge(frame, measured, self.sensitivity, self.profile, self.rules)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -60,10 +62,19 @@ class Numbers:
         return paired_summary(self.collected.frame, Method(rule.ours), rule.margin_points)
 
     @cached_property
+    def constant(self) -> dict[Task, list[Method]]:
+        """The methods that predict a single class on a task, in every run."""
+        return constant_predictions(self.collected.frame)
+
+    @cached_property
+    def measured(self) -> dict[Run, Curve]:
+        """The curve of the primary metric of each run."""
+        return evaluated_curves(self.collected.frame, self.collected.curves)
+
+    @cached_property
     def arrived(self) -> pd.DataFrame:
         """When each cell reached its target."""
-        frame, curves = self.collected.frame, self.collected.curves
-        return arrivals(frame, curves, self.rules.convergence)
+        return arrivals(self.collected.frame, self.measured, self.rules.convergence)
 
     @cached_property
     def times(self) -> pd.DataFrame:
@@ -73,5 +84,25 @@ class Numbers:
     @cached_property
     def panels(self) -> dict[str, Panels]:
         """What the convergence figures show, by name."""
-        frame, curves = self.collected.frame, self.collected.curves
-        return experiment_panels(frame, curves, self.arrived, self.title, self.rules.convergence)
+        rule = self.rules.convergence
+        reference = Method(rule.reference)
+        return experiment_panels(
+            self.collected.frame,
+            self.measured,
+            self.arrived,
+            self.title,
+            rule,
+            constant=[task for task, methods in self.constant.items() if reference in methods],
+        )
+
+    @cached_property
+    def losses(self) -> dict[str, dict[str, Panels]]:
+        """The same of each loss that curves have, by its name."""
+        frame, rule = self.collected.frame, self.rules.convergence
+        found = {}
+        for name, loss in LOSSES.items():
+            measured = evaluated_curves(frame, self.collected.curves, loss.column)
+            found[name] = experiment_panels(
+                frame, measured, self.arrived, self.title, rule, quantity=loss
+            )
+        return found

@@ -1,13 +1,13 @@
-"""What a convergence figure shows: for each task and over all tasks, by step and by second."""
+"""What a convergence figure shows: per task and over all tasks, by step and by second."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records.schema import CurvePoint
 from frod_bench.report.convergence import middle_seed
 from frod_bench.report.curves import (
     AXES,
@@ -16,9 +16,9 @@ from frod_bench.report.curves import (
     Curve,
     band_over_seeds,
     band_over_tasks,
-    evaluated_curves,
 )
 from frod_bench.report.frame import (
+    TASK_KEY,
     Method,
     Run,
     Task,
@@ -32,140 +32,235 @@ from frod_bench.report.names import label, metric_label, spelled
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.report.summary import holes
 
-AXIS_LABELS: dict[Axis, str] = {
+ALL_TASKS = "all_tasks"
+X_LABELS: dict[Axis, str] = {
     "steps": "optimizer steps",
     "seconds": "training time with set-up (s)",
 }
-ALL_TASKS = "all_tasks"
+SHARE_LABEL = "optimizer steps (% of the run)"
 
 
-@dataclass
+class Quantity(NamedTuple):
+    """What curves show: the task's primary metric, or a loss in a column of the curves' lines."""
+
+    column: str = ""
+    rows: str = ""  # whose rows a loss is of, if not of the split that the curve is measured on
+    window: int | None = None  # evaluations per mean, if not the rule's
+
+
+SCORE = Quantity()
+LOSSES = {
+    "held-out loss": Quantity("eval_loss"),
+    "training loss": Quantity("train_loss", "training", window=20),  # single batches are noisy
+}
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a figure says of itself, in parts; whoever shows the figure picks those that apply."""
+
+    what: str  # the quantity, its lines and bands
+    markers: str = ""  # the target and when it is reached
+    missing: str = ""  # what is not drawn, and why
+    setting: str = ""  # which runs these are
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.what, self.markers, self.missing, self.setting)))
+
+
+@dataclass(frozen=True)
 class Panels:
-    """What one figure shows: a band a method and axis, and where the target lies."""
+    """What one figure shows: a band per method and axis, the target and when it is reached.
+
+    Bands and target are in the quantity's own unit; `scale` times that is drawn. `task` is None for
+    the mean over tasks.
+    """
 
     title: str
     y_label: str
-    caption: str
-    bands: dict[Axis, dict[Method, Band]]
+    caption: Caption
+    bands: Mapping[Axis, Mapping[Method, Band]]
+    x_labels: Mapping[Axis, str] = field(default_factory=lambda: X_LABELS)
     target: float = np.nan
-    arrived: dict[Axis, dict[Method, float]] = field(default_factory=dict)
-    task: Task | None = None  # None: the mean over all
+    arrived: Mapping[Axis, Mapping[Method, float]] = field(default_factory=dict)
+    is_loss: bool = False
+    task: Task | None = None
+
+    @property
+    def scale(self) -> float:
+        """What values are multiplied by when they are drawn: scores are drawn in points."""
+        return 1.0 if self.is_loss else 100.0
+
+    @property
+    def has_target(self) -> bool:
+        """Whether markers show when the target is reached."""
+        return bool(np.isfinite(self.target))
+
+    @property
+    def reached_by(self) -> set[Method]:
+        """The methods that reach the target."""
+        return {
+            method
+            for times in self.arrived.values()
+            for method, when in times.items()
+            if np.isfinite(when)
+        }
 
 
 def experiment_panels(
     frame: pd.DataFrame,
-    curves: Mapping[Run, Sequence[CurvePoint]],
+    measured: Mapping[Run, Curve],
     arrived: pd.DataFrame,
     title: str,
     rule: ConvergenceRule,
+    *,
+    quantity: Quantity = SCORE,
+    constant: Collection[Task] = (),
+    setting: str = "",
 ) -> dict[str, Panels]:
-    """The panels of each task that has a curve, and of `all_tasks` where some task has them all.
+    """The panels of each task that has a curve, and of `all_tasks` if some task has every curve.
 
-    `frame` and `curves` are those of `Collected`, `arrived` is `arrivals` of them; `title` is the
-    profile's title.
+    Args:
+        frame: `Collected.frame`.
+        measured: `evaluated_curves` of the frame for `quantity`.
+        arrived: `arrivals` of the frame.
+        title: the profile's title.
+        rule: says how curves are smoothed and what the target is.
+        quantity: what the curves show; only a score has a target.
+        constant: tasks on which the reference predicts a single class, so that a target is moot.
+        setting: which runs these are, for the captions.
     """
-    smoothed = {
-        key: curve.smoothed(rule.window_evaluations)
-        for key, curve in evaluated_curves(frame, curves).items()
-    }
+    window = quantity.window or rule.window_evaluations
+    smoothed = {run: curve.smoothed(window) for run, curve in measured.items()}
     found = {
-        spelled(task): task_panels(cells, smoothed, arrived, title, rule)
+        spelled(task): _task_panels(task, cells, smoothed, rule, quantity)
         for task, cells in by_task(frame)
     }
-    found[ALL_TASKS] = all_tasks_panels(frame, smoothed, title, rule)
-    return {name: panels for name, panels in found.items() if panels is not None}
+    found[ALL_TASKS] = _mean_panels(frame, smoothed, rule, quantity)
+    shown = {}
+    for name, panels in found.items():
+        if panels is None:
+            continue
+        if quantity is SCORE and panels.task:
+            panels = _with_target(panels, arrived, rule, panels.task in constant)  # noqa: PLW2901
+        caption = replace(panels.caption, setting=setting)
+        shown[name] = replace(panels, title=f"{panels.title} · {title}", caption=caption)
+    return shown
 
 
-def task_panels(
+def _task_panels(
+    task: Task,
     cells: pd.DataFrame,
     smoothed: Mapping[Run, Curve],
-    arrived: pd.DataFrame,
-    title: str,
     rule: ConvergenceRule,
+    quantity: Quantity,
 ) -> Panels | None:
-    """What the figure of one task shows; None where no cell has a curve."""
-    (task,) = tasks_in(cells)
-    found: dict[Method, list[Curve]] = {}
+    curves: dict[Method, list[Curve]] = {}
     for run in map(run_of, cells.itertuples(index=False)):
-        if (curve := smoothed.get(run)) is not None:
-            found.setdefault(run.method, []).append(curve)
-    if not found:
+        if run in smoothed:
+            curves.setdefault(run.method, []).append(smoothed[run])
+    if not curves:
         return None
-    here = arrived[is_task(arrived, task)]
-    target = float(here["target"].iloc[0])
-    metric = metric_label(cells["metric"].dropna().iloc[0])
-    split = cells["curve_split"].dropna().iloc[0]
+    what, y_label = _quantity_words(cells, quantity)
+    lost = [f"{label(m)} ({why})" for m, rows in by_method(cells) if (why := holes(rows))]
     return Panels(
-        title=f"{label(task)} · {title}",
-        y_label=f"{split} {metric} (%)" if metric == "accuracy" else f"{split} {metric} × 100",
-        caption=_task_caption(cells, target, rule),
-        bands={
-            axis: {m: band_over_seeds(curves, axis) for m, curves in found.items()} for axis in AXES
-        },
-        target=target,
-        arrived={
-            axis: {m: stats.median_over_seeds(rows[axis]) for m, rows in by_method(here)}
-            for axis in AXES
-        },
+        title=label(task),
+        y_label=y_label,
+        caption=Caption(
+            what=f"{what[0].upper()}{what[1:]}, "
+            + _statistics(max(map(len, curves.values())), rule, quantity),
+            missing=f"Not drawn: {', '.join(lost)}." if lost else "",
+        ),
+        bands={axis: {m: band_over_seeds(c, axis) for m, c in curves.items()} for axis in AXES},
+        is_loss=bool(quantity.column),
         task=task,
     )
 
 
-def all_tasks_panels(
-    frame: pd.DataFrame, smoothed: Mapping[Run, Curve], title: str, rule: ConvergenceRule
+def _mean_panels(
+    frame: pd.DataFrame, smoothed: Mapping[Run, Curve], rule: ConvergenceRule, quantity: Quantity
 ) -> Panels | None:
-    """What the figure over all tasks shows; None where there is no task with every curve."""
+    """The mean over the tasks that have every curve; None if there is no such task."""
     seeds = {method: sorted(set(rows["seed"])) for method, rows in by_method(frame)}
-    methods, every = list(seeds), tasks_in(frame)
-    whole = [
-        task
-        for task in every
-        if all(Run(task, method, seed) in smoothed for method in methods for seed in seeds[method])
-    ]
+    runs = {task: [Run(task, m, s) for m in seeds for s in seeds[m]] for task in tasks_in(frame)}
+    whole = [task for task in runs if all(run in smoothed for run in runs[task])]
     if not whole:
         return None
-    bands: dict[Axis, dict[Method, Band]] = {
-        axis: {
-            m: band_over_tasks([[smoothed[Run(t, m, s)] for t in whole] for s in seeds[m]], axis)
-            for m in methods
+    x_labels = X_LABELS
+    if frame.loc[frame["status"] == "ok"].groupby(TASK_KEY)["steps"].max().nunique() > 1:
+        x_labels = X_LABELS | {"steps": SHARE_LABEL}
+        # A run that trains nothing has no steps, and one evaluation: its start.
+        steps = {run_of(row): row.steps or 1.0 for row in frame.itertuples(index=False)}
+        smoothed = {
+            run: replace(curve, steps=100.0 * curve.steps / steps[run])
+            for run, curve in smoothed.items()
         }
+    what, y_label = _quantity_words(frame, quantity, is_mean=True)
+    lost = ", ".join(label(task) for task in runs if task not in whole)
+    return Panels(
+        title=f"mean of {len(whole)} tasks",
+        y_label=y_label,
+        caption=Caption(
+            what=f"Mean over {len(whole)} tasks of the {what}, "
+            f"{_statistics(max(map(len, seeds.values())), rule, quantity)} A run that has ended "
+            "keeps its last value; a curve starts when the set-up of every task is done.",
+            missing=f"Left out because a method or a seed has no curve: {lost}." if lost else "",
+        ),
+        bands={
+            axis: {
+                m: band_over_tasks(
+                    [[smoothed[Run(task, m, s)] for task in whole] for s in seeds[m]], axis
+                )
+                for m in seeds
+            }
+            for axis in AXES
+        },
+        x_labels=x_labels,
+        is_loss=bool(quantity.column),
+    )
+
+
+def _with_target(
+    panels: Panels, arrived: pd.DataFrame, rule: ConvergenceRule, is_constant: bool
+) -> Panels:
+    """The panels of a task with its target, or with the reason why it has none."""
+    reference = label(Method(rule.reference), in_text=True)
+    here = arrived[is_task(arrived, panels.task or Task(""))]
+    target = float(here["target"].iloc[0])
+    if np.isnan(target) or is_constant:
+        why = "predicts a single class" if is_constant else "has no curve here or does not improve"
+        caption = replace(panels.caption, markers=f"No target: {reference} {why}.")
+        return replace(panels, caption=caption)
+    markers = (
+        f"Target: {100 * rule.target_fraction:.0f} % of the gain of {reference}'s mean curve. A "
+        f"marker shows when a method reaches it ({middle_seed(here['seed'].nunique())}); a method "
+        "that misses it has none."
+    )
+    times = {
+        axis: {m: stats.median_over_seeds(rows[axis]) for m, rows in by_method(here)}
         for axis in AXES
     }
-    left_out = [task for task in every if task not in whole]
-    splits = ", ".join(sorted(set(frame["curve_split"].dropna())))
-    most = max(len(found) for found in seeds.values())
-    caption = (
-        f"Mean over {len(whole)} tasks of the primary metric (100 × its value), smoothed over "
-        f"{rule.window_evaluations} evaluations; {_band_words(most)} A run that has ended keeps "
-        "its last value; a line starts when every task's set-up is done."
-    )
-    if left_out:
-        caption += (
-            f" Left out, for a method or seed has no curve: {', '.join(map(label, left_out))}."
-        )
-    return Panels(
-        title=f"mean of {len(whole)} tasks · {title}",
-        y_label=f"mean {splits} score (points)",
-        caption=caption,
-        bands=bands,
-    )
+    caption = replace(panels.caption, markers=markers)
+    return replace(panels, caption=caption, target=target, arrived=times)
 
 
-def _task_caption(cells: pd.DataFrame, target: float, rule: ConvergenceRule) -> str:
-    reference = label(Method(rule.reference), in_text=True)
-    drawn = cells[cells["status"] == "ok"].groupby("method", sort=False)["seed"].nunique()
-    text = f"Metric smoothed over {rule.window_evaluations} evaluations; {_band_words(drawn.max())}"
-    lost = [f"{label(m)} ({why})" for m, rows in by_method(cells) if (why := holes(rows))]
-    if lost:
-        text += f" Not drawn: {', '.join(lost)}."
-    if np.isnan(target):
-        return text + f" No target: {reference} has no curve here, or gains nothing over it."
-    return text + (
-        f" Target: {100 * rule.target_fraction:.0f} % of the way that {reference}'s mean "
-        "curve goes; a marker stands at the time to reach it, "
-        f"{middle_seed(cells['seed'].nunique())}, none for a miss."
-    )
+def _quantity_words(
+    cells: pd.DataFrame, quantity: Quantity, *, is_mean: bool = False
+) -> tuple[str, str]:
+    """The quantity for a caption and for the axis."""
+    split = ", ".join(sorted(set(cells["curve_split"].dropna())))
+    if quantity.column:
+        what = f"{quantity.rows or split} loss"
+        return what, f"mean {what}" if is_mean else what
+    if is_mean:
+        return f"primary metric (× 100) on {split}", f"mean {split} score (points)"
+    metric = metric_label(cells["metric"].dropna().iloc[0])
+    what = f"{split} {metric}"
+    return what, f"{what} (%)" if metric == "accuracy" else f"{what} × 100"
 
 
-def _band_words(seeds: int) -> str:
-    return "one seed." if seeds == 1 else f"line: median over {seeds} seeds, band: their range."
+def _statistics(seeds: int, rule: ConvergenceRule, quantity: Quantity) -> str:
+    window = quantity.window or rule.window_evaluations
+    points = "evaluations" if quantity.window is None else "measurements"
+    lines = "One seed." if seeds == 1 else f"Line: median over {seeds} seeds; band: their range."
+    return f"smoothed over {window} {points}. {lines}"

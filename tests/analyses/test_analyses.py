@@ -273,6 +273,7 @@ def test_the_planes_say_whose_start_is_shown(centres: list[str], told: str) -> N
         ]
     )
     figure = landscape.draw(points, Context("embedded", CAPTION, Path()))
+    figure.canvas.draw()  # lays it out
     texts = [" ".join(text.get_text().split()) for text in figure.texts]
     (caption,) = [text for text in texts if text.startswith("Held-out loss")]
     assert caption.endswith(f"the lowest and the highest. {told} {CAPTION}".replace("  ", " "))

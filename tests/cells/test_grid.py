@@ -62,6 +62,12 @@ def test_the_hash_knows_what_changes_the_result_and_nothing_else(make_cell: Make
         assert make_cell("task=rte", "method=frod", other).config_hash != base.config_hash, other
 
 
+def test_the_style_of_figures_is_in_no_record(make_cell: MakeCell) -> None:
+    cell, paper = make_cell(), make_cell("figures.style=paper")
+    assert paper.settings.figures.style == "paper"
+    assert (paper.config, paper.config_hash) == (cell.config, cell.config_hash)
+
+
 def test_the_hash_is_of_content_and_not_of_places(make_cell: MakeCell, tmp_path: Path) -> None:
     base = make_cell("task=rte")
     copy = tmp_path / "mirror"

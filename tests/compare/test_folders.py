@@ -139,7 +139,7 @@ def test_prints_and_draws(folders: tuple[Path, Path], capsys: Captured) -> None:
     assert f"A: {yours} (profile embedded, protocol fair)" in printed
     assert "FRoD · B" in printed[printed.index("by optimizer steps") :]
     (shown,) = draw.panels_of(compared(folders, "task=rte")).values()
-    assert shown.caption.endswith(f" A: {yours}. B: {theirs}.")
+    assert shown.caption.setting.endswith(f"A: {yours}. B: {theirs}.")
     drawn = {path.name for path in (yours / "figures").iterdir()}
     assert {f"compare_{name}_folders.png" for name in ("rte", "cola", "all_tasks")} <= drawn
     assert not (theirs / "figures").exists()

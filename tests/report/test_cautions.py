@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.records import store
-from frod_bench.report.cautions import one_class, untuned
+from frod_bench.report.cautions import constant_predictions, one_class, untuned
 from frod_bench.report.collect import Cell, collect
 from tests.report.factory import make_record, write_record
 
@@ -30,5 +30,5 @@ def test_a_method_that_answers_one_class_in_every_run_is_named(tmp_path: Path) -
         table = pd.DataFrame({"prediction": predicted, "label": [0, 1], "row_id": [0, 1]})
         table.assign(split="test").to_parquet(store.predictions_path(path))
     cells = [Cell("rte", method, seed) for method, seed in answers]
-    (line,) = one_class(collect(tmp_path, "embedded", cells).frame)
+    (line,) = one_class(constant_predictions(collect(tmp_path, "embedded", cells).frame))
     assert line.startswith("RTE: all test predictions of Full FT are one class, in every run.")

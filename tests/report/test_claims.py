@@ -19,6 +19,7 @@ from frod_bench.report.build import write_report
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, judge
 from frod_bench.report.claims_table import claims_rows, format_part, show_claims
 from frod_bench.report.collect import Cell, collect
+from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.evidence import suite_tasks
 from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.sensitivity import (
@@ -87,7 +88,7 @@ def judged(
 ) -> Judged:
     got = collect(root, profile, cells)
     found = None if table is None else Sensitivity(areas(table), "trials")
-    return judge(got.frame, got.curves, found, profile, rules)
+    return judge(got.frame, evaluated_curves(got.frame, got.curves), found, profile, rules)
 
 
 def claim(found: Judged, key: str) -> Claim:
@@ -180,7 +181,10 @@ def test_a_reference_without_a_curve_is_a_hole_and_no_missing_gain(tmp_path: Pat
         for key, curve in got.curves.items()
         if (key.task.task, key.method.method) != ("rte", "full")
     }
-    found = claim(judge(got.frame, curves, None, "embedded", RULES), "convergence")
+    found = claim(
+        judge(got.frame, evaluated_curves(got.frame, curves), None, "embedded", RULES),
+        "convergence",
+    )
     assert found.verdict == UNDECIDED
     assert "full: rte seed 0, rte seed 1, rte seed 2 without a number" in found.holes
 
@@ -389,7 +393,7 @@ def test_more_than_the_rules_name_is_left_out(tmp_path: Path) -> None:
 def test_several_protocols_are_no_whole_evidence(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", sweep(tmp_path))
     got.frame.loc[0, "protocol"] = "paper"
-    found = judge(got.frame, got.curves, None, "embedded", RULES)
+    found = judge(got.frame, evaluated_curves(got.frame, got.curves), None, "embedded", RULES)
     assert claim(found, "accuracy").holes.startswith("records of several protocols: fair, paper")
 
 

@@ -4,13 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from frod_bench.report.collect import Cell, Collected, collect
 from frod_bench.report.convergence import arrivals, convergence_table, time_summary
-from frod_bench.report.curves import Curve, band_over_seeds, band_over_tasks, evaluations
+from frod_bench.report.curves import (
+    Curve,
+    band_over_seeds,
+    band_over_tasks,
+    evaluated_curves,
+    evaluations,
+)
 from frod_bench.report.rules import load_rules
 from tests.report.factory import make_record, write_record
 
@@ -29,10 +36,14 @@ def collected(root: Path, methods: dict[str, list[float]], **changes: str) -> Co
     return collect(root, "embedded", [Cell("rte", method, 0) for method in methods])
 
 
+def arrived_of(got: Collected) -> pd.DataFrame:
+    return arrivals(got.frame, evaluated_curves(got.frame, got.curves), RULE)
+
+
 def test_arrivals_of_known_curves(tmp_path: Path) -> None:
     """Target 0.5 + 0.5 (0.9 - 0.5) = 0.7: full at step 20, frod at 30, lora never."""
     got = collected(tmp_path, LOSS_FREE)
-    arrived = arrivals(got.frame, got.curves, RULE).set_index("method")
+    arrived = arrived_of(got).set_index("method")
     assert arrived["target"].tolist() == pytest.approx([0.7] * 3)
     assert arrived["steps"].tolist() == [20, 30, np.inf]
     assert arrived["seconds"].tolist() == [2.5, 3.5, np.inf]
@@ -40,7 +51,7 @@ def test_arrivals_of_known_curves(tmp_path: Path) -> None:
 
 def test_what_is_not_known_is_not_a_miss(tmp_path: Path) -> None:
     got = collected(tmp_path, LOSS_FREE, frod="failed", lora="diverged")
-    arrived = arrivals(got.frame, got.curves, RULE).set_index("method")
+    arrived = arrived_of(got).set_index("method")
     assert np.isnan(arrived.loc["frod", "steps"])
     assert np.isinf(arrived.loc["lora", "steps"])
 
@@ -49,12 +60,12 @@ def test_no_reference_no_target(tmp_path: Path) -> None:
     flat = LOSS_FREE | {"full": [0.5] * 4}
     for name, methods in (("flat", flat), ("none", {"frod": [0.5, 0.9]})):
         got = collected(tmp_path / name, methods)
-        assert arrivals(got.frame, got.curves, RULE)[["target", "steps"]].isna().all(axis=None)
+        assert arrived_of(got)[["target", "steps"]].isna().all(axis=None)
 
 
 def test_speedups_and_their_table(tmp_path: Path) -> None:
     got = collected(tmp_path, LOSS_FREE)
-    times = time_summary(arrivals(got.frame, got.curves, RULE), RULE)
+    times = time_summary(arrived_of(got), RULE)
     ratio = times[times["axis"] == "steps"].set_index("method")["speedup"]
     assert ratio.tolist() == pytest.approx([20 / 30, 1, np.inf])
     table = convergence_table(times, RULE, "embedded")
@@ -68,7 +79,7 @@ def test_speedups_and_their_table(tmp_path: Path) -> None:
 
 def test_two_misses_are_undecided(tmp_path: Path) -> None:
     got = collected(tmp_path, LOSS_FREE | {"frod": [0.5] * 4})
-    times = time_summary(arrivals(got.frame, got.curves, RULE), RULE)
+    times = time_summary(arrived_of(got), RULE)
     ratio = times[times["axis"] == "steps"].set_index("method")["speedup"]
     assert ratio["full"] == 0
     assert np.isnan(ratio["lora"])

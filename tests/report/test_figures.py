@@ -1,10 +1,13 @@
 """Figures: they are drawn from what is there, say what is not, and look the same every time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
@@ -12,11 +15,12 @@ from frod_bench.report import figures, style
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell, Collected, collect, holes_of
 from frod_bench.report.convergence import arrivals
-from frod_bench.report.curves import Curve, evaluated_curves
+from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.frame import Method, Run, Task
 from frod_bench.report.names import method_named
-from frod_bench.report.panels import Panels, all_tasks_panels, task_panels
+from frod_bench.report.panels import Panels, experiment_panels
 from frod_bench.report.rules import load_rules
+from tests.report.factory import make_record, write_record
 
 Experiment = tuple[Path, list[Cell]]
 RULE = load_rules().convergence
@@ -29,53 +33,75 @@ def found(experiment: Experiment) -> Collected:
 
 
 @pytest.fixture(scope="module")
-def smoothed(found: Collected) -> dict[Run, Curve]:
+def panels(found: Collected) -> dict[str, Panels]:
+    return panels_of(found)
+
+
+def panels_of(found: Collected, constant: Sequence[Task] = ()) -> dict[str, Panels]:
     measured = evaluated_curves(found.frame, found.curves)
-    return {key: curve.smoothed(3) for key, curve in measured.items()}
+    arrived = arrivals(found.frame, measured, RULE)
+    title = "embedded (stand-in data)"
+    return experiment_panels(found.frame, measured, arrived, title, RULE, constant=constant)
 
 
-def panels_of(found: Collected, smoothed: dict[Run, Curve], task: str) -> Panels:
-    cells = found.frame[found.frame["task"] == task]
-    arrived = arrivals(found.frame, found.curves, RULE)
-    panels = task_panels(cells, smoothed, arrived, "embedded (stand-in data)", RULE)
-    assert panels is not None
-    return panels
+def test_task_figure_says_what_it_shows(panels: dict[str, Panels]) -> None:
+    dtd = panels["dtd"]
+    assert dtd.title == "DTD · embedded (stand-in data)"
+    assert dtd.y_label == "validation accuracy (%)"
+    assert dtd.caption.what.startswith("Validation accuracy, smoothed over 3 evaluations.")
+    assert "median over 3 seeds" in dtd.caption.what
+    assert "full fine-tuning's mean curve" in dtd.caption.markers
+    assert dtd.caption.missing == "Not drawn: LoRA (2 failed)."
+    assert dtd.bands["steps"][Method("lora")].seeds == 1
+    assert dtd.arrived["steps"][Method("full")] < dtd.arrived["steps"][Method("frod")]
+    assert np.isinf(dtd.arrived["steps"][Method("frozen")])
 
 
-def test_task_figure_says_what_it_shows(found: Collected, smoothed: dict[Run, Curve]) -> None:
-    panels = panels_of(found, smoothed, "dtd")
-    assert panels.title == "DTD · embedded (stand-in data)"
-    assert panels.y_label == "validation accuracy (%)"
-    assert "median over 3 seeds" in panels.caption
-    assert "Not drawn: LoRA (2 failed)." in panels.caption
-    assert panels.bands["steps"][Method("lora")].seeds == 1
-    assert panels.arrived["steps"][Method("full")] < panels.arrived["steps"][Method("frod")]
-    assert np.isinf(panels.arrived["steps"][Method("frozen")])
-
-
-def test_diverged_method_is_named_and_not_drawn(
-    found: Collected, smoothed: dict[Run, Curve]
-) -> None:
-    panels = panels_of(found, smoothed, "mnist")
-    assert Method("lora") not in panels.bands["steps"]
-    assert "LoRA (3 diverged)" in panels.caption
+def test_diverged_method_is_named_and_not_drawn(panels: dict[str, Panels]) -> None:
+    assert Method("lora") not in panels["mnist"].bands["steps"]
+    assert "LoRA (3 diverged)" in panels["mnist"].caption.missing
 
 
 def test_all_tasks_figure_averages_over_whole_tasks_only(
-    found: Collected, smoothed: dict[Run, Curve]
+    found: Collected, panels: dict[str, Panels]
 ) -> None:
-    panels = all_tasks_panels(found.frame, smoothed, "embedded", RULE)
-    assert panels is not None
-    assert panels.title == "mean of 2 tasks · embedded"
-    assert panels.caption.endswith("Left out, for a method or seed has no curve: CoLA, DTD, MNIST.")
-    end = np.mean([smoothed[Run(Task(t), Method("full"), 1)].values[-1] for t in ("rte", "boolq")])
-    assert panels.bands["steps"][Method("full")].median[-1] == pytest.approx(end)
+    mean = panels["all_tasks"]
+    assert mean.title == "mean of 2 tasks · embedded (stand-in data)"
+    lost = "Left out because a method or a seed has no curve: CoLA, DTD, MNIST."
+    assert mean.caption.missing == lost
+    measured = evaluated_curves(found.frame, found.curves)
+    ends = [
+        measured[Run(Task(t), Method("full"), 1)].smoothed(3).values[-1] for t in ("rte", "boolq")
+    ]
+    assert mean.bands["steps"][Method("full")].median[-1] == pytest.approx(np.mean(ends))
+    assert mean.x_labels["steps"] == "optimizer steps"
 
 
-def test_drawn_figure_has_units_and_every_method(
-    found: Collected, smoothed: dict[Run, Curve]
-) -> None:
-    figure = figures.draw(panels_of(found, smoothed, "rte"))
+def test_runs_of_different_lengths_are_averaged_by_their_share(tmp_path: Path) -> None:
+    """After half of its run a method has half of its gain, whatever the number of steps."""
+    for task, steps in (("rte", 100), ("boolq", 40)):
+        made = make_record(task, "full", 0) | {"steps": steps}
+        curve = [
+            {"step": s, "epoch": 0, "seconds": s, "train_loss": 1.0, "accuracy": s / steps}
+            for s in range(0, steps + 1, steps // 10)
+        ]
+        write_record(tmp_path, made, curve)
+    cells = [Cell(task, "full", 0) for task in ("rte", "boolq")]
+    mean = panels_of(collect(tmp_path, "embedded", cells))["all_tasks"]
+    band = mean.bands["steps"][Method("full")]
+    assert mean.x_labels["steps"] == "optimizer steps (% of the run)"
+    assert (band.grid[0], band.grid[-1]) == (0, 100)
+    assert np.interp(50, band.grid, band.median) == pytest.approx(0.4)  # mean of three
+
+
+def test_no_target_if_the_reference_predicts_a_single_class(found: Collected) -> None:
+    rte = panels_of(found, [Task("rte")])["rte"]
+    assert not rte.has_target
+    assert rte.caption.markers == "No target: full fine-tuning predicts a single class."
+
+
+def test_drawn_figure_has_units_and_every_method(panels: dict[str, Panels]) -> None:
+    figure = figures.render(figures.convergence(panels["rte"]), figures.SCREEN)
     by_step, by_second = figure.axes
     assert by_step.get_xlabel() == "optimizer steps"
     assert by_second.get_xlabel() == "training time with set-up (s)"
@@ -84,6 +110,45 @@ def test_drawn_figure_has_units_and_every_method(
     assert [t.get_text() for t in legend.get_texts()] == [*("Full FT", "LoRA", "FRoD", "Frozen")]
     colors = [to_rgb(line.get_color()) for line in by_step.get_lines()]
     assert to_rgb(style.STYLES["frod"].color) in colors
+
+
+@pytest.mark.parametrize("name", ["rte", "all_tasks"])
+def test_the_legend_has_the_markers_that_are_drawn(panels: dict[str, Panels], name: str) -> None:
+    figure = figures.render(figures.convergence(panels[name]), figures.SCREEN)
+    lines = [line for ax in figure.axes for line in ax.get_lines()]
+    drawn = {line.get_marker() for line in lines} - {"None"}
+    (legend,) = figure.legends
+    named = {line.get_marker() for line in legend.get_lines()} - {"None"}
+    assert named == drawn
+    assert (
+        len(named) == {"rte": 2, "all_tasks": 4}[name]
+    )  # LoRA and the frozen backbone miss the target
+
+
+def test_paper_figures_have_its_widths_fonts_and_no_words(
+    panels: dict[str, Panels], tmp_path: Path
+) -> None:
+    drawing = figures.convergence(panels["rte"])
+    paths = figures.save({"rte": drawing}, tmp_path, "paper")
+    names = [f"rte{part}.{end}" for part in ("", "_column") for end in ("png", "pdf", "tex")]
+    assert [path.name for path in paths] == names
+    for look, width in zip(figures.LOOKS["paper"], (7.0, 3.3), strict=True):
+        figure = figures.render(drawing, look)
+        assert figure.get_size_inches()[0] == width
+        texts = [t.get_text() for t in figure.findobj(Text)]
+        assert not any("smoothed" in text or "embedded" in text for text in texts)
+        sizes = {t.get_fontsize() for t in figure.findobj(Text) if t.get_text().strip()}
+        assert sizes == {8.0}
+        plt.close(figure)
+    pdf = (tmp_path / "rte_column.pdf").read_bytes()
+    assert b"/Subtype /Type3" not in pdf  # fonts are embedded as TrueType, which publishers take
+    assert b"/CIDFontType2" in pdf
+    latex = (tmp_path / "rte_column.tex").read_text()
+    assert latex.startswith("\\begin{figure}\n")
+    assert "{rte_column}" in latex
+    assert "\\caption{Validation accuracy, smoothed" in latex
+    assert "90 \\% of the gain" in latex
+    assert (tmp_path / "rte.tex").read_text().startswith("\\begin{figure*}\n")
 
 
 def test_every_method_looks_different_and_always_the_same() -> None:

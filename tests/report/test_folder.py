@@ -41,6 +41,16 @@ def test_its_records_make_the_report(tmp_path: Path) -> None:
     assert not (folder / "tables").exists()
 
 
+def test_its_figures_can_be_drawn_for_a_paper(tmp_path: Path) -> None:
+    write_record(tmp_path, make_record("rte", "full", 0), synthetic_curve())
+    words = [f"folder={tmp_path / 'embedded'}", f"out={tmp_path / 'out'}"]
+    part, _, given = parse(["plots", *words, "figures.style=paper"])
+    paths = report_folder(part, given, QUIET)
+    assert tmp_path / "out/figures/convergence_rte_column.tex" in paths
+    with pytest.raises(InputError, match=r"figures.style=print: is unknown. Allowed: .*paper"):
+        report_folder("plots", given | {"figures.style": "print"}, QUIET)
+
+
 def test_what_it_refuses(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No records under"):
         cells_in(tmp_path)

@@ -12,10 +12,9 @@ import pytest
 from frod_bench.report.collect import Cell
 from frod_bench.report.curves import AXES, Band
 from frod_bench.report.frame import Family, Method
-from frod_bench.report.page import curve_charts, front_charts
-from frod_bench.report.page.loss_panels import LOSSES
+from frod_bench.report.page import charts
 from frod_bench.report.page.write import as_json
-from frod_bench.report.panels import Panels
+from frod_bench.report.panels import LOSSES, Caption, Panels
 from frod_bench.stats import Floats
 from tests.report.conftest import RATES
 from tests.report.factory import FAMILIES, PRIMARY, make_record, synthetic_curve, write_record
@@ -68,9 +67,9 @@ def test_front_leaves_out_what_is_beaten_or_not_whole() -> None:
             )
         ]
     )
-    points = front_charts.front_points(summary, "overall", Family("", "")).set_index("method")
+    points = charts.front_points(summary, "overall", Family("", "")).set_index("method")
     assert set(points.index[points["front"]]) == {"frozen", "frod", "lora", "full"}
-    chart = front_charts.front_charts(summary)["all tasks"]
+    chart = charts.front_charts(summary)["all tasks"]
     traces = {trace["name"]: trace for trace in chart.figure["data"]}
     assert traces["VeRA"]["marker"]["symbol"].endswith("-open")
     assert "error_y" not in traces["FRoD"]
@@ -103,20 +102,21 @@ def test_curves_of_very_many_methods_stay_small() -> None:
     grid = np.linspace(0.123456, 1234.56, 241)
     band = Band(grid, np.sin(grid), np.sin(grid) - 1, np.sin(grid) + 1, 2)
     bands = {Method(f"m{m}"): band for m in range(100)}
-    shown = Panels("task", "accuracy (%)", "", {"steps": bands, "seconds": bands})
+    shown = Panels("task", "accuracy (%)", Caption(""), {"steps": bands, "seconds": bands})
     panels = {f"task{t}": shown for t in range(6)}
-    charts = curve_charts.curve_charts(panels, {"loss": panels})
-    text = as_json(charts)
+    found = charts.curve_charts(panels, {"loss": panels})
+    text = as_json(found)
     assert len(text) < 2.5e6
-    assert list(charts) == [f"task{t}/score/{axis}" for t in range(6) for axis in AXES]  # no loss
+    assert list(found) == [f"task{t}/score/{axis}" for t in range(6) for axis in AXES]  # no loss
 
 
 def loss_chart(losses: Floats, low: Floats) -> dict[str, Any]:
     """The upright axis and the numbers of a chart with one curve of losses and its band."""
     band = Band(np.arange(len(losses), dtype=float), losses, low, losses, 2)
     bands = {Method("frod"): band}
-    panels = {"rte": Panels("rte", "loss", "Caption.", {"steps": bands, "seconds": bands})}
-    chart = curve_charts.curve_charts(panels, {"loss": panels})["rte/loss/steps"]
+    both = {"steps": bands, "seconds": bands}
+    panels = {"rte": Panels("rte", "loss", Caption("Caption."), both, is_loss=True)}
+    chart = charts.curve_charts(panels, {"loss": panels})["rte/loss/steps"]
     line = next(trace for trace in chart.figure["data"] if "hovertemplate" in trace)
     return {
         **chart.figure["layout"]["yaxis"],
@@ -145,9 +145,7 @@ def test_losses_are_those_of_the_records(experiment: Experiment, page: Page) -> 
     assert traces["Full FT"]["y"][-1] == pytest.approx(np.mean(1 - 0.6 * gain), abs=1e-3)
     assert chart["figure"]["layout"]["yaxis"]["title"]["text"] == "validation loss"
     assert "shapes" not in chart["figure"]["layout"]  # the target is one of the score
-    assert chart["caption"].startswith(
-        "Validation loss, smoothed over 3 measurements; line: median"
-    )
+    assert chart["caption"].startswith("Validation loss, smoothed over 3 evaluations. Line: median")
     lost = page.charts("curves-data")["dtd/training loss/seconds"]["caption"]
     assert lost.startswith("Training loss, smoothed over 20")
     assert "Not drawn: LoRA (2 failed)." in lost
@@ -162,7 +160,7 @@ def test_without_losses_in_a_curve_there_is_no_choice(tmp_path: Path) -> None:
     assert "<option>held-out loss</option>" not in page.source
 
 
-def test_thinned_curve_keeps_its_ends() -> None:
+def test_subsampled_curve_keeps_its_ends() -> None:
     grid = np.linspace(0, 1, 241)
-    band = curve_charts.thinned(Band(grid, grid, grid, grid, 3), 24)
+    band = charts.subsample(Band(grid, grid, grid, grid, 3), 24)
     assert (len(band.grid), band.grid[0], band.grid[-1]) == (24, 0, 1)

@@ -1,4 +1,4 @@
-"""Score over the share of the backbone that is trained, and which sizes no other beats."""
+"""Score over the share of the backbone that is trained, and the sizes that no other beats."""
 
 from typing import Any
 
@@ -12,8 +12,15 @@ from matplotlib.ticker import NullLocator
 from frod_bench import stats
 from frod_bench.report import style
 from frod_bench.report.analyses.about import About, points_of, scope_name, scopes, score_text
-from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
-from frod_bench.report.figures import legend_handle
+from frod_bench.report.figures import (
+    Drawing,
+    Look,
+    Props,
+    drop_unused,
+    legend_handle,
+    panelled,
+    rows_of,
+)
 from frod_bench.report.frame import (
     METHOD_KEY,
     TASK_KEY,
@@ -31,22 +38,28 @@ COLUMNS = (
     *("scope", *TASK_KEY, *METHOD_KEY, "percent", "mean", "low", "high"),
     *("on_front", "n_cells", "n_expected", "holes"),
 )
+FRONT: Props = {
+    "color": "#777777",
+    "lw": 0.9,
+    "ls": (0, (3, 1.5)),
+}  # thin, to hide no score
+ZERO_BELOW = 2.5  # a share of 0 is drawn left of the smallest share by this factor
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each scope and variant of a method; `COLUMNS` are its columns.
+    """One row per scope and variant of a method, with the columns `COLUMNS`.
 
     percent is the trained share of the backbone without the head, mean over tasks; mean, low and
     high are the mean and the range over seeds of the mean over tasks, in points. `on_front`: no
     other variant of the scope is as cheap and as good, and better in one of the two. A variant with
-    a hole has neither a mean nor a place on the front.
+    a missing run has no mean and is not on the front.
     """
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(frame):
         of_scope = [
             scope | method._asdict() | {"percent": _percent(group)} | points_of(group)
             for method, group in by_method(cells)
-        ]  # fmt: skip
+        ]
         front = stats.pareto_front(
             [row["percent"] for row in of_scope], [row["mean"] for row in of_scope]
         )
@@ -55,12 +68,12 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _percent(cells: pd.DataFrame) -> float:
-    """Mean over tasks; NaN where a task has no cell that counted."""
+    """Mean over tasks; NaN if a task has no run that counted its parameters."""
     return float(cells.groupby(TASK_KEY)["trainable_percent"].mean().mean(skipna=False))
 
 
 def table(found: pd.DataFrame, about: About) -> Table:
-    """A group a task, a row a variant in order of what it trains."""
+    """One group per task and one row per variant, in order of the trained share."""
     n_tasks = len(tasks_in(about.frame))
     rows: list[Row] = []
     for task, lines in by_task(found):
@@ -75,7 +88,7 @@ def table(found: pd.DataFrame, about: About) -> Table:
 
 
 def csv(found: pd.DataFrame) -> pd.DataFrame:
-    """The numbers as they are written: `method` without and `variant` with what is varied."""
+    """The numbers as they are written: `variant` holds the method with its settings."""
     variants = [spelled(method_of(row)) for row in found.itertuples(index=False)]
     return csv_frame(found.assign(variant=variants).drop(columns="side"))
 
@@ -85,44 +98,38 @@ def words(about: About) -> str:
     seeds = about.frame["seed"].nunique()
     mean = "one seed" if seeds == 1 else f"mean and range over {seeds} seeds"
     return (
-        "Test score in points (100 × the task's primary metric), "
-        f"{mean}, over the trained share of the backbone, without the head. On the front: no other "
-        "setting that was run is as cheap and as good, and better in one of the two; where ranges "
-        f"over seeds overlap, seeds decide who is. {about.setting}"
+        f"Test score in points (100 × the task's primary metric; {mean}) over the trained share of "
+        "the backbone, without the head. On the front: no other setting that was run is as cheap "
+        "and as good, and better in one of the two; if ranges over seeds overlap, the seeds decide "
+        f"which it is. {about.setting}"
     )
 
 
-MOST_COLUMNS = 2
-FRONT_COLOR = "#9a9a9a"
-ZERO_BELOW = 2.5  # nothing trained stands this factor left of the smallest share
-
-
-def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
-    """One figure, a panel a scope."""
-    n_tasks = len(tasks_in(about.frame))
+def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
+    """One figure with one panel per scope."""
     scopes = list(by_task(found))
-    front = Line2D([], [], color=FRONT_COLOR, lw=2.4, label="Pareto front")
-    figure, axes = paged(
-        f"Score over trained parameters · {about.title}",
-        _caption(found, about),
-        rows_of(len(scopes), MOST_COLUMNS),
-        2.0,
-        legend=[*(legend_handle(Method(m)) for m in dict.fromkeys(found["method"])), front],
-        gaps=(0.16, 0.42),
-    )
-    for ax, (task, points) in zip(axes, scopes, strict=False):
-        _draw_panel(ax, points.dropna(subset=["percent", "mean"]))
-        ax.set_title(scope_name(task, n_tasks), fontsize=8, pad=3)
-        ax.set_xlabel("trained, % of the backbone (without the head)")
-        if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-            ax.set_ylabel("test score (points)")
-    drop_unused(axes, len(scopes))
-    return {"": figure}
+    handles = [legend_handle(Method(name)) for name in dict.fromkeys(found["method"])]
+
+    def panels(look: Look) -> Figure:
+        grid = rows_of(len(scopes), look.columns(2))
+        front = Line2D([], [], label="Pareto front", **FRONT)
+        figure, axes = panelled(look, grid, 2.1, [*handles, front])
+        for ax, (task, points) in zip(axes, scopes, strict=False):
+            _draw_panel(ax, points.dropna(subset=["percent", "mean"]))
+            ax.set_title(scope_name(task, len(tasks_in(about.frame))))
+            ax.set_xlabel("trained, % of the backbone (without the head)")
+            if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+                ax.set_ylabel("test score (points)")
+        drop_unused(axes, len(scopes))
+        return figure
+
+    title = f"Score over trained parameters · {about.title}"
+    return {"budget_curve": Drawing(title, _caption(found, about), panels)}
 
 
 def _draw_panel(ax: Axes, points: pd.DataFrame) -> None:
     if points.empty:
-        ax.text(0.5, 0.5, "no variant is whole", transform=ax.transAxes, ha="center")
+        ax.text(0.5, 0.5, "no variant is complete", transform=ax.transAxes, ha="center")
         return
     trained = points.loc[points["percent"] > 0, "percent"]
     smallest = float(trained.min()) if len(trained) else 1.0
@@ -130,30 +137,27 @@ def _draw_panel(ax: Axes, points: pd.DataFrame) -> None:
     points = points.assign(x=points["percent"].where(points["percent"] > 0, zero))
     end = max(100.0, float(points["x"].max())) * 1.3
     front = points[points["on_front"]].sort_values("x", kind="stable")
-    ax.step(
-        [*front["x"], end], [*front["mean"], front["mean"].iloc[-1]],
-        where="post", color=FRONT_COLOR, lw=2.4, zorder=1.5,
-    )  # fmt: skip
+    heights = [*front["mean"], front["mean"].iloc[-1]]
+    ax.step([*front["x"], end], heights, where="post", zorder=1.5, **FRONT)
     for method, mine in points.groupby("method", sort=False):
         look, line = style.of_method(Method(str(method))), mine.sort_values("x", kind="stable")
         ax.plot(line["x"], line["mean"], color=look.color, ls=look.line, lw=1.2, zorder=3)
-        ax.vlines(
-            line["x"], line["low"], line["high"], color=look.color, lw=0.8, alpha=0.7, zorder=2
-        )
-        for point in line.itertuples(index=False):
-            face = look.color if point.on_front else "white"
-            ax.plot(
-                point.x, point.mean, look.marker, ms=5, mfc=face, mec=look.color, mew=1.0, zorder=4
-            )
+        ends = (line["low"], line["high"])
+        ax.vlines(line["x"], *ends, color=look.color, lw=0.8, alpha=0.7, zorder=2)
+        for hollow, some in line.groupby(~line["on_front"].astype(bool)):
+            face = "white" if hollow else look.color
+            marker: Props = {
+                "ms": 0.9 * look.marker_pt,
+                "mfc": face,
+                "mec": look.color,
+                "mew": 1.0,
+            }
+            ax.plot(some["x"], some["mean"], look.marker, **marker, zorder=4)
     ax.set_xscale("log")
     ax.set_xlim(zero / 1.5, end)
-    _ticks(ax, zero, smallest, nothing=bool((points["percent"] == 0).any()))
-
-
-def _ticks(ax: Axes, zero: float, smallest: float, *, nothing: bool) -> None:
     decades = 10.0 ** np.arange(np.ceil(np.log10(smallest)), 3)
     ticks, names = list(decades), [f"{tick:g}" for tick in decades]
-    if nothing:
+    if (points["percent"] == 0).any():
         ticks, names = [zero, *ticks], ["0", *names]
         ax.axvline(zero * np.sqrt(ZERO_BELOW), color=style.MUTED, lw=0.6, ls=(0, (1, 2)), zorder=1)
     ax.set_xticks(ticks, names)
@@ -162,10 +166,10 @@ def _ticks(ax: Axes, zero: float, smallest: float, *, nothing: bool) -> None:
 
 def _caption(found: pd.DataFrame, about: About) -> str:
     text = (
-        f"{words(about)} Whiskers: the range over seeds. Filled: on the front; hollow: another "
-        "setting beats it. What trains nothing stands left of the dotted line."
+        f"{words(about)} Whiskers: range over seeds. Filled markers are on the front; hollow ones "
+        "are beaten by another setting. A backbone of which nothing is trained is left of the "
+        "dotted line."
     )
     if lost := methods_in(found[found["mean"].isna()]):
-        names = ", ".join(map(label, lost))
-        text += f" Not drawn where a cell is missing or failed: {names}."
+        text += f" Not drawn because runs are missing or failed: {', '.join(map(label, lost))}."
     return text

@@ -1,18 +1,21 @@
-"""Score over share of rotations, rate of lambda and rate of the rotations."""
+"""Score over the share of trained rotations and the learning rates of λ and S."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from frod_bench.report import style
 from frod_bench.report.analyses.about import (
     LAMBDA_FACTOR,
+    NO_TASK,
     ROTATION_FACTOR,
     SPARSE_RATE,
     About,
@@ -22,7 +25,7 @@ from frod_bench.report.analyses.about import (
     scopes,
     score_text,
 )
-from frod_bench.report.analyses.layout import paged
+from frod_bench.report.figures import Drawing, Look, Props, panelled
 from frod_bench.report.frame import AXIS, TASK_KEY, Method, Task, by_task, tasks_in
 from frod_bench.report.names import label, spelled
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -44,21 +47,23 @@ COLUMNS = (
     "n_expected",
     "holes",
 )
+COLORS = colormaps["cividis"]  # from dark blue to yellow: the same to any colour vision
+SQUARE_IN = 0.3
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each scope, method and place of the grid; `COLUMNS` are its columns.
+    """One row per scope, method and setting of the grid, with the columns `COLUMNS`.
 
     mean, low and high are the mean and the range over seeds of the mean over tasks, in points; NaN
-    where a cell gave no number. Cells off the axes (a method without them) are left out. Raises
-    InputError where the experiment lacks an axis.
+    if a run gave no number. Runs without the axes are left out. Raises InputError if the experiment
+    lacks an axis.
     """
     need_axes(frame, "heat_map", list(AXES.values()))
     keys = ["method", *(f"{AXIS}{key}" for key in AXES.values())]
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(frame.dropna(subset=keys)):
-        for (method, *place), group in cells.groupby(keys, sort=False):
-            named = dict(zip(AXES, place, strict=True))
+        for (method, *setting), group in cells.groupby(keys, sort=False):
+            named = dict(zip(AXES, setting, strict=True))
             rows.append(scope | {"method": method} | named | points_of(group))
     order = ["scope", *TASK_KEY, "method", *AXES]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -67,42 +72,42 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def best(places: pd.DataFrame) -> pd.Series | None:
-    """The place with the highest mean; the first of equal ones, None where there is no mean."""
-    known = places.dropna(subset=["mean"])
+def best(settings: pd.DataFrame) -> pd.Series | None:
+    """The setting with the highest mean, the first of equals; None if there is no mean."""
+    known = settings.dropna(subset=["mean"])
     return None if known.empty else known.loc[known["mean"].idxmax()]
 
 
 def table(found: pd.DataFrame, about: About) -> Table:
-    """A row for each share of rotations and rate of lambda, a column for each rate of rotations."""
+    """One row per share of rotations and factor on λ, one column per factor on S."""
     n_tasks = len(tasks_in(about.frame))
     factors = sorted(set(found["rotation_factor"]))
     rows: list[Row] = []
-    for (*task, method), places in found.groupby([*TASK_KEY, "method"], sort=False):
-        name, top = label(Method(method)), best(places)
-        ending = f"; best {top['mean']:.1f} at {place_name(top)}" if top is not None else ""
+    for (*task, method), settings in found.groupby([*TASK_KEY, "method"], sort=False):
+        name, top = label(Method(method)), best(settings)
+        ending = f"; best {top['mean']:.1f} at {setting_name(top)}" if top is not None else ""
         rows.append(Row(f"{name}, {scope_name(Task(*task), n_tasks)}{ending}", heading=True))
-        for (rate, factor), line in places.groupby(["sparse_rate", "lambda_factor"]):
+        for (rate, factor), line in settings.groupby(["sparse_rate", "lambda_factor"]):
             texts = {row.rotation_factor: score_text(row) for row in line.itertuples(index=False)}
             cells = tuple(texts.get(rotation, NOT_THERE) for rotation in factors)
             rows.append(Row(f"s {rate:g}, lambda × {factor:g}", cells))
     return Table(
         f"Share of rotations and learning rates: {about.title}",
-        f"{words(about)} Where s is 0 there are no rotations, and their rate is not varied. "
+        f"{words(about)} If s is 0 there are no rotations, and their learning rate is not varied. "
         f"Best: {pick_words(about)}.",
-        ("share of rotations and rate of lambda", *(f"rotation × {f:g}" for f in factors)),
+        ("share of rotations, factor on λ", *(f"rotation × {f:g}" for f in factors)),
         rows,
     )
 
 
-def place_name(place: Any) -> str:
-    """Where a row of `numbers` lies, in words."""
-    rotation = f", rotation × {place['rotation_factor']:g}" if place["sparse_rate"] else ""
-    return f"s {place['sparse_rate']:g}, lambda × {place['lambda_factor']:g}{rotation}"
+def setting_name(setting: Any) -> str:
+    """A row of `numbers` in words."""
+    rotation = f", rotation × {setting['rotation_factor']:g}" if setting["sparse_rate"] else ""
+    return f"s {setting['sparse_rate']:g}, lambda × {setting['lambda_factor']:g}{rotation}"
 
 
 def pick_words(about: About) -> str:
-    """What `best` is, for the captions: what it is picked by is what is shown of it."""
+    """What `best` is: it is picked by the very score that is shown of it."""
     return f"of all settings by the test score itself ({_mean_words(about)}), which flatters it"
 
 
@@ -115,126 +120,129 @@ def words(about: About) -> str:
     """What is shown, for the captions of table and figure."""
     return (
         f"Test scores in points (100 × the task's primary metric), {_mean_words(about)}. s: share "
-        "of the off-diagonal places of S that are trained; factors multiply the profile's own "
-        "learning rates of lambda and of the rotations S, the head keeps its rate. "
+        "of the off-diagonal entries of S that are trained. Factors multiply the profile's own "
+        "learning rates of λ and of the rotations S; the head keeps its learning rate. "
         f"{about.setting}"
     )
 
 
-COLORS = colormaps["cividis"]  # light and dark, blue and yellow: the same to any colour vision
-SQUARE_IN = 0.3
-LIGHT_TEXT_BELOW = 0.5  # of the scale
-
-
-def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
-    """A figure for each task and for their mean, by the end of its name."""
+def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
+    """One figure per task, and one of their mean."""
     n_tasks = len(tasks_in(about.frame))
-    return {
-        (spelled(task) or "all_tasks"): _draw_scope(places, scope_name(task, n_tasks), about)
-        for task, places in by_task(found)
-    }
+    drawings = {}
+    for task, settings in by_task(found):
+        name = "all_tasks" if task == NO_TASK else spelled(task)
+        drawings[f"heat_map_{name}"] = Drawing(
+            f"{scope_name(task, n_tasks)} · {about.title}",
+            _caption(settings, about),
+            partial(_draw_scope, settings),
+        )
+    return drawings
 
 
-def _draw_scope(places: pd.DataFrame, name: str, about: About) -> Figure:
-    methods = list(dict.fromkeys(places["method"]))
-    rates = sorted(set(places["sparse_rate"]))
-    lambdas = sorted(set(places["lambda_factor"]))
+def _draw_scope(settings: pd.DataFrame, look: Look) -> Figure:
+    """One row per method and one panel per share of rotations; in a narrow look one per row."""
+    methods = list(dict.fromkeys(settings["method"]))
+    lambdas = sorted(set(settings["lambda_factor"]))
     rotations = {
-        r: sorted(set(places.loc[places["sparse_rate"] == r, "rotation_factor"])) for r in rates
+        rate: sorted(set(panel["rotation_factor"]))
+        for rate, panel in settings.groupby("sparse_rate")
     }
-    figure, axes = paged(
-        f"{name} · {about.title}",
-        _caption(places, about),
-        (len(methods), len(rates)),
-        SQUARE_IN * len(lambdas),
-        widths=[len(rotations[rate]) for rate in rates],
-        right_in=0.62,
-        share_y=True,
+    if look.columns(4) >= len(rotations):
+        grid, ratios = (len(methods), len(rotations)), [len(of) for of in rotations.values()]
+    else:
+        grid, ratios = (len(methods) * len(rotations), 1), [1]
+    figure, axes = panelled(
+        look, grid, SQUARE_IN * len(lambdas) + 0.5, sharey=True, width_ratios=ratios
     )
-    means = places["mean"].dropna()
+    means = settings["mean"].dropna()
     low, high = (means.min(), means.max()) if len(means) else (0.0, 1.0)
-    scale = Normalize(low, high if high > low else low + 1e-9)
-    for row, method in enumerate(methods):
-        of_method = places[places["method"] == method]
+    scale = ScalarMappable(Normalize(low, high if high > low else low + 1e-9), COLORS)
+    panels = iter(axes)
+    for method in methods:
+        of_method = settings[settings["method"] == method]
         top = best(of_method)
-        for column, rate in enumerate(rates):
-            ax = axes[row * len(rates) + column]
+        for rate, factors in rotations.items():
+            ax = next(panels)
             panel = of_method[of_method["sparse_rate"] == rate]
-            _draw_panel(ax, panel, lambdas, rotations[rate], scale)
+            _draw_panel(ax, panel, lambdas, factors, scale)
             if top is not None and top["sparse_rate"] == rate:
-                _frame_place(ax, lambdas, rotations[rate], top)
-            ax.set_title(f"s = {rate:g}", fontsize=8, pad=3)
-            ax.set_xlabel("factor on the rate of S" if rate else "no S")
+                _frame(
+                    ax, factors.index(top["rotation_factor"]), lambdas.index(top["lambda_factor"])
+                )
+            if grid[1] == 1:
+                ax.set_xlim(-0.5, max(map(len, rotations.values())) - 0.5)
+            ax.set_title(f"s = {rate:g}")
+            ax.set_xlabel("factor on S" if rate else "no S")
             ax.tick_params(labelbottom=bool(rate))
-        axes[row * len(rates)].set_ylabel(f"{label(Method(method))}: factor on the rate of λ")
+            if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+                ax.set_ylabel(f"{label(Method(method))}: factor on λ")
     if len(means):
-        _color_bar(figure, axes, scale)
+        bar = figure.colorbar(scale, ax=axes, label="test score (points)", pad=0.01, aspect=30)
+        bar.outline.set_visible(False)
     return figure
 
 
 def _draw_panel(
-    ax: Axes, panel: pd.DataFrame, lambdas: list[float], rotations: list[float], scale: Normalize
+    ax: Axes,
+    panel: pd.DataFrame,
+    lambdas: list[float],
+    rotations: list[float],
+    scale: ScalarMappable,
 ) -> None:
     ax.grid(visible=False)
     ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    for place in panel.itertuples(index=False):
-        x, y = rotations.index(place.rotation_factor), lambdas.index(place.lambda_factor)
-        _draw_place(ax, x, y, place, scale)
+    ax.spines[:].set_visible(False)
+    for setting in panel.itertuples(index=False):
+        x, y = rotations.index(setting.rotation_factor), lambdas.index(setting.lambda_factor)
+        _draw_square(ax, x, y, setting, scale)
     ax.set_xlim(-0.5, len(rotations) - 0.5)
     ax.set_ylim(-0.5, len(lambdas) - 0.5)
     ax.set_xticks(range(len(rotations)), [f"{factor:g}" for factor in rotations])
     ax.set_yticks(range(len(lambdas)), [f"{factor:g}" for factor in lambdas])
 
 
-def _draw_place(ax: Axes, x: int, y: int, place: Any, scale: Normalize) -> None:
+def _draw_square(ax: Axes, x: int, y: int, setting: Any, scale: ScalarMappable) -> None:
     corner = (x - 0.5, y - 0.5)
-    if np.isnan(place.mean):
+    text: Props = {"ha": "center", "va": "center", "fontsize": 6.5}
+    if np.isnan(setting.mean):
         ax.add_patch(Rectangle(corner, 1, 1, fc="white", ec=style.MUTED, lw=0, hatch="/////"))
-        text, color = f"{place.n_cells}/{place.n_expected}", style.INK
-        box: dict[str, Any] | None = {"fc": "white", "ec": "none", "pad": 0.8}
-    else:
-        share = float(scale(place.mean))
-        ax.add_patch(Rectangle(corner, 1, 1, fc=COLORS(share), ec="white", lw=0.6))
-        text, color = f"{place.mean:.1f}", "white" if share < LIGHT_TEXT_BELOW else style.INK
-        box = None
-    ax.text(x, y, text, ha="center", va="center", fontsize=6, color=color, bbox=box)
+        box = {"fc": "white", "ec": "none", "pad": 0.8}
+        ax.text(x, y, f"{setting.n_cells}/{setting.n_expected}", bbox=box, **text)
+        return
+    color: Any = COLORS(scale.norm(setting.mean))
+    ax.add_patch(Rectangle(corner, 1, 1, fc=color, ec="white", lw=0.6))
+    ax.text(x, y, f"{setting.mean:.1f}", color=_readable_on(color[:3]), **text)
 
 
-def _frame_place(ax: Axes, lambdas: list[float], rotations: list[float], top: pd.Series) -> None:
-    x, y = rotations.index(top["rotation_factor"]), lambdas.index(top["lambda_factor"])
+def _frame(ax: Axes, x: int, y: int) -> None:
     for width, color in ((3.0, "white"), (1.6, style.STYLES["frod"].color)):
         edge = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, ec=color, lw=width, zorder=5)
         ax.add_patch(edge).set_clip_on(False)
 
 
-def _color_bar(figure: Figure, axes: list[Axes], scale: Normalize) -> None:
-    box = axes[-1].get_position()
-    top = axes[0].get_position().y1
-    bar = figure.add_axes((box.x1 + 0.012, box.y0, 0.014, top - box.y0))
-    steps = np.linspace(0, 1, 65)[:, None]
-    bar.pcolormesh(
-        [0, 1], np.linspace(scale.vmin or 0, scale.vmax or 1, 66), steps[:, :], cmap=COLORS,
-        rasterized=False,
-    )  # fmt: skip
-    bar.grid(visible=False)
-    bar.set_xticks([])
-    bar.yaxis.tick_right()
-    bar.yaxis.set_label_position("right")
-    bar.set_ylabel("test score (points)", labelpad=3)
-    for spine in bar.spines.values():
-        spine.set_visible(False)
+def _readable_on(paper: tuple[float, float, float]) -> str:
+    """White or ink, whichever has the higher contrast (WCAG 2) on the paper."""
+    on = _luminance(paper) + 0.05
+    return "white" if 1.05 / on > on / (_luminance(to_rgb(style.INK)) + 0.05) else style.INK
 
 
-def _caption(places: pd.DataFrame, about: About) -> str:
-    tops = [best(of_method) for _, of_method in places.groupby("method", sort=False)]
-    framed = "; ".join(f"{top['mean']:.1f} at {place_name(top)}" for top in tops if top is not None)
+def _luminance(color: tuple[float, float, float]) -> float:
+    """Relative luminance (WCAG 2) of an sRGB colour."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def _caption(settings: pd.DataFrame, about: About) -> str:
+    tops = [best(of_method) for _, of_method in settings.groupby("method", sort=False)]
+    framed = "; ".join(
+        f"{top['mean']:.1f} at {setting_name(top)}" for top in tops if top is not None
+    )
     text = words(about)
     if framed:
         text += f" Framed: the best {pick_words(about)}: {framed}."
-    if (places["sparse_rate"] == 0).any():
-        text += " At s = 0 there is no S, and its rate is not varied."
-    if places["mean"].isna().any():
-        text += " Hatched: no mean, for a cell gave no number (cells with one / cells asked for)."
+    if (settings["sparse_rate"] == 0).any():
+        text += " At s = 0 there is no S, and its learning rate is not varied."
+    if settings["mean"].isna().any():
+        text += " Hatched: no mean because runs gave no number (runs with one / runs asked for)."
     return text

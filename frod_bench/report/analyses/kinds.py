@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.report.analyses import budget_curve, heat_map, rate_curve, seed_spread
 from frod_bench.report.analyses.about import About
-from frod_bench.report.figures import applied, save_figure
+from frod_bench.report.figures import Drawing
 from frod_bench.report.names import csv_frame
 from frod_bench.report.table import Table, write_table
 
@@ -18,11 +17,11 @@ CONVERGENCE = "convergence"  # drawn for every experiment that names no other
 
 
 class Kind(NamedTuple):
-    """The numbers of `Collected.frame` (long form), their table, and their figures by ending."""
+    """The numbers of `Collected.frame` (long form), their table, figures and CSV."""
 
     numbers: Callable[[pd.DataFrame], pd.DataFrame]
     table: Callable[[pd.DataFrame, About], Table]
-    draw: Callable[[pd.DataFrame, About], dict[str, Figure]]
+    draw: Callable[[pd.DataFrame, About], dict[str, Drawing]]
     csv: Callable[[pd.DataFrame], pd.DataFrame] = csv_frame
 
 
@@ -39,7 +38,7 @@ KINDS = {
 def analyse(figures: Iterable[str], frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The numbers behind each of `figures` except convergence, by name.
 
-    Raises InputError for an unknown kind, or if the cells lack what it is drawn over.
+    Raises InputError for an unknown kind, or if the runs lack what it is drawn over.
     """
     names = list(figures)
     for name in names:
@@ -60,14 +59,9 @@ def write_numbers(found: Mapping[str, pd.DataFrame], about: About, out_dir: Path
     return paths
 
 
-def write_analyses(found: Mapping[str, pd.DataFrame], about: About, out_dir: Path) -> list[Path]:
-    """Draw what `analyse` found as .png and .pdf, each under its name; returns the paths."""
-    paths: list[Path] = []
-    if found:
-        out_dir.mkdir(parents=True, exist_ok=True)
+def drawings(found: Mapping[str, pd.DataFrame], about: About) -> dict[str, Drawing]:
+    """The figures of what `analyse` found, by the names of their files."""
+    figures: dict[str, Drawing] = {}
     for name, numbers in found.items():
-        with applied():
-            figures = KINDS[name].draw(numbers, about)
-        for ending, figure in figures.items():
-            paths += save_figure(figure, out_dir / (f"{name}_{ending}" if ending else name))
-    return paths
+        figures |= KINDS[name].draw(numbers, about)
+    return figures

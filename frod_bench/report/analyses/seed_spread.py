@@ -1,4 +1,4 @@
-"""How far the seeds of a method lie apart."""
+"""Spread of a method's scores over seeds."""
 
 from typing import Any
 
@@ -9,9 +9,16 @@ from matplotlib.figure import Figure
 
 from frod_bench import stats
 from frod_bench.report import style
-from frod_bench.report.analyses.about import NO_TASK, OVERALL, TASK, About, counts
-from frod_bench.report.analyses.layout import drop_unused, paged, rows_of
-from frod_bench.report.figures import legend_handle
+from frod_bench.report.analyses.about import NO_TASK, ONE_TASK, OVERALL, About, counts
+from frod_bench.report.figures import (
+    Drawing,
+    Look,
+    Props,
+    drop_unused,
+    legend_handle,
+    panelled,
+    rows_of,
+)
 from frod_bench.report.frame import (
     METHOD_KEY,
     TASK_KEY,
@@ -29,37 +36,33 @@ from frod_bench.report.frame import (
 from frod_bench.report.names import label
 from frod_bench.report.table import Row, Table
 
-COLUMNS = (
-    *("scope", *TASK_KEY, *METHOD_KEY, "mean", "low", "high"),
-    *("spread", "spread_low", "spread_high", "n_cells", "n_expected", "holes"),
-)
+ESTIMATES = ("mean", "low", "high", "spread", "spread_low", "spread_high")
+COLUMNS = ("scope", *TASK_KEY, *METHOD_KEY, *ESTIMATES, "n_cells", "n_expected", "holes")
+JITTER = 0.22  # of the distance between two methods
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each task and method, and a mean over tasks; `COLUMNS` are its columns.
+    """One row per task and method, and a mean over tasks, with the columns `COLUMNS`.
 
-    low and high are the range over seeds, spread their standard deviation (n - 1) with its 95 %
-    chi-squared interval; all in points. Of a task they are of the seeds that gave a number, which
-    `n_cells` counts. A mean over tasks needs every cell, and has no interval.
+    low and high are the range over seeds, spread is their standard deviation (n - 1) with its 95 %
+    chi-squared interval; all in points. On a task they are of the seeds that gave a number, which
+    `n_cells` counts. A mean over tasks needs every run, and has no interval.
     """
     rows: list[dict[str, Any]] = []
     for key, cells in frame.groupby([*TASK_KEY, *METHOD_KEY], sort=False):
         scores = 100.0 * cells["value"].dropna().to_numpy()
         ends = (scores.mean(), scores.min(), scores.max()) if scores.size else [np.nan] * 3
-        spread = stats.spread_interval(scores)
-        base = {"scope": TASK, **dict(zip([*TASK_KEY, *METHOD_KEY], key, strict=True))}
-        names = ("mean", "low", "high", "spread", "spread_low", "spread_high")
-        values = dict(zip(names, (*ends, *spread[:3]), strict=True))
+        values = dict(zip(ESTIMATES, (*ends, *stats.spread_interval(scores)[:3]), strict=True))
+        base = {"scope": ONE_TASK, **dict(zip([*TASK_KEY, *METHOD_KEY], key, strict=True))}
         rows.append(base | values | counts(cells))
     of_tasks = pd.DataFrame(rows, columns=list(COLUMNS))
     if len(tasks_in(of_tasks)) < 2:
         return of_tasks
     for method, lines in by_method(of_tasks):
         counted = counts(frame[is_method(frame, method)])
-        lost = bool(counted["holes"])
         base = {"scope": OVERALL, **NO_TASK._asdict(), **method._asdict()}
         means = {
-            name: np.nan if lost else float(lines[name].mean(skipna=False))
+            name: np.nan if counted["holes"] else float(lines[name].mean(skipna=False))
             for name in ("mean", "spread")
         }
         rows.append(base | means | counted)
@@ -76,67 +79,81 @@ def table(found: pd.DataFrame, about: About) -> Table:
         is_mean = task == NO_TASK
         rows.append(Row("mean of all tasks" if is_mean else label(task), cells, strong=is_mean))
     header = ("task", *(label(method) for method in methods))
-    return Table(f"Spread over seeds: {about.title}", words(about), header, rows)
-
-
-def words(about: About) -> str:
-    """What is shown, for the caption of the table."""
-    return (
-        "Standard deviation over seeds of the test score, in points (100 × the task's primary "
-        "metric), with its 95 % interval (chi-squared: as if seeds were normal). A seed draws the "
-        f"validation rows, the order of rows, the head and the adapter. {about.setting}"
+    caption = (
+        f"Standard deviation over seeds of the test score, in points (100 × the task's primary "
+        f"metric), with {_interval_words(found)}. {SEED_WORDS} {about.setting}"
     )
+    return Table(f"Spread over seeds: {about.title}", caption, header, rows)
+
+
+SEED_WORDS = "A seed draws the validation rows, the order of rows, the head and the adapter."
+
+
+def _interval_words(found: pd.DataFrame) -> str:
+    if not _has_interval(found):
+        return "the range of the scores in brackets"
+    return "its 95 % interval (chi-squared, which assumes normal scores)"
+
+
+def _has_interval(found: pd.DataFrame) -> bool:
+    """Whether any spread is of enough seeds for an interval."""
+    of_tasks = found[found["scope"] == ONE_TASK]
+    return bool((of_tasks["n_cells"] >= stats.FEWEST_SEEDS).any())
 
 
 def _text(row: Any) -> str:
     lost = f" ({row.n_cells} of {row.n_expected}: {row.holes})" if row.holes else ""
     if np.isnan(row.spread):
-        return f"no spread{lost}" if row.scope == TASK else f"not averaged{lost}"
-    interval = "" if row.scope == OVERALL else f" [{row.spread_low:.2f}, {row.spread_high:.2f}]"
+        return f"no spread{lost}" if row.scope == ONE_TASK else f"not averaged{lost}"
+    if row.scope == OVERALL:
+        interval = ""
+    elif row.n_cells < stats.FEWEST_SEEDS:
+        interval = f" (range {row.high - row.low:.2f})"
+    else:
+        interval = f" [{row.spread_low:.2f}, {row.spread_high:.2f}]"
     return f"{row.spread:.2f}{interval}{lost}"
 
 
-MOST_COLUMNS = 4
-JITTER = 0.22  # of the distance of two methods
-SPREAD_TITLE = "standard deviation"
-
-
-def draw(found: pd.DataFrame, about: About) -> dict[str, Figure]:
-    """One figure: a panel a task with its scores, then one with the spreads."""
+def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
+    """One figure: a panel per task with its scores, then one with the spreads."""
     methods = methods_in(found)
-    of_tasks = found[found["scope"] == TASK]
+    of_tasks = found[found["scope"] == ONE_TASK]
     tasks = tasks_in(of_tasks)
-    panels = rows_of(len(tasks) + 1, MOST_COLUMNS)
-    figure, axes = paged(
-        f"Spread over seeds · {about.title}",
-        _caption(about),
-        panels,
-        1.75,
-        legend=[legend_handle(method) for method in methods],
-        gaps=(0.36, 0.42),
-    )
-    for ax, task in zip(axes, tasks, strict=False):
-        cells = about.frame[is_task(about.frame, task)]
-        _draw_task(ax, cells, of_tasks[is_task(of_tasks, task)], methods)
-        ax.set_title(label(task), fontsize=8, pad=3)
-        if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-            ax.set_ylabel("test score (points)")
-    _draw_spreads(axes[len(tasks)], of_tasks, methods, tasks)
-    drop_unused(axes, len(tasks) + 1)
-    return {"": figure}
+
+    def panels(look: Look) -> Figure:
+        grid = rows_of(len(tasks) + 1, look.columns(4))
+        handles = [legend_handle(method) for method in methods]
+        figure, axes = panelled(look, grid, 2.2, handles)
+        for ax, task in zip(axes, tasks, strict=False):
+            cells = about.frame[is_task(about.frame, task)]
+            _draw_scores(ax, cells, of_tasks[is_task(of_tasks, task)], methods)
+            ax.set_title(label(task))
+            if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+                ax.set_ylabel("test score (points)")
+        _draw_spreads(axes[len(tasks)], of_tasks, methods, tasks)
+        drop_unused(axes, len(tasks) + 1)
+        return figure
+
+    return {
+        "seed_spread": Drawing(f"Spread over seeds · {about.title}", _caption(found, about), panels)
+    }
 
 
-def _draw_task(ax: Axes, cells: pd.DataFrame, lines: pd.DataFrame, methods: list[Method]) -> None:
+def _draw_scores(ax: Axes, cells: pd.DataFrame, lines: pd.DataFrame, methods: list[Method]) -> None:
     seeds = sorted(set(cells["seed"]))
     offsets = dict(zip(seeds, np.linspace(-JITTER, JITTER, len(seeds)), strict=True))
     for x, method in enumerate(methods):
         look = style.of_method(method)
         mine = cells[is_method(cells, method) & cells["value"].notna()]
         places = [x + offsets[seed] for seed in mine["seed"]]
-        ax.plot(
-            places, 100 * mine["value"], look.marker, ms=3.2, mfc=look.color, mec="white",
-            mew=0.4, alpha=0.9, zorder=4,
-        )  # fmt: skip
+        marker: Props = {
+            "ms": 3.2,
+            "mfc": look.color,
+            "mec": "white",
+            "mew": 0.4,
+            "alpha": 0.9,
+        }
+        ax.plot(places, 100 * mine["value"], look.marker, **marker, zorder=4)
     for line in lines.itertuples(index=False):
         method = method_of(line)
         x, color = methods.index(method), style.of_method(method).color
@@ -146,10 +163,9 @@ def _draw_task(ax: Axes, cells: pd.DataFrame, lines: pd.DataFrame, methods: list
             ax.fill_between(width, low, high, color=color, alpha=0.16, lw=0, zorder=2)
         ax.plot(width, [line.mean] * 2, color=color, lw=1.3, zorder=3)
         if line.holes:
-            ax.annotate(
-                f"{line.n_cells}/{line.n_expected}", (x, 0), xycoords=("data", "axes fraction"),
-                ha="center", va="bottom", fontsize=6, color=style.INK,
-            )  # fmt: skip
+            below: Props = {"ha": "center", "va": "bottom", "fontsize": 6}
+            text = f"{line.n_cells}/{line.n_expected}"
+            ax.annotate(text, (x, 0), xycoords=("data", "axes fraction"), **below)
     _name_methods(ax, methods)
 
 
@@ -157,13 +173,12 @@ def _draw_spreads(ax: Axes, lines: pd.DataFrame, methods: list[Method], tasks: l
     offsets = np.linspace(-JITTER, JITTER, len(tasks)) if len(tasks) > 1 else [0.0]
     for line in lines.dropna(subset=["spread"]).itertuples(index=False):
         method = method_of(line)
-        look, x = (
-            style.of_method(method),
-            methods.index(method) + offsets[tasks.index(task_of(line))],
-        )
-        ax.plot([x, x], [line.spread_low, line.spread_high], color=look.color, lw=0.9, zorder=3)
+        look = style.of_method(method)
+        x = methods.index(method) + offsets[tasks.index(task_of(line))]
+        if line.n_cells >= stats.FEWEST_SEEDS:
+            ax.plot([x, x], [line.spread_low, line.spread_high], color=look.color, lw=0.9, zorder=3)
         ax.plot(x, line.spread, look.marker, ms=4, mfc=look.color, mec="white", mew=0.5, zorder=4)
-    ax.set_title(SPREAD_TITLE, fontsize=8, pad=3)
+    ax.set_title("standard deviation")
     ax.set_ylabel("points")
     ax.set_ylim(bottom=0)
     _name_methods(ax, methods)
@@ -176,12 +191,15 @@ def _name_methods(ax: Axes, methods: list[Method]) -> None:
     ax.grid(visible=False, axis="x")
 
 
-def _caption(about: About) -> str:
+def _caption(found: pd.DataFrame, about: About) -> str:
+    interval = (
+        ", each with its 95 % interval (chi-squared, which assumes normal scores)"
+        if _has_interval(found)
+        else ""
+    )
     return (
-        "Points: the test score of each seed (100 × the task's primary metric), seeds from left to "
-        "right; line: their mean, band: one standard deviation to each side. Last panel: the "
-        "standard deviations of the tasks, in the order of the panels, each with its 95 % interval "
-        "(chi-squared: as if seeds were normal). A seed draws the validation rows, the order of "
-        f"rows, the head and the adapter. {about.setting} Of a method with holes, the count of "
-        "seeds that gave a number stands below."
+        "Points: test score of each seed (100 × the task's primary metric), seeds from left to "
+        "right. Line: their mean; band: one standard deviation to each side. Last panel: standard "
+        f"deviation on each task, in the order of the panels{interval}. {SEED_WORDS} If runs are "
+        "missing, the number of seeds with a score is written at the bottom. " + about.setting
     )

@@ -1,4 +1,4 @@
-"""The map of cells: which ran and what became of them, each with a link to its record."""
+"""The map of runs: which exist and what became of them, each with a link to its record."""
 
 import os
 from collections.abc import Iterable
@@ -9,7 +9,6 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from frod_bench.report.collect import STATUSES
 from frod_bench.report.frame import Method, Task, method_of, task_of
 from frod_bench.report.names import label
 
@@ -22,17 +21,17 @@ class Meaning(NamedTuple):
 
 
 MEANINGS = {
-    "ok": Meaning("✓", "ran and gave a number"),
-    "undefined": Meaning("?", "ran, and its metric is not defined for what it predicted"),
-    "diverged": Meaning("D", "its loss left the finite numbers; it would do so again"),
-    "failed": Meaning("F", "broke off with an error; make reproduce-all runs it again"),
-    "unusable": Meaning("U", "the file in its place is no valid record; it runs again"),
-    "missing": Meaning("–", "has no record: not run yet, or refused; a new run says which"),
+    "ok": Meaning("✓", "gave a number"),
+    "undefined": Meaning("?", "ended, but its metric is not defined for its predictions"),
+    "diverged": Meaning("D", "its loss became infinite or NaN, and would do so again"),
+    "failed": Meaning("F", "stopped with an error; make reproduce-all runs it again"),
+    "unusable": Meaning("U", "the file in its place is not a valid record; it runs again"),
+    "missing": Meaning("–", "no record: not run yet, or refused; a new run says which"),
 }
 
 
 class CellLine(NamedTuple):
-    """A cell as the page shows it; `href` is the record's place relative to the page, or empty."""
+    """A run as the page shows it; `href` is its record's path relative to the page, or empty."""
 
     task: Task
     method: Method
@@ -45,22 +44,21 @@ class CellLine(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The cell in a line of text."""
-        said = self.error or self.score
-        return f"{label(self.task)}, {label(self.method)}, seed {self.seed}: {self.status}" + (
-            f", {said}" if said else ""
-        )
+        """The run in a line of text."""
+        name = f"{label(self.task)}, {label(self.method)}, seed {self.seed}: {self.status}"
+        result = self.error or self.score
+        return f"{name}, {result}" if result else name
 
 
 class MapRow(NamedTuple):
-    """A task, and the cells of each method; none where none was asked for."""
+    """A task and the runs of each method, an empty tuple if none was asked for."""
 
     task: Task
     by_method: tuple[tuple[CellLine, ...], ...]
 
 
 def cell_lines(frame: pd.DataFrame, page_dir: Path) -> list[CellLine]:
-    """A line for each row of `Collected.frame`, in its order."""
+    """One line per row of `Collected.frame`, in its order."""
     return [
         CellLine(
             task=task_of(row),
@@ -77,7 +75,7 @@ def cell_lines(frame: pd.DataFrame, page_dir: Path) -> list[CellLine]:
 
 
 def cell_map(lines: Iterable[CellLine]) -> tuple[list[Method], list[MapRow]]:
-    """The methods, and a row a task; tasks and methods in the order of the lines."""
+    """The methods, and one row per task, in the order of the lines."""
     found: dict[Task, dict[Method, list[CellLine]]] = {}
     methods: dict[Method, None] = {}
     for line in lines:
@@ -91,13 +89,13 @@ def cell_map(lines: Iterable[CellLine]) -> tuple[list[Method], list[MapRow]]:
 
 
 def counts(frame: pd.DataFrame) -> list[tuple[str, int]]:
-    """How many cells there are of each status that there is, `ok` first."""
+    """How many runs have each existing status, `ok` first."""
     found = frame["status"].value_counts()
-    return [(status, int(found[status])) for status in STATUSES if status in found]
+    return [(status, int(found[status])) for status in MEANINGS if status in found]
 
 
 def relative(path: str | Path, page_dir: Path) -> str:
-    """A file's place as a link from the page, so that results can be moved as one folder."""
+    """A link from the page to a file, relative, so that results can be moved as one folder."""
     return quote(Path(os.path.relpath(path, page_dir)).as_posix())
 
 

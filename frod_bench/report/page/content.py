@@ -1,8 +1,8 @@
-"""The numbers of a report -> what stands on the page, in words and rows; no HTML yet."""
+"""What the page shows of a report's numbers, in words and rows; `write` makes HTML of it."""
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,10 +24,7 @@ from frod_bench.report.page.cells import (
     counts,
     relative,
 )
-from frod_bench.report.page.charts import Chart
-from frod_bench.report.page.curve_charts import curve_charts, dash
-from frod_bench.report.page.front_charts import front_charts
-from frod_bench.report.page.loss_panels import LOSSES, loss_panels
+from frod_bench.report.page.charts import Chart, curve_charts, dash, front_charts
 from frod_bench.report.page.provenance import inputs_table, provenance_table
 from frod_bench.report.paired import paired_table
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -44,11 +41,9 @@ from frod_bench.report.tables import (
     too_few,
 )
 
-NO_BREAK = "\N{NO-BREAK SPACE}"
-
 
 class Score(NamedTuple):
-    """A score in the main table; `value` sorts it, and is None where there is no number."""
+    """A score in the main table; `value` sorts it, and is None if there is no number."""
 
     mean: str
     interval: str
@@ -102,44 +97,43 @@ class Content:
     files: Sequence[str]
 
     @property
-    def curve_names(self) -> list[str]:
-        """Whose curves there are: tasks, and all of them."""
-        return list(dict.fromkeys(name.split("/")[0] for name in self.curves))
+    def curve_names(self) -> dict[str, str]:
+        """The tasks with curves, and all of them: name -> label."""
+        return {name.split("/")[0]: chart.label for name, chart in self.curves.items()}
 
     @property
     def quantities(self) -> list[str]:
-        """What there are curves of."""
+        """The quantities that there are curves of."""
         return list(dict.fromkeys(name.split("/")[1] for name in self.curves))
 
 
 def page_content(numbers: Numbers, page_dir: Path) -> Content:
     """What the page in `page_dir` shows of an experiment."""
     collected, title, rules = numbers.collected, numbers.title, numbers.rules
+    summary = numbers.summary
     lines = cell_lines(collected.frame, page_dir)
     ours = Method(rules.accuracy.ours)
-    methods = ours_second(methods_of(numbers.summary), ours, Method(rules.accuracy.reference))
+    methods = ours_second(methods_of(summary), ours, Method(rules.accuracy.reference))
     map_methods, rows = cell_map(sorted(lines, key=lambda line: methods.index(line.method)))
-    names = [label(method) for method in methods]
-    losses = {name: loss_panels(numbers, loss) for name, loss in LOSSES.items()}
-    paired = paired_table(numbers.pairs, ours, title) if len(numbers.pairs) else None
-    times = convergence_table(numbers.times, rules.convergence, title)
     return Content(
         title=title,
         facts=_facts(numbers),
         warnings=collected.warnings,
         judged=numbers.judged,
         claims_caption=claims_table(numbers.judged, title).caption,
-        methods=names,
-        score_groups=_score_groups(numbers.summary, methods),
+        methods=[label(method) for method in methods],
+        score_groups=_score_groups(summary, methods),
         score_caption=MAIN_CAPTION,
-        score_notes=hole_notes(numbers.summary),
-        paired=paired,
+        score_notes=hole_notes(summary),
+        paired=paired_table(numbers.pairs, ours, title) if len(numbers.pairs) else None,
         swatches=[_swatch(method) for method in methods],
-        curves=curve_charts(numbers.panels, losses),
-        times=_in_words(_columns_as(names, times)),
-        fronts=front_charts(numbers.summary),
+        curves=curve_charts(numbers.panels, numbers.losses),
+        times=convergence_table(
+            numbers.times, rules.convergence, title, methods=methods, missed="not reached"
+        ),
+        fronts=front_charts(summary),
         costs=_costs_table(numbers, methods),
-        parameters=parameter_table(_rows_as(methods, numbers.parameters), title),
+        parameters=parameter_table(_in_order(methods, numbers.parameters), title),
         map_methods=[label(method) for method in map_methods],
         cell_map=rows,
         counts=counts(collected.frame),
@@ -151,7 +145,7 @@ def page_content(numbers: Numbers, page_dir: Path) -> Content:
 
 
 def ours_second(methods: Sequence[Method], ours: Method, reference: Method) -> list[Method]:
-    """The methods with `ours` behind the reference: a narrow screen shows two columns of a table.
+    """The methods with `ours` after the reference, since a narrow screen shows two columns.
 
     Without the reference ours is the first.
     """
@@ -160,19 +154,10 @@ def ours_second(methods: Sequence[Method], ours: Method, reference: Method) -> l
     return [*others[:at], *([ours] if ours in methods else []), *others[at:]]
 
 
-def _rows_as(methods: Sequence[Method], frame: pd.DataFrame) -> pd.DataFrame:
+def _in_order(methods: Sequence[Method], frame: pd.DataFrame) -> pd.DataFrame:
     """A long frame with its rows in the order of the methods."""
-    places = [methods.index(method_of(row)) for row in frame.itertuples(index=False)]
-    return frame.iloc[np.argsort(places, kind="stable")]
-
-
-def _columns_as(names: Sequence[str], table: Table) -> Table:
-    """A table with a column for each method, in this order."""
-    places = [table.header.index(name) - 1 for name in names]
-    rows = [
-        replace(row, cells=tuple(row.cells[i] for i in places if row.cells)) for row in table.rows
-    ]
-    return replace(table, header=(table.header[0], *names), rows=rows)
+    order = [methods.index(method_of(row)) for row in frame.itertuples(index=False)]
+    return frame.iloc[np.argsort(order, kind="stable")]
 
 
 def verdict_kind(verdict: str) -> str:
@@ -204,12 +189,11 @@ def grouped(table: Table) -> list[Group]:
 def _facts(numbers: Numbers) -> list[tuple[str, str]]:
     frame = numbers.collected.frame
     n_ok = int((frame["status"] == "ok").sum())
-    seeds = ", ".join(str(seed) for seed in sorted(set(frame["seed"])))
     return [
-        ("cells with a number", f"{n_ok} of {len(frame)}"),
+        ("runs with a score", f"{n_ok} of {len(frame)}"),
         ("tasks", str(len(tasks_in(frame)))),
         ("methods", ", ".join(map(label, methods_of(numbers.summary)))),
-        ("seeds", seeds),
+        ("seeds", ", ".join(str(seed) for seed in sorted(set(frame["seed"])))),
         ("protocol", ", ".join(sorted(set(frame["protocol"].dropna())))),
     ]
 
@@ -217,17 +201,17 @@ def _facts(numbers: Numbers) -> list[tuple[str, str]]:
 def _score_groups(
     summary: pd.DataFrame, methods: Sequence[Method]
 ) -> list[tuple[str, list[ScoreRow]]]:
-    places = [methods_of(summary).index(method) for method in methods]
+    columns = [methods_of(summary).index(method) for method in methods]
 
     def row(line: Line) -> ScoreRow:
-        return ScoreRow(line.label, tuple(_score(line.numbers[i]) for i in places), line.strong)
+        return ScoreRow(line.label, tuple(_score(line.numbers[i]) for i in columns), line.strong)
 
     by_group = itertools.groupby(score_lines(summary), lambda line: line.group)
     return [(group or "all tasks", [row(line) for line in lines]) for group, lines in by_group]
 
 
 def _score(number: Any) -> Score:
-    """A row of the summary in parts; says in words where an interval is not to be had."""
+    """A row of the summary in parts; if an interval is unavailable it says why."""
     if number is None:
         return Score(NOT_THERE, "", "", None)
     mean, interval, holes = (part.strip() for part in score_text(number))
@@ -240,14 +224,14 @@ def _score(number: Any) -> Score:
 
 def _costs_table(numbers: Numbers, methods: Sequence[Method]) -> Table:
     lines = cost_lines(numbers.summary)
-    places = [methods_of(numbers.summary).index(method) for method in methods]
+    columns = [methods_of(numbers.summary).index(method) for method in methods]
     rows = [
-        Row(label(method), tuple(_cost(line.numbers[place]) for line in lines))
-        for method, place in zip(methods, places, strict=True)
+        Row(label(method), tuple(_cost(line.numbers[column]) for line in lines))
+        for method, column in zip(methods, columns, strict=True)
     ]
     caption = (
-        "Means over the cells that ran. Seconds and memory are of one machine and one run each, "
-        "so they have no interval; the worker process keeps what earlier cells loaded."
+        "Means over the runs. Seconds and memory were measured once, on one machine, so they have "
+        "no interval; peak memory includes what the worker process kept from earlier runs."
     )
     header = ("method", *(line.label for line in lines))
     return Table(f"Costs: {numbers.title}", caption, header, rows)
@@ -255,19 +239,6 @@ def _costs_table(numbers: Numbers, methods: Sequence[Method]) -> Table:
 
 def _cost(number: Any) -> str:
     return NOT_THERE if number is None else format_cost(number)
-
-
-def _in_words(table: Table) -> Table:
-    """The convergence table with misses in words; a cell breaks before a bracket and nowhere else.
-
-    A line more in a column that a narrow screen hides would leave the row's others blank.
-    """
-
-    def text(cell: str) -> str:
-        return cell.replace("∞", "not reached").replace(" ", NO_BREAK).replace(f"{NO_BREAK}(", " (")
-
-    rows = [replace(row, cells=tuple(map(text, row.cells))) for row in table.rows]
-    return replace(table, caption=table.caption.replace(" ∞: not reached.", ""), rows=rows)
 
 
 def _swatch(method: Method) -> Swatch:

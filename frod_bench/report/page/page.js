@@ -7,7 +7,7 @@
   const BAND_OPACITY = 0.14;
   let printing = false;
 
-  // Tables: a click on a column's head sorts each group of rows; headings and means stay.
+  // Tables: a click on a column head sorts each group of rows; headings and means stay.
 
   const NUMBER = /^[+\-]?(\d+\.?\d*(e[+\-]?\d+)?)/;
 
@@ -20,7 +20,7 @@
 
   function compare(a, b, sign) {
     if (Number.isNaN(a.number) && Number.isNaN(b.number)) return sign * a.text.localeCompare(b.text);
-    if (Number.isNaN(a.number)) return 1; // what has no number stands last, whichever way
+    if (Number.isNaN(a.number)) return 1; // cells without a number come last in either direction
     if (Number.isNaN(b.number)) return -1;
     return sign * (a.number - b.number);
   }
@@ -60,7 +60,7 @@
   }
   for (const button of document.querySelectorAll(".sort")) button.addEventListener("click", onSort);
 
-  // Charts: figures lie in the page as JSON; the one that is picked is drawn in the page's colours.
+  // Charts: the page holds figures as JSON; the chosen one is drawn in the page's colours.
 
   function isDark() {
     if (printing) return false;
@@ -129,7 +129,7 @@
       modeBarButtons: [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
       toImageButtonOptions: { format: "svg", filename: name.replaceAll("/", "_") },
     });
-    // Its marks and ticks are told in words below it; its buttons stay.
+    // A text below describes its marks and ticks; its buttons stay.
     for (const svg of chart.plot.querySelectorAll(".main-svg")) svg.setAttribute("aria-hidden", "true");
   }
 
@@ -140,7 +140,7 @@
     }
   }
 
-  // Colours: the system's, unless the reader picks others; the pick is kept where it may be.
+  // Colours: the system's, unless the reader picks others; the choice is stored if the browser allows.
 
   const themes = document.querySelector(".theme");
   function setTheme(theme) {
@@ -161,7 +161,7 @@
     try {
       localStorage.setItem(THEME_KEY, event.target.value);
     } catch {
-      // A reader who keeps no storage picks again next time.
+      // Without storage the reader chooses again next time.
     }
   });
   const kept = themes.querySelector(`input[value="${stored() ?? "auto"}"]`);
@@ -169,7 +169,7 @@
   setTheme(kept?.value ?? "auto");
   systemDark.addEventListener("change", drawAll);
 
-  // Print: everything that is folded, and charts as wide as the paper.
+  // Print: unfold everything, and draw charts as wide as the paper.
 
   let folded = [];
   addEventListener("beforeprint", () => {

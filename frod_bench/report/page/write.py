@@ -1,6 +1,7 @@
-"""Write the page: content, style, script and plotly.js in one file."""
+"""The page as one HTML file: content, style, script and plotly.js."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,10 +41,19 @@ def write_page(numbers: Numbers, out_dir: Path) -> Path:
 
 
 def as_json(charts: Mapping[str, Chart]) -> str:
-    """Charts as JSON that may stand in a script element, whatever their texts contain."""
+    """Charts as JSON that is safe inside a script element, whatever their texts contain."""
     plain = {name: chart._asdict() for name, chart in charts.items()}
     text = json.dumps(plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c")
+
+
+def unbroken(text: str) -> list[str]:
+    """The parts of a cell's text that stay on one line: it breaks before a bracket only.
+
+    If a cell in a column that a narrow screen hides took a line more, the visible cells of its row
+    would be followed by a blank line.
+    """
+    return re.split(r" (?=\()", text)
 
 
 def _environment() -> Environment:
@@ -60,6 +70,7 @@ def _environment() -> Environment:
         "headline": headline,
         "label": label,
         "meanings": MEANINGS,
+        "unbroken": unbroken,
         "verdict_kind": verdict_kind,
     }
     return environment

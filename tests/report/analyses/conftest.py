@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from frod_bench.report.analyses.about import About
 from frod_bench.report.analyses.kinds import KINDS, analyse
 from frod_bench.report.collect import Cell, collect
-from frod_bench.report.figures import applied
+from frod_bench.report.figures import SCREEN, render
 from frod_bench.report.table import Table
 
 
@@ -38,8 +38,8 @@ class Analysed:
         return {row.label: row.cells for row in self.table.rows}
 
     def words(self, figure: str = "") -> str:
-        """All that stands in a figure: each text, its own lines as one, between two line ends."""
-        texts = self.figures[figure].findobj(Text)
+        """Every text of a figure, of the first by default, on a line of its own."""
+        texts = self.figures[figure or next(iter(self.figures))].findobj(Text)
         return "".join(f"\n{' '.join(text.get_text().split())}\n" for text in texts)
 
 
@@ -54,10 +54,10 @@ def analysed() -> Iterator[Analyse]:
         frame = collect(root, "embedded", cells).frame
         about = About("embedded (stand-in data)", frame)
         numbers = analyse([kind], frame)[kind]
-        with applied():
-            figures = KINDS[kind].draw(numbers, about)
-            for figure in figures.values():
-                figure.canvas.draw()
+        drawings = KINDS[kind].draw(numbers, about)
+        figures = {name: render(drawing, SCREEN) for name, drawing in drawings.items()}
+        for figure in figures.values():
+            figure.canvas.draw()
         return Analysed(KINDS[kind].csv(numbers), KINDS[kind].table(numbers, about), figures)
 
     yield run

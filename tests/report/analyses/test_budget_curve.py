@@ -83,7 +83,7 @@ def test_a_variant_with_a_hole_is_neither_drawn_nor_on_the_front(
         assert not row["on_front"]
         assert shown.row(task=task, variant="lora (r 32)")["on_front"]  # what beat it has no mean
     assert shown.row(task="dtd", variant="frod (s 0.02)")["on_front"]
-    assert "Not drawn where a cell is missing or failed: FRoD (s 0.02)." in shown.words()
+    assert "Not drawn because runs are missing or failed: FRoD (s 0.02)." in shown.words()
     assert shown.lines()["FRoD (s 0.02)"][1:] == ("3 of 4: 1 missing", "", "")
 
 
@@ -92,8 +92,8 @@ def test_where_all_cells_failed_each_panel_says_that_there_is_nothing(
 ) -> None:
     shown = analysed("budget_curve", tmp_path, cells_of(tmp_path, status="failed"))
     assert not shown.numbers["on_front"].any()
-    assert shown.words().count("no variant is whole") == 3
-    assert "Of 24 cells 24 failed." in shown.words()
+    assert shown.words().count("no variant is complete") == 3
+    assert "Of 24 runs 24 failed." in shown.words()
     assert shown.lines()["Full FT"][1] == "4 failed"
 
 
@@ -113,7 +113,7 @@ def test_what_trains_nothing_stands_left_of_the_smallest_share(
 ) -> None:
     """A logarithmic axis has no place for zero, so it gets one, with its own tick."""
     shown = analysed("budget_curve", tmp_path, cells_of(tmp_path, tasks=("rte",), seeds=(0,)))
-    (ax,) = shown.figures[""].axes
+    (ax,) = shown.figures["budget_curve"].axes
     first = ax.get_xticklabels()[0]
     assert first.get_text() == "0"
     assert 0 < first.get_position()[0] < 1

@@ -51,8 +51,8 @@ def test_the_best_place_is_found_framed_and_told_as_a_pick(
     assert shown.row(task="rte", **at(BEST))["mean"] == pytest.approx(80)
     assert shown.row(scope="overall", **at(BEST))["mean"] == pytest.approx(85)
     assert shown.row(scope="overall", **at((0.0, 1.0, 1.0)))["mean"] == pytest.approx(65)
-    assert set(shown.figures) == {"rte", "dtd", "all_tasks"}
-    words = shown.words("all_tasks")
+    assert set(shown.figures) == {"heat_map_rte", "heat_map_dtd", "heat_map_all_tasks"}
+    words = shown.words("heat_map_all_tasks")
     pick = "the best of all settings by the test score itself (one seed), which flatters it"
     assert f"Framed: {pick}: 85.0 at s 0.02, lambda × 1, rotation × 10." in words
     assert "Hatched" not in words
@@ -69,9 +69,9 @@ def test_a_missing_cell_leaves_no_mean_and_is_hatched(tmp_path: Path, analysed: 
     assert np.isnan(whole["mean"])
     assert (whole["n_cells"], whole["n_expected"], whole["holes"]) == (1, 2, "1 missing")
     assert shown.row(task="rte", **at(BEST))["mean"] == pytest.approx(80)
-    assert "\n1/2\n" in shown.words("all_tasks")
-    assert "Hatched: no mean" in shown.words("all_tasks")
-    assert "\n80.0\n" in shown.words("rte")
+    assert "\n1/2\n" in shown.words("heat_map_all_tasks")
+    assert "Hatched: no mean" in shown.words("heat_map_all_tasks")
+    assert "\n80.0\n" in shown.words("heat_map_rte")
     assert shown.lines()["s 0.02, lambda × 1"] == ("65.0", "1 of 2: 1 missing")
 
 
@@ -82,10 +82,10 @@ def test_where_all_cells_failed_the_map_is_empty_and_labelled(
     assert shown.numbers["mean"].isna().all()
     (figure,) = shown.figures.values()
     assert [ax.get_title() for ax in figure.axes] == ["s = 0", "s = 0.02"]  # and no bar of colours
-    words = shown.words("rte")
+    words = shown.words("heat_map_rte")
     assert words.count(EMPTY) == len(PLACES)
-    assert "factor on the rate of S" in words
-    assert "Of 6 cells 6 failed." in words
+    assert "factor on S" in words
+    assert "Of 6 runs 6 failed." in words
     assert "Framed" not in words
     assert shown.lines()["s 0.02, lambda × 1"] == ("1 failed", "1 failed")
 
@@ -96,9 +96,9 @@ def test_seeds_are_averaged_and_counted_and_one_task_has_one_map(
     shown = analysed("heat_map", tmp_path, grid(tmp_path, tasks=("rte",), seeds=(0, 2)))
     row = shown.row(**at(BEST))
     assert [row["low"], row["mean"], row["high"]] == pytest.approx([80, 81, 82])
-    assert set(shown.figures) == {"rte"}
+    assert set(shown.figures) == {"heat_map_rte"}
     assert set(shown.numbers["scope"]) == {"task"}
-    assert "by the test score itself (mean over 2 seeds)" in shown.words("rte")
+    assert "by the test score itself (mean over 2 seeds)" in shown.words("heat_map_rte")
 
 
 def test_cells_that_lie_on_no_grid_are_refused(tmp_path: Path) -> None:

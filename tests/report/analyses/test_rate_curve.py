@@ -52,9 +52,10 @@ def test_the_area_is_what_wrong_rates_cost(tmp_path: Path, analysed: Analyse) ->
     assert [areas[task, "frod"] for task in ("rte", "dtd", "")] == pytest.approx([0, 0, 0])
     overall = shown.row(task="", method="lora", quantity="area")
     assert overall["low"] < overall["mean"] < overall["high"]
-    assert set(shown.figures) == {"", "tasks"}
+    assert set(shown.figures) == {"rate_curve", "rate_curve_tasks"}
+    assert "Area" not in shown.words("rate_curve_tasks")  # the caption of a panel that it lacks
     assert "Gaps" not in shown.words()
-    assert "Band: the range over seeds." in shown.words()
+    assert "Band: range over seeds." in shown.words()
     assert shown.lines()["LoRA"][:3] == ("80.5", "80.5", "58.0")
     assert shown.lines()["LoRA"][3].startswith("-7.5 [")
 
@@ -69,7 +70,7 @@ def test_a_run_that_diverged_counts_as_the_lowest_on_its_task(
     assert (score["n_floored"], score["holes"]) == (1, "")
     area = shown.row(task="dtd", method="frod", quantity="area")
     assert area["mean"] == pytest.approx((73 - 80.5) / 3)
-    assert "1 runs that diverged count as the lowest score on their task." in shown.words()
+    assert "Runs that diverged count as the lowest score on their task: 1." in shown.words()
     assert shown.lines()["FRoD"][2].endswith("(1 diverged)")
 
 
@@ -86,7 +87,7 @@ def test_a_hole_leaves_neither_mean_nor_area(
     assert shown.row(task="rte", method="lora", quantity="area")["mean"] == pytest.approx(-10)
     assert shown.row(task="", method="frod", quantity="area")["mean"] == pytest.approx(0)
     assert f"no area: {hole}" in shown.words()
-    assert "Gaps, where a cell is missing or failed: LoRA." in shown.words()
+    assert "Gaps, where runs are missing or failed: LoRA." in shown.words()
     assert shown.lines()["LoRA"][2:] == (f"3 of 4: {hole}", f"no area: {hole}")
 
 
@@ -96,8 +97,8 @@ def test_where_all_cells_failed_there_are_empty_panels_that_say_so(
     shown = analysed("rate_curve", tmp_path, sweep(tmp_path, status="failed"))
     assert shown.numbers["mean"].isna().all()
     assert shown.words().count("no area: 12 failed") == 2
-    assert "Of 24 cells 24 failed." in shown.words()
-    assert "Gaps, where a cell is missing or failed: FRoD, LoRA." in shown.words("tasks")
+    assert "Of 24 runs 24 failed." in shown.words()
+    assert "Gaps, where runs are missing or failed: FRoD, LoRA." in shown.words("rate_curve_tasks")
 
 
 def test_one_task_and_one_seed(tmp_path: Path, analysed: Analyse) -> None:
@@ -105,8 +106,8 @@ def test_one_task_and_one_seed(tmp_path: Path, analysed: Analyse) -> None:
     area = shown.row(method="lora", quantity="area")
     assert area["mean"] == pytest.approx(-10)
     assert np.isnan(area["low"])  # one task has no interval over tasks
-    assert set(shown.figures) == {""}
-    curves = shown.figures[""].axes[0]
+    assert set(shown.figures) == {"rate_curve"}
+    curves = shown.figures["rate_curve"].axes[0]
     assert curves.get_title() == "RTE"
     assert "one seed" in shown.words()
     assert "Band" not in shown.words()

@@ -73,7 +73,7 @@ def test_where_all_cells_failed_nothing_is_drawn_and_all_is_told(
     shown = analysed("seed_spread", tmp_path, cells_of(tmp_path, status="failed"))
     assert shown.numbers[["mean", "spread"]].isna().all(axis=None)
     assert shown.words().count("0/5") == 4
-    assert "Of 20 cells 20 failed." in shown.words()
+    assert "Of 20 runs 20 failed." in shown.words()
     assert shown.lines()["RTE"] == ("no spread (0 of 5: 5 failed)",) * 2
 
 
@@ -84,6 +84,14 @@ def test_one_seed_has_a_score_and_no_spread(tmp_path: Path, analysed: Analyse) -
     assert np.isnan(row["spread"])
     assert shown.lines()["RTE"] == ("no spread", "no spread")
     assert shown.lines()["mean of all tasks"] == ("not averaged", "not averaged")
+
+
+def test_two_seeds_have_a_range_and_no_interval(tmp_path: Path, analysed: Analyse) -> None:
+    """The chi-squared interval of two seeds is up to 32 times as wide as their spread."""
+    shown = analysed("seed_spread", tmp_path, cells_of(tmp_path, seeds=(0, 1)))
+    assert shown.lines()["RTE"] == ("0.71 (range 1.00)", "2.12 (range 3.00)")
+    assert "95 %" not in shown.words()
+    assert "95 %" not in shown.table.caption
 
 
 def test_one_task_has_no_mean_over_tasks(tmp_path: Path, analysed: Analyse) -> None:
