@@ -69,7 +69,7 @@ _RECORDS = f"""\
 A run leaves one record, a JSON file at
 `results/<profile>/records/<task>/<method>/<seed>-<hash>.json`, with its curve
 (`<seed>-<hash>.curve.jsonl`, one line per evaluation) and its test predictions
-(`<seed>-<hash>.predictions.parquet`) beside it. A record that does not match this schema is never
+(`<seed>-<hash>.predictions.parquet`) next to it. A record that does not match this schema is never
 read: it is named in the report and counted as unusable. Where the folders of a results folder are,
 and what a report writes there: [results folder](results_folder.md).
 """

@@ -26,7 +26,7 @@ __all__ = ["CompareConfig", "Comparison", "compare", "main", "parse"]
 
 
 def compare(config: CompareConfig, rules: Rules) -> Comparison:
-    """What the records say. Raises InputError where there is nothing to compare, or no way to."""
+    """Compare the records. Raises InputError if nothing can be compared."""
     return compare_folders(config, rules) if config.folders else compare_methods(config, rules)
 
 

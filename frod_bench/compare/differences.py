@@ -11,8 +11,8 @@ from frod_bench.records.schema import Record
 
 COLUMNS = ("setting", "ours", "theirs", "pairs")
 NOT_THERE = "–"
-# Of the provenance, what is no setting, or is in the identity. The rest is not meant to change a
-# result, and may.
+# Fields of the provenance that are not settings, or are part of the identity. The others are not
+# meant to change a result, but may.
 _NO_SETTINGS = ("started_at", "data_fingerprint", "backbone_fingerprint")
 
 

@@ -45,8 +45,7 @@ def save_figures(panels: Mapping[str, Panels], comparison: Comparison, out_dir: 
 def print_curves(panels: Panels, console: Console) -> None:
     """Print one plot an axis: the median over seeds of each method, and the target as a line.
 
-    Lines are told apart by colour, and by their characters where there are no colours or two lines
-    share one.
+    Lines differ in colour, and in their characters if there are no colours or two lines share one.
     """
     for axis in AXES:
         title = f"{panels.title}: {panels.y_label} by {panels.x_labels[axis]}"

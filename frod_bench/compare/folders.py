@@ -190,7 +190,9 @@ def _notes(paired: Paired) -> list[str]:
             which = f"Cells of {folder.side} with several configurations, of which {words}"
             notes.append(f"{which}: {_named(several)}.")
     for folder in (ours, theirs):
-        notes += [f"{folder.side}: {path} is no record: {why}" for path, why in folder.unusable]
+        notes += [
+            f"{folder.side}: {path} is not a valid record: {why}" for path, why in folder.unusable
+        ]
     return notes
 
 

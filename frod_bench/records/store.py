@@ -1,4 +1,4 @@
-"""Records on the disk: the JSON file that a cell leaves, and the files beside it.
+"""Records on disk: the JSON file that a run leaves, and the files next to it.
 
 A record is trusted only if it parses, its schema version is known, its fields have their types and
 its hash is that of its own configuration and fingerprints. Any other file is reported, set aside

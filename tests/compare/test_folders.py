@@ -233,5 +233,5 @@ def test_a_file_that_is_no_record_and_one_that_is_there_twice_are_named(
     (theirs / "records" / "note.json").write_text("{}")
     found = compared(folders, "task=rte", "seeds=0")
     assert found.pairs["theirs_mean"].iloc[0] == pytest.approx(90.0)
-    assert f"B: {copy} is no record: it holds the cell that {path} holds." in found.notes
-    assert any("note.json is no record: schema_version" in note for note in found.notes)
+    assert f"B: {copy} is not a valid record: it holds the cell that {path} holds." in found.notes
+    assert any("note.json is not a valid record: schema_version" in note for note in found.notes)

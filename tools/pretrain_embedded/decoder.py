@@ -117,7 +117,7 @@ def new_model(tokenizer: Tokenizer) -> LlamaForCausalLM:
 
 
 def encode(tokenizer: Tokenizer, document: Document) -> tuple[list[int], list[float], list[int]]:
-    """Token ids of the document, the weight of predicting each, and what is told of its fit."""
+    """Token ids of the document, the weight of predicting each, and the target of its fit."""
     encoding = tokenizer.encode(text_of(document))
     ends = list(itertools.accumulate(len(piece.text) for piece in document))
     weights, fits, at = [], [], 0

@@ -21,8 +21,8 @@ GIVEN, TOLD, ASKED = 0.0, 1.0, 6.0
 class Piece:
     """Text, the weight that each of its tokens has in the loss, and whether it is right.
 
-    `fits` is told to the model at the piece's last token: whether an option answers the question,
-    whether a sentence is true; None where there is nothing to judge.
+    `fits` is the target at the piece's last token: whether an option answers the question,
+    whether a sentence is true; None if there is nothing to judge.
     """
 
     text: str
@@ -327,7 +327,7 @@ def script(rng: Random) -> Document:
 
 _ASKABLE: tuple[Relation, ...] = tuple(RELATIONS[name] for name in WORDINGS)
 
-# Relations that ARC-Challenge's stand-in does not ask about in this way.
+# Relations that the synthetic ARC-Challenge does not ask about in this way.
 _COMPARABLE: tuple[Relation, ...] = tuple(
     RELATIONS[name]
     for name in ("thing_size", "thing_hardness", "thing_water", "animal_home", "animal_size",

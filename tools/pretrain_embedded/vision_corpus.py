@@ -3,7 +3,7 @@
 There are four kinds of classes, all drawn once from a seed: assemblies (a few polygons, ellipses
 and bars in a fixed layout), doodles (a fixed stroke), letters (in many fonts; no digits) and
 surfaces (a mixture of waves or cells). An example shows one of them, in colours, at a place, size
-and angle that are drawn anew. What is to be told of it: its class; those attributes; its mask,
+and angle that are drawn anew. Its targets are its class; those attributes; its mask,
 which is where the thing is; and its spectrum, which is how light and dark repeat.
 """
 
@@ -85,7 +85,7 @@ class Catalogue:
 
 @dataclass
 class Corpus:
-    """Examples, and what is to be told of each; attributes and masks are NaN where they lack."""
+    """Examples and their targets; missing attributes and masks are NaN."""
 
     pictures: NDArray[np.uint8]  # (count, SIZE, SIZE, 3)
     labels: NDArray[np.int64]  # (count,)
