@@ -54,7 +54,7 @@ def leave_record(
     longer needed; return the record and its path.
 
     A better record stays in its place, and so does any record while another process holds the
-    cell's lock: this one is then kept beside it, under a name that no report reads.
+    cell's lock: this one is then kept next to it, under a name that no report reads.
     """
     version, dirty = provenance.code_version()
     path, status = cell.record_path, body["status"]

@@ -134,7 +134,7 @@ def accuracy(cells: Evidence, rule: AccuracyRule, confidence: float) -> Claim:
 
 
 def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
-    """(b): by counting, on the paper's backbones; what was trained here is shown beside it."""
+    """(b): by counting, on the paper's backbones; what was trained here is shown next to it."""
     counted, frame = paper_counts(), cells.frame
     ours = frame[(frame["method"] == rule.ours) & frame["trainable_percent"].notna()]
     kinds = (

@@ -63,7 +63,7 @@ def claims_frame(judged: Judged) -> pd.DataFrame:
 def claims_rows(judged: Judged) -> tuple[list[str], list[list[str | float | None]]]:
     """The table as columns and rows of plain values: a row a claim, and under it one a part.
 
-    What was measured stands as text, and once more as mean, low and high; NaN where there is none.
+    What was measured stands as text, and once more as mean, low and high; NaN if there is none.
     """
     columns = ["claim", "part", "measured", "rule", "verdict", "profile", "protocol"]
     rows: list[list[str | float | None]] = []

@@ -75,7 +75,7 @@ class Collected:
     frame: pd.DataFrame
     curves: Curves
     provenance: dict[Run, Provenance] = field(default_factory=dict)
-    others: list[str] = field(default_factory=list)  # what else lies among the records
+    others: list[str] = field(default_factory=list)  # other files among the records
     warnings: list[str] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)  # all of the profile, asked for or not
 
@@ -86,8 +86,8 @@ def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collecte
 
 
 def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Collected:
-    """Pick the records of `cells` out of `<results_dir>/records`, and say what was not there or not
-    asked.
+    """Pick the records of `cells` out of `<results_dir>/records`, and say what was missing or not
+    asked for.
 
     Never raises on a bad record: its cell is `unusable` and shown as such. Raises InputError where
     two of `cells` are of one task, method and seed.
@@ -235,16 +235,16 @@ def _path(folder: Path, made: Record) -> Path:
 
 
 def _foreign(records: Iterable[Record], profile: str) -> list[str]:
-    """A line where records of other profiles lie among those of this one."""
+    """A line if records of other profiles are among those of this one."""
     counts = Counter(made["cell"]["profile"] for made in records)
     names = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()) if name != profile)
-    return [f"Records of other profiles lie here and are not shown: {names}."] if names else []
+    return [f"Records of other profiles in this folder are not shown: {names}."] if names else []
 
 
 def _others(
     records: Sequence[Record], used: Sequence[Record], unusable: Sequence[Unusable]
 ) -> list[str]:
-    """What lies among the records and is not in this report, a line each."""
+    """One line for each record that is not in this report."""
     taken = {_key(made) for made in used}
     counts: dict[tuple[str, str], int] = {}
     for made in records:
@@ -257,10 +257,10 @@ def _others(
 
 
 def _left_out(rows: Iterable[Mapping[str, Any]], unusable: Iterable[Unusable]) -> list[str]:
-    """A line a file that is no usable record, but for those that are a cell's hole already."""
+    """One line for each unusable file, except for those that count as a missing run already."""
     holes = {row.get("path") for row in rows}
     return [
-        f"{'/'.join(path.parts[-3:])} is no usable record, and left out: {reason}"
+        f"{'/'.join(path.parts[-3:])} is not a usable record, and left out: {reason}"
         for path, reason in unusable
         if str(path) not in holes
     ]

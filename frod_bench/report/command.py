@@ -1,12 +1,12 @@
-"""Command line: write an experiment's tables, figures and page from the records that are there.
+"""Command line: write an experiment's tables, figures and page from existing records.
 
     python -m frod_bench.report [tables|plots|html|all] [Hydra overrides]
     python -m frod_bench.report [tables|plots|html|all] folder=results/reference/small [out=DIR]
 
 The overrides name the same grid as `python -m frod_bench.run -m` does, `experiment=main_table`
-unless they say otherwise; what another experiment's report writes lies in a folder of its name.
-What is missing is told on standard error and shown in the tables and on the page. With `folder=`
-the records of a results folder are reported as they are, whatever data and weights are at hand.
+unless they say otherwise; another experiment's report goes into a folder of its name.
+What is missing is named on standard error, in the tables and on the page. With `folder=`
+the records of a results folder are reported as they are, whatever data and weights exist here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

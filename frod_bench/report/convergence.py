@@ -67,7 +67,7 @@ def arrivals(
     `reference` sets the target; None is the rule's own.
     Columns: task, head, family, method, variant, side, seed, status, target (the metric's own
     unit), has_curve (it came to its end and was measured), steps, seconds (set-up charged).
-    Infinite: a miss; NaN: not known (no target, or a cell that is not there).
+    Infinite: a miss; NaN: not known (no target, or a missing run).
     """
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
     rows = []

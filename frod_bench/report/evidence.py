@@ -1,4 +1,4 @@
-"""What the claims are judged on: the cells that the rules name, and which of them are not there."""
+"""What the claims are judged on: the runs that the rules name, and which of them are missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,10 +70,12 @@ def evidence(frame: pd.DataFrame, rules: Rules) -> Evidence:
 
 
 def suite_tasks(name: str, folder: Path = CONF_DIR / "suite") -> tuple[str, ...]:
-    """The tasks of a suite. Raises InputError where there is none of that name."""
+    """The tasks of a suite. Raises InputError if there is none of that name."""
     path = folder / f"{name}.yaml"
     if not path.exists():
-        raise InputError(f"claims.yaml: suite={name}, and {path} is not there; name one that is.")
+        raise InputError(
+            f"claims.yaml: suite={name}, but {path} does not exist. Name an existing suite."
+        )
     return tuple(str(task) for task in OmegaConf.load(path).tasks)
 
 

@@ -130,7 +130,7 @@ def _columns(table: Table, places: Sequence[int]) -> Table:
 
 
 def _turned(table: Table) -> Table:
-    """The table with its columns as rows; a heading goes into labels that are there twice."""
+    """The table with its columns as rows; a heading is added to labels that occur twice."""
     lines = _lines_of(table)
     labels = [row.label for _, row in lines]
     header = [
@@ -149,7 +149,7 @@ def _turned(table: Table) -> Table:
 
 
 def _lines_of(table: Table) -> list[tuple[str, Row]]:
-    """Each row that is no heading, with the heading above it."""
+    """Each row that is not a heading, with the heading above it."""
     found, heading = [], ""
     for row in table.rows:
         if row.heading:
@@ -223,7 +223,7 @@ def _prose_widths(table: Table) -> list[float]:
 
 
 def _is_stacked(table: Table) -> bool:
-    """Whether intervals go below the numbers: if they do not fit beside them."""
+    """Whether intervals go below the numbers: if they do not fit next to them."""
     return _inline_width(table) > (COLUMN_PT if _inline_width(table) < PAGE_PT / 2 else PAGE_PT)
 
 

@@ -41,7 +41,7 @@ def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataF
     scope `task`: mean over the seeds that both have, in points, `tost_p` of Student's TOST of
     `margin` points, and McNemar's exact test over the `n_tested` seeds whose predictions are kept,
     hits counted over all of them; `p_holm` holds for the tasks of a method together. scope
-    `overall`: the `quantity` over tasks. Empty where `ours` has no other beside it.
+    `overall`: the `quantity` over tasks. Empty if `ours` is the only method.
     """
     rows: list[dict[str, Any]] = []
     methods = [method for method in methods_in(frame) if method != ours]
@@ -122,9 +122,9 @@ def _read(record_path: Path, _mtime_ns: int) -> pd.DataFrame | None:
 
 
 def hits_of(path: Path) -> "pd.Series[bool] | None":
-    """Whether each kept prediction is right, by split and row; None where there are none to count.
+    """Whether each kept prediction is right, by split and row; None if there are none to count.
 
-    That is where no predictions are beside the record, or where the labels are no classes.
+    That is the case without a file of predictions, or if the labels are not classes.
     """
     table = predictions_of(path)
     if table is None or not pd.api.types.is_integer_dtype(table["label"]):

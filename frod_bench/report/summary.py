@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 class Cost(NamedTuple):
-    """A quantity of a cell that is no score."""
+    """A quantity of a run other than its score."""
 
     column: str
     name: str
@@ -134,7 +134,7 @@ def _is_higher_better(cells: pd.DataFrame) -> bool | None:
 
 
 def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Means over the cells that ran; times of one machine are no sample, so without interval."""
+    """Means over the cells that ran; times of one machine are not a sample, so without interval."""
     counts = _counts(cells)
     for cost in COSTS:
         values = cells[cost.column].to_numpy(dtype=np.float64)

@@ -52,7 +52,7 @@ class Line(NamedTuple):
 def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Table:
     """Task x method, tasks grouped by family, then the means, then what it cost.
 
-    `title` is the profile's title; `notes` (warnings, say) stand below.
+    `title` is the profile's title; `notes` (e.g. warnings) are printed below.
     """
     rows: list[Row] = []
     for group, lines in itertools.groupby(score_lines(summary), lambda line: line.group):

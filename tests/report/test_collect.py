@@ -89,7 +89,7 @@ def test_record_of_another_profile_is_never_shown(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
     assert got.frame["status"].tolist() == ["missing"]
     assert got.others == ["rte, frod: 1 of other cells"]
-    assert got.warnings == ["Records of other profiles lie here and are not shown: small (1)."]
+    assert got.warnings == ["Records of other profiles in this folder are not shown: small (1)."]
 
 
 def test_two_settings_of_a_cell_are_refused_where_both_are_asked_for(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_record_that_cannot_be_used_is_a_hole_and_not_forgotten(tmp_path: Path
     report_folder("tables", {"folder": str(tmp_path / "embedded")}, QUIET)
     text = (tmp_path / "embedded/tables/main.md").read_text()
     assert "| RTE | 80.0 (80.0 to 80.0) | 80.0 (1 of 2: 1 unusable) |" in text
-    assert f"- rte/frod/{twin.name} is no usable record, and left out: " in text
+    assert f"- rte/frod/{twin.name} is not a usable record, and left out: " in text
 
 
 def test_no_records_say_how_to_make_some(tmp_path: Path) -> None:
