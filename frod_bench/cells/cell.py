@@ -37,7 +37,7 @@ class Cell:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The settings as plain values, as a record contains them; how figures look is no part."""
+        """The settings as plain values, as a record contains them, without the style of figures."""
         return {key: value for key, value in asdict(self.settings).items() if key != "figures"}
 
     @property

@@ -73,9 +73,7 @@ def suite_tasks(name: str, folder: Path = CONF_DIR / "suite") -> tuple[str, ...]
     """The tasks of a suite. Raises InputError if there is none of that name."""
     path = folder / f"{name}.yaml"
     if not path.exists():
-        raise InputError(
-            f"claims.yaml: suite={name}, but {path} does not exist. Name an existing suite."
-        )
+        raise InputError(f"claims.yaml: suite={name}, but {path} does not exist. Use another.")
     return tuple(str(task) for task in OmegaConf.load(path).tasks)
 
 

@@ -125,7 +125,7 @@ def save(drawings: Mapping[str, Drawing], out_dir: Path, style_name: str = "scre
     """Write each drawing as `<name>.png` and `.pdf`, without dates; returns the paths.
 
     In the style `paper` each is written at the widths of a page and of a column, without title and
-    caption, and beside it a `.tex` file that includes the figure with its caption.
+    caption, and next to it a `.tex` file that includes the figure with its caption.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
