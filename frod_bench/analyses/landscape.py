@@ -13,7 +13,6 @@ do for networks trained apart, so that a step has the same length everywhere.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +49,6 @@ LINES = 8  # steps of a panel's contour lines
 Weights = dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Centre:
-    """The centre of a plane.
-
-    Attributes:
-        name: a method, for its end; `start`; or `start of <method>` if that one is different.
-        model: with plain layers, see `updates.densified`.
-    """
-
-    name: str
-    model: Model
-
-
 def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
     """Measure the planes; write `landscape.*`, `landscape_points.csv`, and a figure per seed."""
     points, seeds = measure(cells, say), list(dict.fromkeys(cell.seed for cell in cells))
@@ -89,13 +75,13 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
         torch.set_num_threads(settings.runtime.threads)
         loss = held_out_loss(settings)
         directions: tuple[Weights, Weights] | None = None
-        for centre in centres_of(group):
-            layers = target_layers(centre.model, settings)
+        for centre, model in centres_of(group):
+            layers = target_layers(model, settings)
             directions = directions or directions_of(weights_of(layers), seed)  # start comes first
-            say(f"{task}, seed {seed}: the plane around {centre.name}")
-            losses = plane(layers, directions, axis, functools.partial(loss, centre.model))
-            base = {"task": task, "family": group[0].family, "seed": seed, "centre": centre.name}
-            base["method"] = "" if centre.name.startswith(START) else centre.name
+            say(f"{task}, seed {seed}: the plane around {centre}")
+            losses = plane(layers, directions, axis, functools.partial(loss, model))
+            base = {"task": task, "family": group[0].family, "seed": seed, "centre": centre}
+            base["method"] = "" if centre.startswith(START) else centre
             rows += [
                 base | {"a": a, "b": b, "loss": losses[i, j]}
                 for i, a in enumerate(axis)
@@ -119,19 +105,23 @@ def held_out_loss(settings: Settings) -> Callable[[Model], float]:
     return loss
 
 
-def centres_of(group: Sequence[Cell]) -> Iterator[Centre]:
-    """Yield the start of the methods of one task and seed, other starts, and the ends."""
+def centres_of(group: Sequence[Cell]) -> Iterator[tuple[str, Model]]:
+    """Yield the centres of the planes of one task and seed, as models with plain layers.
+
+    A centre's name is `start`; `start of <method>` for a method that starts elsewhere; or the
+    method, for its end.
+    """
     first: Model | None = None
     for cell in group:
         settings = cell.settings
         start = densified(start_of(settings), settings)
         if first is None:
             first = start
-            yield Centre(START, start)
+            yield START, start
         elif not is_same(start, first):
-            yield Centre(START_OF + cell.method, start)
+            yield START_OF + cell.method, start
     for cell in group:
-        yield Centre(cell.method, densified(runner.restore_trained(cell), cell.settings))
+        yield cell.method, densified(runner.restore_trained(cell), cell.settings)
 
 
 def is_same(one: Model, other: Model) -> bool:

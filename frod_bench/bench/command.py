@@ -10,11 +10,9 @@ says why, and has the others), 2 for bad input.
 """
 
 from collections.abc import Sequence
-from typing import Self
 
 from rich.console import Console
 from rich.status import Status
-from rich.text import Text
 
 from frod_bench.bench.options import Options, parse
 from frod_bench.bench.shapes import SHAPES
@@ -27,29 +25,6 @@ PIPE_WIDTH = 120  # characters
 BUSY = 0.5  # jobs; beside one more, two threads on two cores take several times as long
 
 
-class TerminalDisplay:
-    """Prints what is done on standard error, and below it, on a terminal, what is running."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.status = Status("", console=console, refresh_per_second=1)  # takes almost no time
-
-    def __enter__(self) -> Self:
-        self.status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.status.stop()
-
-    def say(self, line: str) -> None:
-        """Report something that is done."""
-        self.console.print(line, soft_wrap=True)
-
-    def now(self, line: str) -> None:
-        """Report what is running."""
-        self.status.update(Text(line))
-
-
 def run(options: Options) -> None:
     """Race on every shape, write the document, print the tables.
 
@@ -57,18 +32,19 @@ def run(options: Options) -> None:
     """
     # Imported only when the options are known to be good, because they import torch.
     from frod_bench.bench.goals import judge
-    from frod_bench.bench.race import Race, race
+    from frod_bench.bench.race import Race, race, say
     from frod_bench.bench.report import Start, as_json, document_of, show
 
     start, whole = Start.now(), Race([], [])
-    with TerminalDisplay(plain_console(stderr=True)) as display:
+    # Shows what is running, on a terminal; refreshed rarely, so that it takes almost no time.
+    with Status("", console=plain_console(stderr=True), refresh_per_second=1) as status:
         if "roberta_base" in options.shapes and options.device == "cpu":
-            display.say("roberta_base takes about half an hour on two cores, the others minutes")
+            say(status, "roberta_base takes about half an hour on two cores, the others minutes")
         if start.load_average > BUSY:
-            display.say(f"this machine is busy (load {start.load_average:.1f}): times will be off")
+            say(status, f"this machine is busy (load {start.load_average:.1f}): times will be off")
         for name in options.shapes:
             for compiled in options.compiled:
-                found = race(SHAPES[name], options, compiled, display)
+                found = race(SHAPES[name], options, compiled, status)
                 whole.rows.extend(found.rows)
                 whole.layers.extend(found.layers)
     verdicts = judge(whole, "cpu" if options.device == "cpu" else "cuda")

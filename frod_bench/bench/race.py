@@ -8,7 +8,9 @@ why.
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+from rich.status import Status
 
 from frod_bench.bench.contender import Contender, Entry, Step
 from frod_bench.bench.floor import LayerTimes
@@ -22,14 +24,9 @@ COMPILED_WARM_UP_ROUNDS = 3  # a graph may be recompiled when training and evalu
 FLOOR_ROUNDS = 3  # rounds of the floor, which are short, for each round of the race
 
 
-class Display(Protocol):
-    """Where a race reports its progress."""
-
-    def say(self, line: str) -> None:
-        """Report something that is done."""
-
-    def now(self, line: str) -> None:
-        """Report what is running."""
+def say(status: Status, line: str) -> None:
+    """Report something that is done; `status` itself shows what is running."""
+    status.console.print(line, soft_wrap=True)
 
 
 @dataclass
@@ -124,7 +121,7 @@ def layers_at(layers: Sequence[LayerRow], shape: str, tokens: int) -> list[Layer
     return [row.times for row in layers if (row.shape, row.times.tokens) == (shape, tokens)]
 
 
-def race(shape: Shape, options: Options, compiled: bool, display: Display) -> Race:
+def race(shape: Shape, options: Options, compiled: bool, status: Status) -> Race:
     """Time the methods on every batch of the shape. A contender that dies raises nothing."""
     threads = options.threads or shape.threads or all_cores()
     entries = [
@@ -133,22 +130,22 @@ def race(shape: Shape, options: Options, compiled: bool, display: Display) -> Ra
     ]
     batches = batches_of(shape, entries[0].composed)
     label = entries[0].label
-    display.now(f"{label}: starting {len(entries)} processes")
+    status.update(f"{label}: starting {len(entries)} processes")
     runners: list[Runner] = []
     layers: list[LayerTimes] = []
     try:
         for entry in entries:
             runners.append(Runner(entry, Remote(Contender, entry)))
-        _attach_all(runners, display)
+        _attach_all(runners, status)
         for batch in batches:
-            _time_batch(runners, batch, options.rounds, display)
+            _time_batch(runners, batch, options.rounds, status)
             frod = next((runner for runner in runners if runner.is_frod), None)
             if frod is not None and not compiled:  # layers are timed by themselves, and so once
-                display.now(f"{label}, {batch}: the layers of {frod.method} and their floor")
+                status.update(f"{label}, {batch}: the layers of {frod.method} and their floor")
                 layers += frod.ask("time_layers", batch, options.rounds * FLOOR_ROUNDS) or []
         for runner in runners:
             if runner.is_frod:
-                display.now(f"{label}: {runner.method} attaches from the cache")
+                status.update(f"{label}: {runner.method} attaches from the cache")
                 runner.attach_cached_sec = runner.ask("attach_cached") or []
     finally:
         for runner in runners:
@@ -157,7 +154,7 @@ def race(shape: Shape, options: Options, compiled: bool, display: Display) -> Ra
     return Race(rows, [LayerRow(shape.name, times) for times in layers])
 
 
-def _attach_all(runners: Sequence[Runner], display: Display) -> None:
+def _attach_all(runners: Sequence[Runner], status: Status) -> None:
     """Wait until all processes are ready, then let them attach one by one."""
     for runner in runners:
         try:
@@ -166,12 +163,12 @@ def _attach_all(runners: Sequence[Runner], display: Display) -> None:
             runner.error = str(error)
     for runner in runners:
         line = f"{runner.entry.label}: {runner.method}"
-        display.now(f"{line} attaches")
+        status.update(f"{line} attaches")
         runner.attach_sec = sec = runner.ask("attach")
-        display.say(f"{line} is out" if sec is None else f"{line} attached in {sec:.3g} s")
+        say(status, f"{line} is out" if sec is None else f"{line} attached in {sec:.3g} s")
 
 
-def _time_batch(runners: Sequence[Runner], batch: Batch, rounds: int, display: Display) -> None:
+def _time_batch(runners: Sequence[Runner], batch: Batch, rounds: int, status: Status) -> None:
     """Time a training step and a forward pass of each contender, round after round."""
     entry = runners[0].entry
     label = f"{entry.label}, {batch}"
@@ -182,12 +179,12 @@ def _time_batch(runners: Sequence[Runner], batch: Batch, rounds: int, display: D
     for number in range(1 - warm_up, rounds + 1):
         turn = f"round {number} of {rounds}" if number > 0 else "warm-up round"
         for runner in runners:
-            display.now(f"{label}: {turn}, {runner.method}")
+            status.update(f"{label}: {turn}, {runner.method}")
             step, forward_sec = runner.ask("step"), runner.ask("forward")
             if number > 0 and forward_sec is not None:
                 runner.steps[batch].append(step)
                 runner.forward_sec[batch].append(forward_sec)
-        display.say(f"{label}: {turn} done")
+        say(status, f"{label}: {turn} done")
 
 
 def _row_of(runner: Runner, runners: Sequence[Runner], batch: Batch) -> Row:

@@ -256,14 +256,14 @@ APART = (
 
 
 @pytest.mark.parametrize(
-    ("centres", "told"),
+    ("centres", "sentence"),
     [
         (["start", "full", "frod"], SHARED),
         (["start", "start of frod_released", "full", "frod", "frod_released"], APART),
         (["full", "frod"], ""),
     ],
 )
-def test_the_planes_say_whose_start_is_shown(centres: list[str], told: str) -> None:
+def test_the_planes_say_whose_start_is_shown(centres: list[str], sentence: str) -> None:
     points = pd.DataFrame(
         [
             {"task": "rte", "seed": 0, "centre": centre, "a": a, "b": b, "loss": 1 + a * a + b * b}
@@ -276,14 +276,14 @@ def test_the_planes_say_whose_start_is_shown(centres: list[str], told: str) -> N
     figure.canvas.draw()  # lays it out
     texts = [" ".join(text.get_text().split()) for text in figure.texts]
     (caption,) = [text for text in texts if text.startswith("Held-out loss")]
-    assert caption.endswith(f"the lowest and the highest. {told} {CAPTION}".replace("  ", " "))
+    assert caption.endswith(f"the lowest and the highest. {sentence} {CAPTION}".replace("  ", " "))
     *_, last, bar = figure.axes
     assert last.get_title() == ("FRoD (released)" if centres[-1] == "frod_released" else "FRoD")
     assert bar.get_position().x0 > last.get_position().x1  # the scale covers no plane
     plt.close(figure)
 
 
-def test_cells_that_are_missing_are_told_with_what_makes_them(kept: Kept, tmp_path: Path) -> None:
+def test_missing_runs_are_reported_with_their_command(kept: Kept, tmp_path: Path) -> None:
     root = kept.cells[0].results_dir.parents[1]
     some = kept_cells(words(root, "full,lora,vera"))
     assert [cell.method for cell in some.cells] == ["full", "lora"]

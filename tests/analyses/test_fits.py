@@ -133,8 +133,8 @@ def test_a_random_subspace_leaves_its_share_on_average() -> None:
     for _ in range(3000):
         span = np.linalg.qr(random.normal(size=(20, 6)))[0]
         left.append(total - np.sum((span.T @ target.ravel()) ** 2))
-    told = random_subspace_residual(total, 6, 20)
-    assert np.mean(left) == pytest.approx(told, rel=0.02)
+    expected = random_subspace_residual(total, 6, 20)
+    assert np.mean(left) == pytest.approx(expected, rel=0.02)
     assert random_subspace_residual(total, 25, 20) == 0
 
 

@@ -44,9 +44,9 @@ def test_bad_input_is_one_message_and_status_two(
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("frod_bench.bench", run_name="__main__", alter_sys=False)
     assert ended.value.code == 2
-    told = capsys.readouterr()
-    assert told.err == "error: rounds=2: must be a whole number of at least 5.\n"
-    assert told.out == ""
+    captured = capsys.readouterr()
+    assert captured.err == "error: rounds=2: must be a whole number of at least 5.\n"
+    assert captured.out == ""
     assert list(tmp_path.iterdir()) == []
 
 

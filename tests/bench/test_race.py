@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
+from rich.status import Status
 
 from frod_bench.bench.command import run
 from frod_bench.bench.contender import Contender, Entry, Step
@@ -20,12 +22,6 @@ from frod_bench.common.errors import CellsFailed
 from tests.bench.counter import Counter
 
 ENCODER = SHAPES["embedded_encoder"]
-
-
-class Silent:
-    def say(self, line: str) -> None: ...
-
-    def now(self, line: str) -> None: ...
 
 
 class Fragile(Contender):
@@ -109,13 +105,13 @@ def test_a_race_that_is_interrupted_leaves_no_process(
             super().__init__(*arguments)
             started.append(self)
 
-    class Broken(Silent):
-        def say(self, line: str) -> None:
+    class Broken(Console):
+        def print(self, *_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
     monkeypatch.setattr("frod_bench.bench.race.Remote", Noted)
     with pytest.raises(KeyboardInterrupt):
-        race(ENCODER, small_options(tmp_path, "method=frozen"), False, Broken())
+        race(ENCODER, small_options(tmp_path, "method=frozen"), False, Status("", console=Broken()))
     assert [remote._process.exitcode is None for remote in started] == [False]
 
 
@@ -130,7 +126,7 @@ def test_an_object_in_another_process_answers_until_it_raises() -> None:
     remote.close()
 
 
-def test_an_object_that_cannot_be_made_is_told_of() -> None:
+def test_the_error_of_an_object_that_cannot_be_made_is_reported() -> None:
     remote = Remote(Counter, 0)
     with pytest.raises(RemoteError, match="ZeroDivisionError"):
         remote.ready()

@@ -35,11 +35,11 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 @pytest.fixture(scope="module")
 def short_plan() -> dict[str, Any]:
     """As `python -m frod_bench.plan` prints it; in this process, which has torch already."""
-    told = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(told):
+    captured = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(captured):
         patch.setattr(sys, "argv", ["plan", *SHORT, "format=json"])
         runpy.run_module("frod_bench.plan", run_name="__main__", alter_sys=False)
-    plan: dict[str, Any] = json.loads(told.getvalue())
+    plan: dict[str, Any] = json.loads(captured.getvalue())
     return plan
 
 
@@ -108,7 +108,7 @@ def as_text(result: PlanResult) -> str:
     return console.file.getvalue()
 
 
-def test_what_makes_a_cell_fit_is_told_to_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overrides_that_make_a_cell_fit_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a device that has a tenth less than the cell takes."""
     words = ("profile=embedded", "task=eurosat", "method=frozen")
     peak = command.plan(words, "cpu-2").cells[0].step.peak_bytes
@@ -144,9 +144,9 @@ def test_options_are_ranked_where_there_are_some() -> None:
     assert "boolq_rank" in as_text(result)
 
 
-def test_the_disk_is_told(short_plan: dict[str, Any]) -> None:
+def test_disk_space_is_reported(short_plan: dict[str, Any]) -> None:
     assert short_plan["disk"]["kept_bytes"] == 0
-    assert short_plan["disk"]["data_sets"] is None  # stand-ins come with the suite
+    assert short_plan["disk"]["data_sets"] is None  # the package contains the synthetic data
     backbones = [one["backbone"] for one in short_plan["disk"]["downloads"]]
     assert backbones == ["embedded_vit", "embedded_encoder"]
     for cell in short_plan["cells"]:
@@ -227,8 +227,8 @@ def test_bad_input_is_one_message_and_status_2(
     with pytest.raises(SystemExit) as stopped, exit_statuses():
         command.main(words)
     assert stopped.value.code == 2
-    told = capsys.readouterr()
-    assert not told.out
-    lines = [line for line in told.err.splitlines() if line.startswith("error: ")]
+    captured = capsys.readouterr()
+    assert not captured.out
+    lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert re.search(message, lines[0]), lines[0]

@@ -1,5 +1,6 @@
 """Counts on the meta device: known values, and those of the model that is really installed."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from transformers import AutoModel
 
 from frod_bench.cells.grid import composer, without_hydra
 from frod_bench.common.errors import InputError
-from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
@@ -21,6 +21,7 @@ from frod_bench.plan.costs import Planner, counts_of
 from frod_bench.plan.shapes import attach_shapes, prepare_shapes, probe_numbers
 from frod_bench.training.runner import build_model
 
+ROOT = Path(__file__).parents[2]
 METHODS = (
     *("full", "frozen", "lora", "dora", "frod"),
     *("pissa", "rslora", "vera", "randlora", "bitfit", "frod_released", "frod_smaller"),
@@ -59,7 +60,7 @@ def test_frod_trains_what_is_known_of_the_papers_backbones(task: str, trained: i
 
 def test_the_documented_parameters_are_those_of_the_plan() -> None:
     """FRoD's rows; a task is named in the first row of its section."""
-    page = (CONF_DIR.parent / "docs" / "paper_scale.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "paper_scale.md").read_text(encoding="utf-8")
     lines = page.partition("\nParameters\n")[2].partition("└")[0].splitlines()
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
     tasks = [row[0] for row in rows if row[0]]

@@ -124,7 +124,7 @@ def test_gradients_are_whole_while_there_are_micro_batches_to_come() -> None:
     assert in_parts - at_once == pytest.approx((12 - 12 / 4 - gathered) * GIB)
 
 
-def test_a_backbone_that_computes_nothing_again_is_not_told_to() -> None:
+def test_checkpointing_is_not_proposed_to_a_backbone_without_it() -> None:
     assert str(fitted(15, checkpointed=False).change) == "FSDP over 2 + batches of 2"
 
 
@@ -188,7 +188,7 @@ def test_a_change_is_measured_as_one_device_runs_it() -> None:
     assert (16, False, True) in found  # or as much on each of two devices
 
 
-def test_changes_are_told_in_overrides_that_compose() -> None:
+def test_changes_are_given_as_overrides_that_compose() -> None:
     change = Change(2, 8, checkpointing=True, devices=2)
     assert str(change) == "FSDP over 2 + checkpointing + batches of 2"
     settings = compose("profile=paper", "task=boolq", *change.overrides)
