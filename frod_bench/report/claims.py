@@ -15,7 +15,8 @@ from frod_bench import stats
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import AXES, Axis, Curve
 from frod_bench.report.evidence import Evidence, evidence
-from frod_bench.report.frame import Run
+from frod_bench.report.frame import Method, Run
+from frod_bench.report.names import label
 from frod_bench.report.paper_counts import paper_counts
 from frod_bench.report.rules import (
     AccuracyRule,
@@ -35,13 +36,14 @@ UNDECIDED: Verdict = "undecided at this budget"
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that was measured; `verdict` is None where it is only shown.
+    """One thing that was measured; `verdict` is None if it is only shown.
 
+    `words` say what, with the methods `ours` and `other` and the word `minus` left to fill in.
     `confidence` is that of the interval, None where its ends are a range. `n_tasks` tasks of
     `n_expected` gave the estimate. `published`: the same read off the released curves.
     """
 
-    name: str
+    words: str
     unit: str
     estimate: Estimate
     confidence: float | None
@@ -49,6 +51,19 @@ class Part:
     verdict: Verdict | None = None
     note: str = ""
     published: float | None = None
+    ours: str = ""
+    other: str = ""
+
+    @property
+    def name(self) -> str:
+        """What was measured, as CSV files spell it."""
+        return self.words.format(ours=self.ours, other=self.other, minus="less")
+
+    @property
+    def title(self) -> str:
+        """The same for readers."""
+        ours, other = (label(Method(name), in_text=True) for name in (self.ours, self.other))
+        return self.words.format(ours=ours, other=other, minus="minus")
 
 
 @dataclass(frozen=True)
@@ -104,30 +119,34 @@ def accuracy(cells: Evidence, rule: AccuracyRule, confidence: float) -> Claim:
     level, n = 1 - 2 * rule.alpha, len(cells.tasks)
     middle = stats.interquartile_mean(ours - theirs, confidence)
     wins = stats.probability_of_improvement(ours, theirs, confidence)
-    margin = f"{rule.margin_points:g}"
+    margin, ours_label = f"{rule.margin_points:g}", label(Method(rule.ours))
     return Claim(
         "accuracy",
-        f"{rule.ours} matches {rule.reference} fine-tuning in accuracy",
+        f"{ours_label} matches {label(Method(rule.reference), in_text=True)} in accuracy",
         f"TOST, alpha {rule.alpha:g}: the {100 * level:g} % interval of the mean paired difference "
         f"lies above −{margin} and below +{margin} points, or wholly above 0",
         verdict,
         holes,
         (
             Part(
-                f"{rule.ours} less {rule.reference}, mean",
+                "{ours} {minus} {other}, mean",
                 "points",
                 found.difference,
                 level,
                 n,
                 verdict,
+                ours=rule.ours,
+                other=rule.reference,
             ),
             Part("the same, interquartile mean", "points", middle, confidence, n),
             Part(
-                f"a run of {rule.ours} beats one of {rule.reference}",
+                "a run of {ours} beats one of {other}",
                 "of the pairs of runs",
                 wins,
                 confidence,
                 n,
+                ours=rule.ours,
+                other=rule.reference,
             ),
         ),
     )
@@ -151,7 +170,7 @@ def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
     verdict = SUPPORTED if near else NOT_SUPPORTED
     return Claim(
         "parameters",
-        f"{rule.ours} trains {rule.paper_percent:g} % of the parameters",
+        f"{label(Method(rule.ours))} trains {rule.paper_percent:g} % of the parameters",
         f"counted on the backbones of the profile {rule.judged_on_profile}, the mean over tasks, "
         f"heads left out, is within {rule.tolerance_points:g} points of {rule.paper_percent:g} %",
         verdict,
@@ -194,7 +213,7 @@ def convergence(
     steps, seconds = (verdicts[axis] for axis in AXES)
     return Claim(
         "convergence",
-        f"{rule.ours} converges faster than low-rank methods",
+        f"{label(Method(rule.ours))} converges faster than low-rank methods",
         f"the {100 * confidence:g} % interval of the median ratio of times to target lies above 1 "
         f"against each of {', '.join(rule.decides)}; a miss is infinite, two misses are no ratio",
         steps if steps == seconds else f"{steps} in steps, {seconds} in seconds",
@@ -221,7 +240,7 @@ def robustness(
     )
     return Claim(
         "robustness",
-        f"{rule.ours} is robust to seeds and learning rates",
+        f"{label(Method(rule.ours))} is robust to seeds and learning rates",
         f"against each of {', '.join(rule.against)}: the {100 * confidence:g} % interval of the "
         f"mean difference of spreads lies below +{rule.spread_margin_points:g} points, and that of "
         f"areas above −{rule.area_margin_points:g}",
@@ -240,12 +259,12 @@ def _spread_parts(
     }
     n, margin = len(cells.tasks), rule.spread_margin_points
     own = stats.mean_over_tasks(spreads[rule.ours][:, None], confidence)
-    yield Part(f"spread over seeds of {rule.ours}", "points", own, confidence, n)
+    yield Part("spread over seeds of {ours}", "points", own, confidence, n, ours=rule.ours)
     for method in rule.against:
         found = stats.difference_over_tasks(spreads[rule.ours], spreads[method], confidence)
         verdict = _verdict(holes, found.high < margin, found.low > margin)
-        name = f"spread over seeds, {rule.ours} less {method}"
-        yield Part(name, "points", found, confidence, n, verdict)
+        words = "spread over seeds, {ours} {minus} {other}"
+        yield Part(words, "points", found, confidence, n, verdict, ours=rule.ours, other=method)
 
 
 def _area_parts(
@@ -260,9 +279,11 @@ def _area_parts(
         verdict = _verdict(
             holes, found.low > -rule.area_margin_points, found.high < -rule.area_margin_points
         )
-        name = f"area over learning rates ({over}), {rule.ours} less {method}"
+        words = f"area over learning rates ({over}), {{ours}} {{minus}} {{other}}"
         note = f"on {found.n} tasks" if found.n else ""
-        yield Part(name, "points", found, confidence, found.n, verdict, note)
+        yield Part(
+            words, "points", found, confidence, found.n, verdict, note, ours=rule.ours, other=method
+        )
 
 
 def combine(verdicts: Iterable[Verdict | None]) -> Verdict:
@@ -302,7 +323,7 @@ def _speedup(
         for name, times in misses
     )
     return Part(
-        f"{axis} to target, {method} over {rule.ours}",
+        f"{axis} to target, {{other}} over {{ours}}",
         "×",
         found,
         confidence,
@@ -310,6 +331,8 @@ def _speedup(
         verdict,
         note=f"missed by {missed}",
         published=rule.published_ratio.get(method) if axis == "steps" else None,
+        ours=rule.ours,
+        other=method,
     )
 
 

@@ -32,7 +32,7 @@ def claims_table(judged: Judged, title: str) -> Table:
         rows.append(Row(claim.statement, cells, strong=True))
         for part in claim.parts:
             verdict = part.verdict or "shown, does not decide"
-            rows.append(Row(part.name, (format_part(part), "", verdict, "")))
+            rows.append(Row(part.title, (format_part(part), "", verdict, "")))
     rules = judged.rules
     seeds = ", ".join(map(str, rules.seeds))
     caption = (
@@ -74,7 +74,7 @@ def claims_rows(judged: Judged) -> tuple[list[str], list[list[str | float | None
         for part in claim.parts:
             verdict = part.verdict or "shown, does not decide"
             mean, low, high, _ = part.estimate
-            said = [claim.statement, part.name, format_part(part), "", verdict]
+            said = [claim.statement, part.title, format_part(part), "", verdict]
             rows.append([*said, *where, mean, low, high, part.unit, ""])
     return [*columns, "mean", "low", "high", "unit", "holes"], rows
 
@@ -83,7 +83,7 @@ def show_claims(judged: Judged, title: str, console: Console) -> None:
     """Print the claims with what decides them: the first thing that a report says."""
     rows = []
     for claim in judged.claims:
-        lines = [f"{p.name}: {format_part(p)}" for p in claim.parts if p.verdict is not None]
+        lines = [f"{p.title}: {format_part(p)}" for p in claim.parts if p.verdict is not None]
         rows.append(Row(claim.statement, ("\n".join(lines), claim.verdict)))
     header = ("claim", "measured", "verdict")
     console.print(to_rich(Table(f"Claims: {title}", "", header, rows, prose=True)))
@@ -94,7 +94,7 @@ def headline(claim: Claim) -> str:
     deciding = [part for part in claim.parts if part.verdict is not None]
     weakest = min(deciding, key=lambda part: _FROM_THE_WORST.index(part.verdict or ""))
     many = f"; the weakest of {len(deciding)} parts that decide" if len(deciding) > 1 else ""
-    return f"{weakest.name}: {format_part(weakest)}{many}"
+    return f"{weakest.title}: {format_part(weakest)}{many}"
 
 
 _FROM_THE_WORST = (NOT_SUPPORTED, UNDECIDED, SUPPORTED)

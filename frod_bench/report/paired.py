@@ -36,7 +36,7 @@ MEAN, MIDDLE, WINS = "mean difference", "interquartile mean", "probability of im
 
 
 def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataFrame:
-    """`ours` less each other method of `Collected.frame`, long; `COLUMNS` are its columns.
+    """`ours` minus each other method of `Collected.frame`, long; `COLUMNS` are its columns.
 
     scope `task`: mean over the seeds that both have, in points, `tost_p` of Student's TOST of
     `margin` points, and McNemar's exact test over the `n_tested` seeds whose predictions are kept,

@@ -447,7 +447,7 @@ def test_report_writes_the_claims_first_and_says_them(tmp_path: Path) -> None:
     show_claims(report.judged, "stand-ins", console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert shown.count("supported") == 4
-    assert "lora over frod" in shown
+    assert "LoRA over FRoD" in shown
     columns, rows = claims_rows(report.judged)
     table = pd.DataFrame(rows, columns=columns)
     own = table[table["part"] == ""]
