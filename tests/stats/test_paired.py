@@ -252,3 +252,9 @@ def test_area_below_best_is_zero_if_the_learning_rate_does_not_matter() -> None:
     got = stats.area_below_best([[70, 70, 70], [40, 70, 40], [np.nan, 1, 1]])
     assert got[:2].tolist() == [0, -20]
     assert np.isnan(got[2])
+
+
+def test_equivalence_reads_the_interval_of_confidence_1_minus_2_alpha() -> None:
+    ours, theirs = np.array([[1.0, 2.0], [4.0, 3.0], [2.0, 2.5]]), np.zeros((3, 2))
+    got = stats.equivalence(ours, theirs, margin=1.0, alpha=0.05, resamples=FEW)
+    assert got.difference == stats.paired_difference(ours, theirs, 0.9, resamples=FEW)

@@ -189,3 +189,8 @@ def test_spread_interval_is_the_chi_squared_one() -> None:
     assert (got.mean, got.n) == (pytest.approx(spread), 10)
     assert (got.low, got.high) == pytest.approx((0.6878 * spread, 1.8256 * spread), rel=1e-3)
     assert np.isnan(stats.spread_interval([1.0])[:3]).all()
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_a_reference_that_gains_nothing_has_no_target(higher_is_better: bool) -> None:
+    assert np.isnan(stats.target_from_reference([[0.5, 0.5]], 0.9, 1, higher_is_better))

@@ -1,4 +1,4 @@
-"""What an interrupt does to a job and to its workers."""
+"""The pool of workers: order, a worker that dies, and what an interrupt does."""
 
 import multiprocessing
 import os
@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -65,3 +66,17 @@ def test_workers_leave_interrupts_to_their_parent() -> None:
     done = run_cells(cells, work, lost, 2, Interrupting())
     assert sorted((one.status, one.summary) for one in done) == [("ok", label) for label in "abc"]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def end(cell: Any) -> tuple[str, str]:
+    """Run in a worker: return, or die."""
+    if cell.label == "dies":
+        os._exit(3)
+    return "ok", ""
+
+
+def test_cells_run_in_their_order_and_a_dead_worker_costs_its_cell_alone() -> None:
+    cells: list[Any] = [SimpleNamespace(label=label) for label in ("first", "dies", "last")]
+    done = run_cells(cells, end, lost, 1, Mock())
+    statuses = [(one.cell.label, one.status) for one in done]
+    assert statuses == [("first", "ok"), ("dies", "lost"), ("last", "ok")]
