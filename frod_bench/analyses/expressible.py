@@ -220,7 +220,9 @@ def draw(together: pd.DataFrame, context: Context) -> Figure:
 
     def panels(look: Look) -> Figure:
         handles = [legend_entry(name, own) for name, own in LOOKS.values()]
-        figure, axes = panelled(look, (1, len(updates)), 2.2, handles, 2, sharey="row")
+        figure, axes = panelled(
+            look, (1, len(updates)), 2.2, handles, legend_columns=2, sharey="row"
+        )
         for ax, (task, method) in zip(axes, updates, strict=True):
             _draw_update(ax, together[(together["task"] == task) & (together["method"] == method)])
             ax.set_title(_update_label(task, method))

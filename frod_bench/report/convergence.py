@@ -33,9 +33,9 @@ MISSED = "∞"  # instead of a time, if the target is not reached
 def targets(
     frame: pd.DataFrame, curves: Mapping[Run, Curve], rule: ConvergenceRule, reference: Method
 ) -> dict[Task, float]:
-    """Each task's target, in the metric's own unit; NaN where the reference sets none.
+    """Each task's target, in the metric's own unit.
 
-    That is where the reference has no whole curve, or gained nothing over its own.
+    NaN if the reference has no complete curve on the task, or does not improve.
     """
     found: dict[Task, float] = {}
     for task, cells in by_task(frame):
@@ -62,12 +62,11 @@ def arrivals(
     rule: ConvergenceRule,
     reference: Method | None = None,
 ) -> pd.DataFrame:
-    """When each cell reached its task's target.
+    """When each run reached its task's target, which `reference` (by default the rule's) sets.
 
-    `reference` sets the target; None is the rule's own.
     Columns: task, head, family, method, variant, side, seed, status, target (the metric's own
-    unit), has_curve (it came to its end and was measured), steps, seconds (set-up charged).
-    Infinite: a miss; NaN: not known (no target, or a missing run).
+    unit), has_curve (the run ended and was measured), steps, seconds (with set-up). Infinite: a
+    miss; NaN: unknown (no target, or a missing run).
     """
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
     rows = []
@@ -91,7 +90,7 @@ def arrivals(
 
 
 def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
-    """Median over seeds of each task and method, and how much sooner `rule.ours` arrives.
+    """Median over seeds of each task and method, and the speed-up of `rule.ours` over it.
 
     Columns: task, head, family, method, variant, side, axis, n_seeds (known), n_expected, n_missed,
     target, median, speedup (theirs / ours, of the medians; NaN: undecided).
@@ -164,12 +163,12 @@ def convergence_table(
 
 
 def middle_seed(seeds: int) -> str:
-    """What `median_over_seeds` is of so many seeds."""
+    """What `median_over_seeds` returns for this many seeds, in words."""
     return {1: "of one seed", 2: "the slower of two seeds"}.get(seeds, "median over seeds")
 
 
 def _profile_rows(of_axis: pd.DataFrame, methods: Sequence[Method]) -> list[Row]:
-    """The performance profile at `FACTORS`; a dash where no task has every method's time."""
+    """The performance profile at `FACTORS`; a dash if no task has every method's time."""
     times = of_axis.pivot(index=METHOD_KEY, columns=TASK_KEY, values="median").reindex(methods)
     profile = stats.performance_profile(times.to_numpy(), FACTORS)
     return [

@@ -79,7 +79,7 @@ def evaluated_curves(
 
 
 def band_over_seeds(curves: Sequence[Curve], axis: Axis) -> Band:
-    """Median and range over the seeds of one task and method, each interpolated onto one grid."""
+    """Median and range over the seeds of a task and method, interpolated onto one grid."""
     return _band(curves, axis, [[curve] for curve in curves])
 
 

@@ -192,12 +192,15 @@ def panelled(
     grid: tuple[int, int],
     panel_height_in: float,
     legend: Sequence[Artist] = (),
+    *,
     legend_columns: int | None = None,
+    used: int | None = None,
     **subplots: Any,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of the look's width with (rows, columns) panels, row by row, and a legend on top.
 
-    `subplots` are further arguments of `plt.subplots`. Call it within `Look.applied`.
+    Panels after the first `used` are removed. `subplots` are further arguments of `plt.subplots`.
+    Call it within `Look.applied`.
     """
     columns = even_columns(len(legend), min(look.legend_columns, legend_columns or len(legend)))
     height = grid[0] * panel_height_in + LEGEND_IN * -(-len(legend) // max(1, columns))
@@ -206,19 +209,16 @@ def panelled(
     )
     if legend:
         figure.legend(handles=list(legend), loc="outside upper left", ncols=columns)
-    return figure, list(axes.flat)
+    panels = list(axes.flat)
+    for ax in panels[len(panels) if used is None else used :]:
+        ax.remove()
+    return figure, panels[:used]
 
 
 def rows_of(panels: int, most: int) -> tuple[int, int]:
     """(rows, columns) of a grid with at most `most` columns."""
     columns = min(panels, most)
     return -(-panels // columns), columns
-
-
-def drop_unused(axes: Sequence[Axes], used: int) -> None:
-    """Remove the panels after the first `used`."""
-    for ax in axes[used:]:
-        ax.remove()
 
 
 def even_columns(entries: int, most: int) -> int:

@@ -1,7 +1,7 @@
 """One look for every figure and for the page: a fixed colour, line and marker for each method.
 
-Colours are Okabe and Ito's, then Tol's, which people with any colour vision tell apart; line style
-and marker say the same again, for print without colour.
+Colours are Okabe and Ito's, then Tol's, which are distinct to any colour vision; line styles and
+markers repeat the distinction for print without colour.
 """
 
 import zlib
@@ -13,7 +13,6 @@ from frod_bench.report.names import MATCHED
 INK = "#222222"
 MUTED = "#6b6b6b"
 HAIRLINE = "#d9d9d9"
-PAGE_WIDTH_IN = 7.2  # two columns of a printed page, inches
 
 
 class MethodStyle(NamedTuple):
@@ -25,12 +24,12 @@ class MethodStyle(NamedTuple):
 
     @property
     def marker_pt(self) -> float:
-        """The marker's size among lines: a star has little area for its extent."""
+        """The marker's size in points; a star has little area for its extent."""
         return 9.0 if self.marker == "*" else 5.5
 
     @property
     def color_on_dark(self) -> str:
-        """The same colour where the paper is dark; another where it would not be seen."""
+        """The colour on dark paper, a lighter one if it would be invisible there."""
         return _ON_DARK.get(self.color, self.color)
 
 
@@ -76,10 +75,10 @@ _SIDE_LINES = {"A": "-", "B": _SHORT}
 
 
 def of_method(method: Method) -> MethodStyle:
-    """A method's style: fixed by its name alone, so that it is the same in every figure.
+    """A method's style, fixed by its name alone, so that it is the same in every figure.
 
-    Of two folders a method has one colour and marker, and a line that says whose it is. Variants of
-    a method look as the method does; one at FRoD's count of parameters does but for its line.
+    Variants of a method look alike, except that a variant at FRoD's count of parameters has another
+    line. If two folders are compared, the line says whose a method is.
     """
     if method.side:
         return of_method(method._replace(side=""))._replace(line=_SIDE_LINES[method.side])

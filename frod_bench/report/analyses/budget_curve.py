@@ -12,15 +12,7 @@ from matplotlib.ticker import NullLocator
 from frod_bench import stats
 from frod_bench.report import style
 from frod_bench.report.analyses.about import About, points_of, scope_name, scopes, score_text
-from frod_bench.report.figures import (
-    Drawing,
-    Look,
-    Props,
-    drop_unused,
-    legend_handle,
-    panelled,
-    rows_of,
-)
+from frod_bench.report.figures import Drawing, Look, Props, legend_handle, panelled, rows_of
 from frod_bench.report.frame import (
     METHOD_KEY,
     TASK_KEY,
@@ -113,14 +105,13 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     def panels(look: Look) -> Figure:
         grid = rows_of(len(scopes), look.columns(2))
         front = Line2D([], [], label="Pareto front", **FRONT)
-        figure, axes = panelled(look, grid, 2.1, [*handles, front])
-        for ax, (task, points) in zip(axes, scopes, strict=False):
+        figure, axes = panelled(look, grid, 2.1, [*handles, front], used=len(scopes))
+        for ax, (task, points) in zip(axes, scopes, strict=True):
             _draw_panel(ax, points.dropna(subset=["percent", "mean"]))
             ax.set_title(scope_name(task, len(tasks_in(about.frame))))
             ax.set_xlabel("trained, % of the backbone (without the head)")
             if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
                 ax.set_ylabel("test score (points)")
-        drop_unused(axes, len(scopes))
         return figure
 
     title = f"Score over trained parameters · {about.title}"

@@ -22,15 +22,7 @@ from frod_bench.report.analyses.about import (
     scopes,
     score_text,
 )
-from frod_bench.report.figures import (
-    Drawing,
-    Look,
-    Props,
-    drop_unused,
-    legend_handle,
-    panelled,
-    rows_of,
-)
+from frod_bench.report.figures import Drawing, Look, Props, legend_handle, panelled, rows_of
 from frod_bench.report.frame import AXIS, TASK_KEY, Method, by_task, task_of, tasks_in
 from frod_bench.report.names import label
 from frod_bench.report.sensitivity import FLOORED, areas, floored
@@ -183,13 +175,13 @@ def _draw_mean(
 def _draw_tasks(found: pd.DataFrame, methods: list[Method], look: Look) -> Figure:
     tasks = list(by_task(found[found["quantity"] == SCORE]))
     grid = rows_of(len(tasks), look.columns(4 if len(tasks) > 6 else 3))
-    figure, axes = panelled(look, grid, 1.8, [legend_handle(method) for method in methods])
-    for ax, (task, lines) in zip(axes, tasks, strict=False):
+    handles = [legend_handle(method) for method in methods]
+    figure, axes = panelled(look, grid, 1.8, handles, used=len(tasks))
+    for ax, (task, lines) in zip(axes, tasks, strict=True):
         _draw_curves(ax, lines)
         ax.set_title(label(task))
         if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
             ax.set_ylabel("test score (points)")
-    drop_unused(axes, len(tasks))
     return figure
 
 

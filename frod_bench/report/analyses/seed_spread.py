@@ -10,15 +10,7 @@ from matplotlib.figure import Figure
 from frod_bench import stats
 from frod_bench.report import style
 from frod_bench.report.analyses.about import NO_TASK, ONE_TASK, OVERALL, About, counts
-from frod_bench.report.figures import (
-    Drawing,
-    Look,
-    Props,
-    drop_unused,
-    legend_handle,
-    panelled,
-    rows_of,
-)
+from frod_bench.report.figures import Drawing, Look, Props, legend_handle, panelled, rows_of
 from frod_bench.report.frame import (
     METHOD_KEY,
     TASK_KEY,
@@ -123,7 +115,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     def panels(look: Look) -> Figure:
         grid = rows_of(len(tasks) + 1, look.columns(4))
         handles = [legend_handle(method) for method in methods]
-        figure, axes = panelled(look, grid, 2.2, handles)
+        figure, axes = panelled(look, grid, 2.2, handles, used=len(tasks) + 1)
         for ax, task in zip(axes, tasks, strict=False):
             cells = about.frame[is_task(about.frame, task)]
             _draw_scores(ax, cells, of_tasks[is_task(of_tasks, task)], methods)
@@ -131,7 +123,6 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
             if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
                 ax.set_ylabel("test score (points)")
         _draw_spreads(axes[len(tasks)], of_tasks, methods, tasks)
-        drop_unused(axes, len(tasks) + 1)
         return figure
 
     return {
