@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from frod_bench.compare.comparison import Comparison, Contrast
-from frod_bench.report.collect import holes_of
+from frod_bench.report.collect import missing_runs
 from frod_bench.report.convergence import format_target
 from frod_bench.report.frame import Task, by_task, method_of, methods_in, task_of, tasks_in
 from frod_bench.report.names import label
@@ -45,7 +45,7 @@ def show(comparison: Comparison, console: Console) -> None:
             "the exact p-value, by Holm over tasks. Middle half: the interquartile mean over tasks "
             "and seeds. Wins: how often a run of the one beats a run of the other.",
         )
-    for warning in (*comparison.collected.warnings, *holes_of(comparison.cells)):
+    for warning in (*comparison.collected.warnings, *missing_runs(comparison.cells)):
         _line(console, f"Warning: {warning}", style="yellow")
 
 

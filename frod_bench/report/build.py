@@ -9,12 +9,12 @@ import pandas as pd
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR, is_published
 from frod_bench.report.analyses.about import About
-from frod_bench.report.cautions import one_class, untuned
 from frod_bench.report.cells_table import write_cells
 from frod_bench.report.claims import Judged
 from frod_bench.report.claims_table import write_claims
 from frod_bench.report.collect import Cell, Collected, collect
 from frod_bench.report.convergence import convergence_table
+from frod_bench.report.data_warnings import one_class, untuned
 from frod_bench.report.frame import Method
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers

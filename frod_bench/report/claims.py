@@ -1,7 +1,7 @@
 """The paper's four claims, judged by the rules of `conf/claims.yaml`.
 
-A claim has parts, each with what was measured; those that decide have a verdict. A hole in the
-evidence makes every verdict of its claim undecided, and is named; what was measured is shown still.
+A claim has parts, each with what was measured; those that decide have a verdict. A missing run makes
+every verdict of its claim undecided and is named; what was measured is shown all the same.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
+from frod_bench.report.claim_inputs import ClaimInputs, claim_inputs
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import AXES, Axis, Curve
-from frod_bench.report.evidence import Evidence, evidence
 from frod_bench.report.frame import Method, Run
 from frod_bench.report.names import label
 from frod_bench.report.paper_counts import paper_counts
@@ -100,7 +100,7 @@ def judge(
     `frame` is that of `Collected`, `measured` its `evaluated_curves`; `sensitivity` is what
     `sensitivity_of` gives.
     """
-    cells = evidence(frame, rules)
+    cells = claim_inputs(frame, rules)
     claims = (
         accuracy(cells, rules.accuracy, rules.confidence),
         parameters(cells, rules.parameters),
@@ -110,9 +110,9 @@ def judge(
     return Judged(claims, profile, cells.protocol, rules)
 
 
-def accuracy(cells: Evidence, rule: AccuracyRule, confidence: float) -> Claim:
+def accuracy(cells: ClaimInputs, rule: AccuracyRule, confidence: float) -> Claim:
     """(a): equivalence to full fine-tuning, or better than it."""
-    holes = cells.holes([rule.ours, rule.reference], cells.frame["value"].notna())
+    holes = cells.missing([rule.ours, rule.reference], cells.frame["value"].notna())
     ours, theirs = (100 * cells.table(m, "value") for m in (rule.ours, rule.reference))
     found = stats.equivalence(ours, theirs, rule.margin_points, rule.alpha)
     verdict = _verdict(holes, found.equivalent or found.better, found.worse)
@@ -152,7 +152,7 @@ def accuracy(cells: Evidence, rule: AccuracyRule, confidence: float) -> Claim:
     )
 
 
-def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
+def parameters(cells: ClaimInputs, rule: ParametersRule) -> Claim:
     """(b): by counting, on the paper's backbones; what was trained here is shown next to it."""
     counted, frame = paper_counts(), cells.frame
     ours = frame[(frame["method"] == rule.ours) & frame["trainable_percent"].notna()]
@@ -180,7 +180,7 @@ def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
 
 
 def convergence(
-    cells: Evidence,
+    cells: ClaimInputs,
     measured: Mapping[Run, Curve],
     rule: ConvergenceRule,
     confidence: float,
@@ -191,7 +191,7 @@ def convergence(
     # undecided, and no hole.
     known = (arrived["target"].isna() & arrived["has_curve"]) | arrived["steps"].notna()
     known &= (arrived["method"] != rule.reference) | (arrived["status"] == "ok")
-    holes = cells.holes(
+    holes = cells.missing(
         [rule.ours, *rule.decides, rule.reference], known.set_axis(cells.frame.index)
     )
     parts: list[Part] = []
@@ -223,10 +223,10 @@ def convergence(
 
 
 def robustness(
-    cells: Evidence, sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float
+    cells: ClaimInputs, sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float
 ) -> Claim:
     """(d): spread over seeds, and the area under the metric over learning rates."""
-    holes = cells.holes([rule.ours, *rule.against], cells.frame["value"].notna())
+    holes = cells.missing([rule.ours, *rule.against], cells.frame["value"].notna())
     if sensitivity is None:
         no_area = (
             "no records over learning rates (make them: frod-bench reproduce "
@@ -251,7 +251,7 @@ def robustness(
 
 
 def _spread_parts(
-    cells: Evidence, rule: RobustnessRule, confidence: float, holes: str
+    cells: ClaimInputs, rule: RobustnessRule, confidence: float, holes: str
 ) -> Iterator[Part]:
     spreads = {
         method: stats.spread_over_seeds(100 * cells.table(method, "value"))

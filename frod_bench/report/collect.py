@@ -156,7 +156,7 @@ def _curve(path: Path, made: Record) -> tuple[list[CurvePoint], str]:
     return curve, ""
 
 
-def holes_of(frame: pd.DataFrame) -> list[str]:
+def missing_runs(frame: pd.DataFrame) -> list[str]:
     """A line for each cell that gave no number: what, which, and why where that is known."""
     return [
         f"{row.status}: {run_text(run_of(row))}"

@@ -25,7 +25,7 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import FIGURE_STYLES
 from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
-from frod_bench.report.collect import AxisValue, Cell, holes_of
+from frod_bench.report.collect import AxisValue, Cell, missing_runs
 from frod_bench.report.folder import cells_in
 from frod_bench.training import tracker
 
@@ -131,7 +131,7 @@ def _say(written: Report, title: str, console: Console) -> None:
         show_claims(written.judged, title, console)
     for path in written.paths:
         print(path)
-    for line in (*written.collected.warnings, *holes_of(written.collected.frame)):
+    for line in (*written.collected.warnings, *missing_runs(written.collected.frame)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -5,12 +5,12 @@ from functools import cached_property
 
 import pandas as pd
 
-from frod_bench.report.cautions import constant_predictions
 from frod_bench.report.cells_table import cells_table
 from frod_bench.report.claims import Judged, judge
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
 from frod_bench.report.curves import Curve, evaluated_curves
+from frod_bench.report.data_warnings import constant_predictions
 from frod_bench.report.frame import Method, Run, Task
 from frod_bench.report.paired import paired_summary
 from frod_bench.report.panels import LOSSES, Panels, experiment_panels

@@ -16,11 +16,11 @@ from frod_bench.common.errors import InputError
 from frod_bench.records import hashing
 from frod_bench.report import claims
 from frod_bench.report.build import write_report
+from frod_bench.report.claim_inputs import suite_tasks
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, judge
 from frod_bench.report.claims_table import claims_rows, format_part, show_claims
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.curves import evaluated_curves
-from frod_bench.report.evidence import suite_tasks
 from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.sensitivity import (
     Sensitivity,

@@ -13,7 +13,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.report import figures, style
 from frod_bench.report.build import write_report
-from frod_bench.report.collect import Cell, Collected, collect, holes_of
+from frod_bench.report.collect import Cell, Collected, collect, missing_runs
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.frame import Method, Run, Task
@@ -187,13 +187,13 @@ def test_report_writes_everything_twice_the_same(experiment: Experiment) -> None
     again = write_report(root, "embedded", few, "embedded")
     assert {path: path.read_bytes() for path in again.paths} == before
     assert "embedded/report.html" in names
-    assert holes_of(first.collected.frame) == []
+    assert missing_runs(first.collected.frame) == []
 
 
 def test_report_names_its_holes(experiment: Experiment) -> None:
     root, cells = experiment
     report = write_report(root, "embedded", cells, "embedded", parts=["tables"])
-    holes = holes_of(report.collected.frame)
+    holes = missing_runs(report.collected.frame)
     assert "missing: cola, lora, seed 1" in holes
     assert "failed: dtd, lora, seed 1: RuntimeError: out of luck" in holes
     assert len(holes) == 6

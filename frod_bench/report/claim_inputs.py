@@ -19,7 +19,7 @@ NAMED = 3  # cells that a line names one by one; more are counted
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ClaimInputs:
     """The cells of `Collected.frame` on the tasks and seeds that the rules name."""
 
     frame: pd.DataFrame
@@ -38,10 +38,10 @@ class Evidence:
         wide = wide.reindex(index=list(self.tasks), columns=list(self.seeds))
         return wide.to_numpy(dtype=np.float64)
 
-    def holes(self, methods: Sequence[str], known: pd.Series) -> str:
+    def missing(self, methods: Sequence[str], known: pd.Series) -> str:
         """What is missing of `methods`, method by method; empty where every cell is known.
 
-        `known` says of each row of `frame` whether it is evidence.
+        `known` says of each row of `frame` whether it has a number.
         """
         rows = zip(self.frame.itertuples(index=False), known, strict=True)
         state = {(r.method, r.task, r.seed): "" if ok else _why(str(r.status)) for r, ok in rows}
@@ -60,13 +60,13 @@ class Evidence:
         return "; ".join(lines)
 
 
-def evidence(frame: pd.DataFrame, rules: Rules) -> Evidence:
+def claim_inputs(frame: pd.DataFrame, rules: Rules) -> ClaimInputs:
     """Pick the cells that the rules name. Raises InputError where they name no known suite."""
     tasks, seeds = suite_tasks(rules.suite), tuple(rules.seeds)
     named = frame["task"].isin(tasks) & frame["seed"].isin(seeds)
     protocols = ", ".join(sorted(frame.loc[named, "protocol"].dropna().unique()))
     named &= (frame["head"] == Task._field_defaults["head"]) & (frame["variant"] == "")
-    return Evidence(frame[named], tasks, seeds, protocols)
+    return ClaimInputs(frame[named], tasks, seeds, protocols)
 
 
 def suite_tasks(name: str, folder: Path = CONF_DIR / "suite") -> tuple[str, ...]:
