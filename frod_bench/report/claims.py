@@ -1,7 +1,7 @@
 """The paper's four claims, judged by the rules of `conf/claims.yaml`.
 
-A claim has parts, each with what was measured; those that decide have a verdict. A missing run makes
-every verdict of its claim undecided and is named; what was measured is shown all the same.
+A claim has parts, each with what was measured; those that decide have a verdict. A missing run
+makes every verdict of its claim undecided and is named; what was measured is shown all the same.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
