@@ -310,10 +310,12 @@ def main(words: list[str]) -> int:
                 what = f"[{step.file}]" if step.file else step.command
                 print(f"{step.page}:{step.line}: {step.how:8} {what}  ({step.why})")
         return 0
+    done: list[tuple[Step, str, str]] = []
     with ThreadPoolExecutor(WORKERS) as pool:
-        done = [
-            one for part in pool.map(lambda page: _one(page, asked.write), chosen) for one in part
-        ]
+        for part in pool.map(lambda page: _one(page, asked.write), chosen):
+            if part:
+                print(f"{part[0][0].page}: {len(part)} commands and files", flush=True)
+            done += part
     failed = [(step, wrong) for step, wrong, _ in done if wrong]
     for step, wrong in failed:
         print(
