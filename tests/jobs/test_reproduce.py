@@ -82,7 +82,7 @@ def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> No
 
 
 @pytest.mark.usefixtures("in_turn")
-def test_cells_that_are_refused_leave_a_hole_in_the_report(tmp_path: Path) -> None:
+def test_cells_that_are_refused_are_missing_in_the_report(tmp_path: Path) -> None:
     grid = ("task=rte,boolq", "method=bitfit", "seed=0", "runtime.jobs=1")
     words = [f"results_root={tmp_path}/results", *SHORT, *grid]
     with pytest.raises(CellsRefused, match="1 of 2 cells were refused"):
@@ -90,7 +90,7 @@ def test_cells_that_are_refused_leave_a_hole_in_the_report(tmp_path: Path) -> No
     [row] = (
         line
         for line in (tmp_path / "results/embedded/tables/main.md").read_text().splitlines()
-        if line.startswith("| boolq")
+        if line.startswith("| BoolQ")
     )
     assert "missing" in row
 
