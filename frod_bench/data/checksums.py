@@ -115,7 +115,7 @@ def verify(root: Path) -> str:
     """
     entries = read_sums(root)
     if not entries:
-        raise InputError(f"root={root}: has no {SUMS_FILE}, so no copy is complete. Copy it again.")
+        raise InputError(f"folder={root}: has no {SUMS_FILE}, so no copy is complete. Copy again.")
     wrong = [
         f"{hub_id}/{name} {problem}"
         for hub_id, entry in entries.items()

@@ -115,11 +115,11 @@ def test_bad_words_are_one_message_and_status_2(
     assert error.count("\n") == 1
 
 
-def test_a_folder_without_a_mirror_is_told(
+def test_a_folder_without_a_mirror_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _status(["verify", f"root={tmp_path}"]) == 2
-    assert "nothing was copied to the end yet" in capsys.readouterr().err
+    assert "so no copy is complete" in capsys.readouterr().err
 
 
 def test_verifying_needs_neither_torch_nor_the_hub(tmp_path: Path) -> None:
