@@ -26,7 +26,8 @@ def show(comparison: Comparison, console: Console) -> None:
     console.print(to_rich(_scores(comparison)))
     _line(
         console,
-        "Score: mean over seeds ± half of the 95 % interval (Student's t). Target: "
+        "Score: mean over seeds ± half of the 95 % interval (Student's t), or the range of two "
+        "seeds. Target: "
         f"{100 * comparison.rule.target_fraction:.0f} % of the way that "
         f"{reference}'s mean curve goes; ∞: not reached. Seconds are of training, "
         "with set-up charged.",
