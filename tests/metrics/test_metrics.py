@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from frod_bench.common.errors import InputError
-from frod_bench.metrics import HIGHER_IS_BETTER, MetricValue, check_names, compute
-from frod_bench.metrics.compute import _module
+from frod_bench.metrics import HIGHER_IS_BETTER, MetricValue, _metric, check_names, compute
 
 ROWS = st.integers(2, 60)
 
@@ -161,13 +160,13 @@ def test_what_cannot_be_compared_is_refused(predictions: list, labels: list) -> 
 
 
 def _measure_often() -> None:
-    _module.cache_clear()
+    _metric.cache_clear()
     for _ in range(20):
         compute(["accuracy", "pearson"], [0, 1, 1], [0, 1, 0])
 
 
 def test_two_processes_can_measure_at_once() -> None:
-    """Each loads the modules anew; neither waits for, or fails over, a file of the other."""
+    """Each builds the metrics anew; neither waits for, or fails over, a file of the other."""
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_measure_often) for _ in range(2)]
     for process in processes:
