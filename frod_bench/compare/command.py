@@ -18,11 +18,9 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.compare.comparison import Comparison
 from frod_bench.compare.folders import compare_folders
 from frod_bench.compare.methods import compare_methods
-from frod_bench.compare.options import CompareConfig, parse
+from frod_bench.compare.options import PROFILE, CompareConfig, parse
 from frod_bench.compare.show import show
 from frod_bench.report.rules import Rules, load_rules
-
-__all__ = ["CompareConfig", "Comparison", "compare", "main", "parse"]
 
 
 def compare(config: CompareConfig, rules: Rules) -> Comparison:
@@ -30,10 +28,10 @@ def compare(config: CompareConfig, rules: Rules) -> Comparison:
     return compare_folders(config, rules) if config.folders else compare_methods(config, rules)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """The command line; returns the exit status."""
     try:
-        config = parse(sys.argv[1:] if arguments is None else arguments)
+        config = parse(arguments)
         comparison = compare(config, load_rules())
     except InputError as error:
         print(f"frod_bench.compare: {error}", file=sys.stderr)
@@ -49,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for shown in panels.values():
             draw.print_curves(shown, console)
     try:
-        for path in draw.save_figures(panels, comparison, _out_dir(config)):
+        for path in draw.save_figures(panels, comparison.name, _out_dir(config)):
             print(path.resolve())
     except OSError as error:
         print(f"frod_bench.compare: {error}. Name another out=.", file=sys.stderr)
@@ -58,13 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _out_dir(config: CompareConfig) -> Path:
-    """Where figures go: beside the records, of the first folder if there are two.
-
-    What the project publishes is left as it is: its figures go to `results/compare/<profile>/`.
-    """
+    """Where figures go: next to the (first folder's) records, unless these are published."""
     if config.out_dir is not None:
         return Path(config.out_dir).expanduser()
-    folder = Path(config.results_root).expanduser() / config.profile_or_default
+    folder = Path(config.results_root, config.profile or PROFILE).expanduser()
     if config.folders:
         folder = Path(config.folders[0]).expanduser()
     if is_published(folder):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,12 @@ from frod_bench.report.curves import AXES, Curve, evaluated_curves
 from frod_bench.report.frame import TASK_KEY, Method, Run, by_task, is_method, method_of, task_of
 from frod_bench.report.names import label
 from frod_bench.report.paired import paired_summary
-from frod_bench.report.rules import ConvergenceRule
+from frod_bench.report.rules import Rules
 from frod_bench.report.summary import summarise
 from frod_bench.report.tables import format_score
 
 
-@dataclass(frozen=True)
-class Contrast:
+class Contrast(NamedTuple):
     """`ours` minus `theirs`, both of them methods of the frame, under a name for readers."""
 
     name: str
@@ -33,9 +33,8 @@ class Comparison:
 
     `collected` holds the cells that are `shown` (a bool a row of its frame) and those of the
     `reference` that sets the target; methods of two folders differ by their side, A and B.
-    `heads` names the two columns of each contrast, `notes` is what a reader must know of how the
-    cells were chosen, `caption` what its figures must say besides, and `settings` the settings
-    that differ between paired records, a row each: setting, ours, theirs, pairs.
+    `heads` names the two columns of each contrast, and `settings` has a row for each setting that
+    differs between paired records: setting, ours, theirs, pairs.
     """
 
     title: str
@@ -43,15 +42,14 @@ class Comparison:
     shown: "pd.Series[bool]"
     contrasts: Sequence[Contrast]
     heads: tuple[str, str]
-    margin_points: float
-    rule: ConvergenceRule
+    rules: Rules
     reference: Method
     name: str  # of its figures, such as frod_lora
-    notes: Sequence[str] = ()
-    caption: str = ""
+    notes: Sequence[str] = ()  # how the cells were chosen
+    caption: str = ""  # what figures must say besides
     settings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    @cached_property
+    @property
     def cells(self) -> pd.DataFrame:
         """The rows of the frame that are shown."""
         return self.collected.frame[self.shown]
@@ -64,7 +62,8 @@ class Comparison:
     @cached_property
     def arrived(self) -> pd.DataFrame:
         """When each cell, the reference's too, reached its task's target."""
-        return arrivals(self.collected.frame, self.measured, self.rule, self.reference)
+        rule = self.rules.convergence
+        return arrivals(self.collected.frame, self.measured, rule, self.reference)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -74,18 +73,16 @@ class Comparison:
         """
         scores = summarise(self.cells)
         scores = scores[(scores["scope"] == "task") & scores["primary"]]
-        times = time_summary(self.arrived[self.shown.to_numpy()], self.rule)
-        by_key = {
-            (row.axis, task_of(row), method_of(row)): row for row in times.itertuples(index=False)
-        }
+        times = time_summary(self.arrived[self.shown.to_numpy()], self.rules.convergence)
+        by_key = {(r.axis, task_of(r), method_of(r)): r for r in times.itertuples(index=False)}
         rows = []
         for score in scores.itertuples(index=False):
             task, method = task_of(score), method_of(score)
-            found = {axis: by_key[axis, task, method] for axis in AXES}
-            texts = {axis: format_time(row) for axis, row in found.items()}
-            medians = {f"{axis}_median": row.median for axis, row in found.items()}
-            base = {**task._asdict(), **method._asdict(), "target": found["steps"].target}
-            rows.append(base | {"score": format_score(score)} | texts | medians)
+            row = {**task._asdict(), **method._asdict(), "score": format_score(score)}
+            for axis in AXES:
+                found = by_key[axis, task, method]
+                row |= {axis: format_time(found), f"{axis}_median": found.median}
+            rows.append(row | {"target": found.target})
         return pd.DataFrame(rows)
 
     @cached_property
@@ -94,20 +91,21 @@ class Comparison:
         and for a task `ours_mean` and `theirs_mean` (points) over the seeds that both have.
         """
         found = [pairs for one in self.contrasts if len(pairs := self._pairs_of(one))]
-        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["scope"])
 
     def _pairs_of(self, contrast: Contrast) -> pd.DataFrame:
-        cells = self.cells
-        both = cells[is_method(cells, contrast.ours) | is_method(cells, contrast.theirs)]
-        summary = paired_summary(both, contrast.ours, self.margin_points)
-        ours, theirs = (
-            100 * both[is_method(both, method)].set_index([*TASK_KEY, "seed"])["value"]
-            for method in (contrast.ours, contrast.theirs)
+        cells, (name, ours, theirs) = self.cells, contrast
+        both = cells[is_method(cells, ours) | is_method(cells, theirs)]
+        summary = paired_summary(both, ours, self.rules.accuracy.margin_points)
+        values = pd.DataFrame(
+            {
+                column: 100 * both[is_method(both, m)].set_index([*TASK_KEY, "seed"])["value"]
+                for column, m in (("ours_mean", ours), ("theirs_mean", theirs))
+            }
         )
-        values = pd.DataFrame({"ours_mean": ours, "theirs_mean": theirs}).dropna()
-        means = values.groupby(level=TASK_KEY).mean()
+        means = values.dropna().groupby(level=TASK_KEY).mean()
         summary = summary.merge(means, how="left", left_on=TASK_KEY, right_index=True)
-        return summary.assign(contrast=contrast.name)
+        return summary.assign(contrast=name)
 
     def out_of_reach(self) -> list[str]:
         """A line for each task whose target nothing reaches, or that has none."""

@@ -21,23 +21,22 @@ _BLACK, _FOREGROUND = "\033[38;2;0;0;0m", "\033[39m"  # black would not be seen 
 
 
 def panels_of(comparison: Comparison) -> dict[str, Panels]:
-    """What is drawn: each task that has a curve, and the mean over all where there are several."""
+    """What is drawn: each task that has a curve, and the mean over all if there are several."""
     panels = experiment_panels(
         comparison.cells,
         comparison.measured,
         comparison.arrived,
         comparison.title,
-        comparison.rule,
+        comparison.rules.convergence,
         setting=comparison.caption,
     )
     return panels if len(panels) > 2 else {k: p for k, p in panels.items() if k != ALL_TASKS}
 
 
-def save_figures(panels: Mapping[str, Panels], comparison: Comparison, out_dir: Path) -> list[Path]:
-    """Draw `compare_<task>_<name>` as .png and .pdf. Raises OSError where it cannot be written."""
+def save_figures(panels: Mapping[str, Panels], name: str, out_dir: Path) -> list[Path]:
+    """Draw `compare_<task>_<name>` as .png and .pdf. Raises OSError if it cannot be written."""
     drawings = {
-        f"compare_{task}_{comparison.name}": figures.convergence(shown)
-        for task, shown in panels.items()
+        f"compare_{task}_{name}": figures.convergence(shown) for task, shown in panels.items()
     }
     return figures.save(drawings, out_dir)
 
@@ -49,7 +48,7 @@ def print_curves(panels: Panels, console: Console) -> None:
     """
     for axis in AXES:
         title = f"{panels.title}: {panels.y_label} by {panels.x_labels[axis]}"
-        if not math.isnan(panels.target):
+        if panels.has_target:
             title += f"; the line across is the target, {100 * panels.target:.1f}"
         console.print(title, markup=False, highlight=False, soft_wrap=True)
         plot = _plot(panels.bands[axis], 100 * panels.target, console)

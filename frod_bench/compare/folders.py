@@ -1,16 +1,17 @@
 """Two results folders: the same cells of both, paired by what they are and not by their hash."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import with_head
 from frod_bench.compare.comparison import Comparison, Contrast
-from frod_bench.compare.differences import count_differences, differing_settings
 from frod_bench.compare.options import CompareConfig
+from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import Cell, Collected, collect_folder
 from frod_bench.report.folder import Folder, read_folder, words_of
@@ -20,57 +21,59 @@ from frod_bench.report.rules import Rules
 
 SIDES = ("A", "B")
 NAMED = 4  # cells that a note names; of more it says how many
-Pairs = dict[Run, tuple[Record, Record]]
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Two folders: the cells that were asked for, those that both have, and tasks left out."""
-
-    ours: Folder
-    theirs: Folder
-    asked: Sequence[Run]
-    pairs: Pairs
-    of_other_metric: Sequence[str]
+NOT_THERE = "–"
+# Fields of the provenance that are part of the identity, or no settings. The others are not meant
+# to change a result, but may.
+NO_SETTINGS = ("started_at", "data_fingerprint", "backbone_fingerprint")
+Pairs = Mapping[Run, tuple[Record, Record]]
 
 
 def compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
     """Compare the cells that both of `config.folders` have: the first folder minus the second.
 
-    Raises InputError where a folder has no records, where none is of a cell of the other, and,
-    unless `config.across`, where profile or protocol differ.
+    Of several records of a cell the first folder's newest is taken, and the second's that is
+    nearest to it. Raises InputError if a folder has no records, if none is of a cell of the other,
+    and, unless `config.across`, if profile or protocol differ.
     """
-    paired = pair(config)
+    ours, theirs = _read(config)
+    asked = _asked(config, ours, theirs)
+    both = [run for run in asked if run in ours.made and run in theirs.made]
+    if not both:
+        raise InputError(f"No cell is in both folders. A: {ours.extent}. B: {theirs.extent}.")
+    newest = {run: ours.made[run][0] for run in both}
+    pairs = {run: (newest[run], _nearest(newest[run], theirs.made[run])) for run in both}
+    of_other_metric = {
+        run.task: f"{label(run.task)} ({a['primary_metric']} and {b['primary_metric']})"
+        for run, (a, b) in pairs.items()
+        if a["primary_metric"] != b["primary_metric"]
+    }
+    pairs = {run: pair for run, pair in pairs.items() if run.task not in of_other_metric}
+    if not pairs:
+        others = ", ".join(of_other_metric.values())
+        raise InputError(f"The folders measure other metrics: {others}.")
     reference = Method(rules.convergence.reference)
-    collected = _collect(paired, reference)
-    methods = list(dict.fromkeys(run.method for run in paired.pairs))
-    titles = dict.fromkeys(collected.frame["profile_title"].dropna())
+    collected = _collect(ours, theirs, pairs, reference)
     frame = collected.frame
+    methods = list(dict.fromkeys(run.method for run in pairs))
     return Comparison(
-        title=" and ".join(map(str, titles)),
+        title=" and ".join(map(str, frame["profile_title"].dropna().unique())),
         collected=collected,
-        shown=pd.Series(frame.index < len(SIDES) * len(paired.pairs), frame.index),
+        shown=pd.Series(frame.index < len(SIDES) * len(pairs), frame.index),
         contrasts=[Contrast(label(m), *(m._replace(side=side) for side in SIDES)) for m in methods],
         heads=SIDES,
-        margin_points=rules.accuracy.margin_points,
-        rule=rules.convergence,
-        reference=reference._replace(side=paired.theirs.side),
+        rules=rules,
+        reference=reference._replace(side=theirs.side),
         name="_".join(["folders", *(map(spelled, methods) if config.methods else [])]),
-        notes=_notes(paired),
-        caption=f"A: {paired.ours.path}. B: {paired.theirs.path}.",
-        settings=differing_settings(paired.pairs.values()),
+        notes=_notes(ours, theirs, asked, pairs, list(of_other_metric.values())),
+        caption=f"A: {ours.path}. B: {theirs.path}.",
+        settings=_differing_settings(pairs.values()),
     )
 
 
-def pair(config: CompareConfig) -> Paired:
-    """Find each cell of the first folder in the second, whatever their settings.
-
-    Of several records of a cell the first folder's newest is taken, and the second's that is
-    nearest to it. Raises InputError as `compare_folders` does.
-    """
-    paths = [Path(folder).expanduser() for folder in config.folders]
-    if paths[0].resolve() == paths[1].resolve():
-        raise InputError(f"folders: both are {paths[0].resolve()}; there is nothing to compare.")
+def _read(config: CompareConfig) -> tuple[Folder, Folder]:
+    first, second = paths = [Path(folder).expanduser() for folder in config.folders]
+    if first.resolve() == second.resolve():
+        raise InputError(f"folders: both are {first.resolve()}; there is nothing to compare.")
     asked = {"profile": config.profile, "protocol": config.protocol, "head": config.head}
     ours, theirs = (
         replace(read_folder(path, **asked), side=side)
@@ -81,22 +84,7 @@ def pair(config: CompareConfig) -> Paired:
             f"The folders are not of one comparison. A: {ours.kind}; B: {theirs.kind}. Their "
             "scores are not measured alike; across=true compares them all the same."
         )
-    wanted = _asked(config, ours, theirs)
-    both = [name for name in wanted if name in ours.made and name in theirs.made]
-    if not both:
-        raise InputError(f"No cell is in both folders. A: {ours.extent}. B: {theirs.extent}.")
-    pairs = {
-        name: (ours.made[name][0], _nearest(ours.made[name][0], theirs.made[name])) for name in both
-    }
-    other = {
-        run.task: f"{label(run.task)} ({a['primary_metric']} and {b['primary_metric']})"
-        for run, (a, b) in pairs.items()
-        if a["primary_metric"] != b["primary_metric"]
-    }
-    kept = {run: found for run, found in pairs.items() if run.task not in other}
-    if not kept:
-        raise InputError(f"The folders measure other metrics: {', '.join(other.values())}.")
-    return Paired(ours, theirs, wanted, kept, list(other.values()))
+    return ours, theirs
 
 
 def _asked(config: CompareConfig, ours: Folder, theirs: Folder) -> list[Run]:
@@ -108,13 +96,12 @@ def _asked(config: CompareConfig, ours: Folder, theirs: Folder) -> list[Run]:
     tasks = [with_head(task, config.head) for task in config.task or ()]
     kinds = (("task", tasks), ("method", config.methods or ()), ("seed", config.seeds or ()))
     for place, (kind, wanted) in enumerate(kinds):
-        known = {words_of(run)[place] for run in runs}
-        for value in wanted:
-            if str(value) not in known:
-                hint = did_you_mean(str(value), known)
+        known, allowed = {words_of(run)[place] for run in runs}, list(map(str, wanted))
+        for value in allowed:
+            if value not in known:
+                hint = did_you_mean(value, known)
                 raise InputError(f"No records of {kind} {value} in either folder.{hint}")
-        allowed = set(map(str, wanted))
-        runs = [run for run in runs if not wanted or words_of(run)[place] in allowed]
+        runs = [run for run in runs if not allowed or words_of(run)[place] in allowed]
     return runs
 
 
@@ -122,43 +109,42 @@ def _nearest(to: Record, candidates: Sequence[Record]) -> Record:
     """The record whose settings differ from `to`'s in the fewest places; of several the newest."""
     if len(candidates) == 1:
         return candidates[0]
-    return min(candidates, key=lambda made: count_differences(to, made))
+    settings = _identity(to)
+    return min(candidates, key=lambda made: len(_differences(settings, _identity(made))))
 
 
-def _collect(paired: Paired, reference: Method) -> Collected:
-    """The pairs, cell by cell ours and theirs; and behind them what sets the target.
+def _collect(ours: Folder, theirs: Folder, pairs: Pairs, reference: Method) -> Collected:
+    """The pairs, cell by cell ours and theirs, and then what sets the target.
 
-    That is their reference, on the tasks that are compared, also where it is not compared itself.
+    That is their reference on the tasks that are compared, even if it is not compared itself.
     """
-    tasks = {run.task for run in paired.pairs}
+    tasks = {run.task for run in pairs}
     rest = {
         run: found[0]
-        for run, found in paired.theirs.made.items()
-        if run.method == reference and run.task in tasks and run not in paired.pairs
+        for run, found in theirs.made.items()
+        if run.method == reference and run.task in tasks and run not in pairs
     }
     parts = [
-        _collected(paired.ours, {name: ours for name, (ours, _) in paired.pairs.items()}),
-        _collected(paired.theirs, {name: them for name, (_, them) in paired.pairs.items()}),
-        _collected(paired.theirs, rest),
+        _collect_side(ours, {run: pair[0] for run, pair in pairs.items()}),
+        _collect_side(theirs, {run: pair[1] for run, pair in pairs.items()}),
+        *([_collect_side(theirs, rest)] if rest else []),
     ]
-    side_by_side = pd.concat([part.frame for part in parts[: len(SIDES)]]).sort_index(kind="stable")
-    frames = [side_by_side, *(part.frame for part in parts[len(SIDES) :] if len(part.frame))]
+    frames = [part.frame for part in parts]
+    side_by_side = pd.concat(frames[:2]).sort_index(kind="stable")
     return Collected(
-        frame=pd.concat(frames, ignore_index=True),
-        curves={key: points for part in parts for key, points in part.curves.items()},
+        frame=pd.concat([side_by_side, *frames[2:]], ignore_index=True),
+        curves={run: points for part in parts for run, points in part.curves.items()},
         warnings=list(dict.fromkeys(warning for part in parts for warning in part.warnings)),
     )
 
 
-def _collected(folder: Folder, chosen: Mapping[Run, Record]) -> Collected:
+def _collect_side(folder: Folder, chosen: Mapping[Run, Record]) -> Collected:
     """The chosen records, with the folder's side."""
-    cells = [
-        Cell(
-            *(c["task"], c["method"], c["seed"], c["config_hash"], folder.protocol),
-            head=run.task.head,
-        )
-        for run, c in ((run, made["cell"]) for run, made in chosen.items())
-    ]
+    cells = []
+    for run, made in chosen.items():
+        c = made["cell"]
+        names = c["task"], c["method"], c["seed"], c["config_hash"]
+        cells.append(Cell(*names, folder.protocol, head=run.task.head))
     found = collect_folder(folder.path, folder.profile, cells)
     found.frame["side"] = folder.side
     found.curves = {
@@ -169,26 +155,30 @@ def _collected(folder: Folder, chosen: Mapping[Run, Record]) -> Collected:
     return found
 
 
-def _notes(paired: Paired) -> list[str]:
+def _notes(
+    ours: Folder,
+    theirs: Folder,
+    asked: Sequence[Run],
+    pairs: Pairs,
+    of_other_metric: Sequence[str],
+) -> list[str]:
     """What was paired and what was not."""
-    ours, theirs = paired.ours, paired.theirs
     notes = [f"{folder.side}: {folder.path} ({folder.kind})" for folder in (ours, theirs)]
-    notes.append(f"Cells in both: {len(paired.pairs)}.")
+    notes.append(f"Cells in both: {len(pairs)}.")
     for folder, other in ((ours, theirs), (theirs, ours)):
-        alone = [name for name in paired.asked if name in folder.made and name not in other.made]
-        if alone:
+        if alone := [run for run in asked if run in folder.made and run not in other.made]:
             notes.append(f"Cells in {folder.side} only: {_named(alone)}.")
-    if paired.of_other_metric:
-        notes.append(f"Left out, for the metrics differ: {', '.join(paired.of_other_metric)}.")
-    other_data = [name for name, found in paired.pairs.items() if len(_data(found)) > 1]
-    if other_data:
+    if of_other_metric:
+        notes.append(f"Left out, for the metrics differ: {', '.join(of_other_metric)}.")
+    data = {run: {r["provenance"]["data_fingerprint"] for r in pair} for run, pair in pairs.items()}
+    if other_data := [run for run, prints in data.items() if len(prints) > 1]:
         notes.append(f"Cells on other data, whose rows may not be the same: {_named(other_data)}.")
-    taken = ("the newest was taken", "the nearest to A's was taken")
-    for folder, words in zip((ours, theirs), taken, strict=True):
-        several = [name for name in paired.pairs if len(folder.made[name]) > 1]
-        if several:
-            which = f"Cells of {folder.side} with several configurations, of which {words}"
-            notes.append(f"{which}: {_named(several)}.")
+    for folder, which in ((ours, "the newest"), (theirs, "the nearest to A's")):
+        if several := [run for run in pairs if len(folder.made[run]) > 1]:
+            notes.append(
+                f"Cells of {folder.side} with several configurations, of which {which} was taken: "
+                f"{_named(several)}."
+            )
     for folder in (ours, theirs):
         notes += [
             f"{folder.side}: {path} is not a valid record: {why}" for path, why in folder.unusable
@@ -196,11 +186,48 @@ def _notes(paired: Paired) -> list[str]:
     return notes
 
 
-def _data(records: Iterable[Record]) -> set[str]:
-    return {made["provenance"]["data_fingerprint"] for made in records}
-
-
 def _named(runs: Sequence[Run]) -> str:
     words = ["/".join(words_of(run)) for run in runs]
     more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
     return f"{len(words)} ({', '.join(words[:NAMED])}{more})"
+
+
+def _differing_settings(pairs: Iterable[tuple[Record, Record]]) -> pd.DataFrame:
+    """A row per setting and pair of values, by setting, the most pairs first.
+
+    Columns: setting (as on the command line, such as `trainer.max_steps`), ours, theirs (texts;
+    `–` if one lacks it), pairs. Of what records were made with (code, packages, device), only what
+    both of them name.
+    """
+    rows = []
+    for ours, theirs in pairs:
+        rows += _differences(_identity(ours), _identity(theirs))
+        made_with = _differences(_made_with(ours), _made_with(theirs))
+        rows += [found for found in made_with if NOT_THERE not in found]
+    columns = ["setting", "ours", "theirs"]
+    frame = pd.DataFrame(rows, columns=columns)
+    counts = frame.groupby(columns, sort=False).size().reset_index(name="pairs")
+    return counts.sort_values(["setting", "pairs"], ascending=[True, False], ignore_index=True)
+
+
+def _differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[tuple[str, ...]]:
+    values = {
+        name: (ours.get(name, NOT_THERE), theirs.get(name, NOT_THERE))
+        for name in dict.fromkeys([*ours, *theirs])
+    }
+    return [(name, mine, other) for name, (mine, other) in values.items() if mine != other]
+
+
+def _identity(made: Record) -> dict[str, str]:
+    """What is in the hash, as one level of names."""
+    prints = made["provenance"]["data_fingerprint"], made["provenance"]["backbone_fingerprint"]
+    return _flat(hashing.identity(made["config"], *prints))
+
+
+def _made_with(made: Record) -> dict[str, str]:
+    return _flat({k: v for k, v in made["provenance"].items() if k not in NO_SETTINGS})
+
+
+def _flat(tree: Mapping[str, Any]) -> dict[str, str]:
+    (flat,) = pd.json_normalize(dict(tree)).to_dict("records")
+    return {str(k): f"{v:g}" if isinstance(v, float) else str(v) for k, v in flat.items()}
