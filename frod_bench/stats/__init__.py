@@ -1,13 +1,11 @@
 """Pure functions of arrays: intervals, comparisons of methods, and time to a target.
 
-Tables are (tasks x seeds) arrays and curves (seeds x points) arrays. NaN marks a missing value, and
-every estimate counts the values behind it. An interval that the data do not determine is NaN, never
-zero. docs/explanation/statistics.md lists which function answers which question, and how well, by
-simulation.
+Tables are (tasks x seeds) arrays and curves (seeds x points) arrays. NaN marks a missing value and
+an interval that the data do not determine. docs/explanation/statistics.md says which function
+answers which question, and how well.
 """
 # ruff: noqa: F401  (what this package exports)
 
-from frod_bench.stats.bootstrap import CONFIDENCE, RESAMPLES, Floats
 from frod_bench.stats.curves import (
     area_below_best,
     median_over_seeds,
@@ -22,10 +20,13 @@ from frod_bench.stats.curves import (
     time_to_target,
 )
 from frod_bench.stats.estimates import (
+    CONFIDENCE,
     FEW_TASKS,
     FEWEST_SEEDS,
     NOTHING,
+    RESAMPLES,
     Estimate,
+    Floats,
     difference_over_tasks,
     interquartile_mean,
     mean_interval,

@@ -4,31 +4,31 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from frod_bench.stats.bootstrap import (
+from frod_bench.stats.estimates import (
     CONFIDENCE,
+    NOTHING,
     RESAMPLES,
+    Estimate,
     Floats,
     bootstrap_over_tasks,
+    present,
     stack_tables,
 )
-from frod_bench.stats.estimates import NOTHING, Estimate, present
 
 
 def smooth(values: ArrayLike, window: int) -> Floats:
     """Return the trailing mean over `window` points along the last axis (fewer at the start).
 
-    Trailing, so that no point uses what was measured after it. This delays every method by the same
-    (window - 1) / 2 points and draws ratios of times towards 1: the error is conservative for a
-    claim to be faster. Raises ValueError for a window below 1.
+    This delays every method by the same (window - 1) / 2 points and draws ratios of times towards
+    1, which is conservative for a claim to be faster. Raises ValueError for a window below 1.
     """
     if window < 1:
         raise ValueError(f"window is {window}; it must be at least 1 point.")
     array = np.asarray(values, dtype=np.float64)
-    size = array.shape[-1]
     means = np.empty_like(array)
-    for end in range(1, min(window, size + 1)):
+    for end in range(1, min(window, array.shape[-1] + 1)):
         means[..., end - 1] = array[..., :end].mean(axis=-1)
-    if size >= window:
+    if array.shape[-1] >= window:
         means[..., window - 1 :] = sliding_window_view(array, window, axis=-1).mean(axis=-1)
     return means
 
@@ -55,8 +55,8 @@ def time_to_target(
 ) -> float:
     """Return the first of `times` (steps or seconds) at which `values` reaches the target.
 
-    A curve that never reaches it is a miss, and gives infinity. `values` are smoothed already. NaN
-    if the target is NaN: the question has no answer then, which is different from a miss.
+    A miss, a curve that never reaches it, gives infinity. `values` are smoothed already. NaN if the
+    target is NaN: the question has no answer then, which is different from a miss.
     """
     if np.isnan(target):
         return np.nan
@@ -71,11 +71,7 @@ def speedup(ours: float, theirs: float) -> float:
     Our miss alone gives 0, theirs alone infinity, two misses NaN (undecided); equal times, zero
     included, give 1.
     """
-    if np.isnan(ours) or np.isnan(theirs) or (np.isinf(ours) and np.isinf(theirs)):
-        return np.nan
-    if ours == theirs:
-        return 1.0
-    return np.inf if np.isinf(theirs) or ours == 0 else theirs / ours
+    return float(_speedups(np.asarray(ours), np.asarray(theirs)))
 
 
 def median_over_seeds(values: ArrayLike) -> float:
@@ -91,40 +87,35 @@ def median_ratio(ratios: ArrayLike) -> float:
     """Return the median of ratios, which may be 0 or infinite; NaN ones are left out.
 
     Of an even number it is the geometric mean of the two middle ones, and 1 if these are 0 and
-    infinity. Inverting every ratio inverts the median, so it favours neither method.
+    infinity: inverting every ratio inverts the median.
     """
     return float(_median_ratio(present(ratios)))
 
 
 def speedup_over_tasks(
-    ours: ArrayLike,
-    theirs: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    ours: ArrayLike, theirs: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
 ) -> Estimate:
     """Return the median over tasks of theirs / ours, with the nested bootstrap.
 
     Both are (tasks x seeds) times to target, infinite for a miss; each ratio is that of the medians
-    over seeds. A pair with an unknown (NaN) time is left out. A task on which both methods miss has
-    no ratio; `n` counts the tasks that have one.
+    over seeds. `n` counts the tasks with a ratio, which those that both methods miss do not have.
     """
     stack = stack_tables([ours, theirs])
-    ratios = _ratios(*stack)
+    ratios = _speedups_of_medians(*stack)
     n = int((~np.isnan(ratios)).sum())
     if n == 0:
         return NOTHING
     # Quantiles are those of r / (1 + r), which is finite for an infinite ratio.
-    low, high = bootstrap_over_tasks(stack, _share_of_speedup, confidence, resamples, seed)
-    return Estimate(float(_median_ratio(ratios)), _from_share(low), _from_share(high), n)
+    shares = bootstrap_over_tasks(stack, _share_of_speedup, confidence, resamples)
+    low, high = (np.inf if share == 1.0 else share / (1.0 - share) for share in shares)
+    return Estimate(float(_median_ratio(ratios)), low, high, n)
 
 
 def performance_profile(times: ArrayLike, factors: ArrayLike) -> Floats:
     """Return the share of tasks on which each method is within a factor of the fastest one's time.
 
     Dolan and More (2002). `times` is (methods x tasks), infinite for a miss; returns (methods x
-    factors). A task that no method solves counts against all of them; one with an unknown (NaN)
-    time is left out.
+    factors). A task that no method solves counts against all; one with a NaN is left out.
     """
     array = np.atleast_2d(np.asarray(times, dtype=np.float64))
     array = array[:, ~np.isnan(array).any(axis=0)]
@@ -136,11 +127,9 @@ def performance_profile(times: ArrayLike, factors: ArrayLike) -> Floats:
 
 
 def pareto_front(costs: ArrayLike, gains: ArrayLike) -> NDArray[np.bool_]:
-    """Return which points (n,) no other point beats: none is as cheap and as good, and better in
-    one of the two.
+    """Return for which points (n,) no other is as cheap and as good, and better in one of the two.
 
-    Equal points do not beat each other. A point with a missing value (NaN) is not on the front, and
-    beats none.
+    A point with a missing value (NaN) is not on the front, and beats none.
     """
     cost, gain = (np.asarray(values, dtype=np.float64) for values in (costs, gains))
     no_worse = (cost[:, None] <= cost) & (gain[:, None] >= gain)  # row against column
@@ -152,9 +141,8 @@ def pareto_front(costs: ArrayLike, gains: ArrayLike) -> NDArray[np.bool_]:
 def area_below_best(scores: ArrayLike) -> Floats:
     """Return the mean score over a grid of learning rates minus the best score: at most 0.
 
-    The learning rates are along the last axis, evenly spaced in their logarithm, so that the mean
-    is the area under the scores divided by the logarithm's range. A missing value makes its row
-    NaN.
+    The learning rates are along the last axis, evenly spaced in their logarithm. A missing value
+    makes its row NaN.
     """
     array = np.asarray(scores, dtype=np.float64)
     return np.asarray(array.mean(axis=-1) - array.max(axis=-1))
@@ -163,8 +151,7 @@ def area_below_best(scores: ArrayLike) -> Floats:
 def resample_onto(grid: ArrayLike, times: ArrayLike, values: ArrayLike) -> Floats:
     """Interpolate a curve linearly at the times of `grid`.
 
-    NaN before the curve's first point, since nothing was measured yet; the last value after its
-    last point, since the run has ended and its model does not change any more.
+    NaN before the curve's first point; the last value after its last point, when the run has ended.
     """
     grid = np.asarray(grid, dtype=np.float64)
     times = np.asarray(times, dtype=np.float64)
@@ -177,23 +164,25 @@ def resample_onto(grid: ArrayLike, times: ArrayLike, values: ArrayLike) -> Float
 def _middle(values: Floats) -> tuple[Floats, Floats]:
     """Return the two middle values along the last axis, equal if there is one; NaN is left out."""
     if values.shape[-1] == 0:
-        return np.full(values.shape[:-1], np.nan), np.full(values.shape[:-1], np.nan)
+        unknown = np.full(values.shape[:-1], np.nan)
+        return unknown, unknown
     ordered = np.sort(values, axis=-1)  # NaN comes last
     count = (~np.isnan(ordered)).sum(axis=-1, keepdims=True)
     lower = np.maximum(count - 1, 0) // 2
     upper = np.minimum(count // 2, ordered.shape[-1] - 1)
-    return (
-        np.take_along_axis(ordered, lower, axis=-1)[..., 0],
-        np.take_along_axis(ordered, upper, axis=-1)[..., 0],
-    )
+    lower, upper = (np.take_along_axis(ordered, at, axis=-1)[..., 0] for at in (lower, upper))
+    return lower, upper
 
 
-def _ratios(ours: Floats, theirs: Floats) -> Floats:
-    """Return `speedup` of the medians over seeds, along the last axis."""
-    a, b = _middle(ours)[1], _middle(theirs)[1]
+def _speedups(ours: Floats, theirs: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = b / a  # of two misses NaN
-    return np.where(a == b, np.where(np.isinf(a), np.nan, 1.0), ratio)
+        ratio = np.divide(theirs, ours)  # of two misses NaN
+    return np.where((ours == theirs) & np.isfinite(ours), 1.0, ratio)
+
+
+def _speedups_of_medians(ours: Floats, theirs: Floats) -> Floats:
+    """Return `speedup` of the medians over seeds, along the last axis."""
+    return _speedups(_middle(ours)[1], _middle(theirs)[1])
 
 
 def _median_ratio(ratios: Floats) -> Floats:
@@ -205,10 +194,6 @@ def _median_ratio(ratios: Floats) -> Floats:
 
 
 def _share_of_speedup(ours: Floats, theirs: Floats) -> Floats:
-    ratio = _median_ratio(_ratios(ours, theirs))
+    ratio = _median_ratio(_speedups_of_medians(ours, theirs))
     with np.errstate(invalid="ignore"):
         return np.where(np.isinf(ratio), 1.0, ratio / (1.0 + ratio))
-
-
-def _from_share(share: float) -> float:
-    return np.inf if share == 1.0 else share / (1.0 - share)

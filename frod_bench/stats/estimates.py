@@ -1,20 +1,28 @@
-"""Means over seeds and over tasks with their intervals; spread over seeds."""
+"""Means over seeds and over tasks with their intervals, the nested bootstrap, spread over seeds."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats as scipy_stats
 
-from frod_bench.stats.bootstrap import (
-    CONFIDENCE,
-    RESAMPLES,
-    Floats,
-    Statistic,
-    bootstrap_over_tasks,
-    stack_tables,
-)
+Floats = NDArray[np.float64]
+Statistic = Callable[..., Floats]
+
+CONFIDENCE = 0.95
+RESAMPLES = 9_999
+BATCH = 256  # resamples at a time: several times as fast if they fit into the processor's cache
+# Fewer tasks get no bootstrap interval: that of two tasks covers 50 %
+# (docs/explanation/statistics.md), and has no width if they agree.
+FEWEST_TASKS = 3
+# With fewer tasks the interval of the mean is Student's: a bootstrap of few values is too narrow
+# (that of two covers 50 %, of five 86 %).
+FEW_TASKS = 10
+# With fewer seeds show `seed_range` instead of an interval: with one degree of freedom Student's t
+# interval is 12.7 standard errors wide to each side, and says more of t than of the runs.
+FEWEST_SEEDS = 3
 
 
 class Estimate(NamedTuple):
@@ -27,19 +35,12 @@ class Estimate(NamedTuple):
 
 
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
-# With fewer tasks the interval of the mean is Student's: a bootstrap of few values is too narrow
-# (that of two covers 50 %, of five 86 %; docs/explanation/statistics.md).
-FEW_TASKS = 10
-# With fewer seeds show `seed_range` instead of an interval: with one degree of freedom Student's t
-# interval is 12.7 standard errors wide to each side, and says more of t than of the runs.
-FEWEST_SEEDS = 3
 
 
 def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Return the mean over the seeds of one task with Student's t interval; NaN below two values.
 
-    Not a bootstrap: its nominal 95 % interval of two or three seeds is their range, and covers the
-    mean of a symmetric distribution in 50 % or 75 % of samples.
+    A bootstrap of two or three seeds covers the mean in 50 % or 75 % of samples.
     """
     array = present(values)
     n = array.size
@@ -54,8 +55,7 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate
 def seed_range(values: ArrayLike) -> Estimate:
     """Return the mean over the seeds of one task with their lowest and highest value.
 
-    A range, and no interval: it makes no statement about other seeds. It is what tables show below
-    `FEWEST_SEEDS` seeds. All NaN without any value.
+    This is what tables show below `FEWEST_SEEDS` seeds: it makes no statement about other seeds.
     """
     array = present(values)
     if array.size == 0:
@@ -64,55 +64,53 @@ def seed_range(values: ArrayLike) -> Estimate:
 
 
 def mean_over_tasks(
-    table: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    table: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
 ) -> Estimate:
     """Return the mean over tasks of their means over seeds, with the nested bootstrap.
 
-    With fewer than `FEW_TASKS` tasks the interval is Student's, of the tasks' means, which contain
-    the noise of their seeds; its ends are NaN below two tasks. `table` is (tasks x seeds); a task
-    without any value is left out, and `n` counts the tasks that remain. For paired methods, give
-    the table of differences.
+    With fewer than `FEW_TASKS` tasks the interval is Student's, of the tasks' means. `table` is
+    (tasks x seeds); a task without any value is left out. For paired methods, give the table of
+    differences.
     """
     (tasks,) = stack_tables([table])
     if len(tasks) < FEW_TASKS:
         return mean_interval(_means_over_seeds(tasks), confidence)
-    return estimate_over_tasks([table], _mean_of_means, confidence, resamples, seed)
+    return estimate_over_tasks([table], _mean_of_means, confidence, resamples)
+
+
+def difference_over_tasks(
+    ours: ArrayLike, theirs: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
+) -> Estimate:
+    """Return the mean of ours - theirs, one number per task, with a bootstrap of tasks alone.
+
+    With fewer than `FEW_TASKS` tasks the interval is Student's. For numbers that are not means over
+    seeds, such as their spread: that of redrawn seeds would be too small.
+    """
+    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
+    return mean_over_tasks(difference[:, None], confidence, resamples)
 
 
 def interquartile_mean(
-    table: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    table: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
 ) -> Estimate:
     """Return the mean of the middle half of all (tasks x seeds) values, with the nested bootstrap.
 
     As in Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical
-    precipice": a quarter of the values, rounded down, is cut at each end. `n` counts the tasks.
+    precipice": a quarter of the values, rounded down, is cut at each end.
     """
-    return estimate_over_tasks([table], _middle_half, confidence, resamples, seed)
+    return estimate_over_tasks([table], _middle_half, confidence, resamples)
 
 
 def spread_over_seeds(table: ArrayLike) -> Floats:
-    """Return the standard deviation (n - 1) of each task over its seeds; NaN below two seeds.
-
-    `table` is (tasks x seeds).
-    """
-    array = np.atleast_2d(np.asarray(table, dtype=np.float64))
-    spread = np.full(len(array), np.nan)
-    for task, values in enumerate(map(present, array)):
-        if values.size >= 2:
-            spread[task] = values.std(ddof=1)
-    return spread
+    """Return each task's standard deviation (n - 1) of a (tasks x seeds) table; NaN below two."""
+    rows = map(present, np.atleast_2d(table))
+    return np.array([row.std(ddof=1) if row.size >= 2 else np.nan for row in rows])
 
 
 def spread_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Return the standard deviation (n - 1) over the seeds of one task; NaN below two seeds.
 
-    The interval is the chi-squared one of normal values; `n` counts them.
+    The interval is the chi-squared one of normal values.
     """
     array = present(values)
     n = array.size
@@ -124,45 +122,87 @@ def spread_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estima
     return Estimate(spread, float(low), float(high), n)
 
 
-def difference_over_tasks(
-    ours: ArrayLike,
-    theirs: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Estimate:
-    """Return the mean of ours - theirs, one number per task, with a bootstrap of tasks alone.
+def stack_tables(tables: Sequence[ArrayLike]) -> Floats:
+    """Stack paired (tasks x seeds) tables into one array, (tables x tasks x seeds).
 
-    With fewer than `FEW_TASKS` tasks the interval is Student's. For numbers that are not means over
-    seeds, such as their spread: the spread of redrawn seeds is too small (of three by a factor of
-    0.82 in the root mean square), and the spread of a task contains the noise of its seeds already.
+    A seed that is missing (NaN) in one table is missing in all. Tasks without any seed are dropped,
+    and the missing values of a task are moved behind its values. Raises ValueError if the shapes
+    differ.
     """
-    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
-    if present(difference).size < FEW_TASKS:
-        return mean_interval(difference, confidence)
-    return estimate_over_tasks(
-        [difference[:, None]], _mean_of_means, confidence, resamples, seed, redraw_seeds=False
-    )
+    arrays = [np.atleast_2d(np.asarray(table, dtype=np.float64)) for table in tables]
+    if len(shapes := {array.shape for array in arrays}) > 1:
+        raise ValueError(f"paired tables must have one shape; these have {sorted(shapes)}.")
+    stack = np.stack(arrays)
+    missing = np.asarray(np.isnan(stack).any(axis=0))
+    stack = np.where(missing, np.nan, stack)
+    order = np.argsort(missing, axis=1, kind="stable")
+    packed = np.take_along_axis(stack, np.broadcast_to(order, stack.shape), axis=2)
+    return packed[:, ~missing.all(axis=1)]
 
 
 def estimate_over_tasks(
-    tables: Sequence[ArrayLike],
-    statistic: Statistic,
-    confidence: float,
-    resamples: int,
-    seed: int,
-    *,
-    redraw_seeds: bool = True,
+    tables: Sequence[ArrayLike], statistic: Statistic, confidence: float, resamples: int
 ) -> Estimate:
     """Return a statistic of paired tables with its bootstrap interval; `n` counts the tasks."""
     stack = stack_tables(tables)
-    n = stack.shape[1]
-    if n == 0:
+    if stack.shape[1] == 0:
         return NOTHING
-    ends = bootstrap_over_tasks(
-        stack, statistic, confidence, resamples, seed, redraw_seeds=redraw_seeds
-    )
-    return Estimate(float(statistic(*stack)), *ends, n)
+    ends = bootstrap_over_tasks(stack, statistic, confidence, resamples)
+    return Estimate(float(statistic(*stack)), *ends, stack.shape[1])
+
+
+def bootstrap_over_tasks(
+    stack: Floats,
+    statistic: Statistic,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    fewest_tasks: int = FEWEST_TASKS,
+) -> tuple[float, float]:
+    """Return the percentile interval of a statistic of paired tables.
+
+    Tasks are resampled and, within each drawn task, its seeds.
+
+    Args:
+        stack: the result of `stack_tables`.
+        statistic: takes each redrawn table, (resamples x tasks x seeds) with NaN behind a task's
+            last value, and returns one number per resample. A resample that gives NaN is left out.
+        fewest_tasks: with fewer tasks both ends are NaN.
+    """
+    _, tasks, seeds = stack.shape
+    if tasks < fewest_tasks:
+        return np.nan, np.nan
+    counts = (~np.isnan(stack[0])).sum(axis=1)
+    within = np.random.default_rng([0, 1])
+
+    def of_drawn(task: ArrayLike, axis: int) -> Floats:  # noqa: ARG001  (SciPy passes it)
+        task = np.asarray(task, dtype=np.intp)
+        index = np.broadcast_to(np.arange(seeds), (*task.shape, seeds))
+        count = counts[task][..., None]
+        drawn = (within.random(index.shape) * count).astype(np.intp)
+        # Behind a task's last value there are missing values already: leave them.
+        index = np.where(index < count, drawn, index)
+        flat = task[..., None] * seeds + index
+        return statistic(*(table.ravel().take(flat) for table in stack))
+
+    with warnings.catch_warnings():
+        # SciPy warns of resamples that give NaN; they are left out below.
+        warnings.simplefilter("ignore", scipy_stats.DegenerateDataWarning)
+        found: Floats = scipy_stats.bootstrap(
+            (np.arange(tasks),),
+            of_drawn,
+            n_resamples=resamples,
+            batch=BATCH,
+            vectorized=True,
+            axis=-1,
+            method="percentile",  # the others are undefined if all resamples agree
+            rng=np.random.default_rng(0),
+        ).bootstrap_distribution
+    found = found[~np.isnan(found)]
+    if found.size == 0:
+        return np.nan, np.nan
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def present(values: ArrayLike) -> Floats:

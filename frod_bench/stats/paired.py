@@ -6,8 +6,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats as scipy_stats
 
-from frod_bench.stats.bootstrap import CONFIDENCE, RESAMPLES, Floats
-from frod_bench.stats.estimates import Estimate, estimate_over_tasks, mean_over_tasks, present
+from frod_bench.stats.estimates import (
+    CONFIDENCE,
+    RESAMPLES,
+    Estimate,
+    Floats,
+    estimate_over_tasks,
+    mean_over_tasks,
+    present,
+)
 
 
 class Equivalence(NamedTuple):
@@ -28,18 +35,14 @@ class McNemar(NamedTuple):
 
 
 def paired_difference(
-    ours: ArrayLike,
-    theirs: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    ours: ArrayLike, theirs: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
 ) -> Estimate:
     """Return the mean of ours - theirs over tasks, with the nested bootstrap.
 
     Both are (tasks x seeds), paired by task and seed; a pair with a missing value is left out.
     """
     a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
-    return mean_over_tasks(a - b, confidence, resamples, seed)
+    return mean_over_tasks(a - b, confidence, resamples)
 
 
 def equivalence(
@@ -51,9 +54,8 @@ def equivalence(
 ) -> Equivalence:
     """Apply two one-sided tests (TOST) at `alpha` to two paired (tasks x seeds) tables.
 
-    Both tests reject exactly if the interval of confidence 1 - 2 alpha is within the margin
-    (Schuirmann 1987). An unavailable interval supports no verdict. Raises ValueError unless the
-    margin is positive.
+    Both reject exactly if the interval of confidence 1 - 2 alpha is within the margin (Schuirmann
+    1987). An unavailable interval supports no verdict. Raises ValueError unless the margin is > 0.
     """
     if not margin > 0:
         raise ValueError(f"margin is {margin}; it must be positive.")
@@ -69,8 +71,8 @@ def equivalence(
 def tost(differences: ArrayLike, margin: float) -> float:
     """Return the p-value of Student's two one-sided tests that the mean is within the margin.
 
-    It is the greater of the two one-sided p-values; NaN below two values, and if all are equal: a
-    few differences without any spread show how coarse the metric is, not how certain the mean is.
+    NaN below two values, and if all are equal: a few differences without any spread show how coarse
+    the metric is, not how certain the mean is.
     """
     values = present(differences)
     if values.size < 2 or values.std() == 0:
@@ -83,9 +85,8 @@ def tost(differences: ArrayLike, margin: float) -> float:
 def mcnemar(ours: ArrayLike, theirs: ArrayLike) -> McNemar:
     """Apply McNemar's exact test to the correct predictions of two methods on the same examples.
 
-    Both are boolean arrays in one order, True if the prediction is correct. The p-value is that of
-    a binomial test on the examples on which they differ; 1 if they differ on none. Raises
-    ValueError if the lengths differ.
+    Both are boolean, in one order. The p-value is that of a binomial test on the examples on which
+    they differ; 1 if they differ on none. Raises ValueError if the lengths differ.
     """
     a, b = np.asarray(ours, dtype=bool), np.asarray(theirs, dtype=bool)
     if a.shape != b.shape:
@@ -101,9 +102,8 @@ def mcnemar(ours: ArrayLike, theirs: ArrayLike) -> McNemar:
 def merge_p_values(p_values: ArrayLike) -> float:
     """Merge the p-values of several tests of one hypothesis into twice their median.
 
-    Valid under any dependence (Rueger 1978): seeds that are measured on the same examples depend on
-    each other. Of an even number it takes the upper of the two middle ones. NaN for none; a single
-    one is returned as it is.
+    Valid under any dependence (Rueger 1978). Of an even number it takes the upper middle one. NaN
+    for none; a single one is returned as it is.
     """
     values = np.sort(present(p_values))
     if values.size < 2:
@@ -122,18 +122,14 @@ def holm(p_values: ArrayLike) -> Floats:
 
 
 def probability_of_improvement(
-    ours: ArrayLike,
-    theirs: ArrayLike,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    ours: ArrayLike, theirs: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
 ) -> Estimate:
     """Return the probability that a run of ours beats a run of theirs on the same task.
 
     The mean over tasks of the share of all pairs of runs in which ours is greater, ties counting
     half: Mann and Whitney's U over the number of pairs (Agarwal et al. 2021).
     """
-    return estimate_over_tasks([ours, theirs], _superiority, confidence, resamples, seed)
+    return estimate_over_tasks([ours, theirs], _superiority, confidence, resamples)
 
 
 def _superiority(ours: Floats, theirs: Floats) -> Floats:

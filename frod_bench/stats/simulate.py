@@ -7,16 +7,18 @@ of the size that small benchmarks show.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
-from frod_bench.stats.bootstrap import Floats, bootstrap_over_tasks
 from frod_bench.stats.curves import speedup_over_tasks
 from frod_bench.stats.estimates import (
     Estimate,
+    Floats,
+    bootstrap_over_tasks,
     difference_over_tasks,
     interquartile_mean,
     mean_interval,
@@ -40,47 +42,38 @@ examples:
 Rng = np.random.Generator
 
 
-class Finding(NamedTuple):
-    """A share of simulated sweeps; its standard error is sqrt(share (1 - share) / sweeps)."""
-
-    question: str
-    truth: str
-    expected: str
-    share: float
-    sweeps: int
+def seed_coverage(
+    seeds: int, sweeps: int, rng: Rng, estimate: Callable[[Floats], Estimate] = mean_interval
+) -> float:
+    """Return the share of 95 % intervals of `seeds` normal values that cover their mean."""
+    return _share(_covers(estimate(rng.normal(size=(seeds, 1)))) for _ in range(sweeps))
 
 
-def t_coverage(seeds: int, sweeps: int, rng: Rng) -> float:
-    """Return the share of Student's 95 % intervals of `seeds` normal values that cover the mean."""
-    return _share(lambda: _covers(mean_interval(rng.normal(size=seeds))), sweeps)
+def bootstrap(table: Floats, resamples: int) -> Estimate:
+    """Bootstrap the mean of a (tasks x seeds) table, also of too few: the suite does not."""
 
+    def mean(drawn: Floats) -> Floats:
+        return drawn.mean(axis=(-2, -1))
 
-def seed_bootstrap_coverage(seeds: int, sweeps: int, resamples: int, rng: Rng) -> float:
-    """Return the same share for a bootstrap of the seeds: the reason why the suite has none."""
-    return _share(
-        lambda: _covers(_bootstrap(rng.normal(size=(seeds, 1)), resamples=resamples)), sweeps
-    )
+    ends = bootstrap_over_tasks(table[None], mean, resamples=resamples, fewest_tasks=2)
+    return Estimate(float(table.mean()), *ends, len(table))
 
 
 def mean_coverage(
     sweeps: int,
     resamples: int,
     rng: Rng,
-    seed_sd: float = SEED_SD,
     estimate: Callable[..., Estimate] = mean_over_tasks,
+    *,
+    tasks: int = TASKS,
+    seed_sd: float = SEED_SD,
 ) -> float:
     """Return the share of nested 95 % intervals that cover the centre of the tasks' population."""
-    return _share(lambda: _covers(estimate(_scores(rng, seed_sd), resamples=resamples)), sweeps)
-
-
-def few_tasks_coverage(tasks: int, sweeps: int, resamples: int, rng: Rng) -> tuple[float, float]:
-    """Return the same share for few tasks: of the interval that is used, and of a bootstrap."""
-    found = []
-    for _ in range(sweeps):
-        scores = _scores(rng, SEED_SD, tasks)
-        found.append((_covers(mean_over_tasks(scores)), _covers(_bootstrap(scores, resamples))))
-    used, unused = np.mean(found, axis=0)
-    return float(used), float(unused)
+    scores = (
+        rng.normal(0, TASK_SD, (tasks, 1)) + rng.normal(0, seed_sd, (tasks, SEEDS))
+        for _ in range(sweeps)
+    )
+    return _share(_covers(estimate(table, resamples=resamples)) for table in scores)
 
 
 def verdict_rate(
@@ -91,12 +84,10 @@ def verdict_rate(
     rng: Rng,
 ) -> float:
     """Return the share of sweeps with this verdict at `MARGIN`, given the true mean difference."""
-
-    def once() -> bool:
-        found = equivalence(*_pair(rng, difference), MARGIN, resamples=resamples)
-        return getattr(found, verdict)
-
-    return _share(once, sweeps)
+    return _share(
+        getattr(equivalence(*_pair(rng, difference), MARGIN, resamples=resamples), verdict)
+        for _ in range(sweeps)
+    )
 
 
 def faster_rate(ratio: float, miss_share: float, sweeps: int, resamples: int, rng: Rng) -> float:
@@ -108,103 +99,95 @@ def faster_rate(ratio: float, miss_share: float, sweeps: int, resamples: int, rn
 
     def once() -> bool:
         per_task = np.log(ratio) + rng.normal(0, np.log(1.5), (TASKS, 1))
-        ours, theirs = (
-            np.exp(centre + rng.normal(0, np.log(1.35), (TASKS, SEEDS)))
-            for centre in (np.zeros((TASKS, 1)), per_task)
-        )
+        ours = np.exp(rng.normal(0, np.log(1.35), (TASKS, SEEDS)))
+        theirs = np.exp(per_task + rng.normal(0, np.log(1.35), (TASKS, SEEDS)))
         for times in (ours, theirs):
             times[rng.random(times.shape) < miss_share] = np.inf
         return speedup_over_tasks(ours, theirs, resamples=resamples).low > 1
 
-    return _share(once, sweeps)
+    return _share(once() for _ in range(sweeps))
 
 
 def steady_rate(our_sd: float, sweeps: int, resamples: int, rng: Rng) -> tuple[float, float]:
-    """Return the shares of sweeps in which a spread is found as small as one of `SEED_SD`, within
-    the margin, and in which it is found larger.
-    """
-    found = []
-    for _ in range(sweeps):
-        ours = spread_over_seeds(rng.normal(0, our_sd, (TASKS, SEEDS)))
-        theirs = spread_over_seeds(rng.normal(0, SEED_SD, (TASKS, SEEDS)))
-        got = difference_over_tasks(ours, theirs, resamples=resamples)
-        found.append((got.high < SPREAD_MARGIN, got.low > SPREAD_MARGIN))
-    steady, unsteady = np.mean(found, axis=0)
-    return float(steady), float(unsteady)
+    """Return the shares of sweeps that find our spread as small as `SEED_SD`, and larger."""
+
+    def spread(seed_sd: float) -> Floats:
+        return spread_over_seeds(rng.normal(0, seed_sd, (TASKS, SEEDS)))
+
+    found = [
+        difference_over_tasks(spread(our_sd), spread(SEED_SD), resamples=resamples)
+        for _ in range(sweeps)
+    ]
+    steady = _share(estimate.high < SPREAD_MARGIN for estimate in found)
+    return steady, _share(estimate.low > SPREAD_MARGIN for estimate in found)
 
 
 def improvement_rate(difference: float, sweeps: int, resamples: int, rng: Rng) -> float:
-    """Return the share of sweeps in which the interval of the probability of improvement is
-    above 1/2.
-    """
-
-    def once() -> bool:
-        return probability_of_improvement(*_pair(rng, difference), resamples=resamples).low > 0.5
-
-    return _share(once, sweeps)
+    """Return the share of sweeps whose interval of the probability of improvement is above 1/2."""
+    return _share(
+        probability_of_improvement(*_pair(rng, difference), resamples=resamples).low > 0.5
+        for _ in range(sweeps)
+    )
 
 
-def findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[Finding]:
-    """Yield every row of the table, each from a generator of its own."""
+def findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[str]:
+    """Yield every row of the Markdown table, each from a random generator of its own."""
+    yield "| question | simulated truth | expected | share | sweeps |"
+    yield "| --- | --- | --- | ---: | ---: |"
     rng = np.random.default_rng
     covers, power, never = "covers 95 %", "often: power", "never"
     for seeds in (2, 3, 5):
-        share = t_coverage(seeds, t_sweeps, rng(seeds))
-        yield Finding(f"t interval of {seeds} seeds", "normal scores", covers, share, t_sweeps)
+        share = seed_coverage(seeds, t_sweeps, rng(seeds))
+        yield _row(f"t interval of {seeds} seeds", "normal scores", covers, share, t_sweeps)
     for seeds in (2, 3):
-        share = seed_bootstrap_coverage(seeds, t_sweeps, resamples, rng(seeds))
+        share = seed_coverage(seeds, t_sweeps, rng(seeds), partial(bootstrap, resamples=resamples))
         question = f"bootstrap of {seeds} seeds, which is not used"
-        yield Finding(question, "normal scores", covers, share, t_sweeps)
+        yield _row(question, "normal scores", covers, share, t_sweeps)
     for tasks in (2, 5, 8):
-        used, unused = few_tasks_coverage(tasks, sweeps, resamples, rng(tasks))
         truth = f"spread {TASK_SD:g} over tasks, {SEED_SD:g} over seeds, {tasks} tasks"
-        yield Finding("t interval of the mean over few tasks", truth, covers, used, sweeps)
-        yield Finding("bootstrap of few tasks, which is not used", truth, covers, unused, sweeps)
+        share = mean_coverage(sweeps, resamples, rng(tasks), tasks=tasks)
+        yield _row("t interval of the mean over few tasks", truth, covers, share, sweeps)
+        share = mean_coverage(sweeps, resamples, rng(tasks), bootstrap, tasks=tasks)
+        yield _row("bootstrap of few tasks, which is not used", truth, covers, share, sweeps)
     for seed_sd in (SEED_SD, TASK_SD):
         truth = f"spread {TASK_SD:g} over tasks, {seed_sd:g} over seeds"
-        share = mean_coverage(sweeps, resamples, rng(1), seed_sd)
-        yield Finding("nested bootstrap of the mean over tasks", truth, covers, share, sweeps)
+        share = mean_coverage(sweeps, resamples, rng(1), seed_sd=seed_sd)
+        yield _row("nested bootstrap of the mean over tasks", truth, covers, share, sweeps)
     truth = f"spread {TASK_SD:g} over tasks, {SEED_SD:g} over seeds"
-    share = mean_coverage(sweeps, resamples, rng(2), estimate=interquartile_mean)
-    yield Finding("nested bootstrap of the interquartile mean", truth, covers, share, sweeps)
+    share = mean_coverage(sweeps, resamples, rng(2), interquartile_mean)
+    yield _row("nested bootstrap of the interquartile mean", truth, covers, share, sweeps)
     for difference, expected in ((0.0, power), (-MARGIN, "at most 5 %"), (-2.0, never)):
         share = verdict_rate("equivalent", difference, sweeps, resamples, rng(3))
         truth = f"difference {difference:g} points"
-        yield Finding("found equivalent within 1 point", truth, expected, share, sweeps)
+        yield _row("found equivalent within 1 point", truth, expected, share, sweeps)
     for difference, expected in ((-2.0, power), (-MARGIN, "at most 5 %"), (0.0, never)):
         share = verdict_rate("worse", difference, sweeps, resamples, rng(4))
         truth = f"difference {difference:g} points"
-        yield Finding("found worse by more than 1 point", truth, expected, share, sweeps)
+        yield _row("found worse by more than 1 point", truth, expected, share, sweeps)
     for ratio, expected in ((2.0, power), (1.0, "at most 2.5 %")):
         for misses in (0.0, 0.1):
             share = faster_rate(ratio, misses, sweeps, resamples, rng(5))
             truth = f"{ratio:g} times as fast, {100 * misses:g} % of runs miss"
-            yield Finding("found faster to the target", truth, expected, share, sweeps)
+            yield _row("found faster to the target", truth, expected, share, sweeps)
     for factor, expected in ((1.0, power), (3.0, never)):
         share, _ = steady_rate(factor * SEED_SD, sweeps, resamples, rng(6))
         truth = f"{factor:g} times the spread of the other"
-        yield Finding("found as steady over seeds", truth, expected, share, sweeps)
+        yield _row("found as steady over seeds", truth, expected, share, sweeps)
     for factor, expected in ((3.0, power), (1.0, never)):
         _, share = steady_rate(factor * SEED_SD, sweeps, resamples, rng(7))
         truth = f"{factor:g} times the spread of the other"
-        yield Finding("found less steady over seeds", truth, expected, share, sweeps)
+        yield _row("found less steady over seeds", truth, expected, share, sweeps)
     for difference, expected in ((2.0, power), (0.0, "at most 2.5 %")):
         share = improvement_rate(difference, sweeps, resamples, rng(8))
         truth = f"difference {difference:g} points"
-        yield Finding("probability of improvement above 1/2", truth, expected, share, sweeps)
+        yield _row("probability of improvement above 1/2", truth, expected, share, sweeps)
 
 
-def table(rows: Iterator[Finding]) -> str:
-    """Format the findings as a Markdown table; each share with its standard error."""
-    lines = [
-        "| question | simulated truth | expected | share | sweeps |",
-        "| --- | --- | --- | ---: | ---: |",
-    ]
-    for row in rows:
-        error = 100 * np.sqrt(row.share * (1 - row.share) / row.sweeps)
-        share = f"{100 * row.share:.1f} ± {error:.1f} %"
-        lines.append(f"| {row.question} | {row.truth} | {row.expected} | {share} | {row.sweeps} |")
-    return "\n".join(lines)
+def _row(question: str, truth: str, expected: str, share: float, sweeps: int) -> str:
+    """Format a share of simulated sweeps with its standard error."""
+    error = np.sqrt(share * (1 - share) / sweeps)
+    percent = f"{100 * share:.1f} ± {100 * error:.1f} %"
+    return f"| {question} | {truth} | {expected} | {percent} | {sweeps} |"
 
 
 def main() -> None:
@@ -217,7 +200,7 @@ def main() -> None:
     )
     parser.add_argument("page", metavar="FILE", nargs="?", type=Path, help=f"page with {BEGIN}")
     page = parser.parse_args().page
-    text = table(findings(*FULL))
+    text = "\n".join(findings(*FULL))
     print(text)
     if page is not None:
         content = page.read_text(encoding="utf-8")
@@ -225,28 +208,14 @@ def main() -> None:
         page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
-def _bootstrap(table: Floats, resamples: int) -> Estimate:
-    """Return the bootstrap interval of the mean of a (tasks x seeds) table, of however few."""
-    ends = bootstrap_over_tasks(table[None], _mean, resamples=resamples, fewest_tasks=2)
-    return Estimate(float(table.mean()), *ends, len(table))
-
-
-def _mean(table: Floats) -> Floats:
-    return np.asarray(table.mean(axis=(-2, -1)))
-
-
-def _share(once: Callable[[], bool], sweeps: int) -> float:
-    return float(np.mean([once() for _ in range(sweeps)]))
+def _share(outcomes: Iterable[bool]) -> float:
+    return float(np.mean(list(outcomes)))
 
 
 def _covers(estimate: Estimate) -> bool:
     """Return whether an interval covers the true value 0; an unavailable one is an error here."""
     assert not np.isnan([estimate.low, estimate.high]).any()
     return bool(estimate.low <= 0 <= estimate.high)
-
-
-def _scores(rng: Rng, seed_sd: float, tasks: int = TASKS) -> Floats:
-    return rng.normal(0, TASK_SD, (tasks, 1)) + rng.normal(0, seed_sd, (tasks, SEEDS))
 
 
 def _pair(rng: Rng, difference: float) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
 
 from frod_bench import stats
-from frod_bench.stats.bootstrap import FEWEST_TASKS, bootstrap_over_tasks, stack_tables
+from frod_bench.stats.estimates import FEWEST_TASKS, bootstrap_over_tasks, stack_tables
 
 FEW = 199  # resamples, where the number does not matter
 VALUES = st.floats(-100, 100, allow_nan=False, width=16)
@@ -41,7 +41,7 @@ def test_bootstrap_draws_a_pair_together(pair: tuple[np.ndarray, np.ndarray]) ->
     assert (got.mean, got.low, got.high) == pytest.approx((2.0, 2.0, 2.0))
 
 
-def test_seeds_are_redrawn_only_on_request() -> None:
+def test_seeds_are_redrawn_within_their_tasks() -> None:
     stack = stack_tables([np.tile([0.0, 10.0], (12, 1))])
 
     def mean(table: np.ndarray) -> np.ndarray:
@@ -49,7 +49,8 @@ def test_seeds_are_redrawn_only_on_request() -> None:
 
     low, high = bootstrap_over_tasks(stack, mean, resamples=FEW)
     assert low < 5 < high
-    assert bootstrap_over_tasks(stack, mean, resamples=FEW, redraw_seeds=False) == (5, 5)
+    single = stats.difference_over_tasks(np.full(12, 5.0), np.zeros(12), resamples=FEW)
+    assert (single.low, single.high) == (5, 5)  # one number per task: only tasks are redrawn
 
 
 def test_a_task_keeps_its_number_of_seeds_when_these_are_redrawn() -> None:

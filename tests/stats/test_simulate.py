@@ -1,11 +1,12 @@
 """Coverage, power and false alarms over simulated sweeps (docs/explanation/statistics.md)."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from frod_bench.stats import simulate
+from frod_bench.stats import mean_over_tasks, simulate
 
 SWEEPS, RESAMPLES = 200, 399
 
@@ -17,17 +18,18 @@ def rng() -> np.random.Generator:
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_students_interval_covers(seeds: int, rng: np.random.Generator) -> None:
-    assert simulate.t_coverage(seeds, 1000, rng) == pytest.approx(0.95, abs=0.02)
+    assert simulate.seed_coverage(seeds, 1000, rng) == pytest.approx(0.95, abs=0.02)
 
 
 def test_bootstrap_of_three_seeds_does_not_cover(rng: np.random.Generator) -> None:
     """This is the reason for Student's t."""
-    assert simulate.seed_bootstrap_coverage(3, SWEEPS, RESAMPLES, rng) < 0.85
+    bootstrap = partial(simulate.bootstrap, resamples=RESAMPLES)
+    assert simulate.seed_coverage(3, SWEEPS, rng, bootstrap) < 0.85
 
 
 @pytest.mark.parametrize("seed_sd", [simulate.SEED_SD, simulate.TASK_SD])
 def test_nested_bootstrap_covers(seed_sd: float, rng: np.random.Generator) -> None:
-    assert simulate.mean_coverage(SWEEPS, RESAMPLES, rng, seed_sd) >= 0.90
+    assert simulate.mean_coverage(SWEEPS, RESAMPLES, rng, seed_sd=seed_sd) >= 0.90
 
 
 def test_equivalence_is_found_within_the_margin_only(rng: np.random.Generator) -> None:
@@ -86,6 +88,9 @@ def test_help_answers_without_simulating(
 def test_few_tasks_are_covered_by_students_interval_and_not_by_a_bootstrap(
     tasks: int, most: float
 ) -> None:
-    used, unused = simulate.few_tasks_coverage(tasks, 300, 999, np.random.default_rng(0))
+    used, unused = (
+        simulate.mean_coverage(300, 999, np.random.default_rng(0), estimate, tasks=tasks)
+        for estimate in (mean_over_tasks, simulate.bootstrap)
+    )
     assert 0.91 < used < 0.985
     assert 0.3 < unused < most
