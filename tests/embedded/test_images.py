@@ -6,8 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from frod_bench.embedded.images import SETS
-from frod_bench.embedded.images.build import LABEL_NOISE, ROWS, noisy_labels
+from frod_bench.embedded.images import LABEL_NOISE, ROWS, SETS, noisy_labels
 from frod_bench.embedded.images.canvas import SIZE
 
 ALL = sorted(SETS)

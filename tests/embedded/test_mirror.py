@@ -12,7 +12,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.data.hub_schema import data_sets, features_of, splits_of
 from frod_bench.embedded import mirror
 from frod_bench.embedded.command import start
-from frod_bench.embedded.images.build import ROWS
+from frod_bench.embedded.images import ROWS
 from frod_bench.embedded.mirror import SETS
 
 SMALL = ("ylecun/mnist", "mnist")

@@ -28,7 +28,6 @@ from frod_bench.embedded.images.canvas import (
     photograph,
     ring_points,
     smooth_noise,
-    write,
 )
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
@@ -183,8 +182,8 @@ def _draw_letter(canvas: Canvas, letter: str, colour: Colour, rng: np.random.Gen
     for side in (-1, 1):
         if rng.random() < 0.35:
             other = LETTERS[rng.integers(len(LETTERS))]
-            write(canvas, other, (0.5 + side * 0.62, 0.5), box, colour, font=font)
-    write(canvas, letter, (0.5, 0.5), box, colour, font=font)
+            canvas.write(other, (0.5 + side * 0.62, 0.5), box, colour, font)
+    canvas.write(letter, (0.5, 0.5), box, colour, font)
 
 
 def _surface_picture(surface: Surface, rng: np.random.Generator) -> Array:

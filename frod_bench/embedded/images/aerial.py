@@ -1,29 +1,30 @@
-"""Pictures from above: what they share, and EuroSAT's land use."""
+"""Pictures from above: EuroSAT's land use, then the scenes of RESISC45."""
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
-from PIL import Image
+from numpy.random import Generator
 
-from frod_bench.embedded.images.build import Scenes
 from frod_bench.embedded.images.canvas import (
     Array,
     Canvas,
     Colour,
     Frame,
     Point,
+    Scenes,
+    arc,
     blend,
     curve,
     fractal_noise,
     grain,
     hsv,
     near,
-    photograph,
     ring_points,
 )
 
-LAND_USE = Scenes()
+LAND_USE = Scenes(noise=0.02, light=0.7, blur=0.5, occlusion=0.1)  # a satellite's: coarse, hazy
+REMOTE_SENSING = Scenes(noise=0.03, light=0.8, blur=0.6, occlusion=0.1)  # a plane's
 
 GRASS: Colour = (0.42, 0.55, 0.28)
 SOIL: Colour = (0.55, 0.44, 0.32)
@@ -37,7 +38,7 @@ GARDENS: Colour = (0.4, 0.48, 0.33)
 WHITE: Colour = (0.92, 0.92, 0.9)
 
 
-def turned(rng: np.random.Generator, scale: tuple[float, float] = (0.8, 1.2)) -> Frame:
+def turned(rng: Generator, scale: Point = (0.8, 1.2)) -> Frame:
     """A random frame: tiles are roughly north up, and what they show can face either way."""
     return Frame.random(rng, turn=0.3, scale=scale, shift=0.06, flip=True)
 
@@ -49,32 +50,29 @@ def ground(
     strength: float = 0.1,
     cells: int = 8,
     scale: Point = (0.8, 1.2),
-) -> Callable[[np.random.Generator], tuple[Canvas]]:
+) -> Callable[[Generator], tuple[Canvas]]:
     """How a scene starts: uneven ground of about one colour, turned at random."""
     return lambda rng: (
         Canvas(grain(rng, near(rng, colour, spread), strength, cells), turned(rng, scale)),
     )
 
 
-def open_country(rng: np.random.Generator) -> Array:
+def open_country(rng: Generator) -> Array:
     """Open country of some kind, as a background."""
     kinds = (GRASS, SOIL, (0.5, 0.52, 0.33), (0.35, 0.45, 0.25))
     return grain(rng, near(rng, kinds[rng.integers(len(kinds))]), 0.12, 5)
 
 
-def patchwork(rng: np.random.Generator, colours: tuple[Colour, ...], canvas: Canvas) -> None:
+def patchwork(rng: Generator, colours: tuple[Colour, ...], canvas: Canvas) -> None:
     """A patchwork of rectangular fields."""
-    edges = np.cumsum(rng.uniform(0.2, 0.5, 8)) - 0.6
-    for left, right in pairwise(edges):
-        rows = np.cumsum(rng.uniform(0.25, 0.6, 7)) - 0.6
-        for top, bottom in pairwise(rows):
+    for left, right in pairwise(np.cumsum(rng.uniform(0.2, 0.5, 8)) - 0.6):
+        for top, bottom in pairwise(np.cumsum(rng.uniform(0.25, 0.6, 7)) - 0.6):
             colour = near(rng, colours[rng.integers(len(colours))], 0.06)
-            corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-            canvas.polygon([(float(x), float(y)) for x, y in corners], colour)
+            canvas.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour)
 
 
 @LAND_USE.add("annual crop land")
-def annual_crop(rng: np.random.Generator) -> Array:
+def annual_crop(rng: Generator) -> Array:
     """Large bare and green fields, with faint furrows."""
     canvas = Canvas(SOIL, turned(rng, (1.0, 1.5)))
     patchwork(rng, (SOIL, (0.66, 0.56, 0.4), GRASS, (0.5, 0.42, 0.3), (0.62, 0.62, 0.4)), canvas)
@@ -82,17 +80,14 @@ def annual_crop(rng: np.random.Generator) -> Array:
 
 
 @LAND_USE.add("forest")
-def forest(rng: np.random.Generator) -> Array:
+def forest(rng: Generator) -> Array:
     """Dark crowns without a gap."""
-    return blend(
-        near(rng, (0.06, 0.15, 0.08), 0.03),
-        near(rng, (0.2, 0.36, 0.2), 0.05),
-        fractal_noise(rng, 12),
-    )
+    shade, light = near(rng, (0.06, 0.15, 0.08), 0.03), near(rng, (0.2, 0.36, 0.2), 0.05)
+    return blend(shade, light, fractal_noise(rng, 12))
 
 
 @LAND_USE.add("brushland or shrubland")
-def shrubland(rng: np.random.Generator) -> Array:
+def shrubland(rng: Generator) -> Array:
     """Pale, uneven ground with scattered bushes."""
     canvas = Canvas(grain(rng, near(rng, (0.55, 0.52, 0.36)), 0.15, 4))
     for x, y in rng.random((int(rng.integers(15, 40)), 2)):
@@ -101,7 +96,7 @@ def shrubland(rng: np.random.Generator) -> Array:
 
 
 @LAND_USE.add("highway or road")
-def highway(rng: np.random.Generator) -> Array:
+def highway(rng: Generator) -> Array:
     """A grey band with a pale middle through the country."""
     canvas = Canvas(open_country(rng), turned(rng, (1.0, 1.3)))
     if rng.random() < 0.6:
@@ -113,27 +108,25 @@ def highway(rng: np.random.Generator) -> Array:
 
 
 @LAND_USE.add("industrial buildings or commercial buildings", ground(CONCRETE, strength=0.08))
-def industrial(rng: np.random.Generator, canvas: Canvas) -> None:
+def industrial(rng: Generator, canvas: Canvas) -> None:
     """A few large, bright, flat roofs on paved ground."""
-    for x, y in np.stack(np.meshgrid([0.0, 0.35, 0.7, 1.0], [0.0, 0.4, 0.8]), -1).reshape(-1, 2):
+    for y, x in product((0.0, 0.4, 0.8), (0.0, 0.35, 0.7, 1.0)):
         roof = WHITE if rng.random() < 0.6 else (0.45, 0.5, 0.58)
         sides = (rng.uniform(0.15, 0.33), rng.uniform(0.2, 0.37))
         canvas.rectangle((x + 0.02, y + 0.02), sides, (0.25, 0.25, 0.27))
         canvas.rectangle((x, y), sides, near(rng, roof, 0.07))
 
 
-@LAND_USE.add(
-    "pasture land", ground((0.42, 0.58, 0.3), spread=0.05, strength=0.07, cells=3, scale=(1, 1.5))
-)
-def pasture(rng: np.random.Generator, canvas: Canvas) -> None:
+@LAND_USE.add("pasture land", ground(MEADOW, spread=0.05, strength=0.07, cells=3, scale=(1, 1.5)))
+def pasture(rng: Generator, canvas: Canvas) -> None:
     """Even, light green meadows, parted by hedges."""
     for _ in range(int(rng.integers(1, 4))):
-        start, end = rng.uniform(-0.2, 1.2, (2, 2))
-        canvas.line([tuple(start), tuple(end)], near(rng, (0.2, 0.33, 0.18)), 0.025)
+        ends = rng.uniform(-0.2, 1.2, (2, 2))
+        canvas.line(ends, near(rng, (0.2, 0.33, 0.18)), 0.025)
 
 
 @LAND_USE.add("permanent crop land", ground((0.62, 0.54, 0.4), strength=0.08, scale=(1.1, 1.6)))
-def permanent_crop(rng: np.random.Generator, canvas: Canvas) -> None:
+def permanent_crop(rng: Generator, canvas: Canvas) -> None:
     """Rows of trees or vines: regular lines on bare ground."""
     gap, dotted = rng.uniform(0.085, 0.15), rng.random() < 0.5
     for across in np.arange(-0.3, 1.3, gap):
@@ -146,7 +139,7 @@ def permanent_crop(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 @LAND_USE.add("residential buildings or homes or apartments", ground(GARDENS, strength=0.1))
-def residential(rng: np.random.Generator, canvas: Canvas) -> None:
+def residential(rng: Generator, canvas: Canvas) -> None:
     """Many small roofs along streets, with gardens."""
     gap = rng.uniform(0.13, 0.2)
     for row, y in enumerate(np.arange(-0.3, 1.3, gap)):
@@ -160,7 +153,7 @@ def residential(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 @LAND_USE.add("river")
-def river(rng: np.random.Generator) -> Array:
+def river(rng: Generator) -> Array:
     """A winding band of water through the country."""
     canvas = Canvas(open_country(rng))
     if rng.random() < 0.4:
@@ -172,7 +165,7 @@ def river(rng: np.random.Generator) -> Array:
 
 
 @LAND_USE.add("lake or sea")
-def open_water(rng: np.random.Generator) -> Array:
+def open_water(rng: Generator) -> Array:
     """Water nearly everywhere, at times with a piece of shore."""
     water = grain(rng, near(rng, (0.1, 0.22, 0.36), 0.05), 0.05, 5)
     canvas = Canvas(water, turned(rng))
@@ -182,6 +175,167 @@ def open_water(rng: np.random.Generator) -> Array:
     return canvas.array()
 
 
-def render(name: str, rng: np.random.Generator) -> Image.Image:
-    """A satellite's picture of the land use `name`: coarse, hazy."""
-    return photograph(LAND_USE[name](rng), rng, noise=0.02, light=0.7, blur=0.5, occlusion=0.1)
+@REMOTE_SENSING.add("airplane", ground(CONCRETE, spread=0.06))
+def airplane(rng: Generator, canvas: Canvas) -> None:
+    """A plane with swept wings on the apron."""
+    canvas.line([(-0.5, 0.85), (1.5, 0.85)], near(rng, (0.75, 0.7, 0.4)), 0.03)
+    wing, body = rng.uniform(0.28, 0.42), near(rng, WHITE, 0.05)
+    for side in (-1, 1):
+        tip, tail = 0.5 + side * wing, 0.5 + side * 0.14
+        canvas.polygon([(0.55, 0.5), (0.4, tip), (0.33, tip), (0.4, 0.5)], body)
+        canvas.polygon([(0.2, 0.5), (0.1, tail), (0.06, tail), (0.1, 0.5)], body)
+    canvas.ellipse((0.48, 0.5), (0.42, 0.055), body)
+
+
+@REMOTE_SENSING.add("baseball_diamond", ground(GRASS))
+def baseball_diamond(rng: Generator, canvas: Canvas) -> None:
+    """A green field with a fan of soil and an inner green square."""
+    fan = arc((0.2, 0.5), 0.55, np.linspace(-np.pi / 4, np.pi / 4, 9))
+    canvas.polygon(np.vstack([[(0.15, 0.5)], fan]), near(rng, (0.7, 0.53, 0.36), 0.05))
+    canvas.rectangle((0.42, 0.5), (0.24, 0.24), near(rng, GRASS, 0.05), np.pi / 4)
+
+
+@REMOTE_SENSING.add("beach", ground((0.15, 0.42, 0.52), strength=0.05))
+def beach(rng: Generator, canvas: Canvas) -> None:
+    """Sand on one side, sea on the other, and surf between them."""
+    along = np.linspace(-0.5, 1.5, 12)
+    across = rng.uniform(0.35, 0.65) + 0.06 * np.sin(along * rng.uniform(3, 8))
+    line = np.stack([along, across + rng.normal(0, 0.01, 12)], axis=1)
+    canvas.polygon(np.vstack([line, [(1.5, 1.8), (-0.5, 1.8)]]), near(rng, SAND))
+    canvas.line(line, WHITE, rng.uniform(0.03, 0.07))
+
+
+@REMOTE_SENSING.add("bridge", ground(WATER, strength=0.05))
+def bridge(rng: Generator, canvas: Canvas) -> None:
+    """A straight deck across a broad water."""
+    bank = rng.uniform(0.2, 0.32)
+    for y in (bank - 0.6, 1.6 - bank):
+        canvas.rectangle((0.5, y), (2.5, 1.2), near(rng, GRASS))
+    x, width = rng.uniform(0.3, 0.7), rng.uniform(0.08, 0.14)
+    canvas.line([(x + 0.04, -0.5), (x + 0.04, 1.5)], (0.06, 0.12, 0.2), width)
+    canvas.line([(x, -0.5), (x, 1.5)], near(rng, CONCRETE), width)
+
+
+@REMOTE_SENSING.add("circular_farmland", ground((0.68, 0.58, 0.43)))
+def circular_farmland(rng: Generator, canvas: Canvas) -> None:
+    """Round fields of a turning irrigator, in a grid."""
+    gap = rng.uniform(0.4, 0.6)
+    for centre in product(np.arange(-0.2, 1.3, gap), repeat=2):
+        colour = (GRASS, WOOD, (0.5, 0.45, 0.3))[rng.integers(3)]
+        canvas.ellipse(centre, gap * 0.46, near(rng, colour))
+
+
+@REMOTE_SENSING.add("cloud")
+def cloud(rng: Generator) -> Array:
+    """White, soft-edged patches over sea or land."""
+    below = (WATER, (0.3, 0.36, 0.28))[rng.integers(2)]
+    return blend(near(rng, below), WHITE, (fractal_noise(rng, 3) - 0.45) * rng.uniform(4, 7))
+
+
+@REMOTE_SENSING.add("freeway", ground(GRASS))
+def freeway(rng: Generator, canvas: Canvas) -> None:
+    """Two broad, parallel roads with lanes and vehicles."""
+    for y in (0.38, 0.62):
+        canvas.line([(-0.6, y), (1.6, y)], near(rng, ASPHALT, 0.04), 0.18)
+        canvas.line([(-0.6, y), (1.6, y)], (0.8, 0.8, 0.8), 0.012)
+        for x in rng.uniform(-0.3, 1.3, int(rng.integers(2, 6))):
+            lane = y + rng.choice([-0.045, 0.045])
+            canvas.rectangle((x, lane), (0.07, 0.035), near(rng, WHITE, 0.3))
+
+
+@REMOTE_SENSING.add("ground_track_field", ground((0.5, 0.53, 0.42)))
+def ground_track_field(rng: Generator, canvas: Canvas) -> None:
+    """A red oval track around a lawn."""
+    for grow, colour in ((0.0, near(rng, (0.68, 0.33, 0.25))), (-0.1, near(rng, GRASS))):
+        for x in (0.3, 0.7):
+            canvas.ellipse((x, 0.5), 0.27 + grow, colour)
+        canvas.rectangle((0.5, 0.5), (0.4, 0.54 + 2 * grow), colour)
+
+
+@REMOTE_SENSING.add("harbor", ground((0.1, 0.2, 0.28), strength=0.05))
+def harbor(rng: Generator, canvas: Canvas) -> None:
+    """Rows of moored boats at piers."""
+    gap = rng.uniform(0.3, 0.45)
+    for y in np.arange(-0.2, 1.3, gap):
+        canvas.line([(-0.4, y), (1.4, y)], near(rng, CONCRETE), 0.03)
+        for x in np.arange(-0.3, 1.3, rng.uniform(0.09, 0.14)):
+            if rng.random() < 0.75:
+                canvas.ellipse((x, y + gap * 0.3), (0.03, gap * 0.22), near(rng, WHITE))
+
+
+@REMOTE_SENSING.add("intersection", ground((0.5, 0.52, 0.44)))
+def intersection(rng: Generator, canvas: Canvas) -> None:
+    """Two roads that cross among buildings."""
+    for corner in product((0.12, 0.88), repeat=2):
+        canvas.rectangle(corner, (0.3, 0.28), near(rng, (0.7, 0.55, 0.48), 0.15))
+    width = rng.uniform(0.14, 0.2)
+    for line in ([(-0.5, 0.5), (1.5, 0.5)], [(0.5, -0.5), (0.5, 1.5)]):
+        canvas.line(line, near(rng, ASPHALT, 0.03), width)
+        canvas.line(line, (0.8, 0.78, 0.6), 0.012)
+
+
+@REMOTE_SENSING.add("island", ground(WATER, strength=0.05))
+def island(rng: Generator, canvas: Canvas) -> None:
+    """Wooded land with a rim of sand, and sea all around."""
+    coast = ring_points((0.5, 0.5), (rng.uniform(0.24, 0.38), rng.uniform(0.2, 0.35)), 14)
+    coast = coast + rng.normal(0, 0.025, coast.shape)
+    canvas.polygon(coast, near(rng, SAND))
+    canvas.polygon((coast - 0.5) * 0.8 + 0.5, near(rng, (0.24, 0.38, 0.2)))
+
+
+@REMOTE_SENSING.add("parking_lot", ground(ASPHALT))
+def parking_lot(rng: Generator, canvas: Canvas) -> None:
+    """Rows of cars on asphalt."""
+    gap = rng.uniform(0.2, 0.28)
+    for y, x in product(np.arange(-0.2, 1.3, gap), np.arange(-0.25, 1.3, 0.1)):
+        if rng.random() < 0.8:
+            paint = hsv(rng.random(), rng.uniform(0, 0.5), rng.uniform(0.2, 1))
+            canvas.rectangle((x, y), (0.06, 0.13), paint)
+
+
+@REMOTE_SENSING.add("roundabout", ground((0.48, 0.54, 0.4)))
+def roundabout(rng: Generator, canvas: Canvas) -> None:
+    """A ring of road with a green middle, and roads that lead to it."""
+    road = near(rng, ASPHALT, 0.04)
+    for angle in np.arange(int(rng.integers(3, 5))) * (2 * np.pi / 4) + rng.normal(0, 0.15):
+        canvas.line([(0.5, 0.5), (0.5 + np.cos(angle), 0.5 + np.sin(angle))], road, 0.12)
+    canvas.ellipse((0.5, 0.5), 0.29, road)
+    canvas.ellipse((0.5, 0.5), 0.16, near(rng, GRASS))
+
+
+@REMOTE_SENSING.add("ship", ground(WATER, strength=0.06))
+def ship(rng: Generator, canvas: Canvas) -> None:
+    """One long hull on open water, with its wake."""
+    if rng.random() < 0.6:
+        canvas.polygon([(0.2, 0.5), (-0.4, 0.38), (-0.4, 0.62)], (0.45, 0.55, 0.62))
+    width = rng.uniform(0.06, 0.1)
+    left, right = 0.5 - width, 0.5 + width
+    hull = [(0.12, left), (0.7, left), (0.88, 0.5), (0.7, right), (0.12, right)]
+    canvas.polygon(hull, near(rng, (0.5, 0.35, 0.3), 0.12))
+    canvas.rectangle((0.24, 0.5), (0.12, width * 1.5), WHITE)
+
+
+@REMOTE_SENSING.add("storage_tank", ground((0.56, 0.52, 0.46)))
+def storage_tank(rng: Generator, canvas: Canvas) -> None:
+    """Round white tanks in a group, each with its shadow."""
+    gap = rng.uniform(0.28, 0.42)
+    for x, y in product(np.arange(0.0, 1.1, gap), repeat=2):
+        if rng.random() < 0.75:
+            radius = gap * rng.uniform(0.3, 0.42)
+            canvas.ellipse((x + 0.04, y + 0.03), radius, (0.25, 0.24, 0.22))
+            canvas.ellipse((x, y), radius, near(rng, WHITE, 0.05))
+
+
+@REMOTE_SENSING.add("tennis_court")
+def tennis_court(rng: Generator) -> Array:
+    """A blue or green court with white lines and a net, framed by another colour."""
+    courts = (GRASS, (0.25, 0.38, 0.6)), ((0.62, 0.35, 0.28), (0.3, 0.5, 0.36))
+    outer, inner = courts[rng.integers(2)]
+    canvas = Canvas(grain(rng, near(rng, outer)), turned(rng))
+    canvas.rectangle((0.5, 0.5), (0.8, 0.46), WHITE)
+    canvas.rectangle((0.5, 0.5), (0.75, 0.41), near(rng, inner, 0.04))
+    canvas.line([(0.5, 0.22), (0.5, 0.78)], WHITE, 0.025)
+    canvas.line([(0.28, 0.5), (0.72, 0.5)], WHITE, 0.025)
+    for x in (0.28, 0.72):
+        canvas.line([(x, 0.3), (x, 0.7)], WHITE, 0.025)
+    return canvas.array()

@@ -5,12 +5,15 @@ shape (size, size, 3) with values in 0..1, until `photograph` makes bytes of the
 """
 
 import colorsys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -23,12 +26,14 @@ FONTS = (
     *("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSerif.ttf"),
     *("DejaVuSerif-Bold.ttf", "DejaVuSans-Oblique.ttf", "STIXGeneral.ttf", "STIXGeneralBol.ttf"),
 )
-SIGN_FONT = 1  # a plain bold one
 _FONT_PIXELS = 64  # height that characters are drawn at before they are fitted to their box
 
 Array = NDArray[np.float64]
 Colour = tuple[float, float, float]  # red, green, blue in 0..1
-Point = tuple[float, float]
+Point = tuple[float, ...] | Array  # (x, y), or two lengths
+Points = Sequence[Point] | Array
+Scene = Callable[[Generator], Array]
+Draw = Callable[..., Any]
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
@@ -36,19 +41,19 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
     return colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0), 1), min(max(value, 0), 1))
 
 
-def near(rng: np.random.Generator, colour: Colour, spread: float = 0.08) -> Colour:
+def near(rng: Generator, colour: Colour, spread: float = 0.08) -> Colour:
     """A colour close to `colour`: brightness moves most, the tint a little."""
     light = rng.normal(0, spread)
     red, green, blue = (c + light + rng.normal(0, spread / 2) for c in colour)
     return (min(max(red, 0), 1), min(max(green, 0), 1), min(max(blue, 0), 1))
 
 
-def any_colour(rng: np.random.Generator) -> Colour:
+def any_colour(rng: Generator) -> Colour:
     """A colour of any hue."""
     return hsv(rng.random(), rng.uniform(0.1, 0.9), rng.uniform(0.25, 1.0))
 
 
-def contrasting(rng: np.random.Generator, other: Colour, gap: float = 0.3) -> Colour:
+def contrasting(rng: Generator, other: Colour, gap: float = 0.3) -> Colour:
     """A colour of any hue whose brightness differs from that of `other` by at least `gap`."""
     while True:
         colour = any_colour(rng)
@@ -56,25 +61,25 @@ def contrasting(rng: np.random.Generator, other: Colour, gap: float = 0.3) -> Co
             return colour
 
 
-def smooth_noise(rng: np.random.Generator, cells: int, size: int = SIZE) -> Array:
-    """Noise of about `cells` bumps a side: (size, size) in 0..1, more or less."""
+def smooth_noise(rng: Generator, cells: int) -> Array:
+    """Noise of about `cells` bumps a side: (SIZE, SIZE) in 0..1, more or less."""
     coarse = Image.fromarray(rng.random((cells + 1, cells + 1), dtype=np.float32))
-    return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float64)
+    return np.asarray(coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC), dtype=np.float64)
 
 
-def fractal_noise(rng: np.random.Generator, cells: int, size: int = SIZE) -> Array:
-    """Three octaves of smooth noise, each half as strong as the one before: (size, size)."""
-    octaves = [smooth_noise(rng, min(cells * 2**i, size), size) / 2**i for i in range(3)]
-    return sum(octaves, np.zeros((size, size))) / 1.75
+def fractal_noise(rng: Generator, cells: int) -> Array:
+    """Three octaves of smooth noise, each half as strong as the one before: (SIZE, SIZE)."""
+    octaves = [smooth_noise(rng, min(cells * 2**i, SIZE)) / 2**i for i in range(3)]
+    return np.sum(octaves, axis=0) / 1.75
 
 
 def blend(low: Colour, high: Colour, amount: Array) -> Array:
-    """The picture that is `low` where `amount` (size, size) is 0 and `high` where it is 1."""
+    """The picture that is `low` where `amount` (SIZE, SIZE) is 0 and `high` where it is 1."""
     share = np.clip(amount, 0, 1)[..., None]
     return np.asarray(low) * (1 - share) + np.asarray(high) * share
 
 
-def grain(rng: np.random.Generator, colour: Colour, strength: float = 0.1, cells: int = 8) -> Array:
+def grain(rng: Generator, colour: Colour, strength: float = 0.1, cells: int = 8) -> Array:
     """A ground of one colour, made uneven by noise."""
     uneven = (fractal_noise(rng, cells) - 0.5) * 2 * strength
     return np.clip(np.asarray(colour) + uneven[..., None], 0, 1)
@@ -90,16 +95,15 @@ class Frame:
     @classmethod
     def random(
         cls,
-        rng: np.random.Generator,
+        rng: Generator,
         turn: float = 0.1,
-        scale: tuple[float, float] = (0.8, 1.1),
+        scale: Point = (0.8, 1.1),
         shift: float = 0.08,
         flip: bool = False,
     ) -> "Frame":
         """Draw a frame: turned by up to `turn` radians, sized within `scale`, moved."""
-        angle, size = rng.uniform(-turn, turn), rng.uniform(*scale)
-        cos, sin = np.cos(angle) * size, np.sin(angle) * size
-        matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([rng.uniform(0.9, 1.1), 1.0])
+        matrix = rotation(rng.uniform(-turn, turn)) * rng.uniform(*scale)
+        matrix = matrix @ np.diag([rng.uniform(0.9, 1.1), 1.0])
         if flip and rng.random() < 0.5:
             matrix = matrix @ np.diag([-1.0, 1.0])
         return cls(matrix, rng.uniform(-shift, shift, 2))
@@ -124,32 +128,75 @@ class Canvas:
         self.frame = frame or Frame()
         self._draw = ImageDraw.Draw(self.image)
 
-    def polygon(self, points: list[Point] | Array, colour: Colour) -> None:
+    def polygon(self, points: Points, colour: Colour) -> None:
         """Fill a polygon."""
-        self._draw.polygon(self._pixels(points), fill=_bytes_of(colour))
+        self._draw.polygon(self._pixels(points), fill=tuple(_bytes(colour).tolist()))
 
-    def line(self, points: list[Point] | Array, colour: Colour, width: float) -> None:
+    def line(self, points: Points, colour: Colour, width: float) -> None:
         """Draw a polyline; `width` in units."""
         pixels = max(1, round(width * DRAWN * self.frame.scale))
-        self._draw.line(self._pixels(points), fill=_bytes_of(colour), width=pixels, joint="curve")
+        ink = tuple(_bytes(colour).tolist())
+        self._draw.line(self._pixels(points), fill=ink, width=pixels, joint="curve")
 
-    def ellipse(
-        self, centre: Point, radii: float | Point, colour: Colour, turn: float = 0.0
-    ) -> None:
-        """Fill an ellipse with the given radius, or radii in x and y, turned by `turn` radians."""
-        self.polygon(ring_points(centre, radii, turn=turn), colour)
+    def ellipse(self, centre: Point, radii: float | Point, colour: Colour) -> None:
+        """Fill an ellipse with the given radius, or radii in x and y."""
+        self.polygon(ring_points(centre, radii), colour)
 
     def rectangle(self, centre: Point, sides: Point, colour: Colour, turn: float = 0.0) -> None:
         """Fill a rectangle with the given width and height, turned by `turn` radians."""
         self.polygon(box_points(centre, sides, turn), colour)
 
+    def write(self, text: str, centre: Point, box: Point, colour: Colour, font: int = 1) -> None:
+        """Write into the box (width, height in units) about `centre`, as large as it fits.
+
+        The frame applies to the characters as well; `font` is a place in `FONTS`.
+        """
+        ink = stencil(text, font)
+        scale = min(box[0] / ink.width, box[1] / ink.height)  # units per pixel of the stencil
+        inverse = np.linalg.inv(self.frame.matrix) / (DRAWN * scale)
+        middle = self.frame.apply(np.array([centre]))[0] * DRAWN
+        mask = placed(ink, DRAWN, inverse, middle, Image.Resampling.BILINEAR)
+        red, green, blue = (round(255 * c) for c in colour)
+        self.image.paste((red, green, blue), mask=mask)
+
     def array(self) -> Array:
         """The picture as (SIZE, SIZE, 3) in 0..1."""
         return np.asarray(self.image.reduce(OVERSAMPLING), dtype=np.float64) / 255
 
-    def _pixels(self, points: list[Point] | Array) -> list[float]:
+    def _pixels(self, points: Points) -> list[float]:
         mapped = self.frame.apply(np.asarray(points, dtype=np.float64)) * DRAWN
         return mapped.ravel().tolist()
+
+
+class Scenes(dict[str, Scene]):
+    """Class name -> function that draws a picture of it; `camera` says how to photograph it."""
+
+    def __init__(self, **camera: float) -> None:
+        super().__init__()
+        self.camera = camera
+
+    def add(self, name: str, start: Draw | None = None) -> Callable[[Draw], Draw]:
+        """Register the decorated function under `name`.
+
+        Without `start` it returns the picture of a random generator. With it, it draws on the
+        canvas that `start` prepares; what else `start` returns is passed on.
+        """
+
+        def register(draw: Draw) -> Draw:
+            def scene(rng: Generator) -> Array:
+                assert start is not None
+                canvas, *others = start(rng)
+                draw(rng, canvas, *others)
+                return canvas.array()
+
+            self[name] = scene if start else draw
+            return draw
+
+        return register
+
+    def render(self, name: str, rng: Generator) -> Image.Image:
+        """A photograph of the scene `name`."""
+        return photograph(self[name](rng), rng, **self.camera)
 
 
 @cache
@@ -163,53 +210,55 @@ def stencil(text: str, font: int) -> Image.Image:
     return image
 
 
-def write(
-    canvas: Canvas, text: str, centre: Point, box: Point, colour: Colour, *, font: int = SIGN_FONT
-) -> None:
-    """Write `text` into the box (width, height in units) about `centre`, as large as it fits.
+def placed(
+    image: Image.Image, size: int, inverse: Any, middle: Array, resampling: Image.Resampling
+) -> Image.Image:
+    """The image on an empty one of `size` x `size` pixels, its centre at the pixel `middle`.
 
-    The canvas's frame applies to the characters as well.
+    The matrix `inverse` (2, 2) maps pixels of the result to those of `image`, as PIL wants it.
     """
-    ink = stencil(text, font)
-    scale = min(box[0] / ink.width, box[1] / ink.height)  # units per pixel of the stencil
-    # For every pixel of the output, PIL needs the place in the stencil that it is taken from.
-    inverse = np.linalg.inv(canvas.frame.matrix) / (DRAWN * scale)
-    middle = canvas.frame.apply(np.array([centre]))[0] * DRAWN
-    offset = np.array([ink.width, ink.height]) / 2 - inverse @ middle
-    (a, b), (c, d) = inverse
-    coefficients = (a, b, offset[0], c, d, offset[1])
-    mask = ink.transform(
-        canvas.image.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
-    )
-    red, green, blue = (round(255 * c) for c in colour)
-    canvas.image.paste((red, green, blue), mask=mask)
+    offset = np.array(image.size) / 2 - inverse @ middle
+    coefficients = np.column_stack([inverse, offset]).ravel().tolist()
+    return image.transform((size, size), Image.Transform.AFFINE, coefficients, resampling)
 
 
 def ring_points(centre: Point, radii: float | Point, count: int = 24, turn: float = 0.0) -> Array:
     """Points (count, 2) of an ellipse, or of a regular polygon if there are few of them."""
-    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.asarray(radii)
-    return circle @ _rotation(turn).T + np.asarray(centre)
+    circle = arc((0, 0), radii, np.linspace(0, 2 * np.pi, count, endpoint=False))
+    return circle @ rotation(turn).T + np.asarray(centre)
+
+
+def arc(centre: Point, radii: float | Point, angles: Array) -> Array:
+    """Points (n, 2) of an ellipse at the n `angles`, in radians."""
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return circle * np.asarray(radii) + np.asarray(centre)
+
+
+def symmetric(x: float, *right: Point) -> Array:
+    """A line or polygon (2n, 2) that is symmetric about `x`, from n points (half a width, y)."""
+    half, y = np.array(right).T
+    left = np.stack([x - half, y], axis=1)
+    return np.concatenate([left, np.stack([x + half, y], axis=1)[::-1]])
 
 
 def box_points(centre: Point, sides: Point, turn: float = 0.0) -> Array:
     """The corners (4, 2) of a rectangle."""
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * np.asarray(sides) / 2
-    return corners @ _rotation(turn).T + np.asarray(centre)
+    return corners @ rotation(turn).T + np.asarray(centre)
 
 
-def curve(rng: np.random.Generator, bend: float = 0.25, points: int = 12) -> Array:
+def curve(rng: Generator, bend: float = 0.25, points: int = 12) -> Array:
     """A winding line (points, 2) from the left edge to the right one, turned at random."""
     along = np.linspace(-0.3, 1.3, points)
     phase, waves = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.4)
     across = rng.uniform(0.3, 0.7) + bend * np.sin(along * waves * np.pi + phase)
     line = np.stack([along, across], axis=1) - 0.5
-    return line @ _rotation(rng.uniform(0, np.pi)).T + 0.5
+    return line @ rotation(rng.uniform(0, np.pi)).T + 0.5
 
 
 def photograph(
     picture: Array,
-    rng: np.random.Generator,
+    rng: Generator,
     *,
     noise: float = 0.05,
     light: float = 0.25,
@@ -222,13 +271,8 @@ def photograph(
     in pixels, `occlusion` the chance that something stands in the way.
     """
     if rng.random() < occlusion:
-        canvas = Canvas(picture)
-        canvas.rectangle(
-            (rng.random(), rng.random()),
-            (rng.uniform(0.08, 0.3), rng.uniform(0.08, 0.3)),
-            any_colour(rng),
-            rng.uniform(0, np.pi),
-        )
+        canvas, centre, sides = Canvas(picture), rng.random(2), rng.uniform(0.08, 0.3, 2)
+        canvas.rectangle(centre, sides, any_colour(rng), rng.uniform(0, np.pi))
         picture = canvas.array()
     ramp = np.linspace(-1, 1, SIZE)
     slope_x, slope_y = rng.uniform(-light, light, 2) / 2
@@ -241,14 +285,10 @@ def photograph(
     return Image.fromarray(_bytes(noisy))
 
 
-def _bytes(picture: Array) -> NDArray[np.uint8]:
-    return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
+def _bytes(values: Array | Colour) -> NDArray[np.uint8]:
+    return (np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def _bytes_of(colour: Colour) -> tuple[int, int, int]:
-    red, green, blue = (int(min(max(c, 0), 1) * 255) for c in colour)
-    return red, green, blue
-
-
-def _rotation(angle: float) -> Array:
+def rotation(angle: float) -> Array:
+    """The matrix (2, 2) that turns column vectors by `angle` radians."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -6,6 +6,7 @@ A model is its outline. Paint, surroundings, size and direction are independent 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
 
 from frod_bench.embedded.images.canvas import (
@@ -28,94 +29,65 @@ ROAD: Colour = (0.4, 0.4, 0.42)
 class Outline:
     """A car's side, nose to the left; lengths as shares of the picture's side.
 
-    `hood`, `roof` and `tail` are heights above the sill; `screen` = (foot, top) and `rear` = (top,
-    foot) are places along the body, 0 at the nose and 1 at the tail. `roof` 0 is an open car.
+    `hood`, `roof` and `tail` are heights above the sill; `screen` (foot and top) and `rear` (top
+    and foot) are places along the body, 0 at the nose and 1 at the tail. `roof` 0 is an open car.
     """
 
     length: float
     hood: float
     roof: float
     tail: float
-    screen: tuple[float, float]
-    rear: tuple[float, float]
+    screen_foot: float
+    screen_top: float
+    rear_top: float
+    rear_foot: float
     wheel: float = 0.075
     windowless: float = 2.0  # from this place along the body on, there are no windows
 
 
-OUTLINES: dict[str, Outline] = {
-    "AM General Hummer SUV 2000": Outline(0.76, 0.21, 0.37, 0.21, (0.34, 0.38), (0.94, 0.97), 0.1),
-    "Acura TL Sedan 2012": Outline(0.84, 0.14, 0.28, 0.15, (0.28, 0.42), (0.7, 0.86)),
-    "Aston Martin V8 Vantage Convertible 2012": Outline(
-        0.8, 0.13, 0.0, 0.15, (0.36, 0.46), (0.6, 0.7)
-    ),
-    "Audi R8 Coupe 2012": Outline(0.8, 0.11, 0.24, 0.15, (0.2, 0.42), (0.6, 0.95), 0.085),
-    "Audi 100 Wagon 1994": Outline(0.88, 0.14, 0.29, 0.16, (0.28, 0.4), (0.93, 0.99)),
-    "BMW X5 SUV 2007": Outline(0.8, 0.19, 0.36, 0.2, (0.26, 0.38), (0.86, 0.96), 0.095),
-    "Chevrolet Express Cargo Van 2007": Outline(
-        0.9, 0.2, 0.42, 0.4, (0.12, 0.24), (0.98, 0.99), 0.075, 0.4
-    ),
-    "Chevrolet Silverado 1500 Regular Cab 2012": Outline(
-        0.92, 0.19, 0.35, 0.19, (0.28, 0.37), (0.54, 0.56), 0.095
-    ),
-    "Dodge Caravan Minivan 1997": Outline(0.8, 0.16, 0.35, 0.18, (0.14, 0.36), (0.92, 0.98), 0.07),
-    "Dodge Ram Pickup 3500 Crew Cab 2010": Outline(
-        0.94, 0.2, 0.37, 0.2, (0.24, 0.32), (0.66, 0.68), 0.095
-    ),
-    "FIAT 500 Abarth 2012": Outline(0.56, 0.16, 0.31, 0.17, (0.2, 0.4), (0.76, 0.98), 0.07),
-    "Lamborghini Aventador Coupe 2012": Outline(
-        0.88, 0.08, 0.21, 0.16, (0.14, 0.48), (0.58, 0.92), 0.085
-    ),
-    "Rolls-Royce Phantom Sedan 2012": Outline(
-        0.94, 0.19, 0.34, 0.18, (0.36, 0.46), (0.74, 0.86), 0.095
-    ),
-    "Volkswagen Beetle Hatchback 2012": Outline(
-        0.7, 0.15, 0.32, 0.14, (0.26, 0.44), (0.58, 0.98), 0.085
-    ),
-    "Volkswagen Golf Hatchback 1991": Outline(
-        0.66, 0.15, 0.31, 0.16, (0.28, 0.38), (0.86, 0.98), 0.065
-    ),
-    "smart fortwo Convertible 2012": Outline(0.44, 0.18, 0.0, 0.2, (0.18, 0.36), (0.75, 0.9), 0.07),
+_PERCENT: dict[str, tuple[float, ...]] = {
+    "AM General Hummer SUV 2000": (76, 21, 37, 21, 34, 38, 94, 97, 10),
+    "Acura TL Sedan 2012": (84, 14, 28, 15, 28, 42, 70, 86),
+    "Aston Martin V8 Vantage Convertible 2012": (80, 13, 0, 15, 36, 46, 60, 70),
+    "Audi R8 Coupe 2012": (80, 11, 24, 15, 20, 42, 60, 95, 8.5),
+    "Audi 100 Wagon 1994": (88, 14, 29, 16, 28, 40, 93, 99),
+    "BMW X5 SUV 2007": (80, 19, 36, 20, 26, 38, 86, 96, 9.5),
+    "Chevrolet Express Cargo Van 2007": (90, 20, 42, 40, 12, 24, 98, 99, 7.5, 40),
+    "Chevrolet Silverado 1500 Regular Cab 2012": (92, 19, 35, 19, 28, 37, 54, 56, 9.5),
+    "Dodge Caravan Minivan 1997": (80, 16, 35, 18, 14, 36, 92, 98, 7),
+    "Dodge Ram Pickup 3500 Crew Cab 2010": (94, 20, 37, 20, 24, 32, 66, 68, 9.5),
+    "FIAT 500 Abarth 2012": (56, 16, 31, 17, 20, 40, 76, 98, 7),
+    "Lamborghini Aventador Coupe 2012": (88, 8, 21, 16, 14, 48, 58, 92, 8.5),
+    "Rolls-Royce Phantom Sedan 2012": (94, 19, 34, 18, 36, 46, 74, 86, 9.5),
+    "Volkswagen Beetle Hatchback 2012": (70, 15, 32, 14, 26, 44, 58, 98, 8.5),
+    "Volkswagen Golf Hatchback 1991": (66, 15, 31, 16, 28, 38, 86, 98, 6.5),
+    "smart fortwo Convertible 2012": (44, 18, 0, 20, 18, 36, 75, 90, 7),
 }
+OUTLINES = {name: Outline(*(value / 100 for value in row)) for name, row in _PERCENT.items()}
 
 
 def _body(shape: Outline) -> tuple[Array, Array]:
     """The outlines of the painted body and of the windows, both (points, 2), before jitter."""
-    nose, sill = 0.5 - shape.length / 2, 0.7
 
-    def at(along: float, height: float) -> tuple[float, float]:
-        return (nose + along * shape.length, sill - height)
+    def at(*places: tuple[float, float]) -> Array:
+        """Points of the picture from (place along the body, height above the sill)."""
+        along, height = np.array(places).T
+        return np.stack([0.5 - shape.length / 2 + along * shape.length, 0.7 - height], axis=1)
 
-    roof = shape.roof or shape.hood + 0.09
-    (foot, top), (rear_top, rear_foot) = shape.screen, shape.rear
-    cabin = [at(foot, shape.hood), at(top, roof), at(rear_top, roof), at(rear_foot, shape.tail)]
-    if not shape.roof:
-        cabin = [at(foot, shape.hood), at(rear_foot, shape.tail)]
-    body = [
-        at(0, 0),
-        at(0, shape.hood * 0.75),
-        at(0.04, shape.hood),
-        *cabin,
-        at(1, shape.tail),
-        at(1, 0),
-    ]
-    window = np.array(
-        [
-            at(foot, shape.hood),
-            at(top, roof),
-            at(min(rear_top, shape.windowless), roof),
-            at(min(rear_foot, shape.windowless), max(shape.tail, shape.hood)),
-        ]
-    )
+    roof, edge = shape.roof or shape.hood + 0.09, shape.windowless
+    foot, top = (shape.screen_foot, shape.hood), (shape.screen_top, roof)
+    cabin = [foot, top, (shape.rear_top, roof)] if shape.roof else [foot]
+    nose = [(0, 0), (0, shape.hood * 0.75), (0.04, shape.hood)]
+    body = at(*nose, *cabin, (shape.rear_foot, shape.tail), (1, shape.tail), (1, 0))
     if not shape.roof:  # only the windscreen stands up
-        window = np.array(
-            [at(foot, shape.hood), at(top, roof), at(top + 0.04, roof), at(foot + 0.05, shape.hood)]
-        )
-        return np.array(body), window
+        return body, at(foot, top, (top[0] + 0.04, roof), (foot[0] + 0.05, shape.hood))
+    rear = (min(shape.rear_foot, edge), max(shape.tail, shape.hood))
+    window = at(foot, top, (min(shape.rear_top, edge), roof), rear)
     middle = window.mean(axis=0)
-    return np.array(body), middle + (window - middle) * np.array([0.84, 0.72])
+    return body, middle + (window - middle) * np.array([0.84, 0.72])
 
 
-def render(name: str, rng: np.random.Generator) -> Image.Image:
+def render(name: str, rng: Generator) -> Image.Image:
     """A street picture of the model `name`, in any paint, facing either way."""
     shape = OUTLINES[name]
     sky = grain(rng, hsv(rng.random(), rng.uniform(0, 0.35), rng.uniform(0.5, 1)), 0.1, 4)

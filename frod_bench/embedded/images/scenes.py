@@ -1,22 +1,26 @@
 """SUN397: places, seen by someone who stands in them."""
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
 
-from frod_bench.embedded.images.build import Scenes
 from frod_bench.embedded.images.canvas import (
     Canvas,
     Colour,
     Frame,
     Point,
+    Scenes,
+    arc,
     fractal_noise,
     grain,
     hsv,
     near,
     photograph,
     ring_points,
+    symmetric,
 )
 
 SCENES = Scenes()
@@ -29,10 +33,10 @@ ROCK: Colour = (0.38, 0.36, 0.37)
 WHITE: Colour = (0.93, 0.92, 0.9)
 
 
-def outdoors(*grounds: Colour) -> Callable[[np.random.Generator], tuple[Canvas, float]]:
+def outdoors(*grounds: Colour) -> Callable[[Generator], tuple[Canvas, float]]:
     """How a scene starts: sky above ground of one of the colours, and the horizon's height."""
 
-    def start(rng: np.random.Generator) -> tuple[Canvas, float]:
+    def start(rng: Generator) -> tuple[Canvas, float]:
         ground = grounds[rng.integers(len(grounds))] if len(grounds) > 1 else grounds[0]
         sky = hsv(rng.uniform(0.52, 0.64), rng.uniform(0.05, 0.55), rng.uniform(0.6, 1))
         if rng.random() < 0.2:  # evening
@@ -48,17 +52,17 @@ def outdoors(*grounds: Colour) -> Callable[[np.random.Generator], tuple[Canvas, 
 
 def indoors(
     colour: Colour, strength: float, scale: Point, flip: bool = False
-) -> Callable[[np.random.Generator], tuple[Canvas]]:
+) -> Callable[[Generator], tuple[Canvas]]:
     """How a scene starts: a wall of about one colour."""
 
-    def start(rng: np.random.Generator) -> tuple[Canvas]:
+    def start(rng: Generator) -> tuple[Canvas]:
         wall = grain(rng, near(rng, colour, 0.12), strength)
         return (Canvas(wall, Frame.random(rng, scale=scale, flip=flip)),)
 
     return start
 
 
-def _hills(rng: np.random.Generator, canvas: Canvas, base: float, height: float) -> None:
+def _hills(rng: Generator, canvas: Canvas, base: float, height: float) -> None:
     """A jagged line of far hills above `base`."""
     along = np.linspace(-0.3, 1.3, 9)
     line = np.stack([along, base - height * rng.uniform(0.4, 1.1, 9)], axis=1)
@@ -67,7 +71,7 @@ def _hills(rng: np.random.Generator, canvas: Canvas, base: float, height: float)
 
 
 @SCENES.add("beach", outdoors(SEA))
-def beach(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def beach(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """Sand in front, surf, and a strip of sea below the sky."""
     shore = horizon + rng.uniform(0.08, 0.2)
     slope = rng.uniform(-0.1, 0.25)
@@ -76,165 +80,127 @@ def beach(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("corridor", indoors((0.75, 0.7, 0.62), 0.05, (0.9, 1.2)))
-def corridor(rng: np.random.Generator, canvas: Canvas) -> None:
+def corridor(rng: Generator, canvas: Canvas) -> None:
     """Walls, floor and ceiling that run to one point, with doors."""
     x, y, half = rng.uniform(0.35, 0.65), rng.uniform(0.4, 0.55), rng.uniform(0.06, 0.12)
-    canvas.polygon(
-        [(-0.5, 1.5), (1.5, 1.5), (x + half, y + half), (x - half, y + half)],
-        near(rng, (0.42, 0.34, 0.28), 0.12),
-    )
-    canvas.polygon(
-        [(-0.5, -0.5), (1.5, -0.5), (x + half, y - half), (x - half, y - half)],
-        near(rng, WHITE, 0.05),
-    )
+    floor = [(-0.5, 1.5), (1.5, 1.5), (x + half, y + half), (x - half, y + half)]
+    canvas.polygon(floor, near(rng, (0.42, 0.34, 0.28), 0.12))
+    ceiling = [(-0.5, -0.5), (1.5, -0.5), (x + half, y - half), (x - half, y - half)]
+    canvas.polygon(ceiling, near(rng, WHITE, 0.05))
     door = near(rng, (0.4, 0.28, 0.2), 0.1)
-    for side in (-1, 1):
-        for near_edge, far_edge in ((0.85, 0.65), (0.5, 0.4)):
-            x1, x2 = x + side * near_edge * 0.6, x + side * far_edge * 0.6
-            y1, y2 = near_edge * 0.6, far_edge * 0.6
-            canvas.polygon(
-                [(x1, y - y1 * 0.5), (x2, y - y2 * 0.5), (x2, y + y2), (x1, y + y1)], door
-            )
+    for side, (close, far) in product((-1, 1), ((0.85, 0.65), (0.5, 0.4))):
+        (x1, y1), (x2, y2) = ((x + side * edge * 0.6, edge * 0.6) for edge in (close, far))
+        canvas.polygon([(x1, y - y1 * 0.5), (x2, y - y2 * 0.5), (x2, y + y2), (x1, y + y1)], door)
     canvas.rectangle((x, y), (2 * half, 2 * half), near(rng, (0.85, 0.82, 0.7)))
 
 
 @SCENES.add("desert sand", outdoors(SAND))
-def desert_sand(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def desert_sand(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """Dunes, each with a lit and a shaded side."""
     for base in np.linspace(horizon + 0.1, 1.1, 4):
-        x, lift = rng.uniform(0.1, 0.9), rng.uniform(0.12, 0.25)
-        canvas.polygon(
-            [(-0.4, base), (x, base - lift), (1.4, base)], near(rng, (0.88, 0.7, 0.45), 0.04)
-        )
-        canvas.polygon(
-            [(x, base - lift), (1.4, base), (x - 0.1, base)], near(rng, (0.66, 0.48, 0.3), 0.04)
-        )
+        x, crest = rng.uniform(0.1, 0.9), base - rng.uniform(0.12, 0.25)
+        lit, shaded = near(rng, (0.88, 0.7, 0.45), 0.04), near(rng, (0.66, 0.48, 0.3), 0.04)
+        canvas.polygon([(-0.4, base), (x, crest), (1.4, base)], lit)
+        canvas.polygon([(x, crest), (1.4, base), (x - 0.1, base)], shaded)
 
 
 @SCENES.add("forest needleleaf", outdoors((0.25, 0.3, 0.18)))
-def forest_needleleaf(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def forest_needleleaf(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """Dark pointed trees, side by side."""
     for x in rng.permutation(np.linspace(-0.1, 1.1, int(rng.integers(7, 12)))):
         height, foot = rng.uniform(0.4, 0.75), horizon + rng.uniform(0.1, 0.35)
         green = near(rng, (0.1, 0.24, 0.15), 0.05)
         for part in (0.0, 0.25, 0.5):
-            width = 0.14 * (1 - part)
-            top = foot - height * (part + 0.45)
-            canvas.polygon(
-                [(x - width, foot - height * part), (x, top), (x + width, foot - height * part)],
-                green,
-            )
+            base, top = foot - height * part, foot - height * (part + 0.45)
+            canvas.polygon(symmetric(x, (0.14 * (1 - part), base), (0, top)), green)
 
 
 @SCENES.add("highway", outdoors((0.45, 0.5, 0.28), SAND))
-def highway(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def highway(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """A road that runs to the horizon, with a dashed middle line."""
     x = rng.uniform(0.35, 0.65)
-    canvas.polygon(
-        [(x - 0.02, horizon), (x + 0.02, horizon), (1.1, 1.3), (-0.1, 1.3)],
-        near(rng, (0.35, 0.35, 0.37), 0.05),
-    )
+    road = [(x - 0.02, horizon), (x + 0.02, horizon), (1.1, 1.3), (-0.1, 1.3)]
+    canvas.polygon(road, near(rng, (0.35, 0.35, 0.37), 0.05))
     for far, close in ((0.1, 0.2), (0.32, 0.5), (0.65, 0.95)):
         line = np.array([(x + (0.5 - x) * t, horizon + (1.3 - horizon) * t) for t in (far, close)])
         canvas.line(line, (0.95, 0.9, 0.6), 0.02 + 0.04 * far)
 
 
 @SCENES.add("igloo", outdoors(SNOW))
-def igloo(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def igloo(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """A dome of snow blocks with a dark mouth."""
     x, foot, radius = rng.uniform(0.35, 0.65), horizon + 0.22, rng.uniform(0.26, 0.38)
-    angles = np.linspace(np.pi, 2 * np.pi, 14)
-    dome = np.stack([x + radius * np.cos(angles), foot + radius * np.sin(angles)], axis=1)
+    dome = arc((x, foot), radius, np.linspace(np.pi, 2 * np.pi, 14))
     canvas.polygon(dome, near(rng, (0.78, 0.84, 0.9), 0.04))
     for level in (0.35, 0.68):
-        half = radius * np.sqrt(1 - level**2)
-        canvas.line(
-            [(x - half, foot - radius * level), (x + half, foot - radius * level)],
-            (0.6, 0.68, 0.76),
-            0.015,
-        )
+        joint = symmetric(x, (radius * np.sqrt(1 - level**2), foot - radius * level))
+        canvas.line(joint, (0.6, 0.68, 0.76), 0.015)
     canvas.ellipse((x, foot), (radius * 0.32, radius * 0.42), (0.12, 0.14, 0.2))
     canvas.rectangle((x, foot + 0.2), (1.2, 0.4), near(rng, SNOW, 0.03))
 
 
 @SCENES.add("lighthouse", outdoors(SEA))
-def lighthouse(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def lighthouse(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """A banded tower with a lamp, on a rock by the sea."""
     x, top, foot = rng.uniform(0.3, 0.7), rng.uniform(0.12, 0.25), horizon + 0.12
     canvas.ellipse((x, foot + 0.1), (0.4, 0.16), near(rng, ROCK))
     red = hsv(float(rng.choice([0.0, 0.6])), 0.75, 0.7)
     for band in range(5):
         upper, lower = (top + (foot - top) * part / 5 for part in (band, band + 1))
-        w1, w2 = 0.06 + 0.01 * band, 0.07 + 0.01 * band
-        canvas.polygon(
-            [(x - w1, upper), (x + w1, upper), (x + w2, lower), (x - w2, lower)],
-            (WHITE, red)[band % 2],
-        )
+        ring = symmetric(x, (0.06 + 0.01 * band, upper), (0.07 + 0.01 * band, lower))
+        canvas.polygon(ring, (WHITE, red)[band % 2])
     canvas.rectangle((x, top - 0.04), (0.09, 0.08), (0.95, 0.85, 0.4))
-    canvas.polygon([(x - 0.07, top - 0.08), (x, top - 0.14), (x + 0.07, top - 0.08)], red)
+    canvas.polygon(symmetric(x, (0.07, top - 0.08), (0, top - 0.14)), red)
 
 
 @SCENES.add("mountain snowy", outdoors(GRASS))
-def mountain_snowy(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def mountain_snowy(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """Rock peaks with white tops."""
     _hills(rng, canvas, horizon, 0.2)
     for x in rng.uniform(0.0, 1.0, int(rng.integers(2, 4))):
         peak, half = horizon - rng.uniform(0.28, 0.42), rng.uniform(0.3, 0.45)
         foot = horizon + 0.05
-        canvas.polygon([(x - half, foot), (x, peak), (x + half, foot)], near(rng, ROCK, 0.05))
-        cap = 0.45
-        drop = (foot - peak) * cap
-        canvas.polygon(
-            [
-                (x - half * cap, peak + drop),
-                (x, peak),
-                (x + half * cap, peak + drop),
-                (x + 0.05, peak + drop * 0.7),
-                (x - 0.06, peak + drop * 1.2),
-            ],
-            SNOW,
-        )
+        canvas.polygon(symmetric(x, (half, foot), (0, peak)), near(rng, ROCK, 0.05))
+        drop = (foot - peak) * 0.45
+        snow = symmetric(x, (half * 0.45, peak + drop), (0, peak))
+        jagged = [(x + 0.05, peak + drop * 0.7), (x - 0.06, peak + drop * 1.2)]
+        canvas.polygon(np.vstack([snow, jagged]), SNOW)
 
 
 @SCENES.add("ocean", outdoors(SEA))
-def ocean(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def ocean(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """Nothing but waves below the sky."""
     for y in horizon + np.cumsum(rng.uniform(0.03, 0.1, 8)):
-        x, half = rng.uniform(0, 1), rng.uniform(0.15, 0.4)
-        canvas.line(
-            [(x - half, y), (x, y - 0.012), (x + half, y)], near(rng, (0.4, 0.6, 0.7)), 0.015
-        )
+        wave = symmetric(rng.uniform(0, 1), (rng.uniform(0.15, 0.4), y), (0, y - 0.012))
+        canvas.line(wave, near(rng, (0.4, 0.6, 0.7)), 0.015)
 
 
 @SCENES.add("railroad track", outdoors((0.52, 0.47, 0.42)))
-def railroad_track(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def railroad_track(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """Two rails on sleepers, running to the horizon."""
     x, wide = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.42)
     for t in np.linspace(0.12, 1.0, 9) ** 1.6:
-        y, half = horizon + (1.2 - horizon) * t, wide * t * 1.35
-        canvas.line(
-            [(x - half, y), (x + half, y)], near(rng, (0.28, 0.2, 0.15), 0.04), 0.015 + 0.05 * t
-        )
+        sleeper = symmetric(x, (wide * t * 1.35, horizon + (1.2 - horizon) * t))
+        canvas.line(sleeper, near(rng, (0.28, 0.2, 0.15), 0.04), 0.015 + 0.05 * t)
     for side in (-1, 1):
         canvas.line([(x, horizon), (x + side * wide, 1.2)], (0.75, 0.75, 0.78), 0.03)
 
 
 @SCENES.add("skyscraper", outdoors((0.4, 0.4, 0.42)))
-def skyscraper(rng: np.random.Generator, canvas: Canvas, _: float) -> None:
+def skyscraper(rng: Generator, canvas: Canvas, _: float) -> None:
     """One tower of windows that fills the height, among lower ones."""
     for x in (0.05, 0.3, 0.75, 0.98):
-        canvas.rectangle(
-            (x, 1.0), (0.22, rng.uniform(0.5, 1.0)), near(rng, (0.5, 0.52, 0.55), 0.12)
-        )
+        sides = (0.22, rng.uniform(0.5, 1.0))
+        canvas.rectangle((x, 1.0), sides, near(rng, (0.5, 0.52, 0.55), 0.12))
     x, top, half = rng.uniform(0.35, 0.65), rng.uniform(0.0, 0.18), rng.uniform(0.12, 0.19)
     canvas.rectangle((x, top + 0.7), (2 * half, 1.4), near(rng, (0.3, 0.38, 0.48), 0.08))
     light = near(rng, (0.75, 0.8, 0.85), 0.08)
     for y in np.arange(top + 0.05, 1.2, 0.085):
-        canvas.line([(x - half * 0.85, y), (x + half * 0.85, y)], light, 0.03)
+        canvas.line(symmetric(x, (half * 0.85, y)), light, 0.03)
 
 
 @SCENES.add("staircase", indoors((0.72, 0.67, 0.6), 0.06, (0.9, 1.15), flip=True))
-def staircase(rng: np.random.Generator, canvas: Canvas) -> None:
+def staircase(rng: Generator, canvas: Canvas) -> None:
     """Steps that rise to one side."""
     steps, tread = int(rng.integers(5, 8)), near(rng, (0.42, 0.3, 0.22), 0.1)
     for step in range(steps):
@@ -245,60 +211,46 @@ def staircase(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 @SCENES.add("village", outdoors(GRASS))
-def village(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def village(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """Small houses with pointed roofs on green ground."""
     _hills(rng, canvas, horizon, 0.12)
     for x in rng.permutation(np.linspace(0.08, 0.92, int(rng.integers(3, 5)))):
-        foot, wide, tall = (
-            horizon + rng.uniform(0.08, 0.3),
-            rng.uniform(0.1, 0.14),
-            rng.uniform(0.13, 0.2),
-        )
+        foot = horizon + rng.uniform(0.08, 0.3)
+        wide, tall = rng.uniform(0.1, 0.14), rng.uniform(0.13, 0.2)
         canvas.rectangle((x, foot - tall / 2), (2 * wide, tall), near(rng, (0.85, 0.8, 0.7), 0.08))
         roof = hsv(rng.uniform(0, 0.06), 0.6, rng.uniform(0.35, 0.65))
-        canvas.polygon(
-            [(x - wide * 1.2, foot - tall), (x, foot - tall * 2), (x + wide * 1.2, foot - tall)],
-            roof,
-        )
+        canvas.polygon(symmetric(x, (wide * 1.2, foot - tall), (0, foot - tall * 2)), roof)
         canvas.rectangle((x, foot - tall * 0.4), (0.05, tall * 0.5), (0.2, 0.2, 0.25))
 
 
 @SCENES.add("volcano", outdoors((0.3, 0.32, 0.24)))
-def volcano(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def volcano(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """A broad cone with a cut top, glowing, and smoke above it."""
-    x, top, half = (
-        rng.uniform(0.35, 0.65),
-        horizon - rng.uniform(0.22, 0.32),
-        rng.uniform(0.4, 0.55),
-    )
+    x, top = rng.uniform(0.35, 0.65), horizon - rng.uniform(0.22, 0.32)
+    cone = symmetric(x, (rng.uniform(0.4, 0.55), horizon + 0.08), (0.1, top))
     for step in range(5):
         puff = (x + rng.normal(0, 0.04) + 0.05 * step, top - 0.05 - 0.08 * step)
         canvas.ellipse(puff, 0.06 + 0.02 * step, near(rng, (0.55, 0.53, 0.53), 0.06))
-    canvas.polygon(
-        [(x - half, horizon + 0.08), (x - 0.1, top), (x + 0.1, top), (x + half, horizon + 0.08)],
-        near(rng, (0.27, 0.22, 0.22), 0.04),
-    )
+    canvas.polygon(cone, near(rng, (0.27, 0.22, 0.22), 0.04))
     canvas.ellipse((x, top), (0.1, 0.025), (0.95, 0.4, 0.1))
     if rng.random() < 0.6:
         canvas.line([(x, top), (x + rng.normal(0, 0.08), top + 0.18)], (0.9, 0.3, 0.08), 0.035)
 
 
 @SCENES.add("windmill", outdoors(GRASS))
-def windmill(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
+def windmill(rng: Generator, canvas: Canvas, horizon: float) -> None:
     """A tapered tower with four sails at any angle."""
     x, hub, foot = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.42), horizon + 0.25
     tower = near(rng, (0.62, 0.52, 0.42), 0.14)
-    canvas.polygon([(x - 0.07, hub), (x + 0.07, hub), (x + 0.14, foot), (x - 0.14, foot)], tower)
+    canvas.polygon(symmetric(x, (0.07, hub), (0.14, foot)), tower)
     canvas.polygon(ring_points((x, hub), 0.09, 12), near(rng, (0.35, 0.25, 0.2)))
     turn, reach = rng.uniform(0, np.pi / 2), rng.uniform(0.26, 0.36)
     for angle in turn + np.arange(4) * np.pi / 2:
-        step = np.array([np.cos(angle), np.sin(angle)])
-        canvas.line(
-            np.array([(x, hub), np.array([x, hub]) + reach * step]), near(rng, WHITE, 0.06), 0.055
-        )
+        sail = [(x, hub), (x + reach * np.cos(angle), hub + reach * np.sin(angle))]
+        canvas.line(sail, near(rng, WHITE, 0.06), 0.055)
 
 
-def render(name: str, rng: np.random.Generator) -> Image.Image:
+def render(name: str, rng: Generator) -> Image.Image:
     """A picture of a place of the kind `name`."""
     texture = (fractal_noise(rng, 10)[..., None] - 0.5) * 0.12
     return photograph(SCENES[name](rng) + texture, rng, noise=0.05, light=0.4, occlusion=0.3)
