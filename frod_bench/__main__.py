@@ -3,66 +3,53 @@
 import sys
 from importlib import import_module
 
-from frod_bench.cli import completion
 from frod_bench.cli import help as cli_help
-from frod_bench.cli.arguments import usage_errors
+from frod_bench.cli.exits import exit_statuses
 from frod_bench.cli.verbs import BY_NAME
 from frod_bench.common.errors import InputError, did_you_mean
 
-# Only the module of the verb that is asked for is imported.
-MODULES = {
-    "run": "jobs.run",
-    "reproduce": "jobs.reproduce",
-    "verify": "jobs.verify",
-    "report": "report.command",
-    "compare": "compare.command",
-    "plan": "plan.command",
-    "tune": "jobs.tune",
-    "calibrate": "jobs.calibrate",
-    "analyze": "analyses.command",
-    "mirror": "mirror.command",
-    "embedded": "embedded.command",
-    "bench": "bench.command",
-    "cache": "cli.cache",
-    "ls": "jobs.listing",
-    "validate": "jobs.validate",
-}
+# Verbs that have a room of their own; the others are in jobs/. Only the one asked for is imported.
+ROOMS = {name: name for name in ("report", "compare", "plan", "mirror", "embedded", "bench")}
+ROOMS["analyze"] = "analyses"
 
 
 def main(verb: str | None = None) -> None:
-    """Hand the command line on to its verb.
+    """Hand the command line on to its verb, and exit with its status.
 
     Args:
         verb: its name, if the module that was started fixes it; None reads it off the first word.
     """
     words = sys.argv[1:]
-    if verb is None:
-        if not words:
-            print(cli_help.overview())
-            return
-        if words[0] in BY_NAME:
-            verb, *words = words
-        else:
-            _answer(words)
-            verb = "run"
-    cli_help.answer(verb, words)
-    import_module(f"frod_bench.{MODULES[verb]}").start(words)
+    with exit_statuses():
+        if verb is None:
+            verb, words = _verb_of(words)
+        cli_help.answer(verb, words)
+        module = f"{ROOMS[verb]}.command" if verb in ROOMS else f"jobs.{verb}"
+        import_module(f"frod_bench.{module}").start(words)
 
 
-def _answer(words: list[str]) -> None:
-    """Answer what is asked without a verb; refuse a first word that is a misspelt verb."""
+def _verb_of(words: list[str]) -> tuple[str, list[str]]:
+    """(verb, its words); key=value words without a verb are those of run.
+
+    Answers what is asked without a verb, and refuses what may be a misspelt verb.
+    """
+    words = words or ["--help"]
     first, *others = words
+    if first in BY_NAME:
+        return first, others
     if first == "--complete":
-        print("\n".join(completion.candidates(*others)))
+        print("\n".join(cli_help.candidates(*others)))
         sys.exit(0)
-    with usage_errors():
-        if first == "--completion":
-            print(completion.script(*others[:1] or ["bash"]), end="")
-            sys.exit(0)
-        cli_help.answer(None, words)
-        if "=" not in first and not first.startswith(("-", "+", "~")):
-            hint = did_you_mean(first, BY_NAME)
-            raise InputError(f"{first!r}: is not a verb of frod-bench.{hint}")
+    if first == "--completion":
+        if others[:1] not in ([], ["bash"]):
+            raise InputError(f"--completion {others[0]}: is not supported. Allowed: bash.")
+        print(cli_help.BASH_COMPLETION, end="")
+        sys.exit(0)
+    cli_help.answer(None, words)
+    if "=" not in first and not first.startswith(("-", "+", "~")):
+        hint = did_you_mean(first, BY_NAME)
+        raise InputError(f"{first!r}: is not a verb of frod-bench.{hint}")
+    return "run", words
 
 
 if __name__ == "__main__":

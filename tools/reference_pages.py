@@ -24,7 +24,7 @@ import frod_bench.frod
 from frod_bench.cli import help as cli_help
 from frod_bench.cli.verbs import VERBS
 from frod_bench.config import settings
-from frod_bench.jobs.listing import first_comment
+from frod_bench.jobs.ls import first_comment
 from frod_bench.records import schema
 
 ROOT = Path(__file__).parents[1]

@@ -1,1 +1,1 @@
-"""The command line: verbs, their help and arguments, exit statuses, completion, the cache."""
+"""The command line: verbs, their help and arguments, exit statuses, completion."""

@@ -1,15 +1,13 @@
 """One grammar for every command line: `[ACTION] key=value ... [--flag]`.
 
-A verb's own keys are read here, by their name or an alias; all other `key=value` words of a verb
-that composes a configuration are overrides of it, which Hydra checks. `--key value` and
-`--key=value` are other spellings of `key=value`.
+A verb reads its own keys, by their name or an alias; all other `key=value` words of a verb that
+composes a configuration are Hydra's. `--key value` and `--key=value` also mean `key=value`.
 """
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from frod_bench.cli.exits import keys, unknown_key
 from frod_bench.cli.verbs import BY_NAME, Key, Verb
 from frod_bench.common.errors import InputError, did_you_mean
 
@@ -36,6 +34,11 @@ class Arguments:
     def action(self) -> str | None:
         """The one action; None if none was given."""
         return self.actions[0] if self.actions else None
+
+    def grid(self, experiment: str) -> list[str]:
+        """The overrides, with a default experiment."""
+        has_one = any(word.startswith("experiment=") for word in self.overrides)
+        return self.overrides if has_one else [f"experiment={experiment}", *self.overrides]
 
     def names(self, key: str) -> list[str] | None:
         """The distinct items of a list, written `a,b` or `[a,b]`; None if it was not given."""
@@ -67,13 +70,14 @@ def parse(verb_name: str, words: Sequence[str]) -> Arguments:
     that is given twice, without a value, or with one that is not a choice.
     """
     verb, found, left = BY_NAME[verb_name], Arguments(), list(words)
-    while left and _can_be_action(verb, found, left[0]):
-        action = left.pop(0)
-        if action not in verb.actions:
-            hint = did_you_mean(action, verb.actions)
-            raise InputError(f"{action!r}: is not an action of {verb.name}.{hint}")
-        found.actions.append(action)
-    own = own_keys(verb)
+    actions = verb.action.choices
+    while left and "=" not in left[0] and not left[0].startswith("-"):
+        if not actions or (found.actions and not verb.action.several):
+            break
+        if left[0] not in actions:
+            hint = did_you_mean(left[0], actions)
+            raise InputError(f"{left[0]!r}: is not an action of {verb.name}.{hint}")
+        found.actions.append(left.pop(0))
     while left:
         word = left.pop(0)
         name, equals, value = word.lstrip("-").partition("=")
@@ -82,43 +86,20 @@ def parse(verb_name: str, words: Sequence[str]) -> Arguments:
             continue
         if is_option and any(word == key.name for key in verb.keys):
             found.flags.add(word)
-        elif name in own and (equals or (is_option and left)):
-            _set(found, own[name], value if equals else left.pop(0))
+        elif name in verb.own_keys and (equals or (is_option and left)):
+            _set(found, verb.own_keys[name], value if equals else left.pop(0))
         elif verb.composes and not is_option and (equals or word.startswith("~")):
+            if name.isidentifier() and name not in keys():
+                raise InputError(unknown_key(name, list(verb.own_keys)))
             found.overrides.append(word)
         else:
             _refuse(verb, word, name if equals else word)
     return found
 
 
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """Turn bad input into a message and status 2; `exit_statuses` without importing Hydra."""
-    try:
-        yield
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
-def own_keys(verb: Verb) -> dict[str, Key]:
-    """The keys that the verb reads itself, by each of their names."""
-    return {
-        name: key
-        for key in verb.keys
-        if (key.own or not verb.composes) and key.name.islower() and not key.name.startswith("-")
-        for name in (key.name, *key.aliases)
-    }
-
-
 def items(value: str) -> list[str]:
     """The items of `a,b` or `[a,b]`, without quotes."""
     return [item.strip(" '\"") for item in value.strip("[]").split(",")]
-
-
-def _can_be_action(verb: Verb, found: Arguments, word: str) -> bool:
-    room = verb.several_actions or not found.actions
-    return bool(verb.actions) and room and "=" not in word and not word.startswith("-")
 
 
 def _set(found: Arguments, key: Key, value: str) -> None:

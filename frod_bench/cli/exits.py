@@ -6,44 +6,49 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import get_type_hints
-
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf.errors import OmegaConfBaseException
+from typing import Any, get_type_hints
 
 from frod_bench.common import processes
 from frod_bench.common.errors import CellsFailed, InputError, did_you_mean
-from frod_bench.config.settings import Settings
-
-COMPOSITION_ERRORS = (ConfigCompositionException, HydraException, OmegaConfBaseException)
 
 
-def explain(error: BaseException) -> str:
-    """One message: the field, its value, what is allowed."""
+def explain(error: Exception) -> str | None:
+    """One message: the field, its value, what is allowed; None if it is not about bad input.
+
+    Hydra's errors are told by their module, because importing Hydra takes a second.
+    """
     if isinstance(error, InputError):
         return str(error)
+    if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf"):
+        return None
+    from hydra.errors import MissingConfigException
+    from omegaconf.errors import OmegaConfBaseException
+
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={name}: there is none of that name." + did_you_mean(
-            name, error.options or []
-        )
+        hint = did_you_mean(name, error.options or [])
+        return f"{group}={name}: there is none of that name.{hint}"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     message = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
     if message.startswith("Ambiguous value"):
         return f"{message}: a list of choices is a grid, start it with -m."
-    key = getattr(cause, "full_key", None) or _quoted_key(message)
+    quoted = re.search(r"[Kk]ey '([^']+)'|override '([^'=]+)", message)
+    key = getattr(cause, "full_key", None) or (quoted and (quoted[1] or quoted[2]))
     if key and re.search(r"Key '|not in ", message):
         return unknown_key(key)
     return f"{key}: {message}" if key else message
 
 
-def unknown_key(key: str) -> str:
-    """Message about a key that does not exist, with the nearest one and its neighbours."""
-    known = keys()
+def unknown_key(key: str, own: Sequence[str] = ()) -> str:
+    """Message about a key that does not exist, with the nearest one and its neighbours.
+
+    `own` are keys that a verb reads itself.
+    """
+    known = [*own, *keys()]
     parent = key.rpartition(".")[0]
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     beside = [name for name in known if name.rpartition(".")[0] == parent]
     allowed = f" Allowed {'in ' + parent if parent else 'at the top'}: {', '.join(beside)}."
@@ -52,20 +57,15 @@ def unknown_key(key: str) -> str:
 
 def keys() -> list[str]:
     """Every key of the schema, with dots."""
+    from frod_bench.config.settings import Settings
 
-    def walk(kind: type, prefix: str) -> Iterator[str]:
-        hints = get_type_hints(kind)
-        for name in (field.name for field in dataclasses.fields(kind)):
+    def walk(kind: Any, prefix: str) -> Iterator[str]:
+        for name, hint in get_type_hints(kind).items():
             yield prefix + name
-            if dataclasses.is_dataclass(hints[name]):
-                yield from walk(hints[name], f"{prefix}{name}.")
+            if dataclasses.is_dataclass(hint):
+                yield from walk(hint, f"{prefix}{name}.")
 
     return list(walk(Settings, ""))
-
-
-def _quoted_key(message: str) -> str | None:
-    found = re.search(r"[Kk]ey '([^']+)'|override '([^'=]+)", message)
-    return next(filter(None, found.groups()), None) if found else None
 
 
 @contextmanager
@@ -99,12 +99,16 @@ def exit_statuses() -> Iterator[None]:
             yield
     except CellsFailed as error:
         sys.exit(str(error) if prints else 1)
-    except (InputError, *COMPOSITION_ERRORS) as error:
-        if prints:
-            print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        sys.exit(f"error: {error}. No file is incomplete. Run the same command again to resume.")
     except KeyboardInterrupt:
         print("Interrupted. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if message := explain(error):
+            if prints:
+                print(f"error: {message}", file=sys.stderr)
+            sys.exit(2)
+        if isinstance(error, OSError):
+            sys.exit(
+                f"error: {error}. No file is incomplete. Run the same command again to resume."
+            )
+        raise

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
         config = parse(arguments)
         comparison = compare(config, load_rules())
     except InputError as error:
-        print(f"frod_bench.compare: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     console = plain_console()
     show(comparison, console)
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         for path in draw.save_figures(panels, comparison.name, _out_dir(config)):
             print(path.resolve())
     except OSError as error:
-        print(f"frod_bench.compare: {error}. Name another out=.", file=sys.stderr)
+        print(f"error: {error}. Name another out=.", file=sys.stderr)
         return 1
     return 0
 

@@ -1,1 +1,1 @@
-"""What a command does from beginning to end: run, reproduce, verify, tune, calibrate."""
+"""The verbs that have no room of their own: `start` of a module does what its verb asks for."""

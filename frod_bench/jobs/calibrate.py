@@ -1,12 +1,6 @@
 """Difficulty check of a profile: is each task between guessing and solved?
 
-    frod-bench run -m experiment=calibration
-    frod-bench calibrate [profile=embedded results_root=results]
-
-Test scores in points per task: the best constant answer, the frozen head, full fine-tuning, and
-full fine-tuning from random weights. A task is in the band if full fine-tuning is at least 10 above
-the constant answer and at most 97, and the frozen head is at least 5 below it. Writes
-`<results>/<profile>/tables/calibration.{md,csv}`.
+Writes `<results>/<profile>/tables/calibration.{md,csv}`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,16 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from frod_bench import metrics
 from frod_bench.cells.cell import Cell, records_of
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
-from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable
-from frod_bench.common.terminal import plain_console
 from frod_bench.records import store
 
 ABOVE_CONSTANT, CEILING, BELOW_FULL = 10.0, 97.0, 5.0  # points
@@ -98,9 +89,9 @@ def markdown(table: pd.DataFrame, title: str) -> str:
     return head + "\n".join(lines) + "\n"
 
 
-def calibrate(overrides: Sequence[str], console: Console) -> None:
+def start(words: Sequence[str]) -> None:
     """Read the records, write the table, and print it."""
-    named = ["experiment=calibration", *parse("calibrate", overrides).overrides]
+    named = parse("calibrate", words).grid("calibration")
     base, cells = compose_cells(named)
     table = calibration(scores_of(cells, named))
     folder = cells[0].results_dir / "tables"
@@ -109,10 +100,4 @@ def calibrate(overrides: Sequence[str], console: Console) -> None:
     table.round(2).to_csv(folder / "calibration.csv", index=False)
     text = markdown(table, base.profile.title)
     (folder / "calibration.md").write_text(text)
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def start(words: Sequence[str]) -> None:
-    """Run the command line; exits with its status."""
-    with exit_statuses():
-        calibrate(words, plain_console())
+    print(text)

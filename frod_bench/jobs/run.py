@@ -1,10 +1,6 @@
 """Run one composed configuration, which leaves one record, or with `-m` a grid of them.
 
-    frod-bench run task=rte method=frod seed=3 method.sparse_rate=0.01
-    frod-bench run -m experiment=main_table
-
-The last line on standard output is the absolute path of the record. Exit status: 0, 1 if a run
-failed or diverged, 2 for bad input (then nothing is written), 130 if interrupted.
+The last line on standard output is the absolute path of the record.
 """
 
 import os
@@ -17,6 +13,7 @@ from omegaconf import DictConfig
 
 from frod_bench.cells.cell import cell_of, plan
 from frod_bench.cells.grid import compose_cells, ensure_inputs, refuse_lists, register
+from frod_bench.cli.arguments import MULTIRUN
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import processes
 from frod_bench.common.errors import CellsFailed, InputError
@@ -29,7 +26,7 @@ from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_as
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
 def run_composed(config: DictConfig) -> None:
-    """Hydra's entry for one cell."""
+    """Hydra's entry for one cell, which adds a line to errors that leave it."""
     with exit_statuses():
         run_one(config)
 
@@ -43,36 +40,31 @@ def run_one(config: DictConfig) -> None:
     ensure_inputs(config)
     cell = cell_of(conversion.resolve(config))
     found = plan([cell])
+    failure = ""
     if config.plan_only:
         check_methods(found.missing)
         say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")
-    elif found.missing:
+    elif not found.missing:
+        say(f"{cell.label}: has a record already")
+    else:
         check_functions([cell])
         check_hub([cell])
         check_writable(Path(config.results_root) / cell.profile)
-        # Imports torch, which takes seconds: bad input is refused before.
-        from frod_bench.training.runner import execute
+        from frod_bench.training.runner import execute  # imports torch, which takes seconds
 
         set_aside(found, say)
         outcome = execute(cell)
         say(f"{cell.label}: {outcome.status}, {outcome.summary}")
-        print_path(cell.record_path)
         if outcome.status != "ok":
-            raise CellsFailed(f"{cell.label} {outcome.status}: {outcome.summary}")
-        return
-    else:
-        say(f"{cell.label}: has a record already")
-    print_path(cell.record_path)
-
-
-def print_path(record_path: Path) -> None:
-    """Print to standard output, once however many processes run the cell."""
+            failure = f"{cell.label} {outcome.status}: {outcome.summary}"
     if processes.is_first():
-        print(record_path)
+        print(cell.record_path)
+    if failure:
+        raise CellsFailed(failure)
 
 
 def say(message: str) -> None:
-    """Print to standard error: standard output is for the record's path."""
+    """Print to standard error, on each machine once."""
     if processes.is_first_here():
         print(message, file=sys.stderr)
 
@@ -85,17 +77,15 @@ def start(words: Sequence[str]) -> None:
     """
     register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors arrive complete, and are explained here
-    with exit_statuses():
-        if not {"-m", "--multirun"} & set(words):
-            refuse_lists(words)
-            sys.argv[1:] = OwnFiles().named(words)  # Hydra reads them there
-            run_composed()
-            return
-        overrides = [word for word in words if word not in ("-m", "--multirun")]
-        flags = [word for word in overrides if word.startswith("-")]
-        if flags:
-            raise InputError(
-                f"{flags[0]}: cannot be combined with -m, which takes overrides only (key=value)."
-            )
-        say("planning the grid")
-        run_grid(*compose_cells(overrides), check_methods)
+    overrides = [word for word in words if word not in MULTIRUN]
+    if len(overrides) == len(words):
+        refuse_lists(words)
+        sys.argv[1:] = OwnFiles().named(words)  # Hydra reads them there
+        run_composed()
+        return
+    if flags := [word for word in overrides if word.startswith("-")]:
+        raise InputError(
+            f"{flags[0]}: cannot be combined with -m, which takes overrides only (key=value)."
+        )
+    say("planning the grid")
+    run_grid(*compose_cells(overrides), check_methods)

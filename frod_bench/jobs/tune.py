@@ -1,15 +1,7 @@
 """Pick each method's learning rates from the trials of `experiment=tune`.
 
-    frod-bench run -m experiment=tune
-    frod-bench tune [profile=embedded results_root=results] [out=conf/learning_rates]
-
-A method's learning rates in a family (in `<family>_rank` for tasks scored by log-likelihood) are
-those of the trial with the best validation score, averaged over the tuning tasks. Every method has
-the same number of trials; one that diverged or failed counts as worst. Writes every trial to
-`<results>/<profile>/tables/tuning.csv` and the profile's table of learning rates to
-`<results>/<profile>/learning_rates/<profile>.yaml`. `out=conf/learning_rates` writes to the suite's
-own configuration, which the next run composes; a table there that was written by hand is kept, and
-the new one is called `<profile>_tuned.yaml`.
+Those of a family (`<family>_rank`: scored by log-likelihood) are of the trial with the best
+validation score, averaged over the tuning tasks; one that diverged or failed counts as worst.
 """
 
 import math
@@ -24,7 +16,6 @@ from omegaconf import OmegaConf
 from frod_bench.cells.cell import Cell, records_of
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
-from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
@@ -108,12 +99,10 @@ def rates_path(profile: str, folder: Path) -> Path:
     return folder / f"{profile}_tuned.yaml" if by_hand else path
 
 
-def tune(words: Sequence[str]) -> tuple[Path, Path]:
-    """Read the trials' records and write the two tables; returns their paths."""
+def start(words: Sequence[str]) -> None:
+    """Read the trials' records, write the two tables and print their paths."""
     asked = parse("tune", words)
-    named = asked.overrides
-    if not any(word.startswith("experiment=") for word in named):
-        named = ["experiment=tune", *named]
+    named = asked.grid("tune")
     base, cells = compose_cells(named)
     results_dir, profile = cells[0].results_dir, base.profile.name
     table = trials(cells, named)
@@ -131,10 +120,4 @@ def tune(words: Sequence[str]) -> tuple[Path, Path]:
     if not path.exists() and current.exists():  # keeps what is not tuned now
         path.write_text(current.read_text())
     write_rates(picked, table["trial"].nunique(), base.experiment.name, path)
-    return tuning, path.resolve()
-
-
-def start(words: Sequence[str]) -> None:
-    """Run the command line; exits with its status."""
-    with exit_statuses():
-        print(*tune(words), sep="\n")
+    print(tuning, path.resolve(), sep="\n")

@@ -11,7 +11,6 @@ from dataclasses import replace
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
-from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.sweep.launch import check_hub
@@ -36,37 +35,29 @@ def check_methods(cells: Iterable[Cell]) -> None:
     which only a run executes, methods that need the values of weights, and backbones whose
     configuration is not on this machine.
     """
-    settings_of = {
-        _method_key(cell.settings): cell.settings
-        for cell in cells
-        if cell.settings.method.kind != "python"
-    }
-    if not settings_of:
+    distinct_settings: dict[str, Settings] = {}
+    for settings in (cell.settings for cell in cells if cell.settings.method.kind != "python"):
+        rates = dict.fromkeys(settings.method.learning_rates, 0.0)
+        method = replace(settings.method, learning_rates=rates)
+        distinct_settings[f"{settings.backbone} {settings.head} {method}"] = settings
+    if not distinct_settings:
         return
     from frod_bench.models.published import config_of  # import torch
     from frod_bench.plan.shapes import prepare_shapes
 
-    for settings in settings_of.values():
-        backbone, num_labels = settings.backbone, settings.task.num_labels
+    for settings in distinct_settings.values():
+        num_labels = None if settings.head == "rank" else settings.task.num_labels
         try:
-            config = config_of(backbone.hub_id, settings.model_root)
+            config = config_of(settings.backbone.hub_id, settings.model_root)
         except InputError:
             continue
         try:
-            prepare_shapes(
-                config, backbone, settings.method, None if settings.head == "rank" else num_labels
-            )
+            prepare_shapes(config, settings.backbone, settings.method, num_labels)
         except InputError as error:
             if not isinstance(error.__cause__, NotImplementedError):
                 raise
         except RuntimeError:  # torch's, of a tensor without values
             continue
-
-
-def _method_key(settings: Settings) -> str:
-    """What the fit of a method and a backbone depends on."""
-    rates = dict.fromkeys(settings.method.learning_rates, 0.0)
-    return f"{settings.backbone} {settings.head} {replace(settings.method, learning_rates=rates)}"
 
 
 def check(cell: Cell) -> str:
@@ -84,7 +75,7 @@ def check(cell: Cell) -> str:
     )
 
 
-def validate(words: Sequence[str]) -> None:
+def start(words: Sequence[str]) -> None:
     """Check every distinct cell of the grid that `words` name; prints a line each.
 
     Raises InputError, which names all of them, if some cannot run.
@@ -101,9 +92,3 @@ def validate(words: Sequence[str]) -> None:
             wrong.append(cell.label)
     if wrong:
         raise InputError(f"{len(wrong)} of {len(checked)} cannot run: {', '.join(wrong)}.")
-
-
-def start(words: Sequence[str]) -> None:
-    """Run the command line; exits with its status."""
-    with exit_statuses():
-        validate(words)

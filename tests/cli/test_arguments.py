@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from frod_bench import __main__ as front
 from frod_bench.cli.arguments import Arguments, parse
-from frod_bench.cli.completion import candidates, script
+from frod_bench.cli.help import candidates
 from frod_bench.cli.verbs import BY_NAME, VERBS
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
@@ -62,6 +63,9 @@ def test_lists_are_read_with_and_without_brackets() -> None:
         ("compare", ["seed="], "seed: is empty"),
         ("compare", ["seed=0", "seeds=1"], "seed: is given twice"),
         ("plan", ["format=jsn"], "Did you mean 'json'"),
+        ("tune", ["oot=x"], "oot: there is no such key. Did you mean 'out'"),
+        ("report", ["foldr=x"], "foldr: there is no such key. Did you mean 'folder'"),
+        ("validate", ["sede=0"], "sede: there is no such key. Did you mean 'seed'"),
         ("mirror", ["--from-package-idnex"], "Did you mean '--from-package-index'"),
         ("reproduce", ["--tracker"], "'--tracker': is not a flag of reproduce"),
     ],
@@ -91,8 +95,16 @@ def test_words_complete_to_verbs_actions_keys_and_names() -> None:
     assert candidates("frod-bench run -m method=frod,lor") == ["frod,lora"]
     assert candidates("frod-bench compare plot=t") == ["terminal"]
     assert candidates("frod-bench run experiment=main") == ["main_table"]
-    with pytest.raises(InputError, match="Allowed: bash"):
-        script("powershell")
+
+
+def test_completion_is_for_bash_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["frod-bench", "--completion", "powershell"])
+    with pytest.raises(SystemExit) as ended:
+        front.main()
+    assert ended.value.code == 2
+    assert "Allowed: bash" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -116,6 +128,8 @@ def test_bash_completes_with_the_printed_script() -> None:
 @pytest.mark.parametrize("name", BY_NAME)
 def test_every_key_has_a_meaning_and_one_name(name: str) -> None:
     keys = BY_NAME[name].keys
-    names = [word for key in keys for word in (key.name, *key.aliases)]
+    names = [key.name for key in keys]
     assert len(names) == len(set(names))
+    own = BY_NAME[name].own_keys
+    assert all(own[key.name] is key for key in keys if key.name in own), "an alias hides a key"
     assert all(key.meaning for key in keys)

@@ -46,7 +46,7 @@ def examples() -> Iterator[tuple[str, list[str]]]:
     """Those that `--help` shows."""
     for verb in BY_NAME.values():
         for example in verb.examples:
-            yield f"{verb.name} --help", shlex.split(example)[1:]
+            yield f"{verb.name} --help", shlex.split(example)
 
 
 COMMANDS = [*shown_commands(), *examples()]

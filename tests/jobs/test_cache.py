@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from frod_bench import __main__ as front
-from frod_bench.cli import cache as cache_command
 from frod_bench.frod import FrodConfig, attach_frod
 from frod_bench.frod.cache import basis_cache_dir
+from frod_bench.jobs import cache as cache_command
 from tests.frod.helpers import Net
 
 
