@@ -8,9 +8,10 @@ from frod_bench.cli.exits import exit_statuses
 from frod_bench.cli.verbs import BY_NAME
 from frod_bench.common.errors import InputError, did_you_mean
 
-# Verbs that have a room of their own; the others are in jobs/. Only the one asked for is imported.
-ROOMS = {name: name for name in ("report", "compare", "plan", "mirror", "embedded", "bench")}
-ROOMS["analyze"] = "analyses"
+# Module of jobs/ of a verb without a room of its own, and the one room that has another name.
+JOBS = {"validate": "run", "verify": "reproduce", "tune": "profiles", "calibrate": "profiles"}
+JOBS |= {"run": "run", "reproduce": "reproduce", "ls": "ls", "cache": "ls"}
+ROOMS = {"analyze": "analyses"}
 
 
 def main(verb: str | None = None) -> None:
@@ -24,8 +25,12 @@ def main(verb: str | None = None) -> None:
         if verb is None:
             verb, words = _verb_of(words)
         cli_help.answer(verb, words)
-        module = f"{ROOMS[verb]}.command" if verb in ROOMS else f"jobs.{verb}"
-        import_module(f"frod_bench.{module}").start(words)
+        # Only the module of the verb is imported.
+        if verb in JOBS:
+            start = getattr(import_module(f"frod_bench.jobs.{JOBS[verb]}"), verb)
+        else:
+            start = import_module(f"frod_bench.{ROOMS.get(verb, verb)}.command").start
+        start(words)
 
 
 def _verb_of(words: list[str]) -> tuple[str, list[str]]:

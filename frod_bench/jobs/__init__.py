@@ -1,1 +1,1 @@
-"""The verbs that have no room of their own: `start` of a module does what its verb asks for."""
+"""The verbs that have no room of their own, each a function of its name."""

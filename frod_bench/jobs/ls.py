@@ -1,8 +1,10 @@
-"""Lists of tasks, methods, experiments, suites, profiles, and the records of a folder."""
+"""Lists of tasks, methods, experiments, suites, profiles, records, and of the cache of bases."""
 
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import yaml
 from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
-from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
+from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, cache_dir
 from frod_bench.records import store
 
 DEFAULT_FOLDER = "results/embedded"
+BASES = "frod_basis"  # frod_bench.frod's folder, repeated because importing it loads torch
 Rows = list[Sequence[str]]
 
 
@@ -73,7 +76,7 @@ def records(folder: Path) -> Rows:
     return rows + [(path.name, "", "", "unusable", reason) for path, reason in unusable]
 
 
-def start(words: Sequence[str]) -> None:
+def ls(words: Sequence[str]) -> None:
     """Print the lists that `words` name. Raises InputError for unknown words."""
     asked = parse("ls", words)
     folder = Path(asked.values.get("folder", DEFAULT_FOLDER))
@@ -89,3 +92,43 @@ def start(words: Sequence[str]) -> None:
             lines.append("  ".join(padded).rstrip())
         blocks.append("\n".join(lines))
     print("\n\n".join(blocks))
+
+
+def cache(words: Sequence[str]) -> None:
+    """Do what `frod-bench cache WORDS` asks for."""
+    clears = parse("cache", words).action == "clear"
+    folder = cache_dir() / BASES
+    try:
+        entries = find_entries(folder)
+        if clears:
+            clear(folder)
+    except OSError as error:
+        sys.exit(f"{folder}: {error.strerror}. FROD_BENCH_CACHE sets another folder.")
+    if not clears:
+        for written, path, size in entries:
+            when = datetime.fromtimestamp(written)
+            print(f"{when:%Y-%m-%d %H:%M}  {f'{size / 1e6:.1f} MB':>10}  {path.stem}")
+    total = sum(size for _, _, size in entries) / 1e6
+    print(f"{len(entries)} entries, {total:.1f} MB, {'removed from' if clears else 'in'} {folder}")
+
+
+def find_entries(folder: Path) -> list[tuple[float, Path, int]]:
+    """(when written, file, bytes) of each entry, the oldest first; none without the folder."""
+    entries = []
+    for path in folder.glob("*.safetensors"):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # another process has cleared it
+            continue
+        entries.append((stat.st_mtime, path, stat.st_size))
+    return sorted(entries)
+
+
+def clear(folder: Path) -> None:
+    """Remove all entries and the partial files of writers that died; nothing else.
+
+    A basis that is being written is lost; its writer warns and continues.
+    """
+    for pattern in ("*.safetensors", "*.partial"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)

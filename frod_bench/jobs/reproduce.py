@@ -1,24 +1,33 @@
-"""The main job: run the missing cells of a grid, then write its tables, figures and page.
+"""The main job: run the missing cells of a grid and write its report; or verify a sample of cells.
 
-As `frod-bench run -m`, then `frod-bench report`, but the grid is composed once. The report is
-written again only if its records, its files or the code have changed.
+Both are compared with the published run, `results/reference/<profile>/tables/cells.csv`.
 """
 
 import json
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
+from rich.console import Console
+
 from frod_bench.cells.cell import Cell
-from frod_bench.cells.grid import compose_cells
+from frod_bench.cells.grid import cells_of, compose_cells, composer
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
-from frod_bench.jobs.validate import check_methods
-from frod_bench.jobs.verify import print_reproduction, reproduction_of
+from frod_bench.jobs.run import check_methods
 from frod_bench.records.provenance import code_version
-from frod_bench.report.collect import refuse_same
+from frod_bench.report import reproduction
+from frod_bench.report.cells_table import cells_table
+from frod_bench.report.collect import Collected, collect, refuse_same
 from frod_bench.report.command import MANIFEST, asked_cells, folder_of, parse, report
-from frod_bench.report.reproduction import published_cells
+from frod_bench.report.reproduction import Check, Reproduction, published_cells
 from frod_bench.sweep.launch import run_grid
+
+PROFILE = "embedded"  # its data and weights come with the suite
+METHODS = ("full", "lora", "dora", "frod")  # those that the claims compare
 
 
 def stamps(paths: Iterable[Path]) -> dict[str, list[int] | None]:
@@ -50,7 +59,7 @@ def is_current(manifest: Path, cells: Iterable[Cell], figure_style: str) -> bool
     return noted == made_from(cells, figure_style, map(Path, noted["written"]))
 
 
-def start(words: Sequence[str]) -> None:
+def reproduce(words: Sequence[str]) -> None:
     """Run and report.
 
     Raises CellsFailed or CellsRefused, after the report, if a run failed.
@@ -86,3 +95,81 @@ def start(words: Sequence[str]) -> None:
         console.print(f"The run cannot be compared with the published one: {error}")
     if failed is not None:
         raise failed
+
+
+def sample(published: pd.DataFrame) -> list[tuple[str, str, int]]:
+    """(task, method, seed) of one cell per family and method, spread over tasks and seeds."""
+    tasks = published[published["status"] == "ok"].groupby("family")["task"].unique()
+    seeds = sorted(map(int, published["seed"].unique()))
+    return [
+        (names[(2 * column + row) % len(names)], method, seeds[(row + column) % len(seeds)])
+        for row, names in enumerate(tasks)
+        for column, method in enumerate(METHODS)
+    ]
+
+
+def rerun_sample(words: Sequence[str], console: Console) -> Reproduction:
+    """Run the sample in a temporary folder and compare it; the folder is kept if it differs.
+
+    Raises InputError for words other than `runtime.` settings, or if there is no published run.
+    """
+    if odd := [word for word in words if not word.startswith("runtime.")]:
+        raise InputError(
+            f"{odd[0]}: verify runs the published settings, so only how it runs can be chosen. "
+            "Allowed: runtime.KEY=VALUE, e.g. runtime.jobs=1."
+        )
+    published = published_cells(PROFILE)
+    if published is None:
+        raise InputError(
+            f"results/reference/{PROFILE}: has no tables/cells.csv to compare with. Restore it "
+            "from git, or install the package again."
+        )
+    folder = Path(tempfile.mkdtemp(prefix="frod_bench_verify_"))
+    fixed = [f"profile={PROFILE}", f"results_root={folder}", "tracker=none", *words]
+    try:
+        with composer() as compose_one:
+            lines = [
+                [*fixed, f"task={task}", f"method={method}", f"seed={seed}"]
+                for task, method, seed in sample(published)
+            ]
+            cells, config = cells_of(lines, compose_one), compose_one(fixed)
+        try:
+            run_grid(config, cells)
+        except (CellsFailed, CellsRefused) as error:
+            console.print(str(error))
+        outcome = reproduction_of(cells, published)
+    except BaseException:  # including an interruption: there is no result to inspect
+        shutil.rmtree(folder)
+        raise
+    if outcome.skipped:  # the sample is of the published run: no cell may be left out
+        outcome = Reproduction((*outcome.checks, Check(outcome.skipped, False)), "")
+    if outcome.holds:
+        shutil.rmtree(folder)
+    else:
+        console.print(f"The records of this run are kept in {folder}.")
+    return outcome
+
+
+def reproduction_of(
+    cells: Sequence[Cell], published: pd.DataFrame, collected: Collected | None = None
+) -> Reproduction:
+    """The records of `cells`, all of one profile, beside the published ones."""
+    found = collected or collect(cells[0].results_dir.parent, cells[0].profile, asked_cells(cells))
+    table = cells_table(found.frame, found.curves)
+    return reproduction.compare(table, published, reproduction.load_tolerance())
+
+
+def print_reproduction(outcome: Reproduction, profile: str, console: Console) -> None:
+    """Print each comparison with the published run, and the verdict."""
+    console.print(f"Against the published run (results/reference/{profile}):")
+    for line in outcome.lines:
+        console.print(line, soft_wrap=True)
+
+
+def verify(words: Sequence[str]) -> None:
+    """Print whether this machine reproduces the published run; exits with status 1 if not."""
+    console = plain_console()
+    outcome = rerun_sample(words, console)
+    print_reproduction(outcome, PROFILE, console)
+    if not outcome.holds:
+        sys.exit(1)

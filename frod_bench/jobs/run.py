@@ -1,26 +1,23 @@
-"""Run one composed configuration, which leaves one record, or with `-m` a grid of them.
-
-The last line on standard output is the absolute path of the record.
-"""
+"""Run one cell or, with `-m`, a grid of them; or only validate that cells can run."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from frod_bench.cells.cell import cell_of, plan
+from frod_bench.cells.cell import Cell, cell_of, plan
 from frod_bench.cells.grid import compose_cells, ensure_inputs, refuse_lists, register
-from frod_bench.cli.arguments import MULTIRUN
+from frod_bench.cli.arguments import MULTIRUN, parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import processes
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.paths import CONF_DIR, check_writable
 from frod_bench.config import conversion
 from frod_bench.config.own_files import OwnFiles
-from frod_bench.jobs.validate import check_methods
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
 
@@ -69,7 +66,7 @@ def say(message: str) -> None:
         print(message, file=sys.stderr)
 
 
-def start(words: Sequence[str]) -> None:
+def run(words: Sequence[str]) -> None:
     """Compose what the command line asks for and run it.
 
     Hydra's own `-m` starts one job after another; this one has the same grammar, but plans the
@@ -89,3 +86,76 @@ def start(words: Sequence[str]) -> None:
         )
     say("planning the grid")
     run_grid(*compose_cells(overrides), check_methods)
+
+
+def distinct(cells: Iterable[Cell], describe: Callable[[Cell], object]) -> list[Cell]:
+    """The first cell of each description and method; seeds and learning rates do not count."""
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        method = cell.settings.method
+        rates = dict.fromkeys(method.learning_rates, 0.0)
+        found.setdefault(f"{describe(cell)} {replace(method, learning_rates=rates)}", cell)
+    return list(found.values())
+
+
+def check_methods(cells: Iterable[Cell]) -> None:
+    """Raise InputError, as a run would, if a method does not fit the backbone of a cell.
+
+    Each backbone is built once per head and method, without values. Not checked: Python functions,
+    which only a run executes, methods that need the values of weights, and backbones whose
+    configuration is not on this machine.
+    """
+    checked = [cell for cell in cells if cell.settings.method.kind != "python"]
+    if not checked:
+        return
+    from frod_bench.models.published import config_of  # import torch
+    from frod_bench.plan.shapes import prepare_shapes
+
+    for cell in distinct(checked, lambda cell: (cell.settings.backbone, cell.settings.head)):
+        settings = cell.settings
+        num_labels = None if settings.head == "rank" else settings.task.num_labels
+        try:
+            config = config_of(settings.backbone.hub_id, settings.model_root)
+        except InputError:
+            continue
+        try:
+            prepare_shapes(config, settings.backbone, settings.method, num_labels)
+        except InputError as error:
+            if not isinstance(error.__cause__, NotImplementedError):
+                raise
+        except RuntimeError:  # torch's, of a tensor without values
+            continue
+
+
+def check(cell: Cell) -> str:
+    """Describe a cell's input in a line. Raises InputError if it does not fit."""
+    from frod_bench.training.runner import make_ready  # imports torch
+
+    ready = make_ready(cell)
+    counts, params = ready.data.counts, ready.prepared.params
+    groups = ", ".join(ready.prepared.groups)
+    return (
+        f"{cell.label}: ok; {len(ready.data.train)} rows of train, {len(ready.data.validation)} of "
+        f"validation, {sum(len(split) for split in ready.data.tests.values())} of test"
+        + (f", {counts.sequences_cut} cut to length" if counts.sequences_cut else "")
+        + f"; trains {params['trainable']:,} parameters ({groups})"
+    )
+
+
+def validate(words: Sequence[str]) -> None:
+    """Check every distinct cell of the grid that `words` name; prints a line each.
+
+    Raises InputError, which names all of them, if some cannot run.
+    """
+    _, cells = compose_cells(parse("validate", words).overrides)
+    check_hub(cells)
+    checked, wrong = distinct(cells, lambda cell: (cell.task, cell.settings.head)), []
+    for cell in checked:
+        try:
+            print(check(cell))
+        except Exception as error:  # of any type: a damaged file raises its reader's own
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            print(f"{cell.label}: {kind}{error}", file=sys.stderr)
+            wrong.append(cell.label)
+    if wrong:
+        raise InputError(f"{len(wrong)} of {len(checked)} cannot run: {', '.join(wrong)}.")

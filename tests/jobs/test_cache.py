@@ -10,7 +10,7 @@ import pytest
 from frod_bench import __main__ as front
 from frod_bench.frod import FrodConfig, attach_frod
 from frod_bench.frod.cache import basis_cache_dir
-from frod_bench.jobs import cache as cache_command
+from frod_bench.jobs import ls
 from tests.frod.helpers import Net
 
 
@@ -72,7 +72,7 @@ def test_another_action_is_refused_with_status_2(
         frod_bench(monkeypatch, "cache", "claer")
     assert caught.value.code == 2
     assert "'claer'" in capsys.readouterr().err
-    assert len(cache_command.find_entries(basis_cache_dir())) == 2
+    assert len(ls.find_entries(basis_cache_dir())) == 2
 
 
 def test_what_cannot_be_removed_is_told_with_status_1(
@@ -89,7 +89,7 @@ def test_what_cannot_be_removed_is_told_with_status_1(
 def test_the_folder_is_the_one_that_attaching_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("/somewhere", ""):
         monkeypatch.setenv("FROD_BENCH_CACHE", value)
-        assert cache_command.cache_dir() / cache_command.BASES == basis_cache_dir()
+        assert ls.cache_dir() / ls.BASES == basis_cache_dir()
 
 
 def test_neither_torch_nor_hydra_is_imported() -> None:
@@ -107,7 +107,7 @@ def test_every_other_command_line_is_a_run(monkeypatch: pytest.MonkeyPatch) -> N
     from frod_bench.jobs import run
 
     seen: list[list[str]] = []
-    monkeypatch.setattr(run, "start", seen.append)
+    monkeypatch.setattr(run, "run", seen.append)
     frod_bench(monkeypatch, "task=rte", "method=frod")
     frod_bench(monkeypatch, "run", "-m", "task=rte")
     assert seen == [["task=rte", "method=frod"], ["-m", "task=rte"]]

@@ -29,7 +29,7 @@ def run(
 
     def once(seeds: str) -> str:
         words = [f"results_root={tmp_path}/results", *SHORT, *GRID, f"seed={seeds}"]
-        reproduce.start(words)
+        reproduce.reproduce(words)
         return capsys.readouterr().err
 
     return once
@@ -55,7 +55,7 @@ def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(tmp_path: Path, 
 def test_what_no_table_can_show_is_refused_before_it_runs(tmp_path: Path) -> None:
     words = [f"results_root={tmp_path}/results", *SHORT, *GRID, "seed=0", "trainer.batch_rows=4,8"]
     with pytest.raises(InputError, match="rte, frozen, seed 0"):
-        reproduce.start(words)
+        reproduce.reproduce(words)
     assert not (tmp_path / "results").exists()
 
 
@@ -86,7 +86,7 @@ def test_cells_that_are_refused_are_missing_in_the_report(tmp_path: Path) -> Non
     grid = ("task=rte,boolq", "method=bitfit", "seed=0", "runtime.jobs=1")
     words = [f"results_root={tmp_path}/results", *SHORT, *grid]
     with pytest.raises(CellsRefused, match="1 of 2 cells were refused"):
-        reproduce.start(words)
+        reproduce.reproduce(words)
     [row] = (
         line
         for line in (tmp_path / "results/embedded/tables/main.md").read_text().splitlines()

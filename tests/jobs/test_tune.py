@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from frod_bench.common.errors import InputError
-from frod_bench.jobs.tune import WORST, pick, rates_path, with_others, write_rates
+from frod_bench.jobs.profiles import WORST, pick, rates_path, with_others, write_rates
 
 
 def table(scores: dict[int, list[float]]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.jobs import validate
+from frod_bench.jobs import run
 from frod_bench.training import runner
 from tests.conftest import SHORT, MakeCell
 
@@ -15,7 +15,7 @@ def test_each_task_and_method_is_checked_once_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [f"results_root={tmp_path}/results", *SHORT, "task=rte", "method=frozen,frod"]
-    validate.start([*words, "seed=0,1"])
+    run.validate([*words, "seed=0,1"])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["rte/frozen/0", "rte/frod/0"]
     assert "64 rows of train" in lines[0]
@@ -28,7 +28,7 @@ METHODS = sorted(file.stem for file in (CONF_DIR / "method").glob("*.yaml"))
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_plan_accepts_every_method_of_the_suite(make_cell: MakeCell, method: str) -> None:
-    validate.check_methods([make_cell("task=rte", f"method={method}")])
+    run.check_methods([make_cell("task=rte", f"method={method}")])
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_a_plan_refuses_what_a_run_refuses(
 ) -> None:
     cell = make_cell(*words)
     with pytest.raises(InputError, match=message) as planned:
-        validate.check_methods([cell])
-    with pytest.raises(InputError) as run:
+        run.check_methods([cell])
+    with pytest.raises(InputError) as executed:
         runner.execute(cell)
-    assert str(planned.value) == str(run.value)
+    assert str(planned.value) == str(executed.value)
 
 
 def test_everything_that_cannot_run_is_named(
@@ -56,7 +56,7 @@ def test_everything_that_cannot_run_is_named(
 ) -> None:
     words = [f"results_root={tmp_path}/results", *SHORT, "task=rte,boolq", "method=bitfit"]
     with pytest.raises(InputError, match=r"1 of 2 cannot run: boolq/bitfit/0\."):
-        validate.start(words)
+        run.validate(words)
     told = capsys.readouterr()
     assert told.out.startswith("rte/bitfit/0: ok;")
     assert "boolq/bitfit/0: method=bitfit: trains biases" in told.err

@@ -25,7 +25,7 @@ def main(halt_at: int, words: list[str]) -> None:
         return train_step(self, step, batches)
 
     Trainer.train_step = halting  # type: ignore[method-assign]
-    run.start(words)
+    run.run(words)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main(way: str, file: str) -> None:
         None
     )  # the next cell's processes are the same
     for words in json.loads(Path(file).read_text()):
-        run.start(words)
+        run.run(words)
     leave()
 
 
