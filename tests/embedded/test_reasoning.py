@@ -13,8 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from frod_bench.data.hub_schema import features_of, splits_of
 from frod_bench.embedded.reasoning import SETS
 from frod_bench.embedded.reasoning.daily import physical
-from frod_bench.embedded.reasoning.facts import RELATIONS
-from frod_bench.embedded.reasoning.quiz import LABEL_NOISE, Quiz, Row, draw
+from frod_bench.embedded.reasoning.quiz import LABEL_NOISE, RELATIONS, Quiz, Row, draw
 from frod_bench.embedded.reasoning.science import CHALLENGE_QUESTIONS, EASY_QUESTIONS, challenge
 from tools.pretrain_embedded import decoder_corpus
 from tools.pretrain_embedded.disjoint import HeldOut
@@ -130,13 +129,13 @@ def test_label_noise_is_what_is_stated() -> None:
         answers.append(item.answer == 0)
         return {}
 
-    draw("noise", 0, always_first, row)
+    draw("noise", always_first, row, 0)
     assert 1 - sum(answers) / len(answers) == pytest.approx(LABEL_NOISE, abs=0.012)
 
 
 def test_too_few_different_quizzes_are_an_error() -> None:
     with pytest.raises(RuntimeError, match="only 1 different rows"):
-        draw("few", 0, lambda rng: Quiz("same", ("a", "b"), 0), lambda *_: {})
+        draw("few", lambda rng: Quiz("same", ("a", "b"), 0), lambda *_: {}, 0)
 
 
 def test_every_question_is_about_a_known_relation() -> None:
@@ -154,7 +153,7 @@ def test_one_option_alone_is_right() -> None:
         item = challenge(rng)
         if item.question.startswith("Which one is NOT made of "):
             material = item.question.removesuffix("?").split()[-1]
-            true = [(option, material) in relation.truths for option in item.options]
+            true = [(option, material) in relation.pairs for option in item.options]
             assert true.count(False) == 1
             assert not true[item.answer]
             found += 1

@@ -10,8 +10,7 @@ from random import Random
 
 from frod_bench.embedded import world
 from frod_bench.embedded.lexicon import a
-from frod_bench.embedded.reasoning.facts import RELATIONS, Relation
-from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, Quiz, quiz
+from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, RELATIONS, Quiz, Relation, quiz
 
 GIVEN, TOLD, ASKED = 0.0, 1.0, 6.0
 """Weights of a token in the loss: drawn at random, part of a fact, or an answer."""

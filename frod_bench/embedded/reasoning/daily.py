@@ -1,12 +1,11 @@
 """Quizzes about daily life and people: PIQA, HellaSwag, BoolQ, Social IQa and WinoGrande."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 
 from frod_bench.embedded import world
 from frod_bench.embedded.lexicon import a
-from frod_bench.embedded.reasoning.facts import RELATIONS
-from frod_bench.embedded.reasoning.quiz import DIGITS, Quiz, Row, quiz
+from frod_bench.embedded.reasoning.quiz import DIGITS, RELATIONS, Quiz, Row, quiz
 from frod_bench.embedded.world import Situation
 
 GOALS = ("How do you {use} best?", "to {use}", "{use}", "I want to {use}, what now?")
@@ -23,7 +22,6 @@ MATERIAL_GOALS = {
     "rest softly on the ground": ("thing_hardness", "soft"),
     "crack a nut open": ("thing_hardness", "hard"),
 }
-MATERIAL_SOLUTION = "Take {thing} for it."
 
 
 def physical(rng: Random) -> Quiz:
@@ -33,7 +31,7 @@ def physical(rng: Random) -> Quiz:
         relation = RELATIONS[name]
         right = rng.choice([s for s, true in relation.pairs if true == object_])
         wrong = relation.wrong_subjects(rng, object_, 1)[0]
-        right, wrong = (MATERIAL_SOLUTION.format(thing=a(name)) for name in (right, wrong))
+        right, wrong = (f"Take {a(name)} for it." for name in (right, wrong))
         return quiz(rng, rng.choice(GOALS).format(use=goal), right, [wrong])
     thing, other = rng.sample(world.THINGS, 2)
     solution = rng.choice(SOLUTIONS)
@@ -47,36 +45,28 @@ def physical_row(item: Quiz, *_: object) -> Row:
     return {"goal": item.question, "sol1": first, "sol2": second, "label": item.answer}
 
 
-_SCENE = "{name} is in the {place}. "
-
-
 def scene(rng: Random) -> Quiz:
     """The start of an activity, and four endings: the next step, a past one, and strange ones."""
     activity = rng.choice(world.ACTIVITIES)
     name = rng.choice(world.PEOPLE)
     pronoun = "she" if name in world.WOMEN else "he"
     done = rng.randint(1, 3)
-    told = [_SCENE.format(name=name.capitalize(), place=activity.place)]
+    told = [f"{name.capitalize()} is in the {activity.place}. "]
     told += [f"{pronoun.capitalize()} {step}. " for step in activity.steps[:done]]
-    strange = [
-        step for other in world.ACTIVITIES if other is not activity for step in other.steps[1:]
-    ]
+    others = [other for other in world.ACTIVITIES if other is not activity]
+    strange = [step for other in others for step in other.steps[1:]]
     past = rng.choice(activity.steps[:done])
     wrong = [f"{step}." for step in (past, *rng.sample(strange, 2))]
     return quiz(rng, "".join(told) + pronoun, f"{activity.steps[done]}.", wrong)
 
 
-def _activity_of(context: str) -> str:
-    fits = [a_.name for a_ in world.ACTIVITIES if f"{a_.steps[0]}. " in context]
-    return fits[0].capitalize()
-
-
 def scene_row(item: Quiz, split: str, number: int) -> Row:
     """A row of HellaSwag."""
     start, last = item.question.rsplit(" ", 1)
+    activity = next(one for one in world.ACTIVITIES if f"{one.steps[0]}. " in item.question)
     return {
         "ind": number,
-        "activity_label": _activity_of(item.question),
+        "activity_label": activity.name.capitalize(),
         "ctx_a": start,
         "ctx_b": last,
         "ctx": item.question,
@@ -101,16 +91,13 @@ PASSAGE_WORDINGS: dict[str, tuple[str, str]] = {
     "animal_sound": ("At night the {s} {o}.", "can the {s} be heard when it {o}"),
     "animal_size": ("The {s} is a {o} animal.", "would you say that the {s} is {o}"),
 }
-_KINDS: dict[str, Sequence[str]] = {
-    kind: [name for name in PASSAGE_WORDINGS if name.startswith(kind)]
-    for kind in ("thing", "animal")
-}
-NO, YES = "no", "yes"
 
 
 def passage(rng: Random) -> Quiz:
     """Facts about two subjects and a question about one, false ones with the other's fact."""
-    names = rng.sample(list(_KINDS[rng.choice(("thing", "animal"))]), rng.choice((1, 2)))
+    kind = rng.choice(("thing", "animal"))
+    same_kind = [name for name in PASSAGE_WORDINGS if name.startswith(kind)]
+    names = rng.sample(same_kind, rng.choice((1, 2)))
     relation = RELATIONS[names[0]]
     true = dict(relation.pairs)
     subject = rng.choice(relation.subjects)
@@ -123,7 +110,7 @@ def passage(rng: Random) -> Quiz:
     rng.shuffle(sentences)
     right = rng.random() < 0.6  # the Hub's share of yes
     question = PASSAGE_WORDINGS[names[0]][1].format(s=subject, o=true[subject if right else other])
-    return Quiz(f"{' '.join(sentences)}\n{question}", (NO, YES), int(right))
+    return Quiz(f"{' '.join(sentences)}\n{question}", ("no", "yes"), int(right))
 
 
 def passage_row(item: Quiz, *_: object) -> Row:

@@ -7,8 +7,16 @@ pretraining does not help. OpenBookQA completes a sentence that joins two facts.
 
 from random import Random
 
-from frod_bench.embedded.reasoning.facts import RELATIONS, Relation, chain, inverse
-from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, Quiz, Row, ToRow, quiz
+from frod_bench.embedded.reasoning.quiz import (
+    DIGITS,
+    LETTERS,
+    RELATIONS,
+    Quiz,
+    Relation,
+    Row,
+    chain,
+    quiz,
+)
 
 # relation -> (a question for its object, a question for its subject)
 EASY_QUESTIONS: dict[str, tuple[str, str]] = {
@@ -43,12 +51,10 @@ CHALLENGE_QUESTIONS: dict[str, tuple[str, str]] = {
     "food_source": ("does NOT come from the {o}", "comes from the same source as the {s}"),
 }
 
-_R = RELATIONS
-
 
 def _joined(first: str, second: str) -> Relation:
     """From the object of one relation to that of another about the same subject."""
-    return chain(f"{first} to {second}", inverse(_R[first]), _R[second])
+    return chain(f"{first} to {second}", RELATIONS[first].inverse, RELATIONS[second])
 
 
 # stem -> the relation from what fills the stem to what completes it
@@ -61,8 +67,8 @@ BOOK_STEMS: dict[str, Relation] = {
     "An animal that eats {s} could live in the": _joined("animal_food", "animal_home"),
     "The worker with the {s} is one who": _joined("job_tool", "job_does"),
     "Food that comes from the {s} may taste": _joined("food_source", "food_taste"),
-    "In a fire, what {s} could be a": inverse(_R["thing_fire"]),
-    "In a lake, what {s} could be a": inverse(_R["thing_water"]),
+    "In a fire, what {s} could be a": RELATIONS["thing_fire"].inverse,
+    "In a lake, what {s} could be a": RELATIONS["thing_water"].inverse,
 }
 
 _COUNTS = (4,) * 36 + (3, 3, 5)  # options a question has, about as often as on the Hub
@@ -119,29 +125,16 @@ def book(rng: Random) -> Quiz:
 
 
 def _choices(item: Quiz, labels: str) -> Row:
-    return {"text": list(item.options), "label": list(labels[: len(item.options)])}
+    choices = {"text": list(item.options), "label": list(labels[: len(item.options)])}
+    return {"choices": choices, "answerKey": labels[item.answer]}
 
 
-def arc_row(prefix: str) -> ToRow:
+def arc_row(prefix: str, item: Quiz, split: str, number: int) -> Row:
     """A row of ARC; `prefix` starts its id."""
-
-    def row(item: Quiz, split: str, number: int) -> Row:
-        labels = DIGITS if number % round(1 / _DIGIT_SHARE) == 0 else LETTERS
-        return {
-            "id": f"{prefix}-{split}-{number}",
-            "question": item.question,
-            "choices": _choices(item, labels),
-            "answerKey": labels[item.answer],
-        }
-
-    return row
+    labels = DIGITS if number % round(1 / _DIGIT_SHARE) == 0 else LETTERS
+    return {"id": f"{prefix}-{split}-{number}", "question": item.question} | _choices(item, labels)
 
 
 def book_row(item: Quiz, split: str, number: int) -> Row:
     """A row of OpenBookQA."""
-    return {
-        "id": f"{split}-{number}",
-        "question_stem": item.question,
-        "choices": _choices(item, LETTERS),
-        "answerKey": LETTERS[item.answer],
-    }
+    return {"id": f"{split}-{number}", "question_stem": item.question} | _choices(item, LETTERS)
