@@ -5,11 +5,11 @@ words but not the meaning; `alter` changes the meaning. Tasks about pairs of sen
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from frod_bench.embedded.lexicon import Genre, Verb, synonyms, verb_synonyms
+from frod_bench.embedded.lexicon import Genre, Verb, synonyms
 
 CORE = ("agent", "verb", "object")
 ADJUNCTS = ("adjective", "place", "time")
@@ -31,36 +31,28 @@ class Scene:
 
     def told(self) -> list[str]:
         """The slots that have a value, in the order of `SLOTS`."""
-        return [f.name for f in fields(self) if f.name in SLOTS and getattr(self, f.name)]
+        return [slot for slot in SLOTS if getattr(self, slot)]
 
 
 def draw(genre: Genre, rng: Random, adjuncts: int | Sequence[str] = 2) -> Scene:
     """A scene of `genre` with the given number of adjuncts, or with the named ones."""
     named = rng.sample(ADJUNCTS, adjuncts) if isinstance(adjuncts, int) else adjuncts
-    values: dict[str, Any] = {slot: _value(genre, slot, rng) for slot in (*CORE, *named)}
-    return Scene(**values)
+    return Scene(**{slot: _value(genre, slot, rng) for slot in (*CORE, *named)})
 
 
 def alter(scene: Scene, slot: str, genre: Genre, rng: Random) -> Scene:
     """The scene with another meaning in `slot`: neither the same word nor its synonym."""
     old = getattr(scene, slot)
-    same = {old, verb_synonyms().get(old) if slot == "verb" else synonyms().get(old)}
-    while (new := _value(genre, slot, rng)) in same:
+    while (new := _value(genre, slot, rng)) in (old, synonyms().get(old)):
         pass
-    change: dict[str, Any] = {slot: new}
-    return replace(scene, **change)
+    return replace(scene, **{slot: new})
 
 
 def reword(scene: Scene, rng: Random, rate: float = 0.5) -> Scene:
     """The scene with each verb, adjective, place and time swapped for its synonym at `rate`."""
-    changes: dict[str, Any] = {}
-    if rng.random() < rate:
-        changes["verb"] = verb_synonyms()[scene.verb]
-    for slot in ADJUNCTS:
-        value = getattr(scene, slot)
-        if value and rng.random() < rate:
-            changes[slot] = synonyms()[value]
-    return replace(scene, **changes)
+    told = [slot for slot in ("verb", *ADJUNCTS) if getattr(scene, slot)]
+    changed = [slot for slot in told if rng.random() < rate]
+    return replace(scene, **{slot: synonyms()[getattr(scene, slot)] for slot in changed})
 
 
 def drop(scene: Scene, slots: Sequence[str]) -> Scene:
@@ -121,12 +113,7 @@ def join(*parts: str | bool | None) -> str:
     return " ".join(part for part in parts if isinstance(part, str) and part)
 
 
-def _value(genre: Genre, slot: str, rng: Random) -> str | Verb:
-    match slot:
-        case "agent":
-            return rng.choice(genre.agents)
-        case "object":
-            return rng.choice(genre.objects)
-        case "verb":
-            return rng.choice(rng.choice(genre.verbs))
-    return rng.choice(rng.choice(getattr(genre, f"{slot}s")))
+def _value(genre: Genre, slot: str, rng: Random) -> Any:
+    """A word of the genre for the slot; all but agents and objects come as pairs of synonyms."""
+    found = rng.choice(getattr(genre, f"{slot}s"))
+    return found if slot in ("agent", "object") else rng.choice(found)

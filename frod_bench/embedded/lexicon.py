@@ -5,7 +5,7 @@ meaning; counting shared words cannot. All tables have a fixed order.
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from frod_bench.embedded.world import ANIMALS, FOODS, JOBS, MATERIAL_OF, MEN, THINGS, WOMEN
 
@@ -114,22 +114,10 @@ TRANSITIVES: tuple[tuple[str, str, str, str], ...] = (
 
 
 @cache
-def synonyms() -> dict[str, str]:
-    """Adjective, place or time -> the other one of its pair."""
-    pairs = [
-        pair
-        for genre in GENRES
-        for table in (genre.adjectives, genre.places, genre.times)
-        for pair in table
-    ]
-    return {word: other for a, b in pairs for word, other in ((a, b), (b, a))}
-
-
-@cache
-def verb_synonyms() -> dict[Verb, Verb]:
-    """Verb -> the other one of its pair."""
-    pairs = [pair for genre in GENRES for pair in genre.verbs]
-    return {verb: other for a, b in pairs for verb, other in ((a, b), (b, a))}
+def synonyms() -> dict[Any, Any]:
+    """Verb, adjective, place or time -> the other one of its pair."""
+    tables = [table for g in GENRES for table in (g.verbs, g.adjectives, g.places, g.times)]
+    return {word: other for table in tables for a, b in table for word, other in ((a, b), (b, a))}
 
 
 def a(noun: str) -> str:
@@ -154,12 +142,9 @@ def descriptions() -> dict[str, dict[str, str]]:
     for food in FOODS:
         table[food.name] = {"group": f"a kind of {food.group}", "taste": f"something {food.taste}"}
     for animal in ANIMALS:
-        table[animal.name] = {
-            "group": a(animal.group),
-            "cover": f"something with {animal.covering}",
-        }
-    for job in JOBS:
-        table[f"the {job.name}"] = {"does": f"someone who {job.does}"}
+        cover = f"something with {animal.covering}"
+        table[animal.name] = {"group": a(animal.group), "cover": cover}
+    table |= {f"the {job.name}": {"does": f"someone who {job.does}"} for job in JOBS}
     table |= {name: {"sex": "a woman"} for name in WOMEN}
     table |= {name: {"sex": "a man"} for name in MEN}
     used = {word for genre in GENRES for word in genre.agents + genre.objects}

@@ -13,8 +13,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from frod_bench.data.hub_schema import features_of, splits_of
 from frod_bench.embedded.grammar import FORMS, SLOTS, alter, draw, reword, tell
 from frod_bench.embedded.lexicon import GENRES, HOME
-from frod_bench.embedded.nlu import SETS
-from frod_bench.embedded.nlu.build import LABEL_NOISE, TEST_ROWS, TRAIN_ROWS
+from frod_bench.embedded.nlu import LABEL_NOISE, SETS, TEST_ROWS, TRAIN_ROWS
 
 KEYS = sorted(SETS)
 CLASSED = [key for key in KEYS if key[1] != "stsb"]  # stsb has scores

@@ -160,7 +160,8 @@ def alternatives() -> dict[str, tuple[str, ...]]:
     """Word -> the words that may replace it and change what the text says, synonyms left out."""
     synonyms = lexicon.synonyms() | {
         getattr(verb, form): getattr(other, form)
-        for verb, other in lexicon.verb_synonyms().items()
+        for verb, other in lexicon.synonyms().items()
+        if isinstance(verb, lexicon.Verb)
         for form in ("past", "participle", "base")
     }
     found: dict[str, set[str]] = {}

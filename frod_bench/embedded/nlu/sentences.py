@@ -10,23 +10,12 @@ those that they fit.
 from collections.abc import Callable
 from random import Random
 
-from frod_bench.embedded.lexicon import (
-    ASPECTS,
-    COUNT_NOUNS,
-    DISLIKING,
-    INTENSIFIERS,
-    INTRANSITIVES,
-    LIKING,
-    NEGATIVE,
-    NEGATORS,
-    POSITIVE,
-    TRANSITIVES,
-    VIEWERS,
-    WORKS,
-)
+from frod_bench.embedded import lexicon
+from frod_bench.embedded.grammar import join
 from frod_bench.embedded.world import MEN, WOMEN
 
 PREPOSITIONS = ("near", "behind", "with", "beside")
+Construction = Callable[[Random, bool], str]
 # auxiliary -> which form of (plural, singular, past, -ing) it takes
 AUXILIARIES = {"will": 0, "can": 0, "must": 0, "is": 3, "was": 3}
 
@@ -39,8 +28,8 @@ def sentence(rng: Random, label: int) -> tuple[str]:
 def agreement_over_phrase(rng: Random, good: bool) -> str:
     """ "the dog near the cows sleeps": the verb agrees with the head, not with its neighbour."""
     number = rng.randrange(2)
-    head, neighbour = rng.sample(COUNT_NOUNS, 2)
-    verb = rng.choice(INTRANSITIVES)
+    head, neighbour = rng.sample(lexicon.COUNT_NOUNS, 2)
+    verb = rng.choice(lexicon.INTRANSITIVES)
     phrase = f"{rng.choice(PREPOSITIONS)} the {neighbour[rng.randrange(2)]}"
     return f"the {head[number]} {phrase} {verb[_verb_form(number, good)]} ."
 
@@ -48,9 +37,9 @@ def agreement_over_phrase(rng: Random, good: bool) -> str:
 def agreement_over_clause(rng: Random, good: bool) -> str:
     """ "the dogs that the boy likes sleep": the verb agrees with the head of the clause."""
     number, inner_number = rng.randrange(2), rng.randrange(2)
-    head, inner = rng.sample(COUNT_NOUNS, 2)
-    likes = rng.choice(TRANSITIVES)[_verb_form(inner_number, True)]
-    verb = rng.choice(INTRANSITIVES)[_verb_form(number, good)]
+    head, inner = rng.sample(lexicon.COUNT_NOUNS, 2)
+    likes = rng.choice(lexicon.TRANSITIVES)[_verb_form(inner_number, True)]
+    verb = rng.choice(lexicon.INTRANSITIVES)[_verb_form(number, good)]
     return f"the {head[number]} that the {inner[inner_number]} {likes} {verb} ."
 
 
@@ -58,8 +47,8 @@ def auxiliary(rng: Random, good: bool) -> str:
     """ "the dog will sleep", "the dog is sleeping" and not the other way round."""
     word = rng.choice(tuple(AUXILIARIES))
     form = AUXILIARIES[word] if good else 3 - AUXILIARIES[word]
-    verb = rng.choice(INTRANSITIVES)[form]
-    return f"the {rng.choice(COUNT_NOUNS)[0]} {word} {rng.choice(('not ', ''))}{verb} ."
+    verb = rng.choice(lexicon.INTRANSITIVES)[form]
+    return f"the {rng.choice(lexicon.COUNT_NOUNS)[0]} {word} {rng.choice(('not ', ''))}{verb} ."
 
 
 def reflexive(rng: Random, good: bool) -> str:
@@ -68,29 +57,28 @@ def reflexive(rng: Random, good: bool) -> str:
     sex = rng.randrange(2)
     who, other = rng.choice(names[sex]), rng.choice(names[rng.randrange(2)])
     pronoun = ("herself", "himself")[sex if good else 1 - sex]
-    verb = rng.choice(TRANSITIVES)[2]
-    frame = rng.choice(("{who} {verb} {pronoun} .", "{who} who met {other} {verb} {pronoun} ."))
-    return frame.format(who=who, other=other, verb=verb, pronoun=pronoun)
+    verb = rng.choice(lexicon.TRANSITIVES)[2]
+    between = rng.choice(("", f"who met {other}"))
+    return join(who, between, verb, pronoun, ".")
 
 
 def word_order(rng: Random, good: bool) -> str:
     """ "the boy saw the dogs" and not "the boy the dogs saw", nor "saw the boy the dogs"."""
-    subject, thing = (noun[rng.randrange(2)] for noun in rng.sample(COUNT_NOUNS, 2))
-    verb = rng.choice(TRANSITIVES)[2]
+    subject, thing = (noun[rng.randrange(2)] for noun in rng.sample(lexicon.COUNT_NOUNS, 2))
+    verb = rng.choice(lexicon.TRANSITIVES)[2]
     ending = rng.choice((".", "again .", "today ."))
     if good:
         return f"the {subject} {verb} the {thing} {ending}"
-    frame = rng.choice(
-        ("the {s} the {o} {v} {e}", "{v} the {s} the {o} {e}", "the {s} {v} {o} the {e}")
-    )
-    return frame.format(s=subject, o=thing, v=verb, e=ending)
+    verb_last, verb_first = f"the {subject} the {thing} {verb}", f"{verb} the {subject} the {thing}"
+    wrong = rng.choice((verb_last, verb_first, f"the {subject} {verb} {thing} the"))
+    return f"{wrong} {ending}"
 
 
 def argument(rng: Random, good: bool) -> str:
     """ "the dog slept", "the dog saw the boy" and not "the dog saw", "the dog slept the boy"."""
-    subject, thing = (noun[rng.randrange(2)] for noun in rng.sample(COUNT_NOUNS, 2))
+    subject, thing = (noun[rng.randrange(2)] for noun in rng.sample(lexicon.COUNT_NOUNS, 2))
     transitive = rng.randrange(2)
-    verb = rng.choice((INTRANSITIVES, TRANSITIVES)[transitive])[2]
+    verb = rng.choice((lexicon.INTRANSITIVES, lexicon.TRANSITIVES)[transitive])[2]
     end = f"the {thing}" if bool(transitive) == good else rng.choice(("today", "again", "alone"))
     return f"the {subject} {verb} {end} ."
 
@@ -100,14 +88,9 @@ def _verb_form(number: int, good: bool) -> int:
     return 1 - number if good else number
 
 
-CONSTRUCTIONS: tuple[Callable[[Random, bool], str], ...] = (
-    agreement_over_phrase,
-    agreement_over_clause,
-    auxiliary,
-    reflexive,
-    word_order,
-    argument,
-)
+CONSTRUCTIONS: tuple[Construction, ...] = (
+    agreement_over_phrase, agreement_over_clause, auxiliary, reflexive, word_order, argument,
+)  # fmt: skip
 
 
 def review(rng: Random, label: int) -> tuple[str]:
@@ -117,34 +100,31 @@ def review(rng: Random, label: int) -> tuple[str]:
 
 def clause(rng: Random, good: bool, negation: float = 0.22) -> str:
     """ "the plot was very dull", "the plot was not witty": negated at the rate `negation`."""
-    subject = f"the {rng.choice(ASPECTS)} was"
+    subject = f"the {rng.choice(lexicon.ASPECTS)} was"
     if rng.random() < negation:
-        return f"{subject} {rng.choice(NEGATORS)} {opinion(rng, not good)}"
-    return f"{subject} {rng.choice((*INTENSIFIERS, ''))} {opinion(rng, good)}".replace("  ", " ")
+        return f"{subject} {rng.choice(lexicon.NEGATORS)} {opinion(rng, not good)}"
+    very = rng.choice((*lexicon.INTENSIFIERS, ""))
+    return join(subject, very, opinion(rng, good))
 
 
 def opinion(rng: Random, good: bool) -> str:
     """An adjective of praise or of blame."""
-    return rng.choice(POSITIVE if good else NEGATIVE)
+    return rng.choice(lexicon.POSITIVE if good else lexicon.NEGATIVE)
 
 
 def contrast(rng: Random, good: bool) -> str:
     """Two clauses against each other: the main one, or the one after "but", decides."""
     decides, yields = clause(rng, good), clause(rng, not good)
-    frames = (
-        "{yields} but {decides}",
-        "although {yields} , {decides}",
-        "{decides} although {yields}",
-    )
-    return rng.choice(frames).format(decides=decides, yields=yields)
+    but, although = f"{yields} but {decides}", f"although {yields} , {decides}"
+    return rng.choice((but, although, f"{decides} although {yields}"))
 
 
 def verdict_of_others(rng: Random, good: bool) -> str:
     """ "critics hated the film but i did not", "critics hated the film and so did i"."""
     agrees = rng.random() < 0.6
-    liked = rng.choice(LIKING if good == agrees else DISLIKING)
+    liked = rng.choice(lexicon.LIKING if good == agrees else lexicon.DISLIKING)
     end = "and so did i" if agrees else "but i did not"
-    return f"{rng.choice(VIEWERS)} {liked} the {rng.choice(WORKS)} {end}"
+    return f"{rng.choice(lexicon.VIEWERS)} {liked} the {rng.choice(lexicon.WORKS)} {end}"
 
 
 def expectation(rng: Random, good: bool) -> str:
@@ -152,15 +132,10 @@ def expectation(rng: Random, good: bool) -> str:
     right = rng.random() < 0.6
     adjective = opinion(rng, good == right)
     hoped = rng.choice(("expected", "waited for", "was told of"))
-    return (
-        f"i {hoped} some {adjective} {rng.choice(WORKS)} and it was {'so' if right else 'not so'}"
-    )
+    end = "and it was so" if right else "and it was not so"
+    return f"i {hoped} some {adjective} {rng.choice(lexicon.WORKS)} {end}"
 
 
-# Four of seven reviews are a single clause.
-PATTERNS: tuple[Callable[[Random, bool], str], ...] = (
-    *(clause,) * 4,
-    contrast,
-    verdict_of_others,
-    expectation,
-)
+PATTERNS: tuple[Construction, ...] = (
+    clause, clause, clause, clause, contrast, verdict_of_others, expectation,
+)  # fmt: skip
