@@ -27,7 +27,7 @@ from frod_bench.analyses.updates import layer_updates
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
-from frod_bench.frod.support import draw_supports, support_size
+from frod_bench.frod.core import draw_supports, support_size
 from frod_bench.report import style
 from frod_bench.report.figures import Drawing, Look, legend_entry, panelled, render
 from frod_bench.report.frame import Method, Task

@@ -1,22 +1,22 @@
 """Attach FRoD to a model, find its trained parameters, and merge or remove it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..common.errors import InputError
 from .basis import JointBasis, exact_basis, factors_in, peft_basis
-from .cache import basis_cache_dir, basis_key, cached_basis, tensor_digests
+from .cache import basis_cache_dir, basis_key, cached_basis
 from .config import FrodConfig
-from .heads import head_parameters
+from .core import draw_supports
 from .layer import FrodLinear, SharedBasis
-from .support import draw_supports
-from .targets import Target, check_weights, find_targets
+from .targets import Target, check_weights, find_targets, head_parameters
 
 M = TypeVar("M", bound=nn.Module)
+GivenBasis = tuple[Tensor, Tensor]  # V (r, r) and the support (nnz,) of a category, from a file
 
 
 def attach_frod(
@@ -45,7 +45,7 @@ def attach_frod(
 
 def frod_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Return the trained parameters by optimizer group: `lambda` and `rotation`, in model order."""
-    layers = [layer for _, layer in frod_layers(model)]
+    layers = frod_layers(model).values()
     return {
         "lambda": [layer.lambda_ for layer in layers],
         "rotation": [layer.rotation for layer in layers],
@@ -61,7 +61,7 @@ def merge_frod(model: M) -> M:
     """
     layers = attached_layers(model)
     _refuse_tied(model, layers)
-    for _, layer in layers:
+    for layer in layers.values():
         layer.base_layer.weight = nn.Parameter(layer.merged().clone(), requires_grad=False)
     return unmerge_frod(model)
 
@@ -72,20 +72,19 @@ def unmerge_frod(model: M) -> M:
     Raises:
         InputError: FRoD is not attached.
     """
-    _replace(model, {layer: layer.base_layer for _, layer in attached_layers(model)})
+    _replace(model, {layer: layer.base_layer for layer in attached_layers(model).values()})
     return model
 
 
-def frod_layers(model: nn.Module) -> Iterator[tuple[str, FrodLinear]]:
-    """Iterate over the adapted layers and their names, in model order."""
-    for name, module in model.named_modules():
-        if isinstance(module, FrodLinear):
-            yield name, module
+def frod_layers(model: nn.Module) -> dict[str, FrodLinear]:
+    """Return the adapted layers by name, in model order."""
+    modules = model.named_modules()
+    return {name: module for name, module in modules if isinstance(module, FrodLinear)}
 
 
-def attached_layers(model: nn.Module) -> list[tuple[str, FrodLinear]]:
-    """List `frod_layers`; raise InputError if there are none."""
-    layers = list(frod_layers(model))
+def attached_layers(model: nn.Module) -> dict[str, FrodLinear]:
+    """Return `frod_layers`; raise InputError if there are none."""
+    layers = frod_layers(model)
     if not layers:
         raise InputError("FRoD is not attached to this model. Call attach_frod first.")
     return layers
@@ -97,7 +96,7 @@ def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target
     Raises:
         InputError: FRoD is already attached, or a target cannot be adapted.
     """
-    if any(True for _ in frod_layers(model)):
+    if frod_layers(model):
         raise InputError(
             "FRoD is already attached to this model. Call merge_frod or unmerge_frod first."
         )
@@ -105,18 +104,6 @@ def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target
     for targets in categories.values():
         check_weights(targets)
     return categories
-
-
-class GivenBasis(NamedTuple):
-    """Basis and support of a category as read from a file.
-
-    Attributes:
-        basis: V, (r, r): r is k, or m if V is on the outputs.
-        support: sorted flat indices row * r + column of S, int64 (nnz,).
-    """
-
-    basis: Tensor
-    support: Tensor
 
 
 def build_layers(
@@ -133,27 +120,19 @@ def build_layers(
         cache_folder: folder of the cached joint bases; None: they are computed and not stored.
         given: V and support of every category if they are not to be computed.
     """
-    if given is None:
-        widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
-        supports = draw_supports(widths, config.sparse_rate, config.seed)
-    else:
-        supports = {name: given[name].support for name in categories}
+    widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
+    supports = {} if given else draw_supports(widths, config.sparse_rate, config.seed)
     layers = {}
     for category, members in categories.items():
-        weights = [target.factored for target in members]
         first = members[0]
-        if given is None:
-            factors = _joint_basis(members, config, cache_folder)
+        if given:
+            basis, support = given[category]
+            weights = [target.factored for target in members]
+            factors = factors_in(basis.to(first.weight.dtype), weights)
         else:
-            rounded = given[category].basis.to(first.weight.dtype)
-            factors = _in_layer_types(factors_in(rounded, weights), weights)
-        shared = SharedBasis(
-            category,
-            config,
-            factors.basis.to(first.weight),
-            supports[category].sort().values,
-            on_outputs=first.on_outputs,
-        )
+            factors, support = _joint_basis(members, config, cache_folder), supports[category]
+        basis, support = factors.basis.to(first.weight), support.sort().values
+        shared = SharedBasis(category, config, basis, support, on_outputs=first.on_outputs)
         for target, left, scale in zip(members, factors.left, factors.scale, strict=True):
             layers[target.name] = FrodLinear(target.module, shared, left, scale, target.transposed)
     return layers
@@ -168,17 +147,16 @@ def install(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
     _replace(model, {layer.base_layer: layer for layer in layers.values()})
 
 
-def _refuse_tied(model: nn.Module, layers: list[tuple[str, FrodLinear]]) -> None:
+def _refuse_tied(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
     """Raise InputError if a merged weight would be the weight of another module too.
 
-    Untying it here would not suffice: loading a checkpoint of the merged model ties the weights
-    again, and the adapted weight is lost.
+    docs/explanation/method.md (section 7) says why untying it here would not suffice.
     """
     holders: dict[int, list[str]] = {}
     for module_name, module in model.named_modules():
         for name, parameter in module.named_parameters(module_name, recurse=False):
             holders.setdefault(parameter.data_ptr(), []).append(name)
-    for name, layer in layers:
+    for name, layer in layers.items():
         own = f"{name}.base_layer.weight"
         others = [holder for holder in holders[layer.weight.data_ptr()] if holder != own]
         if others and layer.weight.numel():
@@ -199,27 +177,14 @@ def _joint_basis(
 
     def build() -> JointBasis:
         if config.basis == "exact":
-            factors = exact_basis(weights, config.regularization, weights[0].dtype)
-        else:
-            stacked = dict(zip(blocks, weights, strict=True))  # PEFT keeps one layer per block
-            factors = peft_basis(list(stacked.values()), weights, config.regularization)
-        return _in_layer_types(factors, weights)
+            return exact_basis(weights, config.regularization, weights[0].dtype)
+        stacked = dict(zip(blocks, weights, strict=True))  # PEFT keeps one layer per block
+        return peft_basis(list(stacked.values()), weights, config.regularization)
 
     with torch.autocast(weights[0].device.type, enabled=False):
         if cache_folder is None:
             return build()
-        key = basis_key(config, blocks, tensor_digests(weights))
-        return cached_basis(key, build, cache_folder)
-
-
-def _in_layer_types(factors: JointBasis, weights: list[Tensor]) -> JointBasis:
-    """Cast U and V to the type of the base, and lambda to float32 or wider, as the layers do."""
-    pairs = zip(factors.left, weights, strict=True)
-    return JointBasis(
-        factors.basis.to(weights[0].dtype),
-        [left.to(weight.dtype) for left, weight in pairs],
-        [scale.to(torch.promote_types(torch.float32, weights[0].dtype)) for scale in factors.scale],
-    )
+        return cached_basis(basis_key(config, blocks, weights), build, cache_folder)
 
 
 def _replace(model: nn.Module, substitutes: dict[nn.Module, nn.Module]) -> None:

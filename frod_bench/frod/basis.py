@@ -2,16 +2,8 @@
 
 For N layers W_i (m_i x k): the stack of all rows is Q R; T is the mean over layers of
 (Q_i^T Q_i + pi I)^-1; its eigenvectors Z give V = R^T Z and B_i = Q_i Z, so that W_i = B_i V^T.
-This is the higher-order CS decomposition of Kempf, Goulart and Duncan, as used by FRoD
-(arXiv 2512.23485).
-
-The exact basis is computed in float64, streamed in three passes over the layers (R, then T, then
-the B_i), so that memory is O(k^2) in addition to the weights and the U_i, whatever N is.
-docs/explanation/method.md (section 4) gives costs and errors.
-
-The equations leave V open where eigenvalues are equal (any rotation of their eigenvectors serves)
-and up to signs; a library then returns roundoff. The basis is made canonical by rules, so that it
-is the same on every run, thread count and platform.
+docs/explanation/method.md (sections 1 and 4) derives this, the rules that make V canonical where
+the equations leave it open, costs and errors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,38 +49,33 @@ class JointBasis:
 
 
 def exact_basis(
-    weights: Sequence[Tensor], regularization: float, left_dtype: torch.dtype | None = None
+    weights: Sequence[Tensor], regularization: float, dtype: torch.dtype | None = None
 ) -> JointBasis:
-    """Compute the canonical joint basis in float64.
+    """Compute the canonical joint basis in float64, on the device of the weights.
 
-    Degenerate stacks: with fewer rows than k, V holds the right singular vectors of the stack; a
-    rank below k leaves zero columns in V and the U_i; equal eigenvalues of T are separated by the
-    singular values of R.
+    A rank of the stack below k leaves zero columns in V and the U_i.
 
     Args:
         weights: W_i, each (m_i x k), finite, of any floating-point type.
         regularization: pi > 0.
-        left_dtype: type that each U_i is rounded to once it is computed; by default, the type that
-            it was computed in, float32 or wider.
-
-    Returns:
-        Factors on the device of the weights: V in float64, lambda_i in float32 or wider.
+        dtype: type of V and the U_i; lambda_i has it too, or float32 if that is wider. By default
+            V is float64, and U_i and lambda_i have the type that they were computed in.
     """
     width = weights[0].shape[1]
     if sum(weight.shape[0] for weight in weights) < width:
         stack = torch.cat([weight.double() for weight in weights])
-        basis = canonical_right_singular_vectors(stack)
+        basis = _right_singular_vectors(stack)
         parts = (_split(weight.double() @ basis) for weight in weights)
-        return _joined(basis, parts, left_dtype)
+        return _joined(basis, parts, dtype)
     factor = row_factor(weights)
     mean_inverse = _mean_inverse(weights, factor, regularization)
-    eigenvectors = canonical_eigenvectors(mean_inverse, factor.matrix)
+    eigenvectors = _canonical_eigenvectors(mean_inverse, factor.matrix)
     # A rank below k leaves as many zero columns.
     eigenvectors = torch.nn.functional.pad(eigenvectors, (0, width - eigenvectors.shape[1]))
     basis = factor.transposed_times(eigenvectors)
     signs = canonical_signs(basis)
     eigenvectors *= signs
-    return _joined(basis.mul_(signs), _layer_parts(weights, factor, eigenvectors), left_dtype)
+    return _joined(basis.mul_(signs), _layer_parts(weights, factor, eigenvectors), dtype)
 
 
 def peft_basis(
@@ -96,14 +83,12 @@ def peft_basis(
 ) -> JointBasis:
     """Compute the basis by the operations of PEFT's FRoD (0.21), in their order and types.
 
-    It serves to exchange adapters with PEFT. If T is a multiple of the identity, it is roundoff.
-
     Args:
         stacked: the weights that PEFT stacks: one per block, the last of its kind.
-        weights: all weights of the category, each (m x k).
+        weights: all weights of the category, each (m x k), of one type.
 
     Returns:
-        V in the type of the first weight, U_i and lambda_i in float32, on the CPU.
+        V and the U_i in the type of the weights, lambda_i in float32 or wider, on the CPU.
     """
     slabs = [weight.to(torch.float32).cpu() for weight in stacked]
     stack = torch.cat(slabs, dim=0)
@@ -116,23 +101,18 @@ def peft_basis(
         for rows in orthonormal.split([slab.shape[0] for slab in slabs]):
             total += torch.linalg.inv(rows.T @ rows + regularization * identity)
         basis = triangle.T @ torch.linalg.eigh(total / len(slabs))[1]
-    basis = basis.to(stacked[0].dtype)
-    factors = factors_in(basis, weights)
-    return JointBasis(
-        factors.basis.to(basis.dtype),
-        [left.float() for left in factors.left],
-        [scale.float() for scale in factors.scale],
+    dtype = weights[0].dtype
+    factors = factors_in(basis.to(dtype), weights)
+    parts = (
+        (u.float(), scale.float()) for u, scale in zip(factors.left, factors.scale, strict=True)
     )
+    return _joined(factors.basis, parts, dtype)
 
 
 def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
-    """Compute U_i and lambda_i for a given V (k x k) by a solve in float64.
+    """Compute U_i and lambda_i in float64 on the CPU for a given V (k x k).
 
-    Their error is the roundoff of V times its condition number. A singular V is replaced by its
-    pseudo-inverse.
-
-    Returns:
-        float64 factors on the CPU.
+    By a solve, or by the pseudo-inverse of a singular V.
     """
     basis = basis.double().cpu()
 
@@ -145,12 +125,10 @@ def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
     return _joined(basis, (_split(solved(weight.double().cpu())) for weight in weights))
 
 
-def canonical_eigenvectors(symmetric: Tensor, factor: Tensor) -> Tensor:
+def _canonical_eigenvectors(symmetric: Tensor, factor: Tensor) -> Tensor:
     """Compute eigenvectors (r x r) of T, canonical within each group of equal eigenvalues.
 
-    Args:
-        symmetric: T, (r x r); only its upper triangle is read.
-        factor: F, (r x k), the row factor that T was computed with.
+    Only the upper triangle of T is read; `factor` is F, (r x k).
     """
     values, vectors = torch.linalg.eigh(symmetric, UPLO="U")
     is_flat = bool(values[-1] - values[0] < FLAT_SPREAD * values[-1]) if len(values) else True
@@ -160,7 +138,7 @@ def canonical_eigenvectors(symmetric: Tensor, factor: Tensor) -> Tensor:
     return vectors
 
 
-def canonical_right_singular_vectors(stack: Tensor) -> Tensor:
+def _right_singular_vectors(stack: Tensor) -> Tensor:
     """Compute V (k x k), orthogonal: right singular vectors of a stack with fewer rows than k."""
     _, sigma, right = torch.linalg.svd(stack, full_matrices=True)
     basis = right.T.contiguous()
@@ -185,7 +163,7 @@ def _equal_groups(values: Tensor) -> list[slice]:
 
 
 def _canonical_within(vectors: Tensor, factor: Tensor) -> Tensor:
-    """Return a basis of the span of `vectors` (r x c) that does not depend on how it was spanned.
+    """Return a canonical basis of the span of `vectors` (r x c).
 
     It consists of the left singular vectors of F restricted to the span; if T = c I, those of R.
     """
@@ -200,8 +178,7 @@ def _canonical_within(vectors: Tensor, factor: Tensor) -> Tensor:
 def _probe_rotation(columns: Tensor) -> Tensor:
     """Return O (c x c), orthogonal, that gives the same `columns @ O` for any rotation of them.
 
-    O is from the QR decomposition columns^T G = O R' with a fixed Gaussian G (k x c) and a positive
-    diagonal of R'.
+    O is from columns^T G = O R' with a fixed Gaussian G (k x c) and a positive diagonal of R'.
     """
     generator = torch.Generator(device="cpu").manual_seed(0)
     probe = torch.randn(columns.shape, dtype=torch.float64, generator=generator)
@@ -212,8 +189,7 @@ def _probe_rotation(columns: Tensor) -> Tensor:
 def _mean_inverse(weights: Sequence[Tensor], factor: RowFactor, regularization: float) -> Tensor:
     """Compute T = (1/N) sum_i (Q_i^T Q_i + pi I)^-1, (r x r), of which only the upper triangle.
 
-    If m < r, by the Woodbury identity from an m x m system: (I - Q^T (pi I + Q Q^T)^-1 Q) / pi. Its
-    error is about 1e-16 / pi, far below the gap at which eigenvalues count as equal.
+    If m < r, by the Woodbury identity from an m x m system: (I - Q^T (pi I + Q Q^T)^-1 Q) / pi.
     """
     rank = factor.matrix.shape[0]
     identity = torch.eye(rank, dtype=torch.float64, device=factor.matrix.device)
@@ -268,9 +244,11 @@ def _split(product: Tensor) -> Part:
     return left, norms.masked_fill(is_zero, 0.0)
 
 
-def _joined(
-    basis: Tensor, parts: Iterable[Part], left_dtype: torch.dtype | None = None
-) -> JointBasis:
-    kept = [(by_columns(left.to(left_dtype or left.dtype)), scale) for left, scale in parts]
-    left, scale = zip(*kept, strict=True)
-    return JointBasis(by_columns(basis), list(left), list(scale))
+def _joined(basis: Tensor, parts: Iterable[Part], dtype: torch.dtype | None = None) -> JointBasis:
+    """Collect the factors, each U_i rounded once it is computed."""
+    factors = JointBasis(by_columns(basis.to(dtype or basis.dtype)), [], [])
+    for left, scale in parts:
+        factors.left.append(by_columns(left.to(dtype or left.dtype)))
+        wide = torch.promote_types(torch.float32, dtype) if dtype else scale.dtype
+        factors.scale.append(scale.to(wide))
+    return factors

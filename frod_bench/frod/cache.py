@@ -1,8 +1,7 @@
 """Joint bases on disk: a backbone is factored once, whatever is trained on it.
 
-The name of an entry is a hash of what it was computed from (weights and settings), so entries are
-never out of date. They are written atomically, so that concurrent writers do no harm, and contain a
-checksum of their name and tensors, so that a damaged or misplaced entry is computed again.
+The name of an entry is a hash of what it was computed from (weights and settings). An entry is
+written atomically, with a checksum of its name and tensors; a damaged one is computed again.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ from torch import Tensor
 from ..common.atomic import replacing
 from .basis import JointBasis
 from .config import FrodConfig
-from .storage import aligned
+from .storage import aligned, contents
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +53,14 @@ def tensor_digests(tensors: Iterable[Tensor]) -> list[str]:
         return list(threads.map(tensor_digest, tensors))
 
 
-def basis_key(config: FrodConfig, blocks: Iterable[int], digests: Iterable[str]) -> str:
-    """Hash the weights of a category and the settings that affect its basis.
-
-    The support is not part of it: drawing it again takes less time than reading it.
-    """
+def basis_key(config: FrodConfig, blocks: list[int], weights: list[Tensor]) -> str:
+    """Hash the weights of a category and the settings that affect its basis."""
     described: dict[str, object] = {
         "version": ENTRY_VERSION,
         "basis": config.basis,
         "regularization": config.regularization,
-        "blocks": list(blocks),
-        "weights": list(digests),
+        "blocks": blocks,
+        "weights": tensor_digests(weights),
     }
     if config.basis == "peft":  # in float32, like PEFT: roundoff depends on these two
         described |= {"torch": str(torch.__version__), "threads": torch.get_num_threads()}
@@ -116,7 +112,7 @@ def _write(path: Path, entry: JointBasis) -> None:
     tensors = {"basis_transposed": entry.basis.T}
     for index, (left, scale) in enumerate(zip(entry.left, entry.scale, strict=True)):
         tensors |= {f"left_transposed.{index}": left.T, f"scale.{index}": scale}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    tensors = contents(tensors)
     with replacing(path) as partial:
         save_file(tensors, partial, metadata={"sha256": _checksum(path.stem, tensors)})
 

@@ -2,15 +2,8 @@
 
 The layer is y = W x + L C R^T x + b with C = diag(lambda - lambda_0) + S, (r x r). With the basis
 on the inputs, as in the paper, L = U, R = V and r = k; on the outputs, L = V, R = U and r = m.
-
-- merged, for many tokens: W + L C R^T is formed once per step, then one ordinary linear layer;
-- factored, for few tokens: z = R^T x, then C, then L, added to the frozen layer. If the factors are
-  known to reproduce W = L diag(lambda_0) R^T, the backward pass does not need W:
-  dx = R (diag(lambda) + S)^T L^T dy.
-
-Each is one autograd function, so that only what it needs is saved for the backward pass: the input
-and the merged weight, or z alone. Shapes: T tokens, x (T, k), y (T, m), L (m, r), R (k, r); the
-values of C are (r + nnz,). docs/explanation/method.md (section 2) counts the multiply-adds.
+Shapes: T tokens, x (T, k), y (T, m), L (m, r), R (k, r); the values of C are (r + nnz,).
+docs/explanation/method.md (section 2) derives both forms and counts their multiply-adds.
 """
 
 from dataclasses import dataclass
@@ -32,9 +25,7 @@ def merged_is_cheaper(
 ) -> bool:
     """Whether a training step takes fewer multiply-adds merged than factored.
 
-    Forward and backward passes are counted. The merged form takes m k r to form the weight,
-    2 T m k, and T r (m + k) or (T + r) m k for the gradient of C. The factored form takes
-    2 T r (m + k), and 2 T m k, or T m k if it `spares_weight` in the backward pass. Products with a
+    The factored form takes T m k fewer if it `spares_weight` in the backward pass. Products with a
     sparse C are small and ignored; a dense C adds min(m, k) r^2, r^2 per column that the gradient
     is summed over, and 3 T r^2.
     """
@@ -109,10 +100,6 @@ def factors_give_weight(weight: Tensor, factors: Factors, start: Tensor) -> bool
     """Whether L diag(lambda_0) R^T equals W to roundoff, tested on one probe vector.
 
     False e.g. for a singular V from a file, and for factors that were rounded to another type.
-
-    Args:
-        weight: W, as the layer stores it.
-        start: lambda_0, (r,).
     """
     weight = weight.T if factors.transposed else weight
     steps = torch.arange(1, weight.shape[1] + 1, dtype=weight.dtype, device=weight.device)
@@ -131,7 +118,7 @@ def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
     work = torch.promote_types(values.dtype, weight.dtype)
     left, right = factors.left.to(work), factors.right.T.to(work)  # (m, r), (r, k)
     if left.shape[0] <= right.shape[1]:
-        left = factors.pattern.transposed_times(values, left.T).T
+        left = factors.pattern.times(values, left.T, transposed=True).T
     else:
         right = factors.pattern.times(values, right)
     change = (right.T, left.T) if factors.transposed else (left, right)
@@ -205,10 +192,10 @@ class FactoredLinear(torch.autograd.Function):
             right, pattern, start = factors.right.T, factors.pattern, factors.start
             if start is None:
                 grad_x = flat @ (weight.T if factors.transposed else weight)
-                grad_x.addmm_(pattern.transposed_times(values, h).T, right)
+                grad_x.addmm_(pattern.times(values, h, transposed=True).T, right)
             else:
                 trained = torch.cat([values[: len(start)] + start, values[len(start) :]])
-                grad_x = pattern.transposed_times(trained, h).T @ right
+                grad_x = pattern.times(trained, h, transposed=True).T @ right
             grad_x = grad_x.view(*grad.shape[:-1], grad_x.shape[1])
         if needs_values:
             grad_values = factors.pattern.gradient(h, z).to(values.dtype)

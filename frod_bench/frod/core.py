@@ -1,18 +1,11 @@
 """The trained core C = diag(lambda - lambda_0) + S, (k x k), as a sparse matrix.
 
-Its values are (k + nnz,): the diagonal, then S on its support. Products with C, and its gradient on
-the trained entries, take nnz multiply-adds per column in CSR format. Where torch has no CSR kernel
-(half precision, builds without MKL, accelerators), C is written out as a dense matrix.
-
-Operands are (k, n), with the dimension that C acts on first, so that the rows that the sparse
-kernels traverse are contiguous: transposing for each product takes longer than the product. C is
-stored in blocks of columns, each in CSR format, so that the rows of the operand that a block reads
-stay in the cache of a core; this halves the time of wide products.
+Its values are (k + nnz,): the diagonal, then S on its support. Operands are (k, n). Without CSR
+kernels C is written out as a dense matrix. docs/explanation/method.md (section 2) has the reasons.
 """
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -43,12 +36,10 @@ def float32_is_full() -> bool:
     return torch.get_float32_matmul_precision() == "highest"
 
 
-@dataclass(frozen=True)
 class BlockedPattern:
-    """Sparsity pattern of a (k, k) matrix, as CSR matrices of `BLOCK` columns each.
+    """Sparsity pattern of a (k, k) matrix with entries at flat indices row * k + column.
 
-    Its tensors are on the CPU, where the kernels are, and in int32, the integers of torch's MKL
-    build: int64 would be converted in every product.
+    It consists of CSR matrices of `BLOCK` columns each, in int32, which the kernels need.
 
     Attributes:
         order: permutation that sorts the entries by block, then by row, int64 (nnz,).
@@ -56,27 +47,19 @@ class BlockedPattern:
         columns: column indices within each block, int32 (nnz of the block,).
     """
 
-    order: Tensor
-    starts: list[Tensor]
-    columns: list[Tensor]
-
-    @classmethod
-    def of(cls, indices: Tensor, width: int) -> "BlockedPattern":
-        """Build the pattern of the entries with flat indices row * k + column."""
+    def __init__(self, indices: Tensor, width: int) -> None:
         blocks = torch.arange(-(-width // BLOCK), device="cpu")[:, None] * width**2
-        by_block, order = (indices % width // BLOCK * width**2 + indices).sort()
+        by_block, self.order = (indices % width // BLOCK * width**2 + indices).sort()
         rows = torch.arange(width + 1, device="cpu") * width
         edges = torch.searchsorted(by_block, blocks + rows)
         sizes = (edges[:, -1] - edges[:, 0]).tolist()
         columns = (by_block % width % BLOCK).int().split(sizes)
-        starts = (edges - edges[:, :1]).int()
-        return cls(order, [row.clone() for row in starts], [part.clone() for part in columns])
+        self.starts = [row.clone() for row in (edges - edges[:, :1]).int()]
+        self.columns = [part.clone() for part in columns]
 
 
 class CorePattern(nn.Module):
     """The trained entries of C, by rows and by columns; one object for all layers of a category.
-
-    All ranks of a data-parallel run draw the same support from the same seed.
 
     Attributes:
         width: k.
@@ -90,8 +73,8 @@ class CorePattern(nn.Module):
         self.width = width
         indices = torch.cat([torch.arange(width, device="cpu") * (width + 1), support.cpu()])
         self.register_buffer("indices", indices, persistent=False)
-        self._rows = BlockedPattern.of(indices, width)
-        self._columns = BlockedPattern.of(indices % width * width + indices // width, width)
+        self._rows = BlockedPattern(indices, width)
+        self._columns = BlockedPattern(indices % width * width + indices // width, width)
         self._from_blocks = self._rows.order.argsort()
 
     def is_sparse_on(self, device: torch.device, dtype: torch.dtype) -> bool:
@@ -104,17 +87,15 @@ class CorePattern(nn.Module):
         empty = values.new_zeros(self.width * self.width)
         return empty.scatter_(0, self.indices, values).view(self.width, self.width)
 
-    def times(self, values: Tensor, other: Tensor) -> Tensor:
-        """Return C @ other for `other` (k, n), which should be contiguous."""
+    def times(self, values: Tensor, other: Tensor, *, transposed: bool = False) -> Tensor:
+        """Return C @ other, or C^T @ other, for `other` (k, n), which should be contiguous."""
         if not self.is_sparse_on(other.device, other.dtype):
-            return self.matrix(values).to(other.dtype) @ other
-        return _blocks_times(self._rows, values, other)
-
-    def transposed_times(self, values: Tensor, other: Tensor) -> Tensor:
-        """Return C^T @ other for `other` (k, n)."""
-        if not self.is_sparse_on(other.device, other.dtype):
-            return self.matrix(values).to(other.dtype).T @ other
-        return _blocks_times(self._columns, values, other)
+            core = self.matrix(values).to(other.dtype)
+            return (core.T if transposed else core) @ other
+        pattern = self._columns if transposed else self._rows
+        product = _product_operator if torch.compiler.is_compiling() else _product
+        values = values.to(other.dtype).index_select(0, pattern.order)
+        return product(pattern.starts, pattern.columns, values, other)
 
     def gradient(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the trained entries of left @ right^T, (k + nnz,), for left and right (k, n)."""
@@ -125,20 +106,10 @@ class CorePattern(nn.Module):
         return found.index_select(0, self._from_blocks)
 
 
-def _blocks_times(pattern: BlockedPattern, values: Tensor, other: Tensor) -> Tensor:
-    """Multiply the matrix with `values`, ordered as `CorePattern.indices`, by `other` (k, n)."""
-    product = _product_operator if torch.compiler.is_compiling() else _product
-    values = values.to(other.dtype).index_select(0, pattern.order)
-    return product(pattern.starts, pattern.columns, values, other)
-
-
 def _csr_blocks(
     starts: list[Tensor], indices: list[Tensor], values: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Iterate over the column range of each block and the block, (k x columns).
-
-    The pattern is valid by construction, so torch does not check it at every step.
-    """
+    """Iterate over the column range of each block and the block, (k x columns)."""
     width = len(starts[0]) - 1
     parts = zip(starts, indices, values.split([len(part) for part in indices]), strict=True)
     for number, part in enumerate(parts):
@@ -186,3 +157,37 @@ def _sampled_shape(
 ) -> Tensor:
     del starts, right
     return left.new_empty(sum(len(part) for part in indices))
+
+
+def support_size(width: int, sparse_rate: float) -> int:
+    """Return nnz of a k x k rotation: max(1, min(int(k k s), k (k - 1))); 0 if s = 0 or k = 1."""
+    candidates = width * (width - 1)
+    if sparse_rate == 0 or candidates == 0:
+        return 0
+    return max(1, min(int(width * width * sparse_rate), candidates))
+
+
+def draw_support(width: int, sparse_rate: float, generator: torch.Generator) -> Tensor:
+    """Draw the flat indices row * k + column of one category's S, int64 (nnz,).
+
+    Off-diagonal entries are ranked row by row: rank p is in row p // (k - 1), at column
+    c = p % (k - 1), or c + 1 from the diagonal on. The CPU `generator` is advanced.
+    """
+    size = support_size(width, sparse_rate)
+    if size == 0:  # PEFT does not advance its generator either
+        return torch.empty(0, dtype=torch.int64)
+    ranks = torch.randperm(width * (width - 1), generator=generator, device="cpu")[:size]
+    row = ranks // (width - 1)
+    column = ranks % (width - 1)
+    column += (column >= row).to(column.dtype)
+    return row * width + column
+
+
+def draw_supports(widths: dict[str, int], sparse_rate: float, seed: int) -> dict[str, Tensor]:
+    """Draw the supports of the categories -> k in `widths` from one generator, sorted by name.
+
+    They equal, entry by entry, those that PEFT (0.21 or newer) draws for the same seed
+    (docs/explanation/method.md, section 3). `sort()` gives the order of the trained values.
+    """
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    return {name: draw_support(widths[name], sparse_rate, generator) for name in sorted(widths)}

@@ -45,7 +45,7 @@ def save_frod(
     if format not in formats:
         raise InputError(f"format={format!r} is unknown.{did_you_mean(str(format), formats)}")
     model = _unwrapped(model)
-    layers = dict(attached_layers(model))
+    layers = attached_layers(model)
     folder = Path(folder)
     if format == "peft":
         peft_format.write(layers, folder, base_name=getattr(model, "name_or_path", None))

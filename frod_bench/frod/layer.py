@@ -1,8 +1,6 @@
-"""The adapted layer: y = W x + U (diag(lambda - lambda_0) + S) V^T x + bias.
+"""The adapted layer, y = W x + U (diag(lambda - lambda_0) + S) V^T x + bias.
 
-With the basis on the outputs, U and V change roles: y = W x + V (diag(lambda - lambda_0) + S) U^T x
-+ bias. In exact arithmetic, either equals the paper's U (diag(lambda) + S) V^T x + bias (FRoD,
-arXiv 2512.23485).
+With the basis on the outputs, U and V change roles (docs/explanation/method.md, sections 2 and 8).
 """
 
 from collections.abc import Callable
@@ -33,10 +31,7 @@ _bases: WeakValueDictionary[int, Tensor] = WeakValueDictionary()
 
 
 def _deduplicated(basis: Tensor) -> Tensor:
-    """Return `basis`, or an equal tensor (value, type, device) that another model already holds.
-
-    V is never written to, so its holders cannot affect each other.
-    """
+    """Return `basis`, or an equal tensor that another model holds: V is never written to."""
     if basis.is_meta:
         return basis
     for other in list(_bases.values()):
@@ -48,20 +43,16 @@ def _deduplicated(basis: Tensor) -> Tensor:
 
 
 class SharedBasis(nn.Module):
-    """What the layers of one category share: V and the support of S.
+    """What the layers of one category share, as a child of each: V and the support of S.
 
-    The same object is a child of all layers of its category, so that moving, copying or pickling
-    the model keeps one copy. Its buffers are not in the state dict. Models that are adapted
-    separately over equal weights hold the same V, also after the same moves and casts; a deep copy
-    or a pickle holds its own V until it is moved or cast.
+    Its buffers are not in the state dict. Models that are adapted separately over equal weights
+    hold the same V (docs/explanation/method.md, section 9).
 
     Attributes:
         category: role of the layers in the model.
         config: settings of the adapter.
         basis: V, (r, r), in the type of the base weights.
-        support: sorted flat indices row * r + column of S, int64 (nnz,).
-        on_outputs: False: V is on the inputs, r = k and W = U diag(lambda) V^T.
-            True: V is on the outputs, r = m and W = V diag(lambda) U^T.
+        on_outputs: whether r = m and W = V diag(lambda) U^T; else r = k and W = U diag(lambda) V^T.
     """
 
     basis: Tensor
@@ -104,31 +95,20 @@ class SharedBasis(nn.Module):
         return f"category={self.category!r}, width={self.width}"
 
 
-@dataclass(frozen=True)
 class Fingerprint:
-    """Fingerprint that detects in-place changes of W: address, version counter and diagonal.
+    """Address, version counter and diagonal of W, which detect in-place changes.
 
     The version counter alone does not suffice: writes through `.data` leave it unchanged.
     """
 
-    address: int
-    version: int
-    diagonal: Tensor
-
-    @classmethod
-    def of(cls, weight: Tensor) -> "Fingerprint":
-        """Take the fingerprint of W."""
-        return cls(*_address_and_version(weight), weight.detach().diagonal().clone())
+    def __init__(self, weight: Tensor) -> None:
+        self.memory = weight.data_ptr(), 0 if weight.is_inference() else weight._version
+        self.diagonal = weight.detach().diagonal().clone()
 
     def fits(self, weight: Tensor) -> bool:
         """Whether W is unchanged."""
-        if (self.address, self.version) != _address_and_version(weight):
-            return False
-        return torch.equal(self.diagonal, weight.detach().diagonal())
-
-
-def _address_and_version(tensor: Tensor) -> tuple[int, int]:
-    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
+        current = Fingerprint(weight)
+        return self.memory == current.memory and torch.equal(self.diagonal, current.diagonal)
 
 
 @dataclass(frozen=True)
@@ -238,8 +218,7 @@ class FrodLinear(nn.Module):
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the adapted weight as the plain layer stores it, in `dtype` or the base's type.
 
-        It is kept until a value changes: formed once per training step, whatever the number of
-        micro-batches, and once in evaluation. The trained values themselves are compared, because
+        It is kept until W or a trained value changes. The trained values themselves are compared:
         fused optimizers and `tensor.data` change them without advancing a version counter. A
         compiled graph cannot branch on values and forms the weight in every call.
         """
@@ -253,16 +232,16 @@ class FrodLinear(nn.Module):
             with torch.inference_mode(False):
                 is_plain = self._is_plain_and_misaligned()
                 merged = self.weight.detach().to(dtype) if is_plain else self._form_merged(dtype)
-                fingerprint = Fingerprint.of(self.weight)
+                fingerprint = Fingerprint(self.weight)
                 kept = KeptWeight(merged, fingerprint, lambda_.clone(), rotation.clone())
             self._merged = kept
         return kept.merged
 
     def _is_plain_and_misaligned(self) -> bool:
-        """Whether W itself must serve as the merged weight, which equals it before the first step.
+        """Whether W must serve as the merged weight, which equals it before the first step.
 
-        True if W is not aligned as torch aligns its own memory (e.g. a view into a checkpoint
-        file): some matrix products round differently depending on the alignment.
+        Some matrix products round differently if W is not aligned as torch aligns its own memory,
+        e.g. in a view into a checkpoint file.
         """
         weight = self.weight
         if weight.data_ptr() % TORCH_ALIGNMENT == 0 or weight.is_inference():
@@ -276,11 +255,7 @@ class FrodLinear(nn.Module):
             return merged_weight(self.weight, self._core_values(), factors).to(dtype)
 
     def _spares_weight(self, dtype: torch.dtype) -> bool:
-        """Whether the factors can replace W in the backward pass, since they give it to roundoff.
-
-        False if products are rounded more coarsely, and in a compiled graph, which cannot branch on
-        values.
-        """
+        """Whether the factors can replace W in the backward pass (method.md, section 2)."""
         if torch.compiler.is_compiling() or dtype != self.weight.dtype:
             return False
         if dtype != torch.float64 and not (dtype == torch.float32 and float32_is_full()):
@@ -294,7 +269,7 @@ class FrodLinear(nn.Module):
             return True
         if self._verdict is None or not self._verdict[0].fits(weight):
             is_given = factors_give_weight(weight, self._factors(weight.dtype), self.start)
-            self._verdict = Fingerprint.of(weight), is_given
+            self._verdict = Fingerprint(weight), is_given
         return self._verdict[1]
 
     def _factors(self, dtype: torch.dtype, start: Tensor | None = None) -> Factors:

@@ -1,8 +1,6 @@
 """Our file format: the trained values, and fingerprints that detect another base or basis.
 
-A folder contains `frod_adapter.safetensors` (lambda, S on its sorted support, and probes of the
-factors) and `frod_adapter.json` (settings, digests of the target weights and supports, checksum of
-the former). On loading, U is computed again, and so are V and the support unless they are stored.
+docs/explanation/method.md (section 6) describes the two files of a folder.
 """
 
 import hashlib
@@ -17,11 +15,11 @@ from torch import Tensor, nn
 
 from ..common.atomic import write_bytes
 from ..common.errors import InputError
-from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
+from .adapter import attached_layers, build_layers, plain_targets
 from .cache import basis_cache_dir, tensor_digest, tensor_digests
 from .config import FrodConfig
 from .layer import FrodLinear, SharedBasis
-from .storage import check_layers, damaged, read_bytes, read_json, tensors_in
+from .storage import check_layers, contents, damaged, read_bytes, read_json, tensors_in
 from .targets import Target
 
 SCHEMA_VERSION = 2
@@ -40,7 +38,7 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
     if include_basis:
         for category, shared in bases.items():
             tensors |= {f"basis.{category}": shared.basis, f"support.{category}": shared.support}
-    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    content = save(contents(tensors))
     settings = {
         "schema_version": SCHEMA_VERSION,
         "config": next(iter(layers.values())).shared.config.as_dict(),
@@ -63,7 +61,7 @@ def adapter_probes(model: nn.Module) -> dict[str, Tensor]:
     Raises:
         InputError: FRoD is not attached.
     """
-    layers = dict(attached_layers(model))
+    layers = attached_layers(model)
     digests = {
         f"support_sha256.{name}": torch.tensor(list(bytes.fromhex(tensor_digest(shared.support))))
         for name, shared in _shared(layers).items()
@@ -73,7 +71,7 @@ def adapter_probes(model: nn.Module) -> dict[str, Tensor]:
 
 def check_adapter_probes(model: nn.Module, kept: Mapping[str, Tensor]) -> None:
     """Raise InputError unless V, the U and the supports of `model` fit saved `adapter_probes`."""
-    layers = dict(attached_layers(model))
+    layers = attached_layers(model)
     supports = {
         name: bytes(kept[f"support_sha256.{name}"].tolist()).hex() for name in _shared(layers)
     }
@@ -90,29 +88,24 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
 
     If V is stored, U is computed from it. For an ill-conditioned V that can give another U, which
     the probes detect; then both are computed from the weights, as if V were not stored.
-
-    Raises:
-        InputError: as `load_frod`.
     """
     settings, tensors = _files(folder)
     try:
         config = FrodConfig(**settings["config"])
-        saved, supports, has_basis = (
-            settings[field] for field in ("layers", "supports", "include_basis")
-        )
+        saved, supports = settings["layers"], settings["supports"]
+        has_basis = settings["include_basis"]
     except (KeyError, TypeError):
         raise damaged(folder / SETTINGS_NAME) from None
     categories = plain_targets(model, config)
     _check_base(categories, saved, folder)
-    layers, mismatch = None, ""
+    mismatch = ""
     if has_basis:
         given = {
-            name: GivenBasis(tensors[f"basis.{name}"], tensors[f"support.{name}"])
-            for name in categories
+            name: (tensors[f"basis.{name}"], tensors[f"support.{name}"]) for name in categories
         }
         layers = build_layers(categories, config, given=given)
         mismatch = _mismatch(layers, supports, saved, tensors)
-    if layers is None or mismatch:
+    if mismatch or not has_basis:
         layers = build_layers(categories, config, basis_cache_dir(cache_dir))
         mismatch = _mismatch(layers, supports, saved, tensors)
     if mismatch:
@@ -129,18 +122,19 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
 
 
 def _probes(layers: dict[str, FrodLinear]) -> dict[str, Tensor]:
-    left = torch.stack([left_probe(layer) for layer in layers.values()])
-    bases = {f"probe.{name}": basis_probe(shared) for name, shared in _shared(layers).items()}
+    """Return the probes of every U and V, as a file stores them."""
+    left = torch.stack([_left_probe(layer) for layer in layers.values()])
+    bases = {f"probe.{name}": _basis_probe(shared) for name, shared in _shared(layers).items()}
     return {"left_probes": left, **bases}
 
 
-def basis_probe(shared: SharedBasis) -> Tensor:
+def _basis_probe(shared: SharedBasis) -> Tensor:
     """Return V^T p (k,) in float64 for the fixed probe p_j = sin(j + 1), which identifies V."""
     basis = shared.basis.double().cpu()
     return basis.T @ _sines(len(basis), 1)[:, 0]
 
 
-def left_probe(layer: FrodLinear) -> Tensor:
+def _left_probe(layer: FrodLinear) -> Tensor:
     """Return q^T U P (4,) in float64 for fixed q (m,) and P (k x 4), which identifies U."""
     rows, width = layer.left.shape
     return _sines(rows, 1)[:, 0] @ layer.left.double().cpu() @ _sines(width, LEFT_PROBES)
@@ -156,12 +150,12 @@ def _shared(layers: dict[str, FrodLinear]) -> dict[str, SharedBasis]:
     return {layer.shared.category: layer.shared for layer in layers.values()}
 
 
-def _described(layers: Mapping[str, tuple[str, Tensor]]) -> dict[str, dict[str, str]]:
+def _described(weights: Mapping[str, tuple[str, Tensor]]) -> dict[str, dict[str, str]]:
     """Map the name of each layer to what identifies its base: category and digest of the weight."""
-    digests = tensor_digests(weight for _, weight in layers.values())
+    digests = tensor_digests(weight for _, weight in weights.values())
     return {
         name: {"category": category, "weight_sha256": digest}
-        for (name, (category, _)), digest in zip(layers.items(), digests, strict=True)
+        for (name, (category, _)), digest in zip(weights.items(), digests, strict=True)
     }
 
 
@@ -191,14 +185,14 @@ def _mismatch(
     for category, shared in _shared(layers).items():
         if tensor_digest(shared.support) != supports[category]:
             return f"The support of {category!r}"
-        errors = (basis_probe(shared) - tensors[f"probe.{category}"]).abs()
+        errors = (_basis_probe(shared) - tensors[f"probe.{category}"]).abs()
         # Relative to each column, since the small ones of a badly scaled V matter equally.
         norms = torch.linalg.vector_norm(shared.basis.double().cpu(), dim=0)
         if not bool((errors <= _tolerance(shared.basis) * norms).all()):
             return f"The basis of {category!r} (its probe is off by {float(errors.max()):.1e})"
     for name, probe in zip(saved, tensors["left_probes"], strict=True):
         layer = layers[name]
-        error = float((left_probe(layer) - probe).abs().max())
+        error = float((_left_probe(layer) - probe).abs().max())
         # U (m x k) has columns of norm 1: a relative error e moves the probe by about e sqrt(k)
         if not error <= _tolerance(layer.left) * layer.shared.width**0.5:
             return f"U of {name!r} (its probe is off by {error:.1e})"

@@ -1,8 +1,6 @@
 """PEFT's file format (`peft.FrodConfig`, 0.21): adapter_config.json and adapter_model.safetensors.
 
-PEFT's file contains V, but on loading PEFT keeps the U that it computed from its own V: the result
-is right only if both V are equal bit for bit. A folder for PEFT is therefore written only from a
-basis computed by PEFT's operations; and from PEFT's folder, V is read and U computed from it.
+docs/explanation/method.md (section 6) says why only PEFT's own basis is written.
 
     base_model.frod_V.<category>                             V (k, k)
     base_model.frod_s_indices.<category>                     rows and columns of S, int64 (2, nnz)
@@ -24,10 +22,10 @@ from torch import Tensor, nn
 
 from ..common.atomic import write_bytes
 from ..common.errors import InputError
-from .adapter import GivenBasis, build_layers, plain_targets
+from .adapter import build_layers, plain_targets
 from .config import FrodConfig
 from .layer import FrodLinear
-from .storage import check_layers, damaged, read_bytes, read_json, tensors_in
+from .storage import check_layers, contents, damaged, read_bytes, read_json, tensors_in
 from .targets import Target
 
 logger = logging.getLogger(__name__)
@@ -42,11 +40,7 @@ GRAM_TOLERANCE = 1e-3
 
 
 def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) -> None:
-    """Write the adapter of `layers` as PEFT would.
-
-    Raises:
-        InputError: the basis is not PEFT's, or PEFT could not have attached to these layers.
-    """
+    """Write the adapter of `layers` as PEFT would, if PEFT could have attached to them."""
     config = next(iter(layers.values())).shared.config
     if config.basis != "peft":
         raise InputError(
@@ -71,7 +65,6 @@ def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) ->
             f"{SHARED}frod_s_indices.{category}": indices,
             f"{SHARED}frod_s_size.{category}": torch.tensor([width, width]),
         }
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     settings = {
         "peft_type": "FROD",
         "task_type": None,
@@ -85,19 +78,14 @@ def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) ->
         "fan_in_fan_out": any(layer.transposed for layer in layers.values()),
         "progressbar": False,
     }
-    write_bytes(folder / TENSORS_NAME, save(content, metadata={"format": "pt"}))
+    write_bytes(folder / TENSORS_NAME, save(contents(tensors), metadata={"format": "pt"}))
     write_bytes(folder / SETTINGS_NAME, json.dumps(settings, indent=2).encode())
 
 
 def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[str, Tensor]]:
     """Return layers for the plain `model`, with the trained values of PEFT's adapter in `folder`.
 
-    Returns:
-        The layers by name, and the values of other saved parameters and buffers by name
-        (`modules_to_save`).
-
-    Raises:
-        InputError: as `load_frod`.
+    And the values of other saved parameters and buffers by name (`modules_to_save`).
     """
     settings = _settings(folder / SETTINGS_NAME)
     path = folder / TENSORS_NAME
@@ -119,11 +107,18 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
     check_layers(found, names, folder)
     given = {}
     for category, members in categories.items():
-        given[category] = _given(category, members[0].weight.shape[1], tensors, path)
-        _check_base(category, members, given[category].basis, folder)
+        given[category] = _basis_and_indices(category, members[0].weight.shape[1], tensors, path)
+        _check_base(category, members, given[category][0], folder)
     layers = build_layers(categories, config, given=given)
     for name, layer in layers.items():
-        _fill(name, layer, tensors, path)
+        scale, values = tensors[f"{LAYER}{name}{LAMBDA}"], tensors.get(f"{LAYER}{name}{ROTATION}")
+        shapes = layer.lambda_.shape, layer.rotation.shape
+        if values is None or (scale.shape, values.shape) != shapes:
+            raise damaged(path)
+        with torch.no_grad():
+            layer.lambda_.copy_(scale)
+            # The file's order of the entries of S is PEFT's; ours is sorted.
+            layer.rotation.copy_(values[given[layer.shared.category][1].argsort()])
     return layers, _saved_modules(model, tensors, path)
 
 
@@ -157,37 +152,27 @@ def _targets(settings: dict[str, Any], names: list[str]) -> list[str] | str:
     return settings.get("target_modules", "")
 
 
-def _given(category: str, width: int, tensors: dict[str, Tensor], path: Path) -> GivenBasis:
-    """Return V and the sorted support of a category; `_fill` sorts the values of S alike."""
-    basis = tensors.get(f"{SHARED}frod_V.{category}")
-    indices = _indices(category, width, tensors)
-    if (
-        basis is None
-        or basis.shape != (width, width)
-        or not bool(torch.isfinite(basis).all())
-        or indices is None
-    ):
+def _basis_and_indices(
+    category: str, width: int, tensors: dict[str, Tensor], path: Path
+) -> tuple[Tensor, Tensor]:
+    """Return V and the flat indices row * k + column of S, in the file's order."""
+    basis = tensors.get(f"{SHARED}frod_V.{category}", torch.empty(0))
+    pairs = tensors.get(f"{SHARED}frod_s_indices.{category}", torch.empty(0)).to(torch.int64)
+    is_complete = (
+        basis.shape == (width, width)
+        and pairs.shape[:-1] == (2,)
+        and bool(basis.isfinite().all())
+        and bool(((pairs >= 0) & (pairs < width)).all())
+        and bool((pairs[0] != pairs[1]).all())
+        and len((pairs[0] * width + pairs[1]).unique()) == pairs.shape[1]
+    )
+    if not is_complete:
         raise InputError(
             f"{path} has no complete V and support of {category!r} for layers with {width} inputs. "
             "Load the base that it was trained on, or save the adapter again with "
             "save_projection=True."
         )
-    return GivenBasis(basis, indices.sort().values)
-
-
-def _indices(category: str, width: int, tensors: dict[str, Tensor]) -> Tensor | None:
-    """Return the flat indices row * k + column of S in the file's order, or None if invalid."""
-    pairs = tensors.get(f"{SHARED}frod_s_indices.{category}")
-    if pairs is None or pairs.ndim != 2 or len(pairs) != 2:
-        return None
-    row, column = pairs.to(torch.int64)
-    indices = row * width + column
-    is_valid = (
-        bool(((pairs >= 0) & (pairs < width)).all())
-        and bool((row != column).all())
-        and len(indices.unique()) == len(indices)
-    )
-    return indices if is_valid else None
+    return basis, pairs[0] * width + pairs[1]
 
 
 def _check_base(category: str, members: list[Target], basis: Tensor, folder: Path) -> None:
@@ -208,18 +193,6 @@ def _check_base(category: str, members: list[Target], basis: Tensor, folder: Pat
             f"fit this model's weights (V V^T is off by {error:.1e}). "
             "Load the base that it was trained on, in the same type."
         )
-
-
-def _fill(name: str, layer: FrodLinear, tensors: dict[str, Tensor], path: Path) -> None:
-    """Copy lambda, and S from the order of the file to that of the support."""
-    scale, values = tensors[f"{LAYER}{name}{LAMBDA}"], tensors.get(f"{LAYER}{name}{ROTATION}")
-    if values is None or values.shape != layer.rotation.shape or scale.shape != layer.start.shape:
-        raise damaged(path)
-    indices = _indices(layer.shared.category, layer.in_features, tensors)
-    assert indices is not None  # checked by _given
-    with torch.no_grad():
-        layer.lambda_.copy_(scale)
-        layer.rotation.copy_(values[indices.argsort()])
 
 
 def _saved_modules(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
-"""Read adapter files that may be missing, damaged or of another model."""
+"""Adapter files, which may be missing, damaged or of another model; each raises InputError then."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,7 @@ from ..common.errors import InputError
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of an adapter's file.
-
-    Raises:
-        InputError: the file is missing.
-    """
+    """Return the content of an adapter's file."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -28,11 +24,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of an adapter's JSON file.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
+    """Return the content of an adapter's JSON file."""
     content = read_bytes(path)
     try:
         return json.loads(content)
@@ -41,11 +33,7 @@ def read_json(path: Path) -> Any:
 
 
 def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Return the tensors of a safetensors file."""
     try:
         return aligned(load(content))
     except SafetensorError:
@@ -53,13 +41,16 @@ def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
 
 
 def aligned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors into memory that torch allocates, which is aligned to 64 bytes.
+    """Copy tensors from views into a file, aligned to 8 bytes, into memory that torch allocates.
 
-    safetensors returns views into the file, aligned to 8 bytes. With these, the matrix products of
-    some processors are slower and round differently, so that a loaded adapter would not reproduce
-    the saved one bit for bit.
+    Matrix products with the views would round differently on some processors.
     """
     return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def contents(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as safetensors stores them: contiguous, on the CPU."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def damaged(path: Path) -> InputError:

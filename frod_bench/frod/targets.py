@@ -1,11 +1,11 @@
-"""Find the layers of a model that are adapted, and group those that share a basis.
+"""Find the layers of a model that are adapted, those that share a basis, and the model's heads.
 
 Categories have the names that PEFT gives them, because the sorted names fix the order in which the
 supports are drawn.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -71,17 +71,11 @@ def find_targets(
         for width in widths:
             name = category if len(widths) == 1 else f"{category}@{width}"
             same_width = [target for target in members if target.weight.shape[1] == width]
-            grouped[name] = _on_side(same_width, shared_side)
+            heights = {target.weight.shape[0] for target in same_width}
+            if shared_side == "smaller" and len(heights) == 1 and 0 < min(heights) < width:
+                same_width = [replace(target, on_outputs=True) for target in same_width]
+            grouped[name] = same_width
     return grouped
-
-
-def _on_side(members: list[Target], shared_side: SharedSide) -> list[Target]:
-    """Put the basis of a category, whose layers have one input width, on its inputs or outputs."""
-    rows = {target.weight.shape[0] for target in members}
-    width = members[0].weight.shape[1]
-    if shared_side == "input" or len(rows) > 1 or not 0 < rows.pop() < width:
-        return members
-    return [replace(target, on_outputs=True) for target in members]
 
 
 def category_of(name: str) -> str:
@@ -108,7 +102,7 @@ def block_of(name: str, fallback: int) -> int:
     return next((int(part) for part in parts if part.isdigit()), fallback)
 
 
-def is_conv1d(module: nn.Module) -> bool:
+def _is_conv1d(module: nn.Module) -> bool:
     """Whether it is transformers' `Conv1D`, recognized by name to avoid the import."""
     return any(
         base.__name__ == "Conv1D" and base.__module__.startswith("transformers.")
@@ -116,12 +110,11 @@ def is_conv1d(module: nn.Module) -> bool:
     )
 
 
-def is_plain_linear(module: nn.Module) -> bool:
+def _is_plain_linear(module: nn.Module) -> bool:
     """Whether it computes x W^T + b by `nn.Linear.forward` from a plain parameter.
 
-    Quantized layers have their own forward pass or a special weight. The projection inside
-    `nn.MultiheadAttention` is read by its parent and never called, so that an adapter on it would
-    have no effect.
+    Quantized layers do not. The projection inside `nn.MultiheadAttention` is read by its parent and
+    never called, so that an adapter on it would have no effect.
     """
     return (
         isinstance(module, nn.Linear)
@@ -132,12 +125,12 @@ def is_plain_linear(module: nn.Module) -> bool:
     )
 
 
-def _matches(model: nn.Module, wanted: list[str] | str) -> Iterator[tuple[str, nn.Module]]:
+def _matches(model: nn.Module, wanted: list[str] | str) -> list[tuple[str, nn.Module]]:
     modules = [(name, module) for name, module in model.named_modules() if name]
     adaptable = {
         name.rsplit(".", 1)[-1]
         for name, module in modules
-        if is_plain_linear(module) or is_conv1d(module)
+        if _is_plain_linear(module) or _is_conv1d(module)
     }
     if isinstance(wanted, str):
         matches = [(name, module) for name, module in modules if re.fullmatch(wanted, name)]
@@ -146,27 +139,19 @@ def _matches(model: nn.Module, wanted: list[str] | str) -> Iterator[tuple[str, n
                 f"target_modules={wanted!r} does not match the full name of any layer."
                 f"{did_you_mean(wanted, adaptable)}"
             )
-        yield from matches
-        return
+        return matches
     for suffix in wanted:
-        if not any(_ends_with(name, suffix) for name, _ in modules):
+        if not any(f".{name}".endswith(f".{suffix}") for name, _ in modules):
             raise InputError(
                 f"target_modules: no layer is named {suffix!r}.{did_you_mean(suffix, adaptable)}"
             )
-    yield from (
-        (name, module)
-        for name, module in modules
-        if any(_ends_with(name, suffix) for suffix in wanted)
-    )
-
-
-def _ends_with(name: str, suffix: str) -> bool:
-    return name == suffix or name.endswith(f".{suffix}")
+    suffixes = tuple(f".{suffix}" for suffix in wanted)
+    return [(name, module) for name, module in modules if f".{name}".endswith(suffixes)]
 
 
 def _as_target(name: str, module: nn.Module, fallback_block: int) -> Target:
-    transposed = is_conv1d(module)
-    if not transposed and not is_plain_linear(module):
+    transposed = _is_conv1d(module)
+    if not transposed and not _is_plain_linear(module):
         raise InputError(
             f"target_modules: {name!r} is a {type(module).__name__}, which cannot be adapted. "
             "Targets must be plain nn.Linear or transformers Conv1D layers with an ordinary weight "
@@ -203,3 +188,58 @@ def check_weights(targets: list[Target]) -> None:
                 f"The weight of {target.name!r} has NaN or infinite values, from which no basis "
                 "can be computed. Load another checkpoint."
             )
+
+
+def head_parameters(model: nn.Module, targets: Collection[nn.Module]) -> set[nn.Parameter]:
+    """Return the parameters outside the body that contains the target layers.
+
+    docs/explanation/method.md (section 7) defines a head. Parameters of a target, and those shared
+    with the body (tied embeddings), belong to the body.
+    """
+    parts = [model, *(part for part in model.modules() if _is_transformers(part))]
+    heads = {child for part in parts for child in _heads(part, part is model, targets)}
+    inside: set[nn.Parameter] = set()
+    outside: set[nn.Parameter] = set()
+
+    def sort(module: nn.Module, in_head: bool) -> None:
+        in_head = (in_head or module in heads) and module not in targets
+        (inside if in_head else outside).update(module.parameters(recurse=False))
+        for child in module.children():
+            sort(child, in_head)
+
+    sort(model, in_head=False)
+    return inside - outside
+
+
+def _heads(part: nn.Module, is_whole: bool, targets: Collection[nn.Module]) -> list[nn.Module]:
+    """Return the children of `part` that are heads."""
+    children = list(part.children())
+    if _is_transformers(part):
+        body = getattr(part, str(part.base_model_prefix), None)
+        if isinstance(body, nn.Module):
+            others = [child for child in children if body not in child.modules()]
+            return others if _has_target(body, targets) else []
+        # transformers names models with heads like RobertaForMaskedLM, unlike Mask2FormerModel
+        may_have_head = re.search("For[A-Z]", type(part).__name__) is not None
+    else:
+        may_have_head = is_whole
+    adapted = [index for index, child in enumerate(children) if _has_target(child, targets)]
+    if not may_have_head or not adapted:
+        return []
+    following = children[adapted[-1] + 1 :]
+    if isinstance(part, nn.Sequential | nn.ModuleList):  # the others may be blocks
+        following = following[-1:]
+    return [
+        child
+        for child in following
+        if any(isinstance(inner, nn.Linear) for inner in child.modules())
+    ]
+
+
+def _is_transformers(module: nn.Module) -> bool:
+    """Whether it is a `PreTrainedModel`, recognized by an attribute to avoid the import."""
+    return bool(getattr(module, "base_model_prefix", ""))
+
+
+def _has_target(module: nn.Module, targets: Collection[nn.Module]) -> bool:
+    return any(inner in targets for inner in module.modules())

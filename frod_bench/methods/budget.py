@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from frod_bench.common.errors import InputError
-from frod_bench.frod.support import support_size
+from frod_bench.frod.core import support_size
 from frod_bench.models.classifier import tower_of
 from frod_bench.models.published import config_of, shipped_configs
 

@@ -8,9 +8,8 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import BackboneConfig, MethodConfig
 from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
-from frod_bench.frod.core import CorePattern
+from frod_bench.frod.core import CorePattern, support_size
 from frod_bench.frod.layer import FrodLinear, SharedBasis
-from frod_bench.frod.support import support_size
 from frod_bench.frod.targets import find_targets
 from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models.classifier import tower_of, with_head

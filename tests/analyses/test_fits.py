@@ -12,7 +12,7 @@ from frod_bench.analyses.fits import (
     places_on_and_off_axis,
     random_subspace_residual,
 )
-from frod_bench.frod.support import draw_supports
+from frod_bench.frod.core import draw_supports
 
 SHAPES = [(6, 6), (9, 5), (5, 9)]  # square, tall, and wide, where U's columns are dependent
 shapes = st.sampled_from(SHAPES)

@@ -25,9 +25,8 @@ from frod_bench.frod.contraction import (
     merged_weight,
     sums_over_tokens,
 )
-from frod_bench.frod.core import CorePattern
+from frod_bench.frod.core import CorePattern, draw_support
 from frod_bench.frod.layer import FrodLinear, SharedBasis
-from frod_bench.frod.support import draw_support
 
 from .helpers import askew, gaussian, perturb
 
@@ -347,7 +346,7 @@ def test_core_is_the_same_matrix_by_both_kernels(
     dense = dense.view(9, 9)
     assert torch.equal(pattern.matrix(values), dense)
     assert torch.allclose(pattern.times(values, other), dense @ other)
-    assert torch.allclose(pattern.transposed_times(values, other), dense.T @ other)
+    assert torch.allclose(pattern.times(values, other, transposed=True), dense.T @ other)
     wanted = (left @ left.flip(1).T).view(-1)[pattern.indices]
     assert torch.allclose(pattern.gradient(left, left.flip(1)), wanted)
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frod_bench.frod.support import draw_support, draw_supports, support_size
+from frod_bench.frod.core import draw_support, draw_supports, support_size
 from frod_bench.frod.targets import block_of, category_of
 
 from .helpers import Net

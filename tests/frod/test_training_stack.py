@@ -68,7 +68,7 @@ def gradients(model: nn.Module, loss: Tensor) -> list[Tensor]:
 
 def bases(*models: nn.Module) -> set[int]:
     """Where in memory the models hold a V."""
-    layers = [layer for model in models for _, layer in frod_layers(model)]
+    layers = [layer for model in models for layer in frod_layers(model).values()]
     return {layer.shared.basis.untyped_storage().data_ptr() for layer in layers}
 
 
@@ -84,7 +84,7 @@ def test_factors_are_held_by_columns_whatever_happens_to_the_model(
     """Products run along the rows of U^T and V^T; were these not contiguous, each would copy."""
 
     def is_by_columns(model: nn.Module) -> bool:
-        layers = [layer for _, layer in frod_layers(model)]
+        layers = list(frod_layers(model).values())
         factors = [factor for layer in layers for factor in (layer.left, layer.shared.basis)]
         return all(factor.T.is_contiguous() for factor in factors) and len(layers) > 0
 
@@ -127,7 +127,7 @@ def test_what_is_not_the_same_basis_is_held_apart(tmp_path: Path) -> None:
 
 def test_a_basis_is_gone_with_the_last_model_that_held_it(tmp_path: Path) -> None:
     model, other = adapted(Net(seed=5), tmp_path), adapted(Net(seed=5), tmp_path)
-    held = weakref.ref(next(frod_layers(model))[1].shared.basis)
+    held = weakref.ref(next(iter(frod_layers(model).values())).shared.basis)
     del model
     gc.collect()
     assert held() is not None
@@ -266,12 +266,12 @@ def test_checkpointed_transformers_have_the_same_gradients(
 
     wanted = found()
     runs = []
-    next(frod_layers(model))[1].register_forward_hook(lambda *call: runs.append(call))
+    next(iter(frod_layers(model).values())).register_forward_hook(lambda *call: runs.append(call))
     model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
     model.enable_input_require_grads()  # reentrant needs it, because the embeddings are frozen
     assert_close(found(), wanted)
     assert len(runs) == 2  # forward, and once more for backward
-    assert len(bases(model)) == len({layer.shared for _, layer in frod_layers(model)})
+    assert len(bases(model)) == len({layer.shared for layer in frod_layers(model).values()})
 
 
 # --- Compilation ---------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def test_default_backend_compiles_a_training_step(
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
     monkeypatch.setattr(core_module, "BLOCK", 5)
     model = adapted(nn.Sequential(nn.Linear(12, 12)), tmp_path, FrodConfig(["0"], 0.02))
-    ((_, layer),) = frod_layers(model)
+    (layer,) = frod_layers(model).values()
     assert layer.shared.pattern.is_sparse_on(X.device, X.dtype)
     compiled = torch.compile(model, fullgraph=True, options={"compile_threads": 1})
     got, wanted = compiled(X), model(X)
