@@ -15,11 +15,7 @@ ROOMS = {"analyze": "analyses"}
 
 
 def main(verb: str | None = None) -> None:
-    """Hand the command line on to its verb, and exit with its status.
-
-    Args:
-        verb: its name, if the module that was started fixes it; None reads it off the first word.
-    """
+    """Hand the command line on to `verb`, by default that of its first word; exit as it does."""
     words = sys.argv[1:]
     with exit_statuses():
         if verb is None:
@@ -34,10 +30,7 @@ def main(verb: str | None = None) -> None:
 
 
 def _verb_of(words: list[str]) -> tuple[str, list[str]]:
-    """(verb, its words); key=value words without a verb are those of run.
-
-    Answers what is asked without a verb, and refuses what may be a misspelt verb.
-    """
+    """(verb, its words), `run` if there are only key=value words; answers what needs no verb."""
     words = words or ["--help"]
     first, *others = words
     if first in BY_NAME:

@@ -16,19 +16,12 @@ MULTIRUN = ("-m", "--multirun")  # allowed and superfluous: these verbs always t
 
 @dataclass
 class Arguments:
-    """A command line, taken apart.
+    """A command line, taken apart; what was not given is absent."""
 
-    Attributes:
-        actions: the first words, if the verb has actions: one, or several if the verb allows it.
-        values: the verb's own keys by their name; a key that was not given is absent.
-        flags: the verb's flags that were given, with their dashes.
-        overrides: the words for Hydra, in the order given.
-    """
-
-    actions: list[str] = field(default_factory=list)
-    values: dict[str, str] = field(default_factory=dict)
-    flags: set[str] = field(default_factory=set)
-    overrides: list[str] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)  # several, if the verb allows it
+    values: dict[str, str] = field(default_factory=dict)  # of the verb's own keys, by their name
+    flags: set[str] = field(default_factory=set)  # with their dashes
+    overrides: list[str] = field(default_factory=list)  # the words for Hydra, in the order given
 
     @property
     def action(self) -> str | None:

@@ -69,24 +69,6 @@ def keys() -> list[str]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGINT interrupt this process even if its parent ignored it.
-
-    A shell without job control starts background processes like that, and Python then sets no
-    handler. Only the main thread may set one.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
 def exit_statuses() -> Iterator[None]:
     """Turn errors that a user can fix into one message and an exit status.
 
@@ -94,9 +76,14 @@ def exit_statuses() -> Iterator[None]:
     run one cell together, the first on each machine prints the message.
     """
     prints = processes.is_first_here()
+    # A shell without job control starts background processes that ignore SIGINT.
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        and threading.current_thread() is threading.main_thread()
+    ):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with interruptible():
-            yield
+        yield
     except CellsFailed as error:
         sys.exit(str(error) if prints else 1)
     except KeyboardInterrupt:

@@ -21,11 +21,7 @@ complete -o nospace -o default -F _frod_bench frod-bench
 
 
 def answer(name: str | None, words: Sequence[str]) -> None:
-    """Print help or version and exit with status 0, if `words` ask for either.
-
-    Args:
-        name: the verb; None is the front door.
-    """
+    """Print help of a verb (None: of all) or the version, and exit, if `words` ask for either."""
     if "--version" in words:
         print(f"frod-bench {__version__}")
         sys.exit(0)

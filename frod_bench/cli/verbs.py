@@ -6,44 +6,33 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """A word of a command line: `name=value`; `--name`, a flag; or `NAME`, the first word.
-
-    Attributes:
-        choices: the values that are allowed, if they are few.
-        several: whether several of the choices can be given.
-    """
+    """A word of a command line: `name=value`; `--name`, a flag; or `NAME`, the first word."""
 
     name: str
     default: str
     meaning: str
-    choices: tuple[str, ...] = ()
-    several: bool = False
+    choices: tuple[str, ...] = ()  # the values that are allowed, if they are few
+    several: bool = False  # whether several of the choices can be given
 
 
 class Verb:
-    """One command.
-
-    Attributes:
-        more: where to read on.
-        examples: three of them, without `frod-bench`.
-        composes: whether words that are none of its own keys are overrides of the configuration.
-        action: the first word; a key without choices if the verb has none.
-        own_keys: the keys that the verb reads itself, by each of their names.
-    """
+    """One command."""
 
     def __init__(
         self,
         name: str,
         purpose: str,
-        more: str,
-        examples: tuple[str, str, str],
+        more: str,  # where to read on
+        examples: tuple[str, str, str],  # without `frod-bench`
         *keys: Key,
-        composes: bool = True,
+        composes: bool = True,  # whether words that are none of its own keys are Hydra's
         aliases: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.name, self.purpose, self.more = name, purpose, more
         self.examples, self.keys, self.composes = examples, keys, composes
+        # The first word: a key without choices if the verb has none.
         self.action = next((key for key in keys if key.name.isupper()), Key("", "", ""))
+        # The keys that the verb reads itself, by each of their names.
         own = {key.name: key for key in keys if key.name in NOT_IN_A_CONFIGURATION or not composes}
         self.own_keys = own | {alias: own[name] for alias, name in aliases.items()}
 
@@ -202,22 +191,14 @@ VERBS = (
         "calibrate",
         "Difficulty check: is each task between the best constant answer and solved?",
         "docs/explanation/embedded.md",
-        (
-            "run -m experiment=calibration",
-            "calibrate",
-            "calibrate profile=embedded results_root=results",
-        ),
+        ("run -m experiment=calibration", "calibrate", "calibrate results_root=results"),
         OVERRIDES,
     ),
     Verb(
         "analyze",
         "Analyze trained models: loss landscape, spectra and expressibility of updates.",
         "docs/how-to/analyses.md",
-        (
-            "analyze landscape",
-            "analyze spectrum task=rte",
-            "analyze expressible results_root=results",
-        ),
+        ("analyze landscape", "analyze spectrum task=rte", "analyze expressible seed=0"),
         Key("ANALYSIS", "", "first word: landscape, spectrum or expressible", ANALYSES),
         OVERRIDES,
     ),
@@ -252,11 +233,7 @@ VERBS = (
         "bench",
         "Time attaching, training and evaluating of each method, with peak memory.",
         "docs/explanation/method.md",
-        (
-            "bench",
-            "bench shape=embedded_encoder method=lora,frod",
-            "bench device=cuda compile=false,true",
-        ),
+        ("bench", "bench shape=embedded_encoder method=lora,frod", "bench device=cuda"),
         Key("shape", "all of the device", "backbone shapes, as a,b"),
         Key("method", "the peers", "methods, as a,b"),
         Key("rounds", "5", "rounds, each method once per round; at least 5"),

@@ -4,6 +4,7 @@ import itertools
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,7 @@ def configured(name: str) -> Rows:
 
 
 def records(folder: Path) -> Rows:
-    """Task, method, protocol, status and number of such records in a results folder.
-
-    Raises InputError if it has none.
-    """
+    """Task, method, protocol, status and number of such records; InputError if there are none."""
     found, unusable = store.scan(folder / "records")
     if not found and not unusable:
         raise InputError(
@@ -95,13 +93,18 @@ def ls(words: Sequence[str]) -> None:
 
 
 def cache(words: Sequence[str]) -> None:
-    """Do what `frod-bench cache WORDS` asks for."""
+    """List the cache of joint bases (time, size, and the SHA-256 of the inputs), or clear it.
+
+    Clearing removes partial files, too, and no other; the writer of a basis warns and continues.
+    Exits with status 1 if the folder cannot be read or cleared.
+    """
     clears = parse("cache", words).action == "clear"
     folder = cache_dir() / BASES
     try:
         entries = find_entries(folder)
         if clears:
-            clear(folder)
+            for path in (*folder.glob("*.safetensors"), *folder.glob("*.partial")):
+                path.unlink(missing_ok=True)
     except OSError as error:
         sys.exit(f"{folder}: {error.strerror}. FROD_BENCH_CACHE sets another folder.")
     if not clears:
@@ -116,19 +119,6 @@ def find_entries(folder: Path) -> list[tuple[float, Path, int]]:
     """(when written, file, bytes) of each entry, the oldest first; none without the folder."""
     entries = []
     for path in folder.glob("*.safetensors"):
-        try:
-            stat = path.stat()
-        except FileNotFoundError:  # another process has cleared it
-            continue
-        entries.append((stat.st_mtime, path, stat.st_size))
+        with suppress(FileNotFoundError):  # another process has cleared it
+            entries.append((path.stat().st_mtime, path, path.stat().st_size))
     return sorted(entries)
-
-
-def clear(folder: Path) -> None:
-    """Remove all entries and the partial files of writers that died; nothing else.
-
-    A basis that is being written is lost; its writer warns and continues.
-    """
-    for pattern in ("*.safetensors", "*.partial"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)

@@ -75,23 +75,20 @@ def with_others(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The trials, after those of other methods, families and heads that `path` already has."""
     if not path.exists():
         return table
-    old = pd.read_csv(path)
-    new = set(zip(table["family"], table["method"], strict=True))
-    pairs = zip(old["family"], old["method"], strict=True)
-    return pd.concat([old[[pair not in new for pair in pairs]], table], ignore_index=True)
+    old, pair = pd.read_csv(path), ["family", "method"]
+    is_replaced = old.set_index(pair).index.isin(table.set_index(pair).index)
+    return pd.concat([old[~is_replaced], table], ignore_index=True)
 
 
 def write_rates(picked: dict[str, Any], trial_count: int, experiment: str, path: Path) -> None:
     """Write the table of learning rates that a profile composes; keeps those of other methods."""
     old: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
     whole = {family: old.get(family, {}) | picked.get(family, {}) for family in old | picked}
-    others = whole != picked
     methods = ", ".join(dict.fromkeys(method for family in picked.values() for method in family))
     head = (
-        f"{WRITTEN}: for each family {'of' if others else 'and'} "
-        f"{methods if others else 'method'} the best of {trial_count} trials\n"
+        f"{WRITTEN}: for {methods}, for each family the best of {trial_count} trials\n"
         f"# on validation (experiments/{experiment}.yaml); every trial is in "
-        f"results/<profile>/tables/tuning.csv.{' The rest is unchanged.' if others else ''}\n"
+        "results/<profile>/tables/tuning.csv. Others are unchanged.\n"
     )
     path.write_text(head + yaml.safe_dump(whole, sort_keys=False, default_flow_style=None))
 
@@ -119,10 +116,10 @@ def tune(words: Sequence[str]) -> None:
     whole.to_csv(tuning, index=False)
     folder = Path(asked.values.get("out", results_dir / "learning_rates"))
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / rates_path(profile, SHIPPED_TABLES).name
-    current = SHIPPED_TABLES / path.name
-    if not path.exists() and current.exists():  # keeps what is not tuned now
-        path.write_text(current.read_text())
+    shipped = rates_path(profile, SHIPPED_TABLES)
+    path = folder / shipped.name
+    if not path.exists() and shipped.exists():  # keeps what is not tuned now
+        path.write_text(shipped.read_text())
     write_rates(picked, table["trial"].nunique(), base.experiment.name, path)
     print(tuning, path.resolve(), sep="\n")
 
@@ -139,10 +136,7 @@ def best_constant(path: Path, primary_metric: str) -> float:
 
 
 def scores_of(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
-    """One row per cell: family, task, metric, start (frozen, full, random_full), points, constant.
-
-    Raises InputError if a cell has no record or did not end well.
-    """
+    """One row per cell: family, task, metric, start (frozen, full, random_full), score, constant."""
     rows = []
     for cell, document in records_of(cells, overrides):
         if document["status"] != "ok":

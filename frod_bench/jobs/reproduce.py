@@ -48,17 +48,6 @@ def made_from(
     }
 
 
-def is_current(manifest: Path, cells: Iterable[Cell], figure_style: str) -> bool:
-    """Whether this code, without changes, wrote the last report of these records in this style,
-    and no file has changed since.
-    """
-    _, dirty = code_version()
-    if dirty or not manifest.exists():
-        return False
-    noted = json.loads(manifest.read_text())
-    return noted == made_from(cells, figure_style, map(Path, noted["written"]))
-
-
 def reproduce(words: Sequence[str]) -> None:
     """Run and report.
 
@@ -76,15 +65,16 @@ def reproduce(words: Sequence[str]) -> None:
         failed = error
     if config.plan_only:
         return
-    folder = folder_of(config)
-    manifest = folder / MANIFEST
-    collected = None
-    if is_current(manifest, cells, config.figures.style):
-        console.print(f"Tables, figures and page in {folder} are up to date.")
+    manifest = folder_of(config) / MANIFEST
+    style, collected = config.figures.style, None
+    noted = json.loads(manifest.read_text()) if manifest.exists() else {"written": ()}
+    _, is_dirty = code_version()
+    if not is_dirty and noted == made_from(cells, style, map(Path, noted["written"])):
+        console.print(f"Tables, figures and page in {folder_of(config)} are up to date.")
     else:
         written = report(part, config, cells, console)
         collected = written.collected
-        noted = made_from(cells, config.figures.style, written.paths)
+        noted = made_from(cells, style, written.paths)
         manifest.write_text(json.dumps(noted, indent=1))
     try:
         if (published := published_cells(cells[0].profile)) is not None:

@@ -22,17 +22,9 @@ from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_as
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
-def run_composed(config: DictConfig) -> None:
-    """Hydra's entry for one cell, which adds a line to errors that leave it."""
-    with exit_statuses():
-        run_one(config)
-
-
+@exit_statuses()  # here, because Hydra adds a line to errors that reach it
 def run_one(config: DictConfig) -> None:
-    """Run the cell that `config` asks for, unless it has a record.
-
-    Raises InputError for bad input and CellsFailed if the cell failed or diverged.
-    """
+    """Run the cell that `config` asks for, unless it has a record, and print the record's path."""
     conversion.validate(config)
     ensure_inputs(config)
     cell = cell_of(conversion.resolve(config))
@@ -67,18 +59,14 @@ def say(message: str) -> None:
 
 
 def run(words: Sequence[str]) -> None:
-    """Compose what the command line asks for and run it.
-
-    Hydra's own `-m` starts one job after another; this one has the same grammar, but plans the
-    whole grid first.
-    """
+    """Run a cell or a grid. Hydra's own `-m` would start one job after another, without a plan."""
     register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors arrive complete, and are explained here
     overrides = [word for word in words if word not in MULTIRUN]
     if len(overrides) == len(words):
         refuse_lists(words)
         sys.argv[1:] = OwnFiles().named(words)  # Hydra reads them there
-        run_composed()
+        run_one()
         return
     if flags := [word for word in overrides if word.startswith("-")]:
         raise InputError(
@@ -102,8 +90,7 @@ def check_methods(cells: Iterable[Cell]) -> None:
     """Raise InputError, as a run would, if a method does not fit the backbone of a cell.
 
     Each backbone is built once per head and method, without values. Not checked: Python functions,
-    which only a run executes, methods that need the values of weights, and backbones whose
-    configuration is not on this machine.
+    methods that need the values of weights, and backbones that are not on this machine.
     """
     checked = [cell for cell in cells if cell.settings.method.kind != "python"]
     if not checked:
@@ -143,10 +130,7 @@ def check(cell: Cell) -> str:
 
 
 def validate(words: Sequence[str]) -> None:
-    """Check every distinct cell of the grid that `words` name; prints a line each.
-
-    Raises InputError, which names all of them, if some cannot run.
-    """
+    """Print a line for each distinct cell of a grid. Raises InputError if some cannot run."""
     _, cells = compose_cells(parse("validate", words).overrides)
     check_hub(cells)
     checked, wrong = distinct(cells, lambda cell: (cell.task, cell.settings.head)), []
