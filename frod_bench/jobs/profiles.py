@@ -136,7 +136,7 @@ def best_constant(path: Path, primary_metric: str) -> float:
 
 
 def scores_of(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
-    """One row per cell: family, task, metric, start (frozen, full, random_full), score, constant."""
+    """One row per cell; start is frozen, full or random_full, scores and constants are points."""
     rows = []
     for cell, document in records_of(cells, overrides):
         if document["status"] != "ok":
