@@ -1,11 +1,11 @@
 """The shipped backbones are checked against the hashes that were written with them."""
 
-import hashlib
 import json
 from pathlib import Path
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
+from frod_bench.data.checksums import hash_files
 
 HASHES_FILE = "SHA256.json"
 BACKBONES = ("decoder", "encoder", "vit")
@@ -13,10 +13,10 @@ BACKBONES = ("decoder", "encoder", "vit")
 
 def file_hashes(root: Path) -> dict[str, str]:
     """SHA-256 of every file of the backbones under `root`, by its path there."""
-    files = [path for name in BACKBONES for path in (root / name).rglob("*") if path.is_file()]
     return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(files)
+        f"{name}/{path}": digest
+        for name in BACKBONES
+        for path, digest in hash_files(root / name).items()
     }
 
 
@@ -30,10 +30,8 @@ def verify_backbones(root: Path = SHIPPED_BACKBONES_DIR) -> None:
     if not record.is_file():
         raise InputError(f"backbones: {record} is missing. Install the package again.")
     expected, found = json.loads(record.read_text(encoding="utf-8")), file_hashes(root)
-    wrong = sorted(name for name, digest in expected.items() if found.get(name) != digest)
-    if wrong or set(found) - set(expected):
-        names = ", ".join(wrong or sorted(set(found) - set(expected)))
+    if wrong := sorted({name for name, _ in expected.items() ^ found.items()}):
         raise InputError(
-            f"backbones: {names} under {root} differ from {HASHES_FILE}. Install the package"
-            " again; in a clone, `python -m tools.pretrain_embedded` pretrains new ones."
+            f"backbones: {', '.join(wrong)} under {root} differ from {HASHES_FILE}. Install the"
+            " package again; in a clone, `python -m tools.pretrain_embedded` pretrains new ones."
         )

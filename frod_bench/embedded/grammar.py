@@ -33,6 +33,11 @@ class Scene:
         """The slots that have a value, in the order of `SLOTS`."""
         return [slot for slot in SLOTS if getattr(self, slot)]
 
+    def without(self, slots: Sequence[str]) -> "Scene":
+        """The scene that does not mention the adjuncts `slots`."""
+        nothing: dict[str, Any] = dict.fromkeys(slots)
+        return replace(self, **nothing)
+
 
 def draw(genre: Genre, rng: Random, adjuncts: int | Sequence[str] = 2) -> Scene:
     """A scene of `genre` with the given number of adjuncts, or with the named ones."""
@@ -53,12 +58,6 @@ def reword(scene: Scene, rng: Random, rate: float = 0.5) -> Scene:
     told = [slot for slot in ("verb", *ADJUNCTS) if getattr(scene, slot)]
     changed = [slot for slot in told if rng.random() < rate]
     return replace(scene, **{slot: synonyms()[getattr(scene, slot)] for slot in changed})
-
-
-def drop(scene: Scene, slots: Sequence[str]) -> Scene:
-    """The scene without the adjuncts `slots`."""
-    without: dict[str, Any] = dict.fromkeys(slots)
-    return replace(scene, **without)
 
 
 def tell(scene: Scene, form: str, object_phrase: str | None = None) -> str:

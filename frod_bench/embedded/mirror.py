@@ -49,7 +49,13 @@ def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
     Raises:
         InputError: `root` holds something that is not a mirror, or cannot be written.
     """
-    _refuse_foreign(root)
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is a file. Name a folder.")
+    if root.exists() and any(root.iterdir()) and not (root / VERSION_FILE).is_file():
+        raise InputError(
+            f"{root}: holds files but no {VERSION_FILE}, so it is not an embedded mirror and is "
+            "left alone. Name an empty or a new folder."
+        )
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
@@ -99,48 +105,24 @@ def _is_current(root: Path, seed: int) -> bool:
     return version.is_file() and version.read_text().strip() == mirror_version(seed)
 
 
-def _refuse_foreign(root: Path) -> None:
-    """Raise InputError for a file, and for a folder with files that was not written here."""
-    if root.exists() and not root.is_dir():
-        raise InputError(f"{root}: is a file. Name a folder.")
-    if root.exists() and any(root.iterdir()) and not (root / VERSION_FILE).is_file():
-        raise InputError(
-            f"{root}: holds files but no {VERSION_FILE}, so it is not an embedded mirror and is "
-            "left alone. Name an empty or a new folder."
-        )
-
-
 def _write_repository(folder: Path, hub_id: str, seed: int) -> None:
-    """Write all configurations of one Hub repository, and its card."""
-    splits: dict[str, list[str]] = {}
-    for (owner_id, config), generate in SETS.items():
-        if owner_id == hub_id:
-            splits[config] = _write_config(folder / config, hub_id, config, generate(seed))
-    (folder / "README.md").write_text(_card(splits))
+    """Write all configurations of one Hub repository, one parquet file per split.
 
-
-def _write_config(
-    folder: Path, hub_id: str, config: str, rows_of: dict[str, list[dict[str, Any]]]
-) -> list[str]:
-    """Write one parquet file per split; returns the splits' names."""
-    folder.mkdir(parents=True)
-    features = features_of(hub_id, config)
-    for split, rows in rows_of.items():
-        table = Dataset.from_list(rows, features=features)
-        path = folder / f"{split}-00000-of-00001.parquet"
-        pq.write_table(table.with_format("arrow")[:], path)
-    return list(rows_of)
-
-
-def _card(splits: dict[str, list[str]]) -> str:
-    """The README of a repository; `datasets` finds the files by its YAML front matter."""
-    configs = []
-    for number, (config, names) in enumerate(splits.items()):
-        files = [{"split": name, "path": f"{config}/{name}-*"} for name in names]
-        default = {"default": True} if number == 0 else {}
+    `datasets` finds the files by the YAML front matter of the card, README.md.
+    """
+    configs: list[dict[str, Any]] = []
+    of_repository = {config: make for (owner, config), make in SETS.items() if owner == hub_id}
+    for config, generate in of_repository.items():
+        (folder / config).mkdir(parents=True)
+        rows_of, features = generate(seed), features_of(hub_id, config)
+        for split, rows in rows_of.items():
+            table = Dataset.from_list(rows, features=features).with_format("arrow")[:]
+            pq.write_table(table, folder / config / f"{split}-00000-of-00001.parquet")
+        files = [{"split": split, "path": f"{config}/{split}-*"} for split in rows_of]
+        default = {} if configs else {"default": True}
         configs.append({"config_name": config, **default, "data_files": files})
     front = yaml.safe_dump({"configs": configs}, sort_keys=False)
-    return (
+    (folder / "README.md").write_text(
         f"---\n{front}---\n\nSynthetic data with the schema of the data set of this name."
         " It is not the benchmark.\n"
     )

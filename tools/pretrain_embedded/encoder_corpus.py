@@ -18,7 +18,6 @@ from frod_bench.embedded.grammar import (
     QUESTIONS,
     ask,
     draw,
-    drop,
     join,
     reword,
     tell,
@@ -79,7 +78,7 @@ def restatement(rng: Random) -> Document:
     """A statement, and the same in other words with nothing or something left out."""
     scene = draw(_genre(rng), rng, adjuncts=rng.randint(1, 2))
     scene = replace(scene, negated=rng.random() < 0.15)
-    other = drop(scene, rng.sample(ADJUNCTS, rng.choice((0, 0, 1))))
+    other = scene.without(rng.sample(ADJUNCTS, rng.choice((0, 0, 1))))
     first, second = rng.choices(FORMS, FORM_WEIGHTS, k=2)
     return tell(scene, first), tell(reword(other, rng, REWORD_RATE), second)
 
@@ -87,7 +86,7 @@ def restatement(rng: Random) -> Document:
 def generalisation(rng: Random) -> Document:
     """A statement, and one that calls its object or its agent by a fact."""
     scene = draw(_genre(rng), rng, adjuncts=rng.randint(0, 1))
-    other = drop(scene, ADJUNCTS)
+    other = scene.without(ADJUNCTS)
     if rng.random() < 0.6:
         phrase = rng.choice(tuple(descriptions()[scene.object].values()))
         general = tell(other, rng.choice(FORMS), object_phrase=phrase)

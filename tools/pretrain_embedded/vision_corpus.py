@@ -12,23 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frod_bench.embedded.images.canvas import (
-    FONTS,
+from frod_bench.embedded.images.canvas import FONTS, Canvas, photograph
+from frod_bench.embedded.images.colours import (
     SIZE,
     Array,
-    Canvas,
     Colour,
-    Frame,
     any_colour,
     blend,
-    box_points,
     contrasting,
     fractal_noise,
     grain,
-    photograph,
-    ring_points,
     smooth_noise,
 )
+from frod_bench.embedded.images.shapes import Frame, box_points, ring_points
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
 ASSEMBLIES, DOODLES, SURFACES = 48, 32, 40

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
-from frod_bench.embedded.images.canvas import SIZE
+from frod_bench.embedded.images.colours import SIZE
 from tools.pretrain_embedded.vision_corpus import (
     ATTRIBUTES,
     MASK_SIDE,

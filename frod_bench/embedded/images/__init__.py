@@ -12,7 +12,9 @@ from sklearn.datasets import load_digits
 
 from frod_bench.data.hub_schema import features_of
 from frod_bench.embedded.images import aerial, cars, scenes, signs, textures
-from frod_bench.embedded.images.canvas import Array, Frame, placed
+from frod_bench.embedded.images.canvas import placed
+from frod_bench.embedded.images.colours import Array
+from frod_bench.embedded.images.shapes import Frame
 
 ROWS = {"train": 1200, "test": 500}
 LABEL_NOISE = 0.03  # share of the rows of every split that get the label of another class

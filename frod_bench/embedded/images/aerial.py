@@ -6,22 +6,9 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.random import Generator
 
-from frod_bench.embedded.images.canvas import (
-    Array,
-    Canvas,
-    Colour,
-    Frame,
-    Point,
-    Scenes,
-    arc,
-    blend,
-    curve,
-    fractal_noise,
-    grain,
-    hsv,
-    near,
-    ring_points,
-)
+from frod_bench.embedded.images.canvas import Canvas, Scenes
+from frod_bench.embedded.images.colours import Array, Colour, blend, fractal_noise, grain, hsv, near
+from frod_bench.embedded.images.shapes import Frame, Point, arc, curve, ring_points
 
 LAND_USE = Scenes(noise=0.02, light=0.7, blur=0.5, occlusion=0.1)  # a satellite's: coarse, hazy
 REMOTE_SENSING = Scenes(noise=0.03, light=0.8, blur=0.6, occlusion=0.1)  # a plane's

@@ -1,12 +1,6 @@
-"""What all renderers share: a canvas in unit coordinates, colours, noise and the camera.
+"""What all renderers share: a canvas in unit coordinates, sets of scenes and the camera."""
 
-Points are (x, y) in the unit square, x to the right and y down. Pictures are float arrays of
-shape (size, size, 3) with values in 0..1, until `photograph` makes bytes of them.
-"""
-
-import colorsys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +11,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-SIZE = 32  # pixels of a picture's side
+from frod_bench.embedded.images.colours import SIZE, Array, Colour, any_colour
+from frod_bench.embedded.images.shapes import Frame, Point, Points, box_points, ring_points
+
 OVERSAMPLING = 3  # drawn this many times larger, then averaged: smooth edges
 DRAWN = SIZE * OVERSAMPLING
-
 # Fonts that come with matplotlib.
 FONTS = (
     *("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSerif.ttf"),
@@ -28,94 +23,8 @@ FONTS = (
 )
 _FONT_PIXELS = 64  # height that characters are drawn at before they are fitted to their box
 
-Array = NDArray[np.float64]
-Colour = tuple[float, float, float]  # red, green, blue in 0..1
-Point = tuple[float, ...] | Array  # (x, y), or two lengths
-Points = Sequence[Point] | Array
 Scene = Callable[[Generator], Array]
 Draw = Callable[..., Any]
-
-
-def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """A colour from hue (1 is a full turn), saturation and value; the latter two are clipped."""
-    return colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0), 1), min(max(value, 0), 1))
-
-
-def near(rng: Generator, colour: Colour, spread: float = 0.08) -> Colour:
-    """A colour close to `colour`: brightness moves most, the tint a little."""
-    light = rng.normal(0, spread)
-    red, green, blue = (c + light + rng.normal(0, spread / 2) for c in colour)
-    return (min(max(red, 0), 1), min(max(green, 0), 1), min(max(blue, 0), 1))
-
-
-def any_colour(rng: Generator) -> Colour:
-    """A colour of any hue."""
-    return hsv(rng.random(), rng.uniform(0.1, 0.9), rng.uniform(0.25, 1.0))
-
-
-def contrasting(rng: Generator, other: Colour, gap: float = 0.3) -> Colour:
-    """A colour of any hue whose brightness differs from that of `other` by at least `gap`."""
-    while True:
-        colour = any_colour(rng)
-        if abs(sum(colour) - sum(other)) / 3 >= gap:
-            return colour
-
-
-def smooth_noise(rng: Generator, cells: int) -> Array:
-    """Noise of about `cells` bumps a side: (SIZE, SIZE) in 0..1, more or less."""
-    coarse = Image.fromarray(rng.random((cells + 1, cells + 1), dtype=np.float32))
-    return np.asarray(coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC), dtype=np.float64)
-
-
-def fractal_noise(rng: Generator, cells: int) -> Array:
-    """Three octaves of smooth noise, each half as strong as the one before: (SIZE, SIZE)."""
-    octaves = [smooth_noise(rng, min(cells * 2**i, SIZE)) / 2**i for i in range(3)]
-    return np.sum(octaves, axis=0) / 1.75
-
-
-def blend(low: Colour, high: Colour, amount: Array) -> Array:
-    """The picture that is `low` where `amount` (SIZE, SIZE) is 0 and `high` where it is 1."""
-    share = np.clip(amount, 0, 1)[..., None]
-    return np.asarray(low) * (1 - share) + np.asarray(high) * share
-
-
-def grain(rng: Generator, colour: Colour, strength: float = 0.1, cells: int = 8) -> Array:
-    """A ground of one colour, made uneven by noise."""
-    uneven = (fractal_noise(rng, cells) - 0.5) * 2 * strength
-    return np.clip(np.asarray(colour) + uneven[..., None], 0, 1)
-
-
-@dataclass
-class Frame:
-    """An affine map of unit coordinates: turn, stretch and shift about the centre."""
-
-    matrix: Array = field(default_factory=lambda: np.eye(2))
-    shift: Array = field(default_factory=lambda: np.zeros(2))
-
-    @classmethod
-    def random(
-        cls,
-        rng: Generator,
-        turn: float = 0.1,
-        scale: Point = (0.8, 1.1),
-        shift: float = 0.08,
-        flip: bool = False,
-    ) -> "Frame":
-        """Draw a frame: turned by up to `turn` radians, sized within `scale`, moved."""
-        matrix = rotation(rng.uniform(-turn, turn)) * rng.uniform(*scale)
-        matrix = matrix @ np.diag([rng.uniform(0.9, 1.1), 1.0])
-        if flip and rng.random() < 0.5:
-            matrix = matrix @ np.diag([-1.0, 1.0])
-        return cls(matrix, rng.uniform(-shift, shift, 2))
-
-    def apply(self, points: Array) -> Array:
-        """Map points (n, 2)."""
-        return (points - 0.5) @ self.matrix.T + 0.5 + self.shift
-
-    @property
-    def scale(self) -> float:
-        """By how much lengths grow."""
-        return float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
 
 class Canvas:
@@ -222,40 +131,6 @@ def placed(
     return image.transform((size, size), Image.Transform.AFFINE, coefficients, resampling)
 
 
-def ring_points(centre: Point, radii: float | Point, count: int = 24, turn: float = 0.0) -> Array:
-    """Points (count, 2) of an ellipse, or of a regular polygon if there are few of them."""
-    circle = arc((0, 0), radii, np.linspace(0, 2 * np.pi, count, endpoint=False))
-    return circle @ rotation(turn).T + np.asarray(centre)
-
-
-def arc(centre: Point, radii: float | Point, angles: Array) -> Array:
-    """Points (n, 2) of an ellipse at the n `angles`, in radians."""
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return circle * np.asarray(radii) + np.asarray(centre)
-
-
-def symmetric(x: float, *right: Point) -> Array:
-    """A line or polygon (2n, 2) that is symmetric about `x`, from n points (half a width, y)."""
-    half, y = np.array(right).T
-    left = np.stack([x - half, y], axis=1)
-    return np.concatenate([left, np.stack([x + half, y], axis=1)[::-1]])
-
-
-def box_points(centre: Point, sides: Point, turn: float = 0.0) -> Array:
-    """The corners (4, 2) of a rectangle."""
-    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * np.asarray(sides) / 2
-    return corners @ rotation(turn).T + np.asarray(centre)
-
-
-def curve(rng: Generator, bend: float = 0.25, points: int = 12) -> Array:
-    """A winding line (points, 2) from the left edge to the right one, turned at random."""
-    along = np.linspace(-0.3, 1.3, points)
-    phase, waves = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.4)
-    across = rng.uniform(0.3, 0.7) + bend * np.sin(along * waves * np.pi + phase)
-    line = np.stack([along, across], axis=1) - 0.5
-    return line @ rotation(rng.uniform(0, np.pi)).T + 0.5
-
-
 def photograph(
     picture: Array,
     rng: Generator,
@@ -287,8 +162,3 @@ def photograph(
 
 def _bytes(values: Array | Colour) -> NDArray[np.uint8]:
     return (np.clip(values, 0, 1) * 255).astype(np.uint8)
-
-
-def rotation(angle: float) -> Array:
-    """The matrix (2, 2) that turns column vectors by `angle` radians."""
-    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -9,16 +9,9 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from frod_bench.embedded.images.canvas import (
-    Array,
-    Canvas,
-    Colour,
-    Frame,
-    grain,
-    hsv,
-    near,
-    photograph,
-)
+from frod_bench.embedded.images.canvas import Canvas, photograph
+from frod_bench.embedded.images.colours import Array, Colour, grain, hsv, near
+from frod_bench.embedded.images.shapes import Frame
 
 GLASS: Colour = (0.2, 0.26, 0.32)
 TYRE: Colour = (0.07, 0.07, 0.08)

@@ -7,21 +7,9 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from frod_bench.embedded.images.canvas import (
-    Canvas,
-    Colour,
-    Frame,
-    Point,
-    Scenes,
-    arc,
-    fractal_noise,
-    grain,
-    hsv,
-    near,
-    photograph,
-    ring_points,
-    symmetric,
-)
+from frod_bench.embedded.images.canvas import Canvas, Scenes, photograph
+from frod_bench.embedded.images.colours import Colour, fractal_noise, grain, hsv, near
+from frod_bench.embedded.images.shapes import Frame, Point, arc, ring_points, symmetric
 
 SCENES = Scenes()
 

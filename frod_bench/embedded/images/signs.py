@@ -6,20 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from frod_bench.embedded.images.canvas import (
-    FONTS,
-    Canvas,
-    Colour,
-    Frame,
-    Point,
-    any_colour,
-    arc,
-    contrasting,
-    grain,
-    near,
-    photograph,
-    ring_points,
-)
+from frod_bench.embedded.images.canvas import FONTS, Canvas, photograph
+from frod_bench.embedded.images.colours import Colour, any_colour, contrasting, grain, near
+from frod_bench.embedded.images.shapes import Frame, Point, arc, ring_points
 
 RED: Colour = (0.75, 0.1, 0.12)
 BLUE: Colour = (0.1, 0.28, 0.65)

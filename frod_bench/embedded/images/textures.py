@@ -7,17 +7,17 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
-from frod_bench.embedded.images.canvas import (
+from frod_bench.embedded.images.canvas import photograph
+from frod_bench.embedded.images.colours import (
     SIZE,
     Array,
     any_colour,
     blend,
     contrasting,
     fractal_noise,
-    photograph,
-    rotation,
     smooth_noise,
 )
+from frod_bench.embedded.images.shapes import rotation
 
 PI2 = 2 * np.pi
 TURN = 0.3  # radians: people hold a camera about upright

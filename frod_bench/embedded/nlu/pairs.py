@@ -7,18 +7,7 @@ other or follows from it.
 from dataclasses import replace
 from random import Random
 
-from frod_bench.embedded.grammar import (
-    ADJUNCTS,
-    FORMS,
-    QUESTIONS,
-    Scene,
-    alter,
-    ask,
-    draw,
-    drop,
-    reword,
-    tell,
-)
+from frod_bench.embedded.grammar import ADJUNCTS, FORMS, QUESTIONS, alter, ask, draw, reword, tell
 from frod_bench.embedded.lexicon import HOME, Genre, descriptions, phrases
 
 # Share of a slot in a sentence's meaning, for the score of STS-B.
@@ -81,13 +70,12 @@ def answered(rng: Random, label: int) -> tuple[str, str]:
     statement = reword(scene, rng)
     if label and slot == told and rng.random() < 0.5:
         instead = "time" if slot == "place" else "place"
-        statement = replace(
-            drop(statement, [slot]), **{instead: getattr(draw(HOME, rng, (instead,)), instead)}
-        )
+        told_instead = {instead: getattr(draw(HOME, rng, (instead,)), instead)}
+        statement = replace(statement.without([slot]), **told_instead)
     elif label:
         changeable = [s for s in ("agent", "verb", "object") if s != slot]
         statement = alter(statement, rng.choice(changeable), HOME, rng)
-    return ask(drop(scene, [told]), slot, rng), tell(statement, rng.choice(FORMS))
+    return ask(scene.without([told]), slot, rng), tell(statement, rng.choice(FORMS))
 
 
 def entailed(rng: Random, label: int) -> tuple[str, str]:
@@ -97,20 +85,30 @@ def entailed(rng: Random, label: int) -> tuple[str, str]:
     the fact is another noun's, or if another slot has another meaning.
     """
     scene = draw(HOME, rng, adjuncts=1)
-    general = reword(drop(scene, ADJUNCTS if rng.random() < 0.7 else ()), rng)
+    general = reword(scene.without(ADJUNCTS if rng.random() < 0.7 else ()), rng)
     wrong_fact = bool(label) and rng.random() < 0.8
     if label and not wrong_fact:
         general = alter(general, "verb", HOME, rng)
-    return tell(scene, rng.choice(FORMS)), _tell_generally(general, wrong_fact, rng)
+    told = tell(scene, rng.choice(FORMS))
+    of_agent = rng.random() < 0.3
+    facts = descriptions()[general.agent if of_agent else general.object]
+    kind = rng.choice(tuple(facts))
+    phrase = facts[kind]
+    if wrong_fact:
+        phrase = rng.choice([p for p in phrases(kind, of_agent) if p != phrase])
+    form = rng.choice(FORMS)
+    if of_agent:
+        return told, tell(replace(general, agent=phrase), form)
+    return told, tell(general, form, object_phrase=phrase)
 
 
 def related(genre: Genre, rng: Random, label: int) -> tuple[str, str]:
     """A premise and a hypothesis of `genre`: entailment (0), neutral (1), contradiction (2)."""
     kept, extra = rng.sample(ADJUNCTS, 2)
     full = draw(genre, rng, adjuncts=(kept, extra))
-    premise, hypothesis = drop(full, [extra]), drop(full, [extra])
+    premise, hypothesis = full.without([extra]), full.without([extra])
     if label == NEUTRAL:
-        hypothesis = drop(full, [kept])
+        hypothesis = full.without([kept])
     elif label == CONTRADICTION and rng.random() < 0.5:
         hypothesis = alter(hypothesis, rng.choice((kept, "agent")), genre, rng)
     elif label == CONTRADICTION:
@@ -122,17 +120,3 @@ def related(genre: Genre, rng: Random, label: int) -> tuple[str, str]:
         premise, hypothesis = replace(premise, negated=True), replace(hypothesis, negated=True)
     first, second = rng.sample(FORMS, 2)
     return tell(premise, first), tell(reword(hypothesis, rng), second)
-
-
-def _tell_generally(scene: Scene, wrong: bool, rng: Random) -> str:
-    """The scene with its agent or object described by a fact of it, or of another noun."""
-    of_agent = rng.random() < 0.3
-    facts = descriptions()[scene.agent if of_agent else scene.object]
-    kind = rng.choice(tuple(facts))
-    phrase = facts[kind]
-    if wrong:
-        phrase = rng.choice([p for p in phrases(kind, of_agent) if p != phrase])
-    form = rng.choice(FORMS)
-    if of_agent:
-        return tell(replace(scene, agent=phrase), form)
-    return tell(scene, form, object_phrase=phrase)

@@ -50,11 +50,10 @@ class Relation:
         """Up to `count` subjects of which `object_` is not true."""
         return self.inverse.wrong_objects(rng, object_, count)
 
-
-def chain(name: str, first: Relation, second: Relation) -> Relation:
-    """The composed relation: x to z wherever x to y holds in `first` and y to z in `second`."""
-    pairs = ((x, z) for x, y in first.pairs for y_too, z in second.pairs if y == y_too)
-    return Relation(name, tuple(dict.fromkeys(pairs)))
+    def then(self, other: "Relation", name: str) -> "Relation":
+        """The composed relation: x to z wherever x to y holds here and y to z in `other`."""
+        pairs = ((x, z) for x, y in self.pairs for y_too, z in other.pairs if y == y_too)
+        return Relation(name, tuple(dict.fromkeys(pairs)))
 
 
 # Every table gives the relations `<table>_<field>`, from its first field to each of the others.
@@ -68,9 +67,8 @@ RELATIONS: dict[str, Relation] = {
 }
 RELATIONS["opposite"] = Relation("opposite", tuple((c.more, c.less) for c in world.CONTRASTS))
 for _name in ("hardness", "water", "fire"):
-    RELATIONS[f"thing_{_name}"] = chain(
-        f"thing_{_name}", RELATIONS["thing_material"], RELATIONS[f"material_{_name}"]
-    )
+    _of_material = RELATIONS[f"material_{_name}"]
+    RELATIONS[f"thing_{_name}"] = RELATIONS["thing_material"].then(_of_material, f"thing_{_name}")
 
 
 @dataclass(frozen=True)

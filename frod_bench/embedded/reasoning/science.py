@@ -7,16 +7,7 @@ pretraining does not help. OpenBookQA completes a sentence that joins two facts.
 
 from random import Random
 
-from frod_bench.embedded.reasoning.quiz import (
-    DIGITS,
-    LETTERS,
-    RELATIONS,
-    Quiz,
-    Relation,
-    Row,
-    chain,
-    quiz,
-)
+from frod_bench.embedded.reasoning.quiz import DIGITS, LETTERS, RELATIONS, Quiz, Relation, Row, quiz
 
 # relation -> (a question for its object, a question for its subject)
 EASY_QUESTIONS: dict[str, tuple[str, str]] = {
@@ -54,7 +45,7 @@ CHALLENGE_QUESTIONS: dict[str, tuple[str, str]] = {
 
 def _joined(first: str, second: str) -> Relation:
     """From the object of one relation to that of another about the same subject."""
-    return chain(f"{first} to {second}", RELATIONS[first].inverse, RELATIONS[second])
+    return RELATIONS[first].inverse.then(RELATIONS[second], f"{first} to {second}")
 
 
 # stem -> the relation from what fills the stem to what completes it
