@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from omegaconf import MISSING
@@ -242,6 +243,12 @@ class Settings:
     def backbone(self) -> BackboneConfig:
         """The backbone of the task's family."""
         return self.backbones[self.task.family]
+
+    @property
+    def backbone_path(self) -> str:
+        """What `from_pretrained` reads: a folder under `model_root`, or the Hub id."""
+        hub_id = self.backbone.hub_id
+        return hub_id if self.model_root is None else str(Path(self.model_root) / hub_id)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A task and a backbone -> train, validation and test rows, ready to be batched."""
+"""A cell's task and backbone -> train, validation and test rows, ready to be batched."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.config.settings import BackboneConfig, TaskConfig
+from frod_bench.common.errors import InputError
+from frod_bench.config.settings import BackboneConfig, Settings, TaskConfig
 from frod_bench.data.images import image_encoder
 from frod_bench.data.labels import check_orders, read_labels
 from frod_bench.data.local import splits_of
@@ -21,7 +21,6 @@ from frod_bench.data.rows import Collator, Encoder, PreparedSplit, Row, Split
 from frod_bench.data.source import check_column, read_data_set, take_split
 from frod_bench.data.text import PromptEncoder, SentenceEncoder, tokens_of
 
-FAMILIES = ("vision", "reasoning", "nlu")
 TEST_SEED = 0  # every seed is tested on the same subsample: seeds vary the training alone
 _KEPT_TASKS = 4  # prepared tasks that a process keeps in memory
 
@@ -48,57 +47,43 @@ class TaskData:
     prompt_digest: str | None  # SHA-256 of the prompt, if the task has one
 
 
-def load_task(
-    task: TaskConfig,
-    backbone: BackboneConfig,
-    backbone_path: str | Path,
-    *,
-    data_root: str | Path | None,
-    validation_percent: float,
-    train_rows: int | None,
-    test_rows: int | None,
-    seed: int,
-    head: str = "classify",
-) -> TaskData:
-    """Read a task, encode it for a backbone, and split validation rows off the train rows.
+def load_data(settings: Settings) -> TaskData:
+    """Read a cell's task, encode it for the backbone, and split validation rows off the train rows.
 
     The seed permutes the usable rows of train: the first `validation_percent` of them are the
     validation split, the next `train_rows` (None: all) are trained on. Rows are encoded once per
     process and (data root, task, backbone, head), and only if they are selected.
 
-    Args:
-        backbone_path: folder of the checkpoint, or its Hub id.
-        data_root: folder of a local mirror; None reads the Hub.
-        head: `classify`, or `rank` for a question followed by each of its options.
-
-    Raises:
-        InputError: the data set, a split, a column or the backbone's tokenizer or image processor
-            is missing or does not fit; more than 1 % of a split's rows cannot be used; too few rows
-            are left.
+    Raises InputError if the data set, a split, a column or the backbone's tokenizer or image
+    processor is missing or does not fit; if more than 1 % of a split's rows cannot be used; or if
+    too few rows are left.
     """
-    location = None if data_root is None else str(Path(data_root).resolve())
-    prepared = _prepare(_Source(task, backbone, str(backbone_path), location, head))
-    source = prepared.splits[task.train_split]
-    train, validation = _split_off(task, source, validation_percent, seed)
-    train = train[:train_rows]
+    task, trainer, root = settings.task, settings.trainer, settings.data_root
+    location = None if root is None else str(Path(root).resolve())
+    encoder, splits = _prepare(
+        _Source(task, settings.backbone, settings.backbone_path, location, settings.head)
+    )
+    source = splits[task.train_split]
+    train, validation = _split_off(settings, source)
+    train = train[: trainer.train_rows]
     names = {"test": task.test_split, **task.extra_test_splits}
-    tests = {name: prepared.splits[split] for name, split in names.items()}
-    selected = {name: _subsample(split, test_rows) for name, split in tests.items()}
+    tests = {name: splits[split] for name, split in names.items()}
+    selected = {name: _subsample(split, trainer.test_rows) for name, split in tests.items()}
     parts = [(source, train + validation), *((tests[name], selected[name]) for name in tests)]
     for split, ids in parts:
         split.examine(ids)
-    unusable = sum(split.rows_read - len(split.usable) for split in prepared.splits.values())
+    unusable = sum(split.rows_read - len(split.usable) for split in splits.values())
     prompt = None
     if task.prompt is not None:
-        prompt = rank_prompt_of(task) if head == "rank" else prompt_of(task)
+        prompt = rank_prompt_of(task) if settings.head == "rank" else prompt_of(task)
     return TaskData(
         train=source.select(train),
         validation=source.select(validation),
         tests={name: split.select(selected[name]) for name, split in tests.items()},
-        collate=Collator(prepared.encoder, regression=task.num_labels == 1),
+        collate=Collator(encoder, regression=task.num_labels == 1),
         num_labels=task.num_labels,
         counts=Counts(
-            rows_read=sum(split.rows_read for split in prepared.splits.values()),
+            rows_read=sum(split.rows_read for split in splits.values()),
             rows_unusable=unusable + sum(split.broken(ids) for split, ids in parts),
             sequences_cut=sum(split.cut(ids) for split, ids in parts),
         ),
@@ -120,14 +105,8 @@ class _Source:
         return hash((self.task.name, self.backbone.name, self.data_root, self.head))
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    encoder: Encoder
-    splits: dict[str, PreparedSplit]
-
-
 @lru_cache(maxsize=_KEPT_TASKS)
-def _prepare(source: _Source) -> _Prepared:
+def _prepare(source: _Source) -> tuple[Encoder, dict[str, PreparedSplit]]:
     task = source.task
     data = read_data_set(task, source.data_root)
     encoder = _encoder(source)
@@ -137,14 +116,11 @@ def _prepare(source: _Source) -> _Prepared:
         name: PreparedSplit(task, name, table, read_labels(task, table), encoder)
         for name, table in tables.items()
     }
-    return _Prepared(encoder, splits)
+    return encoder, splits
 
 
 def _encoder(source: _Source) -> Encoder:
     task, backbone, backbone_path = source.task, source.backbone, source.backbone_path
-    if task.family not in FAMILIES:
-        hint = did_you_mean(task.family, FAMILIES)
-        raise InputError(f"task.family={task.family!r} of task {task.name} is unknown.{hint}")
     if source.head == "rank":
         prompt = rank_prompt_of(task)
         return OptionEncoder(prompt, tokens_of(backbone, backbone_path), task.num_labels)
@@ -169,37 +145,33 @@ def _encoder(source: _Source) -> Encoder:
 
 def _checked(dataset: Dataset, task: TaskConfig) -> Dataset:
     """Check the columns of a split, and leave its images as they are stored."""
-    check_column(dataset, task, "task.label_column", task.label_column)
-    kind = "image" if task.family == "vision" else "text"
-    for column in task.input_columns:
-        check_column(dataset, task, "task.input_columns", column, kind)
-    if task.prompt is not None:
-        prompt = prompt_of(task)
-        for column in prompt.columns:
-            check_column(dataset, task, "task.prompt.template", column, "text")
-        for column in task.prompt.option_columns:
-            check_column(dataset, task, "task.prompt.option_columns", column, "option")
-        for field_name in ("options_column", "option_labels_column"):
-            column = getattr(task.prompt, field_name)
-            if column is not None:
-                check_column(dataset, task, f"task.prompt.{field_name}", column, "list")
+    content = "image" if task.family == "vision" else "text"
+    needed: list[tuple[str, str | None, str | None]] = [("label_column", task.label_column, None)]
+    needed += [("input_columns", column, content) for column in task.input_columns]
+    if (prompt := task.prompt) is not None:
+        needed += [("prompt.template", column, "text") for column in prompt_of(task).columns]
+        needed += [("prompt.option_columns", column, "option") for column in prompt.option_columns]
+        needed.append(("prompt.options_column", prompt.options_column, "list"))
+        needed.append(("prompt.option_labels_column", prompt.option_labels_column, "list"))
+    for field, column, kind in needed:
+        if column is not None:
+            check_column(dataset, task, f"task.{field}", column, kind)
     if task.family != "vision":
         return dataset
     return dataset.cast_column(task.input_columns[0], datasets.Image(decode=False))
 
 
-def _split_off(
-    task: TaskConfig, train: PreparedSplit, validation_percent: float, seed: int
-) -> tuple[list[int], list[int]]:
+def _split_off(settings: Settings, train: PreparedSplit) -> tuple[list[int], list[int]]:
     """Return the row numbers of train and of validation, in the order of the seed."""
-    order = np.random.default_rng(seed).permutation(train.usable).tolist()
-    if validation_percent == 0:
+    percent = settings.protocol.validation_percent
+    order = np.random.default_rng(settings.seed).permutation(train.usable).tolist()
+    if percent == 0:
         return order, []
-    size = max(1, round(len(order) * validation_percent / 100))
+    size = max(1, round(len(order) * percent / 100))
     if size >= len(order):
         raise InputError(
-            f"protocol.validation_percent={validation_percent}: leaves none of the {len(order)} "
-            f"usable rows of task {task.name} to train on. Use more rows or a smaller percentage."
+            f"protocol.validation_percent={percent}: leaves none of the {len(order)} usable rows "
+            f"of task {settings.task.name} to train on. Use more rows or a smaller percentage."
         )
     return order[size:], order[:size]
 

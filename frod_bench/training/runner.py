@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from frod_bench.cells.results import Outcome, SideFiles
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
-from frod_bench.data.load import TaskData, load_task
+from frod_bench.data.load import TaskData, load_data
 from frod_bench.data.rows import Split
 from frod_bench.methods.registry import Model, Prepared, check_sketches, prepare, sketches_of
 from frod_bench.models.classifier import build_classifier, check_reads, recompute_activations
@@ -217,34 +216,19 @@ def summary_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"status": document["status"], **values, **counts, **times}
 
 
-def load_data(settings: Settings) -> TaskData:
-    """Load the task's splits, encoded for the backbone of its family."""
-    backbone = settings.backbone
-    return load_task(
-        settings.task,
-        backbone,
-        _source_of(settings, backbone.hub_id),
-        data_root=settings.data_root,
-        validation_percent=settings.protocol.validation_percent,
-        train_rows=settings.trainer.train_rows,
-        test_rows=settings.trainer.test_rows,
-        seed=settings.seed,
-        head=settings.head,
-    )
-
-
 def build_model(settings: Settings, num_labels: int) -> Model:
     """Build the family's backbone with a new head, or as a language model that answers itself."""
     backbone = settings.backbone
-    source = _source_of(settings, backbone.hub_id)
     common: dict[str, Any] = {
         "revision": backbone.revision,
         "pretrained": settings.pretrained,
         "seed": settings.seed,
     }
     if settings.head == "rank":
-        return build_multiple_choice(source, **common)
-    return build_classifier(source, pooling=backbone.pooling, num_labels=num_labels, **common)
+        return build_multiple_choice(settings.backbone_path, **common)
+    return build_classifier(
+        settings.backbone_path, pooling=backbone.pooling, num_labels=num_labels, **common
+    )
 
 
 def restore_trained(cell: Cell) -> Model:
@@ -307,8 +291,3 @@ def predictions_of(logits: Tensor) -> np.ndarray:
     """Return class numbers (n), or the values themselves for regression (one logit)."""
     chosen = logits.argmax(dim=-1) if logits.shape[-1] > 1 else logits.squeeze(-1)
     return chosen.numpy()
-
-
-def _source_of(settings: Settings, hub_id: str) -> str:
-    """Return what `from_pretrained` reads: a folder under `model_root`, or the Hub id."""
-    return hub_id if settings.model_root is None else str(Path(settings.model_root) / hub_id)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,15 @@ from transformers import (
     RobertaConfig,
 )
 
-from frod_bench.config.settings import BackboneConfig, TaskConfig
+from frod_bench.config.settings import (
+    BackboneConfig,
+    ProtocolConfig,
+    Settings,
+    TaskConfig,
+    TrainerConfig,
+)
 from frod_bench.data.hub_schema import features_of, splits_of
-from frod_bench.data.load import TaskData, load_task
+from frod_bench.data.load import TaskData, load_data
 
 TASK_DIR = Path(__file__).parents[2] / "conf" / "task"
 TASKS = sorted(path.stem for path in TASK_DIR.glob("*.yaml"))
@@ -97,18 +104,28 @@ Load = Callable[..., TaskData]
 
 @pytest.fixture
 def load(backbones: dict[str, tuple[BackboneConfig, Path]], tmp_path: Path) -> Load:
-    """`load_task` with the family's tiny backbone and the test's own mirror as defaults."""
+    """`load_data` with the family's tiny backbone and the test's own mirror as defaults."""
 
-    def call(task: TaskConfig, **arguments: Any) -> TaskData:
+    def call(
+        task: TaskConfig,
+        data_root: str | Path = tmp_path,
+        validation_percent: float = 20.0,
+        train_rows: int | None = None,
+        test_rows: int | None = None,
+        **arguments: Any,
+    ) -> TaskData:
         backbone, path = backbones[task.family]
-        defaults = {
-            "data_root": tmp_path,
-            "validation_percent": 20.0,
-            "train_rows": None,
-            "test_rows": None,
-            "seed": 0,
-        }
-        return load_task(task, backbone, path, **{**defaults, **arguments})
+        return load_data(
+            Settings(
+                task=task,
+                backbones={task.family: replace(backbone, hub_id=path.name)},
+                model_root=str(path.parent),
+                data_root=str(data_root),
+                protocol=ProtocolConfig(validation_percent=validation_percent),
+                trainer=TrainerConfig(train_rows=train_rows, test_rows=test_rows),
+                **arguments,
+            )
+        )
 
     return call
 

@@ -1,4 +1,4 @@
-"""`load_task` on mirrors with the Hub's schema: every task, splits, counts, bad input."""
+"""`load_data` on mirrors with the Hub's schema: every task, splits, counts, bad input."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from frod_bench.common.errors import InputError
 from frod_bench.data.hub_schema import features_of
+from tests.conftest import MakeCell
 from tests.data.conftest import TASKS, Load, sample_row, task_config, write_mirror, write_sample
 
 
@@ -239,12 +240,9 @@ def test_the_label_may_not_be_an_input(load: Load, tmp_path: Path) -> None:
         load(task_config("rte", input_columns=["sentence1", "label"]))
 
 
-def test_an_unknown_family_suggests_the_nearest(load: Load, tmp_path: Path, backbones) -> None:
-    write_sample(tmp_path, task_config("rte"))
-    backbones["nlo"] = backbones["nlu"]
-    with pytest.raises(InputError, match="Did you mean 'nlu'"):
-        load(task_config("rte", family="nlo"))
-    del backbones["nlo"]
+def test_an_unknown_family_suggests_the_nearest(make_cell: MakeCell) -> None:
+    with pytest.raises(InputError, match=r"task\.family=nlo.* Did you mean 'nlu'"):
+        make_cell("task=rte", "task.family=nlo")
 
 
 def test_a_train_split_too_small_for_validation_is_refused(load: Load, tmp_path: Path) -> None:
