@@ -11,7 +11,7 @@ from pathlib import Path
 from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.checksums import SUMS_FILE, read_sums
-from frod_bench.data.hub_layout import files_of, split_names
+from frod_bench.data.hub_layout import files_of, splits_read
 
 _ADVICE = (
     "Put a snapshot of the Hub's repository there (`python -m frod_bench.mirror out=DIR` copies "
@@ -27,7 +27,7 @@ def fingerprints(settings: Settings) -> tuple[str, str]:
     Raises MissingInputError that names what is missing of both, or InputError as the two below.
     """
     task, backbone = settings.task, settings.backbone
-    splits = split_names(task.train_split, task.test_split, task.extra_test_splits)
+    splits = splits_read(task)
     found: list[str] = []
     lacks: list[Lack] = []
     for fingerprint in (

@@ -1,9 +1,6 @@
-"""The contents of a mirror, with a SHA-256 for every file: `<root>/SHA256SUMS.json`.
+"""The list of a mirror's repositories, with a SHA-256 for every file: `<root>/SHA256SUMS.json`.
 
-    <root>/<hub id>/...          the files of a Hub snapshot
-    <root>/SHA256SUMS.json       hub id -> source of its files, and their hashes
-
-A repository that is not listed is incomplete.
+A repository, whose files are in `<root>/<hub id>/`, is incomplete until it is listed.
 """
 
 import dataclasses
@@ -23,21 +20,13 @@ _REPAIR = "The suite never writes this: remove the entry, and copy that reposito
 
 @dataclass(frozen=True)
 class Entry:
-    """A repository of the mirror.
+    """A repository of the mirror."""
 
-    Attributes:
-        kind: dataset or model.
-        source: a commit or a wheel, for people and for a later run.
-        revision: the requested revision; None: the newest.
-        configs: the configurations of a data set whose files were copied, sorted.
-        files: path within the repository -> SHA-256.
-    """
-
-    kind: str
-    source: str
-    revision: str | None
-    configs: list[str]
-    files: dict[str, str]
+    kind: str  # dataset or model
+    source: str  # a commit or a wheel, for people and for a later run
+    revision: str | None  # the requested one; None: the newest
+    configs: list[str]  # configurations of a data set whose files were copied, sorted
+    files: dict[str, str]  # path within the repository -> SHA-256
 
 
 def read_sums(root: Path) -> dict[str, Entry]:
@@ -51,30 +40,21 @@ def read_sums(root: Path) -> dict[str, Entry]:
     try:
         noted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         entries = {hub_id: Entry(**entry) for hub_id, entry in noted.items()}
-        for hub_id, entry in entries.items():
-            _check_places(path, hub_id, list(entry.files.keys()))
-    except InputError:
-        raise
+        named = [(hub_id, list(entry.files.keys())) for hub_id, entry in entries.items()]
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: cannot be read as a mirror's checksums ({error}). Remove it and copy again: "
             "complete files are not downloaded twice."
         ) from error
+    for hub_id, files in named:  # listed files are read, and removed if they were changed
+        if not is_hub_id(hub_id):
+            raise InputError(f"{path}: {hub_id!r} is not a Hub id, NAME or OWNER/NAME. {_REPAIR}")
+        if outside := [name for name in files if not name or not stays(name)]:
+            raise InputError(
+                f"{path}: {hub_id!r} lists the file {outside[0]!r}, which is not in the "
+                f"repository. {_REPAIR}"
+            )
     return entries
-
-
-def _check_places(path: Path, hub_id: str, files: list[str]) -> None:
-    """Raise InputError if the entry names no repository, or files outside of it.
-
-    Listed files are read, and removed if they were changed.
-    """
-    if not is_hub_id(hub_id):
-        raise InputError(f"{path}: {hub_id!r} is not a Hub id, NAME or OWNER/NAME. {_REPAIR}")
-    if outside := [name for name in files if not name or not stays(name)]:
-        raise InputError(
-            f"{path}: {hub_id!r} lists the file {outside[0]!r}, which is not in the repository. "
-            f"{_REPAIR}"
-        )
 
 
 def add_entry(root: Path, hub_id: str, entry: Entry) -> None:

@@ -1,11 +1,9 @@
 """The files of a configuration and of its splits in the snapshot of a data set.
 
-The card (README.md) lists them in its front matter. If it lists no configurations, or there is no
-card, the names of files and folders decide: the files in the folder named after the configuration,
-or all files if no name mentions one. A missing configuration is refused, never replaced by another.
-
-`splits` are the names that a task gives to its splits. A file or folder with such a name is that
-split, whatever else its name could mean (`my_train` is then not a configuration `my`).
+The card (README.md) lists them in its front matter, or else names of files and folders decide. A
+missing configuration is refused, never replaced by another. `splits` are the names that a task
+gives to its splits: such a file or folder is that split, whatever else its name could mean
+(`my_train` is then not a configuration `my`).
 
 A card is data from elsewhere: patterns and folders that lead out of the snapshot are refused. The
 files that they match may be links to a place outside, as every file of a Hub cache is.
@@ -18,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from huggingface_hub.repocard import metadata_load
 
 from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.common.names import stays
+from frod_bench.config.settings import TaskConfig
 
 CARD = "README.md"
-ANY_PARQUET = "**/*.parquet"
 DATA = "data"  # the name of a folder that says nothing about its content
 NO_DATA = {".md", ".gitattributes", ".gitignore", "LICENSE"}  # names or suffixes
 ABOUT = {"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
@@ -44,20 +43,20 @@ class ConfigFiles:
     alone: bool = True  # whether the folder has no files of other configurations
 
 
-def split_names(train: str, test: str, extra_tests: Mapping[str, str]) -> list[str]:
+def splits_read(task: TaskConfig) -> list[str]:
     """Return the splits that a task reads, each once, train first."""
-    return list(dict.fromkeys((train, test, *extra_tests.values())))
+    splits = (task.train_split, task.test_split, *task.extra_test_splits.values())
+    return list(dict.fromkeys(splits))
 
 
 def data_patterns(folder: Path, hub_config: str) -> list[str]:
-    """Return the patterns that the card lists for a configuration.
+    """Return the patterns that the card lists for a configuration; any parquet without a list.
 
-    None if it lists other configurations only, any parquet file if it lists nothing. Raises
-    InputError if the front matter cannot be read, or leads out of the snapshot.
+    Raises InputError if the front matter cannot be read, or leads out of the snapshot.
     """
     configs = _listed(folder)
     if not configs:
-        return [ANY_PARQUET]
+        return ["**/*.parquet"]
     entry = configs.get(hub_config, [])
     return [f"{entry}/**/*"] if isinstance(entry, str) else [pattern for _, pattern in entry]
 
@@ -92,12 +91,11 @@ def find_files(folder: Path, hub_config: str, splits: Collection[str] = ()) -> C
 def split_files(
     folder: Path, hub_config: str, splits: Collection[str] = ()
 ) -> dict[str, list[str]]:
-    """Return split -> its files, relative to the snapshot, as the card or else their names tell.
+    """Return split -> its existing files, relative to the snapshot.
 
-    A sample of a snapshot may lack files that the card lists. Without a card, a split consists of
-    `<split>.parquet`, `<split>-*.parquet` and `<split>/*.parquet`, or of such tables of another
-    type outside of folders. Its name is the whole word, while `datasets` takes
-    `validation_matched` for `validation`.
+    Without a card, they are `<split>.parquet`, `<split>-*.parquet` and `<split>/*.parquet`, or such
+    tables of another type outside of folders. A split's name is the whole word, while `datasets`
+    takes `validation_matched` for `validation`.
     """
     found: dict[str, list[str]] = {}
     entry = _listed(folder).get(hub_config, "")
@@ -176,15 +174,14 @@ def _listed(folder: Path) -> dict[str, list[tuple[str, str]] | str]:
     card = folder / CARD
     if not card.is_file():
         return {}
-    parts = card.read_text(encoding="utf-8").split("---", 2)
     try:
-        front = yaml.safe_load(parts[1]) if len(parts) == 3 else None
+        front = metadata_load(card)
         configs = (front or {}).get("configs", [])
         _check_configs(card, configs)
         return {entry["config_name"]: _entry(entry) for entry in configs}
     except InputError:
         raise
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{card}: its front matter cannot be read ({type(error).__name__}). It must list "
             "configs, each with config_name and data_files, as a Hub card does."

@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import torch
 from huggingface_hub import constants
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 from transformers import AutoImageProcessor
@@ -19,6 +19,9 @@ from frod_bench.common.names import is_below
 from frod_bench.config.settings import BackboneConfig
 from frod_bench.data.rows import Encoded, Encoder, Inputs
 from frod_bench.models.loading import readable
+
+# What Pillow raises for a broken file, besides DecompressionBombError.
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, AttributeError)
 
 
 class ImageEncoder(Encoder):
@@ -35,18 +38,11 @@ class ImageEncoder(Encoder):
         self._column = column
         self._folder = folder  # relative paths of images start here, and stay inside
         self.row_bytes = 3 * size * size
-        self._resize = transforms.Compose(
-            [
-                transforms.Resize((size, size), InterpolationMode.BICUBIC, antialias=True),
-                transforms.PILToTensor(),
-            ]
-        )
-        self._normalise = transforms.Compose(
-            [
-                transforms.ToDtype(torch.float32, scale=True),
-                transforms.Normalize(mean=list(mean), std=list(std)),
-            ]
-        )
+        resize = transforms.Resize((size, size), InterpolationMode.BICUBIC, antialias=True)
+        self._resize = transforms.Compose([resize, transforms.PILToTensor()])
+        scale = transforms.ToDtype(torch.float32, scale=True)
+        normalise = transforms.Normalize(mean=list(mean), std=list(std))
+        self._normalise = transforms.Compose([scale, normalise])
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
         """Return the bytes (3, size, size) of each image."""
@@ -67,24 +63,15 @@ class ImageEncoder(Encoder):
                 warnings.simplefilter("ignore", UserWarning)
                 source = self._file(stored["path"]) if content is None else io.BytesIO(content)
                 with Image.open(source) as file:
-                    return self._resize(_rgb(_upright(file)))
+                    return self._resize(_rgb(ImageOps.exif_transpose(file)))
         except InputError:  # a ValueError, but no broken image
             raise
-        except (
-            UnidentifiedImageError,
-            Image.DecompressionBombError,
-            OSError,
-            SyntaxError,
-            ValueError,
-            TypeError,
-            AttributeError,
-        ):
+        except (*_BROKEN, Image.DecompressionBombError):
             return None
 
     def _file(self, path: str) -> Path:
         """Return the file of an image. Raises InputError if it is not part of the data set."""
-        # Images of the Hub, and those of an archive in the folder, are in the clients' caches.
-        unpacked = Path(datasets.config.HF_DATASETS_CACHE)
+        unpacked = Path(datasets.config.HF_DATASETS_CACHE)  # images of an archive in the folder
         home = self._folder or Path(constants.HF_HUB_CACHE)
         file = Path(path) if self._folder is None else self._folder / path
         if not (is_below(file, home) or is_below(file, unpacked)):
@@ -93,12 +80,6 @@ class ImageEncoder(Encoder):
                 "the images there, and name them relative to it."
             )
         return file
-
-
-def _upright(file: Image.Image) -> Image.Image:
-    """Rotate an image by its EXIF orientation, as `datasets` decodes images."""
-    turned = file.getexif().get(ExifTags.Base.Orientation) is not None
-    return ImageOps.exif_transpose(file) if turned else file
 
 
 def _rgb(file: Image.Image) -> Image.Image:
@@ -112,12 +93,8 @@ def image_encoder(
 ) -> ImageEncoder:
     """Return an encoder with the mean and deviation of the backbone's image processor.
 
-    Args:
-        backbone_path: a folder, or the Hub id.
-        folder: of the data set, for images that are files of their own.
-
-    Raises:
-        InputError: the backbone has no image processor, or no `image_size` is given.
+    `folder` is the data set's, for images that are files of their own. Raises InputError if the
+    backbone has no image processor, or no `image_size` is given.
     """
     if backbone.image_size <= 0:
         raise InputError(

@@ -1,9 +1,8 @@
 """From the content of a label column to a class number, or a value for regression.
 
-Benchmarks write classes in many ways: a ClassLabel, "1" and "2", a truth value, the name of a
-class, the letter of an option. Each becomes the position of the class, from 0; if the data set
-names its classes as the recorded schema does, in the order of that schema. An unusable label (-1
-for a hidden one, an answer that is not among the options) becomes None, and its row is counted.
+A class (a ClassLabel, "1" and "2", a truth value, a name, the letter of an option) becomes its
+position from 0; if the recorded schema names the same classes, in the order of that schema. An
+unusable label (-1 for a hidden one, an answer that is no option) becomes None.
 """
 
 import math
@@ -24,17 +23,17 @@ Label = int | float
 def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
     """Return one class number (or value, for regression) per row; None if it cannot be used.
 
-    Raises InputError if the task does not describe the type of the column, or a label is outside
-    the head.
+    Raises InputError if the task does not fit the column's type, or a label is outside the head.
     """
     _check_type(task, dataset.features)
     kind = dataset.features[task.label_column]
     values = dataset[task.label_column][:]
     if task.num_labels == 1:
-        return [_value(value) for value in values]
+        # GLUE marks hidden targets with -1.
+        targets = [math.nan if value in (None, -1) else float(value) for value in values]
+        return [target if math.isfinite(target) else None for target in targets]
     labels: list[Label | None]
-    if task.prompt is not None and task.prompt.option_labels_column is not None:
-        path = task.prompt.option_labels_column
+    if path := _names_by_row(task):
         root = path.split(".")[0]
         names = [descend({root: value}, path) for value in dataset[root][:]]
         spelled = _spelled(values, kind)
@@ -83,8 +82,8 @@ def allowed_labels(task: TaskConfig) -> str:
         return "a finite number"
     if task.label_values is not None:
         return ", ".join(repr(value) for value in task.label_values)
-    if task.prompt is not None and task.prompt.option_labels_column is not None:
-        return f"one of the row's {task.prompt.option_labels_column}"
+    if path := _names_by_row(task):
+        return f"one of the row's {path}"
     if names := recorded_names(task):
         return f"0 to {task.num_labels - 1}, or by name: {', '.join(map(repr, names[:5]))}"
     return f"0 to {task.num_labels - 1}"
@@ -98,15 +97,12 @@ def recorded_names(task: TaskConfig) -> list[str]:
     configs = [config for hub_id, config in data_sets() if hub_id == task.hub_id]
     if task.hub_config in configs:
         configs = [task.hub_config]
-    kinds = [features_of(task.hub_id, config).get(task.label_column) for config in configs]
-    names = {tuple(_names(kind)) for kind in kinds}
-    return list(names.pop()) if len(names) == 1 else []
-
-
-def _names(kind: object) -> Sequence[str]:
-    if isinstance(kind, ClassLabel):
-        return kind.names
-    return ("False", "True") if isinstance(kind, Value) and kind.dtype == "bool" else ()
+    found: set[tuple[str, ...]] = set()
+    for config in configs:
+        kind = features_of(task.hub_id, config).get(task.label_column)
+        truth_values = ("False", "True") if kind == Value("bool") else ()
+        found.add(tuple(kind.names) if isinstance(kind, ClassLabel) else truth_values)
+    return list(found.pop()) if len(found) == 1 else []
 
 
 def _recorded_order(task: TaskConfig, kind: object) -> dict[int, int]:
@@ -117,10 +113,14 @@ def _recorded_order(task: TaskConfig, kind: object) -> dict[int, int]:
     return {number: recorded.index(name) for number, name in enumerate(kind.names)}
 
 
+def _names_by_row(task: TaskConfig) -> str | None:
+    """Return the column that names the options of a row, if the labels refer to it."""
+    return None if task.prompt is None else task.prompt.option_labels_column
+
+
 def _is_described(task: TaskConfig) -> bool:
     """Return whether the task itself names its labels."""
-    by_row = task.prompt is not None and task.prompt.option_labels_column is not None
-    return by_row or task.label_values is not None
+    return task.label_values is not None or _names_by_row(task) is not None
 
 
 def _spelled(values: Sequence[Any], kind: object) -> Sequence[Any]:
@@ -156,13 +156,6 @@ def _number_of_name(value: Any, names: Sequence[str]) -> int | None:
 def _class_number(value: Any) -> int | None:
     """Return a class number; None for -1, which marks a hidden label."""
     return int(value) if value is not None and value != -1 and value == value // 1 else None
-
-
-def _value(value: Any) -> float | None:
-    """Return the target of a regression; None for -1, with which GLUE marks hidden ones."""
-    if value is None or not math.isfinite(value) or value == -1:
-        return None
-    return float(value)
 
 
 def _check_type(task: TaskConfig, features: Features) -> None:

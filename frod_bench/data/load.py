@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import datasets
@@ -12,12 +12,12 @@ from datasets import Dataset
 
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import BackboneConfig, Settings, TaskConfig
+from frod_bench.data.hub_layout import splits_read
 from frod_bench.data.images import image_encoder
 from frod_bench.data.labels import check_orders, read_labels
-from frod_bench.data.local import splits_of
 from frod_bench.data.prompts import prompt_of
 from frod_bench.data.ranking import OptionEncoder, rank_prompt_of
-from frod_bench.data.rows import Collator, Encoder, PreparedSplit, Row, Split
+from frod_bench.data.rows import Encoder, PreparedSplit, Row, Split
 from frod_bench.data.source import check_column, read_data_set, take_split
 from frod_bench.data.text import PromptEncoder, SentenceEncoder, tokens_of
 
@@ -73,6 +73,7 @@ def load_data(settings: Settings) -> TaskData:
     for split, ids in parts:
         split.examine(ids)
     unusable = sum(split.rows_read - len(split.usable) for split in splits.values())
+    label_type = torch.float32 if task.num_labels == 1 else torch.int64
     prompt = None
     if task.prompt is not None:
         prompt = rank_prompt_of(task) if settings.head == "rank" else prompt_of(task)
@@ -80,7 +81,7 @@ def load_data(settings: Settings) -> TaskData:
         train=source.select(train),
         validation=source.select(validation),
         tests={name: split.select(selected[name]) for name, split in tests.items()},
-        collate=Collator(encoder, regression=task.num_labels == 1),
+        collate=partial(encoder.collate, label_type=label_type),
         num_labels=task.num_labels,
         counts=Counts(
             rows_read=sum(split.rows_read for split in splits.values()),
@@ -110,7 +111,7 @@ def _prepare(source: _Source) -> tuple[Encoder, dict[str, PreparedSplit]]:
     task = source.task
     data = read_data_set(task, source.data_root)
     encoder = _encoder(source)
-    tables = {name: _checked(take_split(data, task, name), task) for name in splits_of(task)}
+    tables = {name: _checked(take_split(data, task, name), task) for name in splits_read(task)}
     check_orders(task, {name: table.features for name, table in tables.items()})
     splits = {
         name: PreparedSplit(task, name, table, read_labels(task, table), encoder)

@@ -1,8 +1,7 @@
 """Encoded rows, and splits of them.
 
-A `PreparedSplit` is one split of a data set whose rows are scanned once and encoded (tokenised or
-decoded) once each; a `Split` is a selection of its rows. Seeds only select, so all cells of a task
-that run in one process share the work.
+A `PreparedSplit` encodes each row of a split once; a `Split` is a selection of its rows. Seeds only
+select, so all cells of a task that run in one process share the work.
 """
 
 from collections import Counter
@@ -27,23 +26,19 @@ Inputs = dict[str, np.ndarray] | torch.Tensor
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example.
+    """One example; its inputs are shared and must not be written to."""
 
-    `id` is its position in the split of the data set. `inputs` are token arrays (L,) by name, or
-    an image (3, H, W) of bytes; they are shared and must not be written to.
-    """
-
-    id: int
-    inputs: Inputs
+    id: int  # position in the split of the data set
+    inputs: Inputs  # token arrays (L,) by name, or an image (3, H, W) of bytes
     label: Label
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A row's model inputs (None if it cannot be decoded), and whether its text was cut."""
+    """What an encoder makes of a row."""
 
-    inputs: Inputs | None
-    cut: bool = False
+    inputs: Inputs | None  # None if it cannot be decoded
+    cut: bool = False  # whether its text was
 
 
 class Encoder:
@@ -70,8 +65,13 @@ class Encoder:
         raise NotImplementedError
 
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """Return one batch."""
+        """Return the model's inputs for one batch."""
         raise NotImplementedError
+
+    def collate(self, rows: Sequence[Row], label_type: torch.dtype) -> dict[str, torch.Tensor]:
+        """Return the model's inputs for these rows, and their `labels` (N,)."""
+        labels = torch.tensor([row.label for row in rows], dtype=label_type)
+        return {**self.stack([row.inputs for row in rows]), "labels": labels}
 
 
 class PreparedSplit:
@@ -194,20 +194,3 @@ class Split(Sequence[Row]):
         if isinstance(index, slice):
             return Split(self.ids[index], self.source)
         return self.source.row(self.ids[index])
-
-
-@dataclass(frozen=True)
-class Collator:
-    """Makes a batch of rows: the model's inputs and `labels`.
-
-    Labels are int64 (N,), or float32 (N,) for regression.
-    """
-
-    encoder: Encoder
-    regression: bool
-
-    def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-        """Collate `rows` in their order."""
-        dtype = torch.float32 if self.regression else torch.int64
-        labels = torch.tensor([row.label for row in rows], dtype=dtype)
-        return {**self.encoder.stack([row.inputs for row in rows]), "labels": labels}

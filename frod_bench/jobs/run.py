@@ -95,7 +95,7 @@ def check_methods(cells: Iterable[Cell]) -> None:
     checked = [cell for cell in cells if cell.settings.method.kind != "python"]
     if not checked:
         return
-    from frod_bench.models.published import config_of  # import torch
+    from frod_bench.models.loading import config_of  # import torch
     from frod_bench.plan.shapes import prepare_shapes
 
     for cell in distinct(checked, lambda cell: (cell.settings.backbone, cell.settings.head)):

@@ -1,7 +1,6 @@
 """Matched budgets: the rank at which a low-rank adapter trains about as many parameters as FRoD.
 
-Counts follow from the layers' shapes alone, so no weight is read. They exclude the head, which all
-methods train alike.
+Counts follow from the layers' shapes alone, and exclude the head, which all methods train alike.
 """
 
 from collections.abc import Sequence
@@ -9,12 +8,12 @@ from functools import lru_cache
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel
+from transformers import AutoModel
 
 from frod_bench.common.errors import InputError
 from frod_bench.frod.core import support_size
 from frod_bench.models.classifier import tower_of
-from frod_bench.models.published import config_of, shipped_configs
+from frod_bench.models.loading import config_of, load_config, shipped_configs
 
 Shapes = Sequence[tuple[int, int]]  # (outputs m, inputs k) of each adapted weight
 
@@ -50,13 +49,9 @@ def matched_rank(
 ) -> int:
     """Return the rank of LoRA, or DoRA, whose count is nearest to that of FRoD at `sparse_rate`.
 
-    Args:
-        source: the backbone's folder, or its Hub id; only its configuration is read.
-        frod_modules: names or dotted suffixes of the layers that FRoD adapts.
-        modules: of those that LoRA adapts; None: the same.
-
-    Raises:
-        InputError: the configuration cannot be read, or no layer matches a target module.
+    Only the configuration of the backbone (a folder, or a Hub id) is read. The modules are names or
+    dotted suffixes of the layers that FRoD and LoRA adapt; None: the same. Raises InputError if the
+    configuration cannot be read, or no layer matches.
     """
     target = frod_count(layer_shapes(source, revision, tuple(frod_modules)), sparse_rate)
     own = layer_shapes(source, revision, tuple(modules or frod_modules))
@@ -67,21 +62,13 @@ def matched_rank(
 def layer_shapes(
     source: str, revision: str | None, target_modules: tuple[str, ...]
 ) -> tuple[tuple[int, int], ...]:
-    """Return (m, k) of every linear layer that a name or dotted suffix matches.
-
-    Raises InputError as `matched_rank` does.
-    """
+    """Return (m, k) of every linear layer that a name or dotted suffix matches."""
     try:
-        config = AutoConfig.from_pretrained(
-            source, revision=revision or "main", trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError) as error:
+        needed_for = "budget=matched computes the rank from it; budget=default does not"
+        config = load_config(source, revision, needed_for)
+    except InputError:
         if source not in shipped_configs():
-            raise InputError(
-                f"budget=matched: the rank follows from the configuration of {source}, which "
-                f"cannot be read ({error}). Check backbone and model_root, or set "
-                "budget=default."
-            ) from error
+            raise
         config = config_of(source, None)  # the Hub is out of reach
     with torch.device("meta"):
         model = AutoModel.from_config(tower_of(config), trust_remote_code=False)

@@ -1,8 +1,7 @@
 """A method's configuration -> a prepared model with named parameter groups.
 
-A method changes the backbone only; all methods train the head, if there is one. Every parameter
-that requires a gradient belongs to exactly one group, and every group has a learning rate, so that
-no parameter is left out of the optimizer because of its name.
+A method changes the backbone only. Every parameter that requires a gradient belongs to exactly one
+group, and every group has a learning rate, so that the optimizer leaves no parameter out.
 """
 
 import copy
@@ -11,6 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from peft import PEFT_TYPE_TO_TUNER_MAPPING, get_peft_model, inject_adapter_in_model
 from torch import Tensor, nn
 from torch.nn import Parameter
@@ -21,13 +21,14 @@ from frod_bench.config.callables import load_callable, source_hash
 from frod_bench.config.settings import BackboneConfig, MethodConfig
 from frod_bench.frod import (
     FrodConfig,
+    FrodLinear,
     adapter_probes,
     attach_frod,
     check_adapter_probes,
     frod_parameters,
 )
+from frod_bench.frod.core import CorePattern
 from frod_bench.methods.peft_adapter import peft_adapter
-from frod_bench.methods.released import release_output
 from frod_bench.models.classifier import Classifier
 from frod_bench.models.multiple_choice import MultipleChoice
 
@@ -58,17 +59,16 @@ def prepare(
         appliers: method.kind -> function that applies it; `APPLIERS` if not given.
 
     Raises:
-        InputError: the target modules do not fit the backbone, or the learning rates do not name
-            exactly the groups.
-        AssertionError: a trainable parameter is in no group, or in two.
+        InputError: the target modules do not fit the backbone, the groups do not contain every
+            trainable parameter once, or the learning rates do not name exactly the groups.
     """
     pretrained = model.pretrained_parameters()
     buffers_before = buffer_numbers(model)
     check_targets(model.backbone, backbone)
     groups = (appliers or APPLIERS)[method.kind](model, method, backbone, seed)
+    check_groups(model, method, groups)
     if head := model.head_parameters():
         groups["head"] = head
-    assert_partition(model, groups)
     check_learning_rates(method, groups)
     extra = buffer_numbers(model) - buffers_before
     return Prepared(model, groups, count_parameters(model, groups, pretrained, extra))
@@ -100,9 +100,7 @@ def check_targets(backbone: PreTrainedModel, config: BackboneConfig) -> None:
 
 
 def check_own_targets(backbone: PreTrainedModel, targets: Sequence[str]) -> None:
-    """Raise InputError unless each of a method's own target modules is a linear layer in every
-    block.
-    """
+    """Raise InputError unless each of a method's own targets is a linear layer in every block."""
     for target in targets:
         found = list(matching(backbone, [target]).values())
         blocks = backbone.config.num_hidden_layers
@@ -175,10 +173,8 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
     adapter = peft_adapter(arguments, list(own or config.target_modules))
     try:
         if PEFT_TYPE_TO_TUNER_MAPPING[adapter.peft_type].uses_shared_state:
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", FutureWarning
-                )  # PEFT uses old names of transformers
+            with warnings.catch_warnings():  # PEFT uses old names of transformers
+                warnings.simplefilter("ignore", FutureWarning)
                 model.backbone = get_peft_model(model.backbone, adapter)
         else:
             inject_adapter_in_model(adapter, model.backbone)
@@ -201,6 +197,24 @@ def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed:
     return dict(frod_parameters(model.backbone))
 
 
+@torch.no_grad()
+def release_output(model: nn.Module) -> None:
+    """Give FRoD's layers the output of its released code: y = W x + U (diag(lambda) + S^T) V^T x.
+
+    It adds the adapter to the frozen layer although U, lambda and V^T reconstruct W, so before the
+    first step the output is 2 W x (docs/explanation/method.md, section 5). In exact arithmetic this
+    is our layer over twice the weight, with the support transposed. `unmerge_frod` does not undo
+    it.
+    """
+    layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
+    for shared in dict.fromkeys(layer.shared for layer in layers):
+        row, column = shared.support // shared.width, shared.support % shared.width
+        transposed = (column * shared.width + row).sort().values
+        shared.pattern = CorePattern(shared.width, transposed).to(shared.basis.device)
+    for layer in layers:
+        layer.weight.mul_(2)  # exact in every type
+
+
 def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> FrodConfig:
     """Return FRoD's settings for a backbone."""
     return FrodConfig(
@@ -216,8 +230,7 @@ def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> Frod
 def apply_python(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
     """Call the user's own function (docs/reference/methods.md).
 
-    Raises InputError if its file has changed since the cell was planned, or its groups are not the
-    parameters that require a gradient.
+    Raises InputError if its file has changed since the cell was planned, or it returns no groups.
     """
     assert method.apply is not None  # settings.validate
     if method.source not in (None, source_hash(method.apply)):
@@ -226,7 +239,12 @@ def apply_python(model: Model, method: MethodConfig, config: BackboneConfig, see
             "or trained with. Restore that file, or start the command again."
         )
     returned = load_callable(method.apply)(model, method, config, seed)
-    return groups_of(returned, model, f"method.apply={method.apply}")
+    if not isinstance(returned, Mapping) or not returned:
+        raise InputError(
+            f"method.apply={method.apply}: must return a mapping of group names to lists of "
+            f"parameters, but returned {type(returned).__name__}."
+        )
+    return {str(name): list(parameters) for name, parameters in returned.items()}
 
 
 APPLIERS: dict[str, Applier] = {
@@ -239,18 +257,13 @@ APPLIERS: dict[str, Applier] = {
 }
 
 
-def groups_of(returned: object, model: Model, about: str) -> Groups:
-    """Check the parameter groups that a user's function returned; `about` begins the messages.
+def check_groups(model: Model, method: MethodConfig, groups: Groups) -> None:
+    """Raise InputError unless the groups contain each trainable parameter once, without the head's.
 
-    Raises InputError unless they contain every trainable parameter, except the head's, once.
+    The head is added to them later.
     """
-    if not isinstance(returned, Mapping) or not returned:
-        raise InputError(
-            f"{about}: must return a mapping of group names to lists of parameters, but returned "
-            f"{type(returned).__name__}."
-        )
-    groups = {str(name): list(parameters) for name, parameters in returned.items()}
-    if refused := [name for name, found in groups.items() if not found or name == "head"]:
+    about = f"method.apply={method.apply}" if method.apply else f"method={method.name}"
+    if refused := [name for name, group in groups.items() if not group or name == "head"]:
         raise InputError(
             f"{about}: the group {refused[0]!r} is empty, or is the head, which the suite adds "
             "itself. Leave it out."
@@ -271,18 +284,6 @@ def groups_of(returned: object, model: Model, about: str) -> Groups:
         raise InputError(
             f"{about}: its groups contain {len(grouped)} parameters, but {len(trained)} are "
             "trainable. List each of them once, and none that is frozen or part of the head."
-        )
-    return groups
-
-
-def assert_partition(model: nn.Module, groups: Groups) -> None:
-    """Assert that the groups contain each trainable parameter exactly once, and nothing else."""
-    grouped = [id(parameter) for group in groups.values() for parameter in group]
-    trainable = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-    if len(grouped) != len(set(grouped)) or set(grouped) != trainable:
-        raise AssertionError(
-            f"the groups {sorted(groups)} contain {len(grouped)} parameters ({len(set(grouped))} "
-            f"different ones), but {len(trainable)} are trainable"
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from frod_bench.models.loading import load_config, load_model
 transformers_logging.set_verbosity_error()  # missing weights are an error of ours, in `loading`
 transformers_logging.disable_progress_bar()
 
+POOLINGS = ("first", "last", "mean", "pooler")
 HEAD_STD = 0.02  # standard deviation of the initial weights, as in the heads of BERT
 
 
@@ -32,14 +34,14 @@ class Classifier(nn.Module):
                 f"backbone.pooling={pooling!r} is unknown." + did_you_mean(pooling, POOLINGS)
             )
         self.backbone = backbone
-        self.pool = POOLINGS[pooling]
+        self.pooling = pooling
         self.head = nn.Linear(backbone.config.hidden_size, num_labels)
         nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, **inputs: Tensor) -> Tensor:
         outputs = self.backbone(**inputs)
-        return self.head(self.pool(outputs, inputs.get("attention_mask")))
+        return self.head(pooled(outputs, inputs.get("attention_mask"), self.pooling))
 
     def pretrained_parameters(self) -> list[Parameter]:
         """Return the backbone's parameters."""
@@ -50,34 +52,23 @@ class Classifier(nn.Module):
         return list(self.head.parameters())
 
 
-def pool_first(outputs: object, _mask: Tensor | None) -> Tensor:
-    """Return the hidden state of the first token: B x L x d -> B x d."""
-    return outputs.last_hidden_state[:, 0]  # type: ignore[attr-defined]
+def pooled(outputs: Any, mask: Tensor | None, pooling: str) -> Tensor:
+    """Return one feature per row, B x d; `mask` (B x L) is 0 for the padding on the right.
 
-
-def pool_last(outputs: object, mask: Tensor | None) -> Tensor:
-    """Return the hidden state of the last token before the padding, which is on the right."""
-    hidden: Tensor = outputs.last_hidden_state  # type: ignore[attr-defined]
-    if mask is None:
-        return hidden[:, -1]
-    return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
-
-
-def pool_mean(outputs: object, mask: Tensor | None) -> Tensor:
-    """Return the mean of the hidden states, without the padding."""
-    hidden: Tensor = outputs.last_hidden_state  # type: ignore[attr-defined]
+    `pooler` is the output of the checkpoint's own pooler: for CLIP the normalised class token.
+    """
+    if pooling == "pooler":
+        return outputs.pooler_output
+    hidden: Tensor = outputs.last_hidden_state
+    if pooling == "first":
+        return hidden[:, 0]
+    if pooling == "last":
+        rows = torch.arange(len(hidden), device=hidden.device)
+        return hidden[:, -1] if mask is None else hidden[rows, mask.sum(dim=1) - 1]
     if mask is None:
         return hidden.mean(dim=1)
     weight = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weight).sum(dim=1) / weight.sum(dim=1)
-
-
-def pool_pooler(outputs: object, _mask: Tensor | None) -> Tensor:
-    """Return the output of the checkpoint's own pooler: for CLIP the normalised class token."""
-    return outputs.pooler_output  # type: ignore[attr-defined]
-
-
-POOLINGS = {"first": pool_first, "last": pool_last, "mean": pool_mean, "pooler": pool_pooler}
 
 
 def build_classifier(
@@ -124,12 +115,7 @@ def with_head(backbone: PreTrainedModel, pooling: str, num_labels: int) -> Class
 
 @torch.no_grad()
 def check_reads(model: nn.Module, batch: Mapping[str, Tensor], backbone: str, task: str) -> None:
-    """Raise InputError unless the model can read `batch`, the inputs of a few rows of the task.
-
-    It cannot if the backbone belongs to another family or does not support the image size, if the
-    pooling needs an output that it lacks, or a token that does not attend to the text, or if the
-    tokenizer knows more tokens than the backbone.
-    """
+    """Raise InputError unless the model can read `batch`, the inputs of a few rows of the task."""
     try:
         logits = model.eval()(**batch)
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
@@ -139,7 +125,7 @@ def check_reads(model: nn.Module, batch: Mapping[str, Tensor], backbone: str, ta
             f"({type(error).__name__}: {error}). Choose a backbone of the task's family, and check "
             "its pooling, image_size or max_length, and that tokenizer and weights belong together."
         ) from error
-    if getattr(model, "pool", None) is pool_first and _ignores_later_tokens(model, batch, logits):
+    if getattr(model, "pooling", None) == "first" and _ignores_later_tokens(model, batch, logits):
         raise InputError(
             f"backbone.pooling=first of {backbone}: the first token does not attend to the rest of "
             "the text, as in a causal language model. Set pooling=last, or choose an encoder."
@@ -158,11 +144,7 @@ def _ignores_later_tokens(model: nn.Module, batch: Mapping[str, Tensor], logits:
 
 
 def recompute_activations(model: nn.Module) -> None:
-    """Turn on gradient checkpointing: blocks of the backbone keep only their inputs for the
-    backward pass and compute the rest again, which gives the same gradients.
-
-    Raises InputError if the backbone's architecture does not support it.
-    """
+    """Turn on gradient checkpointing. Raises InputError if the backbone does not support it."""
     backbone = model.backbone
     if not backbone.supports_gradient_checkpointing:  # type: ignore[union-attr]
         raise InputError(

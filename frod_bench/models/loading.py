@@ -1,25 +1,30 @@
-"""Loading checkpoints of `transformers`: absent, gated and damaged ones are bad input."""
+"""Checkpoints of `transformers`: weights, and configurations without network.
 
+Absent, gated and damaged checkpoints are bad input.
+"""
+
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from transformers import AutoConfig, PretrainedConfig
 
-from frod_bench.common.errors import InputError
+from frod_bench.common.errors import InputError, did_you_mean
+
+PUBLISHED = Path(__file__).with_name("published.json")
 
 
 @contextmanager
 def readable(backbone: str | Path, part: str, needed_for: str) -> Iterator[None]:
-    """Turn whatever `transformers` raises while it reads a checkpoint into one InputError.
+    """Turn whatever `transformers` raises while it reads a part of a checkpoint into an InputError.
 
-    Args:
-        backbone: a folder or a Hub id.
-        part: what is being read, e.g. `tokenizer`.
-        needed_for: a sentence "A task on ... needs ...", for a checkpoint of the wrong kind.
+    `needed_for` is a sentence "A task on ... needs ...", for a checkpoint of the wrong kind.
     """
     try:
         yield
@@ -54,15 +59,8 @@ def load_model(
 ) -> Any:
     """Load a model in float32, or build it with random weights if not `pretrained`.
 
-    Args:
-        auto_class: of `transformers`, e.g. AutoModel.
-        source: a folder or a Hub id.
-        needed_for: as in `readable`.
-        advice: ends the message about missing weights.
-        unread: beginning of the names of weights that may be missing.
-
-    Raises:
-        InputError: the weights cannot be read, are missing or have another shape.
+    Raises InputError if weights cannot be read, have another shape, or are missing, except those
+    whose names begin with `unread`. `advice` ends the message.
     """
     if not pretrained:
         return auto_class.from_config(config, dtype=torch.float32, trust_remote_code=False)
@@ -84,3 +82,52 @@ def load_model(
             f"another shape. {advice}"
         )
     return model
+
+
+def config_of(hub_id: str, model_root: str | None) -> PretrainedConfig:
+    """Return the whole configuration of a backbone (CLIP has two towers); never asks the Hub.
+
+    Raises InputError if neither `model_root` nor the package has its config.json.
+    """
+    local = None if model_root is None else Path(model_root) / hub_id / "config.json"
+    if local is not None and local.is_file():
+        return load_config(local.parent, None, "Download the snapshot again")
+    shipped = shipped_configs()
+    if hub_id not in shipped:
+        raise InputError(
+            f"backbone {hub_id!r}: its configuration is not in the package, and model_root="
+            f"{model_root or 'null'} has no {hub_id}/config.json. A plan does not read the Hub: "
+            f"put its config.json under a model_root.{did_you_mean(hub_id, shipped)}"
+        )
+    fields = dict(shipped[hub_id]["config"])
+    return AutoConfig.for_model(fields.pop("model_type"), **fields)
+
+
+def checkpoint_parameters(config: PretrainedConfig) -> int:
+    """Count the parameters of the whole checkpoint: with the language-model head, or CLIP's towers.
+
+    Raises InputError if the configuration names no architecture of transformers.
+    """
+    names = config.architectures or []
+    known = [name for name in names if hasattr(transformers, name)]
+    if not known:
+        raise InputError(
+            f"architectures={names}: transformers {transformers.__version__} has none of them. "
+            "Name an existing one in the backbone's config.json."
+        )
+    with torch.device("meta"):
+        model = getattr(transformers, known[0])(config)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def published_type(hub_id: str, config: PretrainedConfig) -> torch.dtype:
+    """Return the type of a checkpoint's values on the Hub; float32 if it is not stated."""
+    known = shipped_configs().get(hub_id)
+    kind = known["published_type"] if known else getattr(config, "dtype", None)
+    return getattr(torch, kind) if isinstance(kind, str) else kind or torch.float32
+
+
+@cache
+def shipped_configs() -> dict[str, dict[str, Any]]:
+    """Return by Hub id the shipped `config` (config.json), its `source` and `published_type`."""
+    return json.loads(PUBLISHED.read_text(encoding="utf-8"))

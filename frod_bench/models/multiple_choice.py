@@ -35,9 +35,7 @@ class MultipleChoice(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = body
-        self.lm_head = lm_head.requires_grad_(
-            False
-        )  # as the body, frozen unless a method trains it
+        self.lm_head = lm_head.requires_grad_(False)  # frozen unless a method trains it
         self.reads_packed = reads_packed
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, option_mask: Tensor) -> Tensor:
@@ -137,8 +135,7 @@ def _check_logits(language_model: PreTrainedModel, ours: MultipleChoice, source:
 def _can_read_packed(model: MultipleChoice) -> bool:
     """Return whether scores stay the same if a row's question is read once.
 
-    They do not if a model takes no positions, derives them from the mask, or attends to a window of
-    tokens only.
+    They do not if a model ignores positions, or attends to a window of tokens only.
     """
     config = model.backbone.config
     if getattr(config, "sliding_window", None) or getattr(config, "attention_chunk_size", None):

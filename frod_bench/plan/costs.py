@@ -10,7 +10,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
 from frod_bench.config.settings import Settings
 from frod_bench.models.classifier import tower_of
-from frod_bench.models.published import config_of
+from frod_bench.models.loading import config_of
 from frod_bench.plan.accelerators import Accelerator
 from frod_bench.plan.disk import Disk, disk_of
 from frod_bench.plan.fit import DEVICES, Change, Fitted, Planned, changes, fit

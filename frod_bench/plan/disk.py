@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frod_bench.config.settings import BackboneConfig, Settings
-from frod_bench.models.published import checkpoint_parameters, config_of, published_type
+from frod_bench.models.loading import checkpoint_parameters, config_of, published_type
 
 DATA_NOTE = (
     "Data sets: the package does not know their sizes. All texts take about 0.1 GB and an image "

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from frod_bench.cells.grid import compose_cells
 from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
 from frod_bench.frod.core import draw_supports
-from frod_bench.methods.released import release_output
+from frod_bench.methods.registry import release_output
 from frod_bench.training.runner import execute
 from tests.conftest import MakeCell
 

@@ -15,7 +15,7 @@ from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
 from frod_bench.methods.registry import prepare
 from frod_bench.models.classifier import tower_of, with_head
-from frod_bench.models.published import checkpoint_parameters, config_of, shipped_configs
+from frod_bench.models.loading import checkpoint_parameters, config_of, shipped_configs
 from frod_bench.plan.accelerators import accelerator_of
 from frod_bench.plan.costs import Planner, counts_of
 from frod_bench.plan.shapes import attach_shapes, prepare_shapes, probe_numbers

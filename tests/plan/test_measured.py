@@ -16,7 +16,7 @@ from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodLinear, core
 from frod_bench.methods.registry import prepare
 from frod_bench.models.classifier import recompute_activations, tower_of, with_head
-from frod_bench.models.published import config_of
+from frod_bench.models.loading import config_of
 from frod_bench.plan import measure
 from frod_bench.plan.measure import Load, batch_of, measure_step, with_classes
 from frod_bench.plan.trace import Step, byte_count, trace_step

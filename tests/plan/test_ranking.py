@@ -12,8 +12,8 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.frod import core
 from frod_bench.methods.registry import prepare
+from frod_bench.models.loading import config_of
 from frod_bench.models.multiple_choice import MultipleChoice, build_multiple_choice
-from frod_bench.models.published import config_of
 from frod_bench.plan.costs import blocks_of, counts_of
 from frod_bench.plan.measure import Load, measure_step
 from frod_bench.plan.ranking import OPTION_TOKENS, Options, options_of, row_tokens
