@@ -30,10 +30,7 @@ class Entry:
 
 
 def read_sums(root: Path) -> dict[str, Entry]:
-    """Return Hub id -> entry; empty if nothing was written yet.
-
-    Raises InputError if the file is invalid, or an entry leads out of `root`.
-    """
+    """Return Hub id -> entry. Raises InputError if the file is invalid, or leads out of `root`."""
     path = root / SUMS_FILE
     if not path.exists():
         return {}
@@ -89,10 +86,7 @@ def damage(root: Path, hub_id: str, entry: Entry) -> dict[str, str]:
 
 
 def verify(root: Path) -> str:
-    """Check every file of a mirror against its checksum, and return a summary in words.
-
-    Raises InputError if there is no mirror, or a file is missing, was changed or was added.
-    """
+    """Return a summary of a mirror. Raises InputError if a file is missing, changed or added."""
     entries = read_sums(root)
     if not entries:
         raise InputError(f"folder={root}: has no {SUMS_FILE}, so no copy is complete. Copy again.")

@@ -1,12 +1,11 @@
 """The files of a configuration and of its splits in the snapshot of a data set.
 
-The card (README.md) lists them in its front matter, or else names of files and folders decide. A
-missing configuration is refused, never replaced by another. `splits` are the names that a task
-gives to its splits: such a file or folder is that split, whatever else its name could mean
-(`my_train` is then not a configuration `my`).
+The card (README.md) lists them in its front matter, or else names of files and folders decide.
+`splits` are the names that a task gives to its splits: such a file or folder is that split,
+whatever else its name could mean (`my_train` is then not a configuration `my`).
 
-A card is data from elsewhere: patterns and folders that lead out of the snapshot are refused. The
-files that they match may be links to a place outside, as every file of a Hub cache is.
+A card is data from elsewhere: what leads out of the snapshot is refused, except links, as all files
+of a Hub cache are.
 """
 
 import re
@@ -50,10 +49,7 @@ def splits_read(task: TaskConfig) -> list[str]:
 
 
 def data_patterns(folder: Path, hub_config: str) -> list[str]:
-    """Return the patterns that the card lists for a configuration; any parquet without a list.
-
-    Raises InputError if the front matter cannot be read, or leads out of the snapshot.
-    """
+    """Return the patterns that the card lists for a configuration; any parquet without a list."""
     configs = _listed(folder)
     if not configs:
         return ["**/*.parquet"]
@@ -72,10 +68,7 @@ def is_listed(folder: Path) -> bool:
 
 
 def find_files(folder: Path, hub_config: str, splits: Collection[str] = ()) -> ConfigFiles:
-    """Find the files of a configuration; there are none if the snapshot lacks them.
-
-    Raises InputError if the snapshot has other configurations only.
-    """
+    """Find a configuration's files, if any. Raises InputError if there are only other ones."""
     configs = _listed(folder)
     if not configs:
         return _unlisted(folder, hub_config, splits)

@@ -1,8 +1,6 @@
-"""The schema of the benchmarks on the Hub: columns, types, class names, splits.
+"""The recorded schema of the benchmarks on the Hub: columns, types, class names, labelled splits.
 
-`hub_schema.json` records it for every (Hub id, config), so that synthetic data can be written and
-checked, and the classes of a task are known, without reading the real data. `source` tells where an
-entry was read. Only splits with labels are listed, so the hidden test splits of GLUE are not.
+The `source` of an entry of `hub_schema.json` tells where it was read.
 """
 
 import json
@@ -28,18 +26,12 @@ def data_sets() -> list[tuple[str, str]]:
 
 
 def features_of(hub_id: str, hub_config: str) -> Features:
-    """Return the columns of a data set, with their types and class names.
-
-    Raises InputError if the data set or its config is not recorded.
-    """
+    """Return the columns with types and class names. Raises InputError if nothing is recorded."""
     return Features.from_dict(_entry(hub_id, hub_config)["features"])
 
 
 def splits_of(hub_id: str, hub_config: str) -> list[str]:
-    """Return the names of a data set's labelled splits.
-
-    Raises InputError if the data set or its config is not recorded.
-    """
+    """Return the names of the labelled splits. Raises InputError if nothing is recorded."""
     return list(_entry(hub_id, hub_config)["splits"])
 
 

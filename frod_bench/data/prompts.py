@@ -7,8 +7,7 @@ A prompt is a template with columns of the row in braces and, as `{options}`, th
     B: carbon dioxide
     answer:
 
-Options get letters by their position, whatever the data set calls them ("1", "C"), so class 2 is
-the third option in every task. The label is never part of a prompt.
+Options get letters by their position, whatever the data set calls them.
 """
 
 import hashlib
@@ -82,11 +81,7 @@ class Prompt:
 
 
 def prompt_of(task: TaskConfig) -> Prompt:
-    """Return the task's prompt.
-
-    Raises InputError if the task has no prompt, its template is invalid or would show the label, or
-    the column to truncate is not in it.
-    """
+    """Return the task's prompt. Raises InputError if it is missing, invalid or shows the label."""
     config = task.prompt
     if config is None:
         raise InputError(
@@ -117,32 +112,24 @@ def prompt_of(task: TaskConfig) -> Prompt:
 
 
 def names_in(template: str, field: str) -> tuple[str, ...]:
-    """Return the names in a template's braces, each once.
-
-    Raises InputError about `field` if the template is invalid, or braces contain more than a name.
-    """
+    """Return the names in a template's braces. Raises InputError if these contain anything else."""
     try:
         parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise InputError(
             f"{field}: {template!r} is not a valid template ({error}). Write {{{{ for a brace."
         ) from error
-    names: dict[str, None] = {}
     for name, code, conversion in parts:
         if code or conversion or not name or set(name) & set(".["):
             raise InputError(
                 f"{field}: {template!r} has braces with {name!r} in them. Allowed is the name of a "
                 "column, e.g. {question}, without format code, index or attribute."
             )
-        names[name] = None
-    return tuple(names)
+    return tuple(dict.fromkeys(name for name, _, _ in parts if name))
 
 
 def descend(row: Mapping[str, Any], path: str) -> Sequence[Any]:
-    """Return the list at a dotted path, e.g. `choices.text`; empty if the row has none.
-
-    A struct of lists and a list of structs give the same result.
-    """
+    """Return the list at a dotted path into a struct of lists or a list of structs, or nothing."""
     value: Any = row
     for name in path.split("."):
         if isinstance(value, list):

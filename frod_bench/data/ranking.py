@@ -3,9 +3,7 @@
     question: Which gas do plants take in?
     answer: carbon dioxide
 
-The options are neither listed nor lettered; each one is appended to the question. Yes/no questions
-have the options "no" and "yes". Cutting, cleaning and columns are those of the prompt with listed
-options (`prompts`).
+Cutting, cleaning and columns are those of the prompt with listed options (`prompts`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,11 +40,7 @@ class RankPrompt:
 
 
 def rank_prompt_of(task: TaskConfig) -> RankPrompt:
-    """Return the task's question and options.
-
-    Raises InputError if the task is not multiple choice, `task.rank` does not fit it, or as
-    `prompt_of` does.
-    """
+    """Return the task's question and options. Raises InputError if `task.rank` does not fit."""
     rank = task.rank
     if rank is None or task.prompt is None or task.num_labels < 2:
         raise InputError(
@@ -113,10 +107,9 @@ class OptionEncoder(Encoder):
         return [self._encode(row) for row in rows]
 
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """Return `input_ids`, `attention_mask`, `option_mask`, each (N, C, L) int64.
+        """Return `input_ids`, `attention_mask`, `option_mask`, each (N, C classes, L) int64.
 
-        C is the number of classes; a row with fewer options has sequences without any token.
-        `option_mask` is 1 for the tokens of options.
+        A row with fewer options has sequences without any token.
         """
         rows = [row for row in inputs if isinstance(row, dict)]
         shape = (len(rows), self._num_labels, max(int(row["lengths"].max()) for row in rows))
@@ -155,10 +148,7 @@ class OptionEncoder(Encoder):
     def _sequences(
         self, values: Mapping[str, str], options: Sequence[str], *, cut: bool = False
     ) -> list[tuple[list[int], int]]:
-        """Return the token ids of the question with each option, and the number of the option's.
-
-        `cut` drops the beginning of what is too long.
-        """
+        """Return the token ids of the question with each option, and the number of the option's."""
         question = self._prompt.question.render(values)
         batch = self._tokens.tokenizer(
             [f"{question} {option}" for option in options],

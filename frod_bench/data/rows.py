@@ -42,15 +42,10 @@ class Encoded:
 
 
 class Encoder:
-    """Turns the rows of a task into model inputs, and these into batches.
+    """Turns the rows of a task into model inputs, and these into batches."""
 
-    Attributes:
-        columns: the columns that `problem` and `option_count` read; they are loaded whole.
-        row_bytes: size of the inputs of a row if many may not fit into memory; else 0.
-    """
-
-    columns: tuple[str, ...] = ()
-    row_bytes = 0
+    columns: tuple[str, ...] = ()  # that `problem` and `option_count` read; they are loaded whole
+    row_bytes = 0  # size of the inputs of a row, if many may not fit into memory
 
     def problem(self, _row: Mapping[str, Any]) -> str | None:
         """Return why a row cannot be used, as far as `columns` show; None if it can."""
@@ -103,10 +98,7 @@ class PreparedSplit:
         return len(self._cut.intersection(ids))
 
     def examine(self, ids: Sequence[int]) -> None:
-        """Encode these rows, each once per process, and note which are cut or broken.
-
-        Raises InputError if more than 1 % of them are broken.
-        """
+        """Encode rows once per process. Raises InputError if more than 1 % of them are broken."""
         unseen = [i for i in ids if i not in self._examined]
         for start in range(0, len(unseen), _CHUNK_ROWS):
             chunk = unseen[start : start + _CHUNK_ROWS]
@@ -127,10 +119,7 @@ class PreparedSplit:
         return Split(tuple(i for i in ids if i not in self._broken), self)
 
     def row(self, index: int) -> Row:
-        """Return the row at a position of the split; it is encoded again if it was not kept.
-
-        Raises InputError if its content is broken.
-        """
+        """Return the row at a position; it is encoded again if it was not kept."""
         if index in self._rows:
             return self._rows[index]
         (encoded,) = self._encoder.encode([self._dataset[index]])

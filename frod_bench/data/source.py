@@ -149,10 +149,9 @@ def _load_checked(
 
 
 def _cache_of(folder: Path) -> str:
-    """Return the folder for the Arrow copy of a mirror's data set.
+    """Return the folder for the Arrow copy of a mirror's data set, by the files that it has.
 
-    The one that `datasets` chooses depends on the folder's name and README alone, so two mirrors
-    (synthetic and real rows), or one with replaced files, would get each other's rows.
+    `datasets` goes by the folder's name and README alone, so mirrors would get each other's rows.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -270,10 +269,8 @@ def check_column(
 ) -> None:
     """Raise InputError unless a column exists and has the needed kind of content.
 
-    Args:
-        field: the key of the task's configuration that names the column, for the message.
-        path: the column's name; dots descend into the structs of a list, and into nothing else.
-        kind: text, option (text or numbers), list or image; None: the type is checked elsewhere.
+    `field` is the configuration's key, for the message. `kind` is text, option (text or numbers),
+    list (dots of the path descend into its structs), image, or None: the type is checked elsewhere.
     """
     found: object = dataset.features
     for name in path.split(".") if kind == "list" else [path]:

@@ -1,8 +1,7 @@
 """Texts as token ids: sentences, pairs of sentences, and prompts.
 
-A text is tokenised without padding; a batch is padded on the right to its longest row, whatever
-side the tokenizer prefers. A text that is longer than the backbone accepts is cut, and counted: a
-sentence at its end, a pair in its longer sentence, a prompt in the column that its task names.
+A text that is longer than the backbone accepts is cut, and counted: a sentence at its end, a pair
+in its longer sentence, a prompt in the column that its task names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,11 +60,7 @@ class Tokens:
     def shorten(
         self, values: Mapping[str, str], column: str, excess: Callable[[Mapping[str, str]], int]
     ) -> Mapping[str, str]:
-        """Drop tokens from the end of one of the values until the text made of all of them fits.
-
-        Args:
-            excess: values -> number of tokens by which the text is too long.
-        """
+        """Drop tokens from the end of one of the values until `excess` of all of them is 0."""
         text = values[column]
         offsets = self.tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
@@ -79,7 +74,10 @@ class Tokens:
         return values
 
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """Return `input_ids`, `attention_mask` and, for pairs, `token_type_ids`: (N, L) int64."""
+        """Return `input_ids`, `attention_mask` and, for pairs, `token_type_ids`: (N, L) int64.
+
+        Padding is on the right, whatever side the tokenizer prefers.
+        """
         rows = [row for row in inputs if isinstance(row, dict)]
         columns = {
             name: [torch.from_numpy(row[name]).long() for row in rows] for name in self.names
@@ -134,10 +132,7 @@ class PromptEncoder(TextEncoder):
         tokens.tokenizer.truncation_side = "left"
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
-        """Rows without a question, or without any option if there should be some, cannot be used.
-
-        A text that consists of marks that the prompt removes is empty.
-        """
+        """Rows without a question, or without any of their options, cannot be used."""
         clean = self._prompt.clean
         if self._prompt.option_columns and not any(map(clean, self._prompt.options(row))):
             return "no options"
@@ -171,13 +166,9 @@ class PromptEncoder(TextEncoder):
 
 
 def tokens_of(backbone: BackboneConfig, backbone_path: str) -> Tokens:
-    """Load a backbone's tokenizer and limits.
+    """Load the tokenizer and limits of a backbone in a folder, or on the Hub.
 
-    Args:
-        backbone_path: a folder, or the Hub id.
-
-    Raises:
-        InputError: the backbone has no tokenizer, or no `max_length` is given.
+    Raises InputError if it has no tokenizer, or no `max_length` is given.
     """
     if backbone.max_length <= 0:
         raise InputError(

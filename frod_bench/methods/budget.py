@@ -49,9 +49,8 @@ def matched_rank(
 ) -> int:
     """Return the rank of LoRA, or DoRA, whose count is nearest to that of FRoD at `sparse_rate`.
 
-    Only the configuration of the backbone (a folder, or a Hub id) is read. The modules are names or
-    dotted suffixes of the layers that FRoD and LoRA adapt; None: the same. Raises InputError if the
-    configuration cannot be read, or no layer matches.
+    Modules are names or dotted suffixes of the layers that FRoD and LoRA (None: the same) adapt.
+    Raises InputError if the backbone's configuration cannot be read, or no layer matches.
     """
     target = frod_count(layer_shapes(source, revision, tuple(frod_modules)), sparse_rate)
     own = layer_shapes(source, revision, tuple(modules or frod_modules))

@@ -32,8 +32,7 @@ LOADING = {
 def peft_adapter(arguments: Mapping[str, Any], target_modules: list[str]) -> Any:
     """Return the `PeftConfig` for `arguments`, which are `method.peft` without target modules.
 
-    Raises InputError if `_target_` is not an adapter of PEFT that changes layers, a key begins with
-    an underscore, an argument is unknown or makes PEFT load something, or PEFT refuses a value.
+    Raises InputError if an argument is unknown, makes PEFT load something, or is refused by PEFT.
     """
     target = str(arguments.get(TARGET))
     kinds = adapter_kinds()

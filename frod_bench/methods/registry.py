@@ -55,12 +55,8 @@ def prepare(
 ) -> Prepared:
     """Apply `method` to the model's backbone, in place.
 
-    Args:
-        appliers: method.kind -> function that applies it; `APPLIERS` if not given.
-
-    Raises:
-        InputError: the target modules do not fit the backbone, the groups do not contain every
-            trainable parameter once, or the learning rates do not name exactly the groups.
+    Raises InputError if the target modules do not fit the backbone, the groups do not contain every
+    trainable parameter once, or the learning rates do not name exactly the groups.
     """
     pretrained = model.pretrained_parameters()
     buffers_before = buffer_numbers(model)
@@ -142,10 +138,7 @@ def apply_frozen(
 
 
 def apply_bitfit(model: Model, method: MethodConfig, config: BackboneConfig, _seed: int) -> Groups:
-    """Train the biases of the backbone, including those of its norms (BitFit, arXiv 2106.10199).
-
-    Raises InputError if it has none (Llama).
-    """
+    """Train the biases of the backbone, including those of its norms (BitFit, arXiv 2106.10199)."""
     model.backbone.requires_grad_(False)
     named = model.backbone.named_parameters()
     biases = [p for name, p in named if name.rpartition(".")[2] == "bias"]
@@ -162,9 +155,8 @@ def apply_bitfit(model: Model, method: MethodConfig, config: BackboneConfig, _se
 def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed: int) -> Groups:
     """Add the adapter that `method.peft` describes: LoRA, DoRA and the others of PEFT.
 
-    It is injected into the backbone. If its layers share state (PEFT's FRoD, VeRA), PEFT refuses to
-    inject it, and its wrapper around the backbone holds that state instead. Raises InputError if
-    PEFT has no such adapter, or refuses its arguments.
+    If its layers share state (PEFT's FRoD, VeRA), PEFT refuses to inject it into the backbone, and
+    its wrapper around the backbone holds that state instead.
     """
     arguments = copy.deepcopy(dict(method.peft))  # PEFT may change its arguments
     own = arguments.pop("target_modules", None)
@@ -228,10 +220,7 @@ def frod_config(method: MethodConfig, config: BackboneConfig, seed: int) -> Frod
 
 
 def apply_python(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
-    """Call the user's own function (docs/reference/methods.md).
-
-    Raises InputError if its file has changed since the cell was planned, or it returns no groups.
-    """
+    """Call the user's own function (docs/reference/methods.md)."""
     assert method.apply is not None  # settings.validate
     if method.source not in (None, source_hash(method.apply)):
         raise InputError(
@@ -258,10 +247,7 @@ APPLIERS: dict[str, Applier] = {
 
 
 def check_groups(model: Model, method: MethodConfig, groups: Groups) -> None:
-    """Raise InputError unless the groups contain each trainable parameter once, without the head's.
-
-    The head is added to them later.
-    """
+    """Raise InputError unless each trainable parameter but the head's is once in the groups."""
     about = f"method.apply={method.apply}" if method.apply else f"method={method.name}"
     if refused := [name for name, group in groups.items() if not group or name == "head"]:
         raise InputError(

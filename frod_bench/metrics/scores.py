@@ -113,11 +113,8 @@ def _jackknife(without: np.ndarray, rows: np.ndarray) -> float | None:
     """Return the standard error of a statistic; None for fewer than two rows.
 
     stderr^2 = (n - 1) / n * sum_i (t_i - mean(t))^2, t_i: the statistic without row i. Efron and
-    Tibshirani, An Introduction to the Bootstrap (1993), equation 11.5.
-
-    Args:
-        without: (k,) the statistic with one row of kind j left out.
-        rows: (k,) the number of rows of kind j.
+    Tibshirani, An Introduction to the Bootstrap (1993), equation 11.5. Row i is of one of k kinds:
+    `without` (k,) has the t of a row of each kind, `rows` (k,) their numbers.
     """
     n = int(rows.sum())
     if n < 2:

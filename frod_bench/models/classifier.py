@@ -82,8 +82,7 @@ def build_classifier(
 ) -> Classifier:
     """Load the backbone from `source` (a folder or a Hub id) in float32 and add a head.
 
-    With `pretrained=False` the backbone has the checkpoint's configuration and random weights.
-    Raises InputError if the checkpoint cannot be read or lacks weights of the model.
+    Raises InputError as `load_model` does.
     """
     torch.manual_seed(seed)
     needed_for = "A checkpoint of `transformers` with safetensors weights is needed"

@@ -1,7 +1,4 @@
-"""Checkpoints of `transformers`: weights, and configurations without network.
-
-Absent, gated and damaged checkpoints are bad input.
-"""
+"""Checkpoints of `transformers`: absent, gated and damaged ones are bad input."""
 
 import json
 from collections.abc import Iterator
@@ -60,7 +57,7 @@ def load_model(
     """Load a model in float32, or build it with random weights if not `pretrained`.
 
     Raises InputError if weights cannot be read, have another shape, or are missing, except those
-    whose names begin with `unread`. `advice` ends the message.
+    whose names begin with `unread`.
     """
     if not pretrained:
         return auto_class.from_config(config, dtype=torch.float32, trust_remote_code=False)

@@ -18,16 +18,12 @@ _PROBE_TOKENS = 4  # of the forward passes that check our scores when a model is
 class MultipleChoice(nn.Module):
     """`backbone` (the body) -> `lm_head` -> mean log-probability of each option's tokens.
 
-    A sum would favour short options, and options differ in length; see
-    docs/explanation/reasoning_heads.md.
+    A sum would favour short options, see docs/explanation/reasoning_heads.md.
 
     `forward` takes `input_ids`, `attention_mask` and `option_mask`, each N x C x L: for every row C
     sequences, a question followed by an option, padded on the right. It returns scores, N x C; a
-    sequence without tokens scores -inf. Logits are computed for the tokens of options only.
-
-    Attributes:
-        reads_packed: whether the question of a row is read once instead of once per option
-            (`prefix_sharing`).
+    sequence without tokens scores -inf. With `reads_packed` the question of a row is read once
+    instead of once per option (`prefix_sharing`).
     """
 
     def __init__(
@@ -85,9 +81,8 @@ def build_multiple_choice(
 ) -> MultipleChoice:
     """Load a causal language model from `source` (a folder or a Hub id) in float32.
 
-    With `pretrained=False` it has the checkpoint's configuration and random weights. Raises
-    InputError if the checkpoint is not a causal language model, lacks weights, or does not compute
-    its logits by one linear map of the last hidden states.
+    Raises InputError as `load_model` does, or if the checkpoint is not a causal language model, or
+    does not compute its logits by one linear map of the last hidden states.
     """
     torch.manual_seed(seed)
     needed_for = "A causal language model of `transformers` with safetensors weights is needed"

@@ -3,8 +3,7 @@
     question: Which gas do plants take in? answer: | oxygen | carbon dioxide | helium
 
 A token attends to the question and to its own option, at the positions that it would have if its
-option were the only one. So the result is that of reading question and option pairs one by one, but
-the question is read once: on the reasoning tasks two to three times fewer tokens.
+option were the only one: the same result for two to three times fewer tokens.
 """
 
 from dataclasses import dataclass
@@ -19,18 +18,14 @@ _SHARED, _PADDING = -1, -2  # owners of the tokens that belong to no option
 class Packed:
     """N rows of at most P tokens.
 
-    Attributes:
-        ids: tokens, (N, P) int64.
-        positions: position of each token in its own sequence, (N, P) int64.
-        visible: whether token i attends to token j, (N, P, P) bool.
-        before: for each token of C sequences of length L, the index in its row of the token that
-            precedes it in its sequence, (N, C, L) int64; undefined for the first one.
+    For each token of C sequences of length L, `before` is the index in its row of the token that
+    precedes it in its sequence; it is undefined for the first one.
     """
 
-    ids: Tensor
-    positions: Tensor
-    visible: Tensor
-    before: Tensor
+    ids: Tensor  # tokens, (N, P) int64
+    positions: Tensor  # of each token in its own sequence, (N, P) int64
+    visible: Tensor  # whether token i attends to token j, (N, P, P) bool
+    before: Tensor  # (N, C, L) int64
 
     def attention_bias(self, dtype: torch.dtype) -> Tensor:
         """Return the term added to attention scores, (N, 1, P, P): 0, or the minimum of `dtype`."""
