@@ -37,6 +37,7 @@ class Verb:
         self.own_keys = own | {alias: own[name] for alias, name in aliases.items()}
 
 
+# Keys that verbs read themselves although they compose a configuration.
 NOT_IN_A_CONFIGURATION = ("folder", "out", "accelerator", "format")
 BOOLEANS = ("false", "true")
 HEADS = ("classify", "rank", "auto")
