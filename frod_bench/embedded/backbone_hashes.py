@@ -21,11 +21,7 @@ def file_hashes(root: Path) -> dict[str, str]:
 
 
 def verify_backbones(root: Path = SHIPPED_BACKBONES_DIR) -> None:
-    """Check the backbones' files against the hashes that were written with them.
-
-    Raises:
-        InputError: a file is missing, was changed, or has no hash.
-    """
+    """Raise InputError if a file of the backbones is missing, was changed, or has no hash."""
     record = root / HASHES_FILE
     if not record.is_file():
         raise InputError(f"backbones: {record} is missing. Install the package again.")

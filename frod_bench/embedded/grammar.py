@@ -1,7 +1,6 @@
 """Sentences about scenes: who did what to which thing, where and when.
 
-A `Scene` is the meaning; `tell` and `ask` give it one of several surface forms; `reword` changes
-words but not the meaning; `alter` changes the meaning. Tasks about pairs of sentences combine them.
+A `Scene` is a meaning, and `tell` and `ask` put it into one of several surface forms.
 """
 
 from collections.abc import Sequence

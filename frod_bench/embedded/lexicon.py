@@ -1,7 +1,6 @@
 """The vocabulary of the language-understanding tasks, in addition to that of `world`.
 
-Synonyms come in pairs: a model that knows the pairs can distinguish a paraphrase from a change of
-meaning; counting shared words cannot. All tables have a fixed order.
+Synonyms come in pairs: who knows them can tell a paraphrase from a change of meaning.
 """
 
 from functools import cache
@@ -79,12 +78,8 @@ WORKS: tuple[str, ...] = ("film", "book", "show", "play", "song", "story")
 ASPECTS: tuple[str, ...] = (
     "plot", "acting", "music", "ending", "cast", "script", "humor", "dialogue", "style", "idea",
 )  # fmt: skip
-POSITIVE: tuple[str, ...] = (
-    "great", "brilliant", "charming", "clever", "superb", "touching", "witty", "wonderful",
-)  # fmt: skip
-NEGATIVE: tuple[str, ...] = (
-    "awful", "boring", "clumsy", "dull", "silly", "stupid", "tedious", "terrible",
-)  # fmt: skip
+POSITIVE = ("great", "brilliant", "charming", "clever", "superb", "touching", "witty", "wonderful")
+NEGATIVE = ("awful", "boring", "clumsy", "dull", "silly", "stupid", "tedious", "terrible")
 LIKING: tuple[str, ...] = ("loved", "enjoyed", "admired", "praised", "adored")
 DISLIKING: tuple[str, ...] = ("hated", "disliked", "regretted", "mocked", "despised")
 INTENSIFIERS: tuple[str, ...] = ("very", "really", "truly", "quite", "rather")
@@ -127,11 +122,7 @@ def a(noun: str) -> str:
 
 @cache
 def descriptions() -> dict[str, dict[str, str]]:
-    """Noun -> kind of fact -> phrase, for every agent and object of the genres.
-
-    "anna found the knife" entails "anna found something made of metal", which only a model that
-    knows the material of a knife can tell.
-    """
+    """Noun -> kind of fact -> phrase, for every agent and object of the genres."""
     table: dict[str, dict[str, str]] = {}
     for thing in THINGS:
         table[thing.name] = {

@@ -45,9 +45,7 @@ def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
     """Write all sets under `root`, replacing an existing mirror; returns `root`.
 
     Everything is first written next to `root` and then renamed, so no reader sees half a mirror.
-
-    Raises:
-        InputError: `root` holds something that is not a mirror, or cannot be written.
+    Raises InputError if `root` holds something that is not a mirror, or cannot be written.
     """
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is a file. Name a folder.")
@@ -76,10 +74,9 @@ def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
 
 
 def ensure_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
-    """Return `root`, with the mirror of this version and `seed` in it.
+    """Return `root`, after writing it if it is absent or of another version or seed.
 
-    It is written if it is absent or of another version. Processes that ask at the same time wait
-    for the first, by a lock file next to `root`.
+    Processes that ask at the same time wait for the first, by a lock file next to `root`.
     """
     if _is_current(root, seed):
         return root
@@ -106,10 +103,7 @@ def _is_current(root: Path, seed: int) -> bool:
 
 
 def _write_repository(folder: Path, hub_id: str, seed: int) -> None:
-    """Write all configurations of one Hub repository, one parquet file per split.
-
-    `datasets` finds the files by the YAML front matter of the card, README.md.
-    """
+    """Write one parquet file per split, and the card by which `datasets` finds them."""
     configs: list[dict[str, Any]] = []
     of_repository = {config: make for (owner, config), make in SETS.items() if owner == hub_id}
     for config, generate in of_repository.items():

@@ -1,7 +1,6 @@
 """The small world of all synthetic texts: facts as typed, immutable tables.
 
-The generators of the language tasks and of the pretraining corpora draw from these tables alone, so
-that pretraining and tasks are consistent. Nothing here is random; every table has a fixed order.
+Tasks and pretraining corpora draw from them alone, so they agree. Every order is fixed.
 """
 
 from typing import NamedTuple

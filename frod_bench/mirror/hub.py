@@ -1,13 +1,12 @@
 """Copy repositories of the Hub into a local mirror: only the files that the suite reads.
 
-All repositories are looked up before anything is written, so that gated or missing ones, a wrong
-revision or a full disk are reported at once. Each is then fetched at one commit; its files are
-checked against the hashes that the Hub states, and listed in the mirror's checksums.
+All repositories are looked up before anything is written, so that all problems are reported at
+once. Each is then fetched at one commit, checked against the Hub's hashes, and listed.
 """
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,14 +53,10 @@ class Repository:
     revision: str | None
     configs: tuple[str, ...] = ()  # of a data set
 
-    def is_in(self, entry: Entry | None) -> bool:
+    def is_in(self, entry: Entry) -> bool:
         """Whether an entry of the mirror covers this."""
-        return (
-            entry is not None
-            and entry.kind == self.kind
-            and self.revision in (None, entry.revision)
-            and set(self.configs) <= set(entry.configs)
-        )
+        same = entry.kind == self.kind and self.revision in (None, entry.revision)
+        return same and set(self.configs) <= set(entry.configs)
 
 
 @dataclass(frozen=True)
@@ -77,12 +72,8 @@ class Found:
 def wanted_by(overrides: Sequence[str]) -> list[Repository]:
     """The data sets of a suite's tasks, then the backbones of their families, each once.
 
-    Args:
-        overrides: Hydra's; `profile=small` by default.
-
-    Raises:
-        InputError: the profile reads synthetic data, or two tasks need different revisions of one
-            repository.
+    Raises InputError if the profile, `small` by default, reads synthetic data, or if two tasks need
+    different revisions of one repository.
     """
     with composer() as compose_one:
         if not any(override.startswith("profile=") for override in overrides):
@@ -95,18 +86,11 @@ def wanted_by(overrides: Sequence[str]) -> list[Repository]:
             )
         tasks = [compose_one([*overrides, f"task={name}"]).task for name in config.suite.tasks]
     backbones = [config.backbones[family] for family in dict.fromkeys(t.family for t in tasks)]
-    return merged(
-        [
-            *(Repository("dataset", t.hub_id, t.revision, (t.hub_config,)) for t in tasks),
-            *(Repository("model", b.hub_id, b.revision) for b in backbones),
-        ]
-    )
-
-
-def merged(repositories: Iterable[Repository]) -> list[Repository]:
-    """One repository per hub id, with all its configs. Raises InputError for two revisions."""
     found: dict[str, Repository] = {}
-    for new in repositories:
+    for new in (
+        *(Repository("dataset", t.hub_id, t.revision, (t.hub_config,)) for t in tasks),
+        *(Repository("model", b.hub_id, b.revision) for b in backbones),
+    ):
         old = found.setdefault(new.hub_id, new)
         if (old.kind, old.revision) != (new.kind, new.revision):
             raise InputError(
@@ -114,16 +98,14 @@ def merged(repositories: Iterable[Repository]) -> list[Repository]:
                 f"{new.kind} at revision {new.revision}, but a mirror has one folder for it. Name "
                 "one revision for both, or copy into two mirrors."
             )
-        configs = tuple(sorted({*old.configs, *new.configs}))
-        found[new.hub_id] = Repository(new.kind, new.hub_id, new.revision, configs)
+        found[new.hub_id] = replace(new, configs=tuple(sorted({*old.configs, *new.configs})))
     return list(found.values())
 
 
 def copy(repositories: Sequence[Repository], root: Path, say: Callable[[str], None]) -> None:
     """Copy every repository to `root/<hub id>/`, fetching only missing and damaged files.
 
-    Args:
-        say: receives a line about each repository.
+    `say` receives a line about each repository.
 
     Raises:
         InputError: `root` cannot be written, an id is invalid, repositories cannot be read (all are

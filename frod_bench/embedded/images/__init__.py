@@ -62,8 +62,7 @@ def rendered(
 def handwritten(seed: int) -> Splits:
     """MNIST: scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, enlarged to 28 x 28.
 
-    No digit is in both splits. Each is turned, resized and moved a little, because MNIST's writers
-    vary more than these.
+    No digit is in both splits. Each is turned, resized and moved a little.
     """
     digits = load_digits()
     order = generator_of(seed, MNIST[0]).permutation(len(digits.images))
@@ -90,7 +89,7 @@ def _enlarged(ink: Array, rng: Generator) -> Image.Image:
 
 
 _RENDERED: dict[tuple[str, str], tuple[Iterable[str], Renderer]] = {
-    ("tanganke/dtd", "default"): (textures.RULES, textures.render),
+    ("tanganke/dtd", "default"): (textures.NAMES, textures.render),
     ("tanganke/eurosat", "default"): (aerial.LAND_USE, aerial.LAND_USE.render),
     ("tanganke/gtsrb", "default"): (signs.SIGNS, signs.render),
     ("tanganke/resisc45", "default"): (aerial.REMOTE_SENSING, aerial.REMOTE_SENSING.render),

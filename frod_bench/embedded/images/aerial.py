@@ -59,23 +59,20 @@ def patchwork(rng: Generator, colours: tuple[Colour, ...], canvas: Canvas) -> No
 
 
 @LAND_USE.add("annual crop land")
-def annual_crop(rng: Generator) -> Array:
-    """Large bare and green fields, with faint furrows."""
+def _annual_crop(rng: Generator) -> Array:
     canvas = Canvas(SOIL, turned(rng, (1.0, 1.5)))
     patchwork(rng, (SOIL, (0.66, 0.56, 0.4), GRASS, (0.5, 0.42, 0.3), (0.62, 0.62, 0.4)), canvas)
     return canvas.array() + (fractal_noise(rng, 10)[..., None] - 0.5) * 0.08
 
 
 @LAND_USE.add("forest")
-def forest(rng: Generator) -> Array:
-    """Dark crowns without a gap."""
+def _forest(rng: Generator) -> Array:
     shade, light = near(rng, (0.06, 0.15, 0.08), 0.03), near(rng, (0.2, 0.36, 0.2), 0.05)
     return blend(shade, light, fractal_noise(rng, 12))
 
 
 @LAND_USE.add("brushland or shrubland")
-def shrubland(rng: Generator) -> Array:
-    """Pale, uneven ground with scattered bushes."""
+def _shrubland(rng: Generator) -> Array:
     canvas = Canvas(grain(rng, near(rng, (0.55, 0.52, 0.36)), 0.15, 4))
     for x, y in rng.random((int(rng.integers(15, 40)), 2)):
         canvas.ellipse((x, y), rng.uniform(0.015, 0.045), near(rng, (0.28, 0.34, 0.2)))
@@ -83,8 +80,7 @@ def shrubland(rng: Generator) -> Array:
 
 
 @LAND_USE.add("highway or road")
-def highway(rng: Generator) -> Array:
-    """A grey band with a pale middle through the country."""
+def _highway(rng: Generator) -> Array:
     canvas = Canvas(open_country(rng), turned(rng, (1.0, 1.3)))
     if rng.random() < 0.6:
         patchwork(rng, (SOIL, GRASS, (0.5, 0.5, 0.32)), canvas)
@@ -95,8 +91,7 @@ def highway(rng: Generator) -> Array:
 
 
 @LAND_USE.add("industrial buildings or commercial buildings", ground(CONCRETE, strength=0.08))
-def industrial(rng: Generator, canvas: Canvas) -> None:
-    """A few large, bright, flat roofs on paved ground."""
+def _industrial(rng: Generator, canvas: Canvas) -> None:
     for y, x in product((0.0, 0.4, 0.8), (0.0, 0.35, 0.7, 1.0)):
         roof = WHITE if rng.random() < 0.6 else (0.45, 0.5, 0.58)
         sides = (rng.uniform(0.15, 0.33), rng.uniform(0.2, 0.37))
@@ -105,16 +100,14 @@ def industrial(rng: Generator, canvas: Canvas) -> None:
 
 
 @LAND_USE.add("pasture land", ground(MEADOW, spread=0.05, strength=0.07, cells=3, scale=(1, 1.5)))
-def pasture(rng: Generator, canvas: Canvas) -> None:
-    """Even, light green meadows, parted by hedges."""
+def _pasture(rng: Generator, canvas: Canvas) -> None:
     for _ in range(int(rng.integers(1, 4))):
         ends = rng.uniform(-0.2, 1.2, (2, 2))
         canvas.line(ends, near(rng, (0.2, 0.33, 0.18)), 0.025)
 
 
 @LAND_USE.add("permanent crop land", ground((0.62, 0.54, 0.4), strength=0.08, scale=(1.1, 1.6)))
-def permanent_crop(rng: Generator, canvas: Canvas) -> None:
-    """Rows of trees or vines: regular lines on bare ground."""
+def _permanent_crop(rng: Generator, canvas: Canvas) -> None:
     gap, dotted = rng.uniform(0.085, 0.15), rng.random() < 0.5
     for across in np.arange(-0.3, 1.3, gap):
         colour = near(rng, (0.28, 0.38, 0.2), 0.04)
@@ -126,8 +119,7 @@ def permanent_crop(rng: Generator, canvas: Canvas) -> None:
 
 
 @LAND_USE.add("residential buildings or homes or apartments", ground(GARDENS, strength=0.1))
-def residential(rng: Generator, canvas: Canvas) -> None:
-    """Many small roofs along streets, with gardens."""
+def _residential(rng: Generator, canvas: Canvas) -> None:
     gap = rng.uniform(0.13, 0.2)
     for row, y in enumerate(np.arange(-0.3, 1.3, gap)):
         if row % 3 == 0:
@@ -140,8 +132,7 @@ def residential(rng: Generator, canvas: Canvas) -> None:
 
 
 @LAND_USE.add("river")
-def river(rng: Generator) -> Array:
-    """A winding band of water through the country."""
+def _river(rng: Generator) -> Array:
     canvas = Canvas(open_country(rng))
     if rng.random() < 0.4:
         patchwork(rng, (SOIL, GRASS, WOOD), canvas)
@@ -151,20 +142,15 @@ def river(rng: Generator) -> Array:
     return canvas.array()
 
 
-@LAND_USE.add("lake or sea")
-def open_water(rng: Generator) -> Array:
-    """Water nearly everywhere, at times with a piece of shore."""
-    water = grain(rng, near(rng, (0.1, 0.22, 0.36), 0.05), 0.05, 5)
-    canvas = Canvas(water, turned(rng))
+@LAND_USE.add("lake or sea", ground((0.1, 0.22, 0.36), spread=0.05, strength=0.05, cells=5))
+def _open_water(rng: Generator, canvas: Canvas) -> None:
     if rng.random() < 0.5:
         shore = ring_points((rng.uniform(-0.1, 1.1), 1.25), (rng.uniform(0.5, 0.9), 0.45), 10)
         canvas.polygon(shore + rng.normal(0, 0.03, shore.shape), near(rng, (0.36, 0.42, 0.26)))
-    return canvas.array()
 
 
 @REMOTE_SENSING.add("airplane", ground(CONCRETE, spread=0.06))
-def airplane(rng: Generator, canvas: Canvas) -> None:
-    """A plane with swept wings on the apron."""
+def _airplane(rng: Generator, canvas: Canvas) -> None:
     canvas.line([(-0.5, 0.85), (1.5, 0.85)], near(rng, (0.75, 0.7, 0.4)), 0.03)
     wing, body = rng.uniform(0.28, 0.42), near(rng, WHITE, 0.05)
     for side in (-1, 1):
@@ -175,16 +161,14 @@ def airplane(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("baseball_diamond", ground(GRASS))
-def baseball_diamond(rng: Generator, canvas: Canvas) -> None:
-    """A green field with a fan of soil and an inner green square."""
+def _baseball_diamond(rng: Generator, canvas: Canvas) -> None:
     fan = arc((0.2, 0.5), 0.55, np.linspace(-np.pi / 4, np.pi / 4, 9))
     canvas.polygon(np.vstack([[(0.15, 0.5)], fan]), near(rng, (0.7, 0.53, 0.36), 0.05))
     canvas.rectangle((0.42, 0.5), (0.24, 0.24), near(rng, GRASS, 0.05), np.pi / 4)
 
 
 @REMOTE_SENSING.add("beach", ground((0.15, 0.42, 0.52), strength=0.05))
-def beach(rng: Generator, canvas: Canvas) -> None:
-    """Sand on one side, sea on the other, and surf between them."""
+def _beach(rng: Generator, canvas: Canvas) -> None:
     along = np.linspace(-0.5, 1.5, 12)
     across = rng.uniform(0.35, 0.65) + 0.06 * np.sin(along * rng.uniform(3, 8))
     line = np.stack([along, across + rng.normal(0, 0.01, 12)], axis=1)
@@ -193,8 +177,7 @@ def beach(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("bridge", ground(WATER, strength=0.05))
-def bridge(rng: Generator, canvas: Canvas) -> None:
-    """A straight deck across a broad water."""
+def _bridge(rng: Generator, canvas: Canvas) -> None:
     bank = rng.uniform(0.2, 0.32)
     for y in (bank - 0.6, 1.6 - bank):
         canvas.rectangle((0.5, y), (2.5, 1.2), near(rng, GRASS))
@@ -204,8 +187,7 @@ def bridge(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("circular_farmland", ground((0.68, 0.58, 0.43)))
-def circular_farmland(rng: Generator, canvas: Canvas) -> None:
-    """Round fields of a turning irrigator, in a grid."""
+def _circular_farmland(rng: Generator, canvas: Canvas) -> None:
     gap = rng.uniform(0.4, 0.6)
     for centre in product(np.arange(-0.2, 1.3, gap), repeat=2):
         colour = (GRASS, WOOD, (0.5, 0.45, 0.3))[rng.integers(3)]
@@ -213,15 +195,13 @@ def circular_farmland(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("cloud")
-def cloud(rng: Generator) -> Array:
-    """White, soft-edged patches over sea or land."""
+def _cloud(rng: Generator) -> Array:
     below = (WATER, (0.3, 0.36, 0.28))[rng.integers(2)]
     return blend(near(rng, below), WHITE, (fractal_noise(rng, 3) - 0.45) * rng.uniform(4, 7))
 
 
 @REMOTE_SENSING.add("freeway", ground(GRASS))
-def freeway(rng: Generator, canvas: Canvas) -> None:
-    """Two broad, parallel roads with lanes and vehicles."""
+def _freeway(rng: Generator, canvas: Canvas) -> None:
     for y in (0.38, 0.62):
         canvas.line([(-0.6, y), (1.6, y)], near(rng, ASPHALT, 0.04), 0.18)
         canvas.line([(-0.6, y), (1.6, y)], (0.8, 0.8, 0.8), 0.012)
@@ -231,8 +211,7 @@ def freeway(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("ground_track_field", ground((0.5, 0.53, 0.42)))
-def ground_track_field(rng: Generator, canvas: Canvas) -> None:
-    """A red oval track around a lawn."""
+def _ground_track_field(rng: Generator, canvas: Canvas) -> None:
     for grow, colour in ((0.0, near(rng, (0.68, 0.33, 0.25))), (-0.1, near(rng, GRASS))):
         for x in (0.3, 0.7):
             canvas.ellipse((x, 0.5), 0.27 + grow, colour)
@@ -240,8 +219,7 @@ def ground_track_field(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("harbor", ground((0.1, 0.2, 0.28), strength=0.05))
-def harbor(rng: Generator, canvas: Canvas) -> None:
-    """Rows of moored boats at piers."""
+def _harbor(rng: Generator, canvas: Canvas) -> None:
     gap = rng.uniform(0.3, 0.45)
     for y in np.arange(-0.2, 1.3, gap):
         canvas.line([(-0.4, y), (1.4, y)], near(rng, CONCRETE), 0.03)
@@ -251,8 +229,7 @@ def harbor(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("intersection", ground((0.5, 0.52, 0.44)))
-def intersection(rng: Generator, canvas: Canvas) -> None:
-    """Two roads that cross among buildings."""
+def _intersection(rng: Generator, canvas: Canvas) -> None:
     for corner in product((0.12, 0.88), repeat=2):
         canvas.rectangle(corner, (0.3, 0.28), near(rng, (0.7, 0.55, 0.48), 0.15))
     width = rng.uniform(0.14, 0.2)
@@ -262,8 +239,7 @@ def intersection(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("island", ground(WATER, strength=0.05))
-def island(rng: Generator, canvas: Canvas) -> None:
-    """Wooded land with a rim of sand, and sea all around."""
+def _island(rng: Generator, canvas: Canvas) -> None:
     coast = ring_points((0.5, 0.5), (rng.uniform(0.24, 0.38), rng.uniform(0.2, 0.35)), 14)
     coast = coast + rng.normal(0, 0.025, coast.shape)
     canvas.polygon(coast, near(rng, SAND))
@@ -271,8 +247,7 @@ def island(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("parking_lot", ground(ASPHALT))
-def parking_lot(rng: Generator, canvas: Canvas) -> None:
-    """Rows of cars on asphalt."""
+def _parking_lot(rng: Generator, canvas: Canvas) -> None:
     gap = rng.uniform(0.2, 0.28)
     for y, x in product(np.arange(-0.2, 1.3, gap), np.arange(-0.25, 1.3, 0.1)):
         if rng.random() < 0.8:
@@ -281,8 +256,7 @@ def parking_lot(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("roundabout", ground((0.48, 0.54, 0.4)))
-def roundabout(rng: Generator, canvas: Canvas) -> None:
-    """A ring of road with a green middle, and roads that lead to it."""
+def _roundabout(rng: Generator, canvas: Canvas) -> None:
     road = near(rng, ASPHALT, 0.04)
     for angle in np.arange(int(rng.integers(3, 5))) * (2 * np.pi / 4) + rng.normal(0, 0.15):
         canvas.line([(0.5, 0.5), (0.5 + np.cos(angle), 0.5 + np.sin(angle))], road, 0.12)
@@ -291,8 +265,7 @@ def roundabout(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("ship", ground(WATER, strength=0.06))
-def ship(rng: Generator, canvas: Canvas) -> None:
-    """One long hull on open water, with its wake."""
+def _ship(rng: Generator, canvas: Canvas) -> None:
     if rng.random() < 0.6:
         canvas.polygon([(0.2, 0.5), (-0.4, 0.38), (-0.4, 0.62)], (0.45, 0.55, 0.62))
     width = rng.uniform(0.06, 0.1)
@@ -303,8 +276,7 @@ def ship(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("storage_tank", ground((0.56, 0.52, 0.46)))
-def storage_tank(rng: Generator, canvas: Canvas) -> None:
-    """Round white tanks in a group, each with its shadow."""
+def _storage_tank(rng: Generator, canvas: Canvas) -> None:
     gap = rng.uniform(0.28, 0.42)
     for x, y in product(np.arange(0.0, 1.1, gap), repeat=2):
         if rng.random() < 0.75:
@@ -314,8 +286,7 @@ def storage_tank(rng: Generator, canvas: Canvas) -> None:
 
 
 @REMOTE_SENSING.add("tennis_court")
-def tennis_court(rng: Generator) -> Array:
-    """A blue or green court with white lines and a net, framed by another colour."""
+def _tennis_court(rng: Generator) -> Array:
     courts = (GRASS, (0.25, 0.38, 0.6)), ((0.62, 0.35, 0.28), (0.3, 0.5, 0.36))
     outer, inner = courts[rng.integers(2)]
     canvas = Canvas(grain(rng, near(rng, outer)), turned(rng))

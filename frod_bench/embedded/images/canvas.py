@@ -38,7 +38,6 @@ class Canvas:
         self._draw = ImageDraw.Draw(self.image)
 
     def polygon(self, points: Points, colour: Colour) -> None:
-        """Fill a polygon."""
         self._draw.polygon(self._pixels(points), fill=tuple(_bytes(colour).tolist()))
 
     def line(self, points: Points, colour: Colour, width: float) -> None:
@@ -69,7 +68,6 @@ class Canvas:
         self.image.paste((red, green, blue), mask=mask)
 
     def array(self) -> Array:
-        """The picture as (SIZE, SIZE, 3) in 0..1."""
         return np.asarray(self.image.reduce(OVERSAMPLING), dtype=np.float64) / 255
 
     def _pixels(self, points: Points) -> list[float]:

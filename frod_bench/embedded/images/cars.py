@@ -1,7 +1,4 @@
-"""Stanford Cars: side views that differ in their proportions only.
-
-A model is its outline. Paint, surroundings, size and direction are independent of it.
-"""
+"""Stanford Cars: side views; a model is its outline, and all else is independent of it."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,6 @@
 """Colours, and pictures without shapes: grounds, noise and blends.
 
-Pictures are float arrays of shape (SIZE, SIZE, 3) with values in 0..1, until `photograph` makes
-bytes of them.
+Pictures are float arrays of shape (SIZE, SIZE, 3) with values in 0..1.
 """
 
 import colorsys

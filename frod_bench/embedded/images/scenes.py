@@ -59,8 +59,7 @@ def _hills(rng: Generator, canvas: Canvas, base: float, height: float) -> None:
 
 
 @SCENES.add("beach", outdoors(SEA))
-def beach(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """Sand in front, surf, and a strip of sea below the sky."""
+def _beach(rng: Generator, canvas: Canvas, horizon: float) -> None:
     shore = horizon + rng.uniform(0.08, 0.2)
     slope = rng.uniform(-0.1, 0.25)
     canvas.polygon([(-0.5, shore), (1.5, shore + slope), (1.5, 2), (-0.5, 2)], near(rng, SAND))
@@ -68,8 +67,7 @@ def beach(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("corridor", indoors((0.75, 0.7, 0.62), 0.05, (0.9, 1.2)))
-def corridor(rng: Generator, canvas: Canvas) -> None:
-    """Walls, floor and ceiling that run to one point, with doors."""
+def _corridor(rng: Generator, canvas: Canvas) -> None:
     x, y, half = rng.uniform(0.35, 0.65), rng.uniform(0.4, 0.55), rng.uniform(0.06, 0.12)
     floor = [(-0.5, 1.5), (1.5, 1.5), (x + half, y + half), (x - half, y + half)]
     canvas.polygon(floor, near(rng, (0.42, 0.34, 0.28), 0.12))
@@ -83,8 +81,7 @@ def corridor(rng: Generator, canvas: Canvas) -> None:
 
 
 @SCENES.add("desert sand", outdoors(SAND))
-def desert_sand(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """Dunes, each with a lit and a shaded side."""
+def _desert_sand(rng: Generator, canvas: Canvas, horizon: float) -> None:
     for base in np.linspace(horizon + 0.1, 1.1, 4):
         x, crest = rng.uniform(0.1, 0.9), base - rng.uniform(0.12, 0.25)
         lit, shaded = near(rng, (0.88, 0.7, 0.45), 0.04), near(rng, (0.66, 0.48, 0.3), 0.04)
@@ -93,8 +90,7 @@ def desert_sand(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("forest needleleaf", outdoors((0.25, 0.3, 0.18)))
-def forest_needleleaf(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """Dark pointed trees, side by side."""
+def _forest_needleleaf(rng: Generator, canvas: Canvas, horizon: float) -> None:
     for x in rng.permutation(np.linspace(-0.1, 1.1, int(rng.integers(7, 12)))):
         height, foot = rng.uniform(0.4, 0.75), horizon + rng.uniform(0.1, 0.35)
         green = near(rng, (0.1, 0.24, 0.15), 0.05)
@@ -104,8 +100,7 @@ def forest_needleleaf(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("highway", outdoors((0.45, 0.5, 0.28), SAND))
-def highway(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """A road that runs to the horizon, with a dashed middle line."""
+def _highway(rng: Generator, canvas: Canvas, horizon: float) -> None:
     x = rng.uniform(0.35, 0.65)
     road = [(x - 0.02, horizon), (x + 0.02, horizon), (1.1, 1.3), (-0.1, 1.3)]
     canvas.polygon(road, near(rng, (0.35, 0.35, 0.37), 0.05))
@@ -115,8 +110,7 @@ def highway(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("igloo", outdoors(SNOW))
-def igloo(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """A dome of snow blocks with a dark mouth."""
+def _igloo(rng: Generator, canvas: Canvas, horizon: float) -> None:
     x, foot, radius = rng.uniform(0.35, 0.65), horizon + 0.22, rng.uniform(0.26, 0.38)
     dome = arc((x, foot), radius, np.linspace(np.pi, 2 * np.pi, 14))
     canvas.polygon(dome, near(rng, (0.78, 0.84, 0.9), 0.04))
@@ -128,8 +122,7 @@ def igloo(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("lighthouse", outdoors(SEA))
-def lighthouse(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """A banded tower with a lamp, on a rock by the sea."""
+def _lighthouse(rng: Generator, canvas: Canvas, horizon: float) -> None:
     x, top, foot = rng.uniform(0.3, 0.7), rng.uniform(0.12, 0.25), horizon + 0.12
     canvas.ellipse((x, foot + 0.1), (0.4, 0.16), near(rng, ROCK))
     red = hsv(float(rng.choice([0.0, 0.6])), 0.75, 0.7)
@@ -142,8 +135,7 @@ def lighthouse(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("mountain snowy", outdoors(GRASS))
-def mountain_snowy(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """Rock peaks with white tops."""
+def _mountain_snowy(rng: Generator, canvas: Canvas, horizon: float) -> None:
     _hills(rng, canvas, horizon, 0.2)
     for x in rng.uniform(0.0, 1.0, int(rng.integers(2, 4))):
         peak, half = horizon - rng.uniform(0.28, 0.42), rng.uniform(0.3, 0.45)
@@ -156,16 +148,14 @@ def mountain_snowy(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("ocean", outdoors(SEA))
-def ocean(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """Nothing but waves below the sky."""
+def _ocean(rng: Generator, canvas: Canvas, horizon: float) -> None:
     for y in horizon + np.cumsum(rng.uniform(0.03, 0.1, 8)):
         wave = symmetric(rng.uniform(0, 1), (rng.uniform(0.15, 0.4), y), (0, y - 0.012))
         canvas.line(wave, near(rng, (0.4, 0.6, 0.7)), 0.015)
 
 
 @SCENES.add("railroad track", outdoors((0.52, 0.47, 0.42)))
-def railroad_track(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """Two rails on sleepers, running to the horizon."""
+def _railroad_track(rng: Generator, canvas: Canvas, horizon: float) -> None:
     x, wide = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.42)
     for t in np.linspace(0.12, 1.0, 9) ** 1.6:
         sleeper = symmetric(x, (wide * t * 1.35, horizon + (1.2 - horizon) * t))
@@ -175,8 +165,7 @@ def railroad_track(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("skyscraper", outdoors((0.4, 0.4, 0.42)))
-def skyscraper(rng: Generator, canvas: Canvas, _: float) -> None:
-    """One tower of windows that fills the height, among lower ones."""
+def _skyscraper(rng: Generator, canvas: Canvas, _: float) -> None:
     for x in (0.05, 0.3, 0.75, 0.98):
         sides = (0.22, rng.uniform(0.5, 1.0))
         canvas.rectangle((x, 1.0), sides, near(rng, (0.5, 0.52, 0.55), 0.12))
@@ -188,8 +177,7 @@ def skyscraper(rng: Generator, canvas: Canvas, _: float) -> None:
 
 
 @SCENES.add("staircase", indoors((0.72, 0.67, 0.6), 0.06, (0.9, 1.15), flip=True))
-def staircase(rng: Generator, canvas: Canvas) -> None:
-    """Steps that rise to one side."""
+def _staircase(rng: Generator, canvas: Canvas) -> None:
     steps, tread = int(rng.integers(5, 8)), near(rng, (0.42, 0.3, 0.22), 0.1)
     for step in range(steps):
         left, top = step / steps, 1.0 - 0.85 * (step + 1) / steps
@@ -199,8 +187,7 @@ def staircase(rng: Generator, canvas: Canvas) -> None:
 
 
 @SCENES.add("village", outdoors(GRASS))
-def village(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """Small houses with pointed roofs on green ground."""
+def _village(rng: Generator, canvas: Canvas, horizon: float) -> None:
     _hills(rng, canvas, horizon, 0.12)
     for x in rng.permutation(np.linspace(0.08, 0.92, int(rng.integers(3, 5)))):
         foot = horizon + rng.uniform(0.08, 0.3)
@@ -212,8 +199,7 @@ def village(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("volcano", outdoors((0.3, 0.32, 0.24)))
-def volcano(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """A broad cone with a cut top, glowing, and smoke above it."""
+def _volcano(rng: Generator, canvas: Canvas, horizon: float) -> None:
     x, top = rng.uniform(0.35, 0.65), horizon - rng.uniform(0.22, 0.32)
     cone = symmetric(x, (rng.uniform(0.4, 0.55), horizon + 0.08), (0.1, top))
     for step in range(5):
@@ -226,8 +212,7 @@ def volcano(rng: Generator, canvas: Canvas, horizon: float) -> None:
 
 
 @SCENES.add("windmill", outdoors(GRASS))
-def windmill(rng: Generator, canvas: Canvas, horizon: float) -> None:
-    """A tapered tower with four sails at any angle."""
+def _windmill(rng: Generator, canvas: Canvas, horizon: float) -> None:
     x, hub, foot = rng.uniform(0.35, 0.65), rng.uniform(0.3, 0.42), horizon + 0.25
     tower = near(rng, (0.62, 0.52, 0.42), 0.14)
     canvas.polygon(symmetric(x, (0.07, hub), (0.14, foot)), tower)

@@ -83,12 +83,6 @@ def bubbly(rng: Generator) -> Array:
     return field
 
 
-def chequered(rng: Generator) -> Array:
-    """Squares of two tones that take turns."""
-    u, v = _plane(rng, 2, 4.5)
-    return _step(np.sin(PI2 * u) * np.sin(PI2 * v), 8)
-
-
 def cracked(rng: Generator) -> Array:
     """Thin dark edges between irregular plates."""
     first, second = _nearest(rng.random((int(rng.integers(8, 18)), 2)))
@@ -110,12 +104,6 @@ def dotted(rng: Generator) -> Array:
     return _step(0.04 - _nearest(points)[0], 80)
 
 
-def grid(rng: Generator) -> Array:
-    """Thin lines in two directions at right angles."""
-    u, v = _plane(rng, 3.5, 6.5)
-    return np.maximum(_step(_wave(u) - 0.8), _step(_wave(v) - 0.8))
-
-
 def honeycombed(rng: Generator) -> Array:
     """Regular six-sided cells with thin walls."""
     side = rng.uniform(3.5, 6.5)
@@ -131,12 +119,6 @@ def marbled(rng: Generator) -> Array:
     return _wave(u + rng.uniform(1.2, 2.2) * fractal_noise(rng, 3)) ** 2
 
 
-def polka_dotted(rng: Generator) -> Array:
-    """Large round dots on a regular lattice."""
-    u, v = _plane(rng, 2.5, 4.5)
-    return _step(0.33 - np.hypot(u % 1 - 0.5, v % 1 - 0.5), 25)
-
-
 def spiralled(rng: Generator) -> Array:
     """Arms that wind about a centre."""
     x, y = (axis + rng.uniform(-0.2, 0.2) for axis in _coordinates(-0.5, 0.5))
@@ -149,12 +131,6 @@ def sprinkled(rng: Generator) -> Array:
     specks = (rng.random((SIZE, SIZE)) < rng.uniform(0.03, 0.08)) * rng.uniform(0.6, 1.2)
     grown = np.asarray(Image.fromarray(specks.astype(np.float32)).resize((SIZE * 2,) * 2))
     return np.clip(grown[:SIZE, :SIZE], 0, 1)
-
-
-def striped(rng: Generator) -> Array:
-    """Even stripes of two tones."""
-    u, _ = _plane(rng, 3.5, 7)
-    return _step(_wave(u) - 0.5, 10)
 
 
 def woven(rng: Generator) -> Array:
@@ -172,15 +148,28 @@ def zigzagged(rng: Generator) -> Array:
     return _step(_wave(u + 0.7 * triangle) - 0.5, 10)
 
 
-_RULES: tuple[Callable[[Generator], Array], ...] = (
-    banded, blotchy, bubbly, chequered, cracked, crosshatched, dotted, grid, honeycombed, marbled,
-    polka_dotted, spiralled, sprinkled, striped, woven, zigzagged,
+# What depends on turned coordinates alone: the fewest and most periods, and the tone at (u, v).
+PLANE_RULES: dict[str, tuple[float, float, Callable[[Array, Array], Array]]] = {
+    "chequered": (2, 4.5, lambda u, v: _step(np.sin(PI2 * u) * np.sin(PI2 * v), 8)),
+    "grid": (3.5, 6.5, lambda u, v: np.maximum(_step(_wave(u) - 0.8), _step(_wave(v) - 0.8))),
+    "polka-dotted": (2.5, 4.5, lambda u, v: _step(0.33 - np.hypot(u % 1 - 0.5, v % 1 - 0.5), 25)),
+    "striped": (3.5, 7, lambda u, _: _step(_wave(u) - 0.5, 10)),
+}
+_OTHERS: tuple[Callable[[Generator], Array], ...] = (
+    banded, blotchy, bubbly, cracked, crosshatched, dotted, honeycombed, marbled, spiralled,
+    sprinkled, woven, zigzagged,
 )  # fmt: skip
-RULES = {rule.__name__.replace("_", "-"): rule for rule in _RULES}
+RULES = {rule.__name__: rule for rule in _OTHERS}
+NAMES = sorted((*RULES, *PLANE_RULES))
 
 
 def render(name: str, rng: Generator) -> Image.Image:
     """A photograph of the texture `name`, in two colours of any hue."""
     low = any_colour(rng)
-    picture = blend(low, contrasting(rng, low, 0.3), RULES[name](rng))
-    return photograph(picture, rng, noise=0.03, light=0.3, occlusion=0.1)
+    high = contrasting(rng, low, 0.3)
+    if name in RULES:
+        tone = RULES[name](rng)
+    else:
+        fewest, most, of_plane = PLANE_RULES[name]
+        tone = of_plane(*_plane(rng, fewest, most))
+    return photograph(blend(low, high, tone), rng, noise=0.03, light=0.3, occlusion=0.1)

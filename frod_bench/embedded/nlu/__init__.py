@@ -53,36 +53,26 @@ def draw(name: str, columns: Texts, splits: dict[str, Examples], seed: int) -> S
     return rows_of
 
 
-def _validated(name: str, columns: Texts, examples: Examples) -> Callable[[int], Splits]:
-    """The generator of a task with a training and a validation split."""
-    return partial(draw, name, columns, dict.fromkeys(("train", "validation"), examples))
-
-
-# A task with labels 0 and 1 -> its columns, and how an example with a label is made.
-_BINARY: dict[str, tuple[Texts, Maker]] = {
-    "cola": (("sentence",), sentences.sentence),
-    "sst2": (("sentence",), sentences.review),
-    "mrpc": (("sentence1", "sentence2"), pairs.paraphrase),
-    "qqp": (("question1", "question2"), pairs.same_question),
-    "qnli": (("question", "sentence"), pairs.answered),
-    "rte": (("sentence1", "sentence2"), pairs.entailed),
+# Tasks with a training and a validation split -> their columns and examples.
+_VALIDATED: dict[str, tuple[Texts, Examples]] = {
+    "cola": (("sentence",), partial(labelled, sentences.sentence, 2)),
+    "sst2": (("sentence",), partial(labelled, sentences.review, 2)),
+    "mrpc": (("sentence1", "sentence2"), partial(labelled, pairs.paraphrase, 2)),
+    "qqp": (("question1", "question2"), partial(labelled, pairs.same_question, 2)),
+    "qnli": (("question", "sentence"), partial(labelled, pairs.answered, 2)),
+    "rte": (("sentence1", "sentence2"), partial(labelled, pairs.entailed, 2)),
+    "stsb": (("sentence1", "sentence2"), scored),
 }
 # MNLI's training and matched splits are about things at home, the mismatched one about a market.
-_AT_HOME, _AT_A_MARKET = (
-    partial(labelled, partial(pairs.related, genre), 3) for genre in (HOME, MARKET)
-)
 _MNLI: dict[str, Examples] = {
-    "train": _AT_HOME,
-    "validation_matched": _AT_HOME,
-    "validation_mismatched": _AT_A_MARKET,
+    "train": partial(labelled, partial(pairs.related, HOME), 3),
+    "validation_matched": partial(labelled, partial(pairs.related, HOME), 3),
+    "validation_mismatched": partial(labelled, partial(pairs.related, MARKET), 3),
 }
 
 # (Hub id, Hub config) -> seed -> split -> rows
 SETS: dict[tuple[str, str], Callable[[int], Splits]] = {
-    **{
-        (HUB_ID, name): _validated(name, columns, partial(labelled, make, 2))
-        for name, (columns, make) in _BINARY.items()
-    },
-    (HUB_ID, "stsb"): _validated("stsb", ("sentence1", "sentence2"), scored),
-    (HUB_ID, "mnli"): partial(draw, "mnli", ("premise", "hypothesis"), _MNLI),
+    (HUB_ID, name): partial(draw, name, columns, dict.fromkeys(("train", "validation"), examples))
+    for name, (columns, examples) in _VALIDATED.items()
 }
+SETS[HUB_ID, "mnli"] = partial(draw, "mnli", ("premise", "hypothesis"), _MNLI)

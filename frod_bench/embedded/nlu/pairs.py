@@ -1,8 +1,4 @@
-"""Pairs of sentences, or of a question and a sentence: the six GLUE tasks about them.
-
-MRPC, QQP and STS-B ask whether two texts mean the same; QNLI, RTE and MNLI whether one answers the
-other or follows from it.
-"""
+"""The six GLUE tasks about pairs of sentences, or of a question and a sentence."""
 
 from dataclasses import replace
 from random import Random
@@ -60,10 +56,7 @@ def graded(rng: Random) -> tuple[tuple[str, str], float]:
 
 
 def answered(rng: Random, label: int) -> tuple[str, str]:
-    """A question, and a statement that answers it (0) or does not (1).
-
-    It does not if it omits what is asked for, or is about another event.
-    """
+    """A question, and a statement with its answer (0), or without it or of another event (1)."""
     slot = rng.choice(tuple(QUESTIONS))
     told = rng.choice(("place", "time")) if slot in ("agent", "object") else slot
     scene = draw(HOME, rng, adjuncts=(told,))

@@ -1,10 +1,7 @@
 """Single sentences: CoLA (is it grammatical?) and SST-2 (does the review praise or blame?).
 
-Each construction of CoLA is a sentence with a choice of two fillers of which the context licenses
-one. Both fillers occur in acceptable and unacceptable sentences, so that no word gives the label
-away: words at a distance have to be related. In SST-2 negation, contrast and attribution often
-decide, so words of praise and of blame occur in reviews of both labels, a little more often in
-those that they fit.
+No word gives CoLA's label away: words at a distance have to be related. In SST-2, words of praise
+and of blame occur in reviews of both labels, a little more often in those that they fit.
 """
 
 from collections.abc import Callable

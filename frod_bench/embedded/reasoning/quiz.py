@@ -37,7 +37,6 @@ class Relation:
 
     @property
     def objects(self) -> tuple[str, ...]:
-        """Every object once, in the order of the table."""
         return self.inverse.subjects
 
     def wrong_objects(self, rng: Random, subject: str, count: int) -> list[str]:
@@ -92,12 +91,10 @@ def quiz(rng: Random, question: str, right: str, wrong: Sequence[str]) -> Quiz:
 
 
 def draw(name: str, make: Maker, row: ToRow, seed: int, *, test: bool = False) -> Splits:
-    """Draw the rows of a task's splits, which share no row, with label noise.
+    """Draw the rows of a task's splits, with label noise.
 
-    No question occurs twice with the same options, whatever their order.
-
-    Raises:
-        RuntimeError: `make` has too few different quizzes.
+    No question occurs twice with the same options, whatever their order. Raises RuntimeError if
+    `make` has too few different quizzes.
     """
     sizes = {"train": TRAIN_ROWS, "validation": VALIDATION_ROWS}
     if test:

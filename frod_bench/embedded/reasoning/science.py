@@ -1,8 +1,6 @@
 """Quizzes about school science: ARC-Easy, ARC-Challenge and OpenBookQA.
 
-ARC-Easy asks for one fact in words that pretraining did not use; a wrong option can be true but not
-asked. ARC-Challenge asks for the exception or for what two subjects share, so that co-occurrence in
-pretraining does not help. OpenBookQA completes a sentence that joins two facts.
+They ask in words that pretraining did not use, and so that co-occurrence there does not help.
 """
 
 from random import Random
@@ -81,10 +79,7 @@ def easy(rng: Random) -> Quiz:
 
 
 def _lures(rng: Random, asked: Relation, subject: str) -> list[str]:
-    """One thing, if any, that is true of the subject but not asked for.
-
-    With it, knowing what occurs together is not enough.
-    """
+    """One thing, if any, that is true of the subject but not asked for."""
     others = [RELATIONS[name] for name in EASY_QUESTIONS if RELATIONS[name] is not asked]
     true = [dict(other.pairs)[subject] for other in others if subject in other.subjects]
     lures = [value for value in true if value not in asked.objects]
