@@ -45,7 +45,7 @@ def indoors(
 
     def start(rng: Generator) -> tuple[Canvas]:
         wall = grain(rng, near(rng, colour, 0.12), strength)
-        return (Canvas(wall, Frame.random(rng, scale=scale, flip=flip)),)
+        return (Canvas(wall, Frame.random(rng, turn=0.1, scale=scale, shift=0.08, flip=flip)),)
 
     return start
 

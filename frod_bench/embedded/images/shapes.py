@@ -26,12 +26,7 @@ class Frame:
 
     @classmethod
     def random(
-        cls,
-        rng: Generator,
-        turn: float = 0.1,
-        scale: Point = (0.8, 1.1),
-        shift: float = 0.08,
-        flip: bool = False,
+        cls, rng: Generator, turn: float, scale: Point, shift: float, flip: bool = False
     ) -> "Frame":
         """Draw a frame: turned by up to `turn` radians, sized within `scale`, moved."""
         matrix = rotation(rng.uniform(-turn, turn)) * rng.uniform(*scale)

@@ -24,19 +24,19 @@ def sentence(rng: Random, label: int) -> tuple[str]:
 
 def agreement_over_phrase(rng: Random, good: bool) -> str:
     """ "the dog near the cows sleeps": the verb agrees with the head, not with its neighbour."""
-    number = rng.randrange(2)
+    number = rng.randrange(2)  # of nouns, 0 is singular; of verbs, 1 is
     head, neighbour = rng.sample(lexicon.COUNT_NOUNS, 2)
-    verb = rng.choice(lexicon.INTRANSITIVES)
+    verb = rng.choice(lexicon.INTRANSITIVES)[1 - number if good else number]
     phrase = f"{rng.choice(PREPOSITIONS)} the {neighbour[rng.randrange(2)]}"
-    return f"the {head[number]} {phrase} {verb[_verb_form(number, good)]} ."
+    return f"the {head[number]} {phrase} {verb} ."
 
 
 def agreement_over_clause(rng: Random, good: bool) -> str:
     """ "the dogs that the boy likes sleep": the verb agrees with the head of the clause."""
     number, inner_number = rng.randrange(2), rng.randrange(2)
     head, inner = rng.sample(lexicon.COUNT_NOUNS, 2)
-    likes = rng.choice(lexicon.TRANSITIVES)[_verb_form(inner_number, True)]
-    verb = rng.choice(lexicon.INTRANSITIVES)[_verb_form(number, good)]
+    likes = rng.choice(lexicon.TRANSITIVES)[1 - inner_number]
+    verb = rng.choice(lexicon.INTRANSITIVES)[1 - number if good else number]
     return f"the {head[number]} that the {inner[inner_number]} {likes} {verb} ."
 
 
@@ -78,11 +78,6 @@ def argument(rng: Random, good: bool) -> str:
     verb = rng.choice((lexicon.INTRANSITIVES, lexicon.TRANSITIVES)[transitive])[2]
     end = f"the {thing}" if bool(transitive) == good else rng.choice(("today", "again", "alone"))
     return f"the {subject} {verb} {end} ."
-
-
-def _verb_form(number: int, good: bool) -> int:
-    """Index of the verb form that agrees (or does not) with a noun's 0 singular, 1 plural."""
-    return 1 - number if good else number
 
 
 CONSTRUCTIONS: tuple[Construction, ...] = (

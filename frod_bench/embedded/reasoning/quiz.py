@@ -107,17 +107,13 @@ def draw(name: str, make: Maker, row: ToRow, seed: int, *, test: bool = False) -
             key = (item.question, frozenset(item.options))
             if key not in seen:
                 seen.add(key)
-                rows.append(row(_noisy(rng, item), split, len(rows)))
+                if rng.random() < LABEL_NOISE:
+                    places = [n for n in range(len(item.options)) if n != item.answer]
+                    item = replace(item, answer=rng.choice(places))
+                rows.append(row(item, split, len(rows)))
             if len(rows) == size:
                 break
         else:
             raise RuntimeError(f"{name}: only {len(rows)} different rows of {size} in {split}")
         splits[split] = rows
     return splits
-
-
-def _noisy(rng: Random, item: Quiz) -> Quiz:
-    if rng.random() >= LABEL_NOISE:
-        return item
-    others = [place for place in range(len(item.options)) if place != item.answer]
-    return replace(item, answer=rng.choice(others))
