@@ -15,17 +15,9 @@ from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import is_published
 from frod_bench.common.terminal import plain_console
-from frod_bench.compare.comparison import Comparison
-from frod_bench.compare.folders import compare_folders
-from frod_bench.compare.methods import compare_methods
-from frod_bench.compare.options import PROFILE, CompareConfig, parse
+from frod_bench.compare.records import PROFILE, CompareConfig, compare, parse
 from frod_bench.compare.show import show
-from frod_bench.report.rules import Rules, load_rules
-
-
-def compare(config: CompareConfig, rules: Rules) -> Comparison:
-    """Compare the records. Raises InputError if nothing can be compared."""
-    return compare_folders(config, rules) if config.folders else compare_methods(config, rules)
+from frod_bench.report.rules import load_rules
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,8 +15,7 @@ from frod_bench.report.frame import TASK_KEY, Method, Run, by_task, is_method, m
 from frod_bench.report.names import label
 from frod_bench.report.paired import paired_summary
 from frod_bench.report.rules import Rules
-from frod_bench.report.summary import summarise
-from frod_bench.report.tables import format_score
+from frod_bench.report.tables import format_score, summarise
 
 
 class Contrast(NamedTuple):
@@ -29,25 +28,19 @@ class Contrast(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Records side by side.
-
-    `collected` holds the cells that are `shown` (a bool a row of its frame) and those of the
-    `reference` that sets the target; methods of two folders differ by their side, A and B.
-    `heads` names the two columns of each contrast, and `settings` has a row for each setting that
-    differs between paired records: setting, ours, theirs, pairs.
-    """
+    """Records side by side; methods of two folders differ by their side, A and B."""
 
     title: str
-    collected: Collected
-    shown: "pd.Series[bool]"
+    collected: Collected  # the cells that are shown, and those of the reference
+    shown: "pd.Series[bool]"  # a row of its frame
     contrasts: Sequence[Contrast]
-    heads: tuple[str, str]
+    heads: tuple[str, str]  # names of the two columns of each contrast
     rules: Rules
-    reference: Method
+    reference: Method  # sets the target
     name: str  # of its figures, such as frod_lora
     notes: Sequence[str] = ()  # how the cells were chosen
     caption: str = ""  # what figures must say besides
-    settings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    settings: pd.DataFrame = field(default_factory=pd.DataFrame)  # that differ in paired records
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -56,7 +49,6 @@ class Comparison:
 
     @cached_property
     def measured(self) -> dict[Run, Curve]:
-        """The curve of the primary metric of each run."""
         return evaluated_curves(self.collected.frame, self.collected.curves)
 
     @cached_property

@@ -20,7 +20,6 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.jobs.run import check_methods
 from frod_bench.records.provenance import code_version
 from frod_bench.report import reproduction
-from frod_bench.report.cells_table import cells_table
 from frod_bench.report.collect import Collected, collect, refuse_same
 from frod_bench.report.command import MANIFEST, asked_cells, folder_of, parse, report
 from frod_bench.report.reproduction import Check, Reproduction, published_cells
@@ -145,7 +144,7 @@ def reproduction_of(
 ) -> Reproduction:
     """The records of `cells`, all of one profile, beside the published ones."""
     found = collected or collect(cells[0].results_dir.parent, cells[0].profile, asked_cells(cells))
-    table = cells_table(found.frame, found.curves)
+    table = reproduction.cells_table(found)
     return reproduction.compare(table, published, reproduction.load_tolerance())
 
 

@@ -9,8 +9,10 @@ import pandas as pd
 
 from frod_bench.plan.cells import grid_of
 from frod_bench.plan.costs import counts_of
-from frod_bench.report.paper_counts import COLUMNS, PATH
+from frod_bench.report.claims import PAPER_COUNTS
 from frod_bench.report.rules import load_rules
+
+COLUMNS = ("task", "backbone", "trainable", "trainable_head", "backbone_total")
 
 
 def count() -> pd.DataFrame:
@@ -27,5 +29,5 @@ def count() -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    count().to_csv(PATH, index=False)
-    print(PATH, file=sys.stderr)
+    count().to_csv(PAPER_COUNTS, index=False)
+    print(PAPER_COUNTS, file=sys.stderr)

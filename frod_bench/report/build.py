@@ -9,18 +9,17 @@ import pandas as pd
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR, is_published
 from frod_bench.report.analyses.about import About
-from frod_bench.report.cells_table import write_cells
 from frod_bench.report.claims import Judged
-from frod_bench.report.claims_table import write_claims
+from frod_bench.report.claims_table import COLUMNS, claims_frame, claims_table
 from frod_bench.report.collect import Cell, Collected, collect
 from frod_bench.report.convergence import convergence_table
-from frod_bench.report.data_warnings import one_class, untuned
 from frod_bench.report.frame import Method
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
-from frod_bench.report.paired import paired_table
+from frod_bench.report.paired import one_class, paired_table
+from frod_bench.report.reproduction import cells_table
 from frod_bench.report.rules import Rules, load_rules
-from frod_bench.report.sensitivity import published_trials, sensitivity_of, trials_of
+from frod_bench.report.sensitivity import published_trials, sensitivity_of, trials_of, untuned
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
 
@@ -52,9 +51,8 @@ def write_report(
     """Write `tables/`, `figures/` and `report.html` in `out_dir` from the records of `cells`.
 
     Without `out_dir` that is `<results_root>/<profile>`. `title` is the profile's title, `figures`
-    the kinds that are drawn, each but convergence with a table of its numbers, and `figure_style`
-    is `screen` or `paper`. Raises InputError, and writes nothing, if none of the cells has a record
-    or a kind of figure does not fit them.
+    the kinds that are drawn, each but convergence with a table of its numbers. Raises InputError,
+    and writes nothing, if none of the cells has a record or a kind of figure does not fit them.
     """
     rules = rules or load_rules()
     collected = collect(results_root, profile, cells)
@@ -101,9 +99,9 @@ def write_report(
 
 
 def _nothing(folder: Path, cells: int, others: Sequence[str]) -> str:
-    """What to say where no cell has a record."""
+    """The message if no cell has a record."""
     out = " out=results/mine" if is_published(folder) else ""
-    there = (
+    existing = (
         " Records of other cells are there, made with other settings, data or weights, for "
         f"example {others[0]}; `frod-bench report all folder={folder.parent}{out}` reports them "
         "as they are."
@@ -111,7 +109,7 @@ def _nothing(folder: Path, cells: int, others: Sequence[str]) -> str:
         else ""
     )
     return (
-        f"No records of this experiment's {cells} cells under {folder}.{there} Make them by "
+        f"No records of this experiment's {cells} cells under {folder}.{existing} Make them by "
         "`python -m frod_bench.reproduce` with the same words that the report was asked with "
         "(experiment=..., profile=..., ...); the main table by `make reproduce-all`. `make smoke` "
         "runs three tasks of it and reports them in results/smoke/embedded."
@@ -119,15 +117,22 @@ def _nothing(folder: Path, cells: int, others: Sequence[str]) -> str:
 
 
 def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:
-    title, rules, summary = numbers.title, numbers.rules, numbers.summary
-    main = main_table(summary, title, numbers.collected.warnings)
-    paths = write_claims(numbers.judged, out_dir, title)
-    paths += write_cells(numbers.cells, out_dir)
-    paths += write_table(main, csv_frame(summary), out_dir, "main")
-    parameters = parameter_table(numbers.parameters, title)
-    paths += write_table(parameters, csv_frame(numbers.parameters), out_dir, "parameters")
-    if len(numbers.pairs):
-        pairs = paired_table(numbers.pairs, Method(rules.accuracy.ours), title)
-        paths += write_table(pairs, csv_frame(numbers.pairs), out_dir, "paired")
-    times = convergence_table(numbers.times, rules.convergence, title)
-    return paths + write_table(times, csv_frame(numbers.times), out_dir, "convergence")
+    """Write the tables; `cells.csv` has all digits, so that runs can be compared bit for bit."""
+    title, rules, pairs = numbers.title, numbers.rules, numbers.pairs
+    ours, main = Method(rules.accuracy.ours), numbers.summary
+    claims, parameters, times = claims_frame(numbers.judged), numbers.parameters, numbers.times
+    tables = {
+        "claims": (claims_table(numbers.judged, title), claims[list(COLUMNS)]),
+        "main": (main_table(main, title, numbers.collected.warnings), main),
+        "parameters": (parameter_table(parameters, title), parameters),
+        "paired": (paired_table(pairs, ours, title), pairs),
+        "convergence": (convergence_table(times, rules.convergence, title), times),
+    }
+    if pairs.empty:
+        del tables["paired"]
+    paths: list[Path] = []
+    for name, (table, found) in tables.items():
+        paths += write_table(table, csv_frame(found), out_dir, name)
+    cells_path = out_dir / "cells.csv"
+    cells_table(numbers.collected).to_csv(cells_path, index=False)
+    return [*paths, cells_path]

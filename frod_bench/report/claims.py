@@ -4,20 +4,22 @@ A claim has parts, each with what was measured; those that decide have a verdict
 makes every verdict of its claim undecided and is named; what was measured is shown all the same.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
 
 from frod_bench import stats
-from frod_bench.report.claim_inputs import ClaimInputs, claim_inputs
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import CONF_DIR
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import AXES, Axis, Curve
 from frod_bench.report.frame import Method, Run
 from frod_bench.report.names import label
-from frod_bench.report.paper_counts import paper_counts
 from frod_bench.report.rules import (
     AccuracyRule,
     ConvergenceRule,
@@ -27,6 +29,11 @@ from frod_bench.report.rules import (
 )
 from frod_bench.report.sensitivity import Sensitivity
 from frod_bench.stats import Estimate, Floats
+
+# What FRoD trains on the paper's backbones: counted by `frod_bench.plan.paper_counts`, a row per
+# task with columns named as in `Collected.frame`.
+PAPER_COUNTS = Path(__file__).with_name("paper_counts.csv")
+NAMED = 3  # missing runs that a line names one by one; more are counted
 
 Verdict = Literal["supported", "not supported", "undecided at this budget"]
 SUPPORTED: Verdict = "supported"
@@ -38,9 +45,9 @@ UNDECIDED: Verdict = "undecided at this budget"
 class Part:
     """One thing that was measured; `verdict` is None if it is only shown.
 
-    `words` say what, with the methods `ours` and `other` and the word `minus` left to fill in.
-    `confidence` is that of the interval, None where its ends are a range. `n_tasks` tasks of
-    `n_expected` gave the estimate. `published`: the same read off the released curves.
+    `words` say what, with `methods` and the word `minus` left to fill in. `confidence` is that of
+    the interval, None if its ends are a range. `n_expected` tasks should give the estimate.
+    `published`: the same read off the released curves.
     """
 
     words: str
@@ -51,19 +58,18 @@ class Part:
     verdict: Verdict | None = None
     note: str = ""
     published: float | None = None
-    ours: str = ""
-    other: str = ""
+    methods: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """What was measured, as CSV files spell it."""
-        return self.words.format(ours=self.ours, other=self.other, minus="less")
+        return self.words.format(*self.methods, minus="less")
 
     @property
     def title(self) -> str:
         """The same for readers."""
-        ours, other = (label(Method(name), in_text=True) for name in (self.ours, self.other))
-        return self.words.format(ours=ours, other=other, minus="minus")
+        methods = (label(Method(name), in_text=True) for name in self.methods)
+        return self.words.format(*methods, minus="minus")
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,53 @@ class Judged:
     rules: Rules
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """The cells of `Collected.frame` on the tasks and seeds that the rules name."""
+
+    frame: pd.DataFrame
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    protocol: str  # of the records; several are named one after the other
+
+    def table(self, method: str, column: str, frame: pd.DataFrame | None = None) -> Floats:
+        """A column as (tasks x seeds), NaN if a cell gave no number.
+
+        `frame` may be another frame of the same cells, such as that of arrivals.
+        """
+        cells = self.frame if frame is None else frame
+        cells = cells[cells["method"] == method]
+        wide = cells.pivot_table(index="task", columns="seed", values=column, aggfunc="first")
+        wide = wide.reindex(index=list(self.tasks), columns=list(self.seeds))
+        return wide.to_numpy(dtype=np.float64)
+
+    def missing(self, methods: Sequence[str], known: pd.Series) -> str:
+        """What is missing of `methods`, method by method; empty if every cell is known.
+
+        `known` says of each row of `frame` whether it has a number.
+        """
+        keys = ["method", "task", "seed"]
+        product = (list(dict.fromkeys(methods)), self.tasks, self.seeds)
+        asked = pd.MultiIndex.from_product(product, names=keys)
+        why = self.frame["status"].replace("ok", "without a number").mask(known, "")
+        why = why.set_axis(pd.MultiIndex.from_frame(self.frame[keys]))
+        lost = why.reindex(asked, fill_value="not in this experiment").loc[lambda text: text != ""]
+        lines = [f"records of several protocols: {self.protocol}"] if "," in self.protocol else []
+        for (method, reason), runs in lost.groupby(["method", lost], sort=False):
+            names = [f"{task} seed {seed}" for _, task, seed in runs.index]
+            which = ", ".join(names) if len(names) <= NAMED else f"{len(names)} cells"
+            lines.append(f"{method}: {which} {reason}")
+        return "; ".join(lines)
+
+
+def suite_tasks(name: str, folder: Path = CONF_DIR / "suite") -> tuple[str, ...]:
+    """The tasks of a suite. Raises InputError if there is none of that name."""
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        raise InputError(f"claims.yaml: suite={name}, but {path} does not exist. Use another.")
+    return tuple(str(task) for task in OmegaConf.load(path).tasks)
+
+
 def judge(
     frame: pd.DataFrame,
     measured: Mapping[Run, Curve],
@@ -95,12 +148,15 @@ def judge(
     profile: str,
     rules: Rules,
 ) -> Judged:
-    """Judge the claims.
+    """Judge the claims on `Collected.frame`, its `evaluated_curves` and `sensitivity_of`.
 
-    `frame` is that of `Collected`, `measured` its `evaluated_curves`; `sensitivity` is what
-    `sensitivity_of` gives.
+    Raises InputError if the rules name no known suite.
     """
-    cells = claim_inputs(frame, rules)
+    tasks, seeds = suite_tasks(rules.suite), tuple(rules.seeds)
+    named = frame["task"].isin(tasks) & frame["seed"].isin(seeds)
+    protocols = ", ".join(sorted(frame.loc[named, "protocol"].dropna().unique()))
+    named &= (frame["head"] == "classify") & (frame["variant"] == "")
+    cells = Evidence(frame[named], tasks, seeds, protocols)
     claims = (
         accuracy(cells, rules.accuracy, rules.confidence),
         parameters(cells, rules.parameters),
@@ -110,61 +166,47 @@ def judge(
     return Judged(claims, profile, cells.protocol, rules)
 
 
-def accuracy(cells: ClaimInputs, rule: AccuracyRule, confidence: float) -> Claim:
+def accuracy(cells: Evidence, rule: AccuracyRule, confidence: float) -> Claim:
     """(a): equivalence to full fine-tuning, or better than it."""
     holes = cells.missing([rule.ours, rule.reference], cells.frame["value"].notna())
-    ours, theirs = (100 * cells.table(m, "value") for m in (rule.ours, rule.reference))
+    methods = (rule.ours, rule.reference)
+    ours, theirs = (100 * cells.table(method, "value") for method in methods)
     found = stats.equivalence(ours, theirs, rule.margin_points, rule.alpha)
     verdict = _verdict(holes, found.equivalent or found.better, found.worse)
-    level, n = 1 - 2 * rule.alpha, len(cells.tasks)
     middle = stats.interquartile_mean(ours - theirs, confidence)
     wins = stats.probability_of_improvement(ours, theirs, confidence)
-    margin, ours_label = f"{rule.margin_points:g}", label(Method(rule.ours))
+    level, margin, n = 1 - 2 * rule.alpha, f"{rule.margin_points:g}", len(cells.tasks)
+    words, unit = "a run of {0} beats one of {1}", "of the pairs of runs"
+    mean = Part("{0} {minus} {1}, mean", "points", found.difference, level, n, verdict)
     return Claim(
         "accuracy",
-        f"{ours_label} matches {label(Method(rule.reference), in_text=True)} in accuracy",
+        f"{label(Method(rule.ours))} matches {label(Method(rule.reference), in_text=True)} in "
+        "accuracy",
         f"TOST, alpha {rule.alpha:g}: the {100 * level:g} % interval of the mean paired difference "
         f"lies above −{margin} and below +{margin} points, or wholly above 0",
         verdict,
         holes,
         (
-            Part(
-                "{ours} {minus} {other}, mean",
-                "points",
-                found.difference,
-                level,
-                n,
-                verdict,
-                ours=rule.ours,
-                other=rule.reference,
-            ),
+            replace(mean, methods=methods),
             Part("the same, interquartile mean", "points", middle, confidence, n),
-            Part(
-                "a run of {ours} beats one of {other}",
-                "of the pairs of runs",
-                wins,
-                confidence,
-                n,
-                ours=rule.ours,
-                other=rule.reference,
-            ),
+            Part(words, unit, wins, confidence, n, methods=methods),
         ),
     )
 
 
-def parameters(cells: ClaimInputs, rule: ParametersRule) -> Claim:
+def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
     """(b): by counting, on the paper's backbones; what was trained here is shown next to it."""
-    counted, frame = paper_counts(), cells.frame
+    frame = cells.frame
     ours = frame[(frame["method"] == rule.ours) & frame["trainable_percent"].notna()]
     kinds = (
-        ("counted on the paper's backbones", "% of the backbone", _percent, counted),
-        ("trained here", "% of the backbone", _percent, ours),
-        ("trained here", "parameters", _trained, ours),
+        ("counted on the paper's backbones", "% of the backbone", pd.read_csv(PAPER_COUNTS)),
+        ("trained here", "% of the backbone", ours),
+        ("trained here", "parameters", ours),
     )
     parts = [
-        Part(f"{name}, {head}", unit, _range(count(of, with_head=has), of), None, len(cells.tasks))
-        for name, unit, count, of in kinds
-        for head, has in (("without the head", False), ("with the head", True))
+        Part(f"{name}, {head}", unit, _counted(counts, unit, head), None, len(cells.tasks))
+        for name, unit, counts in kinds
+        for head in ("without the head", "with the head")
     ]
     near = abs(parts[0].estimate.mean - rule.paper_percent) <= rule.tolerance_points
     verdict = SUPPORTED if near else NOT_SUPPORTED
@@ -179,16 +221,26 @@ def parameters(cells: ClaimInputs, rule: ParametersRule) -> Claim:
     )
 
 
+def _counted(cells: pd.DataFrame, unit: str, head: str) -> Estimate:
+    """Mean over tasks of their means, and the least and the greatest of all cells."""
+    counts = cells["trainable"]
+    if head == "without the head":
+        counts = counts - cells["trainable_head"]
+    if unit != "parameters":
+        counts = 100 * counts / cells["backbone_total"]
+    by_task = counts.groupby(cells["task"]).mean()
+    return Estimate(float(by_task.mean()), float(counts.min()), float(counts.max()), len(by_task))
+
+
 def convergence(
-    cells: ClaimInputs,
+    cells: Evidence,
     measured: Mapping[Run, Curve],
     rule: ConvergenceRule,
     confidence: float,
 ) -> Claim:
     """(c): how many times sooner, in steps and in seconds, against each method."""
     arrived = arrivals(cells.frame, measured, rule)
-    # Where a curve was measured and there is no target, there is nothing to know: that task is
-    # undecided, and no hole.
+    # With a curve and no target there is nothing to know: the task is undecided, not missing.
     known = (arrived["target"].isna() & arrived["has_curve"]) | arrived["steps"].notna()
     known &= (arrived["method"] != rule.reference) | (arrived["status"] == "ok")
     holes = cells.missing(
@@ -197,15 +249,12 @@ def convergence(
     parts: list[Part] = []
     verdicts: dict[str, Verdict] = {}
     for axis in AXES:
+        times = {
+            method: cells.table(method, axis, arrived)
+            for method in (rule.ours, *rule.decides, *rule.shown)
+        }
         of_axis = [
-            _speedup(
-                *(cells.table(name, axis, arrived) for name in (rule.ours, method)),
-                rule=rule,
-                axis=axis,
-                method=method,
-                confidence=confidence,
-                holes=holes,
-            )
+            _speedup(times, rule, axis, method, confidence, holes)
             for method in dict.fromkeys([*rule.decides, *rule.shown])
         ]
         verdicts[axis] = combine(part.verdict for part in of_axis)
@@ -223,17 +272,16 @@ def convergence(
 
 
 def robustness(
-    cells: ClaimInputs, sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float
+    cells: Evidence, sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float
 ) -> Claim:
     """(d): spread over seeds, and the area under the metric over learning rates."""
     holes = cells.missing([rule.ours, *rule.against], cells.frame["value"].notna())
-    if sensitivity is None:
-        no_area = (
-            "no records over learning rates (make them: frod-bench reproduce "
-            "experiment=rate_robustness)"
-        )
-    else:
-        no_area = sensitivity.missing([rule.ours, *rule.against])
+    no_area = (
+        sensitivity.missing([rule.ours, *rule.against])
+        if sensitivity
+        else "no records over learning rates (make them: frod-bench reproduce "
+        "experiment=rate_robustness)"
+    )
     parts = (
         *_spread_parts(cells, rule, confidence, holes),
         *_area_parts(sensitivity, rule, confidence, holes or no_area),
@@ -251,7 +299,7 @@ def robustness(
 
 
 def _spread_parts(
-    cells: ClaimInputs, rule: RobustnessRule, confidence: float, holes: str
+    cells: Evidence, rule: RobustnessRule, confidence: float, holes: str
 ) -> Iterator[Part]:
     spreads = {
         method: stats.spread_over_seeds(100 * cells.table(method, "value"))
@@ -259,31 +307,27 @@ def _spread_parts(
     }
     n, margin = len(cells.tasks), rule.spread_margin_points
     own = stats.mean_over_tasks(spreads[rule.ours][:, None], confidence)
-    yield Part("spread over seeds of {ours}", "points", own, confidence, n, ours=rule.ours)
+    yield Part("spread over seeds of {0}", "points", own, confidence, n, methods=(rule.ours,))
     for method in rule.against:
         found = stats.difference_over_tasks(spreads[rule.ours], spreads[method], confidence)
         verdict = _verdict(holes, found.high < margin, found.low > margin)
-        words = "spread over seeds, {ours} {minus} {other}"
-        yield Part(words, "points", found, confidence, n, verdict, ours=rule.ours, other=method)
+        words, methods = "spread over seeds, {0} {minus} {1}", (rule.ours, method)
+        yield Part(words, "points", found, confidence, n, verdict, methods=methods)
 
 
 def _area_parts(
     sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float, holes: str
 ) -> Iterator[Part]:
-    over = "factors" if sensitivity is None else sensitivity.over
-    table = pd.DataFrame() if sensitivity is None else sensitivity.table
+    found_areas = sensitivity or Sensitivity(pd.DataFrame(), "factors")
+    table, margin = found_areas.table, rule.area_margin_points
     for method in rule.against:
-        found = stats.NOTHING
-        if {rule.ours, method} <= set(table.columns):
+        found, methods = stats.NOTHING, (rule.ours, method)
+        if set(methods) <= set(table):
             found = stats.difference_over_tasks(table[rule.ours], table[method], confidence)
-        verdict = _verdict(
-            holes, found.low > -rule.area_margin_points, found.high < -rule.area_margin_points
-        )
-        words = f"area over learning rates ({over}), {{ours}} {{minus}} {{other}}"
+        verdict = _verdict(holes, found.low > -margin, found.high < -margin)
+        words = f"area over learning rates ({found_areas.over}), {{0}} {{minus}} {{1}}"
         note = f"on {found.n} tasks" if found.n else ""
-        yield Part(
-            words, "points", found, confidence, found.n, verdict, note, ours=rule.ours, other=method
-        )
+        yield Part(words, "points", found, confidence, found.n, verdict, note, methods=methods)
 
 
 def combine(verdicts: Iterable[Verdict | None]) -> Verdict:
@@ -300,30 +344,28 @@ def _verdict(holes: str, holds: bool, fails: bool) -> Verdict:
     return SUPPORTED if holds else NOT_SUPPORTED if fails else UNDECIDED
 
 
-def _speedup(
-    ours: Floats,
-    theirs: Floats,
-    *,
+def _speedup(  # noqa: PLR0917
+    times: Mapping[str, Floats],
     rule: ConvergenceRule,
     axis: Axis,
     method: str,
     confidence: float,
     holes: str,
 ) -> Part:
-    """The median ratio against one method, with the misses of both; tables of times to target."""
+    """The median ratio against one method, with the misses of both; `times` to target by method."""
+    ours, theirs = times[rule.ours], times[method]
     found = stats.speedup_over_tasks(ours, theirs, confidence)
     tasks = len(ours)
     verdict: Verdict | None = None
     if method in rule.decides:
         too_few = tasks - found.n > rule.max_undecided_share * tasks
         verdict = UNDECIDED if too_few else _verdict(holes, found.low > 1, found.high < 1)
-    misses = ((rule.ours, ours), (method, theirs))
     missed = ", ".join(
-        f"{name} {int(np.isinf(times).sum())} of {int((~np.isnan(times)).sum())} runs"
-        for name, times in misses
+        f"{name} {np.isinf(times[name]).sum()} of {(~np.isnan(times[name])).sum()} runs"
+        for name in (rule.ours, method)
     )
     return Part(
-        f"{axis} to target, {{other}} over {{ours}}",
+        f"{axis} to target, {{1}} over {{0}}",
         "×",
         found,
         confidence,
@@ -331,22 +373,5 @@ def _speedup(
         verdict,
         note=f"missed by {missed}",
         published=rule.published_ratio.get(method) if axis == "steps" else None,
-        ours=rule.ours,
-        other=method,
+        methods=(rule.ours, method),
     )
-
-
-def _trained(cells: pd.DataFrame, *, with_head: bool) -> pd.Series:
-    """Trained parameters of each row."""
-    return cells["trainable"] if with_head else cells["trainable"] - cells["trainable_head"]
-
-
-def _percent(cells: pd.DataFrame, *, with_head: bool) -> pd.Series:
-    """The same, percent of the backbone."""
-    return 100 * _trained(cells, with_head=with_head) / cells["backbone_total"]
-
-
-def _range(counts: pd.Series, cells: pd.DataFrame) -> Estimate:
-    """Mean over tasks of their means, and the least and the greatest of all cells."""
-    by_task = counts.groupby(cells["task"]).mean()
-    return Estimate(float(by_task.mean()), float(counts.min()), float(counts.max()), len(by_task))

@@ -1,82 +1,70 @@
 """The claims as a table: the head of every report, as Markdown, CSV (long) and LaTeX."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from rich.console import Console
 
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, Part
-from frod_bench.report.rules import Rules
-from frod_bench.report.table import Row, Table, to_rich, write_table
+from frod_bench.report.table import Row, Table, to_rich
 
 HEADER = ("claim", "measured", "rule", "verdict", "profile, protocol")
 COLUMNS = (
     *("claim", "part", "unit", "mean", "low", "high", "confidence", "n_tasks", "n_expected"),
-    *("published", "note", "rule", "verdict", "holes"),
+    *("published", "note", "rule", "verdict", "holes", "profile", "protocol"),
 )
+TRACKED = (
+    *("claim", "part", "measured", "rule", "verdict", "profile", "protocol"),
+    *("mean", "low", "high", "unit", "holes"),
+)
+SHOWN = "shown, does not decide"
+_FROM_THE_WORST = (NOT_SUPPORTED, UNDECIDED, SUPPORTED)
 
 
-def write_claims(judged: Judged, out_dir: Path, title: str) -> list[Path]:
-    """Write `claims` as .md, .csv and .tex under `out_dir`; returns the paths."""
-    return write_table(claims_table(judged, title), claims_frame(judged), out_dir, "claims")
+def claims_frame(judged: Judged) -> pd.DataFrame:
+    """A row per claim with an empty `part`, and below it one per part.
+
+    It has `COLUMNS`, and for readers `statement`, `title` (of the part) and `measured`.
+    """
+    rows = []
+    for claim in judged.claims:
+        base = {"claim": claim.key, "statement": claim.statement}
+        own = {"rule": claim.rule, "verdict": claim.verdict, "holes": claim.holes}
+        rows.append(base | own | {"measured": headline(claim)})
+        for part in claim.parts:
+            texts = {"part": part.name, "title": part.title, "measured": format_part(part)}
+            numbers = part.estimate._asdict() | {"n_tasks": part.estimate.n}
+            fields = ("unit", "confidence", "n_expected", "published", "note", "verdict")
+            rows.append(base | texts | numbers | {name: getattr(part, name) for name in fields})
+    empty = dict.fromkeys(["part", "title", "unit", "note", "rule", "verdict", "holes"], "")
+    frame = pd.DataFrame(rows).assign(profile=judged.profile, protocol=judged.protocol)
+    return frame.fillna(empty)
 
 
 def claims_table(judged: Judged, title: str) -> Table:
     """A strong row a claim with its verdict, and under it a row for each thing measured."""
     where = f"{judged.profile}, {judged.protocol}"
-    rows: list[Row] = []
-    for claim in judged.claims:
-        cells = (headline(claim), claim.rule, claim.verdict, where)
-        rows.append(Row(claim.statement, cells, strong=True))
-        for part in claim.parts:
-            verdict = part.verdict or "shown, does not decide"
-            rows.append(Row(part.title, (format_part(part), "", verdict, "")))
+    rows = []
+    for row in claims_frame(judged).itertuples(index=False):
+        texts = (row.measured, row.rule, row.verdict or SHOWN, "" if row.part else where)
+        rows.append(Row(row.title or row.statement, texts, strong=not row.part))
     rules = judged.rules
-    seeds = ", ".join(map(str, rules.seeds))
+    dates = ", ".join(sorted({change.dated for change in rules.changes}))
+    changed = f"; additions of {dates} are listed there" if dates else ""
     caption = (
-        f"Judged on the suite {rules.suite}, seeds {seeds}, by the rules of conf/claims.yaml, "
-        f"fixed on {rules.dated}{_changed(rules)}; in brackets the interval of that confidence. A "
-        "claim with missing runs is undecided, whatever was measured."
+        f"Judged on the suite {rules.suite}, seeds {', '.join(map(str, rules.seeds))}, by the "
+        f"rules of conf/claims.yaml, fixed on {rules.dated}{changed}; in brackets the interval of "
+        "that confidence. A claim with missing runs is undecided, whatever was measured."
     )
     notes = [f"{c.statement}, {c.verdict}: {c.holes}." for c in judged.claims if c.holes]
     return Table(f"Claims: {title}", caption, HEADER, rows, notes, prose=True)
 
 
-def claims_frame(judged: Judged) -> pd.DataFrame:
-    """Every number behind the table, a row a part; a claim's own row has an empty `part`."""
-    rows: list[dict[str, Any]] = []
-    for claim in judged.claims:
-        own = {"rule": claim.rule, "verdict": claim.verdict, "holes": claim.holes}
-        rows.append({"claim": claim.key, "part": "", **own})
-        for part in claim.parts:
-            numbers = part.estimate._asdict()
-            row = {"claim": claim.key, "part": part.name, "n_tasks": numbers.pop("n"), **numbers}
-            for name in ("unit", "confidence", "n_expected", "published", "note"):
-                row[name] = getattr(part, name)
-            rows.append(row | {"verdict": part.verdict or ""})
-    where = {"profile": judged.profile, "protocol": judged.protocol}
-    return pd.DataFrame(rows, columns=list(COLUMNS)).assign(**where)
-
-
 def claims_rows(judged: Judged) -> tuple[list[str], list[list[str | float | None]]]:
-    """The table as columns and rows of plain values: a row a claim, and under it one a part.
-
-    What was measured stands as text, and once more as mean, low and high; NaN if there is none.
-    """
-    columns = ["claim", "part", "measured", "rule", "verdict", "profile", "protocol"]
-    rows: list[list[str | float | None]] = []
-    for claim in judged.claims:
-        where = [judged.profile, judged.protocol]
-        said = [claim.statement, "", headline(claim), claim.rule, claim.verdict]
-        rows.append([*said, *where, None, None, None, "", claim.holes])
-        for part in claim.parts:
-            verdict = part.verdict or "shown, does not decide"
-            mean, low, high, _ = part.estimate
-            said = [claim.statement, part.title, format_part(part), "", verdict]
-            rows.append([*said, *where, mean, low, high, part.unit, ""])
-    return [*columns, "mean", "low", "high", "unit", "holes"], rows
+    """The claims as columns and rows of plain values, for a tracker; NaN if there is no number."""
+    frame = claims_frame(judged)
+    verdict = frame["verdict"].replace("", SHOWN)
+    frame = frame.assign(claim=frame["statement"], part=frame["title"], verdict=verdict)
+    return list(TRACKED), frame[list(TRACKED)].to_numpy().tolist()
 
 
 def show_claims(judged: Judged, title: str, console: Console) -> None:
@@ -97,11 +85,8 @@ def headline(claim: Claim) -> str:
     return f"{weakest.title}: {format_part(weakest)}{many}"
 
 
-_FROM_THE_WORST = (NOT_SUPPORTED, UNDECIDED, SUPPORTED)
-
-
 def format_part(part: Part) -> str:
-    """An estimate with its interval, over how many tasks where not of all, and its note."""
+    """An estimate with its interval, over how many tasks if not of all, and its note."""
     mean, low, high, n = part.estimate
     if np.isnan(mean):
         words = ["no number"]
@@ -130,8 +115,3 @@ def _number(value: float, unit: str) -> str:
         return "∞"
     text = f"{value:,.0f}" if unit == "parameters" else f"{round(value, 2) + 0.0:.2f}"
     return text.replace("-", "−")
-
-
-def _changed(rules: Rules) -> str:
-    dates = sorted({change.dated for change in rules.changes})
-    return f"; additions of {', '.join(dates)} are listed there" if dates else ""

@@ -1,7 +1,7 @@
 """Records -> one tidy frame: a row for each cell of an experiment, whatever became of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,6 @@ from frod_bench.report.curves import evaluations
 from frod_bench.report.frame import AXIS, METRIC, Run, Task, frame_of, run_of
 from frod_bench.report.names import method_named, spelled
 
-STATUSES = ("ok", "undefined", "diverged", "failed", "unusable", "missing")
 NO_FAMILY = "unknown family"
 
 
@@ -33,10 +32,9 @@ class AxisValue(NamedTuple):
 class Cell:
     """A cell that a report asks for.
 
-    `config_hash` says exactly which record is meant; without it the newest record of the task,
-    method and seed (and protocol, where named) is taken, with a warning where there are several.
-    `family` is known before any record is; left out, it is read off the task's other records.
-    Cells with `axes` are variants of their method.
+    `config_hash` says which record is meant; without it the newest of the task, method and seed
+    (and protocol, if named) is taken, with a warning if there are several. A `family` that is left
+    out is read off the task's other records. Cells with `axes` are variants of their method.
     """
 
     task: str
@@ -51,12 +49,12 @@ class Cell:
     @property
     def run(self) -> Run:
         """The cell's key in the report."""
-        variant = ", ".join(f"{axis.name} {_short(axis.value)}" for axis in self.axes)
-        return Run(Task(self.task, self.head), method_named(self.method, variant), self.seed)
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        settings = [
+            f"{name} {f'{value:g}' if isinstance(value, float) else value}"
+            for _, name, value in self.axes
+        ]
+        method = method_named(self.method, ", ".join(settings))
+        return Run(Task(self.task, self.head), method, self.seed)
 
 
 Curves = dict[Run, list[CurvePoint]]
@@ -66,10 +64,8 @@ Curves = dict[Run, list[CurvePoint]]
 class Collected:
     """What a report is made of.
 
-    `frame` has a row for each cell, in the order asked for; `frame.COLUMNS` are its columns, then
-    `metric/<name>` for all metrics and `axis/<key>` for all settings that tell variants apart.
-    `curves` holds the curve of each run that has one, and `provenance` what each record says it was
-    made with.
+    `frame` has a row for each cell, in the order asked for; `frame_of` says its columns, among
+    them `metric/<name>` for all metrics and `axis/<key>` for all settings that tell variants apart.
     """
 
     frame: pd.DataFrame
@@ -89,8 +85,8 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     """Pick the records of `cells` out of `<results_dir>/records`, and say what was missing or not
     asked for.
 
-    Never raises on a bad record: its cell is `unusable` and shown as such. Raises InputError where
-    two of `cells` are of one task, method and seed.
+    Never raises on a bad record: its cell is `unusable` and shown as such. Raises InputError if two
+    of `cells` are of one task, method and seed.
     """
     refuse_same(cells)
     folder = results_dir / "records"
@@ -104,13 +100,12 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
         )
         for cell in cells
     ]
-    chosen = [choice.record for choice in choices]
     warnings = [choice.warning for choice in choices if choice.warning]
     families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
     rows: list[dict[str, Any]] = []
     curves: Curves = {}
     provenance = {}
-    for cell, made in zip(cells, chosen, strict=True):
+    for cell, (made, _) in zip(cells, choices, strict=True):
         run = cell.run
         family = cell.family or families.get(cell.task, NO_FAMILY)
         base = {**run.task._asdict(), "family": family, **run.method._asdict(), "seed": run.seed}
@@ -119,45 +114,54 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
             rows.append(base | _absent(cell, folder, unusable))
             continue
         path = _path(folder, made)
-        rows.append(base | _row(made, path))
+        rows.append(base | row_of(made) | {"path": str(path)})
         provenance[run] = made["provenance"]
-        if made["curve"] is not None:
-            curve, trouble = _curve(path, made)
-            if curve:
-                curves[run] = curve
-            if trouble:
-                warnings.append(f"{path.name} of {cell.task}, {spelled(run.method)}: {trouble}")
-        predictions = store.predictions_path(path)
-        if predictions.exists() and (damage := store.damage_of(made, "predictions", predictions)):
-            warnings.append(f"{path.name} of {cell.task}, {spelled(run.method)}: {damage}")
-    used = [made for made in chosen if made is not None]
-    return Collected(
-        frame=frame_of(rows),
-        curves=curves,
-        provenance=provenance,
-        others=_others(records, used, unusable),
-        warnings=warnings
-        + _foreign(records, profile)
-        + _cautions(used)
-        + _left_out(rows, unusable),
-        records=[made for made in records if made["cell"]["profile"] == profile],
-    )
+        curve, troubles = _side_files(path, made)
+        if curve:
+            curves[run] = curve
+        warnings += [f"{path.name} of {cell.task}, {spelled(run.method)}: {t}" for t in troubles]
+    used = [made for made, _ in choices if made is not None]
+    own = [made for made in records if made["cell"]["profile"] == profile]
+    counts = Counter(made["cell"]["profile"] for made in records)
+    if foreign := [f"{name} ({n})" for name, n in sorted(counts.items()) if name != profile]:
+        warnings.append(
+            f"Records of other profiles in this folder are not shown: {', '.join(foreign)}."
+        )
+    warnings += _cautions(used)
+    paths = {row.get("path") for row in rows}
+    warnings += [
+        f"{'/'.join(path.parts[-3:])} is not a usable record, and left out: {reason}"
+        for path, reason in unusable
+        if str(path) not in paths  # otherwise it is the missing run of a row
+    ]
+    runs = [select.Run.of(made) for made in records if str(_path(folder, made)) not in paths]
+    unasked = Counter(f"{with_head(run.task, run.head)}, {run.method}" for run in runs)
+    others = [f"{name}: {n} of other cells" for name, n in unasked.items()]
+    others += [f"{path}: unusable, {reason}" for path, reason in unusable]
+    return Collected(frame_of(rows), curves, provenance, others, warnings, own)
 
 
-def _curve(path: Path, made: Record) -> tuple[list[CurvePoint], str]:
-    """A record's curve, empty where it cannot be read, and what is wrong with it, if anything."""
-    try:
-        curve = store.read_curve(path, made)
-    except schema.RecordError as error:
-        return [], str(error)
+def _side_files(path: Path, made: Record) -> tuple[list[CurvePoint], list[str]]:
+    """A record's curve, empty if it cannot be read, and what is wrong with the files beside it."""
+    curve: list[CurvePoint] = []
+    troubles = []
     metric = made["primary_metric"]
-    if made["status"] == "ok" and not evaluations(curve, metric, setup_sec=0.0).values.size:
-        return curve, f"its curve has no evaluation with a finite {metric}."
-    return curve, ""
+    if made["curve"] is not None:
+        try:
+            curve = store.read_curve(path, made)
+        except schema.RecordError as error:
+            troubles.append(str(error))
+        else:
+            if made["status"] == "ok" and not evaluations(curve, metric, 0.0).values.size:
+                troubles.append(f"its curve has no evaluation with a finite {metric}.")
+    predictions = store.predictions_path(path)
+    if predictions.exists() and (damage := store.damage_of(made, "predictions", predictions)):
+        troubles.append(damage)
+    return curve, troubles
 
 
 def missing_runs(frame: pd.DataFrame) -> list[str]:
-    """A line for each cell that gave no number: what, which, and why where that is known."""
+    """A line for each cell that gave no number: what, which, and why if that is known."""
     return [
         f"{row.status}: {run_text(run_of(row))}"
         + (f": {row.error}" if isinstance(row.error, str) else "")
@@ -171,7 +175,7 @@ def run_text(run: Run) -> str:
 
 
 def refuse_same(cells: Iterable[Cell]) -> None:
-    """Raise InputError where two of `cells` are of one task, method and seed.
+    """Raise InputError if two of `cells` are of one task, method and seed.
 
     A table has one number for them, so their settings must be one.
     """
@@ -186,7 +190,7 @@ def refuse_same(cells: Iterable[Cell]) -> None:
 
 
 def _absent(cell: Cell, folder: Path, unusable: Iterable[Unusable]) -> dict[str, Any]:
-    """Status of a cell without a record: missing, or unusable where a bad file is in its place."""
+    """Status of a cell without a record: missing, or unusable if a bad file is in its place."""
     here = folder / cell.task / cell.method
     names = f"{cell.seed}-{cell.config_hash or ''}"
     for path, reason in unusable:
@@ -195,17 +199,14 @@ def _absent(cell: Cell, folder: Path, unusable: Iterable[Unusable]) -> dict[str,
     return {"status": "missing"}
 
 
-def _row(made: Record, path: Path) -> dict[str, Any]:
-    cell, params, time, memory = made["cell"], made["params"], made["time"], made["memory"]
+def row_of(made: Record) -> dict[str, Any]:
+    """What a record says of its run, by the columns of the frame."""
+    cell, error, steps, time = made["cell"], made["error"], made["steps"], made["time"]
     metrics = made["metrics"] if made["status"] == "ok" else {}
     primary = metrics.get(made["primary_metric"])
-    status: str = made["status"]
-    if primary is not None and primary["value"] is None:
-        status = "undefined"
-    error = made["error"]
-    steps = made["steps"]
+    is_undefined = primary is not None and primary["value"] is None
     return {
-        "status": status,
+        "status": "undefined" if is_undefined else made["status"],
         "profile_title": hashing.profile_title(made["config"]),
         "protocol": cell["protocol"],
         "metric": made["primary_metric"],
@@ -217,14 +218,13 @@ def _row(made: Record, path: Path) -> dict[str, Any]:
         "steps": steps,
         **(primary or {}),
         **{f"{METRIC}{name}": metric["value"] for name, metric in metrics.items()},
-        **(params or {}),
+        **(made["params"] or {}),
         **(time or {}),
         "step_sec": time["train_sec"] / steps if time and steps else None,
-        **(memory or {}),
+        **(made["memory"] or {}),
         "error": f"{error['type']}: {error['message']}" if error else None,
         "code_version": made["provenance"]["code_version"],
         "device": made["provenance"]["device"],
-        "path": str(path),
     }
 
 
@@ -232,43 +232,6 @@ def _path(folder: Path, made: Record) -> Path:
     cell = made["cell"]
     name = f"{cell['seed']}-{cell['config_hash']}.json"
     return folder / cell["task"] / cell["method"] / name
-
-
-def _foreign(records: Iterable[Record], profile: str) -> list[str]:
-    """A line if records of other profiles are among those of this one."""
-    counts = Counter(made["cell"]["profile"] for made in records)
-    names = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()) if name != profile)
-    return [f"Records of other profiles in this folder are not shown: {names}."] if names else []
-
-
-def _others(
-    records: Sequence[Record], used: Sequence[Record], unusable: Sequence[Unusable]
-) -> list[str]:
-    """One line for each record that is not in this report."""
-    taken = {_key(made) for made in used}
-    counts: dict[tuple[str, str], int] = {}
-    for made in records:
-        if _key(made) not in taken:
-            task = with_head(made["cell"]["task"], made["config"].get("head", "classify"))
-            name = (task, made["cell"]["method"])
-            counts[name] = counts.get(name, 0) + 1
-    lines = [f"{task}, {method}: {n} of other cells" for (task, method), n in counts.items()]
-    return lines + [f"{path}: unusable, {reason}" for path, reason in unusable]
-
-
-def _left_out(rows: Iterable[Mapping[str, Any]], unusable: Iterable[Unusable]) -> list[str]:
-    """One line for each unusable file, except for those that count as a missing run already."""
-    holes = {row.get("path") for row in rows}
-    return [
-        f"{'/'.join(path.parts[-3:])} is not a usable record, and left out: {reason}"
-        for path, reason in unusable
-        if str(path) not in holes
-    ]
-
-
-def _key(made: Record) -> tuple[str, str, str, int, str]:
-    cell = made["cell"]
-    return cell["profile"], cell["task"], cell["method"], cell["seed"], cell["config_hash"]
 
 
 def _cautions(used: Sequence[Record]) -> list[str]:

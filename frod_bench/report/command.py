@@ -3,10 +3,9 @@
     python -m frod_bench.report [tables|plots|html|all] [Hydra overrides]
     python -m frod_bench.report [tables|plots|html|all] folder=results/reference/small [out=DIR]
 
-The overrides name the same grid as `python -m frod_bench.run -m` does, `experiment=main_table`
-unless they say otherwise; another experiment's report goes into a folder of its name.
-What is missing is named on standard error, in the tables and on the page. With `folder=`
-the records of a results folder are reported as they are, whatever data and weights exist here.
+The overrides name a grid, `experiment=main_table` unless they say otherwise; another experiment's
+report goes into a folder of its name. What is missing is named on standard error, in the tables and
+on the page. With `folder=` the records of a results folder are reported as they are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,15 +43,13 @@ def parse(words: Sequence[str], verb: str = "report") -> tuple[str, list[str], d
     overrides, given = asked.overrides, asked.values
     if "folder" in given:  # nothing is composed, so the one key that a folder has is read here
         styles = [word for word in overrides if word.startswith("figures.style=")]
-        overrides = [word for word in overrides if word not in styles]
         given |= dict(word.split("=", 1) for word in styles)
-    if "folder" in given and overrides:
-        names = ", ".join(sorted(word.partition("=")[0] for word in overrides))
-        raise InputError(
-            f"folder={given['folder']}: is reported as it is, so {names} cannot be chosen. Allowed "
-            f"with it: out=DIR and {STYLE}."
-        )
-    if "out" in given and "folder" not in given:
+        if others := sorted({word.partition("=")[0] for word in overrides if word not in styles}):
+            raise InputError(
+                f"folder={given['folder']}: is reported as it is, so {', '.join(others)} cannot be "
+                f"chosen. Allowed with it: out=DIR and {STYLE}."
+            )
+    elif "out" in given:
         raise InputError(
             f"out={given['out']}: is for a report of a folder. Name it too, folder=DIR, or choose "
             "where an experiment's records and report are by results_root=DIR."
@@ -79,15 +76,8 @@ def report_folder(part: str, given: Mapping[str, str], console: Console) -> list
     cells, title = cells_in(folder)
     out_dir = Path(given.get("out", folder)).resolve()
     (out_dir / MANIFEST).unlink(missing_ok=True)
-    written = write_report(
-        folder.parent,
-        folder.name,
-        cells,
-        title,
-        parts=CHOICES[part],
-        out_dir=out_dir,
-        figure_style=style,
-    )
+    names = folder.parent, folder.name, cells, title
+    written = write_report(*names, parts=CHOICES[part], out_dir=out_dir, figure_style=style)
     _say(written, title, console)
     return written.paths
 

@@ -18,14 +18,15 @@ GAP_PT = 6.0  # between columns: twice \tabcolsep
 MOST_COLUMNS = 12  # beyond it a table with fewer rows than columns is turned
 MOST_LINES = 48  # of a float, header and notes left out
 NEEDS = "% Needs \\usepackage{booktabs, array}."
+_WITH_DETAIL = re.compile(r"([+−-]?[\d∞].*?) ([±\[(].*)", re.DOTALL)  # a number, and its interval
 _NARROW, _WIDE = set(" .,;:'|!ijltfI()[]"), set("mwABCDEFGHKLMNOPQRSTUVWXYZ%±×∞–−<>=+†&@λ")
-_SYMBOLS = {
+_SYMBOLS = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
     "†": r"$^\dagger$", "×": r"$\times$", "∞": r"$\infty$", "–": "--", "−": "$-$", "<": r"$<$",
     ">": r"$>$", "λ": r"$\lambda$", "·": r"$\cdot$", "…": r"\dots{}", "≥": r"$\geq$",
     "≤": r"$\leq$", "|": r"$|$", "→": r"$\to$",
-}  # fmt: skip
+})  # fmt: skip
 
 
 def label_of(out_dir: Path, name: str, kind: str = "tab") -> str:
@@ -38,81 +39,64 @@ def to_latex(table: Table, label: str) -> str:
     """The table as one or more floats; `label` is the first one's, the others' are numbered."""
     if len(table.header) - 1 > MOST_COLUMNS and len(_lines_of(table)) < len(table.header):
         table = _turned(table)
-    parts = list(_parts(table))
     floats = []
-    for number, (part, body) in enumerate(parts, start=1):
-        is_last = number == len(parts)
+    pieces = list(_pieces(table))
+    for number, piece in enumerate(pieces, start=1):
+        panels = [piece] if table.prose else _panels(piece)
+        fits_column = not table.prose and max(map(_width, panels)) <= COLUMN_PT
+        kind = "table" if fits_column else "table*"
         caption = table.caption if number == 1 else "(continued)"
-        kind = "table" if not table.prose and _width(part) <= COLUMN_PT else "table*"
-        floats.append(
-            "\n".join(
-                [
-                    rf"\begin{{{kind}}}",
-                    r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-                    rf"\caption{{{latex_text(f'{table.title}. {caption}')}}}",
-                    rf"\label{{{label if number == 1 else f'{label}-{number}'}}}",
-                    *body,
-                    *(_notes(table.notes) if is_last else []),
-                    rf"\end{{{kind}}}",
-                ]
-            )
-        )
+        notes = map(latex_text, table.notes if number == len(pieces) else ())
+        lines = [
+            rf"\begin{{{kind}}}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{latex_text(f'{table.title}. {caption}')}}}",
+            rf"\label{{{label if number == 1 else f'{label}-{number}'}}}",
+            "\n\\par\\medskip\n".join(map(_prose if table.prose else _numbers, panels)),
+            *(rf"\par\smallskip{{\sloppy\raggedright\scriptsize {note}\par}}" for note in notes),
+            rf"\end{{{kind}}}",
+        ]
+        floats.append("\n".join(lines))
     return "\n\n".join([NEEDS, *floats]) + "\n"
 
 
-def _notes(notes: Sequence[str]) -> Iterator[str]:
-    for note in notes:
-        yield rf"\par\smallskip{{\sloppy\raggedright\scriptsize {latex_text(note)}\par}}"
-
-
-def _parts(table: Table) -> Iterator[tuple[Table, list[str]]]:
-    """Pieces of the table that fit a float each, with their lines."""
-    for piece in _cut(table):
-        panels = [piece] if table.prose else _panels(piece)
-        body: list[str] = []
-        for number, panel in enumerate(panels):
-            body += [r"\par\medskip"] * (number > 0)
-            body += _prose(panel) if table.prose else _tabular(panel)
-        yield max(panels, key=_width), body
-
-
-def _cut(table: Table) -> Iterator[Table]:
+def _pieces(table: Table) -> Iterator[Table]:
     """The table in pieces of at most `MOST_LINES` lines, all panels counted."""
-    per_row = _height if table.prose else _panel_height
     rows: list[Row] = []
     used = 0
-    for row in table.rows:
-        lines = per_row(table, row)
-        if rows and used + lines > MOST_LINES:
+    for row, height in zip(table.rows, _heights(table), strict=True):
+        if rows and used + height > MOST_LINES:
             yield replace(table, rows=rows)
             rows, used = [], 0
         rows.append(row)
-        used += lines
+        used += height
     yield replace(table, rows=rows)
 
 
-def _panel_height(table: Table, row: Row) -> int:
-    return len(_panels(table)) * (2 if any(map(_detail, row.cells)) and _is_stacked(table) else 1)
-
-
-def _height(table: Table, row: Row) -> int:
-    widths = _prose_widths(table)
-    texts = (row.label, *row.cells)
-    pairs = zip(texts, widths, strict=False)
-    return max(ceil(1.15 * _pt(text) / (width * PAGE_PT)) for text, width in pairs)
+def _heights(table: Table) -> list[int]:
+    """Lines that each row takes in all panels."""
+    if not table.prose:
+        panels, stacked = len(_panels(table)), _is_stacked(table)
+        return [panels * (2 if stacked and any(map(_detail, r.cells)) else 1) for r in table.rows]
+    widths = [width * PAGE_PT for width in _prose_widths(table)]
+    return [
+        max(ceil(1.15 * _pt(text) / width) for text, width in zip(texts, widths, strict=False))
+        for texts in ((row.label, *row.cells) for row in table.rows)
+    ]
 
 
 def _panels(table: Table) -> list[Table]:
     """The table, or its columns in panels of equal size that are narrow enough."""
     columns = len(table.header) - 1
+    found = [table]
     for panels in range(1, columns + 1):
         size = ceil(columns / panels)
         found = [
             _columns(table, range(at, min(at + size, columns))) for at in range(0, columns, size)
         ]
         if all(_width(panel) <= PAGE_PT for panel in found):
-            return found
-    return [_columns(table, [place]) for place in range(columns)]
+            break
+    return found
 
 
 def _columns(table: Table, places: Sequence[int]) -> Table:
@@ -159,18 +143,13 @@ def _lines_of(table: Table) -> list[tuple[str, Row]]:
     return found
 
 
-def _tabular(table: Table) -> list[str]:
+def _numbers(table: Table) -> str:
     """A table of numbers."""
     columns, stacked = len(table.header), _is_stacked(table)
-    aligned = "l" + "l" * table.texts + "r" * (columns - 1 - table.texts)
-    widths = _bodies(table)
+    widths = _widths(table, stacked=stacked)
     heads = [_wrapped(name, width) for name, width in zip(table.header, widths, strict=True)]
-    lines = [
-        rf"\begin{{tabular}}{{@{{}}{aligned}@{{}}}}",
-        r"\toprule",
-        _ampersands(_stack(head, "l" if place == 0 else "r") for place, head in enumerate(heads)),
-        r"\midrule",
-    ]
+    head = [_stack(head, "l" if place == 0 else "r") for place, head in enumerate(heads)]
+    lines = []
     for number, row in enumerate(table.rows):
         if row.heading:
             lines += [r"\addlinespace"] * (number > 0)
@@ -178,41 +157,52 @@ def _tabular(table: Table) -> list[str]:
             lines.append(rf"\multicolumn{{{columns}}}{{@{{}}l@{{}}}}{{{text}}} \\")
             continue
         label = _stack(_wrapped(row.label, widths[0]), "l")
-        cells = [
-            _number(cell, bold=place in row.best, detail=not stacked)
-            for place, cell in enumerate(row.cells)
-        ]
-        lines.append(_ampersands([rf"\textbf{{{label}}}" if row.strong else label, *cells]))
+        cells = [_bold(label) if row.strong else label]
         details = [_tiny(_detail(cell)) for cell in row.cells]
+        for place, (cell, detail) in enumerate(zip(row.cells, details, strict=True)):
+            text = latex_text(_split(cell)[0])
+            text = _bold(text) if place in row.best else text
+            cells.append(rf"{text}\,{detail}" if detail and not stacked else text)
+        lines.append(_ampersands(cells))
         if stacked and any(details):
             lines.append(_ampersands(["", *details]))
-    return [*lines, r"\bottomrule", r"\end{tabular}"]
+    return _tabular("l" + "l" * table.texts + "r" * (columns - 1 - table.texts), head, lines)
 
 
-def _prose(table: Table) -> list[str]:
+def _prose(table: Table) -> str:
     """A table of sentences."""
-    columns = "".join(
+    columns = [
         rf">{{\raggedright\arraybackslash}}p{{{width:.3f}\linewidth}}"
         for width in _prose_widths(table)
-    )
-    lines = [rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule"]
-    lines += [_ampersands(map(latex_text, table.header)), r"\midrule"]
+    ]
+    lines = []
     for row in table.rows:
-        texts = [latex_text(text) for text in (row.label, *row.cells)]
-        lines.append(
-            _ampersands([rf"\textbf{{{texts[0]}}}" if row.strong else texts[0], *texts[1:]])
-        )
-    return [*lines, r"\bottomrule", r"\end{tabular}"]
+        label = latex_text(row.label)
+        texts = [_bold(label) if row.strong else label, *map(latex_text, row.cells)]
+        lines.append(_ampersands(texts))
+    return _tabular("".join(columns), map(latex_text, table.header), lines)
+
+
+def _tabular(columns: str, head: Iterable[str], lines: Iterable[str]) -> str:
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+            r"\toprule",
+            _ampersands(head),
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
 
 
 def _prose_widths(table: Table) -> list[float]:
     """Shares of the line: what the longest word needs, and the rest by how much text there is."""
-    columns = [
-        [name, *((row.label, *row.cells)[place] for row in table.rows if place <= len(row.cells))]
-        for place, name in enumerate(table.header)
+    columns = [table.column(place) for place in range(len(table.header))]
+    needed = [
+        1.2 * max(_pt(word) for text in column for word in text.split()) for column in columns
     ]
-    needed = [1.2 * max(_pt(word) for text in column for word in text.split() or [""])
-              for column in columns]  # fmt: skip
     texts = [max(map(_pt, column)) ** 0.5 for column in columns]
     room = PAGE_PT - GAP_PT * (len(columns) - 1)
     spare = max(0.0, room - sum(needed))
@@ -224,56 +214,46 @@ def _prose_widths(table: Table) -> list[float]:
 
 def _is_stacked(table: Table) -> bool:
     """Whether intervals go below the numbers: if they do not fit next to them."""
-    return _inline_width(table) > (COLUMN_PT if _inline_width(table) < PAGE_PT / 2 else PAGE_PT)
+    width = _sum(_widths(table, stacked=False))
+    return width > (COLUMN_PT if width < PAGE_PT / 2 else PAGE_PT)
 
 
 def _width(table: Table) -> float:
-    return sum(_bodies(table)) + GAP_PT * (len(table.header) - 1)
+    return _sum(_widths(table, stacked=_is_stacked(table)))
 
 
-def _inline_width(table: Table) -> float:
-    return sum(_bodies(table, stacked=False)) + GAP_PT * (len(table.header) - 1)
+def _sum(widths: Sequence[float]) -> float:
+    return sum(widths) + GAP_PT * (len(widths) - 1)
 
 
-def _bodies(table: Table, *, stacked: bool | None = None) -> list[float]:
-    """Width of each column in points."""
-    stacked = _is_stacked(table) if stacked is None else stacked
+def _widths(table: Table, *, stacked: bool) -> list[float]:
+    """Width of each column in points; labels wider than 110 pt are wrapped."""
     rows = [row for row in table.rows if not row.heading]
-    widths = [_least([table.header[0], *(row.label for row in rows)])]
+    labels = [table.header[0], *(row.label for row in rows)]
+    word = max(_pt(word, 1.2) for label in labels for word in label.split() or [""])
+    widths = [max(word, min(110.0, max(_pt(label, 1.2) for label in labels)))]
     for place, name in enumerate(table.header[1:]):
-        cells = [_split(row.cells[place]) for row in rows]
-        join = max if stacked else _beside
-        body = max((join(_pt(number, 1.2), _pt(rest, 0.85)) for number, rest in cells), default=0)
-        words = max((_pt(word, 1.05) for word in name.split()), default=0)
-        widths.append(max(body, words))
+        found = [_pt(word, 1.05) for word in name.split()]
+        for row in rows:
+            number, rest = _split(row.cells[place])
+            parts = _pt(number, 1.2), _pt(rest, 0.85)
+            found.append(max(parts) if stacked else sum(parts) + (2 if rest else 0))
+        widths.append(max(found, default=0))
     return widths
 
 
-def _beside(number: float, rest: float) -> float:
-    return number + (rest + 2 if rest else 0)
-
-
-def _least(labels: Sequence[str]) -> float:
-    """Width of the column of labels: at most 110 pt, then they are wrapped."""
-    word = max(_pt(word, 1.2) for label in labels for word in label.split() or [""])
-    return max(word, min(110.0, max(_pt(label, 1.2) for label in labels)))
-
-
 def _split(cell: str) -> tuple[str, str]:
-    """A cell's number, and what stands smaller beside or below it."""
-    if (at := re.search(r" (?=[±\[(])", cell)) and re.match(r"[+−-]?[\d∞]", cell):
-        return cell[: at.start()], cell[at.end() :]
-    return cell, ""
+    """A cell's number, and what is set smaller beside or below it."""
+    found = _WITH_DETAIL.fullmatch(cell)
+    return (found[1], found[2]) if found else (cell, "")
 
 
 def _detail(cell: str) -> str:
     return _split(cell)[1]
 
 
-def _number(cell: str, *, bold: bool, detail: bool) -> str:
-    number, rest = map(latex_text, _split(cell))
-    text = rf"\textbf{{{number}}}" if bold else number
-    return rf"{text}\,{_tiny(_detail(cell))}" if rest and detail else text
+def _bold(text: str) -> str:
+    return rf"\textbf{{{text}}}"
 
 
 def _tiny(text: str) -> str:
@@ -293,9 +273,7 @@ def _wrapped(text: str, width: float) -> list[str]:
 
 
 def _stack(lines: Sequence[str], side: str) -> str:
-    escaped = [
-        f"{{}}{latex_text(line)}" if line[:1] in "[*" else latex_text(line) for line in lines
-    ]
+    escaped = [("{}" if line[:1] in "[*" else "") + latex_text(line) for line in lines]
     joined = r" \\ ".join(escaped)
     return joined if len(lines) == 1 else rf"\shortstack[{side}]{{{joined}}}"
 
@@ -312,4 +290,4 @@ def _ampersands(cells: Iterable[str]) -> str:
 
 def latex_text(text: str) -> str:
     """A text as LaTeX that prints it."""
-    return "".join(_SYMBOLS.get(character, character) for character in text)
+    return text.translate(_SYMBOLS)

@@ -70,6 +70,12 @@ def method_named(name: str, variant: str = "") -> Method:
     return Method(plain, ", ".join(parts))
 
 
+def base_names(frame: pd.DataFrame) -> "pd.Series[str]":
+    """The method of each row as a record names it, such as `lora_matched`, without its settings."""
+    is_matched = frame["variant"].str.startswith(MATCHED)
+    return frame["method"].mask(is_matched, frame["method"] + _MATCHED_ENDING)
+
+
 def label(key: Task | Family | Method, *, in_text: bool = False) -> str:
     """A task, family or method as a paper writes it in tables and figures, or in a sentence."""
     if isinstance(key, Task):
@@ -99,8 +105,8 @@ def spelled(key: Task | Family | Method) -> str:
 
 
 def csv_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame as it is written: `task`, `family` and `method` spelled whole, then the rest, and at
-    the end `head` and `variant`, which tell runs apart without reading names.
+    """A frame as it is written: `task`, `family` and `method` spelled whole; `head` and `variant`
+    last.
     """
     found = frame.copy()
     for columns, kind in ((TASK_KEY, Task), (FAMILY_KEY, Family), (METHOD_KEY, Method)):

@@ -5,24 +5,21 @@ from functools import cached_property
 
 import pandas as pd
 
-from frod_bench.report.cells_table import cells_table
 from frod_bench.report.claims import Judged, judge
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
 from frod_bench.report.curves import Curve, evaluated_curves
-from frod_bench.report.data_warnings import constant_predictions
 from frod_bench.report.frame import Method, Run, Task
-from frod_bench.report.paired import paired_summary
+from frod_bench.report.paired import constant_predictions, paired_summary
 from frod_bench.report.panels import LOSSES, Panels, experiment_panels
 from frod_bench.report.rules import Rules
 from frod_bench.report.sensitivity import Sensitivity
-from frod_bench.report.summary import summarise
-from frod_bench.report.tables import parameter_summary
+from frod_bench.report.tables import parameter_summary, summarise
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the records of an experiment say, by the rules; computed where it is first asked for.
+    """What the records of an experiment say, by the rules; computed when it is first asked for.
 
     `profile` is the profile's name and `title` its title; `sensitivity` is what `sensitivity_of`
     gives.
@@ -36,14 +33,8 @@ class Numbers:
 
     @cached_property
     def judged(self) -> Judged:
-        """The claims."""
         frame, measured = self.collected.frame, self.measured
         return judge(frame, measured, self.sensitivity, self.profile, self.rules)
-
-    @cached_property
-    def cells(self) -> pd.DataFrame:
-        """The numbers of every cell."""
-        return cells_table(self.collected.frame, self.collected.curves)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -52,12 +43,11 @@ class Numbers:
 
     @cached_property
     def parameters(self) -> pd.DataFrame:
-        """The parameter table's numbers."""
         return parameter_summary(self.collected.frame)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """The numbers of the paired differences; empty where nothing is to be paired."""
+        """The paired differences; empty if there is nothing to pair."""
         rule = self.rules.accuracy
         return paired_summary(self.collected.frame, Method(rule.ours), rule.margin_points)
 
@@ -84,15 +74,11 @@ class Numbers:
     @cached_property
     def panels(self) -> dict[str, Panels]:
         """What the convergence figures show, by name."""
-        rule = self.rules.convergence
+        frame, rule = self.collected.frame, self.rules.convergence
         reference = Method(rule.reference)
+        constant = [task for task, methods in self.constant.items() if reference in methods]
         return experiment_panels(
-            self.collected.frame,
-            self.measured,
-            self.arrived,
-            self.title,
-            rule,
-            constant=[task for task, methods in self.constant.items() if reference in methods],
+            frame, self.measured, self.arrived, self.title, rule, constant=constant
         )
 
     @cached_property

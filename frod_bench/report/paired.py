@@ -1,6 +1,6 @@
 """One method against each other: paired by task and seed, and example by example."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from frod_bench.report.frame import (
     TASK_KEY,
     Method,
     Task,
+    by_method,
+    by_task,
     is_method,
     method_of,
     methods_in,
@@ -22,10 +24,8 @@ from frod_bench.report.frame import (
     tasks_in,
 )
 from frod_bench.report.names import label
-from frod_bench.report.summary import so_many
-from frod_bench.report.table import Row, Table
-from frod_bench.report.tables import seeds_interval
-from frod_bench.stats import Floats, McNemar
+from frod_bench.report.table import NOT_THERE, Row, Table
+from frod_bench.report.tables import seeds_interval, so_many
 
 COLUMNS = (
     *("scope", *TASK_KEY, *METHOD_KEY, "quantity", "mean", "low", "high", "n", "tost_p"),
@@ -44,20 +44,17 @@ def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataF
     `overall`: the `quantity` over tasks. Empty if `ours` is the only method.
     """
     rows: list[dict[str, Any]] = []
-    methods = [method for method in methods_in(frame) if method != ours]
     mine = _scores(frame, ours)
-    hits = {m: _all_hits(frame, m) for m in (ours, *methods)} if len(mine) else {}
-    for method in methods if len(mine) else []:
+    if mine.empty:
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+    own_hits = _all_hits(frame, ours)
+    for method in methods_in(frame):
+        if method == ours:
+            continue
         theirs = _scores(frame, method).reindex(index=mine.index, columns=mine.columns)
-        difference = mine - theirs
+        difference, hits = mine - theirs, _all_hits(frame, method)
         of_tasks = [
-            _task_row(
-                Task(*key),
-                method,
-                values.to_numpy(),
-                margin,
-                _tests(Task(*key), hits[ours], hits[method]),
-            )
+            _task_row(Task(*key), method, values, margin, own_hits, hits)
             for key, values in difference.iterrows()
         ]
         adjusted = stats.holm([row["p_value"] for row in of_tasks])
@@ -76,13 +73,11 @@ def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataF
 def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
     """Task x other method, then the means over tasks."""
     methods, name = methods_in(summary), label(ours)
-    by_key = {
-        (task_of(row), row.quantity, method_of(row)): row for row in summary.itertuples(index=False)
-    }
-    rows = [
-        Row(label(task), tuple(_task_text(by_key[task, MEAN, method]) for method in methods))
-        for task in tasks_in(summary[summary["scope"] == "task"])
-    ]
+    by_key = {(task_of(r), r.quantity, method_of(r)): r for r in summary.itertuples(index=False)}
+    rows = []
+    for task in tasks_in(summary[summary["scope"] == "task"]):
+        texts = tuple(_task_text(by_key[task, MEAN, method]) for method in methods)
+        rows.append(Row(label(task), texts))
     rows.append(Row("all tasks", heading=True))
     for quantity in (MEAN, MIDDLE, WINS):
         texts = tuple(_overall_text(by_key[Task("", ""), quantity, m]) for m in methods)
@@ -103,7 +98,7 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
 
 
 def predictions_of(path: Path) -> pd.DataFrame | None:
-    """The kept predictions of a record: split, row_id, prediction, label; None where none are."""
+    """The kept predictions of a record: split, row_id, prediction, label; None if none are kept."""
     file = store.predictions_path(path)
     return _read(path, file.stat().st_mtime_ns) if file.exists() else None
 
@@ -113,18 +108,41 @@ def _read(record_path: Path, _mtime_ns: int) -> pd.DataFrame | None:
     file = store.predictions_path(record_path)
     try:
         table = pd.read_parquet(file)
-        damage = store.damage_of(store.load(record_path), "predictions", file)
+        is_damaged = store.damage_of(store.load(record_path), "predictions", file) is not None
     except (OSError, ValueError):
         return None
-    if damage is not None:
-        return None
-    return table if {"split", "row_id", "prediction", "label"} <= set(table.columns) else None
+    has_columns = {"split", "row_id", "prediction", "label"} <= set(table.columns)
+    return table if has_columns and not is_damaged else None
+
+
+def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
+    """For each task the methods whose every run predicts one and the same class on test."""
+    found: dict[Task, list[Method]] = {}
+    for task, cells in by_task(frame[frame["status"] == "ok"]):
+        methods = [m for m, runs in by_method(cells) if all(map(_is_constant, runs["path"]))]
+        if methods:
+            found[task] = methods
+    return found
+
+
+def one_class(constant: Mapping[Task, Sequence[Method]]) -> list[str]:
+    """A warning per task of `constant_predictions`."""
+    return [
+        f"{label(task)}: all test predictions of {', '.join(map(label, methods))} are one class, "
+        "in every run. Their scores, differences and times to target are uninformative about the "
+        "methods."
+        for task, methods in constant.items()
+    ]
+
+
+def _is_constant(path: str) -> bool:
+    table = predictions_of(Path(path))
+    return table is not None and table["prediction"].nunique() == 1 < table["label"].nunique()
 
 
 def hits_of(path: Path) -> "pd.Series[bool] | None":
-    """Whether each kept prediction is right, by split and row; None if there are none to count.
-
-    That is the case without a file of predictions, or if the labels are not classes.
+    """Whether each kept prediction is right, by split and row; None if none are kept, or if the
+    labels are not classes.
     """
     table = predictions_of(path)
     if table is None or not pd.api.types.is_integer_dtype(table["label"]):
@@ -148,19 +166,20 @@ def _all_hits(frame: pd.DataFrame, method: Method) -> Hits:
     return {key: hits for key, hits in found.items() if hits is not None}
 
 
-def _task_row(
-    task: Task, method: Method, difference: Floats, margin: float, tests: Sequence[McNemar]
+def _task_row(  # noqa: PLR0917
+    task: Task, method: Method, difference: pd.Series, margin: float, ours: Hits, theirs: Hits
 ) -> dict[str, Any]:
-    known = difference[~np.isnan(difference)]
+    both = [(ours[key], theirs[key]) for key in ours if key[0] == task and key in theirs]
+    tests = [stats.mcnemar(a, b) for a, b in both if a.index.equals(b.index)]
     return {
         "scope": "task",
         **task._asdict(),
         **method._asdict(),
         "quantity": MEAN,
-        **stats.mean_interval(difference)._asdict(),
-        "least": known.min() if known.size else np.nan,
-        "greatest": known.max() if known.size else np.nan,
-        "tost_p": stats.tost(difference, margin),
+        **stats.mean_interval(difference.to_numpy())._asdict(),
+        "least": difference.min(),
+        "greatest": difference.max(),
+        "tost_p": stats.tost(difference.to_numpy(), margin),
         "n_tested": len(tests),
         "only_ours": sum(test.only_ours for test in tests),
         "only_theirs": sum(test.only_theirs for test in tests),
@@ -168,20 +187,12 @@ def _task_row(
     }
 
 
-def _tests(task: Task, ours: Hits, theirs: Hits) -> list[McNemar]:
-    """One test a seed, where both were asked the same examples."""
-    both = [(ours[key], theirs[key]) for key in ours if key[0] == task and key in theirs]
-    return [stats.mcnemar(a, b) for a, b in both if a.index.equals(b.index)]
-
-
 def _task_text(row: Any) -> str:
     if np.isnan(row.mean):
-        return "–"
+        return NOT_THERE
+    is_single = np.isnan(row.low)
     text = signed(row.mean)
-    if not np.isnan(row.low):
-        text += seeds_interval(row, int(row.n), signed)
-    else:
-        text += " (one pair: no interval)"
+    text += " (one pair: no interval)" if is_single else seeds_interval(row, int(row.n), signed)
     if row.n_tested:
         text += f" ({row.only_ours:.0f} : {row.only_theirs:.0f}, {p_text(row.p_holm)})"
     return text
@@ -189,7 +200,7 @@ def _task_text(row: Any) -> str:
 
 def _overall_text(row: Any) -> str:
     if np.isnan(row.mean):
-        return "–"
+        return NOT_THERE
     style = "{:.2f}".format if row.quantity == WINS else signed
     if np.isnan(row.low):
         return f"{style(row.mean)} ({so_many(row.n, 'task')}: no interval)"

@@ -30,7 +30,7 @@ from frod_bench.report.frame import (
 )
 from frod_bench.report.names import label, metric_label, spelled
 from frod_bench.report.rules import ConvergenceRule
-from frod_bench.report.summary import holes
+from frod_bench.report.tables import holes
 
 ALL_TASKS = "all_tasks"
 X_LABELS: dict[Axis, str] = {

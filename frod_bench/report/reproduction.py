@@ -1,15 +1,13 @@
 """Did it reproduce? A run's cells beside those of the published run, cell by cell.
 
-The same code gives the same record bit for bit on the same kind of processor. On another kind
-sums are taken in another order, the last bits differ, and training amplifies them: single scores
-move by points, means over tasks by tenths. `conf/reproduction.yaml` states how far, and from which
-measurements.
+The same code gives the same record bit for bit on the same kind of processor. On another kind the
+last bits differ, and training amplifies them; `conf/reproduction.yaml` states how far.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,8 +15,18 @@ from omegaconf import OmegaConf
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR
+from frod_bench.records.schema import CurvePoint
+from frod_bench.report.collect import Collected
+from frod_bench.report.frame import METHOD_KEY, TASK_KEY, run_of
+from frod_bench.report.names import csv_frame
 
 CELLS_PATH = Path("tables/cells.csv")  # under results/<profile> and results/reference/<profile>
+COLUMNS = (
+    *(*TASK_KEY, "family", *METHOD_KEY, "seed", "protocol", "config_hash", "settings_hash"),
+    "status",
+    *("metric", "value", "n", "stderr", "start_loss", "trainable", "trainable_head", "steps"),
+    *("setup_sec", "train_sec", "eval_sec", "code_version"),
+)
 KEYS = ["task", "method", "seed"]
 HASHES = {"config_hash": str, "settings_hash": str}  # one of digits alone is text, too
 COMPARED = [*KEYS, "settings_hash", "status", "value", "start_loss", "trainable"]
@@ -26,9 +34,26 @@ NO_RECORD = ("missing", "unusable")
 EQUAL_DIGITS = 1e-10  # relative: the same score, written and read as text
 
 
+def cells_table(collected: Collected) -> pd.DataFrame:
+    """A row per cell, as `cells.csv` has them: the numbers that every table is made of.
+
+    `value` is the primary metric on test in its own unit, `start_loss` the held-out loss before the
+    first step, NaN if it was not measured.
+    """
+    frame = collected.frame
+    curves = [collected.curves.get(run_of(row), []) for row in frame.itertuples(index=False)]
+    return csv_frame(frame.assign(start_loss=list(map(_start_loss, curves)))[list(COLUMNS)])
+
+
+def _start_loss(curve: Sequence[CurvePoint]) -> float:
+    first = curve[0] if curve else {}
+    loss = first.get("eval_loss") if first.get("step") == 0 else None
+    return float("nan") if loss is None else float(loss)
+
+
 @dataclass
 class Tolerance:
-    """How far another processor may be from the published run; `reproduction.yaml` says why."""
+    """How far another processor may be from the published run: `reproduction.yaml`."""
 
     dated: str
     score_points: float  # of one run; a mean over n runs may be off by this over the root of n
@@ -58,11 +83,13 @@ class Reproduction:
     @property
     def lines(self) -> list[str]:
         """For people: each check, and the verdict."""
-        found = [f"  {'yes' if check.holds else 'NO '}  {check.text}" for check in self.checks]
-        verdict = "Reproduced." if self.holds else "NOT reproduced: see the lines marked NO."
+        lines = [f"  {'yes' if check.holds else 'NO '}  {check.text}" for check in self.checks]
+        if self.skipped:
+            lines.append(f"  {self.skipped}")
         if not self.checks:
-            verdict = "Nothing was compared."
-        return [*found, *([f"  {self.skipped}"] if self.skipped else []), verdict]
+            return [*lines, "Nothing was compared."]
+        verdict = "Reproduced." if self.holds else "NOT reproduced: see the lines marked NO."
+        return [*lines, verdict]
 
 
 def load_tolerance(path: Path = CONF_DIR / "reproduction.yaml") -> Tolerance:
@@ -89,39 +116,34 @@ def published_cells(profile: str, root: Path = REFERENCE_DIR) -> pd.DataFrame | 
 
 
 def compare(run: pd.DataFrame, published: pd.DataFrame, tolerance: Tolerance) -> Reproduction:
-    """Compare the cells of a run (`report.cells_table`) with the published ones.
-
-    Only cells with the same settings are compared: backbone (by content), method, budget, seed and
-    protocol. Other data shows in the loss before training.
+    """Compare the cells of a run (`cells_table`) with the published ones of the same settings:
+    backbone (by content), method, budget, seed and protocol. Other data shows in the loss before
+    training.
     """
     pairs = run[COMPARED].merge(published[COMPARED], on=KEYS, suffixes=("", "_published"))
-    lost = pairs["status"].isin(NO_RECORD)
+    lost = pairs[pairs["status"].isin(NO_RECORD)]
     same = pairs[pairs["settings_hash"] == pairs["settings_hash_published"]]
-    skipped, others = "", len(run) - len(same) - int(lost.sum())
+    skipped, others = "", len(run) - len(same) - len(lost)
     if others:
         skipped = (
             f"{others} of {len(run)} cells are not in the published run with these settings and "
             "weights, and are left out."
         )
     checks = []
-    if lost.any():
-        text = f"{lost.sum()} of {len(run)} cells have no record: {_named(pairs[lost], 'status')}"
+    if len(lost):
+        text = f"{len(lost)} of {len(run)} cells have no record: {_named(lost, 'status')}"
         checks.append(Check(text, False))
-    if not same.empty:
-        checks += [_statuses(same), *_starts(same, tolerance), *_scores(same, tolerance)]
+    if len(same):
+        checks += [*_starts(same, tolerance), *_scores(same, tolerance)]
     return Reproduction(tuple(checks), skipped)
 
 
-def _statuses(same: pd.DataFrame) -> Check:
-    changed = same[same["status"] != same["status_published"]]
-    text = f"{len(same)} cells ended as published"
-    if len(changed):
-        text = f"{len(changed)} of {len(same)} cells ended otherwise: {_named(changed, 'status')}"
-    return Check(text, changed.empty)
-
-
 def _starts(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
-    """What does not depend on training: counts, and the loss of the untrained model."""
+    """What hardly depends on training: statuses, counts, and the loss of the untrained model."""
+    others = same[same["status"] != same["status_published"]]
+    statuses = f"{len(same)} cells ended as published"
+    if len(others):
+        statuses = f"{len(others)} of {len(same)} cells ended otherwise: {_named(others, 'status')}"
     counted = same.dropna(subset=["trainable", "trainable_published"])
     changed = counted[counted["trainable"] != counted["trainable_published"]]
     counts = f"{len(counted) - len(changed)} of {len(counted)} counts of trained parameters equal"
@@ -130,39 +152,41 @@ def _starts(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
     known = same.dropna(subset=["start_loss_published"])  # a run that lost its own has it no more
     gaps = (known["start_loss"] / known["start_loss_published"] - 1).abs()
     bound = tolerance.start_loss_relative
+    beyond = known[~(gaps <= bound)]
     text = f"loss before training: largest relative difference {gaps.max():.1e}"
     text += f", allowed {bound:.0e}"
-    beyond = ~(gaps <= bound)
-    if beyond.any():
-        text += f": {_named(known[beyond], 'start_loss')}"
-    return [Check(counts, changed.empty), Check(text, not beyond.any())]
+    if len(beyond):
+        text += f": {_named(beyond, 'start_loss')}"
+    checks = {statuses: others, counts: changed, text: beyond}
+    return [Check(words, found.empty) for words, found in checks.items()]
 
 
 def _scores(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
     """Single runs, means over seeds, over a method's runs and over all runs, in points."""
-    scored = same.dropna(subset=["value", "value_published"]).copy()
-    scored["points"], scored["published"] = 100 * scored["value"], 100 * scored["value_published"]
+    scored = same.dropna(subset=["value", "value_published"])
+    scored = scored.assign(
+        points=100 * scored["value"], published=100 * scored["value_published"], all="all"
+    )
     levels = {
         "scores of single runs": ["method", "task", "seed"],
         "means over seeds": ["method", "task"],
         "means of a method": ["method"],
         "mean over all runs": ["all"],
     }
-    scored["all"] = "all"
-    checks, groups = [], len(scored) + 1
+    checks: list[Check] = []
+    groups = len(scored) + 1
     for what, keys in levels.items():
-        grouped = scored.groupby(keys, sort=False)
-        if len(grouped) < groups:  # otherwise they are the level before once more
-            checks.append(_gaps(grouped, what, tolerance.score_points))
-        groups = len(grouped)
+        grouped = scored.groupby(keys, sort=False)[["points", "published"]]
+        means, sizes = grouped.mean(), grouped.size()
+        if len(means) < groups:  # otherwise they are the level before once more
+            checks.append(_gaps(means, tolerance.score_points / np.sqrt(sizes), what))
+        groups = len(means)
     return checks
 
 
-def _gaps(groups: Any, what: str, score_points: float) -> Check:
-    """A check of the groups' means, each against its own bound."""
-    means, sizes = groups[["points", "published"]].mean(), groups.size()
+def _gaps(means: pd.DataFrame, bounds: pd.Series, what: str) -> Check:
+    """A check of means, each against its own bound."""
     gaps = (means["points"] - means["published"]).abs()
-    bounds = score_points / np.sqrt(sizes)
     equal = int(np.isclose(means["points"], means["published"], rtol=EQUAL_DIGITS, atol=0).sum())
     text = f"{len(means)} {what}: {equal} equal"
     if len(gaps):
@@ -178,7 +202,7 @@ def _gaps(groups: Any, what: str, score_points: float) -> Check:
 
 def _named(cells: pd.DataFrame, column: str, most: int = 3) -> str:
     """The first few cells, with what was found and what was published."""
-    rows: Sequence[str] = [
+    rows = [
         f"{r['task']}/{r['method']}/{r['seed']} {r[column]} (published {r[f'{column}_published']})"
         for _, r in cells.head(most).iterrows()
     ]

@@ -1,12 +1,12 @@
 """Learning-rate sensitivity: the area under the score over the learning rates that were tried.
 
-Computed from the records of a results folder: those of `experiment=rate_robustness`, a grid of
-factors on all learning rates, or else the trials of `experiment=tune`. A folder that has neither is
-judged by the tables that the project publishes for its profile, and the report says so.
+Computed from the records of `experiment=rate_robustness`, a grid of factors on all learning rates,
+or else of the trials of `experiment=tune`. Without either the published tables of the profile are
+used, and the report says so.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from frod_bench.common.names import with_head
 from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.records import hashing
 from frod_bench.records.schema import Record
-from frod_bench.report.frame import TASK_KEY
+from frod_bench.report.collect import row_of
+from frod_bench.report.frame import TASK_KEY, Family
+from frod_bench.report.names import base_names, spelled
 
 FLOORED = ("diverged", "undefined")  # runs that came to their end, and gave no score
 _RANKED = with_head("", "rank")  # ends the name of a family in the published table of trials
@@ -28,7 +30,7 @@ _RANKED = with_head("", "rank")  # ends the name of a family in the published ta
 class Sensitivity:
     """Areas in points, at most 0: a row for each task, a column for each method; NaN if unknown.
 
-    `over` says over what: factors or trials, and whose.
+    `over` says over what: factors or trials, whose, and what they lack.
     """
 
     table: pd.DataFrame
@@ -43,18 +45,29 @@ class Sensitivity:
 def sensitivity_of(
     records: Iterable[Record], profile: str, factors: Sequence[float], methods: Sequence[str]
 ) -> Sensitivity | None:
-    """The areas of `methods`; None if neither `records` nor the published tables have them all.
+    """The areas of `methods` over the rule's `factors`, or else over trials; None if neither
+    `records` nor the published tables of the profile have any.
 
-    `factors` are the rule's: a grid of other ones is another experiment.
+    A grid in `records` that lacks methods is passed over if trials or published tables have them
+    all; what a grid lacks is named.
     """
     records = list(records)
+    grid = areas(factor_scores(records, factors))
     published = published_sensitivity(REFERENCE_DIR / profile, factors)
-    own = (
-        Sensitivity(areas(factor_scores(records, factors)), "factors"),
-        Sensitivity(areas(trials_of(records)), "trials"),
-    )
-    found = (one for one in (*own, *published) if set(methods) <= set(one.table))
-    return next(found, None)
+    lost_methods = [method for method in methods if method not in grid]
+    if not lost_methods:
+        tried = {with_head(*task) for task in grid.index}
+        wanted = {
+            task for one in published if one.over.startswith("factors") for task in one.table.index
+        }
+        lost = ", ".join(sorted(wanted - tried))
+        return Sensitivity(grid, f"factors; partial grid, without {lost}" if lost else "factors")
+    is_partial = any(_factor(record) != 1.0 for record in records)
+    for found in (Sensitivity(areas(trials_of(records)), "trials"), *published):
+        if set(methods) <= set(found.table):
+            lost = f"; the grid of factors here is partial, without {', '.join(lost_methods)}"
+            return replace(found, over=found.over + lost) if is_partial else found
+    return Sensitivity(grid, "factors") if is_partial else None
 
 
 def factor_scores(records: Iterable[Record], factors: Sequence[float]) -> pd.DataFrame:
@@ -64,12 +77,11 @@ def factor_scores(records: Iterable[Record], factors: Sequence[float]) -> pd.Dat
     alone; seeds that lack one of `factors` are left out. A run that diverged has the lowest score
     of its task; any other run without a score leaves none.
     """
-    rows = [
+    cells = _latest(
         _row(record, trial=_factor(record))
         for record in records
         if record["cell"]["protocol"] != "tune" and _factor(record) in factors
-    ]
-    cells = _latest(rows)
+    )
     tried = cells.groupby([*TASK_KEY, "method", "settings", "seed"])["trial"].transform("nunique")
     cells = floored(_one_setting(cells[tried == len(factors)]))
     grouped = cells.groupby([*TASK_KEY, "method", "trial"], sort=False, as_index=False)
@@ -78,12 +90,12 @@ def factor_scores(records: Iterable[Record], factors: Sequence[float]) -> pd.Dat
 
 def trials_of(records: Iterable[Record]) -> pd.DataFrame:
     """The trials of `experiment=tune`: family, task, head, method, trial, score (-inf: none)."""
-    rows = [
+    trials = _latest(
         _row(record, trial=record["config"].get("trial", 0))
         for record in records
         if record["cell"]["protocol"] == "tune"
-    ]
-    trials = _one_setting(_latest(rows))
+    )
+    trials = _one_setting(trials)
     return trials.assign(score=trials["value"].fillna(-np.inf))
 
 
@@ -113,29 +125,32 @@ def areas(trials: pd.DataFrame) -> pd.DataFrame:
     return found.where(counts == counts.max()).unstack("method")
 
 
-def published_sensitivity(folder: Path, factors: Sequence[float]) -> Iterator[Sensitivity]:
-    """What the project publishes of a profile in `folder`: factors, then trials; none if nothing.
+def published_sensitivity(folder: Path, factors: Sequence[float]) -> list[Sensitivity]:
+    """What the project publishes of a profile in `folder`: factors, then trials.
 
     Records of these runs are not in the repository, the tables that were made of them are.
     """
-    grid = _read(folder / "rate_robustness/tables/rate_curve.csv")
-    if grid is not None:
-        of_tasks = grid[grid["task"].notna()]
-        tried = of_tasks.loc[of_tasks["quantity"] == "score", "factor"].dropna().unique()
-        if set(tried) == set(factors):
-            found = of_tasks[of_tasks["quantity"] == "area"]
-            table = found.pivot(index="task", columns="method", values="mean")
-            yield Sensitivity(table, "factors of the published run")
+    found = []
+    path = folder / "rate_robustness/tables/rate_curve.csv"
+    if path.exists():
+        grid = pd.read_csv(path).dropna(subset=["task"])
+        if set(grid.loc[grid["quantity"] == "score", "factor"].dropna()) == set(factors):
+            table = grid[grid["quantity"] == "area"].pivot(
+                index="task", columns="method", values="mean"
+            )
+            found.append(Sensitivity(table, "factors of the published run"))
     trials = published_trials(folder)
     if trials is not None:
-        yield Sensitivity(areas(trials), "trials of the published run")
+        found.append(Sensitivity(areas(trials), "trials of the published run"))
+    return found
 
 
 def published_trials(folder: Path) -> pd.DataFrame | None:
-    """The published trials of a profile; None if there are none."""
-    trials = _read(folder / "tables/tuning.csv")
-    if trials is None:
+    """The published trials of a profile, as `trials_of`; None if there are none."""
+    path = folder / "tables/tuning.csv"
+    if not path.exists():
         return None
+    trials = pd.read_csv(path)
     is_ranked = trials["family"].str.endswith(_RANKED)
     return trials.assign(
         family=trials["family"].str.removesuffix(_RANKED),
@@ -144,60 +159,64 @@ def published_trials(folder: Path) -> pd.DataFrame | None:
     )
 
 
-def _read(path: Path) -> pd.DataFrame | None:
-    return pd.read_csv(path) if path.exists() else None
+def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
+    """Warnings of methods whose learning rates were not picked by trials although others' were.
+
+    `frame` is that of `Collected`; `trials` has family, head and method.
+    """
+    if trials.empty:
+        return []
+    tuned = set(zip(trials["family"], trials["head"], trials["method"], strict=True))
+    lost: dict[str, list[str]] = {}
+    keys = [frame["family"], frame["head"], base_names(frame)]
+    for family, head, name in dict.fromkeys(zip(*keys, strict=True)):
+        if (family, head, name) not in tuned:
+            lost.setdefault(spelled(Family(family, head)), []).append(name)
+    return [
+        f"Learning rates of {', '.join(methods)} were not tuned in {family} (no trial of "
+        "experiment=tune is of them): they are another method's, another head's or common practice."
+        for family, methods in lost.items()
+    ]
 
 
 def _factor(record: Record) -> float:
-    """The factor on all learning rates."""
     return float(record["config"].get("rate_factors", {}).get("all", 1.0))
 
 
 def _row(record: Record, trial: float) -> dict[str, Any]:
-    cell, status = record["cell"], record["status"]
-    metric = record["metrics"].get(record["primary_metric"]) if status == "ok" else None
-    value = None if metric is None else metric["value"]
-    return {
-        "family": cell["family"],
-        "task": cell["task"],
-        "head": record["config"].get("head", "classify"),
-        "method": cell["method"],
-        "seed": cell["seed"],
-        "settings": _settings(record),
-        "trial": trial,
-        "value": np.nan if value is None else value,
-        "status": "undefined" if status == "ok" and value is None else status,
-        "started_at": record["provenance"]["started_at"],
-    }
+    cell, head = record["cell"], record["config"].get("head", "classify")
+    names = {name: cell[name] for name in ("family", "task", "method", "seed")}
+    tried = {"trial": trial, "settings": _settings(record)}
+    started = {"started_at": record["provenance"]["started_at"]}
+    return row_of(record) | names | {"head": head} | tried | started
 
 
 def _settings(record: Record) -> str:
-    """What records that are compared have in common: all but the seed and what is tried.
-
-    Of a grid that is the factor, so the learning rates without it are settings.
+    """Hash of all settings but the seed and what is tried: of a grid the factor, of trials the
+    learning rates.
     """
     made = record["provenance"]
     prints = made["data_fingerprint"], made["backbone_fingerprint"]
     settings = hashing.identity(record["config"], *prints) | {"seed": 0}
-    rates: Mapping[str, float] = settings["method"]["learning_rates"]
-    base = {name: f"{rate / _factor(record):.6g}" for name, rate in rates.items()}
-    is_trial = record["cell"]["protocol"] == "tune"
-    settings["method"] = settings["method"] | {"learning_rates": {} if is_trial else base}
+    base: dict[str, str] = {}
+    if record["cell"]["protocol"] != "tune":
+        rates: Mapping[str, float] = settings["method"]["learning_rates"]
+        base = {name: f"{rate / _factor(record):.6g}" for name, rate in rates.items()}
+    settings["method"] = settings["method"] | {"learning_rates": base}
     return hashing.config_hash(settings)
 
 
-def _latest(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _latest(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """A frame of rows, the newest of those that are equal in all but when they started."""
     columns = ["family", *TASK_KEY, "method", "seed", "settings", "trial", "value", "status"]
-    frame = pd.DataFrame(rows, columns=[*columns, "started_at"]).sort_values("started_at")
+    frame = pd.DataFrame(list(rows), columns=[*columns, "started_at"]).sort_values("started_at")
     frame = frame.astype({"trial": "float64", "value": "float64"})  # also if there are no rows
     return frame.drop_duplicates([*TASK_KEY, "method", "seed", "settings", "trial"], keep="last")
 
 
 def _one_setting(cells: pd.DataFrame) -> pd.DataFrame:
     """Of each task and method the settings with the most cells; of equally many the newest."""
-    sized = cells.assign(
-        n=cells.groupby([*TASK_KEY, "method", "settings"])["seed"].transform("size")
-    )
-    last = sized.sort_values(["n", "started_at"]).groupby([*TASK_KEY, "method"])["settings"]
-    return cells[cells["settings"] == last.transform("last").reindex(cells.index)]
+    sizes = cells.groupby([*TASK_KEY, "method", "settings"])["seed"].transform("size")
+    ordered = cells.assign(n=sizes).sort_values(["n", "started_at"])
+    last = ordered.groupby([*TASK_KEY, "method"])["settings"].transform("last")
+    return cells[cells["settings"] == last.reindex(cells.index)]

@@ -3,8 +3,9 @@
 The page renders the same `Table` as HTML (`report/page`).
 """
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -15,41 +16,31 @@ NOT_THERE = "–"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table.
+    """A line of a table; one that opens a group is a `heading`, and has no cells."""
 
-    Attributes:
-        label: the first column.
-        cells: the other columns; none in a heading.
-        heading: whether it opens a group.
-        strong: whether it is an average, or a summary of the rows around it.
-        best: places of the cells whose number is the best of the row.
-    """
-
-    label: str
-    cells: tuple[str, ...] = ()
+    label: str  # the first column
+    cells: tuple[str, ...] = ()  # the other columns
     heading: bool = False
-    strong: bool = False
-    best: frozenset[int] = frozenset()
+    strong: bool = False  # an average, or a summary of the rows around it
+    best: frozenset[int] = frozenset()  # places of the cells whose number is the best of the row
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
-
-    Attributes:
-        caption: what it shows, in at most two sentences; what else must be known are `notes`.
-        header: names the label column and each column of cells.
-        prose: whether cells are sentences, which are wrapped and aligned on the left.
-        texts: how many columns of cells, from the left, are names and no numbers.
-    """
+    """A table; `header` names the column of labels and each column of cells."""
 
     title: str
-    caption: str
+    caption: str  # what it shows, in at most two sentences
     header: tuple[str, ...]
     rows: Sequence[Row]
-    notes: Sequence[str] = field(default_factory=tuple)
-    prose: bool = False
-    texts: int = 0
+    notes: Sequence[str] = ()  # what else must be known
+    prose: bool = False  # cells are sentences, which are wrapped and aligned on the left
+    texts: int = 0  # how many columns of cells, from the left, are names and no numbers
+
+    def column(self, place: int) -> list[str]:
+        """A column's name and its texts."""
+        lines = [(row.label, *row.cells) for row in self.rows]
+        return [self.header[place], *(line[place] for line in lines if place < len(line))]
 
 
 def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -> list[Path]:
@@ -58,34 +49,29 @@ def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -
 
     out_dir.mkdir(parents=True, exist_ok=True)
     texts = {
-        "md": to_markdown(table),
-        "tex": to_latex(table, label_of(out_dir, name)),
-        "csv": numbers.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
+        out_dir / f"{name}.md": to_markdown(table),
+        out_dir / f"{name}.tex": to_latex(table, label_of(out_dir, name)),
+        out_dir / f"{name}.csv": numbers.to_csv(
+            index=False, float_format="%.10g", lineterminator="\n"
+        ),
     }
-    paths = [out_dir / f"{name}.{suffix}" for suffix in texts]
-    for path, text in zip(paths, texts.values(), strict=True):
+    for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
-    return paths
+    return list(texts)
 
 
 def to_markdown(table: Table) -> str:
     """The table as a Markdown page: title, caption, pipe table, notes."""
-    columns = len(table.header)
-    lines = [
-        f"# {table.title}",
-        "",
-        table.caption,
-        "",
-        _pipes(_escaped(name) for name in table.header),
-        _pipes(["---"] + ["---" if table.prose else "---:"] * (columns - 1)),
-    ]
+    columns = len(table.header) - 1
+    rules = ["---", *(["---" if table.prose else "---:"] * columns)]
+    lines = [f"# {table.title}", "", table.caption, "", _pipes(table.header), _pipes(rules)]
     for row in table.rows:
-        label = f"**{_escaped(row.label)}**" if row.heading or row.strong else _escaped(row.label)
+        label = f"**{row.label}**" if row.heading or row.strong else row.label
         cells = [
-            _best_of(_escaped(cell), "**{}**") if place in row.best else _escaped(cell)
+            re.sub("^[^ ]*", r"**\g<0>**", cell) if place in row.best else cell
             for place, cell in enumerate(row.cells)
         ]
-        lines.append(_pipes([label, *(cells or [""] * (columns - 1))]))
+        lines.append(_pipes([label, *(cells or [""] * columns)]))
     if table.notes:
         lines += ["", *(f"- {_escaped(note)}" for note in table.notes)]
     return "\n".join(lines) + "\n"
@@ -100,8 +86,7 @@ def to_rich(table: Table) -> RichTable:
     shown = RichTable(title=table.title or None, title_justify="left")
     for place, name in enumerate(table.header):
         is_text = place <= table.texts or table.prose
-        column = [name, *(_cell(row, place) for row in table.rows)]
-        longest = max(len(word) for text in column for word in text.split() or [""])
+        longest = max(len(word) for text in table.column(place) for word in text.split() or [""])
         shown.add_column(
             name, justify="left" if is_text else "right", overflow="fold", min_width=longest
         )
@@ -116,19 +101,8 @@ def to_rich(table: Table) -> RichTable:
     return shown
 
 
-def _cell(row: Row, place: int) -> str:
-    texts = (row.label, *row.cells)
-    return texts[place] if place < len(texts) else ""
-
-
-def _best_of(text: str, form: str) -> str:
-    """The cell's number in bold, and what follows it as it is."""
-    number, space, rest = text.partition(" ")
-    return form.format(number) + space + rest
-
-
 def _pipes(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(map(_escaped, cells)) + " |"
 
 
 def _escaped(text: str) -> str:

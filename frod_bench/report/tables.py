@@ -1,35 +1,47 @@
-"""The main table and the parameter table, each as Markdown, CSV (long) and LaTeX."""
+"""The main table and the parameter table: their numbers (long form), and the texts in them."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from frod_bench import stats
 from frod_bench.report.frame import (
     FAMILY_KEY,
     METHOD_KEY,
+    METRIC,
+    TASK_KEY,
     Family,
-    Method,
-    Task,
     by_method,
     by_task,
     method_of,
     methods_in,
-    task_of,
+    tasks_in,
 )
 from frod_bench.report.names import label, metric_label
-from frod_bench.report.summary import COSTS, INTERVAL_SEEDS, INTERVAL_TASKS, so_many
 from frod_bench.report.table import NOT_THERE, Row, Table
-from frod_bench.stats import FEW_TASKS
 
+BYTES_PER_MIB = 2.0**20
+# Below these numbers there is no interval: Student's of two to four unlike tasks is wider than the
+# scale, and of two seeds it is 13 standard deviations wide, so that their range says more.
+INTERVAL_TASKS = 5
+INTERVAL_SEEDS = 3
+PRIMARY = "primary"
+COLUMNS = (
+    *("scope", *TASK_KEY, "family", *METHOD_KEY, "metric", "unit", "primary"),
+    *("n_seeds", "n_tasks", "n_cells", "n_expected"),
+    *("mean", "low", "high", "interval", "status", "holes"),
+    *("least", "greatest", "higher_is_better"),  # the range over seeds
+)
 HOLE = "†"
 MAIN_CAPTION = (
     "Test scores in points (100 × the task's primary metric; accuracy unless named), mean over "
     "seeds ± half of the 95 % interval (Student's t), or the range of fewer than "
     f"{INTERVAL_SEEDS} seeds. Means over tasks have the 95 % interval of a bootstrap over tasks "
-    f"and seeds (of fewer than {FEW_TASKS} tasks Student's t, of fewer than {INTERVAL_TASKS} none)."
+    f"and seeds (of fewer than {stats.FEW_TASKS} tasks Student's t, of fewer than "
+    f"{INTERVAL_TASKS} none)."
 )
 PARAMETERS_CAPTION = (
     "Trained and frozen parameters of each method on each backbone; a range is over tasks, whose "
@@ -37,23 +49,154 @@ PARAMETERS_CAPTION = (
 )
 
 
-class Line(NamedTuple):
-    """A line of the main table: a row of the summary for each method, None where none was asked.
+class Cost(NamedTuple):
+    """A quantity of a run other than its score."""
 
-    `group` is the family, or empty below all families; `strong` is a mean over tasks.
+    column: str
+    name: str
+    unit: str
+    scale: float
+
+
+COSTS = (
+    Cost("trainable_percent", "trainable, without the head", "% of the backbone", 1.0),
+    Cost("step_sec", "training step", "s", 1.0),
+    Cost("setup_sec", "set-up", "s", 1.0),
+    Cost("peak_rss_bytes", "peak memory", "MiB", 1 / BYTES_PER_MIB),
+    Cost("peak_device_bytes", "peak device memory", "MiB", 1 / BYTES_PER_MIB),
+)
+
+
+def summarise(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every number of the main table in long form; `COLUMNS` are its columns.
+
+    Scores are in points (100 x the metric). scope `task`: mean over seeds of each metric with
+    Student's t interval, and the costs. scope `family`, `overall`: mean over tasks of the primary
+    metric with a bootstrap over tasks and seeds (of few tasks Student's t, of fewer than
+    `INTERVAL_TASKS` none), and the costs; `task` is empty, and so is `family` of the overall scope.
+    `status` is ok if every expected cell gave a number, partial if some did, else what became of
+    them; `holes` counts the cells that gave none.
     """
+    rows: list[dict[str, Any]] = []
+    keys = [*TASK_KEY, "family", *METHOD_KEY]
+    for key, cells in frame.groupby(keys, sort=False):
+        base = {"scope": "task", **dict(zip(keys, key, strict=True))}
+        rows.extend(base | row for row in _task_rows(cells))
+    scopes = [("family", *key, cells) for key, cells in frame.groupby(FAMILY_KEY)]
+    for scope, family, head, group in [*scopes, ("overall", "", "", frame)]:
+        for method, cells in by_method(group):
+            base = {"scope": scope, "task": "", "head": head, "family": family, **method._asdict()}
+            rows.append(base | _mean_row(cells))
+            rows.extend(base | row for row in _cost_rows(cells))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
-    group: str
+
+def holes(cells: pd.DataFrame) -> str:
+    """What became of the cells that gave no number: "1 failed, 2 missing"; empty if all did."""
+    counts = cells.loc[cells["status"] != "ok", "status"].value_counts().sort_index()
+    return ", ".join(f"{n} {status}" for status, n in counts.items())
+
+
+def so_many(n: int, what: str) -> str:
+    """A count in words: "one seed", "3 tasks"."""
+    return f"one {what}" if n == 1 else f"{n} {what}s"
+
+
+def _task_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The primary metric first, then the task's other metrics, then the costs."""
+    names = cells["metric"].dropna()
+    primary = names.iloc[0] if len(names) else ""
+    yield _score(cells, "value", primary) | {"primary": True}
+    for column in cells.columns[cells.columns.str.startswith(METRIC)]:
+        name = column.removeprefix(METRIC)
+        if name != primary and cells[column].notna().any():
+            yield _score(cells, column, name) | {"primary": False}
+    yield from _cost_rows(cells)
+
+
+def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
+    points = 100.0 * cells[column]
+    estimate = stats.mean_interval(points.to_numpy())
+    return {
+        "metric": name,
+        "unit": "points",
+        "n_seeds": estimate.n,
+        "n_tasks": 1,
+        **_counts(cells),
+        **estimate._asdict(),
+        "interval": "t over seeds",
+        "least": points.min(),
+        "greatest": points.max(),
+        "higher_is_better": _is_higher_better(cells) if column == "value" else None,
+    }
+
+
+def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
+    table = cells.pivot_table(index=TASK_KEY, columns="seed", values="value", aggfunc="first")
+    estimate = stats.mean_over_tasks(100.0 * table.to_numpy()) if table.size else stats.NOTHING
+    kind = "t over tasks" if estimate.n < stats.FEW_TASKS else "bootstrap over tasks and seeds"
+    if estimate.n < INTERVAL_TASKS:
+        kind, estimate = "none", estimate._replace(low=np.nan, high=np.nan)
+    return {
+        "metric": PRIMARY,
+        "unit": "points",
+        "primary": True,
+        "n_seeds": cells.loc[cells["status"] == "ok", "seed"].nunique(),
+        "n_tasks": estimate.n,
+        **_counts(cells),
+        **estimate._asdict(),
+        "interval": kind,
+        "higher_is_better": _is_higher_better(cells),
+    }
+
+
+def _is_higher_better(cells: pd.DataFrame) -> bool | None:
+    """Whether more of the primary metric is better; None if the tasks' metrics disagree."""
+    said = set(cells["higher_is_better"].dropna())
+    return bool(said.pop()) if len(said) == 1 else None
+
+
+def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Means over the cells that ran; times of one machine are not a sample, so without interval."""
+    counts = _counts(cells)
+    for cost in COSTS:
+        known = cells[cells[cost.column].notna()]
+        if len(known):
+            yield {
+                "metric": cost.name,
+                "unit": cost.unit,
+                "primary": False,
+                "n_seeds": known["seed"].nunique(),
+                "n_tasks": len(tasks_in(known)),
+                **counts,
+                "mean": float((known[cost.column].to_numpy() * cost.scale).mean()),
+                "interval": "none",
+            }
+
+
+def _counts(cells: pd.DataFrame) -> dict[str, Any]:
+    n_cells = int((cells["status"] == "ok").sum())
+    lost = holes(cells)
+    if not lost:
+        status = "ok"
+    elif n_cells:
+        status = "partial"
+    else:
+        status = " / ".join(sorted(cells["status"].unique()))
+    return {"n_cells": n_cells, "n_expected": len(cells), "status": status, "holes": lost}
+
+
+class Line(NamedTuple):
+    """A line of the main table: a row of the summary for each method, or None."""
+
+    group: str  # the family; empty below all families
     label: str
     numbers: tuple[Any, ...]
-    strong: bool = False
+    strong: bool = False  # a mean over tasks
 
 
 def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Table:
-    """Task x method, tasks grouped by family, then the means, then what it cost.
-
-    `title` is the profile's title; `notes` (e.g. warnings) are printed below.
-    """
+    """Task x method, tasks grouped by family, then the means, then what it cost."""
     rows: list[Row] = []
     for group, lines in itertools.groupby(score_lines(summary), lambda line: line.group):
         rows.append(Row(group or "all tasks", heading=True))
@@ -63,53 +206,41 @@ def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> 
     for line in cost_lines(summary):
         texts = tuple(NOT_THERE if n is None else format_cost(n) for n in line.numbers)
         rows.append(Row(line.label, texts))
-    return Table(
-        title=f"Main table: {title}",
-        caption=MAIN_CAPTION,
-        header=("task", *(label(method) for method in methods_in(summary))),
-        rows=rows,
-        notes=[*hole_notes(summary), *notes],
-    )
-
-
-def methods_of(summary: pd.DataFrame) -> list[Method]:
-    """The methods, in the order of the columns."""
-    return methods_in(summary)
+    header = ("task", *map(label, methods_in(summary)))
+    notes = [*hole_notes(summary), *notes]
+    return Table(f"Main table: {title}", MAIN_CAPTION, header, rows, notes)
 
 
 def score_lines(summary: pd.DataFrame) -> list[Line]:
     """The scores: of each task, family by family with the family's mean, then of all tasks."""
     primary = summary[summary["primary"]]
-    by_key = {
-        (row.scope, task_of(row), row.family, method_of(row)): row
-        for row in primary.itertuples(index=False)
-    }
     methods = methods_in(summary)
 
-    def numbers(scope: str, task: Task, family: str) -> tuple[Any, ...]:
-        return tuple(by_key.get((scope, task, family, method)) for method in methods)
+    def numbers(rows: pd.DataFrame) -> tuple[Any, ...]:
+        by_name = {method_of(row): row for row in rows.itertuples(index=False)}
+        return tuple(by_name.get(method) for method in methods)
 
     lines: list[Line] = []
-    for key, group in primary[primary["scope"] == "task"].groupby(FAMILY_KEY):
-        family = Family(*key)
-        name = label(family)
-        for task, of_task in by_task(group):
-            text = _task_label(task, of_task["metric"])
-            lines.append(Line(name, text, numbers("task", task, family.family)))
-        means = numbers("family", Task("", family.head), family.family)
+    for key, group in primary[primary["scope"] != "overall"].groupby(FAMILY_KEY):
+        name = label(Family(*key))
+        for task, of_task in by_task(group[group["scope"] == "task"]):
+            named = [metric for metric in of_task["metric"] if metric not in ("", "accuracy")]
+            text = f"{label(task)} ({metric_label(named[0])})" if named else label(task)
+            lines.append(Line(name, text, numbers(of_task)))
+        means = numbers(group[group["scope"] == "family"])
         lines.append(Line(name, f"mean of {name}", means, strong=True))
-    overall = numbers("overall", Task("", ""), "")
+    overall = numbers(primary[primary["scope"] == "overall"])
     return [*lines, Line("", "mean of all tasks", overall, strong=True)]
 
 
 def cost_lines(summary: pd.DataFrame) -> list[Line]:
-    """What it cost, a line a quantity that some method has."""
+    """What it cost, a line per quantity that some method has."""
     overall = summary[(summary["scope"] == "overall") & ~summary["primary"]]
     by_key = {(row.metric, method_of(row)): row for row in overall.itertuples(index=False)}
     lines = []
     for cost in COSTS:
-        found = tuple(by_key.get((cost.name, method)) for method in methods_of(summary))
-        if any(number is not None for number in found):
+        found = tuple(by_key.get((cost.name, method)) for method in methods_in(summary))
+        if any(found):
             lines.append(Line("", f"{cost.name}, {cost.unit}", found))
     return lines
 
@@ -117,7 +248,7 @@ def cost_lines(summary: pd.DataFrame) -> list[Line]:
 def best_of(line: Line) -> frozenset[int]:
     """Places of the best score among whole ones, and of all that are shown equal to it."""
     whole = {
-        place: float(score_text(number).mean)
+        place: float(score_text(number)[0])
         for place, number in enumerate(line.numbers)
         if number is not None and not number.holes and not np.isnan(number.mean)
     }
@@ -128,36 +259,28 @@ def best_of(line: Line) -> frozenset[int]:
     return frozenset(place for place, score in whole.items() if score == best)
 
 
-class ScoreText(NamedTuple):
-    """A score in three parts, which put together are its text."""
-
-    mean: str  # or what became of the cells
-    interval: str
-    holes: str
-
-
 def format_score(number: Any) -> str:
-    """A row of the summary as text: a score with its interval, or what became of its cells."""
+    """A row of the summary as text."""
     return "".join(score_text(number))
 
 
-def score_text(number: Any) -> ScoreText:
-    """The parts of `format_score`."""
+def score_text(number: Any) -> tuple[str, str, str]:
+    """A row of the summary in parts: mean (or what became of its cells), interval, missing runs."""
     if np.isnan(number.mean):
-        return ScoreText(str(number.status), "", "")
+        return str(number.status), "", ""
     mean, known = f"{number.mean:.1f}", not np.isnan(number.low)
     if number.scope == "task":
         interval = f" ({too_few(number)})" if not number.holes else ""
         if known:
             interval = seeds_interval(number, number.n_seeds)
         counts = f" ({number.n_cells} of {number.n_expected}: {number.holes})"
-        return ScoreText(mean, interval, counts if number.holes else "")
+        return mean, interval, counts if number.holes else ""
     interval = f" [{number.low:.1f}, {number.high:.1f}]" if known else f" ({too_few(number)})"
-    return ScoreText(mean, interval, HOLE if number.holes else "")
+    return mean, interval, HOLE if number.holes else ""
 
 
 def seeds_interval(number: Any, n: int, form: Callable[[float], str] = "{:.1f}".format) -> str:
-    """How far seeds (or pairs) are apart: half of the 95 % interval, of a few their range."""
+    """Half of the 95 % interval over seeds or pairs; of fewer than `INTERVAL_SEEDS` the range."""
     if n < INTERVAL_SEEDS:
         return f" ({form(number.least)} to {form(number.greatest)})"
     return f" ± {number.high - number.mean:.1f}"
@@ -171,13 +294,13 @@ def too_few(number: Any) -> str:
 
 
 def format_cost(number: Any) -> str:
-    """A cost to three digits, marked where it is the mean of fewer cells than were asked for."""
+    """A cost to three digits, marked if it is the mean of fewer cells than were asked for."""
     text = f"{number.mean:,.0f}" if number.mean >= 100 else f"{number.mean:.3g}"
     return text + (HOLE if number.holes else "")
 
 
 def hole_notes(summary: pd.DataFrame) -> list[str]:
-    """One note a method whose averages are over fewer cells than were asked for."""
+    """A note per method whose averages are over fewer cells than were asked for."""
     overall = summary[(summary["scope"] == "overall") & summary["primary"]]
     return [
         f"{HOLE} {label(method_of(row))}: averages are over {row.n_cells} of {row.n_expected} "
@@ -185,11 +308,6 @@ def hole_notes(summary: pd.DataFrame) -> list[str]:
         for row in overall.itertuples(index=False)
         if row.holes
     ]
-
-
-def _task_label(task: Task, metrics: pd.Series) -> str:
-    named = [name for name in metrics if name and name != "accuracy"]
-    return f"{label(task)} ({metric_label(named[0])})" if named else label(task)
 
 
 _COUNTS = {

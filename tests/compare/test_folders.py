@@ -8,6 +8,7 @@ import pytest
 
 from frod_bench.compare import command as compare
 from frod_bench.compare import draw
+from frod_bench.compare.comparison import Comparison
 from frod_bench.report.rules import load_rules
 from tests.compare.test_methods import Captured, rehashed, row_of, wide_terminal
 from tests.report.factory import make_record, synthetic_curve, write_record
@@ -51,7 +52,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return yours, theirs
 
 
-def compared(folders: tuple[Path, Path], *more: str) -> compare.Comparison:
+def compared(folders: tuple[Path, Path], *more: str) -> Comparison:
     config = compare.parse([f"folders={folders[0]},{folders[1]}", *more])
     return compare.compare(config, RULES)
 

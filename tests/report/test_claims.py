@@ -16,8 +16,15 @@ from frod_bench.common.errors import InputError
 from frod_bench.records import hashing
 from frod_bench.report import claims
 from frod_bench.report.build import write_report
-from frod_bench.report.claim_inputs import suite_tasks
-from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, judge
+from frod_bench.report.claims import (
+    NOT_SUPPORTED,
+    SUPPORTED,
+    UNDECIDED,
+    Claim,
+    Judged,
+    judge,
+    suite_tasks,
+)
 from frod_bench.report.claims_table import claims_rows, format_part, show_claims
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.curves import evaluated_curves
@@ -324,7 +331,30 @@ def test_sensitivity_is_of_the_records_of_a_grid_and_before_it_of_trials(tmp_pat
     other = sensitivity_of(records, "none", FACTORS[1:], METHODS)
     assert other is not None  # a part of the grid is a grid
     assert other.table["frod"].tolist() == pytest.approx([-7.5])
-    assert sensitivity_of(records, "none", FACTORS, [*METHODS, "vera"]) is None
+    lacking = sensitivity_of(records, "none", FACTORS, [*METHODS, "vera"])
+    assert lacking is not None
+    assert lacking.missing([*METHODS, "vera"]) == "factors missing of vera"
+    assert sensitivity_of([], "none", FACTORS, METHODS) is None
+
+
+def test_a_partial_grid_of_factors_is_named(tmp_path: Path) -> None:
+    """Of the tasks of the published grid, or of the methods that the claim is about."""
+    for factor in FACTORS:
+        for method in METHODS[:2]:
+            of_rates(tmp_path, method, 70, factor=factor, task="sst2")
+    records = collect(tmp_path, "embedded", []).records
+    few_tasks = sensitivity_of(records, "embedded", FACTORS, METHODS[:2])
+    assert few_tasks is not None
+    assert few_tasks.over.startswith("factors; partial grid, without arc_easy, gtsrb, hellaswag")
+    few_methods = sensitivity_of(records, "embedded", FACTORS, METHODS)
+    assert few_methods is not None
+    assert few_methods.over == (
+        "factors of the published run; the grid of factors here is partial, without dora, frod"
+    )
+    found = judge(
+        collect(tmp_path, "embedded", sweep(tmp_path)).frame, {}, few_methods, "embedded", RULES
+    )
+    assert "partial, without dora, frod" in claim(found, "robustness").parts[-1].title
 
 
 def test_grids_of_other_settings_are_not_mixed_and_a_hole_is_no_area(tmp_path: Path) -> None:

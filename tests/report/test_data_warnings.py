@@ -6,7 +6,8 @@ import pandas as pd
 
 from frod_bench.records import store
 from frod_bench.report.collect import Cell, collect
-from frod_bench.report.data_warnings import constant_predictions, one_class, untuned
+from frod_bench.report.paired import constant_predictions, one_class
+from frod_bench.report.sensitivity import untuned
 from tests.report.factory import make_record, write_record
 
 

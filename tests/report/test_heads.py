@@ -12,7 +12,7 @@ from frod_bench.report.collect import Cell, collect
 from frod_bench.report.frame import Method, Run, Task
 from frod_bench.report.names import csv_frame
 from frod_bench.report.rules import load_rules
-from frod_bench.report.summary import summarise
+from frod_bench.report.tables import summarise
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 

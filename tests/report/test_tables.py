@@ -12,9 +12,8 @@ from rich.console import Console
 from frod_bench import stats
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.latex import to_latex
-from frod_bench.report.summary import summarise
 from frod_bench.report.table import Row, Table, to_markdown, to_rich, write_table
-from frod_bench.report.tables import main_table, parameter_summary, parameter_table
+from frod_bench.report.tables import main_table, parameter_summary, parameter_table, summarise
 from tests.report.factory import FAMILIES, make_record, synthetic_curve, write_record
 
 Experiment = tuple[Path, list[Cell]]

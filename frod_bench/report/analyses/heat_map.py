@@ -26,8 +26,8 @@ from frod_bench.report.analyses.about import (
     score_text,
 )
 from frod_bench.report.figures import Drawing, Look, Props, panelled
-from frod_bench.report.frame import AXIS, TASK_KEY, Method, Task, by_task, tasks_in
-from frod_bench.report.names import label, spelled
+from frod_bench.report.frame import AXIS, TASK_KEY, Task, by_task, tasks_in
+from frod_bench.report.names import base_names, label, method_named, spelled
 from frod_bench.report.table import NOT_THERE, Row, Table
 
 AXES = {
@@ -59,6 +59,7 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     lacks an axis.
     """
     need_axes(frame, "heat_map", list(AXES.values()))
+    frame = frame.assign(method=base_names(frame))
     keys = ["method", *(f"{AXIS}{key}" for key in AXES.values())]
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(frame.dropna(subset=keys)):
@@ -84,7 +85,7 @@ def table(found: pd.DataFrame, about: About) -> Table:
     factors = sorted(set(found["rotation_factor"]))
     rows: list[Row] = []
     for (*task, method), settings in found.groupby([*TASK_KEY, "method"], sort=False):
-        name, top = label(Method(method)), best(settings)
+        name, top = label(method_named(method)), best(settings)
         ending = f"; best {top['mean']:.1f} at {setting_name(top)}" if top is not None else ""
         rows.append(Row(f"{name}, {scope_name(Task(*task), n_tasks)}{ending}", heading=True))
         for (rate, factor), line in settings.groupby(["sparse_rate", "lambda_factor"]):
@@ -176,7 +177,7 @@ def _draw_scope(settings: pd.DataFrame, look: Look) -> Figure:
             ax.set_xlabel("factor on S" if rate else "no S")
             ax.tick_params(labelbottom=bool(rate))
             if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-                ax.set_ylabel(f"{label(Method(method))}: factor on λ")
+                ax.set_ylabel(f"{label(method_named(method))}: factor on λ")
     if len(means):
         bar = figure.colorbar(scale, ax=axes, label="test score (points)", pad=0.01, aspect=30)
         bar.outline.set_visible(False)

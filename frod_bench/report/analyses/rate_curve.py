@@ -24,7 +24,7 @@ from frod_bench.report.analyses.about import (
 )
 from frod_bench.report.figures import Drawing, Look, Props, legend_handle, panelled, rows_of
 from frod_bench.report.frame import AXIS, TASK_KEY, Method, by_task, task_of, tasks_in
-from frod_bench.report.names import label
+from frod_bench.report.names import base_names, label, method_named
 from frod_bench.report.sensitivity import FLOORED, areas, floored
 from frod_bench.report.table import Row, Table
 
@@ -47,6 +47,7 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """
     need_axes(frame, "rate_curve", [ALL_FACTOR])
     axis = f"{AXIS}{ALL_FACTOR}"
+    frame = frame.assign(method=base_names(frame))
     filled = floored(frame.dropna(subset=[axis]))
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(filled):
@@ -92,7 +93,7 @@ def table(found: pd.DataFrame, about: About) -> Table:
         rows.append(Row(scope_name(task, n_tasks), heading=True))
         for line in lines.itertuples(index=False):
             cells = [_score(by_key.get((task, line.method, factor))) for factor in factors]
-            rows.append(Row(label(Method(line.method)), (*cells, area_text(line))))
+            rows.append(Row(label(method_named(line.method)), (*cells, area_text(line))))
     header = ("method", *(f"learning rates × {factor:g}" for factor in factors), "area")
     caption = f"{words(about)} {AREA_WORDS} {about.setting}"
     return Table(f"Score over learning rates: {about.title}", caption, header, rows)
@@ -132,9 +133,9 @@ def words(about: About) -> str:
 
 def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     """Two figures: the mean over tasks (or the one task) with the areas, and the tasks."""
-    methods = [Method(method) for method in dict.fromkeys(found["method"])]
+    methods = [method_named(method) for method in dict.fromkeys(found["method"])]
     scope = OVERALL if (found["scope"] == OVERALL).any() else ONE_TASK
-    lost = [label(Method(m)) for m in sorted(set(found.loc[found["mean"].isna(), "method"]))]
+    lost = [label(method_named(m)) for m in sorted(set(found.loc[found["mean"].isna(), "method"]))]
     parts = [words(about)]
     if about.frame["seed"].nunique() > 1:
         parts.append("Band: range over seeds.")
@@ -188,7 +189,7 @@ def _draw_tasks(found: pd.DataFrame, methods: list[Method], look: Look) -> Figur
 def _draw_curves(ax: Axes, lines: pd.DataFrame) -> None:
     factors = sorted(set(lines["factor"]))
     for method, line in lines.sort_values("factor").groupby("method"):
-        look = style.of_method(Method(str(method)))
+        look = style.of_method(method_named(str(method)))
         x, ends = line["factor"], (line["low"], line["high"])
         ax.fill_between(x, *ends, color=look.color, alpha=0.13, lw=0)
         marker: Props = {
@@ -210,11 +211,11 @@ def _draw_areas(ax: Axes, lines: pd.DataFrame, methods: list[Method]) -> None:
     tasks = tasks_in(of_tasks)
     offsets = np.linspace(-JITTER, JITTER, len(tasks)) if len(tasks) > 1 else [0.0]
     for line in of_tasks.itertuples(index=False):
-        look = style.of_method(Method(line.method))
-        x = methods.index(Method(line.method)) + offsets[tasks.index(task_of(line))]
+        look = style.of_method(method_named(line.method))
+        x = methods.index(method_named(line.method)) + offsets[tasks.index(task_of(line))]
         ax.plot(x, line.mean, look.marker, ms=3, mfc="white", mec=look.color, mew=0.8, zorder=3)
     for line in lines[lines["scope"] == OVERALL].itertuples(index=False):
-        method = Method(line.method)
+        method = method_named(line.method)
         look, x = style.of_method(method), methods.index(method)
         ax.plot([x, x], [line.low, line.high], color=look.color, lw=1.4, zorder=4)
         ax.plot(x, line.mean, look.marker, ms=7, mfc=look.color, mec="white", mew=0.9, zorder=5)

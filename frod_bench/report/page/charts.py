@@ -24,7 +24,7 @@ from frod_bench.report.frame import (
 )
 from frod_bench.report.names import label
 from frod_bench.report.panels import ALL_TASKS, Panels
-from frod_bench.report.summary import COSTS
+from frod_bench.report.tables import COSTS
 from frod_bench.stats import Floats
 
 Json = dict[str, Any]

@@ -13,7 +13,7 @@ from frod_bench.report import style
 from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, Judged
 from frod_bench.report.claims_table import claims_table
 from frod_bench.report.convergence import convergence_table
-from frod_bench.report.frame import Method, method_of, tasks_in
+from frod_bench.report.frame import Method, method_of, methods_in, tasks_in
 from frod_bench.report.names import label
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.page.cells import (
@@ -34,7 +34,6 @@ from frod_bench.report.tables import (
     cost_lines,
     format_cost,
     hole_notes,
-    methods_of,
     parameter_table,
     score_lines,
     score_text,
@@ -113,7 +112,7 @@ def page_content(numbers: Numbers, page_dir: Path) -> Content:
     summary = numbers.summary
     lines = cell_lines(collected.frame, page_dir)
     ours = Method(rules.accuracy.ours)
-    methods = ours_second(methods_of(summary), ours, Method(rules.accuracy.reference))
+    methods = ours_second(methods_in(summary), ours, Method(rules.accuracy.reference))
     map_methods, rows = cell_map(sorted(lines, key=lambda line: methods.index(line.method)))
     return Content(
         title=title,
@@ -192,7 +191,7 @@ def _facts(numbers: Numbers) -> list[tuple[str, str]]:
     return [
         ("runs with a score", f"{n_ok} of {len(frame)}"),
         ("tasks", str(len(tasks_in(frame)))),
-        ("methods", ", ".join(map(label, methods_of(numbers.summary)))),
+        ("methods", ", ".join(map(label, methods_in(numbers.summary)))),
         ("seeds", ", ".join(str(seed) for seed in sorted(set(frame["seed"])))),
         ("protocol", ", ".join(sorted(set(frame["protocol"].dropna())))),
     ]
@@ -201,7 +200,7 @@ def _facts(numbers: Numbers) -> list[tuple[str, str]]:
 def _score_groups(
     summary: pd.DataFrame, methods: Sequence[Method]
 ) -> list[tuple[str, list[ScoreRow]]]:
-    columns = [methods_of(summary).index(method) for method in methods]
+    columns = [methods_in(summary).index(method) for method in methods]
 
     def row(line: Line) -> ScoreRow:
         return ScoreRow(line.label, tuple(_score(line.numbers[i]) for i in columns), line.strong)
@@ -224,7 +223,7 @@ def _score(number: Any) -> Score:
 
 def _costs_table(numbers: Numbers, methods: Sequence[Method]) -> Table:
     lines = cost_lines(numbers.summary)
-    columns = [methods_of(numbers.summary).index(method) for method in methods]
+    columns = [methods_in(numbers.summary).index(method) for method in methods]
     rows = [
         Row(label(method), tuple(_cost(line.numbers[column]) for line in lines))
         for method, column in zip(methods, columns, strict=True)

@@ -106,3 +106,14 @@ def test_cells_that_lie_on_no_grid_are_refused(tmp_path: Path) -> None:
     frame = collect(tmp_path, "embedded", [Cell("rte", "frod", 0)]).frame
     with pytest.raises(InputError, match=r"heat_map is drawn over method.sparse_rate"):
         analyse(["heat_map"], frame)
+
+
+def test_a_matched_variant_has_a_map_of_its_own(tmp_path: Path, analysed: Analyse) -> None:
+    keys = ("method.sparse_rate", "rate_factors.lambda", "rate_factors.rotation")
+    cells = grid(tmp_path, tasks=("rte",))
+    for place in PLACES:
+        made = dict(zip(keys, place, strict=True))
+        cells.append(variant(tmp_path, "rte", "frod_matched", 0, made, 0.4))
+    shown = analysed("heat_map", tmp_path, cells)
+    assert shown.row(method="frod", **at(BEST))["mean"] == pytest.approx(80)
+    assert shown.row(method="frod_matched", **at(BEST))["mean"] == pytest.approx(40)

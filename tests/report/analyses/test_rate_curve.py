@@ -112,3 +112,16 @@ def test_one_task_and_one_seed(tmp_path: Path, analysed: Analyse) -> None:
     assert "one seed" in shown.words()
     assert "Band" not in shown.words()
     assert shown.lines()["LoRA"] == ("80.0", "80.0", "50.0", "-10.0")
+
+
+def test_a_matched_variant_is_a_method_of_its_own(tmp_path: Path, analysed: Analyse) -> None:
+    cells = sweep(tmp_path, tasks=("rte",), seeds=(0,))
+    for factor in FACTORS:
+        made = {"rate_factors.all": factor}
+        cells.append(variant(tmp_path, "rte", "lora_matched", 0, made, 0.6 + 0.03 * (factor == 1)))
+    shown = analysed("rate_curve", tmp_path, cells)
+    lora, matched = (
+        shown.row(method=method, quantity="area")["mean"] for method in ("lora", "lora_matched")
+    )
+    assert [lora, matched] == pytest.approx([-10, -2])
+    assert shown.lines()["LoRA (matched)"][:3] == ("60.0", "63.0", "60.0")

@@ -1,24 +1,30 @@
-"""Two results folders: the same cells of both, paired by what they are and not by their hash."""
+"""Which records are compared: methods of one results folder, or the same cells of two folders.
+
+Cells of two folders are paired by what they are and not by their hash.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from frod_bench.cli import arguments
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import with_head
+from frod_bench.common.paths import is_published
 from frod_bench.compare.comparison import Comparison, Contrast
-from frod_bench.compare.options import CompareConfig
-from frod_bench.records import hashing
+from frod_bench.records import hashing, select, store
 from frod_bench.records.schema import Record
-from frod_bench.report.collect import Cell, Collected, collect_folder
+from frod_bench.report.collect import Cell, Collected, collect, collect_folder
 from frod_bench.report.folder import Folder, read_folder, words_of
-from frod_bench.report.frame import Method, Run
-from frod_bench.report.names import label, spelled
+from frod_bench.report.frame import Method, Run, method_of
+from frod_bench.report.names import label, method_named, spelled
 from frod_bench.report.rules import Rules
 
+SEEDS = (0, 1, 2)
+PROFILE, PROTOCOL = "embedded", "fair"
 SIDES = ("A", "B")
 NAMED = 4  # cells that a note names; of more it says how many
 NOT_THERE = "–"
@@ -28,7 +34,151 @@ NO_SETTINGS = ("started_at", "data_fingerprint", "backbone_fingerprint")
 Pairs = Mapping[Run, tuple[Record, Record]]
 
 
-def compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
+@dataclass(frozen=True)
+class CompareConfig:
+    """The keys; None is any of two folders, and the default of one."""
+
+    task: list[str] | None
+    methods: list[str] | None  # the first one is compared with each other one
+    seeds: list[int] | None
+    folders: list[str]  # two or none
+    across: bool
+    profile: str | None
+    protocol: str | None
+    head: str
+    results_root: str
+    plot: str
+    out_dir: str | None
+
+
+def parse(words: Sequence[str]) -> CompareConfig:
+    """Read `key=value` words. Raises InputError for what is unknown, missing or contradictory."""
+    asked = arguments.parse("compare", words)
+    given = asked.values
+    config = CompareConfig(
+        task=asked.names("task"),
+        methods=asked.names("method"),
+        seeds=asked.integers("seed"),
+        folders=arguments.items(given["folder"]) if "folder" in given else [],
+        across=given.get("across") == "true",
+        profile=given.get("profile"),
+        protocol=given.get("protocol"),
+        head=given.get("head", "classify"),
+        results_root=given.get("results_root", "results"),
+        plot=given.get("plot", "figure"),
+        out_dir=given.get("out"),
+    )
+    if config.folders:
+        if len(config.folders) != 2:
+            raise InputError(
+                f"folder has {len(config.folders)} names; give two: "
+                "folder=results/embedded,/theirs/results/embedded."
+            )
+        if "results_root" in given:
+            raise InputError("results_root says nothing where two folders are named; leave it out.")
+    elif not (config.task and config.methods):
+        raise InputError(
+            "task and method must be given: task=rte method=frod,lora; or two folders: "
+            "folder=results/embedded,/theirs/results/embedded."
+        )
+    elif config.across:
+        raise InputError("across=true is for two folders; name them by folder=A,B.")
+    return config
+
+
+def compare(config: CompareConfig, rules: Rules) -> Comparison:
+    """Compare the records. Raises InputError if nothing can be compared."""
+    return _compare_folders(config, rules) if config.folders else _compare_methods(config, rules)
+
+
+def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
+    """Compare methods on tasks by their records.
+
+    Without `seeds` those that all methods have are compared: a run of one method alone, with
+    settings that somebody tried, must not enter its mean. Raises InputError if a task or a method
+    has no record at all under the results folder, or none of the cells has one.
+    """
+    tasks, methods, head = config.task or [], config.methods or [], config.head
+    profile, protocol = config.profile or PROFILE, config.protocol or PROTOCOL
+    root = Path(config.results_root).expanduser()
+    folder = root / profile / "records"
+    command = _command(config, profile, protocol)
+    _check_names(folder, tasks, methods, command)
+    runs = select.by_run(store.scan(folder)[0], profile=profile, protocol=protocol, head=head)
+    seeds_of = [{r.seed for r in runs if r.task in tasks and r.method == m} for m in methods]
+    shared = set.intersection(*seeds_of)
+    rule = rules.convergence
+    cells = [
+        Cell(task, method, seed, protocol=protocol, head=head)
+        for task in tasks
+        for method in dict.fromkeys([*methods, rule.reference])
+        for seed in config.seeds or sorted(shared) or SEEDS
+    ]
+    collected = collect(root, profile, cells)
+    if not config.seeds and (lone := sorted(set.union(*seeds_of) - shared)):
+        collected.warnings.append(
+            f"Seeds {', '.join(map(str, lone))} are left out: not every method has a record of "
+            "them. seed= names them."
+        )
+    first, *others = keys = list(map(method_named, methods))
+    shown = collected.frame.apply(method_of, axis=1).isin(keys)
+    if (collected.frame.loc[shown, "status"] == "missing").all():
+        raise InputError(
+            f"None of the {shown.sum()} cells has a record under {folder}: profile={profile} "
+            f"protocol={protocol} head={head}. Run them: {command}"
+        )
+    return Comparison(
+        title=next(iter(collected.frame["profile_title"].dropna()), profile),
+        collected=collected,
+        shown=shown,
+        contrasts=[Contrast(f"{label(first)} − {label(other)}", first, other) for other in others],
+        heads=("first", "second"),
+        rules=rules,
+        reference=Method(rule.reference),
+        name="_".join(methods),
+    )
+
+
+def _command(config: CompareConfig, profile: str, protocol: str) -> str:
+    """The command that runs what a comparison of methods lacks, with full fine-tuning's target."""
+    words = {
+        "task": ",".join(config.task or []),
+        "method": ",".join(dict.fromkeys([*(config.methods or []), "full"])),
+        "seed": ",".join(map(str, config.seeds or SEEDS)),
+        "profile": profile,
+        "protocol": protocol,
+        "head": config.head,
+    }
+    if not is_published(Path(config.results_root).expanduser()):
+        words["results_root"] = config.results_root
+    if profile != PROFILE:
+        words |= {"data_root": "DIR", "model_root": "DIR"}
+    return "frod-bench run -m " + " ".join(f"{key}={value}" for key, value in words.items())
+
+
+def _check_names(records: Path, tasks: Sequence[str], methods: Sequence[str], command: str) -> None:
+    """Raise InputError unless each task and method has a folder: a name may be misspelt."""
+    existing = _subfolders(records)
+    if not existing:
+        raise InputError(
+            f"No records under {records}. Run them: {command}. Or "
+            "name the results_root= and profile= of records that you have."
+        )
+    for task in tasks:
+        if task not in existing:
+            raise InputError(f"No records of task {task!r}.{did_you_mean(task, existing)}")
+        made = _subfolders(records / task)
+        for method in methods:
+            if method not in made:
+                hint = did_you_mean(method, made)
+                raise InputError(f"No records of method {method!r} on task {task!r}.{hint}")
+
+
+def _subfolders(parent: Path) -> list[str]:
+    return sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
+
+
+def _compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
     """Compare the cells that both of `config.folders` have: the first folder minus the second.
 
     Of several records of a cell the first folder's newest is taken, and the second's that is
