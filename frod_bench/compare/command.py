@@ -1,10 +1,6 @@
-"""Records side by side: methods of one results folder, or the same cells of two folders.
+"""Print the paired differences of records, and draw their curves (docs/how-to/compare.md).
 
-    python -m frod_bench.compare task=rte methods=[frod,lora]
-    python -m frod_bench.compare folders=[results/embedded,/theirs/results/embedded]
-
-Prints the paired differences, and draws the curves (docs/how-to/compare.md). Exit status: 0, 1 if
-a figure cannot be written, 2 for bad input.
+Exit status: 0, 1 if a figure cannot be written, 2 for bad input.
 """
 
 import sys
@@ -16,7 +12,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import is_published
 from frod_bench.common.terminal import plain_console
 from frod_bench.compare.records import PROFILE, CompareConfig, compare, parse
-from frod_bench.compare.show import show
+from frod_bench.compare.show import panels_of, print_curves, save_figures, show
 from frod_bench.report.rules import load_rules
 
 
@@ -32,14 +28,12 @@ def main(arguments: Sequence[str]) -> int:
     show(comparison, console)
     if config.plot == "none":
         return 0
-    from frod_bench.compare import draw  # matplotlib and uniplot: only where they draw
-
-    panels = draw.panels_of(comparison)
+    panels = panels_of(comparison)
     if config.plot == "terminal":
         for shown in panels.values():
-            draw.print_curves(shown, console)
+            print_curves(shown, console)
     try:
-        for path in draw.save_figures(panels, comparison.name, _out_dir(config)):
+        for path in save_figures(panels, comparison.name, _out_dir(config)):
             print(path.resolve())
     except OSError as error:
         print(f"error: {error}. Name another out=.", file=sys.stderr)

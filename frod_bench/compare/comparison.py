@@ -59,9 +59,8 @@ class Comparison:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """A row for each task and method: the columns of `Task` and `Method`, target (metric's own
-        unit), score (text), steps and seconds (text, to target), and their medians as steps_median
-        and seconds_median.
+        """A row per task and method: target (metric's own unit), score, steps and seconds to target
+        (texts), and the medians of the last two as steps_median and seconds_median.
         """
         scores = summarise(self.cells)
         scores = scores[(scores["scope"] == "task") & scores["primary"]]

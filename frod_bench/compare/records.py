@@ -1,7 +1,4 @@
-"""Which records are compared: methods of one results folder, or the same cells of two folders.
-
-Cells of two folders are paired by what they are and not by their hash.
-"""
+"""Which records are compared: methods of one results folder, or the same cells of two folders."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +33,7 @@ Pairs = Mapping[Run, tuple[Record, Record]]
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """The keys; None is any of two folders, and the default of one."""
+    """What to compare; None is any of two folders, and the default of one."""
 
     task: list[str] | None
     methods: list[str] | None  # the first one is compared with each other one
@@ -87,24 +84,31 @@ def parse(words: Sequence[str]) -> CompareConfig:
 
 
 def compare(config: CompareConfig, rules: Rules) -> Comparison:
-    """Compare the records. Raises InputError if nothing can be compared."""
+    """Compare the records.
+
+    Raises InputError if a folder, task, method or seed has no records, if no cell has one (in both
+    folders), and, unless `config.across`, if profile or protocol of two folders differ.
+    """
     return _compare_folders(config, rules) if config.folders else _compare_methods(config, rules)
 
 
 def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
-    """Compare methods on tasks by their records.
-
-    Without `seeds` those that all methods have are compared: a run of one method alone, with
-    settings that somebody tried, must not enter its mean. Raises InputError if a task or a method
-    has no record at all under the results folder, or none of the cells has one.
+    """Compare methods on tasks, on the seeds that all methods have if none are named: a run of
+    one method alone, with settings that somebody tried, must not enter its mean.
     """
     tasks, methods, head = config.task or [], config.methods or [], config.head
     profile, protocol = config.profile or PROFILE, config.protocol or PROTOCOL
     root = Path(config.results_root).expanduser()
     folder = root / profile / "records"
     command = _command(config, profile, protocol)
-    _check_names(folder, tasks, methods, command)
-    runs = select.by_run(store.scan(folder)[0], profile=profile, protocol=protocol, head=head)
+    records, _ = store.scan(folder)
+    if not records:
+        raise InputError(
+            f"No records under {folder}. Run them: {command}. Or name the results_root= and "
+            "profile= of records that you have."
+        )
+    _check_names(records, tasks, methods)
+    runs = select.by_run(records, profile=profile, protocol=protocol, head=head)
     seeds_of = [{r.seed for r in runs if r.task in tasks and r.method == m} for m in methods]
     shared = set.intersection(*seeds_of)
     rule = rules.convergence
@@ -156,34 +160,25 @@ def _command(config: CompareConfig, profile: str, protocol: str) -> str:
     return "frod-bench run -m " + " ".join(f"{key}={value}" for key, value in words.items())
 
 
-def _check_names(records: Path, tasks: Sequence[str], methods: Sequence[str], command: str) -> None:
-    """Raise InputError unless each task and method has a folder: a name may be misspelt."""
-    existing = _subfolders(records)
-    if not existing:
-        raise InputError(
-            f"No records under {records}. Run them: {command}. Or "
-            "name the results_root= and profile= of records that you have."
-        )
+def _check_names(records: Iterable[Record], tasks: Sequence[str], methods: Sequence[str]) -> None:
+    """Raise InputError for a task, or a method on a task, that no record is of."""
+    made: dict[str, set[str]] = {}
+    for run in map(select.Run.of, records):
+        made.setdefault(run.task, set()).add(run.method)
     for task in tasks:
-        if task not in existing:
-            raise InputError(f"No records of task {task!r}.{did_you_mean(task, existing)}")
-        made = _subfolders(records / task)
+        if task not in made:
+            raise InputError(f"No records of task {task!r}.{did_you_mean(task, made)}")
         for method in methods:
-            if method not in made:
-                hint = did_you_mean(method, made)
+            if method not in made[task]:
+                hint = did_you_mean(method, made[task])
                 raise InputError(f"No records of method {method!r} on task {task!r}.{hint}")
 
 
-def _subfolders(parent: Path) -> list[str]:
-    return sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
-
-
 def _compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
-    """Compare the cells that both of `config.folders` have: the first folder minus the second.
+    """Compare the cells that both folders have, whatever their settings: first minus second.
 
     Of several records of a cell the first folder's newest is taken, and the second's that is
-    nearest to it. Raises InputError if a folder has no records, if none is of a cell of the other,
-    and, unless `config.across`, if profile or protocol differ.
+    nearest to it.
     """
     ours, theirs = _read(config)
     asked = _asked(config, ours, theirs)
@@ -198,9 +193,12 @@ def _compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
         if a["primary_metric"] != b["primary_metric"]
     }
     pairs = {run: pair for run, pair in pairs.items() if run.task not in of_other_metric}
+    others = ", ".join(of_other_metric.values())
     if not pairs:
-        others = ", ".join(of_other_metric.values())
         raise InputError(f"The folders measure other metrics: {others}.")
+    notes = _notes(ours, theirs, asked, pairs)
+    if others:
+        notes.append(f"Left out, for the metrics differ: {others}.")
     reference = Method(rules.convergence.reference)
     collected = _collect(ours, theirs, pairs, reference)
     frame = collected.frame
@@ -214,7 +212,7 @@ def _compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
         rules=rules,
         reference=reference._replace(side=theirs.side),
         name="_".join(["folders", *(map(spelled, methods) if config.methods else [])]),
-        notes=_notes(ours, theirs, asked, pairs, list(of_other_metric.values())),
+        notes=notes,
         caption=f"A: {ours.path}. B: {theirs.path}.",
         settings=_differing_settings(pairs.values()),
     )
@@ -238,10 +236,7 @@ def _read(config: CompareConfig) -> tuple[Folder, Folder]:
 
 
 def _asked(config: CompareConfig, ours: Folder, theirs: Folder) -> list[Run]:
-    """The cells of either folder that the command line asks for, in order of name.
-
-    Raises InputError for a task, method or seed that neither folder has.
-    """
+    """The cells of either folder that the command line asks for, in order of name."""
     runs = sorted({*ours.made, *theirs.made})
     tasks = [with_head(task, config.head) for task in config.task or ()]
     kinds = (("task", tasks), ("method", config.methods or ()), ("seed", config.seeds or ()))
@@ -264,10 +259,7 @@ def _nearest(to: Record, candidates: Sequence[Record]) -> Record:
 
 
 def _collect(ours: Folder, theirs: Folder, pairs: Pairs, reference: Method) -> Collected:
-    """The pairs, cell by cell ours and theirs, and then what sets the target.
-
-    That is their reference on the tasks that are compared, even if it is not compared itself.
-    """
+    """The pairs, cell by cell ours and theirs; then their reference, which sets the target."""
     tasks = {run.task for run in pairs}
     rest = {
         run: found[0]
@@ -305,21 +297,13 @@ def _collect_side(folder: Folder, chosen: Mapping[Run, Record]) -> Collected:
     return found
 
 
-def _notes(
-    ours: Folder,
-    theirs: Folder,
-    asked: Sequence[Run],
-    pairs: Pairs,
-    of_other_metric: Sequence[str],
-) -> list[str]:
+def _notes(ours: Folder, theirs: Folder, asked: Sequence[Run], pairs: Pairs) -> list[str]:
     """What was paired and what was not."""
     notes = [f"{folder.side}: {folder.path} ({folder.kind})" for folder in (ours, theirs)]
     notes.append(f"Cells in both: {len(pairs)}.")
     for folder, other in ((ours, theirs), (theirs, ours)):
         if alone := [run for run in asked if run in folder.made and run not in other.made]:
             notes.append(f"Cells in {folder.side} only: {_named(alone)}.")
-    if of_other_metric:
-        notes.append(f"Left out, for the metrics differ: {', '.join(of_other_metric)}.")
     data = {run: {r["provenance"]["data_fingerprint"] for r in pair} for run, pair in pairs.items()}
     if other_data := [run for run, prints in data.items() if len(prints) > 1]:
         notes.append(f"Cells on other data, whose rows may not be the same: {_named(other_data)}.")
@@ -343,11 +327,9 @@ def _named(runs: Sequence[Run]) -> str:
 
 
 def _differing_settings(pairs: Iterable[tuple[Record, Record]]) -> pd.DataFrame:
-    """A row per setting and pair of values, by setting, the most pairs first.
+    """A row per setting and pair of values: setting, ours, theirs (texts), pairs; the most first.
 
-    Columns: setting (as on the command line, such as `trainer.max_steps`), ours, theirs (texts;
-    `–` if one lacks it), pairs. Of what records were made with (code, packages, device), only what
-    both of them name.
+    Of what records were made with (code, packages, device), only what both of them name.
     """
     rows = []
     for ours, theirs in pairs:

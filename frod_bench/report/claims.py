@@ -102,11 +102,11 @@ class Evidence:
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
     protocol: str  # of the records; several are named one after the other
+    confidence: float  # of intervals
 
     def table(self, method: str, column: str, frame: pd.DataFrame | None = None) -> Floats:
-        """A column as (tasks x seeds), NaN if a cell gave no number.
-
-        `frame` may be another frame of the same cells, such as that of arrivals.
+        """A column of the cells, or of a `frame` of the same cells, as (tasks x seeds); NaN if a
+        cell gave no number.
         """
         cells = self.frame if frame is None else frame
         cells = cells[cells["method"] == method]
@@ -115,10 +115,7 @@ class Evidence:
         return wide.to_numpy(dtype=np.float64)
 
     def missing(self, methods: Sequence[str], known: pd.Series) -> str:
-        """What is missing of `methods`, method by method; empty if every cell is known.
-
-        `known` says of each row of `frame` whether it has a number.
-        """
+        """What is missing of `methods`, method by method; empty if all rows of them are `known`."""
         keys = ["method", "task", "seed"]
         product = (list(dict.fromkeys(methods)), self.tasks, self.seeds)
         asked = pd.MultiIndex.from_product(product, names=keys)
@@ -133,9 +130,9 @@ class Evidence:
         return "; ".join(lines)
 
 
-def suite_tasks(name: str, folder: Path = CONF_DIR / "suite") -> tuple[str, ...]:
+def suite_tasks(name: str) -> tuple[str, ...]:
     """The tasks of a suite. Raises InputError if there is none of that name."""
-    path = folder / f"{name}.yaml"
+    path = CONF_DIR / "suite" / f"{name}.yaml"
     if not path.exists():
         raise InputError(f"claims.yaml: suite={name}, but {path} does not exist. Use another.")
     return tuple(str(task) for task in OmegaConf.load(path).tasks)
@@ -148,36 +145,36 @@ def judge(
     profile: str,
     rules: Rules,
 ) -> Judged:
-    """Judge the claims on `Collected.frame`, its `evaluated_curves` and `sensitivity_of`.
-
-    Raises InputError if the rules name no known suite.
-    """
+    """Judge the claims on `Collected.frame`, its `evaluated_curves` and `sensitivity_of`."""
     tasks, seeds = suite_tasks(rules.suite), tuple(rules.seeds)
     named = frame["task"].isin(tasks) & frame["seed"].isin(seeds)
     protocols = ", ".join(sorted(frame.loc[named, "protocol"].dropna().unique()))
     named &= (frame["head"] == "classify") & (frame["variant"] == "")
-    cells = Evidence(frame[named], tasks, seeds, protocols)
+    cells = Evidence(frame[named], tasks, seeds, protocols, rules.confidence)
     claims = (
-        accuracy(cells, rules.accuracy, rules.confidence),
+        accuracy(cells, rules.accuracy),
         parameters(cells, rules.parameters),
-        convergence(cells, measured, rules.convergence, rules.confidence),
-        robustness(cells, sensitivity, rules.robustness, rules.confidence),
+        convergence(cells, measured, rules.convergence),
+        robustness(cells, sensitivity, rules.robustness),
     )
     return Judged(claims, profile, cells.protocol, rules)
 
 
-def accuracy(cells: Evidence, rule: AccuracyRule, confidence: float) -> Claim:
+def accuracy(cells: Evidence, rule: AccuracyRule) -> Claim:
     """(a): equivalence to full fine-tuning, or better than it."""
-    holes = cells.missing([rule.ours, rule.reference], cells.frame["value"].notna())
     methods = (rule.ours, rule.reference)
+    holes = cells.missing(methods, cells.frame["value"].notna())
     ours, theirs = (100 * cells.table(method, "value") for method in methods)
     found = stats.equivalence(ours, theirs, rule.margin_points, rule.alpha)
     verdict = _verdict(holes, found.equivalent or found.better, found.worse)
-    middle = stats.interquartile_mean(ours - theirs, confidence)
-    wins = stats.probability_of_improvement(ours, theirs, confidence)
     level, margin, n = 1 - 2 * rule.alpha, f"{rule.margin_points:g}", len(cells.tasks)
+    words, estimate = "{0} {minus} {1}, mean", found.difference
+    mean = Part(words, "points", estimate, level, n, verdict, methods=methods)
+    estimate = stats.interquartile_mean(ours - theirs, cells.confidence)
+    middle = Part("the same, interquartile mean", "points", estimate, cells.confidence, n)
+    estimate = stats.probability_of_improvement(ours, theirs, cells.confidence)
     words, unit = "a run of {0} beats one of {1}", "of the pairs of runs"
-    mean = Part("{0} {minus} {1}, mean", "points", found.difference, level, n, verdict)
+    wins = Part(words, unit, estimate, cells.confidence, n, methods=methods)
     return Claim(
         "accuracy",
         f"{label(Method(rule.ours))} matches {label(Method(rule.reference), in_text=True)} in "
@@ -186,11 +183,7 @@ def accuracy(cells: Evidence, rule: AccuracyRule, confidence: float) -> Claim:
         f"lies above −{margin} and below +{margin} points, or wholly above 0",
         verdict,
         holes,
-        (
-            replace(mean, methods=methods),
-            Part("the same, interquartile mean", "points", middle, confidence, n),
-            Part(words, unit, wins, confidence, n, methods=methods),
-        ),
+        (mean, middle, wins),
     )
 
 
@@ -232,12 +225,7 @@ def _counted(cells: pd.DataFrame, unit: str, head: str) -> Estimate:
     return Estimate(float(by_task.mean()), float(counts.min()), float(counts.max()), len(by_task))
 
 
-def convergence(
-    cells: Evidence,
-    measured: Mapping[Run, Curve],
-    rule: ConvergenceRule,
-    confidence: float,
-) -> Claim:
+def convergence(cells: Evidence, measured: Mapping[Run, Curve], rule: ConvergenceRule) -> Claim:
     """(c): how many times sooner, in steps and in seconds, against each method."""
     arrived = arrivals(cells.frame, measured, rule)
     # With a curve and no target there is nothing to know: the task is undecided, not missing.
@@ -254,7 +242,7 @@ def convergence(
             for method in (rule.ours, *rule.decides, *rule.shown)
         }
         of_axis = [
-            _speedup(times, rule, axis, method, confidence, holes)
+            _speedup(cells, times, rule, axis, method, holes)
             for method in dict.fromkeys([*rule.decides, *rule.shown])
         ]
         verdicts[axis] = combine(part.verdict for part in of_axis)
@@ -263,17 +251,16 @@ def convergence(
     return Claim(
         "convergence",
         f"{label(Method(rule.ours))} converges faster than low-rank methods",
-        f"the {100 * confidence:g} % interval of the median ratio of times to target lies above 1 "
-        f"against each of {', '.join(rule.decides)}; a miss is infinite, two misses are no ratio",
+        f"the {100 * cells.confidence:g} % interval of the median ratio of times to target lies "
+        f"above 1 against each of {', '.join(rule.decides)}; a miss is infinite, two misses are no "
+        "ratio",
         steps if steps == seconds else f"{steps} in steps, {seconds} in seconds",
         holes,
         tuple(parts),
     )
 
 
-def robustness(
-    cells: Evidence, sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float
-) -> Claim:
+def robustness(cells: Evidence, sensitivity: Sensitivity | None, rule: RobustnessRule) -> Claim:
     """(d): spread over seeds, and the area under the metric over learning rates."""
     holes = cells.missing([rule.ours, *rule.against], cells.frame["value"].notna())
     no_area = (
@@ -283,29 +270,27 @@ def robustness(
         "experiment=rate_robustness)"
     )
     parts = (
-        *_spread_parts(cells, rule, confidence, holes),
-        *_area_parts(sensitivity, rule, confidence, holes or no_area),
+        *_spread_parts(cells, rule, holes),
+        *_area_parts(cells, sensitivity, rule, holes or no_area),
     )
     return Claim(
         "robustness",
         f"{label(Method(rule.ours))} is robust to seeds and learning rates",
-        f"against each of {', '.join(rule.against)}: the {100 * confidence:g} % interval of the "
-        f"mean difference of spreads lies below +{rule.spread_margin_points:g} points, and that of "
-        f"areas above −{rule.area_margin_points:g}",
+        f"against each of {', '.join(rule.against)}: the {100 * cells.confidence:g} % interval of "
+        f"the mean difference of spreads lies below +{rule.spread_margin_points:g} points, and "
+        f"that of areas above −{rule.area_margin_points:g}",
         combine(part.verdict for part in parts),
         "; ".join(filter(None, (holes, no_area))),
         parts,
     )
 
 
-def _spread_parts(
-    cells: Evidence, rule: RobustnessRule, confidence: float, holes: str
-) -> Iterator[Part]:
+def _spread_parts(cells: Evidence, rule: RobustnessRule, holes: str) -> Iterator[Part]:
+    n, margin, confidence = len(cells.tasks), rule.spread_margin_points, cells.confidence
     spreads = {
         method: stats.spread_over_seeds(100 * cells.table(method, "value"))
         for method in (rule.ours, *rule.against)
     }
-    n, margin = len(cells.tasks), rule.spread_margin_points
     own = stats.mean_over_tasks(spreads[rule.ours][:, None], confidence)
     yield Part("spread over seeds of {0}", "points", own, confidence, n, methods=(rule.ours,))
     for method in rule.against:
@@ -316,18 +301,18 @@ def _spread_parts(
 
 
 def _area_parts(
-    sensitivity: Sensitivity | None, rule: RobustnessRule, confidence: float, holes: str
+    cells: Evidence, sensitivity: Sensitivity | None, rule: RobustnessRule, holes: str
 ) -> Iterator[Part]:
-    found_areas = sensitivity or Sensitivity(pd.DataFrame(), "factors")
-    table, margin = found_areas.table, rule.area_margin_points
+    areas = sensitivity or Sensitivity(pd.DataFrame(), "factors")
+    table, margin, confidence = areas.table, rule.area_margin_points, cells.confidence
     for method in rule.against:
         found, methods = stats.NOTHING, (rule.ours, method)
         if set(methods) <= set(table):
             found = stats.difference_over_tasks(table[rule.ours], table[method], confidence)
         verdict = _verdict(holes, found.low > -margin, found.high < -margin)
-        words = f"area over learning rates ({found_areas.over}), {{0}} {{minus}} {{1}}"
-        note = f"on {found.n} tasks" if found.n else ""
-        yield Part(words, "points", found, confidence, found.n, verdict, note, methods=methods)
+        words = f"area over learning rates ({areas.over}), {{0}} {{minus}} {{1}}"
+        note, n = f"on {found.n} tasks" if found.n else "", found.n
+        yield Part(words, "points", found, confidence, n, verdict, note, methods=methods)
 
 
 def combine(verdicts: Iterable[Verdict | None]) -> Verdict:
@@ -345,33 +330,24 @@ def _verdict(holes: str, holds: bool, fails: bool) -> Verdict:
 
 
 def _speedup(  # noqa: PLR0917
+    cells: Evidence,
     times: Mapping[str, Floats],
     rule: ConvergenceRule,
     axis: Axis,
     method: str,
-    confidence: float,
     holes: str,
 ) -> Part:
     """The median ratio against one method, with the misses of both; `times` to target by method."""
-    ours, theirs = times[rule.ours], times[method]
-    found = stats.speedup_over_tasks(ours, theirs, confidence)
-    tasks = len(ours)
+    methods, tasks = (rule.ours, method), len(cells.tasks)
+    found = stats.speedup_over_tasks(times[rule.ours], times[method], cells.confidence)
     verdict: Verdict | None = None
     if method in rule.decides:
         too_few = tasks - found.n > rule.max_undecided_share * tasks
         verdict = UNDECIDED if too_few else _verdict(holes, found.low > 1, found.high < 1)
     missed = ", ".join(
         f"{name} {np.isinf(times[name]).sum()} of {(~np.isnan(times[name])).sum()} runs"
-        for name in (rule.ours, method)
+        for name in methods
     )
-    return Part(
-        f"{axis} to target, {{1}} over {{0}}",
-        "×",
-        found,
-        confidence,
-        tasks,
-        verdict,
-        note=f"missed by {missed}",
-        published=rule.published_ratio.get(method) if axis == "steps" else None,
-        methods=(rule.ours, method),
-    )
+    words, note = f"{axis} to target, {{1}} over {{0}}", f"missed by {missed}"
+    published = rule.published_ratio.get(method) if axis == "steps" else None
+    return Part(words, "×", found, cells.confidence, tasks, verdict, note, published, methods)

@@ -21,9 +21,8 @@ _FROM_THE_WORST = (NOT_SUPPORTED, UNDECIDED, SUPPORTED)
 
 
 def claims_frame(judged: Judged) -> pd.DataFrame:
-    """A row per claim with an empty `part`, and below it one per part.
-
-    It has `COLUMNS`, and for readers `statement`, `title` (of the part) and `measured`.
+    """A row per claim with an empty `part`, and below it one per part: `COLUMNS`, and for readers
+    `statement`, `title` (of the part) and `measured`.
     """
     rows = []
     for claim in judged.claims:

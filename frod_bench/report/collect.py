@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -18,14 +18,6 @@ from frod_bench.report.frame import AXIS, METRIC, Run, Task, frame_of, run_of
 from frod_bench.report.names import method_named, spelled
 
 NO_FAMILY = "unknown family"
-
-
-class AxisValue(NamedTuple):
-    """What tells a variant of a method from the others: a setting, its short name, its value."""
-
-    key: str
-    name: str
-    value: Any
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class Cell:
     protocol: str | None = None
     family: str | None = None
     head: str = "classify"
-    axes: tuple[AxisValue, ...] = ()
+    axes: tuple[tuple[str, str, Any], ...] = ()  # each a setting, its short name, its value
 
     @property
     def run(self) -> Run:
@@ -62,11 +54,7 @@ Curves = dict[Run, list[CurvePoint]]
 
 @dataclass
 class Collected:
-    """What a report is made of.
-
-    `frame` has a row for each cell, in the order asked for; `frame_of` says its columns, among
-    them `metric/<name>` for all metrics and `axis/<key>` for all settings that tell variants apart.
-    """
+    """What a report is made of; `frame` (see `frame_of`) has a row for each cell, as asked for."""
 
     frame: pd.DataFrame
     curves: Curves
@@ -82,11 +70,10 @@ def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collecte
 
 
 def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Collected:
-    """Pick the records of `cells` out of `<results_dir>/records`, and say what was missing or not
-    asked for.
+    """Pick the records of `cells` out of `<results_dir>/records`, and say what was not asked for.
 
-    Never raises on a bad record: its cell is `unusable` and shown as such. Raises InputError if two
-    of `cells` are of one task, method and seed.
+    A bad record is no error: its cell is `unusable` and shown as such. Raises InputError if two of
+    `cells` are of one task, method and seed.
     """
     refuse_same(cells)
     folder = results_dir / "records"
@@ -109,7 +96,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
         run = cell.run
         family = cell.family or families.get(cell.task, NO_FAMILY)
         base = {**run.task._asdict(), "family": family, **run.method._asdict(), "seed": run.seed}
-        base |= {f"{AXIS}{axis.key}": axis.value for axis in cell.axes}
+        base |= {f"{AXIS}{key}": value for key, _, value in cell.axes}
         if made is None:
             rows.append(base | _absent(cell, folder, unusable))
             continue
@@ -175,10 +162,7 @@ def run_text(run: Run) -> str:
 
 
 def refuse_same(cells: Iterable[Cell]) -> None:
-    """Raise InputError if two of `cells` are of one task, method and seed.
-
-    A table has one number for them, so their settings must be one.
-    """
+    """Raise InputError if two of `cells` are of one run, for which a table has one number."""
     counts = Counter(cell.run for cell in cells)
     same = [run_text(run) for run, n in counts.items() if n > 1]
     if same:

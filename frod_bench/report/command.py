@@ -1,7 +1,4 @@
-"""Command line: write an experiment's tables, figures and page from existing records.
-
-    python -m frod_bench.report [tables|plots|html|all] [Hydra overrides]
-    python -m frod_bench.report [tables|plots|html|all] folder=results/reference/small [out=DIR]
+"""Write an experiment's tables, figures and page from existing records.
 
 The overrides name a grid, `experiment=main_table` unless they say otherwise; another experiment's
 report goes into a folder of its name. What is missing is named on standard error, in the tables and
@@ -24,7 +21,7 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import FIGURE_STYLES
 from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
-from frod_bench.report.collect import AxisValue, Cell, missing_runs
+from frod_bench.report.collect import Cell, missing_runs
 from frod_bench.report.folder import cells_in
 from frod_bench.training import tracker
 
@@ -86,8 +83,7 @@ def asked_cells(cells: Iterable[sweep.Cell]) -> list[Cell]:
     """The cells of a grid as a report asks for them."""
     return [
         Cell(
-            *(c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"]),
-            tuple(AxisValue(*axis) for axis in c.axes),
+            c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"], c.axes
         )
         for c in cells
     ]

@@ -1,8 +1,7 @@
 """The frame that every table and figure is made of: its columns, and the typed keys of its rows.
 
-A row is one training run that was asked for. What tells runs apart are columns (`task`, `head`,
-`method`, `variant`, `side`, `seed`); a name for readers is made of them only when something is
-drawn or written (`report.names`).
+A row is one training run that was asked for. A name for readers is made of its keys only when
+something is drawn or written (`report.names`).
 """
 
 from collections.abc import Iterator, Sequence

@@ -105,9 +105,7 @@ def spelled(key: Task | Family | Method) -> str:
 
 
 def csv_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame as it is written: `task`, `family` and `method` spelled whole; `head` and `variant`
-    last.
-    """
+    """A frame as it is written: `task`, `family`, `method` spelled; `head` and `variant` last."""
     found = frame.copy()
     for columns, kind in ((TASK_KEY, Task), (FAMILY_KEY, Family), (METHOD_KEY, Method)):
         if set(columns) <= set(frame):

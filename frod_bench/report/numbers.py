@@ -19,11 +19,7 @@ from frod_bench.report.tables import parameter_summary, summarise
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the records of an experiment say, by the rules; computed when it is first asked for.
-
-    `profile` is the profile's name and `title` its title; `sensitivity` is what `sensitivity_of`
-    gives.
-    """
+    """What the records of an experiment say, by the rules; computed when it is first asked for."""
 
     collected: Collected
     profile: str

@@ -141,9 +141,7 @@ def _is_constant(path: str) -> bool:
 
 
 def hits_of(path: Path) -> "pd.Series[bool] | None":
-    """Whether each kept prediction is right, by split and row; None if none are kept, or if the
-    labels are not classes.
-    """
+    """Whether each kept prediction is right, by split and row; None if there are no classes."""
     table = predictions_of(path)
     if table is None or not pd.api.types.is_integer_dtype(table["label"]):
         return None

@@ -37,8 +37,7 @@ EQUAL_DIGITS = 1e-10  # relative: the same score, written and read as text
 def cells_table(collected: Collected) -> pd.DataFrame:
     """A row per cell, as `cells.csv` has them: the numbers that every table is made of.
 
-    `value` is the primary metric on test in its own unit, `start_loss` the held-out loss before the
-    first step, NaN if it was not measured.
+    `start_loss` is the held-out loss before the first step, NaN if it was not measured.
     """
     frame = collected.frame
     curves = [collected.curves.get(run_of(row), []) for row in frame.itertuples(index=False)]
@@ -99,10 +98,7 @@ def load_tolerance(path: Path = CONF_DIR / "reproduction.yaml") -> Tolerance:
 
 
 def published_cells(profile: str, root: Path = REFERENCE_DIR) -> pd.DataFrame | None:
-    """The cells of a profile's published run; None if there is none.
-
-    Raises InputError if the file cannot be read as such a table.
-    """
+    """The cells of a profile's published run, or None. Raises InputError if they cannot be read."""
     path = root / profile / CELLS_PATH
     if not path.exists():
         return None

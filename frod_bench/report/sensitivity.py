@@ -1,8 +1,7 @@
 """Learning-rate sensitivity: the area under the score over the learning rates that were tried.
 
-Computed from the records of `experiment=rate_robustness`, a grid of factors on all learning rates,
-or else of the trials of `experiment=tune`. Without either the published tables of the profile are
-used, and the report says so.
+These are a grid of factors (`experiment=rate_robustness`), else the trials of `experiment=tune`.
+Without records of either, the published tables of the profile are used, and reports say so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -126,10 +125,7 @@ def areas(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_sensitivity(folder: Path, factors: Sequence[float]) -> list[Sensitivity]:
-    """What the project publishes of a profile in `folder`: factors, then trials.
-
-    Records of these runs are not in the repository, the tables that were made of them are.
-    """
+    """What the project publishes of a profile in `folder`, as tables: factors, then trials."""
     found = []
     path = folder / "rate_robustness/tables/rate_curve.csv"
     if path.exists():
@@ -160,10 +156,7 @@ def published_trials(folder: Path) -> pd.DataFrame | None:
 
 
 def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
-    """Warnings of methods whose learning rates were not picked by trials although others' were.
-
-    `frame` is that of `Collected`; `trials` has family, head and method.
-    """
+    """Warnings of methods whose learning rates no trials picked, although they picked others'."""
     if trials.empty:
         return []
     tuned = set(zip(trials["family"], trials["head"], trials["method"], strict=True))
@@ -192,9 +185,7 @@ def _row(record: Record, trial: float) -> dict[str, Any]:
 
 
 def _settings(record: Record) -> str:
-    """Hash of all settings but the seed and what is tried: of a grid the factor, of trials the
-    learning rates.
-    """
+    """Hash of the settings without the seed and the factor or, of trials, the learning rates."""
     made = record["provenance"]
     prints = made["data_fingerprint"], made["backbone_fingerprint"]
     settings = hashing.identity(record["config"], *prints) | {"seed": 0}

@@ -1,7 +1,4 @@
-"""A table as text in cells, and what it is written as: Markdown, LaTeX, CSV and the terminal.
-
-The page renders the same `Table` as HTML (`report/page`).
-"""
+"""A table of texts, and what it is written as: Markdown, LaTeX, CSV and the terminal."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -78,10 +75,9 @@ def to_markdown(table: Table) -> str:
 
 
 def to_rich(table: Table) -> RichTable:
-    """The table for a terminal, without caption and notes.
+    """The table for a terminal, without caption and notes; nothing is cut off.
 
-    Names stay whole: long texts are wrapped between words, and nothing is cut off. A label that
-    repeats the one above is shown once, and another label begins a section.
+    A label that repeats the one above is shown once, and another label begins a section.
     """
     shown = RichTable(title=table.title or None, title_justify="left")
     for place, name in enumerate(table.header):

@@ -50,18 +50,18 @@ PARAMETERS_CAPTION = (
 
 
 class Cost(NamedTuple):
-    """A quantity of a run other than its score."""
+    """A quantity of a run other than its score; `scale` times the column is in `unit`."""
 
     column: str
     name: str
     unit: str
-    scale: float
+    scale: float = 1.0
 
 
 COSTS = (
-    Cost("trainable_percent", "trainable, without the head", "% of the backbone", 1.0),
-    Cost("step_sec", "training step", "s", 1.0),
-    Cost("setup_sec", "set-up", "s", 1.0),
+    Cost("trainable_percent", "trainable, without the head", "% of the backbone"),
+    Cost("step_sec", "training step", "s"),
+    Cost("setup_sec", "set-up", "s"),
     Cost("peak_rss_bytes", "peak memory", "MiB", 1 / BYTES_PER_MIB),
     Cost("peak_device_bytes", "peak device memory", "MiB", 1 / BYTES_PER_MIB),
 )
@@ -321,9 +321,8 @@ _COUNTS = {
 
 
 def parameter_summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Parameter counts, long: family, backbone, method, quantity, n_cells, mean, low, high.
-
-    low and high are the ends of the range over cells: counts have no sampling error.
+    """Parameter counts, long: family, backbone, method, quantity, n_cells, mean, low, high (the
+    range over cells: counts have no sampling error).
     """
     known = frame[frame["backbone_total"].notna()].copy()
     known["adapted"] = known["trainable"] - known["trainable_head"]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from frod_bench.compare import command as compare
-from frod_bench.compare import draw
 from frod_bench.compare.comparison import Comparison
+from frod_bench.compare.show import panels_of
 from frod_bench.report.rules import load_rules
 from tests.compare.test_methods import Captured, rehashed, row_of, wide_terminal
 from tests.report.factory import make_record, synthetic_curve, write_record
@@ -139,7 +139,7 @@ def test_prints_and_draws(folders: tuple[Path, Path], capsys: Captured) -> None:
     assert "all tasks" in printed
     assert f"A: {yours} (profile embedded, protocol fair)" in printed
     assert "FRoD · B" in printed[printed.index("by optimizer steps") :]
-    (shown,) = draw.panels_of(compared(folders, "task=rte")).values()
+    (shown,) = panels_of(compared(folders, "task=rte")).values()
     assert shown.caption.setting.endswith(f"A: {yours}. B: {theirs}.")
     drawn = {path.name for path in (yours / "figures").iterdir()}
     assert {f"compare_{name}_folders.png" for name in ("rte", "cola", "all_tasks")} <= drawn

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from frod_bench.records import hashing
-from frod_bench.report.collect import AxisValue, Cell
+from frod_bench.report.collect import Cell
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 NAMES = {
@@ -39,7 +39,7 @@ def variant(
         made["params"]["trainable_percent"] = 100 * adapted / made["params"]["backbone_total"]
     if value is not None or status != "ok":
         write_record(root, made, synthetic_curve(steps=20, final=value or 0.5, seed=seed))
-    axes = tuple(AxisValue(key, NAMES[key], choice) for key, choice in settings.items())
+    axes = tuple((key, NAMES[key], choice) for key, choice in settings.items())
     return Cell(task, method, seed, made["cell"]["config_hash"], "fair", axes=axes)
 
 
