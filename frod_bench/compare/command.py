@@ -11,8 +11,8 @@ from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import is_published
 from frod_bench.common.terminal import plain_console
+from frod_bench.compare.comparison import panels_of, print_curves, save_figures, show
 from frod_bench.compare.records import PROFILE, CompareConfig, compare, parse
-from frod_bench.compare.show import panels_of, print_curves, save_figures, show
 from frod_bench.report.rules import load_rules
 
 

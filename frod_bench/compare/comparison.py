@@ -1,21 +1,45 @@
-"""What a comparison holds: the records' frame, which rows are shown, and what is paired."""
+"""A comparison: its numbers, its tables in the terminal, and its curves, drawn or as characters."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
+from rich.text import Text
 
-from frod_bench.report.collect import Collected
-from frod_bench.report.convergence import arrivals, format_time, time_summary
-from frod_bench.report.curves import AXES, Curve, evaluated_curves
-from frod_bench.report.frame import TASK_KEY, Method, Run, by_task, is_method, method_of, task_of
+from frod_bench.report import style
+from frod_bench.report.collect import Collected, missing_runs
+from frod_bench.report.convergence import arrivals, format_target, format_time, time_summary
+from frod_bench.report.curves import AXES, Band, Curve, evaluated_curves
+from frod_bench.report.frame import (
+    TASK_KEY,
+    Method,
+    Run,
+    by_task,
+    is_method,
+    method_of,
+    methods_in,
+    task_of,
+    tasks_in,
+)
 from frod_bench.report.names import label
-from frod_bench.report.paired import paired_summary
+from frod_bench.report.paired import MEAN, MIDDLE, WINS, minus, p_text, paired_summary, signed
+from frod_bench.report.panels import ALL_TASKS, Panels, experiment_panels
 from frod_bench.report.rules import Rules
+from frod_bench.report.table import NOT_THERE, Row, Table, to_rich
 from frod_bench.report.tables import format_score, summarise
+
+_OVERALL = {MEAN: "all tasks", MIDDLE: "middle half", WINS: "wins, share"}
+_NO_PAIR = (NOT_THERE, NOT_THERE, NOT_THERE, "no pair", "0", "")
+VALUES_SHOWN = 3  # of a setting that differs in several ways
+PLOT_LINES, PLOT_COLUMNS, FRAME_COLUMNS = 14, 100, 14
+MARKS = "+xo*~.#%@=&$"
+_BLACK, _FOREGROUND = "\033[38;2;0;0;0m", "\033[39m"  # black would not be seen on a dark terminal
 
 
 class Contrast(NamedTuple):
@@ -114,3 +138,151 @@ class Comparison:
                     f"{label(task)}: no method that is compared reaches {100 * target:.1f} points."
                 )
         return lines
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print scores and times, settings that differ, and paired differences."""
+    line = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    for note in comparison.notes:
+        line(note)
+    console.print(to_rich(_scores(comparison)))
+    line(
+        "Score: mean over seeds ± half of the 95 % interval (Student's t), or the range of two "
+        f"seeds. Target: {100 * comparison.rules.convergence.target_fraction:.0f} % of the way "
+        f"that {label(comparison.reference, in_text=True)}'s mean curve goes; ∞: not reached. "
+        "Seconds are of training, with set-up charged."
+    )
+    for text in comparison.out_of_reach():
+        line(text)
+    if len(comparison.settings):
+        console.print(to_rich(_settings(comparison)))
+    if comparison.contrasts:
+        console.print(to_rich(_differences(comparison)))
+        line(
+            f"Points of {comparison.heads[0]} minus {comparison.heads[1]}, paired by task and "
+            "seed, over the pairs that both have. Intervals: Student's t over pairs; over tasks a "
+            "bootstrap of tasks and seeds. McNemar: test examples that one alone gets right, and "
+            "the exact p-value, by Holm over tasks. Middle half: the interquartile mean over tasks "
+            "and seeds. Wins: how often a run of the one beats a run of the other."
+        )
+    for warning in (*comparison.collected.warnings, *missing_runs(comparison.cells)):
+        line(f"Warning: {warning}", style="yellow")
+
+
+def _scores(comparison: Comparison) -> Table:
+    rows = []
+    for row in comparison.frame.itertuples(index=False):
+        target, method = format_target(row.target), label(method_of(row))
+        rows.append(Row(label(task_of(row)), (method, row.score, target, row.steps, row.seconds)))
+    numbers = ("score (points)", "target (points)", "steps to target", "seconds to target")
+    title = f"Comparison: {comparison.title}"
+    return Table(title, "", ("task", "method", *numbers), rows, texts=1)
+
+
+def _differences(comparison: Comparison) -> Table:
+    """A row for each task and each contrast that it has cells of, then the same over tasks."""
+    pairs = comparison.pairs
+    of_tasks = pairs[pairs["scope"] == "task"]
+    by_key = {(task_of(row), row.contrast): row for row in of_tasks.itertuples(index=False)}
+    rows = []
+    for task, of_task in by_task(comparison.cells):
+        methods = methods_in(of_task)
+        for name, *pair in comparison.contrasts:
+            if any(method in methods for method in pair):
+                row = by_key.get((task, name))
+                cells = _NO_PAIR if row is None or math.isnan(row.mean) else _pair_cells(row)
+                rows.append(Row(label(task), (name, *cells)))
+    if len(of_tasks) and len(tasks_in(of_tasks)) > 1:
+        for quantity, words in _OVERALL.items():
+            of_quantity = pairs[(pairs["scope"] == "overall") & (pairs["quantity"] == quantity)]
+            form = "{:.2f}".format if quantity == WINS else signed
+            for row in of_quantity.itertuples(index=False):
+                mean = NOT_THERE if math.isnan(row.mean) else form(row.mean)
+                cells = ("", "", mean, _interval(row, form), f"{row.n:.0f} tasks", "")
+                rows.append(Row(words, (row.contrast, *cells)))
+    header = ("task", "method", *comparison.heads, "mean", "95 % interval", "pairs", "McNemar")
+    return Table("Paired differences (points)", "", header, rows, texts=1)
+
+
+def _pair_cells(row: Any) -> tuple[str, ...]:
+    interval = _interval(row, signed)
+    if row.n == 2:
+        interval = f"{signed(row.least)} to {signed(row.greatest)} (range)"
+    test = (
+        f"{row.only_ours:.0f} : {row.only_theirs:.0f}, {p_text(row.p_holm)}" if row.n_tested else ""
+    )
+    means = (minus(f"{mean:.1f}") for mean in (row.ours_mean, row.theirs_mean))
+    return (*means, signed(row.mean), interval, f"{row.n:.0f}", test)
+
+
+def _interval(row: Any, form: Callable[[float], str]) -> str:
+    return "not available" if math.isnan(row.low) else f"[{form(row.low)}, {form(row.high)}]"
+
+
+def _settings(comparison: Comparison) -> Table:
+    """A row for each setting; of one with many values those that most pairs have."""
+    rows = []
+    for setting, found in comparison.settings.groupby("setting", sort=False):
+        for row in found.head(VALUES_SHOWN).itertuples(index=False):
+            rows.append(Row(str(setting), (row.ours, row.theirs, str(row.pairs))))
+        rest = found.iloc[VALUES_SHOWN:]
+        if len(rest):
+            rows.append(Row(str(setting), (f"{len(rest)} more", "", str(rest["pairs"].sum()))))
+    header = ("setting", *comparison.heads, "pairs")
+    return Table("Settings that differ", "", header, rows, texts=2)
+
+
+def panels_of(comparison: Comparison) -> dict[str, Panels]:
+    """What is drawn: each task that has a curve, and the mean over all if there are several."""
+    panels = experiment_panels(
+        comparison.cells,
+        comparison.measured,
+        comparison.arrived,
+        comparison.title,
+        comparison.rules.convergence,
+        setting=comparison.caption,
+    )
+    return panels if len(panels) > 2 else {k: p for k, p in panels.items() if k != ALL_TASKS}
+
+
+def save_figures(panels: Mapping[str, Panels], name: str, out_dir: Path) -> list[Path]:
+    """Draw `compare_<task>_<name>` as .png and .pdf. Raises OSError if it cannot be written."""
+    from frod_bench.report import figures  # matplotlib: only where it draws
+
+    drawings = {
+        f"compare_{task}_{name}": figures.convergence(shown) for task, shown in panels.items()
+    }
+    return figures.save(drawings, out_dir)
+
+
+def print_curves(panels: Panels, console: Console) -> None:
+    """Print one plot per axis: the median over seeds of each method, and the target as a line."""
+    for axis in AXES:
+        title = f"{panels.title}: {panels.y_label} by {panels.x_labels[axis]}"
+        if panels.has_target:
+            title += f"; the line across is the target, {100 * panels.target:.1f}"
+        console.print(title, markup=False, highlight=False, soft_wrap=True)
+        plot = _plot(panels.bands[axis], 100 * panels.target, console)
+        console.print(Text.from_ansi(plot), soft_wrap=True)
+
+
+def _plot(bands: Mapping[Method, Band], target: float, console: Console) -> str:
+    from uniplot import plot_to_string  # slow to import
+
+    bands = {method: band for method, band in bands.items() if band.grid.size}
+    colors = [style.of_method(method).color for method in bands]
+    alike = console.color_system is None or len(set(colors)) < len(colors)
+    plot: str = plot_to_string(
+        xs=[band.grid for band in bands.values()],
+        ys=[100 * band.median for band in bands.values()],
+        lines=True,
+        legend_labels=[label(method) for method in bands],
+        color=False if console.color_system is None else colors,
+        character_set="ascii" if alike else "braille",
+        force_ascii_characters=[MARKS[line % len(MARKS)] for line in range(len(bands))],
+        x_gridlines=[],
+        y_gridlines=[] if math.isnan(target) else [target],
+        width=max(20, min(PLOT_COLUMNS, console.width - FRAME_COLUMNS)),
+        height=PLOT_LINES,
+    )
+    return plot.replace(_BLACK, _FOREGROUND)

@@ -4,10 +4,9 @@ These are a grid of factors (`experiment=rate_robustness`), else the trials of `
 Without records of either, the published tables of the profile are used, and reports say so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,16 +55,15 @@ def sensitivity_of(
     lost_methods = [method for method in methods if method not in grid]
     if not lost_methods:
         tried = {with_head(*task) for task in grid.index}
-        wanted = {
-            task for one in published if one.over.startswith("factors") for task in one.table.index
-        }
-        lost = ", ".join(sorted(wanted - tried))
+        grids = [one.table for one in published if one.over.startswith("factors")]
+        lost = ", ".join(sorted({task for table in grids for task in table.index} - tried))
         return Sensitivity(grid, f"factors; partial grid, without {lost}" if lost else "factors")
     is_partial = any(_factor(record) != 1.0 for record in records)
     for found in (Sensitivity(areas(trials_of(records)), "trials"), *published):
         if set(methods) <= set(found.table):
-            lost = f"; the grid of factors here is partial, without {', '.join(lost_methods)}"
-            return replace(found, over=found.over + lost) if is_partial else found
+            lost = ", ".join(lost_methods) if len(lost_methods) < len(methods) else "a whole method"
+            note = f"; the grid of factors here is partial, without {lost}" if is_partial else ""
+            return replace(found, over=found.over + note)
     return Sensitivity(grid, "factors") if is_partial else None
 
 
@@ -76,11 +74,8 @@ def factor_scores(records: Iterable[Record], factors: Sequence[float]) -> pd.Dat
     alone; seeds that lack one of `factors` are left out. A run that diverged has the lowest score
     of its task; any other run without a score leaves none.
     """
-    cells = _latest(
-        _row(record, trial=_factor(record))
-        for record in records
-        if record["cell"]["protocol"] != "tune" and _factor(record) in factors
-    )
+    others = [record for record in records if record["cell"]["protocol"] != "tune"]
+    cells = _runs([record for record in others if _factor(record) in factors], _factor)
     tried = cells.groupby([*TASK_KEY, "method", "settings", "seed"])["trial"].transform("nunique")
     cells = floored(_one_setting(cells[tried == len(factors)]))
     grouped = cells.groupby([*TASK_KEY, "method", "trial"], sort=False, as_index=False)
@@ -89,12 +84,8 @@ def factor_scores(records: Iterable[Record], factors: Sequence[float]) -> pd.Dat
 
 def trials_of(records: Iterable[Record]) -> pd.DataFrame:
     """The trials of `experiment=tune`: family, task, head, method, trial, score (-inf: none)."""
-    trials = _latest(
-        _row(record, trial=record["config"].get("trial", 0))
-        for record in records
-        if record["cell"]["protocol"] == "tune"
-    )
-    trials = _one_setting(trials)
+    tuning = [record for record in records if record["cell"]["protocol"] == "tune"]
+    trials = _one_setting(_runs(tuning, lambda record: record["config"].get("trial", 0)))
     return trials.assign(score=trials["value"].fillna(-np.inf))
 
 
@@ -115,9 +106,9 @@ def areas(trials: pd.DataFrame) -> pd.DataFrame:
     A trial with an infinite score counts as the lowest that any trial has on the task. NaN if a
     method lacks a score, or has another number of trials on a task than the rest.
     """
-    finite = trials["score"].where(~np.isinf(trials["score"]))
-    floor = finite.groupby([trials[name] for name in TASK_KEY]).transform("min")
-    scores = trials.assign(score=trials["score"].where(~np.isinf(trials["score"]), floor))
+    finite = trials.assign(score=trials["score"].replace(-np.inf, np.nan))
+    floor = finite.groupby(TASK_KEY)["score"].transform("min")
+    scores = trials.assign(score=trials["score"].where(trials["score"] != -np.inf, floor))
     grouped = scores.groupby([*TASK_KEY, "method"], sort=False)["score"]
     found = grouped.agg(lambda of_trials: 100 * float(stats.area_below_best(of_trials)))
     counts = grouped.size()
@@ -176,14 +167,6 @@ def _factor(record: Record) -> float:
     return float(record["config"].get("rate_factors", {}).get("all", 1.0))
 
 
-def _row(record: Record, trial: float) -> dict[str, Any]:
-    cell, head = record["cell"], record["config"].get("head", "classify")
-    names = {name: cell[name] for name in ("family", "task", "method", "seed")}
-    tried = {"trial": trial, "settings": _settings(record)}
-    started = {"started_at": record["provenance"]["started_at"]}
-    return row_of(record) | names | {"head": head} | tried | started
-
-
 def _settings(record: Record) -> str:
     """Hash of the settings without the seed and the factor or, of trials, the learning rates."""
     made = record["provenance"]
@@ -197,12 +180,20 @@ def _settings(record: Record) -> str:
     return hashing.config_hash(settings)
 
 
-def _latest(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """A frame of rows, the newest of those that are equal in all but when they started."""
-    columns = ["family", *TASK_KEY, "method", "seed", "settings", "trial", "value", "status"]
-    frame = pd.DataFrame(list(rows), columns=[*columns, "started_at"]).sort_values("started_at")
+def _runs(records: Iterable[Record], trial: Callable[[Record], float]) -> pd.DataFrame:
+    """A row per record, the newest of those that are equal in all but when they started."""
+    rows = []
+    for record in records:
+        cell, head = record["cell"], record["config"].get("head", "classify")
+        names = {name: cell[name] for name in ("family", "task", "method", "seed")}
+        names |= {"head": head, "settings": _settings(record), "trial": trial(record)}
+        started = {"started_at": record["provenance"]["started_at"]}
+        rows.append(row_of(record) | names | started)
+    keys = [*TASK_KEY, "method", "seed", "settings", "trial"]
+    columns = ["family", *keys, "value", "status", "started_at"]
+    frame = pd.DataFrame(rows, columns=columns).sort_values("started_at")
     frame = frame.astype({"trial": "float64", "value": "float64"})  # also if there are no rows
-    return frame.drop_duplicates([*TASK_KEY, "method", "seed", "settings", "trial"], keep="last")
+    return frame.drop_duplicates(keys, keep="last")
 
 
 def _one_setting(cells: pd.DataFrame) -> pd.DataFrame:

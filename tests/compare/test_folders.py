@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from frod_bench.compare import command as compare
-from frod_bench.compare.comparison import Comparison
-from frod_bench.compare.show import panels_of
+from frod_bench.compare.comparison import Comparison, panels_of
 from frod_bench.report.rules import load_rules
 from tests.compare.test_methods import Captured, rehashed, row_of, wide_terminal
 from tests.report.factory import make_record, synthetic_curve, write_record
