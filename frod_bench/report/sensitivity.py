@@ -186,9 +186,9 @@ def _runs(records: Iterable[Record], trial: Callable[[Record], float]) -> pd.Dat
     for record in records:
         cell, head = record["cell"], record["config"].get("head", "classify")
         names = {name: cell[name] for name in ("family", "task", "method", "seed")}
-        names |= {"head": head, "settings": _settings(record), "trial": trial(record)}
+        tried = {"head": head, "settings": _settings(record), "trial": trial(record)}
         started = {"started_at": record["provenance"]["started_at"]}
-        rows.append(row_of(record) | names | started)
+        rows.append(row_of(record) | names | tried | started)
     keys = [*TASK_KEY, "method", "seed", "settings", "trial"]
     columns = ["family", *keys, "value", "status", "started_at"]
     frame = pd.DataFrame(rows, columns=columns).sort_values("started_at")
