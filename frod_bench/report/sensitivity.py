@@ -58,7 +58,7 @@ def sensitivity_of(
         grids = [one.table for one in published if one.over.startswith("factors")]
         lost = ", ".join(sorted({task for table in grids for task in table.index} - tried))
         return Sensitivity(grid, f"factors; partial grid, without {lost}" if lost else "factors")
-    is_partial = any(_factor(record) != 1.0 for record in records)
+    is_partial = any(_factor(record) in {*factors} - {1.0} for record in records)
     for found in (Sensitivity(areas(trials_of(records)), "trials"), *published):
         if set(methods) <= set(found.table):
             lost = ", ".join(lost_methods) if len(lost_methods) < len(methods) else "a whole method"
