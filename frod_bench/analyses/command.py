@@ -6,21 +6,110 @@ Missing runs are reported on standard error, with the command that makes them. E
 input, and if there is no trained model at all.
 """
 
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from frod_bench.analyses.kept import kept_cells
+from frod_bench.cells.cell import Cell, plan
+from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import check_writable
+from frod_bench.records import store
+
+if TYPE_CHECKING:  # imported only when there is something to draw
+    import pandas as pd
+
+    from frod_bench.report.figures import Drawing
+    from frod_bench.report.table import Table
 
 EXPERIMENTS = {
     "landscape": "landscape",
     "spectrum": "update_spectrum",
     "expressible": "expressible",
 }
+Say = Callable[[str], None]  # reports progress
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every table and figure of an analysis needs."""
+
+    title: str  # the profile's
+    caption: str  # sentences on profile and protocol
+    out_dir: Path  # has the folders `tables` and `figures`
+
+    def write(
+        self,
+        name: str,
+        table: "Table",
+        numbers: "pd.DataFrame",
+        others: Mapping[str, "pd.DataFrame"],
+        drawings: Mapping[str, "Drawing"],
+    ) -> list[Path]:
+        """Write a table and its numbers, the `others` as CSV, and figures; returns the paths."""
+        from frod_bench.report.figures import save
+        from frod_bench.report.table import write_table
+
+        paths = write_table(table, numbers, self.out_dir / "tables", name)
+        for stem, frame in others.items():
+            paths.append(self.out_dir / "tables" / f"{stem}.csv")
+            frame.to_csv(paths[-1], index=False, float_format="%.10g", lineterminator="\n")
+        return paths + save(drawings, self.out_dir / "figures")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The cells of an analysis."""
+
+    cells: Sequence[Cell]  # those with a record and trained values
+    lacking: Sequence[str]  # one line for each other cell, and a last one on how to run them
+    context: Context
+
+
+def kept_cells(overrides: Sequence[str]) -> Kept:
+    """Return the cells of the overrides' grid that have trained values.
+
+    Raises InputError if the experiment keeps none, or no cell of it has any yet.
+    """
+    config, cells = compose_cells(overrides)
+    experiment, profile = config.experiment, config.profile
+    if experiment is None or config.save != "adapter":
+        name = None if experiment is None else experiment.name
+        raise InputError(
+            f"experiment={name}, save={config.save}: keeps no trained models, which this analysis "
+            "reads. Name an experiment with save: adapter, e.g. update_spectrum."
+        )
+    missing, usable = set(plan(cells).missing), []
+    lacking = [f"{cell.label}: no trained values" for cell in cells if cell in missing]
+    for cell in cells:
+        if cell in missing:
+            continue
+        if store.load(cell.record_path)["status"] == "ok":
+            usable.append(cell)
+        else:
+            lacking.append(f"{cell.label}: diverged, and has no trained model")
+    if missing:
+        command = f"python -m frod_bench.run -m {shlex.join(overrides)}"
+        lacking.append(f"{len(missing)} of {len(cells)} runs are missing. Run {command}")
+    results_dir = cells[0].results_dir
+    if not usable:
+        raise InputError(
+            f"experiment={experiment.name}: none of its {len(cells)} runs has a trained model "
+            f"under {results_dir}. {lacking[-1]}"
+        )
+    protocols = ", ".join(dict.fromkeys(cell.protocol for cell in usable))
+    caption = f"Profile {profile.name}, protocol {protocols}."
+    if profile.stand_in:
+        caption += " Data and backbones are synthetic: these are not the benchmarks' numbers."
+    context = Context(str(profile.title), caption, results_dir / str(experiment.name))
+    return Kept(usable, lacking, context)
 
 
 def main(words: Sequence[str]) -> None:
@@ -31,18 +120,14 @@ def main(words: Sequence[str]) -> None:
     overrides = arguments.overrides
     if not any(override.startswith("experiment=") for override in overrides):
         overrides = [f"experiment={EXPERIMENTS[arguments.action]}", *overrides]
-    kept = kept_cells(overrides)
+    kept, say = kept_cells(overrides), partial(print, file=sys.stderr, flush=True)
     check_writable(kept.context.out_dir)
     for line in kept.lacking:
-        _say(line)
+        say(line)
     # Imported only now: torch and matplotlib are not needed to report what is missing.
     analysis = import_module(f"frod_bench.analyses.{arguments.action}")
-    for path in analysis.analyze(kept.cells, kept.context, _say):
+    for path in analysis.analyze(kept.cells, kept.context, say):
         print(path)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def start(words: Sequence[str]) -> None:

@@ -16,20 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
-from frod_bench.analyses.fits import (
-    Factors,
-    low_rank_residual,
-    places_on_and_off_axis,
-    random_subspace_residual,
-)
-from frod_bench.analyses.kept import Context, Say
+from frod_bench.analyses import fits
+from frod_bench.analyses.command import Context, Say
 from frod_bench.analyses.updates import layer_updates
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
 from frod_bench.frod.core import draw_supports, support_size
 from frod_bench.report import style
-from frod_bench.report.figures import Drawing, Look, legend_entry, panelled, render
+from frod_bench.report.figures import Drawing, Look, legend_entry, panelled
 from frod_bench.report.frame import Method, Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -50,41 +45,29 @@ LOOKS = {  # parametrisation -> its name in the legend, and how it is drawn
 }
 
 Fit = dict[str, Any]
+# counts, squared Frobenius norms, and whether the fit converged
+FIT = ("parametrisation", "budget", "trained", "weights", "residual", "total", "settled")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer as FRoD sees it.
+    """One layer as FRoD sees it."""
 
-    Attributes:
-        category: whose V and support it uses.
-        factors: U and V.
-        drawn: all off-diagonal places, in the order in which FRoD draws them.
-    """
-
-    category: str
-    factors: Factors
-    drawn: np.ndarray
+    category: str  # whose V and support it uses
+    factors: fits.Factors
+    drawn: np.ndarray  # all off-diagonal places, in the order in which FRoD draws them
 
 
 def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
     """Measure; write `expressible.*` (all layers of a cell together) and by layer in a CSV."""
     layers = measure(cells, say)
     together = pooled(layers)
-    return [
-        *context.write_table(table(together, context), together, "expressible"),
-        context.write_csv(layers, "expressible_layers"),
-        *context.write_figure(draw(together, context), "expressible"),
-    ]
+    summary, drawings = table(together, context), {"expressible": draw(together, context)}
+    return context.write("expressible", summary, together, {"expressible_layers": layers}, drawings)
 
 
 def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
-    """Return one row per layer, parametrisation and budget.
-
-    Its columns are task, family, method, seed, layer, category, parametrisation, budget, trained
-    and weights (numbers), residual and total (squared Frobenius norms), settled (whether the fit
-    converged), and error (root of residual / total).
-    """
+    """Return one row per layer, parametrisation and budget; error is root of residual / total."""
     rows: list[dict[str, Any]] = []
     for cell in trained:
         say(f"{cell.label}: fitting its update")
@@ -95,8 +78,8 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
         ranks = common_ranks([change.shape for change in changes.values()])
         for name, change in changes.items():
             named = base | {"layer": name, "category": layers[name].category}
-            fits = fits_of(change, layers[name], ranks, settings.method.sparse_rate)
-            rows += [named | fit for fit in fits]
+            of_layer = fits_of(change, layers[name], ranks, settings.method.sparse_rate)
+            rows += [named | fit for fit in of_layer]
     frame = pd.DataFrame(rows)
     return frame.assign(error=np.sqrt(frame["residual"] / frame["total"]))
 
@@ -104,7 +87,7 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
 def frod_layers_of(settings: Settings) -> Mapping[str, Layer]:
     """Return name -> FRoD's view of each target layer of the pretrained backbone, in float64."""
     backbone = runner.build_model(settings, runner.load_data(settings).num_labels).backbone.double()
-    targets = list(settings.backbones[settings.task.family].target_modules)
+    targets = list(settings.backbone.target_modules)
     attach_frod(backbone, FrodConfig(targets, sparse_rate=0, seed=settings.seed))
     adapted = {n: layer for n, layer in backbone.named_modules() if isinstance(layer, FrodLinear)}
     widths = {layer.shared.category: layer.shared.width for layer in adapted.values()}
@@ -112,7 +95,7 @@ def frod_layers_of(settings: Settings) -> Mapping[str, Layer]:
     return {
         name: Layer(
             layer.shared.category,
-            Factors(layer.left.numpy(), layer.shared.basis.numpy()),
+            fits.Factors(layer.left.numpy(), layer.shared.basis.numpy()),
             drawn[layer.shared.category].numpy(),
         )
         for name, layer in adapted.items()
@@ -133,48 +116,34 @@ def fits_of(
 ) -> Iterator[Fit]:
     """Yield the rows of one layer's update, (m, k)."""
     rows, width = change.shape
-    values = np.linalg.svd(change, compute_uv=False)
-    total = float(np.sum(change**2))
+    values, total = np.linalg.svd(change, compute_uv=False), float(np.sum(change**2))
 
     def row(kind: str, budget: str, trained: int, residual: float, settled: bool = True) -> Fit:
-        return {
-            "parametrisation": kind,
-            "budget": budget,
-            "trained": trained,
-            "weights": change.size,
-            "residual": residual,
-            "total": total,
-            "settled": settled,
-        }
+        return dict(
+            zip(FIT, (kind, budget, trained, change.size, residual, total, settled), strict=True)
+        )
 
     budgets = {SCALES: width, OWN: width + support_size(width, sparse_rate)}
     yield row(ON_AXIS, SCALES, width, layer.factors.on_axis(change).residual)
     for rank in ranks:
         budget, trained = f"rank {rank}", rank * (rows + width)
-        yield row(LOW_RANK, budget, trained, low_rank_residual(values, rank))
+        yield row(LOW_RANK, budget, trained, fits.low_rank_residual(values, rank))
         budgets[budget] = trained
     for budget, trained in budgets.items():
-        yield row(RANDOM, budget, trained, random_subspace_residual(total, trained, change.size))
+        residual = fits.random_subspace_residual(total, trained, change.size)
+        yield row(RANDOM, budget, trained, residual)
         if budget != SCALES:
-            places = places_on_and_off_axis(width, layer.drawn[: trained - width])
+            places = fits.places_on_and_off_axis(width, layer.drawn[: trained - width])
             fit = layer.factors.on_places(change, places)
             yield row(SPARSE, budget, trained, fit.residual, fit.converged)
 
 
 def pooled(layers: pd.DataFrame) -> pd.DataFrame:
-    """Add up all layers of a cell.
-
-    The columns are task, method, seed, parametrisation, budget, trained, weights, unsettled (layers
-    whose fit did not converge), percent (trained of weights), and error (root of the ratio of the
-    summed squares).
-    """
+    """Add up all layers of a cell; `unsettled` counts those whose fit did not converge."""
     keys = ["task", "method", "seed", "parametrisation", "budget"]
-    summed = (
-        layers.assign(unsettled=~layers["settled"])
-        .groupby(keys, sort=False)[["trained", "weights", "residual", "total", "unsettled"]]
-        .sum()
-        .reset_index()
-    )
+    numbers = ["trained", "weights", "residual", "total", "unsettled"]
+    layers = layers.assign(unsettled=~layers["settled"])
+    summed = layers.groupby(keys, sort=False)[numbers].sum().reset_index()
     summed["percent"] = 100 * summed["trained"] / summed["weights"]
     summed["error"] = np.sqrt(summed["residual"] / summed["total"])
     return summed.drop(columns=["residual", "total"])
@@ -206,9 +175,9 @@ def table(together: pd.DataFrame, context: Context) -> Table:
     )
 
 
-def draw(together: pd.DataFrame, context: Context) -> Figure:
+def draw(together: pd.DataFrame, context: Context) -> Drawing:
     """Draw a panel per update: relative error of the best approximation by trained values."""
-    updates = list(dict.fromkeys(zip(together["task"], together["method"], strict=True)))
+    updates = together.groupby(["task", "method"], sort=False)
     caption = (
         "Frobenius norm of what the best approximation leaves of the update of all adapted "
         "layers, over the update's; line: mean over seeds, band: range. At each budget except "
@@ -220,16 +189,15 @@ def draw(together: pd.DataFrame, context: Context) -> Figure:
 
     def panels(look: Look) -> Figure:
         handles = [legend_entry(name, own) for name, own in LOOKS.values()]
-        figure, axes = panelled(
-            look, (1, len(updates)), 2.2, handles, legend_columns=2, sharey="row"
-        )
-        for ax, (task, method) in zip(axes, updates, strict=True):
-            _draw_update(ax, together[(together["task"] == task) & (together["method"] == method)])
+        grid = 1, len(updates)
+        figure, axes = panelled(look, grid, 2.2, handles, legend_columns=2, sharey="row")
+        for ax, ((task, method), of_update) in zip(axes, updates, strict=True):
+            _draw_update(ax, of_update)
             ax.set_title(_update_label(task, method))
         axes[0].set_ylabel("relative error of the update")
         return figure
 
-    return render(Drawing(f"What could express the update · {context.title}", caption, panels))
+    return Drawing(f"What could express the update · {context.title}", caption, panels)
 
 
 def _update_label(task: str, method: str) -> str:

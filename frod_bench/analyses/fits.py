@@ -13,6 +13,7 @@ have norm 1, V's do not, and neither's are orthogonal, so that the best C is not
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, lsmr
@@ -28,26 +29,16 @@ def low_rank_residual(singular_values: np.ndarray, rank: int) -> float:
 
 
 def random_subspace_residual(total: float, dimensions: int, numbers: int) -> float:
-    """Return what a random subspace of all matrices of `numbers` entries leaves of `total`.
-
-    That is 1 - dimensions / numbers of ||D||_F^2 = `total`, the exact expectation.
-    """
+    """Return what a random subspace leaves of ||D||_F^2 = `total`, the exact expectation."""
     return total * max(0.0, 1 - dimensions / numbers)
 
 
-@dataclass(frozen=True)
-class CoreFit:
-    """The best C on given places.
+class CoreFit(NamedTuple):
+    """The best C on given places; without convergence the residual is an upper bound."""
 
-    Attributes:
-        values: of C, in the order of the places.
-        residual: ||D - U C V^T||_F^2.
-        converged: whether LSMR reached its tolerance; if not, `residual` is an upper bound.
-    """
-
-    values: np.ndarray
-    residual: float
-    converged: bool = True
+    values: np.ndarray  # of C, in the order of the places
+    residual: float  # ||D - U C V^T||_F^2
+    converged: bool = True  # whether LSMR reached its tolerance
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,16 @@
 """The loss on a plane through a model's weights, after Li et al. (arXiv 1712.09913).
 
-A plane is loss(W + a D1 + b D2), where W is the weights of all layers that methods adapt, and D1
-and D2 are random directions that are normalised filter by filter: each row of a layer's part has
-the norm of that row of the pretrained weight. Everything outside these layers (head, biases, norms,
-embeddings) stays as it is at the plane's centre.
+A plane is loss(W + a D1 + b D2), where W is the weights of all layers that methods adapt, and each
+row of a random direction D has the norm of that row of the pretrained weights. Li et al. scale by
+each end's own; here a step has the same length everywhere. Head, biases, norms and embeddings stay
+as they are at the plane's centre.
 
 All methods of a task and seed share D1 and D2, at the start and at the end. So both are in the
-space of dense weights and not of what a method trains, where a direction would differ in meaning
-between methods. Rows are scaled by the pretrained weights and not by each end's own, as Li et al.
-do for networks trained apart, so that a step has the same length everywhere.
+space of dense weights: in that of what a method trains, directions would differ in meaning.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor, nn
 
-from frod_bench.analyses.kept import Context, Say
+from frod_bench.analyses.command import Context, Say
 from frod_bench.analyses.updates import densified, start_of, target_layers
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Model
-from frod_bench.report.figures import Drawing, Look, panelled, render
+from frod_bench.report.figures import Drawing, Look, panelled
 from frod_bench.report.frame import Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import Row, Table
@@ -52,26 +51,19 @@ Weights = dict[str, Tensor]
 def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
     """Measure the planes; write `landscape.*`, `landscape_points.csv`, and a figure per seed."""
     points, seeds = measure(cells, say), list(dict.fromkeys(cell.seed for cell in cells))
-    paths = context.write_table(table(points, context), rises(points), "landscape")
-    paths.append(context.write_csv(points, "landscape_points"))
-    for seed in sorted(seeds):
-        figure = draw(points[points["seed"] == seed], context)
-        name = "landscape" if len(seeds) == 1 else f"landscape_seed_{seed}"
-        paths += context.write_figure(figure, name)
-    return paths
+    named = {seed: f"landscape_seed_{seed}" if len(seeds) > 1 else "landscape" for seed in seeds}
+    drawings = {named[s]: draw(points[points["seed"] == s], context) for s in sorted(seeds)}
+    summary, planes = table(points, context), {"landscape_points": points}
+    return context.write("landscape", summary, rises(points), planes, drawings)
 
 
 def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
-    """Return one row per point of a plane.
-
-    Its columns are task, family, seed, centre, method (empty for the start), a, b, and loss (on the
-    rows that the cell's curve is measured on).
-    """
+    """Return one row per point of a plane; `method` is empty for the start."""
     rows: list[dict[str, Any]] = []
     axis = np.linspace(-SPAN, SPAN, STEPS)
     for task, seed in dict.fromkeys((cell.task, cell.seed) for cell in trained):
         group = [cell for cell in trained if (cell.task, cell.seed) == (task, seed)]
-        settings = group[0].settings
+        settings, base = group[0].settings, {"task": task, "family": group[0].family, "seed": seed}
         torch.set_num_threads(settings.runtime.threads)
         loss = held_out_loss(settings)
         directions: tuple[Weights, Weights] | None = None
@@ -80,13 +72,9 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
             directions = directions or directions_of(weights_of(layers), seed)  # start comes first
             say(f"{task}, seed {seed}: the plane around {centre}")
             losses = plane(layers, directions, axis, functools.partial(loss, model))
-            base = {"task": task, "family": group[0].family, "seed": seed, "centre": centre}
-            base["method"] = "" if centre.startswith(START) else centre
-            rows += [
-                base | {"a": a, "b": b, "loss": losses[i, j]}
-                for i, a in enumerate(axis)
-                for j, b in enumerate(axis)
-            ]
+            named = base | {"centre": centre, "method": "" if centre.startswith(START) else centre}
+            found = zip(itertools.product(axis, axis), losses.flat, strict=True)
+            rows += [named | {"a": a, "b": b, "loss": value} for (a, b), value in found]
     return pd.DataFrame(rows)
 
 
@@ -94,12 +82,10 @@ def held_out_loss(settings: Settings) -> Callable[[Model], float]:
     """Return a function of a model: its loss on the rows of a cell's curve."""
     accelerator = runner.make_accelerator(settings)
     problem = runner.make_problem(settings, runner.load_data(settings))
+    rows = problem.held_out, problem.collate, settings.trainer
 
     def loss(model: Model) -> float:
-        model.to(accelerator.device)
-        logits, labels = predict(
-            model, problem.held_out, problem.collate, settings.trainer, accelerator
-        )
+        logits, labels = predict(model.to(accelerator.device), *rows, accelerator)
         return problem.loss(logits, labels).item()
 
     return loss
@@ -108,8 +94,7 @@ def held_out_loss(settings: Settings) -> Callable[[Model], float]:
 def centres_of(group: Sequence[Cell]) -> Iterator[tuple[str, Model]]:
     """Yield the centres of the planes of one task and seed, as models with plain layers.
 
-    A centre's name is `start`; `start of <method>` for a method that starts elsewhere; or the
-    method, for its end.
+    They are called `start`, `start of <method>` if the method starts elsewhere, and <method>.
     """
     first: Model | None = None
     for cell in group:
@@ -154,34 +139,23 @@ def plane(
     axis: np.ndarray,
     loss: Callable[[], float],
 ) -> np.ndarray:
-    """Return `loss()` at W + a D1 + b D2 for all a, b of `axis`, with W the layers' weights.
-
-    The layers are left at W. A loss may be infinite or not a number.
-
-    Returns:
-        (len(axis), len(axis)), a by row.
-    """
-    weights = weights_of(layers)
-    losses = np.empty((len(axis), len(axis)))
-    for i, a in enumerate(axis):
-        for j, b in enumerate(axis):
-            for name, layer in layers.items():
-                first, second = (direction[name].to(weights[name]) for direction in directions)
-                layer.weight.copy_(weights[name] + a * first + b * second)  # type: ignore[operator]
-            losses[i, j] = loss()
+    """Return `loss()` at W + a D1 + b D2 for all a (by row) and b; the layers stay at W."""
+    weights, losses = weights_of(layers), []
+    for a, b in itertools.product(axis, axis):
+        for name, layer in layers.items():
+            first, second = (direction[name].to(weights[name]) for direction in directions)
+            layer.weight.copy_(weights[name] + a * first + b * second)  # type: ignore[operator]
+        losses.append(loss())
     for name, layer in layers.items():
         layer.weight.copy_(weights[name])  # type: ignore[operator]
-    return losses
+    return np.reshape(losses, (len(axis), len(axis)))
 
 
 def rises(points: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per plane.
-
-    Its columns are task, seed, centre, method, loss (at the centre), lowest (on the plane), and for
-    each of `RADII` rise_<radius>: the mean loss at that distance minus the centre's.
+    """Return one row per plane: the loss at the centre, the lowest on the plane, and for each of
+    `RADII` rise_<radius>, the mean loss at that distance minus the centre's.
     """
-    rows = []
-    half_step = SPAN / (STEPS - 1)
+    rows, half_step = [], SPAN / (STEPS - 1)
     keys = ["task", "seed", "centre", "method"]
     for key, at in points.groupby(keys, sort=False):
         distance = np.hypot(at["a"], at["b"])
@@ -201,9 +175,8 @@ def table(points: pd.DataFrame, context: Context) -> Table:
     for (task, seed), planes in rises(points).groupby(["task", "seed"], sort=False):
         rows.append(Row(f"{label(Task(str(task)))}, seed {seed}", heading=True))
         for line in planes.to_dict("records"):
-            rows.append(
-                Row(_centre_label(line["centre"]), tuple(f"{line[name]:.3f}" for name in names))
-            )
+            numbers = tuple(f"{line[name]:.3f}" for name in names)
+            rows.append(Row(_centre_label(line["centre"]), numbers))
     return Table(
         f"Loss around the start and the ends: {context.title}",
         "Held-out loss at the plane's centre, the lowest on the plane, and how much the mean at a "
@@ -214,10 +187,9 @@ def table(points: pd.DataFrame, context: Context) -> Table:
     )
 
 
-def draw(points: pd.DataFrame, context: Context) -> Figure:
+def draw(points: pd.DataFrame, context: Context) -> Drawing:
     """Draw a row per task and a column per centre."""
-    tasks = list(dict.fromkeys(points["task"]))
-    centres = list(dict.fromkeys(points["centre"]))
+    tasks, centres = list(points["task"].unique()), list(points["centre"].unique())
     titles = [_centre_label(centre).replace(" of ", " of\n") for centre in centres]
     caption = (
         "Held-out loss at W + a D1 + b D2, W the weights of all adapted layers at the start or at "
@@ -229,10 +201,9 @@ def draw(points: pd.DataFrame, context: Context) -> Figure:
     )
 
     def panels(look: Look) -> Figure:
-        figure, axes = panelled(
-            look, (len(tasks), len(centres)), look.width_in / len(centres) + 0.1, sharey="row"
-        )
-        planes = np.array(axes).reshape(len(tasks), len(centres))
+        grid, height_in = (len(tasks), len(centres)), look.width_in / len(centres) + 0.1
+        figure, axes = panelled(look, grid, height_in, sharey="row")
+        planes = np.reshape(axes, grid)
         for task, row in zip(tasks, planes, strict=True):
             of_task = points[points["task"] == task]
             scale = LogNorm(*_bounds(of_task))
@@ -245,7 +216,7 @@ def draw(points: pd.DataFrame, context: Context) -> Figure:
             bottom.set_xlabel("a, filter norms", fontsize=7)
         return figure
 
-    return render(Drawing(f"Loss around start and ends · {context.title}", caption, panels))
+    return Drawing(f"Loss around start and ends · {context.title}", caption, panels)
 
 
 def _start_words(centres: Sequence[str]) -> str:
@@ -287,11 +258,9 @@ def _draw_plane(ax: Axes, points: pd.DataFrame, scale: LogNorm) -> None:
     low, high = _bounds(points)
     losses = points.pivot_table(index="b", columns="a", values="loss", dropna=False)
     filled = losses.fillna(high).clip(low, high)
-    ax.pcolormesh(
-        losses.columns, losses.index, filled, norm=scale, cmap="viridis", shading="gouraud"
-    )
-    lines = np.geomspace(low, high, LINES + 1)[1:-1]
-    ax.contour(losses.columns, losses.index, filled, lines, colors="white", linewidths=0.4)
+    sides, levels = (losses.columns, losses.index), np.geomspace(low, high, LINES + 1)[1:-1]
+    ax.pcolormesh(*sides, filled, norm=scale, cmap="viridis", shading="gouraud")
+    ax.contour(*sides, filled, levels, colors="white", linewidths=0.4)
     ax.plot(0, 0, "+", color="white", mec="white", ms=6, mew=1.2)
     centre = points.loc[np.hypot(points["a"], points["b"]).idxmin(), "loss"]
     words = f"{centre:.3f} [{low:.2f}, {high:.2f}]"

@@ -1,9 +1,6 @@
-"""How the learned update W_after - W_before of each layer is spread over directions.
+"""How the learned update W_after - W_before of each layer is spread over directions."""
 
-The effective rank is that of Roy and Vetterli (EUSIPCO 2007): e to the entropy of the singular
-values as shares of their sum. The stable rank is ||A||_F^2 / ||A||_2^2.
-"""
-
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from torch import Tensor
 
-from frod_bench.analyses.kept import Context, Say
+from frod_bench.analyses.command import Context, Say
 from frod_bench.analyses.updates import Update, layer_updates
 from frod_bench.cells.cell import Cell
 from frod_bench.frod.targets import category_of
 from frod_bench.report import style
-from frod_bench.report.figures import Drawing, Look, legend_handle, panelled, render
+from frod_bench.report.figures import Drawing, Look, legend_handle, panelled
 from frod_bench.report.frame import Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -40,49 +37,39 @@ COLUMNS = {  # of the table: name, factor and format of a column of `Spectra.lay
 
 @dataclass(frozen=True)
 class Spectra:
-    """The numbers of the analysis.
+    """The numbers of the analysis; quartiles are over layers and seeds."""
 
-    Attributes:
-        layers: one row per layer of a cell: task, family, method, seed, layer, category, rows,
-            columns, relative_norm (||change|| / ||before||, Frobenius), effective_rank,
-            stable_rank, cosine_with_full (of the two updates as vectors). NaN without an update.
-        lines: the singular values over the largest, by index from 1: task, method, index, low,
-            median, high (quartiles over layers and seeds).
-    """
-
-    layers: pd.DataFrame
-    lines: pd.DataFrame
+    layers: pd.DataFrame  # one row per layer of a cell; NaN without an update
+    lines: pd.DataFrame  # quartiles of singular values over the largest, by task, method, index
 
 
 def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
     """Measure; write `update_spectrum.*` (the CSV by layer) and `update_spectrum_lines.csv`."""
     found = measure(cells, say)
-    return [
-        *context.write_table(table(found.layers, context), found.layers, "update_spectrum"),
-        context.write_csv(found.lines, "update_spectrum_lines"),
-        *context.write_figure(draw(found, context), "update_spectrum"),
-    ]
+    summary, lines = table(found.layers, context), {"update_spectrum_lines": found.lines}
+    drawings = {"update_spectrum": draw(found, context)}
+    return context.write("update_spectrum", summary, found.layers, lines, drawings)
 
 
 def effective_rank(singular_values: np.ndarray) -> float:
-    """Return it, from 1 to the number of values; NaN for a zero matrix."""
+    """Return e to the entropy of the values' shares (Roy and Vetterli, EUSIPCO 2007), or NaN."""
     total = singular_values.sum()
     if total == 0:
-        return float("nan")
+        return math.nan
     shares = singular_values[singular_values > 0] / total
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 def stable_rank(singular_values: np.ndarray) -> float:
-    """Return it, from 1 to the number of values; NaN for a zero matrix."""
+    """Return ||A||_F^2 / ||A||_2^2; NaN for a zero matrix."""
     largest = singular_values.max()
-    return float("nan") if largest == 0 else float(np.sum((singular_values / largest) ** 2))
+    return math.nan if largest == 0 else float(np.sum((singular_values / largest) ** 2))
 
 
 def cosine(one: Tensor, other: Tensor) -> float:
     """Return the cosine of two matrices as vectors; NaN if one is zero."""
     product = float(torch.linalg.norm(one) * torch.linalg.norm(other))
-    return float("nan") if product == 0 else float(torch.sum(one * other)) / product
+    return math.nan if product == 0 else float(torch.sum(one * other)) / product
 
 
 def measure(cells: Sequence[Cell], say: Say) -> Spectra:
@@ -97,10 +84,24 @@ def measure(cells: Sequence[Cell], say: Say) -> Spectra:
             updates = layer_updates(cell)
             full = updates if cell.method == REFERENCE else full
             for name, update in updates.items():
-                values = torch.linalg.svdvals(update.change).numpy()
-                base = {"task": task, "family": cell.family, "method": cell.method, "seed": seed}
-                reference = None if full is None else full[name].change
-                rows.append(base | _layer_row(name, update, values, reference))
+                change, values = update.change, torch.linalg.svdvals(update.change).numpy()
+                norms = torch.linalg.norm(change) / torch.linalg.norm(update.before)
+                rows.append(
+                    {
+                        "task": task,
+                        "family": cell.family,
+                        "method": cell.method,
+                        "seed": seed,
+                        "layer": name,
+                        "category": category_of(name),
+                        "rows": change.shape[0],
+                        "columns": change.shape[1],
+                        "relative_norm": float(norms),
+                        "effective_rank": effective_rank(values),
+                        "stable_rank": stable_rank(values),
+                        "cosine_with_full": cosine(change, full[name].change) if full else math.nan,
+                    }
+                )
                 if values[0] > 0:
                     relative.setdefault((task, cell.method), []).append(values / values[0])
     order = list(dict.fromkeys(cell.method for cell in cells))
@@ -111,23 +112,6 @@ def measure(cells: Sequence[Cell], say: Say) -> Spectra:
         ignore_index=True,
     )
     return Spectra(layers, _lines(relative))
-
-
-def _layer_row(
-    name: str, update: Update, values: np.ndarray, reference: Tensor | None
-) -> dict[str, Any]:
-    change, before = update.change, update.before
-    rows, columns = change.shape
-    return {
-        "layer": name,
-        "category": category_of(name),
-        "rows": rows,
-        "columns": columns,
-        "relative_norm": float(torch.linalg.norm(change) / torch.linalg.norm(before)),
-        "effective_rank": effective_rank(values),
-        "stable_rank": stable_rank(values),
-        "cosine_with_full": float("nan") if reference is None else cosine(change, reference),
-    }
 
 
 def _lines(relative: Mapping[tuple[str, str], Sequence[np.ndarray]]) -> pd.DataFrame:
@@ -169,10 +153,9 @@ def _quartiles(values: pd.Series, form: str) -> str:
     return f"{median} [{low}, {high}]"
 
 
-def draw(found: Spectra, context: Context) -> Figure:
+def draw(found: Spectra, context: Context) -> Drawing:
     """Draw a column per task: singular values above, effective rank by category below."""
-    tasks = list(dict.fromkeys(found.layers["task"]))
-    methods = list(dict.fromkeys(found.lines["method"]))
+    tasks, methods = found.layers["task"].unique(), list(found.lines["method"].unique())
     caption = (
         "Change of the adapted layers' weights by training. Above: singular values over the "
         "largest of their layer; line: median over layers and seeds, band: the middle half. "
@@ -193,7 +176,7 @@ def draw(found: Spectra, context: Context) -> Figure:
         below[0].set_ylabel("effective rank (directions)")
         return figure
 
-    return render(Drawing(f"Learned updates · {context.title}", caption, panels))
+    return Drawing(f"Learned updates · {context.title}", caption, panels)
 
 
 def _draw_values(ax: Axes, lines: pd.DataFrame) -> None:
@@ -208,7 +191,7 @@ def _draw_values(ax: Axes, lines: pd.DataFrame) -> None:
 
 
 def _draw_ranks(ax: Axes, layers: pd.DataFrame, methods: Sequence[str]) -> None:
-    categories = list(dict.fromkeys(layers["category"]))
+    categories = layers["category"].unique()
     for number, method in enumerate(methods):
         look = style.of_method(method_named(method))
         at = np.arange(len(categories)) + 0.7 * ((number + 0.5) / len(methods) - 0.5)

@@ -21,12 +21,7 @@ _WRAPPER = "base_model.model."  # PEFT's, around a backbone whose adapters share
 
 @dataclass(frozen=True)
 class Update:
-    """One adapted layer, before and after training.
-
-    Attributes:
-        before: the weight before the first step, (m, k), float64.
-        change: the weight after training minus `before`, (m, k), float64.
-    """
+    """One layer's weight before the first step, and its change by training; (m, k), float64."""
 
     before: Tensor
     change: Tensor
@@ -35,42 +30,30 @@ class Update:
 def start_of(settings: Settings) -> Model:
     """Return the model of a cell before its first step."""
     model = runner.build_model(settings, runner.load_data(settings).num_labels)
-    backbone = settings.backbones[settings.task.family]
-    return prepare(model, settings.method, backbone, settings.seed).model
+    return prepare(model, settings.method, settings.backbone, settings.seed).model
 
 
 def layer_updates(cell: Cell) -> dict[str, Update]:
-    """Return the update of each target layer, by its name in the plain backbone.
-
-    Raises what `runner.restore_trained` raises.
-    """
-    settings = cell.settings
-    start = target_layers(start_of(settings), settings)
-    end = target_layers(runner.restore_trained(cell), settings)
+    """Return the update of each target layer, by its name in the plain backbone."""
+    models = start_of(cell.settings), runner.restore_trained(cell)
+    start, end = (target_layers(model, cell.settings) for model in models)
     updates = {}
     for name, layer in start.items():
-        before = effective_weight(layer)
-        updates[name] = Update(before, effective_weight(end[name]) - before)
+        (before, _), (after, _) = affine_map(layer), affine_map(end[name])
+        updates[name] = Update(before, after - before)
     return updates
 
 
 def target_layers(model: Model, settings: Settings) -> dict[str, nn.Module]:
     """Return each target layer, adapted or not, by its name in the plain backbone."""
-    targets = settings.backbones[settings.task.family].target_modules
-    found = matching(model.backbone, targets)
+    found = matching(model.backbone, settings.backbone.target_modules)
     return {name.removeprefix(_WRAPPER): module for name, module in found.items()}
-
-
-@torch.no_grad()
-def effective_weight(layer: nn.Module) -> Tensor:
-    """Return the weight (m, k), float64, of a linear layer with or without an adapter."""
-    return _responses(layer)[0]
 
 
 @torch.no_grad()
 def plain_layer(layer: nn.Module) -> nn.Linear:
     """Return the plain float32 layer that computes what `layer` does, frozen, on the CPU."""
-    weight, bias = _responses(layer)
+    weight, bias = affine_map(layer)
     rows, columns = weight.shape
     plain = nn.utils.skip_init(nn.Linear, columns, rows).requires_grad_(False)
     plain.weight.copy_(weight)
@@ -79,19 +62,16 @@ def plain_layer(layer: nn.Module) -> nn.Linear:
 
 
 def densified(model: Model, settings: Settings) -> Model:
-    """Return a copy of the model in evaluation mode with plain layers instead of adapted ones.
-
-    Its outputs are the same up to rounding, and its weights can be moved in any direction.
-    """
+    """Return a copy in evaluation mode with plain layers, which can be moved in any direction."""
     dense = copy.deepcopy(model).requires_grad_(False).eval()
-    targets = settings.backbones[settings.task.family].target_modules
-    for name, layer in matching(dense.backbone, targets).items():
+    for name, layer in matching(dense.backbone, settings.backbone.target_modules).items():
         dense.backbone.set_submodule(name, plain_layer(layer))
     return dense
 
 
-def _responses(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return W (m, k) and b (m,), float64."""
+@torch.no_grad()
+def affine_map(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return W (m, k) and b (m,), float64, of a linear layer with or without an adapter."""
     wide = copy.deepcopy(layer).cpu().double().eval()
     columns = int(wide.in_features)  # type: ignore[arg-type]  # every linear layer has it, PEFT's included
     bias = wide(torch.zeros(1, columns, dtype=torch.float64))

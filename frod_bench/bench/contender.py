@@ -3,43 +3,84 @@
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from transformers import RobertaConfig, RobertaModel
 
 from frod_bench.bench.floor import LayerTimes, seconds, time_layers
-from frod_bench.bench.shapes import Batch, Shape, model_label
-from frod_bench.bench.workload import build_model, make_batch
+from frod_bench.bench.options import Batch, Shape, model_label
+from frod_bench.cells.grid import composer, without_hydra
+from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
 from frod_bench.frod import attach_frod
 from frod_bench.methods.registry import Model, Prepared, frod_config, prepare
-from frod_bench.training import memory
+from frod_bench.models.classifier import Classifier
+from frod_bench.training import memory, runner
 
 LEARNING_RATE = 1e-4  # of every group; the time of a step does not depend on it
 CACHED_ATTACHES = 3
+LABELS = 2
+FIRST_WORD = 5  # smaller ids are special tokens
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A contender.
-
-    Attributes:
-        composed: the suite's settings of the method on the shape's task.
-        compiled: whether the model goes through `torch.compile`.
-    """
+    """A contender."""
 
     shape: Shape
-    composed: Settings
+    composed: Settings  # the suite's, of the method on the shape's task
     device: str
-    compiled: bool
+    compiled: bool  # whether the model goes through `torch.compile`
     threads: int
 
     @property
     def label(self) -> str:
         """Name of the model that it is on."""
         return model_label(self.shape.name, self.compiled)
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The shape's batches, with the trainer's rows if they do not fix them."""
+        own = self.composed.trainer.batch_rows
+        return [replace(batch, rows=batch.rows or own) for batch in self.shape.batches]
+
+
+def compose_settings(shape: Shape, method: str) -> Settings:
+    """Return the suite's settings of a method on the shape's task; no data set is read."""
+    with composer() as compose_one:
+        words = [f"task={shape.task}", f"method={method}", "tracker=none"]
+        config = without_hydra(compose_one(words))
+    conversion.validate(config)
+    composed = conversion.resolve(config)
+    if shape.encoder is not None:
+        named = replace(composed.backbone, name=shape.name)
+        composed.backbones[composed.task.family] = named
+    return composed
+
+
+def build_model(shape: Shape, composed: Settings) -> Model:
+    """Return the shape's model in float32, with the same weights every time and no dropout."""
+    if shape.encoder is None:
+        return runner.build_model(composed, LABELS)
+    torch.manual_seed(composed.seed)
+    width, blocks, heads = shape.encoder
+    config = RobertaConfig(
+        vocab_size=50265,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        hidden_size=width,
+        num_hidden_layers=blocks,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+    )
+    backbone = RobertaModel(config, add_pooling_layer=False)
+    return Classifier(backbone, composed.backbone.pooling, LABELS)
 
 
 @dataclass(frozen=True)
@@ -61,27 +102,22 @@ class Contender:
     def __init__(self, entry: Entry) -> None:
         warnings.filterwarnings("ignore", module=r"(peft|transformers)\.")
         torch.set_num_threads(entry.threads)
-        self.entry = entry
+        self.entry, self.composed = entry, entry.composed
+        self.method, self.backbone = self.composed.method, self.composed.backbone
         self.device = torch.device(entry.device)
         self.dtype = torch.float32 if self.device.type == "cpu" else torch.bfloat16
-        composed = entry.composed
-        self.method = composed.method
-        self.backbone = composed.backbones[composed.task.family]
         self.plain = self._build()
 
     def attach(self) -> float:
         """Apply the method, with everything computed anew; returns the seconds."""
 
         def apply() -> None:
-            seed = self.entry.composed.seed
-            self.prepared = prepare(self.plain, self.method, self.backbone, seed)
+            self.prepared = prepare(self.plain, self.method, self.backbone, self.composed.seed)
             self.prepared.model.to(self.device)  # PEFT leaves some of its tensors on the CPU
 
         sec = seconds(apply, self.device)
-        groups = self.prepared.groups.values()
-        self.optimizer = torch.optim.AdamW(
-            [{"params": group, "lr": LEARNING_RATE} for group in groups]
-        )
+        groups = [{"params": group} for group in self.prepared.groups.values()]
+        self.optimizer = torch.optim.AdamW(groups, LEARNING_RATE)
         model = self.prepared.model
         self.forward_model = torch.compile(model) if self.entry.compiled else model
         self._free_cache()
@@ -89,14 +125,17 @@ class Contender:
 
     def set_batch(self, batch: Batch) -> None:
         """Work on random inputs of this size from now on."""
-        torch.manual_seed(self.entry.composed.seed)
-        config = self.prepared.model.backbone.config
-        inputs, labels = make_batch(batch, self.entry.composed, config)
-        self.inputs = {
-            name: tensor.to(self.device, self.dtype if tensor.is_floating_point() else None)
-            for name, tensor in inputs.items()
-        }
-        self.labels = labels.to(self.device)
+        assert batch.rows is not None
+        torch.manual_seed(self.composed.seed)
+        if self.composed.task.family == "vision":
+            side = self.backbone.image_size
+            pixels = torch.randn(batch.rows, 3, side, side)
+            self.inputs = {"pixel_values": pixels.to(self.device, self.dtype)}
+        else:
+            words = self.prepared.model.backbone.config.vocab_size
+            ids = torch.randint(FIRST_WORD, words, (batch.rows, batch.length)).to(self.device)
+            self.inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        self.labels = torch.zeros(batch.rows, dtype=torch.int64, device=self.device)
 
     def step(self) -> Step:
         """Time one training step."""
@@ -111,8 +150,8 @@ class Contender:
     def forward(self) -> float:
         """Return the seconds of one evaluation of the batch.
 
-        What is formed once per evaluation (a merged weight) is formed before, by one row; or by a
-        full batch if a graph, or an accelerator's memory, depends on its size.
+        A merged weight, which an evaluation forms once, is formed before, by one row; or by a full
+        batch if a graph, or an accelerator's memory, depends on its size.
         """
         self.prepared.model.eval()
         rows = 1 if self.device.type == "cpu" and not self.entry.compiled else None
@@ -124,27 +163,24 @@ class Contender:
     def time_layers(self, batch: Batch, rounds: int) -> list[LayerTimes]:
         """Time the step of each layer shape, and its floor."""
         assert batch.rows is not None
-        tokens = batch.rows * batch.length
-        found = time_layers(self.prepared.model, tokens, rounds, self.device)
+        tokens, name = batch.rows * batch.length, self.entry.shape.name
+        found = time_layers(name, self.prepared.model, tokens, rounds, self.device)
         self._free_cache()
         return found
 
     def attach_cached(self) -> list[float]:
         """Return the seconds of attaching FRoD to equal models with its basis in the disk cache."""
-        config = frod_config(self.method, self.backbone, self.entry.composed.seed)
+        config = frod_config(self.method, self.backbone, self.composed.seed)
         found = []
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(CACHED_ATTACHES + 1):
                 body = self._build().backbone
-
-                def attach(body: torch.nn.Module = body) -> None:
-                    attach_frod(body, config, cache_dir=Path(folder))
-
+                attach = partial(attach_frod, body, config, cache_dir=Path(folder))
                 found.append(seconds(attach, self.device))
         return found[1:]  # the first one filled the cache
 
     def _build(self) -> Model:
-        return build_model(self.entry.shape, self.entry.composed).to(self.device, self.dtype)
+        return build_model(self.entry.shape, self.composed).to(self.device, self.dtype)
 
     def _free_cache(self) -> None:
         """Leave the accelerator's unused memory to the other contenders."""

@@ -2,18 +2,16 @@
 
 The floor of a step is the multiply-adds of the cheaper of the two exact forms that use W in both
 passes (docs/explanation/method.md, section 2; a layer whose backward pass does without W takes
-fewer), at the rate of a plain matrix product: `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the
-layer's type (float32 on a CPU), interleaved with the layer's step in the same process.
-
-The step is forward and backward pass of one layer, whose input requires a gradient, and one of
-whose trained values has changed since the last step, as after an optimizer: whatever a layer forms
-from its trained values is formed anew.
+fewer), at the rate of a `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type,
+interleaved with the step. A step is forward and backward pass of one layer whose input requires a
+gradient and whose trained values have changed, so that what it forms from them is formed anew.
 """
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -36,49 +34,36 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-# For T tokens and a weight of m rows and width k, with the paper's choice, the basis on a layer's
-# inputs: r = k. Products with C are left out.
+def multiply_adds(tokens: int, rows: int, width: int) -> dict[str, int]:
+    """Return those of a step, without products with C, of each exact form; W is (rows, width).
 
-
-def merged_multiply_adds(tokens: int, rows: int, width: int) -> int:
-    """Return those of one training step with a merged weight that is formed once."""
-    return 3 * tokens * rows * width + 2 * rows * width**2
-
-
-def factored_multiply_adds(tokens: int, rows: int, width: int) -> int:
-    """Return those of one training step of the factors on top of the frozen layer."""
-    return 4 * tokens * rows * width + 2 * tokens * width**2
-
-
-def floor_multiply_adds(tokens: int, rows: int, width: int) -> int:
-    """Return those of the cheaper form."""
-    return min(
-        merged_multiply_adds(tokens, rows, width), factored_multiply_adds(tokens, rows, width)
-    )
+    The basis is on the layer's inputs. Factors are on top of the frozen layer.
+    """
+    return {
+        "merged": 3 * tokens * rows * width + 2 * rows * width**2,
+        "factored": 4 * tokens * rows * width + 2 * tokens * width**2,
+    }
 
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """Times of one layer shape at one number of tokens; lists have one entry per round.
+    """Times of one layer shape at one number of tokens; lists have one entry per round."""
 
-    Attributes:
-        out_features: m.
-        in_features: k.
-        layers: number of layers of this shape in the model.
-        multiply_adds: of the floor.
-        frod_sec: training step of the adapted layer.
-        linear_sec: training step of a plain layer whose weight is trained.
-        floor_sec: the floor's multiply-adds at the rate of that round.
-    """
-
-    out_features: int
-    in_features: int
-    layers: int
+    shape: str  # name of the model
+    out_features: int  # m
+    in_features: int  # k
+    layers: int  # number of layers of this shape in the model
     tokens: int
-    multiply_adds: int
-    frod_sec: list[float]
-    linear_sec: list[float]
-    floor_sec: list[float]
+    multiply_adds: int  # of the floor
+    frod_sec: list[float]  # training step of the adapted layer
+    linear_sec: list[float]  # training step of a plain layer whose weight is trained
+    floor_sec: list[float]  # the floor's multiply-adds at the rate of that round
+
+    @property
+    def cheaper_form(self) -> str:
+        """The form that the floor is of."""
+        forms = multiply_adds(self.tokens, self.out_features, self.in_features)
+        return min(forms, key=forms.__getitem__)
 
     @property
     def ratio(self) -> float:
@@ -92,6 +77,12 @@ class LayerTimes:
         return self.multiply_adds / statistics.median(self.floor_sec)
 
 
+def by_model(layers: Iterable[LayerTimes]) -> dict[tuple[str, int], list[LayerTimes]]:
+    """Return the layers of each model at each number of tokens, which follow each other."""
+    groups = groupby(layers, key=lambda times: (times.shape, times.tokens))
+    return {key: list(group) for key, group in groups}
+
+
 def over_the_floor(layers: Sequence[LayerTimes]) -> float:
     """Return seconds over the floor of all layers of a model."""
     ours = sum(times.layers * statistics.median(times.frod_sec) for times in layers)
@@ -100,32 +91,29 @@ def over_the_floor(layers: Sequence[LayerTimes]) -> float:
 
 
 def time_layers(
-    model: nn.Module, tokens: int, rounds: int, device: torch.device
+    shape: str, model: nn.Module, tokens: int, rounds: int, device: torch.device
 ) -> list[LayerTimes]:
-    """Time one layer of each shape of an attached model, the widest last.
-
-    Its trained values are left as they were.
-    """
-    shapes: dict[tuple[int, int], list[FrodLinear]] = {}
+    """Time one layer of each shape, the widest last. Trained values stay as they were."""
+    sizes: dict[tuple[int, int], list[FrodLinear]] = {}
     for module in model.modules():
         if isinstance(module, FrodLinear) and not module.shared.on_outputs:
-            shapes.setdefault((module.in_features, module.out_features), []).append(module)
+            sizes.setdefault((module.in_features, module.out_features), []).append(module)
     return [
-        _time_layer(layers[0], len(layers), tokens, rounds, device)
-        for _, layers in sorted(shapes.items())
+        _time_layer(shape, layers, tokens, rounds, device) for _, layers in sorted(sizes.items())
     ]
 
 
 def _time_layer(
-    layer: FrodLinear, count: int, tokens: int, rounds: int, device: torch.device
+    shape: str, layers: Sequence[FrodLinear], tokens: int, rounds: int, device: torch.device
 ) -> LayerTimes:
     """Interleave a product of known size, a plain layer's step and ours; one round to warm up."""
+    layer = layers[0]
     rows, width, dtype = layer.out_features, layer.in_features, layer.weight.dtype
     x = torch.randn(tokens, width, device=device, dtype=dtype, requires_grad=True)
     grad = torch.randn(tokens, rows, device=device, dtype=dtype)
     size = PRODUCT_SIZE[device.type]
     square = torch.randn(size, size, device=device, dtype=dtype)
-    work = floor_multiply_adds(tokens, rows, width)
+    work = min(multiply_adds(tokens, rows, width).values())
     plain = nn.Linear(width, rows, device=device, dtype=dtype)
     start = layer.lambda_.detach().clone()
     frod_sec, linear_sec, floor_sec = [], [], []
@@ -141,7 +129,8 @@ def _time_layer(
             frod_sec.append(ours)
     with torch.no_grad():
         layer.lambda_.copy_(start)
-    return LayerTimes(rows, width, count, tokens, work, frod_sec, linear_sec, floor_sec)
+    sizes = (shape, rows, width, len(layers), tokens, work)
+    return LayerTimes(*sizes, frod_sec, linear_sec, floor_sec)
 
 
 def _step_of(layer: nn.Module, x: Tensor, grad: Tensor) -> Callable[[], None]:

@@ -1,11 +1,11 @@
-"""The bench's command line, checked before anything runs."""
+"""What is timed: the models and batches, and the command line, checked before anything runs."""
 
+import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frod_bench.bench.shapes import DEFAULT_SHAPES, SHAPES
 from frod_bench.cli.arguments import parse as parse_words
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import CONF_DIR, check_writable
@@ -15,22 +15,68 @@ MIN_ROUNDS = 5  # a median of fewer is too noisy
 
 
 @dataclass(frozen=True)
-class Options:
-    """What is timed, and how.
+class Batch:
+    """Size of random inputs."""
 
-    Attributes:
-        compiled: whether the models go through `torch.compile`; two values: a race for each.
-        threads: of every process; None: the shape's.
-        out: the folder of the document.
-    """
+    rows: int | None  # texts or images; None: as many as the suite's trainer takes
+    length: int  # tokens per row; of an image, its patches and the class token
+
+    def __str__(self) -> str:
+        return f"{self.rows} x {self.length} tokens"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model and the batches that it is timed on, one after the other."""
+
+    name: str
+    task: str  # its family gives backbone, target modules and batch rows
+    encoder: tuple[int, int, int] | None  # width, blocks and heads of a RoBERTa instead
+    batches: tuple[Batch, ...]
+    threads: int | None  # of each process; None: as many as this process may use
+
+
+BASE, LARGE = (768, 12, 12), (1024, 24, 16)
+SHAPES = {
+    shape.name: shape
+    for shape in (
+        # One thread, as the suite runs them: small models do not gain from two.
+        Shape("embedded_encoder", "rte", None, (Batch(None, 32),), 1),
+        Shape("embedded_decoder", "boolq", None, (Batch(None, 32),), 1),
+        Shape("embedded_vit", "eurosat", None, (Batch(None, 17),), 1),
+        Shape("roberta_base", "rte", BASE, (Batch(4, 128), Batch(32, 128)), None),
+        Shape("roberta_large", "rte", LARGE, (Batch(128, 128),), None),
+    )
+}
+DEFAULT_SHAPES = {
+    "cpu": ("embedded_encoder", "embedded_decoder", "embedded_vit", "roberta_base"),
+    "cuda": ("roberta_large",),
+}
+
+
+def model_label(shape: str, compiled: bool) -> str:
+    """Return what messages and tables call a model."""
+    return f"{shape} (compiled)" if compiled else shape
+
+
+def all_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on every platform
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is timed, and how."""
 
     shapes: tuple[str, ...]
     methods: tuple[str, ...]
     rounds: int
     device: str
-    compiled: tuple[bool, ...]
-    threads: int | None
-    out: Path
+    compiled: tuple[bool, ...]  # whether models go through `torch.compile`; a race for each
+    threads: int | None  # of every process; None: the shape's
+    out: Path  # the folder of the document
 
     @property
     def path(self) -> Path:
@@ -40,18 +86,13 @@ class Options:
 
 
 def parse(words: Sequence[str]) -> Options:
-    """Read a command line.
-
-    Raises InputError for an unknown key, shape or method, a value that is not allowed, a device
-    that does not exist, and a folder that cannot be written to.
-    """
+    """Read a command line. Raises InputError for what is unknown, not allowed or unavailable."""
     given = parse_words("bench", words)
     device = _existing_device(given.values.get("device", "cpu"))
     kind = device.partition(":")[0]
     compiled = given.names("compile") or (["false"] if kind == "cpu" else ["false", "true"])
     methods = {path.stem for path in (CONF_DIR / "method").glob("*.yaml")}
     root = Path(given.values.get("results_root", "results"))
-    out = Path(given.values["out"]) if "out" in given.values else root / "bench"
     options = Options(
         shapes=_known("shape", given.names("shape") or DEFAULT_SHAPES[kind], SHAPES),
         methods=_known("method", given.names("method") or DEFAULT_METHODS, methods),
@@ -59,10 +100,10 @@ def parse(words: Sequence[str]) -> Options:
         device=device,
         compiled=tuple(value == "true" for value in compiled),
         threads=given.integer("threads", 1),
-        out=out,
+        out=Path(given.values.get("out", root / "bench")),
     )
     if "out" in given.values:
-        check_writable(out, "out")
+        check_writable(options.out, "out")
     else:
         check_writable(root)
     return options

@@ -15,10 +15,7 @@ class RemoteError(RuntimeError):
 
 
 class Remote:
-    """`factory(*arguments)` in a spawned process, which ends at the first error.
-
-    `factory` and everything that is sent must be picklable. `ready` waits for the object.
-    """
+    """`factory(*arguments)` in a spawned process, which ends at the first error."""
 
     def __init__(self, factory: Callable[..., Any], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")

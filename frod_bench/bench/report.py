@@ -1,56 +1,39 @@
 """A run's numbers as a JSON document, and as tables for a terminal."""
 
-import json
-import os
 import platform
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from frod_bench.bench.floor import LayerTimes, merged_multiply_adds, over_the_floor
+from frod_bench.bench.floor import LayerTimes, by_model, over_the_floor
 from frod_bench.bench.goals import Verdict
-from frod_bench.bench.options import Options
-from frod_bench.bench.race import LayerRow, Race, Row, layers_at
-from frod_bench.bench.shapes import model_label
+from frod_bench.bench.options import Options, model_label
+from frod_bench.bench.race import Race, Row
 from frod_bench.records import provenance
 from frod_bench.report.table import Row as Line
 from frod_bench.report.table import Table, to_rich
 
-SCHEMA_VERSION = 1
-CPUINFO = Path("/proc/cpuinfo")
+DERIVED = ("cheaper_form", "ratio", "rate")  # properties of `LayerTimes`
 MET = {True: "yes", False: "no", None: "not measured"}
-
-
-@dataclass(frozen=True)
-class Start:
-    """When a run started, and how busy the machine was.
-
-    Attributes:
-        started_at: UTC, ISO 8601.
-        load_average: jobs that ran or waited in the minute before; 0 on an idle machine.
-    """
-
-    started_at: str
-    load_average: float
-
-    @classmethod
-    def now(cls) -> "Start":
-        """Return this moment."""
-        return cls(datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0])
+OVER_THE_FLOOR = (
+    "One FRoD layer's training step over its floor: the multiply-adds of the cheaper exact form at "
+    "the rate of a\ntorch.mm of 2048^3 (on a GPU 8192^3), interleaved; linear: a plain layer whose "
+    "weight is trained."
+)
 
 
 def document_of(
-    race: Race, verdicts: Sequence[Verdict], options: Options, start: Start
+    race: Race, verdicts: Sequence[Verdict], options: Options, start: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return everything that was measured, round by round, and its provenance."""
+    """Return everything that was measured, round by round, and its provenance with `start`."""
     version, dirty = provenance.code_version()
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1,
         "provenance": {
             "code_version": version,
             "dirty": dirty,
@@ -59,30 +42,19 @@ def document_of(
             "device_name": device_name(options.device),
             "dtype": "float32" if options.device == "cpu" else "bfloat16",
             "rounds": options.rounds,
-            **asdict(start),
+            **start,
         },
         "rows": [asdict(row) for row in race.rows],
         "layers": [
-            {
-                "shape": row.shape,
-                **asdict(row.times),
-                "cheaper_form": _cheaper_form(row.times),
-                "ratio": row.times.ratio,
-                "rate": row.times.rate,
-            }
-            for row in race.layers
+            asdict(times) | {name: getattr(times, name) for name in DERIVED}
+            for times in race.layers
         ],
         "models_over_the_floor": [
             {"shape": shape, "tokens": tokens, "ratio": over_the_floor(found)}
-            for (shape, tokens), found in _by_model(race.layers).items()
+            for (shape, tokens), found in by_model(race.layers).items()
         ],
         "goals": [asdict(verdict) for verdict in verdicts],
     }
-
-
-def as_json(document: dict[str, Any]) -> str:
-    """Return the text of the document."""
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def device_name(device: str) -> str:
@@ -92,50 +64,44 @@ def device_name(device: str) -> str:
 
         return torch.cuda.get_device_name(torch.device(device))
     try:
-        lines = CPUINFO.read_text().splitlines()
-        return next(
-            line.partition(":")[2].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
-def show(race: Race, verdicts: Sequence[Verdict], rounds: int, console: Console) -> None:
+def show(race: Race, verdicts: Iterable[Verdict], rounds: int, console: Console) -> None:
     """Print the times, the layers beside their floor, and the goals."""
-    _say(
-        console,
-        f"Medians of {rounds} rounds; x full, x frod: medians of the rounds' ratios to that method",
-    )
-    for title, rows in _by_batch(race.rows).items():
+
+    def say(line: str, style: str | None = None) -> None:
+        console.print(line, style=style, soft_wrap=True)
+
+    say(f"Medians of {rounds} rounds; x full, x frod: medians of the rounds' ratios to that method")
+    for title, rows in groupby(race.rows, key=_batch_title):
         console.print(to_rich(_times_table(title, rows)))
     for line in dict.fromkeys(
         f"{row.method} is out on {model_label(row.shape, row.compiled)}: {row.error}"
         for row in race.rows
         if row.error is not None
     ):
-        _say(console, line, "red")
+        say(line, "red")
     if race.layers:
-        _say(
-            console,
-            "One FRoD layer's training step over its floor: the multiply-adds of the cheaper exact "
-            "form at the rate of a\ntorch.mm of 2048^3 (on a GPU 8192^3), interleaved; linear: "
-            "a plain layer whose weight is trained.",
-        )
-    for (shape, tokens), found in _by_model(race.layers).items():
+        say(OVER_THE_FLOOR)
+    for (shape, tokens), found in by_model(race.layers).items():
         rate = statistics.median(times.rate for times in found)
         title = f"{shape}, {tokens} tokens; torch.mm: {rate / 1e9:.3g} G multiply-adds per second"
         console.print(to_rich(_floor_table(title, found)))
-    if verdicts:
-        goals = [
-            Line(v.name, (_number(v.measured), f"{v.bound} {v.goal:g}", MET[v.met]))
-            for v in verdicts
-        ]
-        table = Table("Goals", "", ("goal", "measured", "bound", "met"), goals)
-        console.print(to_rich(table))
+    goals = [
+        Line(v.name, (_number(v.measured), f"{v.bound} {v.goal:g}", MET[v.met])) for v in verdicts
+    ]
+    console.print(to_rich(Table("Goals", "", ("goal", "measured", "bound", "met"), goals)))
 
 
-def _say(console: Console, line: str, style: str | None = None) -> None:
-    console.print(line, style=style, soft_wrap=True)
+def _batch_title(row: Row) -> str:
+    threads = f"{row.threads} thread{'s' if row.threads > 1 else ''}"
+    size = f"{row.rows} x {row.length} = {row.tokens} tokens"
+    return f"{model_label(row.shape, row.compiled)}, {size}, {threads}"
 
 
 def _times_table(title: str, rows: Iterable[Row]) -> Table:
@@ -168,34 +134,11 @@ def _floor_table(title: str, layers: Sequence[LayerTimes]) -> Table:
         )
         shape = f"{times.out_features} x {times.in_features}"
         work, ratio = f"{times.multiply_adds / 1e9:.3g}", f"{times.ratio:.3f}"
-        cells = (_cheaper_form(times), str(times.layers), work, frod_ms, floor_ms, ratio, linear_ms)
-        rows.append(Line(shape, cells))
+        sizes = (times.cheaper_form, str(times.layers), work)
+        rows.append(Line(shape, (*sizes, frod_ms, floor_ms, ratio, linear_ms)))
     total = sum(times.layers for times in layers)
     rows.append(Line("all", ("", str(total), "", "", "", f"{over_the_floor(layers):.3f}", "")))
     return Table(title, "", ("m x k", "cheaper form", *names), rows, texts=1)
-
-
-def _cheaper_form(times: LayerTimes) -> str:
-    merged = merged_multiply_adds(times.tokens, times.out_features, times.in_features)
-    return "merged" if times.multiply_adds == merged else "factored"
-
-
-def _by_model(layers: Sequence[LayerRow]) -> dict[tuple[str, int], list[LayerTimes]]:
-    """Return the layers of each shape at each number of tokens, in the order of the race."""
-    keys = dict.fromkeys((row.shape, row.times.tokens) for row in layers)
-    return {(shape, tokens): layers_at(layers, shape, tokens) for shape, tokens in keys}
-
-
-def _by_batch(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Return the rows of each batch of each shape, by the title of their table."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        title = (
-            f"{model_label(row.shape, row.compiled)}, {row.rows} x {row.length} = {row.tokens} "
-            f"tokens, {row.threads} thread{'s' if row.threads > 1 else ''}"
-        )
-        found.setdefault(title, []).append(row)
-    return found
 
 
 def _number(value: float | None) -> str:

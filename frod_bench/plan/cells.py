@@ -1,47 +1,40 @@
-"""The cells of a plan: the grid of the overrides or of an experiment, each cell once."""
+"""What is planned: the cells of the overrides or of an experiment, each once, and on what."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
 
 from frod_bench.cells.grid import NUMBERS, composer, expand, refuse_lists, without_hydra
+from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.config import conversion
 from frod_bench.config.settings import Settings
 from frod_bench.records.hashing import identity
 
+TABLE = PACKAGE_DIR / "plan" / "accelerators.yaml"
 METHODS = "full,lora,dora,frod,frozen"
 REPEATS = tuple(name for name in NUMBERS if name != "size")  # no cost depends on these keys
-NAMED = ("task", "method", "head", "budget")  # the names of tasks and methods show these keys
+NAMED = ("task", "method", "head", "budget")
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell, for all its seeds and learning rates.
-
-    Attributes:
-        variant: overrides that distinguish it from other cells of its task and method.
-    """
+    """A cell, for all its seeds and learning rates."""
 
     settings: Settings
-    variant: str
+    variant: str  # overrides that distinguish it from other cells of its task and method
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is planned.
+    """What is planned."""
 
-    Attributes:
-        title: the profile and the tasks.
-        repeats: how often each cell is run.
-        repeated: keys of the grid (e.g. `seed`) that cells are repeated for.
-    """
-
-    title: str
+    title: str  # the profile and the tasks
     cells: list[PlannedCell]
-    repeats: int
-    repeated: list[str]
+    repeats: int  # how often each cell is run
+    repeated: list[str]  # keys of the grid (e.g. `seed`) that cells are repeated for
 
 
 def grid_of(overrides: Sequence[str]) -> Grid:
@@ -64,39 +57,60 @@ def grid_of(overrides: Sequence[str]) -> Grid:
             config = without_hydra(compose_one(list(line)))
             conversion.validate(config)
             settings = conversion.resolve(config)
-            cell = PlannedCell(settings, _variant(line, lines))
+            # what not all lines have, and what the names of tasks and methods do not show
+            words = [word for word in line if _key(word) not in NAMED]
+            variant = " ".join(word for word in words if any(word not in other for other in lines))
+            cell = PlannedCell(settings, variant)
             found.setdefault(str(identity(asdict(settings), "", "")), cell)
+    names = [
+        (c.settings.task.name, c.settings.head, c.settings.method.name) for c in found.values()
+    ]
+    cells = [  # a cell that is alone with its task and method has no variant
+        cell if names.count(name) > 1 else replace(cell, variant="")
+        for cell, name in zip(found.values(), names, strict=True)
+    ]
     counts = {key: len({w for line in lines for w in line if _key(w) == key}) for key in REPEATS}
     repeated = [key for key, count in counts.items() if count > 1]
-    cells = _without_single_variants(list(found.values()))
-    return Grid(_title(base, cells), cells, len(lines) // len(distinct), repeated)
+    tasks = list(dict.fromkeys(cell.settings.task.name for cell in cells))
+    title = f"{base.profile.title}, "
+    title += "" if base.experiment is None else f"experiment {base.experiment.name}, "
+    if set(tasks) == set(base.suite.tasks):
+        title += f"suite {base.suite.name}"
+    else:
+        title += f"task{'s' if len(tasks) > 1 else ''} {', '.join(tasks)}"
+    return Grid(title, cells, len(lines) // len(distinct), repeated)
 
 
 def _key(override: str) -> str:
     return override.partition("=")[0]
 
 
-def _variant(line: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return the words of a line that not all lines have and that names do not show."""
-    words = [word for word in line if _key(word) not in NAMED]
-    return " ".join(word for word in words if any(word not in other for other in lines))
+@dataclass(frozen=True)
+class Accelerator:
+    """A device that a cell may run on."""
+
+    name: str
+    title: str
+    memory_gib: float
+    usable: float  # share of the memory that tensors may take
+    flops_per_sec: dict[str, float]  # dense peak by precision, `half` and `single`
+    utilisation: float  # share of the peak that fine-tuning is assumed to reach
+    on_cpu: bool
+
+    @property
+    def usable_bytes(self) -> int:
+        """Memory that tensors may take."""
+        return int(self.memory_gib * self.usable * 2**30)
+
+    def hours(self, flops: float, mixed_precision: str) -> float:
+        """Return how long `flops` take on one device."""
+        peak = self.flops_per_sec["single" if mixed_precision == "no" else "half"]
+        return flops / (peak * self.utilisation) / 3600
 
 
-def _without_single_variants(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
-    """Return the cells without the variant of those that are alone with their task and method."""
-    names = [(c.settings.task.name, c.settings.head, c.settings.method.name) for c in cells]
-    return [
-        cell if names.count(name) > 1 else replace(cell, variant="")
-        for cell, name in zip(cells, names, strict=True)
-    ]
-
-
-def _title(base: DictConfig, cells: Sequence[PlannedCell]) -> str:
-    """Return the profile, the experiment if there is one, and the suite or the tasks."""
-    names = list(dict.fromkeys(cell.settings.task.name for cell in cells))
-    if set(names) == set(base.suite.tasks):
-        tasks = f"suite {base.suite.name}"
-    else:
-        tasks = f"task{'s' if len(names) > 1 else ''} {', '.join(names)}"
-    experiment = "" if base.experiment is None else f"experiment {base.experiment.name}, "
-    return f"{base.profile.title}, {experiment}{tasks}"
+def accelerator_of(name: str) -> Accelerator:
+    """Return the accelerator of that name. Raises InputError if there is none."""
+    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    if name not in table:
+        raise InputError(f"accelerator={name}: is unknown.{did_you_mean(name, table)}")
+    return Accelerator(name=name, **table[name])

@@ -1,42 +1,64 @@
-"""What each cell of a suite costs: parameters, memory, FLOPs and hours."""
+"""What each cell of a suite costs: parameters, memory, FLOPs, hours and disk space."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from transformers import PretrainedConfig
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
-from frod_bench.config.settings import Settings
+from frod_bench.config.settings import BackboneConfig, Settings
 from frod_bench.models.classifier import tower_of
-from frod_bench.models.loading import config_of
-from frod_bench.plan.accelerators import Accelerator
-from frod_bench.plan.disk import Disk, disk_of
+from frod_bench.models.loading import checkpoint_parameters, config_of, published_type
+from frod_bench.plan.cells import Accelerator
 from frod_bench.plan.fit import DEVICES, Change, Fitted, Planned, changes, fit
-from frod_bench.plan.measure import Load, measure_step, tokens_of, with_classes
-from frod_bench.plan.ranking import options_of
-from frod_bench.plan.shapes import prepare_shapes, probe_numbers
-from frod_bench.plan.trace import Step
+from frod_bench.plan.measure import measure_step, tokens_of, with_classes
+from frod_bench.plan.shapes import options_of, prepare_shapes, probe_numbers
+from frod_bench.plan.trace import Load, Step
+
+DATA_NOTE = (
+    "Data sets: the package does not know their sizes. All texts take about 0.1 GB and an image "
+    "data set at most a few GB, except SUN397 (37 GB in its original archive); `datasets` writes a "
+    "second copy of what it reads. `python -m frod_bench.mirror` reports the bytes before it "
+    "writes any."
+)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes of one cell: trained values beside the record, and checkpoints, at most."""
+
+    kept_with_save_adapter: int
+    checkpoints_while_it_runs: int
+
+
+@dataclass(frozen=True)
+class Download:
+    """A backbone's checkpoint."""
+
+    backbone: str
+    hub_id: str
+    parameters: int
+    type: str | None  # of the published parameters; None if the files exist already
+    size: int  # of its safetensors files, in bytes
+    is_there: bool  # whether it is under `model_root`, so that nothing is downloaded
+
+    def __str__(self) -> str:
+        where = "under model_root" if self.is_there else f"to download, in {self.type}"
+        return f"{self.backbone} {self.size / 1e9:.3g} GB ({where})"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Parameters of one cell.
+    """Parameters of one cell."""
 
-    Attributes:
-        trained: without the head.
-        head: of the linear head.
-        frozen_extra: numbers that the method freezes besides the backbone (FRoD's U, V, lambda_0).
-        stored: numbers that the trained values take on disk, without the head.
-        backbone: parameters of the backbone as it is loaded.
-    """
-
-    trained: int
+    trained: int  # without the head
     head: int
-    frozen_extra: int
-    stored: int
-    backbone: int
+    frozen_extra: int  # what the method freezes besides the backbone (FRoD's U, V, lambda_0)
+    stored: int  # numbers that the trained values take on disk, without the head
+    backbone: int  # as it is loaded
 
     @property
     def percent(self) -> float:
@@ -46,59 +68,33 @@ class Counts:
 
 @dataclass(frozen=True)
 class CellCost:
-    """What a task and method cost on an accelerator.
+    """What a cell costs on an accelerator."""
 
-    Attributes:
-        head: classify or rank.
-        variant: overrides that distinguish it from other cells of its task and method.
-        row_tokens: tokens, or patches, of the rows that are counted.
-        steps: 0 if nothing is trained.
-        micro_batches: per step, as configured.
-        step_flops: of all micro-batches of a step.
-        hours: with the change that makes it fit, on all its devices at once.
-    """
-
-    task: str
-    family: str
-    head: str
-    method: str
-    variant: str
-    backbone: str
-    num_labels: int
-    row_tokens: int
+    settings: Settings
+    variant: str  # as `PlannedCell.variant`
+    row_tokens: int  # tokens, or patches, of the rows that are counted
     counts: Counts
     step: Step
-    steps: int
-    micro_batches: int
-    step_flops: int
-    hours: float
+    steps: int  # 0 if nothing is trained
+    micro_batches: int  # per step, as configured; 0 if nothing is trained
+    hours: float  # with the change that makes it fit, on all its devices at once
     fitted: Fitted
     disk: Disk
 
     @property
-    def flops(self) -> int:
-        """FLOPs of all steps."""
-        return self.steps * self.step_flops
-
-    @property
-    def devices(self) -> int:
-        """Number of devices with the change that makes it fit."""
-        return 1 if self.fitted.change is None else self.fitted.change.devices
-
-    @property
     def label(self) -> str:
         """The method, and the variant if there are several."""
-        return f"{self.method} {self.variant}".strip()
+        return f"{self.settings.method.name} {self.variant}".strip()
 
     @property
     def task_label(self) -> str:
         """The task, marked if options are ranked."""
-        return with_head(self.task, self.head)
+        return with_head(self.settings.task.name, self.settings.head)
 
     @property
     def family_label(self) -> str:
         """The family, marked if options are ranked."""
-        return with_head(self.family, self.head)
+        return with_head(self.settings.task.family, self.settings.head)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the entry of the JSON document."""
@@ -106,10 +102,10 @@ class CellCost:
         return {
             "task": self.task_label,
             "family": self.family_label,
-            "method": self.method,
+            "method": self.settings.method.name,
             "variant": self.variant,
-            "backbone": self.backbone,
-            "num_labels": self.num_labels,
+            "backbone": self.settings.backbone.name,
+            "num_labels": self.settings.task.num_labels,
             "row_tokens": self.row_tokens,
             "parameters": {
                 "trainable": counts.trained,
@@ -130,8 +126,8 @@ class CellCost:
             },
             "steps": self.steps,
             "micro_batches": self.micro_batches,
-            "flops_a_step": self.step_flops,
-            "flops": self.flops,
+            "flops_a_step": flops_of(step, self.micro_batches),
+            "flops": self.steps * flops_of(step, self.micro_batches),
             "hours": self.hours,
             "fits": change == Change(),
             "change": None if change is None else change.as_dict(),
@@ -141,14 +137,10 @@ class CellCost:
 
 
 class Planner:
-    """Estimates cells; those that differ only in their head share one measurement."""
+    """Estimates cells, of which those that differ only in their head share one measurement."""
 
     def __init__(self, accelerator: Accelerator, say: Callable[[str], None]) -> None:
-        """
-        Args:
-            say: reports each measurement before it starts.
-        """
-        self.accelerator, self.say = accelerator, say
+        self.accelerator, self.say = accelerator, say  # before each measurement
         self._steps: dict[tuple[str, str, Load], Step] = {}
         self._counts: dict[tuple[str, str, str], Counts] = {}
 
@@ -157,8 +149,7 @@ class Planner:
 
         Raises InputError if the backbone's configuration is missing or the method does not fit it.
         """
-        task, trainer = settings.task, settings.trainer
-        backbone = settings.backbones[task.family]
+        trainer = settings.trainer
         counts, load = self._counted(settings), self._load(settings)
         step, fitted = self._fitted(settings, load)
         steps, parts = trainer.max_steps, trainer.accumulation_steps
@@ -166,41 +157,27 @@ class Planner:
             steps = parts = 0
         change = fitted.change or Change()
         flops = steps * flops_of(fitted.step, change.accumulation_steps or parts)
-        return CellCost(
-            task=task.name,
-            family=task.family,
-            head=settings.head,
-            method=settings.method.name,
-            variant=variant,
-            backbone=backbone.name,
-            num_labels=task.num_labels,
-            row_tokens=tokens_of(tower_of(config_for(settings)), backbone, load.options),
-            counts=counts,
-            step=step,
-            steps=steps,
-            micro_batches=parts,
-            step_flops=flops_of(step, parts),
-            hours=self.accelerator.hours(flops, trainer.mixed_precision),
-            fitted=fitted,
-            disk=disk_of(settings, counts.trained + counts.head, counts.stored - counts.trained),
-        )
+        tokens = tokens_of(tower_of(config_for(settings)), settings.backbone, load.options)
+        hours = self.accelerator.hours(flops, trainer.mixed_precision)
+        disk = disk_of(settings, counts.trained + counts.head, counts.stored - counts.trained)
+        return CellCost(settings, variant, tokens, counts, step, steps, parts, hours, fitted, disk)
 
     def _load(self, settings: Settings) -> Load:
-        trainer, backbone = settings.trainer, settings.backbones[settings.task.family]
+        trainer, idle = settings.trainer, is_zero_shot(settings)
         options = None
         if settings.head == "rank":
-            options = options_of(settings.task, tokens_of(config_for(settings), backbone))
-        idle = is_zero_shot(settings)
+            longest = tokens_of(config_for(settings), settings.backbone)
+            options = options_of(settings.task, longest)
+        rows = trainer.eval_batch_rows if idle else trainer.batch_rows
+        accumulates = trainer.accumulation_steps > 1 and not idle
+        checkpointing = settings.runtime.gradient_checkpointing and not idle
+        on_accelerator = not self.accelerator.on_cpu
         return Load(
-            rows=trainer.eval_batch_rows if idle else trainer.batch_rows,
-            mixed_precision=trainer.mixed_precision,
-            accumulates=trainer.accumulation_steps > 1 and not idle,
-            on_accelerator=not self.accelerator.on_cpu,
-            options=options,
-            checkpointing=settings.runtime.gradient_checkpointing and not idle,
+            rows, trainer.mixed_precision, accumulates, on_accelerator, options, checkpointing
         )
 
     def _fitted(self, settings: Settings, load: Load) -> tuple[Step, Fitted]:
+        """Return the step as it is configured, and the smallest change that makes it fit."""
         trainer, idle = settings.trainer, is_zero_shot(settings)
         parts = 1 if idle else trainer.accumulation_steps
         whole = self._measured(settings, load)
@@ -225,17 +202,16 @@ class Planner:
 
     def _counted(self, settings: Settings) -> Counts:
         """Return the cell's counts; the body is counted once for all heads."""
-        backbone, classes = settings.backbones[settings.task.family], settings.task.num_labels
-        key = (str(backbone), str(settings.method), settings.head)
+        key = (str(settings.backbone), str(settings.method), settings.head)
         if key not in self._counts:
-            one = replace(settings, task=replace(settings.task, num_labels=1))
-            self._counts[key] = counts_of(one)
+            one_class = replace(settings.task, num_labels=1)
+            self._counts[key] = counts_of(replace(settings, task=one_class))
         counts = self._counts[key]
-        return replace(counts, head=counts.head * classes)
+        return replace(counts, head=counts.head * settings.task.num_labels)
 
     def _measured(self, settings: Settings, load: Load) -> Step:
         """Return the cell's step under `load`; the body is measured once for all heads."""
-        backbone, config = settings.backbones[settings.task.family], config_for(settings)
+        backbone, config = settings.backbone, config_for(settings)
         key = (str(backbone), str(settings.method), load)
         if key not in self._steps:
             what = f"{load.options.count} options per row, " if load.options else ""
@@ -254,7 +230,7 @@ def is_zero_shot(settings: Settings) -> bool:
 
 def config_for(settings: Settings) -> PretrainedConfig:
     """Return the full configuration of the cell's backbone."""
-    return config_of(settings.backbones[settings.task.family].hub_id, settings.model_root)
+    return config_of(settings.backbone.hub_id, settings.model_root)
 
 
 def flops_of(step: Step, micro_batches: int) -> int:
@@ -263,24 +239,20 @@ def flops_of(step: Step, micro_batches: int) -> int:
 
 
 def blocks_of(settings: Settings) -> tuple[int, int]:
-    """Return the number of blocks of the backbone, and the bytes of token tables outside them.
-
-    The tables are the embeddings, and the output layer if options are ranked and it is not tied.
-    """
-    backbone, config = settings.backbones[settings.task.family], config_for(settings)
+    """Return the number of blocks of the backbone, and the bytes of token tables outside them."""
+    config = config_for(settings)
     tower = tower_of(config)
-    tables = 0 if backbone.image_size else 1
+    tables = 0 if settings.backbone.image_size else 1  # the embeddings
     if settings.head == "rank" and not config.tie_word_embeddings:
-        tables = 2
+        tables = 2  # and the output layer
     outside = 4 * tables * tower.hidden_size * getattr(tower, "vocab_size", 0)
     return tower.num_hidden_layers, outside
 
 
 def counts_of(settings: Settings) -> Counts:
     """Count the cell's parameters on the meta device; they equal the installed model's."""
-    backbone = settings.backbones[settings.task.family]
     num_labels = None if settings.head == "rank" else settings.task.num_labels
-    prepared = prepare_shapes(config_for(settings), backbone, settings.method, num_labels)
+    prepared = prepare_shapes(config_for(settings), settings.backbone, settings.method, num_labels)
     params = {name: int(value) for name, value in prepared.params.items()}
     trained = params["trainable"] - params["trainable_head"]
     return Counts(
@@ -290,3 +262,28 @@ def counts_of(settings: Settings) -> Counts:
         stored=trained + probe_numbers(prepared.model),
         backbone=params["backbone_total"],
     )
+
+
+def disk_of(settings: Settings, trained: int, probes: int) -> Disk:
+    """Return what a cell takes with so many trained parameters, the head's included.
+
+    Values are float32, and an adapter file's `probes` float64. A checkpoint has the parameters and
+    their two moments, and is complete before the previous one is removed. The best step's
+    parameters are kept in addition, if it is selected.
+    """
+    written = (settings.trainer.max_steps - 1) // settings.runtime.checkpoint_every_steps
+    best = settings.protocol.selection == "best"
+    return Disk(4 * trained + 8 * probes, 4 * trained * (3 * min(2, written) + best))
+
+
+def download_of(backbone: BackboneConfig, model_root: str | None) -> Download:
+    """Return a backbone's checkpoint: the files under `model_root`, otherwise as published.
+
+    Raises InputError if its configuration is missing.
+    """
+    config = config_of(backbone.hub_id, model_root)
+    parameters, kind = checkpoint_parameters(config), published_type(backbone.hub_id, config)
+    files = list(Path(model_root, backbone.hub_id).glob("*.safetensors")) if model_root else []
+    size = sum(file.stat().st_size for file in files) or parameters * kind.itemsize
+    name = None if files else str(kind).removeprefix("torch.")
+    return Download(backbone.name, backbone.hub_id, parameters, name, size, bool(files))

@@ -1,15 +1,9 @@
 """Whether a step fits an accelerator, and the smallest change that makes it fit.
 
-A change is measured as the step that one device runs with it. With FSDP this is a step on the
-device's share of the rows, from which what FSDP divides is subtracted: parameters, moments and
-gradients. Every device holds in full
-
-- buffers, and so FRoD's U and V, and everything that the step makes: merged weights, and the casts
-  that autocast makes and the backward pass needs;
-- what is outside the blocks, and two blocks at a time;
-- gradients while there are micro-batches to come: they are reduced with the last one.
-
-No change alters the rows of an optimizer step, nor the result.
+With FSDP a device runs a step on its share of the rows, and parameters, moments and gradients are
+divided. Every device holds in full: buffers, and so FRoD's U and V; what the step makes (merged
+weights, autocast's casts); what is outside the blocks, and two blocks at a time; and gradients
+while there are micro-batches to come. No change alters the rows of a step, nor the result.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,19 +18,12 @@ LAUNCH = "accelerate launch --config_file conf/accelerate/fsdp.yaml --num_proces
 
 @dataclass(frozen=True)
 class Change:
-    """How the step is run instead.
+    """How the step is run instead; None: as configured."""
 
-    Attributes:
-        batch_rows: of a micro-batch, on all devices together; None: as configured.
-        accumulation_steps: micro-batches per step; None: as configured.
-        checkpointing: whether activations are computed again in the backward pass.
-        devices: number that share one copy of the model (FSDP).
-    """
-
-    batch_rows: int | None = None
-    accumulation_steps: int | None = None
-    checkpointing: bool = False
-    devices: int = 1
+    batch_rows: int | None = None  # of a micro-batch, on all devices together
+    accumulation_steps: int | None = None  # micro-batches per step
+    checkpointing: bool = False  # whether activations are computed again in the backward pass
+    devices: int = 1  # number that share one copy of the model (FSDP)
 
     def __str__(self) -> str:
         parts = [f"FSDP over {self.devices}"] if self.devices > 1 else []
@@ -60,38 +47,22 @@ class Change:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the entry of the JSON document."""
-        return {
-            "text": str(self),
-            "overrides": self.overrides,
-            "launch": self.launch,
-            "devices": self.devices,
-        }
+        names = ("overrides", "launch", "devices")
+        return {"text": str(self)} | {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The smallest change that is enough.
+    """The smallest change that is enough."""
 
-    Attributes:
-        change: None if no change is enough.
-        step: of one device with the change; as configured if there is none.
-        peak_bytes: of one device; if no change is enough, the least that any of them needs.
-    """
-
-    change: Change | None
-    step: Step
-    peak_bytes: int
+    change: Change | None  # None if no change is enough
+    step: Step  # of one device with the change; as configured if there is none
+    peak_bytes: int  # of one device; if no change is enough, the least that any of them needs
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What `fit` knows of a cell besides its steps.
-
-    Attributes:
-        accumulation_steps: micro-batches per step.
-        blocks: of the backbone.
-        outside_bytes: of the backbone's weights outside its blocks.
-    """
+    """What `fit` knows of a cell besides its steps; `outside_bytes`: of weights outside blocks."""
 
     accumulation_steps: int
     blocks: int
@@ -105,12 +76,10 @@ def fit(
     candidates: Iterable[Change],
     usable_bytes: int,
 ) -> Fitted:
-    """Return no change if the step fits; otherwise the first of `candidates` that makes it fit.
+    """Return no change if the `whole` step fits; otherwise the first candidate that makes it fit.
 
-    Args:
-        whole: the step as it is configured.
-        measure: returns the step that one device runs with a change, or None if the backbone
-            cannot run it so. Called only if the device can hold what exists during the passes.
+    `measure` returns the step that one device runs with a change, or None if the backbone cannot
+    run it so. It is called only if the device can hold what exists during the passes.
     """
     if whole.peak_bytes <= usable_bytes:
         return Fitted(Change(), whole, whole.peak_bytes)
@@ -131,9 +100,8 @@ def fit(
 def changes(batch_rows: int, accumulation_steps: int) -> Iterable[Change]:
     """Yield changes, the smallest first: fewer rows at a time, checkpointing, both; more devices.
 
-    Rows split a step equally and devices share them equally. Sizes go from the configured one down,
-    and then up: several devices may share a larger micro-batch, and with fewer micro-batches less
-    lasts from one to the next.
+    Sizes go from the configured one down, and then up: several devices may share a larger
+    micro-batch, and with fewer micro-batches less lasts from one to the next.
     """
     rows_per_step = batch_rows * accumulation_steps
     for devices in (1, *DEVICES):
@@ -141,16 +109,13 @@ def changes(batch_rows: int, accumulation_steps: int) -> Iterable[Change]:
         sizes.sort(key=lambda n: (n > batch_rows, n if n > batch_rows else -n))
         for checkpointing in (False, True):
             for size in sizes:
-                if size == batch_rows:
-                    yield Change(None, None, checkpointing, devices)
-                else:
-                    yield Change(size, rows_per_step // size, checkpointing, devices)
+                rows = (None, None) if size == batch_rows else (size, rows_per_step // size)
+                yield Change(*rows, checkpointing, devices)
 
 
 def peak_with(step: Step, planned: Planned, change: Change) -> int:
     """Return the peak bytes of one device, which runs `step`."""
-    made = max(step.activation_bytes[:-1])
-    in_passes = standing_bytes(step, planned, change) + made
+    in_passes = standing_bytes(step, planned, change) + max(step.activation_bytes[:-1])
     last_made = step.activation_bytes[-1] - step.lasting_bytes
     divided = step.weight_bytes + step.optimizer_bytes + step.gradient_bytes + last_made
     in_optimizer = divided // change.devices + step.factor_bytes + step.lasting_bytes

@@ -2,42 +2,20 @@
 
 import warnings
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 from transformers import PretrainedConfig
 
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import BackboneConfig, MethodConfig
 from frod_bench.models.classifier import recompute_activations, tower_of
-from frod_bench.plan.ranking import Options, batch_of_options, row_tokens
-from frod_bench.plan.shapes import prepare_shapes
-from frod_bench.plan.trace import Batch, Step, trace_step
+from frod_bench.plan.shapes import Options, prepare_shapes
+from frod_bench.plan.trace import Batch, Load, Step, trace_step
 
 DEPTHS = (4, 6)  # blocks of the shallow models; a model of at most 6 is measured itself
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a step is run on.
-
-    Attributes:
-        rows: of one micro-batch.
-        mixed_precision: no, bf16 or fp16.
-        accumulates: whether other micro-batches come before it in the step.
-        on_accelerator: False on a CPU, on which the optimizer updates one parameter after another.
-        options: that a row ranks; None if rows are classified.
-        checkpointing: whether activations are computed again in the backward pass.
-    """
-
-    rows: int
-    mixed_precision: str
-    accumulates: bool
-    on_accelerator: bool
-    options: Options | None = None
-    checkpointing: bool = False
 
 
 def measure_step(
@@ -45,36 +23,39 @@ def measure_step(
 ) -> Step:
     """Measure one step on the longest inputs, with a head of one class; without one to rank.
 
-    Inputs are texts of `max_length` tokens, images, or rows of `ranking.row_tokens`. Blocks are
-    alike, so FLOPs and the bytes of each phase are linear in their number; a test compares with
-    models that are measured without extrapolation.
-
-    Raises:
-        InputError: as `prepare_shapes` and `recompute_activations` do, or if the backbone has no
-            inputs of the configured size.
+    Blocks are alike, so FLOPs and the bytes of each phase are linear in their number. Raises
+    InputError if method, load or size of inputs do not fit the backbone.
     """
     check_inputs(tower_of(config), backbone)
-    blocks = tower_of(config).num_hidden_layers
-    if blocks <= DEPTHS[1]:
-        return _measure(config, blocks, backbone, method, load)
-    low, high = (_measure(config, n, backbone, method, load) for n in DEPTHS)
-    return Step(
-        **{
-            f.name: _extended(getattr(low, f.name), getattr(high, f.name), blocks)
-            for f in fields(Step)
-        }
-    )
+    blocks, (first, second) = tower_of(config).num_hidden_layers, DEPTHS
+
+    def with_blocks(number: int) -> Step:
+        shallow = deepcopy(config)
+        tower_of(shallow).num_hidden_layers = number
+        num_labels = 1 if load.options is None else None
+        model = prepare_shapes(shallow, backbone, method, num_labels=num_labels).model
+        if load.checkpointing:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # of a name inside transformers
+                recompute_activations(model)
+        return trace_step(model, make_batch, load)
+
+    def make_batch() -> tuple[Batch, Tensor]:
+        inputs = batch_of(tower_of(config), backbone, load.rows, load.options)
+        return inputs, torch.zeros(load.rows, dtype=torch.int64)
+
+    def extend(low: int, high: int) -> int:
+        return low + (high - low) * (blocks - first) // (second - first)
+
+    if blocks <= second:
+        return with_blocks(blocks)
+    low, high = (asdict(with_blocks(number)) for number in DEPTHS)
+    return Step(**tree_map(extend, low, high))
 
 
 def with_classes(step: Step, num_labels: int, width: int, load: Load) -> Step:
-    """Return a step that was measured with a head of one class with one of `num_labels`.
-
-    If options are ranked, there is no head and the step stays as it is.
-
-    Args:
-        width: features that the head reads.
-    """
-    if load.options is not None:
+    """Return a step measured with a head of one class with one of more, which reads `width`."""
+    if load.options is not None:  # there is no head
         return step
     more = num_labels - 1
     numbers, product = more * (width + 1), 2 * load.rows * width * more
@@ -94,54 +75,14 @@ def with_classes(step: Step, num_labels: int, width: int, load: Load) -> Step:
     )
 
 
-def _extended(low: Any, high: Any, blocks: int) -> Any:
-    """Extrapolate a value, or each of a tuple, from those at `DEPTHS` linearly to `blocks`."""
-    if isinstance(low, tuple):
-        return tuple(_extended(*pair, blocks) for pair in zip(low, high, strict=True))
-    first, second = DEPTHS
-    return low + (high - low) * (blocks - first) // (second - first)
-
-
-def _measure(
-    config: PretrainedConfig,
-    blocks: int,
-    backbone: BackboneConfig,
-    method: MethodConfig,
-    load: Load,
-) -> Step:
-    config = deepcopy(config)
-    tower = tower_of(config)
-    tower.num_hidden_layers = blocks
-    num_labels = 1 if load.options is None else None
-    model = prepare_shapes(config, backbone, method, num_labels=num_labels).model
-    if load.checkpointing:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of a name inside transformers
-            recompute_activations(model)
-
-    def make_batch() -> tuple[Batch, Tensor]:
-        labels = torch.zeros(load.rows, dtype=torch.int64)
-        if load.options is None:
-            return batch_of(tower, backbone, load.rows), labels
-        return batch_of_options(load.rows, tokens_of(tower, backbone), load.options), labels
-
-    return trace_step(
-        model,
-        make_batch,
-        mixed_precision=load.mixed_precision,
-        accumulates=load.accumulates,
-        foreach=load.on_accelerator,
-    )
-
-
 def tokens_of(
     config: PretrainedConfig, backbone: BackboneConfig, options: Options | None = None
 ) -> int:
-    """Return the tokens, or the patches and the class token, of the longest row."""
+    """Return the tokens of the longest row (the question once, then all options) or the patches."""
     if backbone.image_size:
         return (backbone.image_size // config.patch_size) ** 2 + 1
     longest = min(backbone.max_length, config.max_position_embeddings)
-    return longest if options is None else row_tokens(longest, options)
+    return longest if options is None else longest + (options.count - 1) * options.tokens
 
 
 def check_inputs(config: PretrainedConfig, backbone: BackboneConfig) -> None:
@@ -157,12 +98,20 @@ def check_inputs(config: PretrainedConfig, backbone: BackboneConfig) -> None:
         )
 
 
-def batch_of(config: PretrainedConfig, backbone: BackboneConfig, rows: int) -> Batch:
-    """Return inputs as tasks collate them, all of the greatest length."""
+def batch_of(
+    config: PretrainedConfig, backbone: BackboneConfig, rows: int, options: Options | None = None
+) -> Batch:
+    """Return inputs of the greatest length, as tasks collate them; or those of `RankerShapes`."""
     if backbone.image_size:
-        side = backbone.image_size
-        return {"pixel_values": torch.zeros(rows, 3, side, side)}
-    ids = torch.zeros(rows, tokens_of(config, backbone), dtype=torch.int64)
+        return {"pixel_values": torch.zeros(rows, 3, backbone.image_size, backbone.image_size)}
+    ids = torch.zeros(rows, tokens_of(config, backbone, options), dtype=torch.int64)
+    if options is not None:
+        return {
+            "ids": ids,
+            "positions": torch.zeros_like(ids),
+            "visible": torch.ones(*ids.shape, ids.shape[1], dtype=torch.bool),
+            "before": torch.zeros(rows, options.count, options.tokens, dtype=torch.int64),
+        }
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if getattr(config, "type_vocab_size", 0) > 1:
         batch["token_type_ids"] = torch.zeros_like(ids)

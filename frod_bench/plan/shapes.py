@@ -1,11 +1,20 @@
-"""The model that a cell trains, on the meta device: all of its shapes and none of its values."""
+"""The model that a cell trains, on the meta device: all of its shapes and none of its values.
+
+With `head=rank` a row of options has a bounding length, since real ones are unknown without data:
+
+    question … answer: | longest option | another | another ...
+    \\_________ max_length ___________/ \\_ OPTION_TOKENS each _/
+"""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, PretrainedConfig
+from torch.nn import functional
+from transformers import AutoModel, AutoModelForCausalLM, PretrainedConfig
 
 from frod_bench.common.errors import InputError
-from frod_bench.config.settings import BackboneConfig, MethodConfig
+from frod_bench.config.settings import BackboneConfig, MethodConfig, TaskConfig
 from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
 from frod_bench.frod.core import CorePattern, support_size
@@ -13,14 +22,48 @@ from frod_bench.frod.layer import FrodLinear, SharedBasis
 from frod_bench.frod.targets import find_targets
 from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models.classifier import tower_of, with_head
-from frod_bench.plan.ranking import ranker_shapes
+from frod_bench.models.multiple_choice import MultipleChoice, check_causal
+from frod_bench.models.prefix_sharing import Packed
+
+# Of 18,299 real rows of seven of the eight tasks (SmolLM2's tokenizer, max_length 256), two rows,
+# both PIQA's, are longer than this bounds them to be.
+OPTION_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a row: how many, and tokens of each."""
+
+    count: int
+    tokens: int
+
+
+def options_of(task: TaskConfig, max_length: int) -> Options:
+    """Return the task's options, which leave at least one token of `max_length` to the question."""
+    stated = task.rank.options if task.rank is not None else []  # have at most a token per byte
+    tokens = max((len(f" {option}".encode()) for option in stated), default=OPTION_TOKENS)
+    return Options(task.num_labels, max(1, min(tokens, max_length - 1)))
+
+
+class RankerShapes(MultipleChoice):
+    """`MultipleChoice` of packed rows; the packing is an input, since it depends on values."""
+
+    def forward(  # type: ignore[override]
+        self, ids: Tensor, positions: Tensor, visible: Tensor, before: Tensor
+    ) -> Tensor:
+        """Return the scores, (N, C), of N rows of P tokens: ids and positions (N, P), visible
+        (N, P, P) and before (N, C, an option's tokens), as in `Packed`.
+        """
+        packed = Packed(ids, positions, visible, before)
+        rows = torch.arange(len(ids)).repeat_interleave(before[0].numel())
+        logits = self.lm_head(self.read(packed)[rows, before.flatten()]).float()
+        targets = ids[:, : before[0].numel()].flatten()  # their number matters, not which they are
+        found = -functional.cross_entropy(logits, targets, reduction="none")
+        return found.view(before.shape).sum(dim=-1) / before.shape[-1]
 
 
 class DensePattern(CorePattern):
-    """The trained entries of C without their indices, for products with C written out.
-
-    Written out because torch has sparse kernels on CPUs only, and counts no FLOPs of theirs.
-    """
+    """The trained entries of C without indices; products are dense, whose FLOPs torch counts."""
 
     def __init__(self, width: int, rotations: int) -> None:
         nn.Module.__init__(self)
@@ -33,11 +76,10 @@ class DensePattern(CorePattern):
 
 
 class FrodShapes(FrodLinear):
-    """FRoD's layer where values cannot be compared.
+    """FRoD's layer where values cannot be compared: nothing changes before the optimizer's step.
 
-    The merged weight stays valid, because nothing changes before the optimizer's step. The factors
-    give W, as they do if V was computed from the weights. (`frod_released` doubles W: its layers
-    take m k multiply-adds more per token in float32.)
+    The factors give W, as they do if V was computed from the weights. (`frod_released` doubles W:
+    its layers take m k multiply-adds more per token in float32.)
     """
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
@@ -57,14 +99,8 @@ def prepare_shapes(
 ) -> Prepared:
     """Return what `methods.prepare` makes of the real backbone, counts included, on meta.
 
-    Attention is eager, so that its products are visible to a counter.
-
-    Args:
-        num_labels: of the head; None if the language model ranks options without a head.
-
-    Raises:
-        InputError: as `methods.prepare` does; if the method reads values of weights to set itself
-            up; or if a backbone that is to rank is not a causal language model.
+    If `num_labels` is None, the language model ranks options without a head. Raises InputError if
+    the method does not fit or needs values of weights, or if the backbone cannot rank.
     """
     with torch.device("meta"):
         model = plain_shapes(config, backbone, num_labels)
@@ -82,15 +118,15 @@ def plain_shapes(
     config: PretrainedConfig, backbone: BackboneConfig, num_labels: int | None
 ) -> Model:
     """Return the model before a method is applied, as `runner.build_model` builds it."""
-    if num_labels is None:
-        return ranker_shapes(config, backbone.hub_id)
-    body = AutoModel.from_config(
-        tower_of(config),
-        dtype=torch.float32,
-        attn_implementation="eager",
-        trust_remote_code=False,
-    )
-    return with_head(body, backbone.pooling, num_labels)
+    how = {
+        "dtype": torch.float32, "attn_implementation": "eager", "trust_remote_code": False
+    }  # fmt: skip
+    if num_labels is not None:
+        body = AutoModel.from_config(tower_of(config), **how)
+        return with_head(body, backbone.pooling, num_labels)
+    check_causal(config, backbone.hub_id)
+    model = AutoModelForCausalLM.from_config(config, **how)
+    return RankerShapes(model.base_model, model.get_output_embeddings(), reads_packed=True)
 
 
 def _apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:
@@ -116,10 +152,7 @@ def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
 
 
 def probe_numbers(model: nn.Module) -> int:
-    """Count the numbers that an adapter's file stores besides trained values, to check factors.
-
-    They are those of `frod.adapter_probes`.
-    """
+    """Count the numbers of `frod.adapter_probes`, which an adapter's file adds."""
     layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
     bases = {id(one.shared): one.shared for one in layers}
     return sum(shared.width for shared in bases.values()) + 4 * len(layers)

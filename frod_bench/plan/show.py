@@ -1,20 +1,18 @@
-"""A plan as JSON, or as tables for a terminal."""
+"""A plan as JSON, or as tables for a terminal, with every reading of the paper's share."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import groupby, product
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 
-from frod_bench.plan.accelerators import Accelerator
-from frod_bench.plan.cells import Grid
-from frod_bench.plan.costs import CellCost
-from frod_bench.plan.disk import DATA_NOTE, Disk, Download
+from frod_bench.plan.cells import Accelerator, Grid
+from frod_bench.plan.costs import DATA_NOTE, CellCost, Disk, Download, flops_of
 from frod_bench.plan.fit import Change
-from frod_bench.plan.ranking import OPTION_TOKENS
-from frod_bench.plan.readings import DENOMINATORS, Reading
+from frod_bench.plan.shapes import OPTION_TOKENS
 from frod_bench.report.rules import ParametersRule
 from frod_bench.report.table import Row, Table, to_rich
 
@@ -31,36 +29,52 @@ RANKED = (
     "each further option (fewer if the task states its options), the question read once.",
     "A frozen backbone that ranks takes no steps: its memory is that of an evaluation batch.",
 )
+CHECKPOINTS = "Checkpoints of a cell are under results_root, two at a time, until it has a record."
+NUMERATORS = ("without the head", "with the head")
+DENOMINATORS = {
+    "backbone": "the backbone as it is fine-tuned",
+    "trained model": "the backbone, the adapter and the head",
+    "adapted model": "the same, and FRoD's frozen U, V and lambda_0",
+    "checkpoint": "the whole checkpoint, with CLIP's text tower and the language model's head",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read "trains p % of the parameters", the mean over tasks."""
+
+    counted: str  # whether the head counts as trained, one of `NUMERATORS`
+    of: str  # a key of `DENOMINATORS`
+    over: str  # a family, `families` (their mean) or `tasks` (the suite's mean)
+    percent: float
+    near: bool  # whether it is within the claim's tolerance of the paper's number
 
 
 @dataclass(frozen=True)
 class PlanResult:
-    """The result of a plan.
-
-    Attributes:
-        rule: the claim about the share of trained parameters.
-        saves: whether the cells keep their trained values (`save=adapter`).
-        is_synthetic: whether data and backbones are included in the package.
-    """
+    """The result of a plan."""
 
     grid: Grid
     accelerator: Accelerator
     cells: Sequence[CellCost]
-    rule: ParametersRule
-    readings: Sequence[Reading]
     downloads: Sequence[Download]
-    saves: bool
-    is_synthetic: bool
+    rule: ParametersRule  # the claim about the share of trained parameters
 
     @property
-    def title(self) -> str:
-        """Title of the plan."""
-        return f"Plan: {self.grid.title}"
+    def saves(self) -> bool:
+        """Whether the cells keep their trained values."""
+        return self.cells[0].settings.save == "adapter"
+
+    @property
+    def data_note(self) -> str | None:
+        """What is known of the sizes of data sets; None if the package contains the data."""
+        return None if self.cells[0].settings.profile.stand_in else DATA_NOTE
 
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What the numbers assume."""
-        return ASSUMPTIONS + (RANKED if any(cell.head == "rank" for cell in self.cells) else ())
+        ranks = any(cell.settings.head == "rank" for cell in self.cells)
+        return ASSUMPTIONS + (RANKED if ranks else ())
 
     @property
     def kept_bytes(self) -> int:
@@ -68,12 +82,42 @@ class PlanResult:
         kept = sum(cell.disk.kept_with_save_adapter for cell in self.cells)
         return self.grid.repeats * kept if self.saves else 0
 
+    def readings(self) -> list[Reading]:
+        """Return all readings of the cells of the rule's method; none if there are none."""
+        checkpoints = {one.backbone: one.parameters for one in self.downloads}
+        ours = [cell for cell in self.cells if cell.settings.method.name == self.rule.ours]
+        found = []
+        for counted, of in product(NUMERATORS, DENOMINATORS) if ours else ():
+            by_family: dict[str, list[float]] = {}
+            for cell in ours:
+                share = _percent(cell, counted, of, checkpoints)
+                by_family.setdefault(cell.family_label, []).append(share)
+            means = {family: fmean(shares) for family, shares in by_family.items()}
+            means["families"] = fmean(list(means.values()))
+            means["tasks"] = fmean(share for shares in by_family.values() for share in shares)
+            for over, percent in means.items():
+                near = abs(percent - self.rule.paper_percent) <= self.rule.tolerance_points
+                found.append(Reading(counted, of, over, percent, near))
+        return found
+
+
+def _percent(cell: CellCost, counted: str, of: str, checkpoints: Mapping[str, int]) -> float:
+    counts = cell.counts
+    trained = counts.trained + counts.head
+    whole = {
+        "backbone": counts.backbone,
+        "trained model": counts.backbone + trained,
+        "adapted model": counts.backbone + trained + counts.frozen_extra,
+        "checkpoint": checkpoints[cell.settings.backbone.name],
+    }
+    return 100 * (trained if counted == NUMERATORS[1] else counts.trained) / whole[of]
+
 
 def as_json(result: PlanResult) -> str:
     """Return all results as a JSON document."""
     accelerator, grid = result.accelerator, result.grid
     document: dict[str, Any] = {
-        "title": result.title,
+        "title": f"Plan: {grid.title}",
         "accelerator": {
             "name": accelerator.name,
             "title": accelerator.title,
@@ -87,11 +131,11 @@ def as_json(result: PlanResult) -> str:
         "runs_of_each_cell": {"number": grid.repeats, "for": grid.repeated},
         "disk": {
             "downloads": [asdict(one) for one in result.downloads],
-            "data_sets": None if result.is_synthetic else DATA_NOTE,
+            "data_sets": result.data_note,
             "kept_bytes": result.kept_bytes,
         },
         "paper_percent": result.rule.paper_percent,
-        "readings": [asdict(reading) for reading in result.readings],
+        "readings": [asdict(reading) for reading in result.readings()],
     }
     return json.dumps(document, indent=1)
 
@@ -103,22 +147,30 @@ def show(result: PlanResult, console: Console) -> None:
         for line in lines:
             console.print(line, soft_wrap=True)
 
-    console.print(f"{result.title}, on {result.accelerator.title}", style="bold")
+    console.print(f"Plan: {result.grid.title}, on {result.accelerator.title}", style="bold")
     console.print(to_rich(_parameter_table(result.cells)))
     console.print(to_rich(_cost_table(result.cells)))
     say([hours_line(result), *_change_lines(result.cells), *result.assumptions])
     console.print(to_rich(_disk_table(result.cells)))
-    say(_disk_lines(result))
-    if result.readings:
-        console.print(to_rich(_reading_table(result)))
-        say(_reading_lines(result))
+    kept = " (save=none): records, curves and predictions, a few MB per cell."
+    if result.saves:
+        kept = f": {result.kept_bytes / 1e9:.1f} GB of trained values (save=adapter)."
+    say([f"Backbones: {', '.join(map(str, result.downloads))}.", *filter(None, [result.data_note])])
+    say([f"Kept by all cells{kept}", CHECKPOINTS])
+    if readings := result.readings():
+        rule, near = result.rule, [reading for reading in readings if reading.near]
+        console.print(to_rich(_reading_table(readings, rule.paper_percent)))
+        say(f"{name}: {meaning}." for name, meaning in DENOMINATORS.items())
+        within = f"Within {rule.tolerance_points} points of {rule.paper_percent} %"
+        say([f"{within}: {len(near)} readings."])
+        say(f"  {r.percent:.2f} %: {r.counted}, of the {r.of}, {r.over}" for r in near)
 
 
 def hours_line(result: PlanResult) -> str:
     """Return the number of cells, and the hours of one run of each and of all repetitions."""
     number, grid = len(result.cells), result.grid
     total = sum(cell.hours for cell in result.cells)
-    devices = sum(cell.hours * cell.devices for cell in result.cells)
+    devices = sum(cell.hours * (cell.fitted.change or Change()).devices for cell in result.cells)
     line = (
         f"{number} cell{'s' if number != 1 else ''}, one seed each: {total:.1f} hours in sequence, "
         f"{devices:.1f} device-hours."
@@ -158,15 +210,17 @@ def _cost_table(cells: Iterable[CellCost]) -> Table:
     names = (*parts, "TFLOP per step", "PFLOP", "hours", "fits with", "peak then")
     rows = []
     for tasks, cell in _grouped(cells):
-        step, fitted = cell.step, cell.fitted
+        step, change = cell.step, cell.fitted.change
         sizes = (step.weight_bytes, step.factor_bytes, step.gradient_bytes, step.optimizer_bytes)
-        change = "no change of these" if fitted.change is None else str(fitted.change)
-        least = "> " if fitted.change is None else ""
         numbers = [_gib(n) for n in (*sizes, max(step.activation_bytes), step.peak_bytes)]
-        numbers += [f"{cell.step_flops / 1e12:.4g}", f"{cell.flops / 1e15:.4g}"]
-        fits = "as it is" if change == "none" else change
-        peak = "" if change == "none" else f"{least}{_gib(fitted.peak_bytes)}"
-        rows.append(Row(tasks, (cell.label, *numbers, f"{cell.hours:.2f}", fits, peak)))
+        flops = flops_of(step, cell.micro_batches)
+        numbers += [f"{flops / 1e12:.4g}", f"{cell.steps * flops / 1e15:.4g}", f"{cell.hours:.2f}"]
+        peak = _gib(cell.fitted.peak_bytes)
+        if change is None:
+            fits = ("no change of these", f"> {peak}")
+        else:
+            fits = ("as it is", "") if change == Change() else (str(change), peak)
+        rows.append(Row(tasks, (cell.label, *numbers, *fits)))
     title = "Memory (GiB), FLOPs and hours per cell"
     return Table(title, "", ("tasks", "method", *names), rows, texts=1)
 
@@ -175,9 +229,8 @@ def _disk_table(cells: Iterable[CellCost]) -> Table:
     """Return disk space by backbone and method: the most of its tasks."""
     most: dict[tuple[str, str], Disk] = {}
     for cell in cells:
-        key, old = (cell.backbone, cell.label), most.get((cell.backbone, cell.label))
-        if old is None or cell.disk.kept_with_save_adapter > old.kept_with_save_adapter:
-            most[key] = cell.disk
+        key = (cell.settings.backbone.name, cell.label)
+        most[key] = max(most.get(key, cell.disk), cell.disk, key=lambda d: d.kept_with_save_adapter)
     rows = [
         Row(backbone, (method, *(f"{size / 1e9:.3g}" for size in asdict(disk).values())))
         for (backbone, method), disk in most.items()
@@ -186,47 +239,24 @@ def _disk_table(cells: Iterable[CellCost]) -> Table:
     return Table("Disk (GB = 1e9 bytes) per cell", "", names, rows, texts=1)
 
 
-def _disk_lines(result: PlanResult) -> list[str]:
-    return [
-        f"Backbones: {', '.join(map(str, result.downloads))}.",
-        *([] if result.is_synthetic else [DATA_NOTE]),
-        f"Kept by all cells: {result.kept_bytes / 1e9:.1f} GB of trained values (save=adapter)."
-        if result.saves
-        else "Kept by all cells (save=none): records, curves and predictions, a few MB per cell.",
-        "Checkpoints of a cell are under results_root, two at a time, until it has a record.",
-    ]
-
-
-def _reading_table(result: PlanResult) -> Table:
+def _reading_table(readings: Sequence[Reading], paper_percent: float) -> Table:
     """Return percents by what is counted and of what; a star marks those near the paper's."""
-    columns = dict.fromkeys(reading.over for reading in result.readings)
+    columns = dict.fromkeys(reading.over for reading in readings)
     means = {"families": "mean of families", "tasks": "mean of tasks"}
     names = ("trained", "of the", *(means.get(name, name) for name in columns))
-    groups = groupby(result.readings, key=lambda reading: (reading.counted, reading.of))
     rows = [
         Row(counted, (of, *(f"{one.percent:.3f}{' *' if one.near else ''}" for one in group)))
-        for (counted, of), group in groups
+        for (counted, of), group in groupby(readings, key=lambda one: (one.counted, one.of))
     ]
-    title = f"FRoD's share of the parameters, %; the paper reports {result.rule.paper_percent}"
+    title = f"FRoD's share of the parameters, %; the paper reports {paper_percent}"
     return Table(title, "", names, rows, texts=1)
-
-
-def _reading_lines(result: PlanResult) -> list[str]:
-    near = [
-        f"  {one.percent:.2f} %: {one.counted}, of the {one.of}, {one.over}"
-        for one in result.readings
-        if one.near
-    ]
-    within = f"Within {result.rule.tolerance_points} points of {result.rule.paper_percent} %"
-    meanings = [f"{name}: {meaning}." for name, meaning in DENOMINATORS.items()]
-    return [*meanings, f"{within}: {len(near)} readings.", *near]
 
 
 def _grouped(cells: Iterable[CellCost]) -> list[tuple[str, CellCost]]:
     """Return one cell for all that differ in the task's name only, with these names."""
     groups: dict[tuple[str, int, int, str], list[CellCost]] = {}
     for cell in cells:
-        key = (cell.family_label, cell.num_labels, cell.row_tokens, cell.label)
+        key = (cell.family_label, cell.settings.task.num_labels, cell.row_tokens, cell.label)
         groups.setdefault(key, []).append(cell)
     ordered = sorted(groups.items(), key=lambda item: item[0][:3])
     return [(", ".join(cell.task_label for cell in group), group[0]) for _, group in ordered]

@@ -8,7 +8,7 @@ attention is eager and FRoD's C written out, as it is on an accelerator.
 import gc
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from frod_bench.frod import FrodLinear
+from frod_bench.plan.shapes import Options
 
 Batch = dict[str, Tensor]
 # Garbage is collected only before a new peak that exceeds the last one by this factor: what is
@@ -30,36 +31,36 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
-class Step:
-    """Cost of one optimizer step with one micro-batch.
+class Load:
+    """What a step is run on."""
 
-    Attributes:
-        forward_flops: a multiply-add counts as two.
-        flops: of forward and backward pass.
-        forming_flops: the part of `flops` that forms FRoD's merged weights, once per step however
-            many micro-batches it has.
-        weight_bytes: of parameters and buffers, without `factor_bytes`.
-        factor_bytes: of what FRoD freezes besides the backbone: U, V, lambda_0 and the supports.
-            A CPU's sparse patterns, about 32 bytes per trained place, are left out.
-        gradient_bytes: of all trained parameters.
-        optimizer_bytes: of AdamW's two moments.
-        activation_bytes: peak of everything else, the batch included, by phase (forward, backward,
-            optimizer).
-        lasting_bytes: the part of it that a backward pass does not free: FRoD's merged weights, and
-            what the loss refers to, which the loop holds until the next one.
-        phase_bytes: peak of all the above together, by phase.
+    rows: int  # of one micro-batch
+    mixed_precision: str  # no, bf16 or fp16
+    accumulates: bool  # whether other micro-batches come before it in the step
+    on_accelerator: bool  # on a CPU the optimizer updates one parameter after another
+    options: Options | None = None  # that a row ranks; None if rows are classified
+    checkpointing: bool = False  # whether activations are computed again in the backward pass
+
+
+@dataclass(frozen=True)
+class Step:
+    """Cost of one optimizer step with one micro-batch; phases: forward, backward, optimizer.
+
+    A multiply-add counts as two FLOPs. Lasting is what a backward pass does not free: FRoD's merged
+    weights, and what the loss refers to, which the loop holds until the next one. A CPU's sparse
+    patterns, about 32 bytes per trained place, are left out.
     """
 
     forward_flops: int
-    flops: int
-    forming_flops: int
-    weight_bytes: int
-    factor_bytes: int
-    gradient_bytes: int
-    optimizer_bytes: int
-    activation_bytes: tuple[int, ...]
-    lasting_bytes: int
-    phase_bytes: tuple[int, ...]
+    flops: int  # of forward and backward pass
+    forming_flops: int  # the part that forms FRoD's merged weights, once for all micro-batches
+    weight_bytes: int  # of parameters and buffers, without `factor_bytes`
+    factor_bytes: int  # of what FRoD freezes besides the backbone: U, V, lambda_0, supports
+    gradient_bytes: int  # of all trained parameters
+    optimizer_bytes: int  # of AdamW's two moments
+    activation_bytes: tuple[int, ...]  # peak of everything else, the batch included, by phase
+    lasting_bytes: int  # the part of it that lasts
+    phase_bytes: tuple[int, ...]  # peak of all together, by phase
 
     @property
     def peak_bytes(self) -> int:
@@ -68,56 +69,53 @@ class Step:
 
 
 def trace_step(
-    model: nn.Module,
-    make_batch: Callable[[], tuple[Batch, Tensor]],
-    *,
-    mixed_precision: str,
-    accumulates: bool,
-    foreach: bool,
+    model: nn.Module, make_batch: Callable[[], tuple[Batch, Tensor]], load: Load
 ) -> Step:
-    """Run a step of `model`, which is on the meta device, on fake tensors.
+    """Run a step of `model`, which is on the meta device, on fake tensors, which it has then.
 
-    If nothing of the model is trained, the step is a forward pass without gradients.
-
-    Args:
-        model: changed in place: its parameters and buffers become fake ones.
-        make_batch: returns the inputs and the labels (B,) of one micro-batch.
-        mixed_precision: no, bf16 or fp16.
-        accumulates: whether gradients of earlier micro-batches exist before this one.
-        foreach: whether the optimizer updates all parameters at once, as on an accelerator.
+    `make_batch` returns the inputs and the labels (B,) of one micro-batch. If nothing of the model
+    is trained, the step is a forward pass without gradients.
     """
     with FakeTensorMode(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # FRoD's layers ask for data pointers
         materialise(model)
         batch = make_batch()
         trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = _used_optimizer(trained, foreach) if trained else None
+        optimizer = torch.optim.AdamW(trained, foreach=load.on_accelerator) if trained else None
+        if optimizer is not None:  # a first step, so that moments exist
+            for parameter in trained:
+                parameter.grad = torch.empty_like(parameter)
+            optimizer.step()
         states = optimizer.state.values() if optimizer else ()
         moments = [tensor for state in states for tensor in state.values()]
         inputs = [*batch[0].values(), batch[1]]
         weights = [*model.parameters(), *model.buffers()]
         existing = [*weights, *moments, *inputs]
-        if accumulates:
+        if load.accumulates:
             existing += [p.grad for p in trained if p.grad is not None]
         else:
             model.zero_grad()
         live = LiveBytes(existing)
-        for parameter in () if accumulates else trained:
+        for parameter in () if load.accumulates else trained:
             parameter.register_post_accumulate_grad_hook(live.note_gradient)
-        forward_flops, loss_bytes = _run(model, batch, optimizer, live, mixed_precision)
+        forward_flops, loss_bytes = _run(model, batch, optimizer, live, load.mixed_precision)
         layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
         merged = sum(byte_count([one._merged.merged]) for one in layers if one._merged)
         factors = byte_count(
             b for one in layers for b in (one.left, one.start, *one.shared.buffers())
         )
-        forming_flops = _forming_flops(layers)
-    if accumulates:  # the loss of the micro-batch before is alive, too
+        with FlopCounterMode(display=False) as forming:
+            for one in layers:
+                if one._merged is not None:
+                    one._merged = None  # so that it is formed again
+                    one.merged()
+    if load.accumulates:  # the loss of the micro-batch before is alive, too
         live.peaks[0] += loss_bytes
         live.activation_peaks[0] += loss_bytes
     return Step(
         forward_flops=forward_flops,
         flops=live.flops,
-        forming_flops=forming_flops,
+        forming_flops=forming.get_total_flops(),
         weight_bytes=byte_count(weights) - factors,
         factor_bytes=factors,
         gradient_bytes=byte_count(trained),
@@ -128,15 +126,6 @@ def trace_step(
     )
 
 
-def _used_optimizer(trained: list[nn.Parameter], foreach: bool) -> torch.optim.AdamW:
-    """Return AdamW after a first step, so that moments exist; its gradients are left in place."""
-    for parameter in trained:
-        parameter.grad = torch.empty_like(parameter)
-    optimizer = torch.optim.AdamW(trained, foreach=foreach)
-    optimizer.step()
-    return optimizer
-
-
 def _run(
     model: nn.Module,
     batch: tuple[Batch, Tensor],
@@ -144,11 +133,7 @@ def _run(
     live: "LiveBytes",
     mixed_precision: str,
 ) -> tuple[int, int]:
-    """Run the three phases; without an optimizer the first one alone.
-
-    Returns:
-        FLOPs of the forward pass, and the bytes that the loss keeps alive until the end.
-    """
+    """Return FLOPs of the forward pass, and the bytes that the loss keeps alive until the end."""
     trains = optimizer is not None
     autocast = torch.autocast(
         "cpu", AUTOCAST.get(mixed_precision), enabled=mixed_precision in AUTOCAST
@@ -176,18 +161,12 @@ class LiveBytes(TorchDispatchMode):
     """Bytes of the storages that are made while it is active, and FLOPs.
 
     FLOPs are counted here, because torch's counter keeps the graph, and so its tensors, alive.
-
-    Attributes:
-        existing: bytes of what existed before.
-        now: bytes that were made and are alive.
-        peaks: the most of these, by phase.
-        activation_peaks: the same without gradients.
-        flops: so far.
+    `existing` is what existed before, `now` what was made and is alive.
     """
 
     def __init__(self, existing: Iterable[Tensor]) -> None:
         super().__init__()
-        self.peaks, self.activation_peaks = [0], [0]
+        self.peaks, self.activation_peaks = [0], [0]  # by phase; the latter without gradients
         self.now = self.flops = self._gradients = 0
         self._existing = {id(s): s for s in (t.untyped_storage() for t in existing)}
         self.existing = sum(storage.nbytes() for storage in self._existing.values())
@@ -198,11 +177,11 @@ class LiveBytes(TorchDispatchMode):
         out = func(*args, **kwargs)
         if (count := flop_registry.get(func._overloadpacket)) is not None:
             self.flops += count(*args, **kwargs, out_val=out)
-        for tensor in (out,) if isinstance(out, Tensor) else tree_leaves(out):
+        for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
                 self._watch(tensor.untyped_storage())
-        peak, activation_peak = GROWTH * self.peaks[-1], GROWTH * self.activation_peaks[-1]
-        if self.now > peak or self.now - self._gradients > activation_peak:
+        activations = self.now - self._gradients
+        if self.now > GROWTH * self.peaks[-1] or activations > GROWTH * self.activation_peaks[-1]:
             gc.collect()  # fake tensors are in reference cycles, unlike real ones
             self.peaks[-1] = max(self.peaks[-1], self.now)
             activations = self.now - self._gradients
@@ -243,24 +222,11 @@ class LiveBytes(TorchDispatchMode):
 
 def byte_count(tensors: Iterable[Tensor]) -> int:
     """Bytes of the tensors, each counted once."""
-    return sum(t.numel() * t.element_size() for t in {id(t): t for t in tensors}.values())
-
-
-def _forming_flops(layers: Sequence[FrodLinear]) -> int:
-    """FLOPs of the weights that FRoD's layers merged in the step just done."""
-    with FlopCounterMode(display=False) as counter:
-        for one in layers:
-            if one._merged is not None:
-                one._merged = None  # so that it is formed again
-                one.merged()
-    return counter.get_total_flops()
+    return sum(t.nbytes for t in {id(t): t for t in tensors}.values())
 
 
 def materialise(model: nn.Module) -> None:
-    """Replace meta tensors by fake CPU ones, within a `FakeTensorMode`.
-
-    `nn.Module.to_empty` does so through `_apply`, in which FRoD's layers compare values.
-    """
+    """Replace meta tensors by fake CPU ones: `to_empty` without FRoD's comparison of values."""
     made: dict[int, Tensor] = {}
 
     def fake(tensor: Tensor) -> Tensor:

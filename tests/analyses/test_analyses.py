@@ -12,8 +12,7 @@ import torch
 from matplotlib.contour import QuadContourSet
 
 from frod_bench.analyses import expressible, landscape, spectrum
-from frod_bench.analyses.command import main
-from frod_bench.analyses.kept import Context, Kept, kept_cells
+from frod_bench.analyses.command import Context, Kept, kept_cells, main
 from frod_bench.analyses.updates import (
     Update,
     densified,
@@ -26,6 +25,7 @@ from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.records import store
+from frod_bench.report.figures import render, save
 from frod_bench.training import runner
 from tests.conftest import SHORT
 
@@ -223,10 +223,12 @@ def test_planes_with_infinite_losses_are_drawn(tmp_path: Path) -> None:
             for b in axis
         ]
     )
-    figure = landscape.draw(points[points["seed"] == 0], context_in(tmp_path))
+    drawing = landscape.draw(points[points["seed"] == 0], context_in(tmp_path))
+    figure = render(drawing)
     (shown,) = [text.get_text() for text in figure.axes[0].texts]
     assert shown == "1.000 [0.50, 1.75]"  # the highest finite loss
-    assert len(context_in(tmp_path).write_figure(figure, "landscape_seed_0")) == 2
+    plt.close(figure)
+    assert len(save({"landscape_seed_0": drawing}, tmp_path)) == 2
 
 
 def test_lines_show_a_panel_whose_losses_hardly_differ(tmp_path: Path) -> None:
@@ -241,7 +243,7 @@ def test_lines_show_a_panel_whose_losses_hardly_differ(tmp_path: Path) -> None:
             for b in axis
         ]
     )
-    figure = landscape.draw(points, context_in(tmp_path))
+    figure = render(landscape.draw(points, context_in(tmp_path)))
     planes = figure.axes[:2]
     lines = [line for ax in planes for line in ax.collections if isinstance(line, QuadContourSet)]
     assert [sum(len(path.vertices) > 0 for path in line.get_paths()) for line in lines] == [7, 7]
@@ -272,7 +274,7 @@ def test_the_planes_say_whose_start_is_shown(centres: list[str], sentence: str) 
             for b in (-0.5, 0.0, 0.5)
         ]
     )
-    figure = landscape.draw(points, Context("embedded", CAPTION, Path()))
+    figure = render(landscape.draw(points, Context("embedded", CAPTION, Path())))
     figure.canvas.draw()  # lays it out
     texts = [" ".join(text.get_text().split()) for text in figure.texts]
     (caption,) = [text for text in texts if text.startswith("Held-out loss")]

@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, VeraConfig, get_peft_model, inject_adapter_in_model
 from torch import nn
 
-from frod_bench.analyses.updates import effective_weight, plain_layer
+from frod_bench.analyses.updates import affine_map, plain_layer
 from frod_bench.frod import FrodConfig, attach_frod
 
 WIDTH, ROWS = 12, 8
@@ -56,13 +56,13 @@ def test_the_change_of_the_weight_is_the_change_of_the_output(adapter: str, bloc
     body = Body()
     plain = copy.deepcopy(body).layers[block]["fc"]
     layer = put_on(body).layers[block]["fc"]  # type: ignore[union-attr,index]
-    start = effective_weight(layer)
+    start = affine_map(layer)[0]
     torch.testing.assert_close(start, plain.weight.double(), rtol=1e-6, atol=1e-7)
     generator = torch.Generator().manual_seed(1)
     for parameter in layer.parameters():  # as if trained
         if parameter.requires_grad:
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    change = effective_weight(layer) - start
+    change = affine_map(layer)[0] - start
     assert torch.linalg.norm(change) > 1e-3 * torch.linalg.norm(start)
     x = torch.randn(5, WIDTH, generator=generator)
     with torch.no_grad():
@@ -73,7 +73,7 @@ def test_the_change_of_the_weight_is_the_change_of_the_output(adapter: str, bloc
 
 def test_a_low_rank_adapter_changes_its_rank_of_directions_exactly() -> None:
     layer = with_lora(Body()).layers[0]["fc"]  # type: ignore[union-attr,index]
-    start = effective_weight(layer)
+    start = affine_map(layer)[0]
     layer.lora_B["default"].weight.data.normal_()
-    values = torch.linalg.svdvals(effective_weight(layer) - start)
+    values = torch.linalg.svdvals(affine_map(layer)[0] - start)
     assert (values > 1e-10 * values[0]).sum() == 2

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from frod_bench.bench.options import parse
-from frod_bench.bench.shapes import SHAPES
+from frod_bench.bench.options import SHAPES, parse
 from frod_bench.common.errors import InputError
 
 BAD_WORDS = [

@@ -12,12 +12,10 @@ from rich.console import Console
 from rich.status import Status
 
 from frod_bench.bench.command import run
-from frod_bench.bench.contender import Contender, Entry, Step
-from frod_bench.bench.options import Options, parse
+from frod_bench.bench.contender import Contender, Entry, Step, build_model, compose_settings
+from frod_bench.bench.options import SHAPES, Options, parse
 from frod_bench.bench.race import race
 from frod_bench.bench.remote import Remote, RemoteError
-from frod_bench.bench.shapes import SHAPES
-from frod_bench.bench.workload import batches_of, build_model, compose_settings
 from frod_bench.common.errors import CellsFailed
 from tests.bench.counter import Counter
 
@@ -137,9 +135,10 @@ def test_the_error_of_an_object_that_cannot_be_made_is_reported() -> None:
 def test_layers_see_as_many_tokens_as_the_batch_says(name: str) -> None:
     threads = torch.get_num_threads()
     composed = compose_settings(SHAPES[name], "frozen")
-    contender = Contender(Entry(SHAPES[name], composed, "cpu", compiled=False, threads=threads))
+    entry = Entry(SHAPES[name], composed, "cpu", compiled=False, threads=threads)
+    contender = Contender(entry)
     contender.attach()
-    (batch,) = batches_of(SHAPES[name], composed)
+    (batch,) = entry.batches
     assert batch.rows == composed.trainer.batch_rows
     contender.set_batch(batch)
     widths = composed.backbones[composed.task.family].target_modules
@@ -154,8 +153,8 @@ def test_layers_see_as_many_tokens_as_the_batch_says(name: str) -> None:
 
 
 def test_a_made_encoder_has_the_same_weights_every_time() -> None:
-    small = dataclasses.replace(SHAPES["roberta_base"].encoder, num_hidden_layers=1, hidden_size=24)
-    shape = dataclasses.replace(SHAPES["roberta_base"], encoder=small)
+    large = SHAPES["roberta_base"]
+    shape = dataclasses.replace(large, encoder=(24, 1, 12))
     composed = compose_settings(shape, "frod")
     first, second = (build_model(shape, composed).state_dict() for _ in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())

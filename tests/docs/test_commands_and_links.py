@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from frod_bench.bench.shapes import SHAPES
+from frod_bench.bench.options import SHAPES
 from frod_bench.cli.exits import keys
 from frod_bench.cli.verbs import BY_NAME
 from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR

@@ -18,10 +18,9 @@ from rich.console import Console
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.methods import budget
 from frod_bench.plan import command
-from frod_bench.plan.accelerators import accelerator_of
+from frod_bench.plan.cells import accelerator_of
 from frod_bench.plan.fit import Change, Fitted
-from frod_bench.plan.readings import DENOMINATORS, NUMERATORS
-from frod_bench.plan.show import PlanResult, as_json, hours_line, show
+from frod_bench.plan.show import DENOMINATORS, NUMERATORS, PlanResult, as_json, hours_line, show
 from frod_bench.report.rules import load_rules
 
 SHORT = ("profile=embedded", "task=eurosat,rte", "accelerator=cpu-2")

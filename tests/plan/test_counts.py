@@ -16,7 +16,7 @@ from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
 from frod_bench.methods.registry import prepare
 from frod_bench.models.classifier import tower_of, with_head
 from frod_bench.models.loading import checkpoint_parameters, config_of, shipped_configs
-from frod_bench.plan.accelerators import accelerator_of
+from frod_bench.plan.cells import accelerator_of
 from frod_bench.plan.costs import Planner, counts_of
 from frod_bench.plan.shapes import attach_shapes, prepare_shapes, probe_numbers
 from frod_bench.training.runner import build_model

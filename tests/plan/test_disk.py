@@ -8,8 +8,7 @@ from safetensors.torch import load_file
 
 from frod_bench.config.settings import Settings
 from frod_bench.frod import cache
-from frod_bench.plan.costs import counts_of
-from frod_bench.plan.disk import Disk, Download, disk_of, download_of
+from frod_bench.plan.costs import Disk, Download, counts_of, disk_of, download_of
 from frod_bench.training import checkpoint, loop, runner
 from tests.conftest import MakeCell
 from tests.plan.test_counts import compose

@@ -5,11 +5,10 @@ import pytest
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config.settings import Settings
-from frod_bench.plan.accelerators import accelerator_of
+from frod_bench.plan.cells import accelerator_of
 from frod_bench.plan.costs import Planner, flops_of
 from frod_bench.plan.fit import Change, Fitted, Planned, changes, fit, peak_with
-from frod_bench.plan.measure import Load
-from frod_bench.plan.trace import Step
+from frod_bench.plan.trace import Load, Step
 from tests.plan.test_counts import compose
 
 GIB = 2**30

@@ -18,8 +18,8 @@ from frod_bench.methods.registry import prepare
 from frod_bench.models.classifier import recompute_activations, tower_of, with_head
 from frod_bench.models.loading import config_of
 from frod_bench.plan import measure
-from frod_bench.plan.measure import Load, batch_of, measure_step, with_classes
-from frod_bench.plan.trace import Step, byte_count, trace_step
+from frod_bench.plan.measure import batch_of, measure_step, with_classes
+from frod_bench.plan.trace import Load, Step, byte_count, trace_step
 from tests.plan.test_counts import ON_FAMILIES, PAPERS_METHODS, TASKS, compose
 
 ROWS = 4
@@ -205,9 +205,7 @@ def test_what_the_last_loss_holds_is_alive_in_the_next_pass() -> None:
         trace_step(
             OneLayer(),
             lambda: ({"x": torch.zeros(100, 8)}, torch.zeros(100, dtype=torch.int64)),
-            mixed_precision="no",
-            accumulates=accumulates,
-            foreach=False,
+            Load(100, "no", accumulates=accumulates, on_accelerator=False),
         )
         for accumulates in (False, True)
     )

@@ -15,9 +15,15 @@ from frod_bench.methods.registry import prepare
 from frod_bench.models.loading import config_of
 from frod_bench.models.multiple_choice import MultipleChoice, build_multiple_choice
 from frod_bench.plan.costs import blocks_of, counts_of
-from frod_bench.plan.measure import Load, measure_step
-from frod_bench.plan.ranking import OPTION_TOKENS, Options, options_of, row_tokens
-from frod_bench.plan.shapes import plain_shapes, prepare_shapes
+from frod_bench.plan.measure import measure_step, tokens_of
+from frod_bench.plan.shapes import (
+    OPTION_TOKENS,
+    Options,
+    options_of,
+    plain_shapes,
+    prepare_shapes,
+)
+from frod_bench.plan.trace import Load
 from frod_bench.training import runner
 from tests.conftest import MakeCell
 from tests.plan.test_counts import compose
@@ -65,9 +71,11 @@ def test_llama_is_counted_with_its_output_layer_and_trains_what_it_does_with_a_h
 
 
 def test_rows_have_room_for_every_option() -> None:
-    hellaswag, boolq = (compose(f"task={name}").task for name in ("hellaswag", "boolq"))
+    settings, config = shallow("full")
+    hellaswag, boolq = settings.task, compose("task=boolq").task
     assert options_of(hellaswag, 256) == Options(4, OPTION_TOKENS)
-    assert row_tokens(256, options_of(hellaswag, 256)) == 256 + 3 * OPTION_TOKENS
+    tokens = tokens_of(config, settings.backbone, Options(4, OPTION_TOKENS))
+    assert tokens == LENGTH + 3 * OPTION_TOKENS
     assert options_of(boolq, 256) == Options(2, 4)  # " yes" has four letters, and tokens at most
     assert options_of(hellaswag, LENGTH) == Options(4, LENGTH - 1)
 
@@ -117,7 +125,7 @@ def test_a_step_is_what_counters_measure(monkeypatch: pytest.MonkeyPatch, method
         lambda module, args, kwargs: rows.append(kwargs["input_ids"].shape[1]), with_kwargs=True
     )
     assert step.flops == pytest.approx(real.flops(), rel=0.05)
-    assert rows == [row_tokens(LENGTH, OPTIONS)]
+    assert rows == [LENGTH + (OPTIONS.count - 1) * OPTIONS.tokens]
     handle.remove()
     assert step.peak_bytes == pytest.approx(real.peak_bytes(), rel=0.15)
 
