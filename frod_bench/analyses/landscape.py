@@ -203,7 +203,7 @@ def draw(points: pd.DataFrame, context: Context) -> Drawing:
     def panels(look: Look) -> Figure:
         grid, height_in = (len(tasks), len(centres)), look.width_in / len(centres) + 0.1
         figure, axes = panelled(look, grid, height_in, sharey="row")
-        planes = np.reshape(axes, grid)
+        planes = np.array(axes).reshape(grid)
         for task, row in zip(tasks, planes, strict=True):
             of_task = points[points["task"] == task]
             scale = LogNorm(*_bounds(of_task))

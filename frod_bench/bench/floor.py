@@ -35,10 +35,7 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
 
 
 def multiply_adds(tokens: int, rows: int, width: int) -> dict[str, int]:
-    """Return those of a step, without products with C, of each exact form; W is (rows, width).
-
-    The basis is on the layer's inputs. Factors are on top of the frozen layer.
-    """
+    """Return those of a step, without products with C, of each exact form; W is (rows, width)."""
     return {
         "merged": 3 * tokens * rows * width + 2 * rows * width**2,
         "factored": 4 * tokens * rows * width + 2 * tokens * width**2,

@@ -109,8 +109,10 @@ def changes(batch_rows: int, accumulation_steps: int) -> Iterable[Change]:
         sizes.sort(key=lambda n: (n > batch_rows, n if n > batch_rows else -n))
         for checkpointing in (False, True):
             for size in sizes:
-                rows = (None, None) if size == batch_rows else (size, rows_per_step // size)
-                yield Change(*rows, checkpointing, devices)
+                if size == batch_rows:
+                    yield Change(None, None, checkpointing, devices)
+                else:
+                    yield Change(size, rows_per_step // size, checkpointing, devices)
 
 
 def peak_with(step: Step, planned: Planned, change: Change) -> int:

@@ -54,7 +54,7 @@ def measure_step(
 
 
 def with_classes(step: Step, num_labels: int, width: int, load: Load) -> Step:
-    """Return a step measured with a head of one class with one of more, which reads `width`."""
+    """Return the step with `num_labels` classes instead of one, and a head of `width` inputs."""
     if load.options is not None:  # there is no head
         return step
     more = num_labels - 1
