@@ -2,8 +2,7 @@
 
 Each reads the cells of its own experiment, unless the overrides name another that keeps trained
 values, and writes tables and a figure to a folder of the experiment's name beside the records.
-Missing runs are reported on standard error, with the command that makes them. Exit status 2 for bad
-input, and if there is no trained model at all.
+Missing runs are reported on standard error, with the command that makes them.
 """
 
 import shlex

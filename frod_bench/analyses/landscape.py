@@ -155,8 +155,7 @@ def rises(points: pd.DataFrame) -> pd.DataFrame:
     """Return one row per plane: the loss at the centre, the lowest on the plane, and for each of
     `RADII` rise_<radius>, the mean loss at that distance minus the centre's.
     """
-    rows, half_step = [], SPAN / (STEPS - 1)
-    keys = ["task", "seed", "centre", "method"]
+    rows, half_step, keys = [], SPAN / (STEPS - 1), ["task", "seed", "centre", "method"]
     for key, at in points.groupby(keys, sort=False):
         distance = np.hypot(at["a"], at["b"])
         loss = float(at.loc[distance.idxmin(), "loss"])
