@@ -10,7 +10,6 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,7 @@ from frod_bench.data.hub_schema import features_of
 from frod_bench.embedded import images, nlu, reasoning
 
 # (Hub id, Hub config) -> seed -> split -> rows, each a dict of values that fit the Hub's features.
-SETS: dict[tuple[str, str], Callable[[int], dict[str, list[dict[str, Any]]]]] = {
-    **images.SETS,
-    **nlu.SETS,
-    **reasoning.SETS,
-}
+SETS = images.SETS | nlu.SETS | reasoning.SETS
 DEFAULT_SEED = 0
 VERSION_FILE = "VERSION"
 # Increased whenever a generator gives other rows: mirrors in users' caches are then written again.

@@ -94,7 +94,7 @@ _RENDERED: dict[tuple[str, str], tuple[Iterable[str], Renderer]] = {
     ("tanganke/gtsrb", "default"): (signs.SIGNS, signs.render),
     ("tanganke/resisc45", "default"): (aerial.REMOTE_SENSING, aerial.REMOTE_SENSING.render),
     ("tanganke/stanford_cars", "default"): (cars.OUTLINES, cars.render),
-    ("tanganke/sun397", "default"): (scenes.SCENES, scenes.render),
+    ("tanganke/sun397", "default"): (scenes.SCENES, scenes.SCENES.render),
     ("ufldl-stanford/svhn", "cropped_digits"): ("0123456789", signs.render_house_number),
 }
 

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from frod_bench.embedded.images.colours import SIZE, Array, Colour, any_colour
+from frod_bench.embedded.images.colours import SIZE, Array, Colour, any_colour, fractal_noise
 from frod_bench.embedded.images.shapes import Frame, Point, Points, box_points, ring_points
 
 OVERSAMPLING = 3  # drawn this many times larger, then averaged: smooth edges
@@ -76,11 +76,14 @@ class Canvas:
 
 
 class Scenes(dict[str, Scene]):
-    """Class name -> function that draws a picture of it; `camera` says how to photograph it."""
+    """Class name -> function that draws a picture of it.
 
-    def __init__(self, **camera: float) -> None:
+    `texture` is the strength of noise over the pictures, `camera` says how to photograph them.
+    """
+
+    def __init__(self, texture: float = 0, **camera: float) -> None:
         super().__init__()
-        self.camera = camera
+        self.texture, self.camera = texture, camera
 
     def add(self, name: str, start: Draw | None = None) -> Callable[[Draw], Draw]:
         """Register the decorated function under `name`.
@@ -103,7 +106,8 @@ class Scenes(dict[str, Scene]):
 
     def render(self, name: str, rng: Generator) -> Image.Image:
         """A photograph of the scene `name`."""
-        return photograph(self[name](rng), rng, **self.camera)
+        noise = (fractal_noise(rng, 10)[..., None] - 0.5) * self.texture if self.texture else 0
+        return photograph(self[name](rng) + noise, rng, **self.camera)
 
 
 @cache

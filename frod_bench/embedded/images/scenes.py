@@ -5,13 +5,12 @@ from itertools import product
 
 import numpy as np
 from numpy.random import Generator
-from PIL import Image
 
-from frod_bench.embedded.images.canvas import Canvas, Scenes, photograph
-from frod_bench.embedded.images.colours import Colour, fractal_noise, grain, hsv, near
+from frod_bench.embedded.images.canvas import Canvas, Scenes
+from frod_bench.embedded.images.colours import Colour, grain, hsv, near
 from frod_bench.embedded.images.shapes import Frame, Point, arc, ring_points, symmetric
 
-SCENES = Scenes()
+SCENES = Scenes(texture=0.12, noise=0.05, light=0.4, occlusion=0.3)
 
 SAND: Colour = (0.85, 0.74, 0.53)
 SEA: Colour = (0.14, 0.38, 0.52)
@@ -221,9 +220,3 @@ def _windmill(rng: Generator, canvas: Canvas, horizon: float) -> None:
     for angle in turn + np.arange(4) * np.pi / 2:
         sail = [(x, hub), (x + reach * np.cos(angle), hub + reach * np.sin(angle))]
         canvas.line(sail, near(rng, WHITE, 0.06), 0.055)
-
-
-def render(name: str, rng: Generator) -> Image.Image:
-    """A picture of a place of the kind `name`."""
-    texture = (fractal_noise(rng, 10)[..., None] - 0.5) * 0.12
-    return photograph(SCENES[name](rng) + texture, rng, noise=0.05, light=0.4, occlusion=0.3)

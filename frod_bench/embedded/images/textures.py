@@ -67,11 +67,6 @@ def banded(rng: Generator) -> Array:
     return tones[np.floor(u).astype(int) % 4]
 
 
-def blotchy(rng: Generator) -> Array:
-    """Irregular patches."""
-    return _step(fractal_noise(rng, int(rng.integers(3, 6))) - 0.5, 25)
-
-
 def bubbly(rng: Generator) -> Array:
     """Circles with a bright rim, of many sizes, packed at random."""
     count = int(rng.integers(10, 20))
@@ -156,10 +151,11 @@ PLANE_RULES: dict[str, tuple[float, float, Callable[[Array, Array], Array]]] = {
     "striped": (3.5, 7, lambda u, _: _step(_wave(u) - 0.5, 10)),
 }
 _OTHERS: tuple[Callable[[Generator], Array], ...] = (
-    banded, blotchy, bubbly, cracked, crosshatched, dotted, honeycombed, marbled, spiralled,
+    banded, bubbly, cracked, crosshatched, dotted, honeycombed, marbled, spiralled,
     sprinkled, woven, zigzagged,
 )  # fmt: skip
 RULES = {rule.__name__: rule for rule in _OTHERS}
+RULES["blotchy"] = lambda rng: _step(fractal_noise(rng, int(rng.integers(3, 6))) - 0.5, 25)
 NAMES = sorted((*RULES, *PLANE_RULES))
 
 

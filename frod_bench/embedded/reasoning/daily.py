@@ -6,7 +6,6 @@ from random import Random
 from frod_bench.embedded import world
 from frod_bench.embedded.lexicon import a
 from frod_bench.embedded.reasoning.quiz import DIGITS, RELATIONS, Quiz, Row, quiz
-from frod_bench.embedded.world import Situation
 
 GOALS = ("How do you {use} best?", "to {use}", "{use}", "I want to {use}, what now?")
 SOLUTIONS = (
@@ -122,7 +121,7 @@ def passage_row(item: Quiz, *_: object) -> Row:
 TIMES = ("After lunch", "On Monday", "Last week", "At school", "In the park", "One evening")
 
 # question -> what answers it in a situation
-SOCIAL_QUESTIONS: dict[str, Callable[[Situation], str]] = {
+SOCIAL_QUESTIONS: dict[str, Callable[[world.Situation], str]] = {
     "How would {b} feel afterwards?": lambda situation: situation.feeling_of_b,
     "How would you describe {a}?": lambda situation: situation.trait_of_a,
     "Why did {a} do this?": lambda situation: f"to {situation.reason_of_a}",
