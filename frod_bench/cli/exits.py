@@ -77,10 +77,9 @@ def exit_statuses() -> Iterator[None]:
     """
     prints = processes.is_first_here()
     # A shell without job control starts background processes that ignore SIGINT.
-    if (
-        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        and threading.current_thread() is threading.main_thread()
-    ):
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    resets = is_ignored and threading.current_thread() is threading.main_thread()
+    if resets:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -99,3 +98,6 @@ def exit_statuses() -> Iterator[None]:
                 f"error: {error}. No file is incomplete. Run the same command again to resume."
             )
         raise
+    finally:
+        if resets:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
