@@ -50,10 +50,8 @@ class FrodConfig:
             if not is_valid:
                 value = getattr(self, field)
                 raise InputError(f"{field}={value!r} is out of range: it must be {allowed}.")
-        for field, choices in (
-            ("basis", get_args(BasisKind)),
-            ("shared_side", get_args(SharedSide)),
-        ):
+        for field, kinds in (("basis", BasisKind), ("shared_side", SharedSide)):
+            choices = get_args(kinds)
             value = getattr(self, field)
             if value not in choices:
                 raise InputError(
@@ -75,7 +73,6 @@ def _is_number(value: object) -> bool:
 
 
 def _checked_targets(targets: object) -> list[str] | str:
-    """Return the targets as a list of names or as one pattern."""
     if isinstance(targets, str):
         try:
             re.compile(targets)

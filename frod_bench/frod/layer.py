@@ -4,7 +4,6 @@ With the basis on the outputs, U and V change roles (docs/explanation/method.md,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -96,39 +95,26 @@ class SharedBasis(nn.Module):
 
 
 class Fingerprint:
-    """Address, version counter and diagonal of W, which detect in-place changes.
+    """What a result was computed from: a weight, and values that are compared as a whole.
 
-    The version counter alone does not suffice: writes through `.data` leave it unchanged.
+    In-place changes of the weight show in its address, version counter or diagonal; writes through
+    `.data` leave the counter unchanged.
     """
 
-    def __init__(self, weight: Tensor) -> None:
-        self.memory = weight.data_ptr(), 0 if weight.is_inference() else weight._version
-        self.diagonal = weight.detach().diagonal().clone()
+    def __init__(self, weight: Tensor, *values: Tensor) -> None:
+        self.memory = _address_and_version(weight)
+        self.values = [value.detach().clone() for value in (weight.diagonal(), *values)]
 
-    def fits(self, weight: Tensor) -> bool:
-        """Whether W is unchanged."""
-        current = Fingerprint(weight)
-        return self.memory == current.memory and torch.equal(self.diagonal, current.diagonal)
-
-
-@dataclass(frozen=True)
-class KeptWeight:
-    """A merged weight with the values that it was formed from."""
-
-    merged: Tensor
-    fingerprint: Fingerprint
-    lambda_: Tensor
-    rotation: Tensor
-
-    def holds(self, dtype: torch.dtype, weight: Tensor, lambda_: Tensor, rotation: Tensor) -> bool:
-        """Whether the same weight would be formed from these values."""
-        return (
-            self.merged.dtype == dtype
-            and self.fingerprint.fits(weight)
-            and self.lambda_.device == lambda_.device
-            and torch.equal(self.lambda_, lambda_)
-            and torch.equal(self.rotation, rotation)
+    def fits(self, weight: Tensor, *values: Tensor) -> bool:
+        """Whether nothing has changed."""
+        return self.memory == _address_and_version(weight) and all(
+            kept.device == value.device and torch.equal(kept, value)
+            for kept, value in zip(self.values, (weight.diagonal(), *values), strict=True)
         )
+
+
+def _address_and_version(weight: Tensor) -> tuple[int, int]:
+    return weight.data_ptr(), 0 if weight.is_inference() else weight._version
 
 
 class FrodLinear(nn.Module):
@@ -170,7 +156,7 @@ class FrodLinear(nn.Module):
         self.register_buffer("start", start, persistent=False)
         self.lambda_ = nn.Parameter(start.clone())
         self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.indices) - shared.width))
-        self._merged: KeptWeight | None = None
+        self._merged: tuple[Tensor, Fingerprint] | None = None
         self._verdict: tuple[Fingerprint, bool] | None = None  # for which W: do factors give it?
         self.training = base_layer.training
 
@@ -225,17 +211,17 @@ class FrodLinear(nn.Module):
         dtype = dtype or self.weight.dtype
         if torch.compiler.is_compiling():
             return self._form_merged(dtype)
-        lambda_, rotation = self.lambda_.detach(), self.rotation.detach()
-        kept = self._merged
-        if kept is None or not kept.holds(dtype, self.weight, lambda_, rotation):
-            # An inference tensor could not be saved for a later backward pass.
-            with torch.inference_mode(False):
-                is_plain = self._is_plain_and_misaligned()
-                merged = self.weight.detach().to(dtype) if is_plain else self._form_merged(dtype)
-                fingerprint = Fingerprint(self.weight)
-                kept = KeptWeight(merged, fingerprint, lambda_.clone(), rotation.clone())
-            self._merged = kept
-        return kept.merged
+        sources = self.weight.detach(), self.lambda_.detach(), self.rotation.detach()
+        if self._merged is not None:
+            merged, formed_from = self._merged
+            if merged.dtype == dtype and formed_from.fits(*sources):
+                return merged
+        # An inference tensor could not be saved for a later backward pass.
+        with torch.inference_mode(False):
+            is_plain = self._is_plain_and_misaligned()
+            merged = self.weight.detach().to(dtype) if is_plain else self._form_merged(dtype)
+            self._merged = merged, Fingerprint(*sources)
+        return merged
 
     def _is_plain_and_misaligned(self) -> bool:
         """Whether W must serve as the merged weight, which equals it before the first step.

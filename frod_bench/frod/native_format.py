@@ -45,7 +45,7 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
         "include_basis": include_basis,
         "supports": {name: tensor_digest(shared.support) for name, shared in bases.items()},
         "layers": _described(
-            {name: (layer.shared.category, layer.weight) for name, layer in layers.items()}
+            (name, layer.shared.category, layer.weight) for name, layer in layers.items()
         ),
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
     }
@@ -86,8 +86,7 @@ def check_adapter_probes(model: nn.Module, kept: Mapping[str, Tensor]) -> None:
 def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, FrodLinear]:
     """Return layers for the plain `model`, with the trained values of the adapter in `folder`.
 
-    If V is stored, U is computed from it. For an ill-conditioned V that can give another U, which
-    the probes detect; then both are computed from the weights, as if V were not stored.
+    If U computed from a stored V is another U, both are computed from the weights.
     """
     settings, tensors = _files(folder)
     try:
@@ -150,23 +149,23 @@ def _shared(layers: dict[str, FrodLinear]) -> dict[str, SharedBasis]:
     return {layer.shared.category: layer.shared for layer in layers.values()}
 
 
-def _described(weights: Mapping[str, tuple[str, Tensor]]) -> dict[str, dict[str, str]]:
-    """Map the name of each layer to what identifies its base: category and digest of the weight."""
-    digests = tensor_digests(weight for _, weight in weights.values())
+def _described(layers: Iterable[tuple[str, str, Tensor]]) -> dict[str, dict[str, str]]:
+    """Map the name of each layer to its category and the digest of its weight."""
+    names, categories, weights = zip(*layers, strict=True)
     return {
         name: {"category": category, "weight_sha256": digest}
-        for (name, (category, _)), digest in zip(weights.items(), digests, strict=True)
+        for name, category, digest in zip(names, categories, tensor_digests(weights), strict=True)
     }
 
 
 def _check_base(categories: dict[str, list[Target]], saved: dict[str, Any], folder: Path) -> None:
-    found = {
-        target.name: (category, target.module.weight)
+    found = _described(
+        (target.name, category, target.module.weight)
         for category, members in categories.items()
         for target in members
-    }
+    )
     check_layers(found, saved, folder)
-    for name, described in _described(found).items():
+    for name, described in found.items():
         if described != saved[name]:
             raise InputError(
                 f"The adapter in {folder} was trained on another base: the weight of {name!r} "

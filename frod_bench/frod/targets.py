@@ -51,18 +51,23 @@ def find_targets(
 ) -> dict[str, list[Target]]:
     """Return category -> its layers in the order in which they are stacked.
 
-    It uses names and shapes alone, so that weights may be on the meta device (see `check_weights`).
-
-    Layers with the same role but different input widths (stages of a pyramid) cannot share a basis:
-    such a category is split into `category@width`. The basis is on the outputs if `shared_side` is
-    `smaller` and all layers of the category have equally many outputs, fewer than inputs.
+    It uses names and shapes alone: weights may be on the meta device. A category with several input
+    widths (stages of a pyramid) is split into `category@width`. The basis is on the outputs if
+    `shared_side` is `smaller` and all layers have equally many outputs, fewer than inputs.
 
     Raises:
         InputError: nothing matches, or a match is not a linear layer.
     """
     found: dict[str, list[Target]] = {}
     for index, (name, module) in enumerate(_matches(model, target_modules)):
-        target = _as_target(name, module, fallback_block=index)
+        transposed = _is_conv1d(module)
+        if not transposed and not _is_plain_linear(module):
+            raise InputError(
+                f"target_modules: {name!r} is a {type(module).__name__}, which cannot be adapted. "
+                "Targets must be plain nn.Linear or transformers Conv1D layers with an ordinary "
+                "weight (neither quantized nor parametrized)."
+            )
+        target = Target(name, cast(nn.Linear, module), block_of(name, index), transposed)
         found.setdefault(category_of(name), []).append(target)
     grouped = {}
     for category, members in found.items():
@@ -126,6 +131,7 @@ def _is_plain_linear(module: nn.Module) -> bool:
 
 
 def _matches(model: nn.Module, wanted: list[str] | str) -> list[tuple[str, nn.Module]]:
+    """Return the named modules that `wanted` selects, in model order."""
     modules = [(name, module) for name, module in model.named_modules() if name]
     adaptable = {
         name.rsplit(".", 1)[-1]
@@ -147,18 +153,6 @@ def _matches(model: nn.Module, wanted: list[str] | str) -> list[tuple[str, nn.Mo
             )
     suffixes = tuple(f".{suffix}" for suffix in wanted)
     return [(name, module) for name, module in modules if f".{name}".endswith(suffixes)]
-
-
-def _as_target(name: str, module: nn.Module, fallback_block: int) -> Target:
-    transposed = _is_conv1d(module)
-    if not transposed and not _is_plain_linear(module):
-        raise InputError(
-            f"target_modules: {name!r} is a {type(module).__name__}, which cannot be adapted. "
-            "Targets must be plain nn.Linear or transformers Conv1D layers with an ordinary weight "
-            "(neither quantized nor parametrized)."
-        )
-    layer = cast(nn.Linear, module)
-    return Target(name, layer, block_of(name, fallback_block), transposed)
 
 
 def check_weights(targets: list[Target]) -> None:

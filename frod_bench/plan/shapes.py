@@ -83,8 +83,8 @@ class FrodShapes(FrodLinear):
     """
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
-        if self._merged is not None and self._merged.merged.dtype == (dtype or self.weight.dtype):
-            return self._merged.merged
+        if self._merged is not None and self._merged[0].dtype == (dtype or self.weight.dtype):
+            return self._merged[0]
         return super().merged(dtype)
 
     def _factors_give_weight(self) -> bool:

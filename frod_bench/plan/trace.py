@@ -100,7 +100,7 @@ def trace_step(
             parameter.register_post_accumulate_grad_hook(live.note_gradient)
         forward_flops, loss_bytes = _run(model, batch, optimizer, live, load.mixed_precision)
         layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
-        merged = sum(byte_count([one._merged.merged]) for one in layers if one._merged)
+        merged = sum(byte_count([one._merged[0]]) for one in layers if one._merged)
         factors = byte_count(
             b for one in layers for b in (one.left, one.start, *one.shared.buffers())
         )
