@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ..common.errors import InputError
 from .basis import JointBasis, exact_basis, factors_in, peft_basis
-from .cache import basis_cache_dir, basis_key, cached_basis
 from .config import FrodConfig
 from .core import draw_supports
 from .layer import FrodLinear, SharedBasis
+from .storage import basis_cache_dir, basis_key, cached_basis
 from .targets import Target, check_weights, find_targets, head_parameters
 
 M = TypeVar("M", bound=nn.Module)
@@ -91,11 +91,7 @@ def attached_layers(model: nn.Module) -> dict[str, FrodLinear]:
 
 
 def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:
-    """Return category -> the layers that `config` adapts.
-
-    Raises:
-        InputError: FRoD is already attached, or a target cannot be adapted.
-    """
+    """Return category -> the layers that `config` adapts; raise InputError if it cannot."""
     if frod_layers(model):
         raise InputError(
             "FRoD is already attached to this model. Call merge_frod or unmerge_frod first."
@@ -114,11 +110,7 @@ def build_layers(
 ) -> dict[str, FrodLinear]:
     """Return adapted layers by the name of the layer to replace, without touching the model.
 
-    Args:
-        categories: category -> its layers.
-        config: settings of the adapter.
-        cache_folder: folder of the cached joint bases; None: they are computed and not stored.
-        given: V and support of every category if they are not to be computed.
+    Joint bases and supports are those `given`, or computed and cached if there is a folder.
     """
     widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
     supports = {} if given else draw_supports(widths, config.sparse_rate, config.seed)
@@ -148,10 +140,7 @@ def install(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
 
 
 def _refuse_tied(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
-    """Raise InputError if a merged weight would be the weight of another module too.
-
-    docs/explanation/method.md (section 7) says why untying it here would not suffice.
-    """
+    """Raise InputError if a weight to merge is tied (docs/explanation/method.md, section 7)."""
     holders: dict[int, list[str]] = {}
     for module_name, module in model.named_modules():
         for name, parameter in module.named_parameters(module_name, recurse=False):

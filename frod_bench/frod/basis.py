@@ -14,8 +14,16 @@ import torch
 from torch import Tensor
 
 from .core import by_columns, float32_is_full
-from .row_space import RowFactor, add_gram, row_factor
 
+# Largest condition at which the Cholesky factor of the Gram matrix is used: its error, about
+# 1e-16 x 100^2, stays below the gap at which eigenvalues count as equal.
+GRAM_MAX_CONDITION = 1e2
+# R with a larger condition is replaced by its singular value decomposition.
+MAX_CONDITION = 1e10
+# Columns per block where only the upper triangle of a product is computed.
+COLUMN_BLOCK = 256
+# Rounds and vectors of the power iteration that estimates a condition number.
+POWER_ROUNDS, POWER_VECTORS = 4, 8
 # A column of B_i counts as zero if its norm is below this fraction of the layer's largest.
 ZERO_COLUMN = 1e-12
 # Up to this condition of F, B_i = W_i (F^-1 Z) can be computed in the type of the weights: its
@@ -48,18 +56,46 @@ class JointBasis:
     scale: list[Tensor]
 
 
+@dataclass(frozen=True)
+class RowFactor:
+    """Row space of the stack: stack = Q F with orthonormal columns in Q.
+
+    Attributes:
+        matrix: F, (r x k): the triangular R, or diag(sigma) Y^T with the rank r of the stack.
+        triangular: which of the two it is.
+        condition: condition number of F, to within a small factor.
+    """
+
+    matrix: Tensor
+    triangular: bool
+    condition: float
+
+    def orthonormal(self, weight: Tensor) -> Tensor:
+        """Return Q_i (m x r) = W_i F^+ for W_i (m x k), accurate for any condition of F."""
+        if self.triangular:
+            # solved for Q_i^T, whose memory layout is the one that the library expects
+            return torch.linalg.solve_triangular(self.matrix.T, weight.T, upper=False).T
+        sigma = torch.linalg.vector_norm(self.matrix, dim=1)
+        return weight @ (self.matrix / sigma[:, None]).T / sigma
+
+    def transposed_times(self, columns: Tensor) -> Tensor:
+        """Return F^T @ columns (r x n), column-major; half the work if F is triangular."""
+        width = self.matrix.shape[1]
+        product = columns.new_empty(columns.shape[1], width)
+        for start, stop in _column_blocks(width):
+            rows = stop if self.triangular else len(self.matrix)
+            part = self.matrix[:rows, start:stop]
+            torch.mm(columns[:rows].T, part, out=product[:, start:stop])
+        return product.T
+
+
 def exact_basis(
     weights: Sequence[Tensor], regularization: float, dtype: torch.dtype | None = None
 ) -> JointBasis:
-    """Compute the canonical joint basis in float64, on the device of the weights.
+    """Compute the canonical joint basis of W_i (m_i x k) in float64, on their device.
 
-    A rank of the stack below k leaves zero columns in V and the U_i.
-
-    Args:
-        weights: W_i, each (m_i x k), finite, of any floating-point type.
-        regularization: pi > 0.
-        dtype: type of V and the U_i; lambda_i has it too, or float32 if that is wider. By default
-            V is float64, and U_i and lambda_i have the type that they were computed in.
+    V and the U_i are then rounded to `dtype`, and lambda_i to it or float32, whichever is wider. By
+    default V is float64, and U_i and lambda_i have the type that they were computed in.
     """
     width = weights[0].shape[1]
     if sum(weight.shape[0] for weight in weights) < width:
@@ -81,14 +117,10 @@ def exact_basis(
 def peft_basis(
     stacked: Sequence[Tensor], weights: Sequence[Tensor], regularization: float
 ) -> JointBasis:
-    """Compute the basis by the operations of PEFT's FRoD (0.21), in their order and types.
+    """Compute the basis by the operations of PEFT's FRoD (0.21), in their order, on the CPU.
 
-    Args:
-        stacked: the weights that PEFT stacks: one per block, the last of its kind.
-        weights: all weights of the category, each (m x k), of one type.
-
-    Returns:
-        V and the U_i in the type of the weights, lambda_i in float32 or wider, on the CPU.
+    `stacked` are the weights that PEFT stacks: one per block, the last of its kind. V and the U_i
+    have the type of `weights`, lambda_i float32 or wider.
     """
     slabs = [weight.to(torch.float32).cpu() for weight in stacked]
     stack = torch.cat(slabs, dim=0)
@@ -110,10 +142,7 @@ def peft_basis(
 
 
 def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
-    """Compute U_i and lambda_i in float64 on the CPU for a given V (k x k).
-
-    By a solve, or by the pseudo-inverse of a singular V.
-    """
+    """Compute U_i and lambda_i for a given V (k x k) in float64 on the CPU."""
     basis = basis.double().cpu()
 
     def solved(weight: Tensor) -> Tensor:
@@ -126,10 +155,7 @@ def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
 
 
 def _canonical_eigenvectors(symmetric: Tensor, factor: Tensor) -> Tensor:
-    """Compute eigenvectors (r x r) of T, canonical within each group of equal eigenvalues.
-
-    Only the upper triangle of T is read; `factor` is F, (r x k).
-    """
+    """Compute eigenvectors (r x r) of T, of which only the upper triangle is read."""
     values, vectors = torch.linalg.eigh(symmetric, UPLO="U")
     is_flat = bool(values[-1] - values[0] < FLAT_SPREAD * values[-1]) if len(values) else True
     for group in [slice(0, len(values))] if is_flat else _equal_groups(values):
@@ -163,10 +189,7 @@ def _equal_groups(values: Tensor) -> list[slice]:
 
 
 def _canonical_within(vectors: Tensor, factor: Tensor) -> Tensor:
-    """Return a canonical basis of the span of `vectors` (r x c).
-
-    It consists of the left singular vectors of F restricted to the span; if T = c I, those of R.
-    """
+    """Return the left singular vectors of F restricted to the span of `vectors` (r x c)."""
     left, sigma, _ = torch.linalg.svd(vectors.T @ factor, full_matrices=False)
     vectors = vectors @ left
     for group in _equal_groups(sigma):
@@ -234,10 +257,7 @@ def _layer_parts(
 
 
 def _split(product: Tensor) -> Part:
-    """Split B_i (m x k), in place, into U_i with normalized columns and their norms lambda_i.
-
-    Columns that are zero to roundoff become zero in both.
-    """
+    """Split B_i (m x k), in place, into U_i and lambda_i; roundoff becomes zero in both."""
     norms = torch.linalg.vector_norm(product, dim=0)
     is_zero = norms <= ZERO_COLUMN * norms.max()
     left = product.div_(norms.masked_fill(is_zero, torch.inf))
@@ -252,3 +272,68 @@ def _joined(basis: Tensor, parts: Iterable[Part], dtype: torch.dtype | None = No
         wide = torch.promote_types(torch.float32, dtype) if dtype else scale.dtype
         factors.scale.append(scale.to(wide))
     return factors
+
+
+def row_factor(weights: Sequence[Tensor]) -> RowFactor:
+    """Compute F of the stacked weights W_i, each (m_i x k), in float64 on their device."""
+    gram = torch.zeros(2 * [weights[0].shape[1]], dtype=torch.float64, device=weights[0].device)
+    for weight in weights:
+        add_gram(gram, weight.double())
+    triangle, failed = torch.linalg.cholesky_ex(gram, upper=True)  # reads the upper triangle
+    if not bool(failed):
+        condition = _estimated_condition(triangle)
+        if condition < GRAM_MAX_CONDITION:
+            return RowFactor(triangle, triangular=True, condition=condition)
+    triangle = stack_triangle(weights)
+    if bool((triangle.diagonal() != 0).all()):
+        condition = _estimated_condition(triangle)
+        if condition < MAX_CONDITION:
+            return RowFactor(triangle, triangular=True, condition=condition)
+    _, sigma, right = torch.linalg.svd(triangle)
+    kept = sigma > sigma[0] * len(sigma) * torch.finfo(sigma.dtype).eps
+    condition = float(sigma[0] / sigma[kept][-1]) if bool(kept.any()) else 1.0
+    return RowFactor(sigma[kept, None] * right[kept], triangular=False, condition=condition)
+
+
+def stack_triangle(weights: Sequence[Tensor]) -> Tensor:
+    """Compute R (k x k) of the QR decomposition of the stack in float64, k rows at a time."""
+    width = weights[0].shape[1]
+    triangle = torch.empty(0, width, dtype=torch.float64, device=weights[0].device)
+    waiting: list[Tensor] = []
+    for index, weight in enumerate(weights):
+        waiting.append(weight.double())
+        is_last = index == len(weights) - 1
+        if is_last or sum(rows.shape[0] for rows in waiting) >= width:
+            triangle = torch.linalg.qr(torch.cat([triangle, *waiting]), mode="r")[1]
+            waiting.clear()
+    return triangle
+
+
+def add_gram(total: Tensor, rows: Tensor) -> None:
+    """Add rows^T rows (k x k) to the upper triangle of `total`."""
+    for start, stop in _column_blocks(total.shape[0]):
+        total[:stop, start:stop].addmm_(rows[:, :stop].T, rows[:, start:stop])
+
+
+def _column_blocks(width: int) -> Iterator[tuple[int, int]]:
+    return pairwise([*range(0, width, COLUMN_BLOCK), width])
+
+
+def _estimated_condition(triangle: Tensor) -> float:
+    """Estimate the 2-norm condition number of an invertible R (k x k) from below.
+
+    By power iterations on R and on its inverse; infinite if the inverse overflows. Too low by a few
+    percent, or by a small factor if many singular values are close to each other.
+    """
+    steps = torch.arange(1, len(triangle) + 1, dtype=triangle.dtype, device=triangle.device)
+    counts = torch.arange(1, POWER_VECTORS + 1, dtype=triangle.dtype, device=triangle.device)
+    largest = smallest = torch.linalg.qr(torch.sin(steps[:, None] * counts))[0]
+    for _ in range(POWER_ROUNDS):
+        up = triangle @ largest
+        down = torch.linalg.solve_triangular(triangle.T, smallest, upper=False)
+        if not bool(down.isfinite().all()):
+            return float("inf")
+        largest = torch.linalg.qr(triangle.T @ up)[0]
+        smallest = torch.linalg.qr(torch.linalg.solve_triangular(triangle, down, upper=True))[0]
+    norms = [torch.linalg.vector_norm(columns, dim=0).max() for columns in (up, down)]
+    return float(norms[0] * norms[1])

@@ -40,20 +40,12 @@ def merged_is_cheaper(
 
 
 def sums_over_tokens(tokens: int, rows: int, width: int, rank: int) -> bool:
-    """Whether the merged form sums the gradient of C over tokens, T r (m + k), and not over rows.
-
-    True if there are fewer tokens than output features (r = k), or than input features (r = m).
-    """
+    """Whether the merged form sums the gradient of C over tokens instead of weight rows."""
     return tokens * (rank * (rows + width) - rows * width) < rank * rows * width
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
-    """Compute the plain layer by the same call as the plain layer, hence bit for bit the same.
-
-    Args:
-        x: (..., k).
-        weight: (m, k), or (k, m) if `transposed`.
-    """
+    """Compute a plain layer by its own call; the weight is (k, m) if `transposed`."""
     if not transposed:
         return nn.functional.linear(x, weight, bias)
     flat = x.reshape(-1, x.shape[-1])
@@ -81,11 +73,7 @@ class Factors:
 
 
 def _save(ctx: Any, factors: Factors, *tensors: Tensor | None) -> None:
-    """Save for the backward pass; L and R as saved tensors, which checkpointing can drop.
-
-    Autocast makes half-precision copies of both, which would live as long as the loss if they were
-    attributes.
-    """
+    """Save for the backward pass; L and R as saved tensors, which checkpointing can drop."""
     ctx.save_for_backward(factors.left, factors.right, *tensors)
     ctx.pattern, ctx.transposed, ctx.start = factors.pattern, factors.transposed, factors.start
 
@@ -111,10 +99,7 @@ def factors_give_weight(weight: Tensor, factors: Factors, start: Tensor) -> bool
 
 
 def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
-    """Return W + L C R^T as the layer stores it, summed in float32 at least, then rounded.
-
-    C is applied to the smaller of L and R.
-    """
+    """Return W + L C R^T as the layer stores it, summed in float32 at least, then rounded."""
     work = torch.promote_types(values.dtype, weight.dtype)
     left, right = factors.left.to(work), factors.right.T.to(work)  # (m, r), (r, k)
     if left.shape[0] <= right.shape[1]:

@@ -82,16 +82,12 @@ class CorePattern(nn.Module):
         is_sparse = len(self.indices) <= MAX_SPARSE_SHARE * self.width**2
         return is_sparse and has_sparse_kernels(device, dtype)
 
-    def matrix(self, values: Tensor) -> Tensor:
-        """Return C as a dense (k, k) matrix."""
-        empty = values.new_zeros(self.width * self.width)
-        return empty.scatter_(0, self.indices, values).view(self.width, self.width)
-
     def times(self, values: Tensor, other: Tensor, *, transposed: bool = False) -> Tensor:
         """Return C @ other, or C^T @ other, for `other` (k, n), which should be contiguous."""
         if not self.is_sparse_on(other.device, other.dtype):
-            core = self.matrix(values).to(other.dtype)
-            return (core.T if transposed else core) @ other
+            dense = values.new_zeros(self.width**2).scatter_(0, self.indices, values)
+            dense = dense.view(self.width, self.width).to(other.dtype)
+            return (dense.T if transposed else dense) @ other
         pattern = self._columns if transposed else self._rows
         product = _product_operator if torch.compiler.is_compiling() else _product
         values = values.to(other.dtype).index_select(0, pattern.order)

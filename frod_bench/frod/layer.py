@@ -50,7 +50,7 @@ class SharedBasis(nn.Module):
     Attributes:
         category: role of the layers in the model.
         config: settings of the adapter.
-        basis: V, (r, r), in the type of the base weights.
+        basis: V, (r, r), in the type of the base weights; its width is r.
         on_outputs: whether r = m and W = V diag(lambda) U^T; else r = k and W = U diag(lambda) V^T.
     """
 
@@ -69,13 +69,9 @@ class SharedBasis(nn.Module):
         self.category = category
         self.config = config
         self.on_outputs = on_outputs
+        self.width = len(basis)
         self.register_buffer("basis", _deduplicated(by_columns(basis)), persistent=False)
         self.pattern = CorePattern(len(basis), support).to(basis.device)
-
-    @property
-    def width(self) -> int:
-        """Width r of the basis."""
-        return self.basis.shape[0]
 
     @property
     def support(self) -> Tensor:
@@ -128,6 +124,8 @@ class FrodLinear(nn.Module):
         base_layer: nn.Linear or transformers' Conv1D with W, (m, k), which is never written to.
         shared: V and the support, one object per category.
         transposed: whether the plain layer stores its weight as (k, m).
+        in_features: k.
+        out_features: m.
         lambda_: (r,), trained, initialized to lambda_0.
         rotation: S on its sorted support, (nnz,), trained, initialized to 0.
         left: U, (m, k), or (k, m) if V is on the outputs; in the type of the base.
@@ -149,6 +147,8 @@ class FrodLinear(nn.Module):
         self.base_layer = base_layer
         self.shared = shared
         self.transposed = transposed
+        shape = left.shape if shared.on_outputs else left.shape[::-1]
+        self.in_features, self.out_features = shape
         weight = self.weight
         start = scale.to(weight.device, _trained_dtype(weight.dtype))
         left = by_columns(left.to(weight))
@@ -169,16 +169,6 @@ class FrodLinear(nn.Module):
     def bias(self) -> Tensor | None:
         """Bias of the plain layer."""
         return self.base_layer.bias
-
-    @property
-    def in_features(self) -> int:
-        """Number of input features k."""
-        return self.left.shape[0 if self.shared.on_outputs else 1]
-
-    @property
-    def out_features(self) -> int:
-        """Number of output features m."""
-        return self.left.shape[1 if self.shared.on_outputs else 0]
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute (..., k) -> (..., m); the choice of contraction affects rounding only."""
@@ -218,21 +208,14 @@ class FrodLinear(nn.Module):
                 return merged
         # An inference tensor could not be saved for a later backward pass.
         with torch.inference_mode(False):
-            is_plain = self._is_plain_and_misaligned()
-            merged = self.weight.detach().to(dtype) if is_plain else self._form_merged(dtype)
+            weight = sources[0]
+            # Some products round differently if W is not aligned as torch aligns its own memory,
+            # e.g. in a view into a checkpoint file. Before the first step W itself is then kept.
+            is_aligned = weight.data_ptr() % TORCH_ALIGNMENT == 0 or self.weight.is_inference()
+            is_kept = not is_aligned and not bool(self._core_values().any())
+            merged = weight.to(dtype) if is_kept else self._form_merged(dtype)
             self._merged = merged, Fingerprint(*sources)
         return merged
-
-    def _is_plain_and_misaligned(self) -> bool:
-        """Whether W must serve as the merged weight, which equals it before the first step.
-
-        Some matrix products round differently if W is not aligned as torch aligns its own memory,
-        e.g. in a view into a checkpoint file.
-        """
-        weight = self.weight
-        if weight.data_ptr() % TORCH_ALIGNMENT == 0 or weight.is_inference():
-            return False
-        return not bool(self._core_values().any())
 
     @torch.no_grad()
     def _form_merged(self, dtype: torch.dtype) -> Tensor:
@@ -242,16 +225,11 @@ class FrodLinear(nn.Module):
 
     def _spares_weight(self, dtype: torch.dtype) -> bool:
         """Whether the factors can replace W in the backward pass (method.md, section 2)."""
-        if torch.compiler.is_compiling() or dtype != self.weight.dtype:
-            return False
-        if dtype != torch.float64 and not (dtype == torch.float32 and float32_is_full()):
-            return False
-        return self._factors_give_weight()
-
-    def _factors_give_weight(self) -> bool:
-        """Test the factors once for each W; assumed to be true on the meta device."""
         weight = self.weight.detach()
-        if weight.is_meta:
+        is_full = dtype == torch.float64 or (dtype == torch.float32 and float32_is_full())
+        if torch.compiler.is_compiling() or dtype != weight.dtype or not is_full:
+            return False
+        if weight.is_meta:  # where values cannot be compared
             return True
         if self._verdict is None or not self._verdict[0].fits(weight):
             is_given = factors_give_weight(weight, self._factors(weight.dtype), self.start)

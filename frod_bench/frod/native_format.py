@@ -16,10 +16,19 @@ from torch import Tensor, nn
 from ..common.atomic import write_bytes
 from ..common.errors import InputError
 from .adapter import attached_layers, build_layers, plain_targets
-from .cache import basis_cache_dir, tensor_digest, tensor_digests
 from .config import FrodConfig
 from .layer import FrodLinear, SharedBasis
-from .storage import check_layers, contents, damaged, read_bytes, read_json, tensors_in
+from .storage import (
+    basis_cache_dir,
+    check_layers,
+    contents,
+    damaged,
+    read_bytes,
+    read_json,
+    tensor_digest,
+    tensor_digests,
+    tensors_in,
+)
 from .targets import Target
 
 SCHEMA_VERSION = 2

@@ -95,8 +95,11 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
         for key in tensors
         if key.startswith(LAYER) and key.endswith(LAMBDA)
     ]
+    targets = settings.get("target_modules", "")
+    if any(settings.get(field) is not None for field in ("layers_to_transform", "exclude_modules")):
+        targets = "|".join(re.escape(name) for name in names)  # other settings select the layers
     config = FrodConfig(
-        target_modules=_targets(settings, names),
+        target_modules=targets,
         sparse_rate=settings.get("sparse_rate", 0.01),
         seed=settings.get("projection_prng_key", 0),
         regularization=settings.get("regularization_alpha", 1e-3),
@@ -143,13 +146,6 @@ def _settings(path: Path) -> dict[str, Any]:
     if settings.get("frod_dropout", 0.0):
         logger.warning("%s has a dropout, which is ignored: outputs in training differ.", path)
     return settings
-
-
-def _targets(settings: dict[str, Any], names: list[str]) -> list[str] | str:
-    """Return the file's target modules, or its layers one by one if other settings select them."""
-    if any(settings.get(field) is not None for field in ("layers_to_transform", "exclude_modules")):
-        return "|".join(re.escape(name) for name in names)
-    return settings.get("target_modules", "")
 
 
 def _basis_and_indices(

@@ -1,15 +1,36 @@
-"""Adapter files, which may be missing, damaged or of another model; each raises InputError then."""
+"""What is on disk: adapter files, which may be damaged or of another model, and joint bases.
 
+A backbone's joint bases are cached, whatever is trained on it. The name of an entry is a hash of
+what it was computed from (weights and settings). An entry is written atomically, with a checksum of
+its name and tensors; a damaged one is computed again.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load
+import platformdirs
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save_file
 from torch import Tensor
 
+from ..common.atomic import replacing
 from ..common.errors import InputError
+from .basis import JointBasis
+from .config import FrodConfig
+
+logger = logging.getLogger(__name__)
+
+# Part of every key. Increase it if the same input gives another basis or another file.
+ENTRY_VERSION = 4
+
+_unwritable: set[Path] = set()  # folders about which this process has warned
 
 
 def read_bytes(path: Path) -> bytes:
@@ -41,10 +62,7 @@ def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
 
 
 def aligned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors from views into a file, aligned to 8 bytes, into memory that torch allocates.
-
-    Matrix products with the views would round differently on some processors.
-    """
+    """Copy views into a file to aligned memory: products of the views could round differently."""
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
@@ -66,3 +84,99 @@ def check_layers(found: Iterable[str], saved: Iterable[str], folder: Path) -> No
             f"The adapter in {folder} adapts other layers than this model has: {unmatched[0]!r} is "
             "in only one of them. Load the base that it was trained on."
         )
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """Return the SHA-256 of a tensor's type, shape and row-major values, on whatever device."""
+    digest = hashlib.sha256(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def tensor_digests(tensors: Iterable[Tensor]) -> list[str]:
+    """Compute `tensor_digest` of each, in as many threads as torch uses."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        return list(threads.map(tensor_digest, tensors))
+
+
+def basis_cache_dir(folder: Path | None = None) -> Path:
+    """Return `folder`, by default `frod_basis` in $FROD_BENCH_CACHE or the user's cache folder."""
+    if folder is not None:
+        return Path(folder)
+    root = os.environ.get("FROD_BENCH_CACHE") or platformdirs.user_cache_dir("frod_bench")
+    return Path(root) / "frod_basis"
+
+
+def basis_key(config: FrodConfig, blocks: list[int], weights: list[Tensor]) -> str:
+    """Hash the weights of a category and the settings that affect its basis."""
+    described: dict[str, object] = {
+        "version": ENTRY_VERSION,
+        "basis": config.basis,
+        "regularization": config.regularization,
+        "blocks": blocks,
+        "weights": tensor_digests(weights),
+    }
+    if config.basis == "peft":  # in float32, like PEFT: roundoff depends on these two
+        described |= {"torch": str(torch.__version__), "threads": torch.get_num_threads()}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def cached_basis(key: str, build: Callable[[], JointBasis], folder: Path) -> JointBasis:
+    """Return the entry `key` of `folder`, or the result of `build`, which is then stored.
+
+    If the folder cannot be written, the basis is not stored, with one warning per process.
+    """
+    path = folder / f"{key}.safetensors"
+    found = _read(path)
+    if found is not None:
+        return found
+    built = build()
+    try:
+        _write(path, built)
+    except (OSError, SafetensorError) as error:  # the latter if the disk is full
+        if folder not in _unwritable:
+            logger.warning("Bases are not cached: %s cannot be written (%s).", folder, error)
+            _unwritable.add(folder)
+    return built
+
+
+def _read(path: Path) -> JointBasis | None:
+    """Return the entry at `path`, or None if it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as entry:
+            checksum = (entry.metadata() or {}).get("sha256")
+            tensors = aligned({name: entry.get_tensor(name) for name in entry.keys()})  # noqa: SIM118
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, OSError) as error:
+        logger.warning("Cannot read the cached basis %s (%s); computing it again.", path, error)
+        return None
+    if checksum != _checksum(path.stem, tensors):
+        logger.warning("The cached basis %s has a wrong checksum; computing it again.", path)
+        return None
+    layers = range(sum(name.startswith("scale.") for name in tensors))
+    return JointBasis(
+        tensors["basis_transposed"].T,
+        [tensors[f"left_transposed.{index}"].T for index in layers],
+        [tensors[f"scale.{index}"] for index in layers],
+    )
+
+
+def _write(path: Path, entry: JointBasis) -> None:
+    tensors = {"basis_transposed": entry.basis.T}
+    for index, (left, scale) in enumerate(zip(entry.left, entry.scale, strict=True)):
+        tensors |= {f"left_transposed.{index}": left.T, f"scale.{index}": scale}
+    tensors = contents(tensors)
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata={"sha256": _checksum(path.stem, tensors)})
+
+
+def _checksum(key: str, tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of an entry: its key and its tensors' names, types, shapes and values."""
+    digest = hashlib.sha256(f"{key};".encode())
+    names = sorted(tensors)
+    digests = tensor_digests(tensors[name] for name in names)
+    for name, content in zip(names, digests, strict=True):
+        digest.update(f"{name}:{content};".encode())
+    return digest.hexdigest()

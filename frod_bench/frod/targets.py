@@ -54,9 +54,6 @@ def find_targets(
     It uses names and shapes alone: weights may be on the meta device. A category with several input
     widths (stages of a pyramid) is split into `category@width`. The basis is on the outputs if
     `shared_side` is `smaller` and all layers have equally many outputs, fewer than inputs.
-
-    Raises:
-        InputError: nothing matches, or a match is not a linear layer.
     """
     found: dict[str, list[Target]] = {}
     for index, (name, module) in enumerate(_matches(model, target_modules)):

@@ -8,9 +8,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
-from frod_bench.frod import row_space
-from frod_bench.frod.basis import canonical_signs, exact_basis, peft_basis
-from frod_bench.frod.row_space import row_factor, stack_triangle
+from frod_bench.frod import basis as basis_module
+from frod_bench.frod.basis import (
+    add_gram,
+    canonical_signs,
+    exact_basis,
+    peft_basis,
+    row_factor,
+    stack_triangle,
+)
 from frod_bench.frod.targets import category_of
 
 from .helpers import STACKS, gaussian
@@ -117,13 +123,13 @@ def test_basis_is_the_one_of_the_paper() -> None:
 def test_products_by_blocks_of_columns(
     monkeypatch: pytest.MonkeyPatch, name: str, block: int
 ) -> None:
-    monkeypatch.setattr(row_space, "COLUMN_BLOCK", block)
+    monkeypatch.setattr(basis_module, "COLUMN_BLOCK", block)
     stack = [weight.double() for weight in STACKS[name]()]
     rows = torch.cat(stack)
     gram = torch.zeros(32, 32, dtype=torch.float64)
-    row_space.add_gram(gram, rows)
+    add_gram(gram, rows)
     assert torch.allclose(gram.triu(), (rows.T @ rows).triu(), rtol=0, atol=1e-12)
-    factor = row_space.row_factor(stack)
+    factor = row_factor(stack)
     assert factor.triangular == (name == "random")
     columns = gaussian(len(factor.matrix), 7, 1).double()
     got = factor.transposed_times(columns)

@@ -27,10 +27,9 @@ from frod_bench.frod import (
     unmerge_frod,
 )
 from frod_bench.frod import adapter as adapter_module
-from frod_bench.frod.cache import basis_cache_dir
 from frod_bench.frod.core import draw_supports
 from frod_bench.frod.native_format import SETTINGS_NAME, TENSORS_NAME
-from frod_bench.frod.storage import tensors_in
+from frod_bench.frod.storage import basis_cache_dir, tensors_in
 
 from .helpers import STACKS, Net, gaussian, perturb
 

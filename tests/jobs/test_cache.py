@@ -9,7 +9,7 @@ import pytest
 
 from frod_bench import __main__ as front
 from frod_bench.frod import FrodConfig, attach_frod
-from frod_bench.frod.cache import basis_cache_dir
+from frod_bench.frod.storage import basis_cache_dir
 from frod_bench.jobs import ls
 from tests.frod.helpers import Net
 

@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 
 from frod_bench.config.settings import Settings
-from frod_bench.frod import cache
+from frod_bench.frod import storage
 from frod_bench.plan.costs import Disk, Download, counts_of, disk_of, download_of
 from frod_bench.training import checkpoint, loop, runner
 from tests.conftest import MakeCell
@@ -41,7 +41,7 @@ def test_a_cell_writes_what_is_planned(
         save_parameters(file, *args, **kwargs)
         best.append(value_bytes(file))
 
-    monkeypatch.setattr(cache, "_write", pytest.fail)  # a cell keeps no basis
+    monkeypatch.setattr(storage, "_write", pytest.fail)  # a cell keeps no basis
     monkeypatch.setattr(checkpoint.Checkpoints, "save", watched_save)
     monkeypatch.setattr(loop, "save_parameters", watched_parameters)
     every = "runtime.checkpoint_every_steps=2"
