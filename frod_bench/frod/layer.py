@@ -201,14 +201,14 @@ class FrodLinear(nn.Module):
         dtype = dtype or self.weight.dtype
         if torch.compiler.is_compiling():
             return self._form_merged(dtype)
-        sources = self.weight.detach(), self.lambda_.detach(), self.rotation.detach()
+        sources = self.weight, self.lambda_, self.rotation
         if self._merged is not None:
             merged, formed_from = self._merged
             if merged.dtype == dtype and formed_from.fits(*sources):
                 return merged
         # An inference tensor could not be saved for a later backward pass.
         with torch.inference_mode(False):
-            weight = sources[0]
+            weight = self.weight.detach()
             # Some products round differently if W is not aligned as torch aligns its own memory,
             # e.g. in a view into a checkpoint file. Before the first step W itself is then kept.
             is_aligned = weight.data_ptr() % TORCH_ALIGNMENT == 0 or self.weight.is_inference()
