@@ -10,7 +10,7 @@ from frod_bench.stats.estimates import (
     RESAMPLES,
     Estimate,
     Floats,
-    bootstrap_over_tasks,
+    estimate_over_tasks,
     present,
     stack_tables,
 )
@@ -100,14 +100,13 @@ def speedup_over_tasks(
     Both are (tasks x seeds) times to target, infinite for a miss; each ratio is that of the medians
     over seeds. `n` counts the tasks with a ratio, which those that both methods miss do not have.
     """
-    stack = stack_tables([ours, theirs])
-    ratios = _speedups_of_medians(*stack)
+    ratios = _speedups_of_medians(*stack_tables([ours, theirs]))
     n = int((~np.isnan(ratios)).sum())
     if n == 0:
         return NOTHING
     # Quantiles are those of r / (1 + r), which is finite for an infinite ratio.
-    shares = bootstrap_over_tasks(stack, _share_of_speedup, confidence, resamples)
-    low, high = (np.inf if share == 1.0 else share / (1.0 - share) for share in shares)
+    share = estimate_over_tasks([ours, theirs], _share_of_speedup, confidence, resamples)
+    low, high = (np.inf if end == 1.0 else end / (1.0 - end) for end in (share.low, share.high))
     return Estimate(float(_median_ratio(ratios)), low, high, n)
 
 

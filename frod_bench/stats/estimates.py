@@ -53,10 +53,7 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate
 
 
 def seed_range(values: ArrayLike) -> Estimate:
-    """Return the mean over the seeds of one task with their lowest and highest value.
-
-    This is what tables show below `FEWEST_SEEDS` seeds: it makes no statement about other seeds.
-    """
+    """Return the mean over the seeds of one task with their lowest and highest value."""
     array = present(values)
     if array.size == 0:
         return NOTHING
@@ -69,13 +66,12 @@ def mean_over_tasks(
     """Return the mean over tasks of their means over seeds, with the nested bootstrap.
 
     With fewer than `FEW_TASKS` tasks the interval is Student's, of the tasks' means. `table` is
-    (tasks x seeds); a task without any value is left out. For paired methods, give the table of
-    differences.
+    (tasks x seeds); a task without any value is left out.
     """
     (tasks,) = stack_tables([table])
     if len(tasks) < FEW_TASKS:
         return mean_interval(_means_over_seeds(tasks), confidence)
-    return estimate_over_tasks([table], _mean_of_means, confidence, resamples)
+    return estimate_over_tasks([table], mean_of_means, confidence, resamples)
 
 
 def difference_over_tasks(
@@ -141,36 +137,25 @@ def stack_tables(tables: Sequence[ArrayLike]) -> Floats:
 
 
 def estimate_over_tasks(
-    tables: Sequence[ArrayLike], statistic: Statistic, confidence: float, resamples: int
-) -> Estimate:
-    """Return a statistic of paired tables with its bootstrap interval; `n` counts the tasks."""
-    stack = stack_tables(tables)
-    if stack.shape[1] == 0:
-        return NOTHING
-    ends = bootstrap_over_tasks(stack, statistic, confidence, resamples)
-    return Estimate(float(statistic(*stack)), *ends, stack.shape[1])
-
-
-def bootstrap_over_tasks(
-    stack: Floats,
+    tables: Sequence[ArrayLike],
     statistic: Statistic,
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     fewest_tasks: int = FEWEST_TASKS,
-) -> tuple[float, float]:
-    """Return the percentile interval of a statistic of paired tables.
+) -> Estimate:
+    """Return a statistic of paired tables with its percentile interval; `n` counts the tasks.
 
-    Tasks are resampled and, within each drawn task, its seeds.
-
-    Args:
-        stack: the result of `stack_tables`.
-        statistic: takes each redrawn table, (resamples x tasks x seeds) with NaN behind a task's
-            last value, and returns one number per resample. A resample that gives NaN is left out.
-        fewest_tasks: with fewer tasks both ends are NaN.
+    Tasks are resampled and, within each drawn task, its seeds. `statistic` takes each redrawn
+    table, (resamples x tasks x seeds) with NaN behind a task's last value, and returns one number
+    per resample; NaN is left out. With fewer than `fewest_tasks` tasks both ends are NaN.
     """
+    stack = stack_tables(tables)
     _, tasks, seeds = stack.shape
+    if tasks == 0:
+        return NOTHING
+    unknown = Estimate(float(statistic(*stack)), np.nan, np.nan, tasks)
     if tasks < fewest_tasks:
-        return np.nan, np.nan
+        return unknown
     counts = (~np.isnan(stack[0])).sum(axis=1)
     within = np.random.default_rng([0, 1])
 
@@ -199,10 +184,10 @@ def bootstrap_over_tasks(
         ).bootstrap_distribution
     found = found[~np.isnan(found)]
     if found.size == 0:
-        return np.nan, np.nan
+        return unknown
     tail = (1 - confidence) / 2
     low, high = np.quantile(found, [tail, 1 - tail])
-    return float(low), float(high)
+    return unknown._replace(low=float(low), high=float(high))
 
 
 def present(values: ArrayLike) -> Floats:
@@ -216,7 +201,8 @@ def _means_over_seeds(table: Floats) -> Floats:
     return np.asarray(np.where(known, table, 0.0).sum(axis=-1) / known.sum(axis=-1))
 
 
-def _mean_of_means(table: Floats) -> Floats:
+def mean_of_means(table: Floats) -> Floats:
+    """Return the mean over tasks of their means over seeds, the last two axes."""
     if not np.isnan(table).any():
         return np.asarray(table.mean(axis=(-2, -1)))
     return np.asarray(_means_over_seeds(table).mean(axis=-1))

@@ -2,8 +2,7 @@
 
     python -m frod_bench.stats.simulate [FILE]
 
-Simulated sweeps have 20 tasks x 3 seeds and a known truth, drawn anew each time; their spreads are
-of the size that small benchmarks show.
+Simulated sweeps have 20 tasks x 3 seeds, a known truth, and spreads as in small benchmarks.
 """
 
 import argparse
@@ -18,10 +17,11 @@ from frod_bench.stats.curves import speedup_over_tasks
 from frod_bench.stats.estimates import (
     Estimate,
     Floats,
-    bootstrap_over_tasks,
     difference_over_tasks,
+    estimate_over_tasks,
     interquartile_mean,
     mean_interval,
+    mean_of_means,
     mean_over_tasks,
     spread_over_seeds,
 )
@@ -51,12 +51,7 @@ def seed_coverage(
 
 def bootstrap(table: Floats, resamples: int) -> Estimate:
     """Bootstrap the mean of a (tasks x seeds) table, also of too few: the suite does not."""
-
-    def mean(drawn: Floats) -> Floats:
-        return drawn.mean(axis=(-2, -1))
-
-    ends = bootstrap_over_tasks(table[None], mean, resamples=resamples, fewest_tasks=2)
-    return Estimate(float(table.mean()), *ends, len(table))
+    return estimate_over_tasks([table], mean_of_means, resamples=resamples, fewest_tasks=2)
 
 
 def mean_coverage(
@@ -93,8 +88,7 @@ def verdict_rate(
 def faster_rate(ratio: float, miss_share: float, sweeps: int, resamples: int, rng: Rng) -> float:
     """Return the share of sweeps in which the interval of the median speed-up is above 1.
 
-    Times are log-normal (a factor of 1.35 between seeds, of 1.5 between the ratios of tasks);
-    `miss_share` of both methods' runs never reach the target.
+    Times are log-normal; `miss_share` of both methods' runs never reach the target.
     """
 
     def once() -> bool:

@@ -10,7 +10,12 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
 
 from frod_bench import stats
-from frod_bench.stats.estimates import FEWEST_TASKS, bootstrap_over_tasks, stack_tables
+from frod_bench.stats.estimates import (
+    FEWEST_TASKS,
+    estimate_over_tasks,
+    mean_of_means,
+    stack_tables,
+)
 
 FEW = 199  # resamples, where the number does not matter
 VALUES = st.floats(-100, 100, allow_nan=False, width=16)
@@ -42,24 +47,19 @@ def test_bootstrap_draws_a_pair_together(pair: tuple[np.ndarray, np.ndarray]) ->
 
 
 def test_seeds_are_redrawn_within_their_tasks() -> None:
-    stack = stack_tables([np.tile([0.0, 10.0], (12, 1))])
-
-    def mean(table: np.ndarray) -> np.ndarray:
-        return table.mean(axis=(-1, -2))
-
-    low, high = bootstrap_over_tasks(stack, mean, resamples=FEW)
-    assert low < 5 < high
+    got = estimate_over_tasks([np.tile([0.0, 10.0], (12, 1))], mean_of_means, resamples=FEW)
+    assert got.low < got.mean == 5 < got.high
     single = stats.difference_over_tasks(np.full(12, 5.0), np.zeros(12), resamples=FEW)
     assert (single.low, single.high) == (5, 5)  # one number per task: only tasks are redrawn
 
 
 def test_a_task_keeps_its_number_of_seeds_when_these_are_redrawn() -> None:
-    stack = stack_tables([np.array([[1, 2, np.nan, np.nan]] * 3)])
+    table = np.array([[1, 2, np.nan, np.nan]] * 3)
 
     def count(table: np.ndarray) -> np.ndarray:
         return (~np.isnan(table)).sum(axis=(-2, -1)).astype(float)
 
-    assert bootstrap_over_tasks(stack, count, resamples=FEW) == (3 * 2, 3 * 2)
+    assert estimate_over_tasks([table], count, resamples=FEW) == (3 * 2, 3 * 2, 3 * 2, 3)
 
 
 @settings(max_examples=30)
