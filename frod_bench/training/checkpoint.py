@@ -1,23 +1,19 @@
-"""Checkpoints of a run: tensors as safetensors, the rest as JSON, nothing pickled.
+"""Checkpoints of a run: safetensors files with the progress as JSON metadata, nothing pickled.
 
-A checkpoint is a folder that appears by one rename, so a run that is killed while it writes leaves
-the previous one in place. A checkpoint is checked completely before any of its values is used.
-
-If several processes train one model, all of them call these functions and one of them writes. The
+A checkpoint appears by one rename, and is checked completely before any of its values is used. If
+several processes train one model, all of them call these functions and one of them writes. The
 file is the one that a single process would write: tensors that FSDP shards are put together.
 """
 
 import json
 import logging
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.amp import GradScaler
@@ -27,8 +23,6 @@ from torch.optim import Optimizer
 from frod_bench.common import atomic
 
 logger = logging.getLogger(__name__)
-
-TENSORS, STATE, BEST = "state.safetensors", "state.json", "best.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -45,21 +39,19 @@ class TrainingState(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one run.
-
-    Attributes:
-        folder: contains `step-<step>/`, only the newest one, and the parameters of the best step
-            so far (`best`).
-        every_steps: number of steps between two checkpoints.
-    """
+    """The checkpoints of one run: the newest, and the parameters of the best step so far."""
 
     folder: Path
-    every_steps: int
+    every_steps: int  # between two checkpoints
 
     @property
     def best(self) -> Path:
         """The file with the parameters of the best step so far."""
-        return self.folder / BEST
+        return self.folder / "best.safetensors"
+
+    def file(self, step: int) -> Path:
+        """The checkpoint of a step."""
+        return self.folder / f"step-{step:08d}.safetensors"
 
     def save(
         self, step: int, state: TrainingState, progress: dict[str, Any], *, writes: bool
@@ -70,25 +62,17 @@ class Checkpoints:
         tensors = _gathered(_trained(state.model) | _optimizer_tensors(state.optimizer), writes)
         if not writes:
             return
-        final = self.folder / f"step-{step:08d}"
         content = {
             "step": step,
             "scaler": _scaler_state(state.scaler),
             "tensors": sorted(tensors),
             "progress": progress,
         }
-        partial = final.with_name(f"{final.name}.{uuid.uuid4().hex}.part")  # unique to this process
-        partial.mkdir(parents=True)
-        try:
-            save_file(tensors, partial / TENSORS)
-            (partial / STATE).write_text(json.dumps(content))
-            shutil.rmtree(final, ignore_errors=True)
-            partial.rename(final)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        for other in self.folder.glob("step-*"):
-            if other != final:
-                shutil.rmtree(other, ignore_errors=True)
+        with atomic.replacing(self.file(step)) as partial:
+            save_file(tensors, partial, metadata={"state": json.dumps(content)})
+        for other in self.folder.glob("step-*.safetensors"):
+            if other != self.file(step):
+                other.unlink()
 
     def restore(
         self, state: TrainingState, progress_fields: Iterable[str]
@@ -98,20 +82,20 @@ class Checkpoints:
         Returns its step and its progress, which has exactly `progress_fields`; None, and nothing is
         changed, if no checkpoint is usable. An unusable one is skipped with a warning.
         """
-        for checkpoint in sorted(self.folder.glob("step-*[0-9]"), reverse=True):
+        for file in sorted(self.folder.glob("step-*.safetensors"), reverse=True):
             try:
-                tensors, content = _read(checkpoint)
+                tensors, content = _read(file)
                 _check_parameters(state.model, tensors)
                 _check_optimizer(state.optimizer, tensors)
                 _check_names("scaler", content["scaler"], _scaler_state(state.scaler))
                 _check_names("progress", content["progress"], progress_fields)
-                if content["progress"].get("best") is not None:  # the run ends by restoring it
+                if content["progress"]["best"] is not None:  # the run ends by restoring it
                     _check_parameters(state.model, load_file(self.best))
             except (OSError, ValueError, SafetensorError) as error:
                 logger.warning(
                     "The checkpoint %s can't be used (%s). The run resumes from the one before it, "
                     "or starts over.",
-                    checkpoint,
+                    file,
                     error,
                 )
                 continue
@@ -145,13 +129,14 @@ def restore_parameters(file: Path, model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if not name.startswith("model/")}
 
 
-def _read(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a checkpoint, all that were saved, and the rest of its state."""
-    tensors = load_file(checkpoint / TENSORS)
-    state = json.loads((checkpoint / STATE).read_text())
-    _check_names(STATE, state, ("step", "scaler", "tensors", "progress"))
-    _check_names(TENSORS, tensors, state["tensors"])
-    return tensors, state
+    with safe_open(file, "pt") as opened:
+        content = json.loads((opened.metadata() or {}).get("state", "{}"))
+    _check_names("state", content, ("step", "scaler", "tensors", "progress"))
+    tensors = load_file(file)
+    _check_names("file", tensors, content["tensors"])
+    return tensors, content
 
 
 def _check_names(where: str, found: Iterable[str], expected: Iterable[str]) -> None:
@@ -164,9 +149,7 @@ def _check_names(where: str, found: Iterable[str], expected: Iterable[str]) -> N
 
 
 def _check_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Raise CheckpointError unless the `model/<name>` are the trained parameters, with their shapes
-    and types.
-    """
+    """Raise CheckpointError unless `model/<name>` are the trained parameters in shape and type."""
     expected = _trained(model)
     _check_names("model", (name for name in tensors if name.startswith("model/")), expected)
     for name, parameter in expected.items():
@@ -186,7 +169,6 @@ def _check_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
 
 
 def _scaler_state(scaler: GradScaler | None) -> dict[str, float]:
-    """Return the scale, its growth and the steps since the last overflow: plain numbers."""
     return {} if scaler is None else scaler.state_dict()
 
 
@@ -200,9 +182,7 @@ def _trained(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
-    """Return the tensors contiguous and unsharded, or none of them without `keep`: then this
-    process only sends its shards to the one that keeps them.
-    """
+    """Return the tensors contiguous and unsharded; without `keep` only send this process's shards."""
     whole = (
         (name, t.full_tensor().cpu() if isinstance(t, DTensor) else t.contiguous())
         for name, t in tensors.items()
@@ -211,7 +191,6 @@ def _gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
 
 
 def _sharded_like(value: Tensor, parameter: Tensor) -> Tensor:
-    """Return a value of a parameter's shape in the shards in which the parameter is held."""
     if isinstance(parameter, DTensor) and value.shape == parameter.shape:
         return distribute_tensor(value, parameter.device_mesh, parameter.placements)
     return value
@@ -219,7 +198,6 @@ def _sharded_like(value: Tensor, parameter: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _load_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Set the trained parameters to the values `model/<name>`."""
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             parameter.copy_(_sharded_like(tensors[f"model/{name}"], parameter))
@@ -235,7 +213,6 @@ def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def _load_optimizer_tensors(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Invert `_optimizer_tensors`."""
     parameters = _parameters_of(optimizer)
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

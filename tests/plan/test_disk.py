@@ -35,7 +35,7 @@ def test_a_cell_writes_what_is_planned(
 
     def watched_save(self: Any, step: int, *args: Any, **kwargs: Any) -> None:
         save(self, step, *args, **kwargs)
-        checkpoints.append(value_bytes(self.folder / f"step-{step:08d}" / checkpoint.TENSORS))
+        checkpoints.append(value_bytes(self.file(step)))
 
     def watched_parameters(file: Path, *args: Any, **kwargs: Any) -> None:
         save_parameters(file, *args, **kwargs)

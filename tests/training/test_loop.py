@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.amp import GradScaler
@@ -220,36 +220,47 @@ def edit(change: Any) -> Any:
     """Change tensors of a checkpoint; the file stays readable."""
 
     def damage(checkpoint: Path) -> None:
-        tensors = load_file(checkpoint / "state.safetensors")
+        tensors = load_file(checkpoint)
         change(tensors)
-        save_file(tensors, checkpoint / "state.safetensors")
+        with safe_open(checkpoint, "pt") as opened:
+            metadata = opened.metadata()
+        save_file(tensors, checkpoint, metadata)
 
     return damage
 
 
-def cut(name: str) -> Any:
+def cut(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def restate(change: Any) -> Any:
+    """Change the text of a checkpoint's state."""
+
     def damage(checkpoint: Path) -> None:
-        content = (checkpoint / name).read_bytes()
-        (checkpoint / name).write_bytes(content[: len(content) // 2])
+        with safe_open(checkpoint, "pt") as opened:
+            text = opened.metadata()["state"]
+        save_file(load_file(checkpoint), checkpoint, {"state": change(text)})
 
     return damage
 
 
 def forget(*path: str) -> Any:
-    def damage(checkpoint: Path) -> None:
-        state = json.loads((checkpoint / "state.json").read_text())
+    def change(text: str) -> str:
+        state = json.loads(text)
         node = state
         for name in path[:-1]:
             node = node[name]
         del node[path[-1]]
-        (checkpoint / "state.json").write_text(json.dumps(state))
+        return json.dumps(state)
 
-    return damage
+    return restate(change)
 
 
 DAMAGES = {
-    "tensors cut short": (cut("state.safetensors"), "deserializing"),
-    "state cut short": (cut("state.json"), "Unterminated|Expecting"),
+    "file cut short": (cut, "deserializing"),
+    "state cut short": (restate(lambda text: text[: len(text) // 2]), "Unterminated|Expecting"),
+    "no state": (lambda c: save_file(load_file(c), c), "state lacks progress"),
     "no parameter": (edit(lambda t: t.pop("model/linear.bias")), "lacks model/linear.bias"),
     "no moment": (edit(lambda t: t.pop("optimizer/1/exp_avg")), "lacks optimizer/1/exp_avg"),
     "unknown": (edit(lambda t: t.update({"model/x": torch.ones(1)})), "an unknown model/x"),
@@ -268,7 +279,7 @@ DAMAGES = {
     "no step": (forget("step"), "lacks step"),
     "no curve": (forget("progress", "curve"), "progress lacks curve"),
     "no best": (lambda c: (c.parent / "best.safetensors").unlink(), "best.safetensors"),
-    "best cut short": (lambda c: cut("best.safetensors")(c.parent), "deserializing"),
+    "best cut short": (lambda c: cut(c.parent / "best.safetensors"), "deserializing"),
 }
 
 
@@ -285,7 +296,7 @@ def test_from_an_unusable_checkpoint_the_run_starts_over(
     apply(checkpoint)
     model, again = fit(tmp_path / "parts", config(), problem)
     (told,) = caplog.messages
-    assert re.search(rf"step-00000008 can't be used \(.*({words})", told)
+    assert re.search(rf"step-00000008.safetensors can't be used \(.*({words})", told)
     assert without_seconds(again) == without_seconds(whole)
     assert torch.equal(model.linear.weight, whole_model.linear.weight)  # type: ignore[arg-type]
 
@@ -294,8 +305,7 @@ def test_an_older_checkpoint_replaces_an_unusable_one(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         fit(tmp_path, config(), on_point=kill_at(9))
     (older,) = tmp_path.glob("step-*")
-    shutil.copytree(older, tmp_path / "step-00000009")
-    cut("state.safetensors")(tmp_path / "step-00000009")
+    cut(shutil.copy(older, tmp_path / "step-00000009.safetensors"))
     model = Net()
     optimizer = torch.optim.AdamW(model.parameters())
     state = TrainingState(model, optimizer, None)
@@ -338,7 +348,7 @@ def test_a_checkpoint_of_another_precision_is_unusable(
 def test_a_full_disk_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(tensors: Any, file: Path) -> None:
+    def full(tensors: Any, file: Path, metadata: Any) -> None:
         file.write_bytes(b"half")
         raise SafetensorError("I/O error: No space left on device")
 
@@ -347,7 +357,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
     monkeypatch.setattr("frod_bench.training.checkpoint.save_file", full)
     with pytest.raises(SafetensorError):
         fit(tmp_path, config())
-    assert [path.name for path in tmp_path.iterdir()] == ["step-00000004"]
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000004.safetensors"]
 
 
 def test_the_best_step_is_restored(tmp_path: Path) -> None:
