@@ -182,7 +182,7 @@ def _trained(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
-    """Return the tensors contiguous and unsharded; without `keep` only send this process's shards."""
+    """Return the tensors contiguous and unsharded; without `keep`, only send their shards."""
     whole = (
         (name, t.full_tensor().cpu() if isinstance(t, DTensor) else t.contiguous())
         for name, t in tensors.items()

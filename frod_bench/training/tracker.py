@@ -1,12 +1,10 @@
 """Progress to Weights & Biases, which never costs a cell.
 
-docs/how-to/tracking.md describes what a project contains, and how its charts overlay methods and
-tasks.
-
 All calls into wandb happen on one daemon thread that reads a queue. If wandb is missing, fails or
 hangs there is a warning; the cell neither waits for it nor fails, and its record is complete.
 """
 
+import functools
 import logging
 import math
 import netrc
@@ -14,6 +12,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +36,9 @@ class Rows(NamedTuple):
     rows: Sequence[Sequence[str | float | None]]
 
 
+Call = Callable[[Any], object]
+
+
 class NullTracker:
     """Tracks nothing: `tracker=none`."""
 
@@ -46,11 +48,8 @@ class NullTracker:
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
         """Log the final numbers, and end the run."""
 
-    def log_table(self, name: str, table: Rows) -> None:
-        """Log a table."""
-
-    def log_artifact(self, folder: Path, name: str, kind: str) -> None:
-        """Log a folder of files."""
+    def send(self, call: Call) -> None:
+        """Call `call` with the run of wandb's, if there is one."""
 
 
 class WandbTracker(NullTracker):
@@ -67,10 +66,13 @@ class WandbTracker(NullTracker):
         self._primary_metric = primary_metric
         self._defined: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
-        self._calls: queue.Queue[Callable[[Any], None] | None] = queue.Queue()
+        self._calls: queue.Queue[Call | None] = queue.Queue()
         arguments = {"mode": mode_of(mode), "dir": str(folder), **init}
         self._thread = threading.Thread(target=self._work, args=(arguments,), daemon=True)
         self._thread.start()
+
+    def send(self, call: Call) -> None:
+        self._calls.put(call)
 
     def log(self, point: Mapping[str, float]) -> None:
         values = chart_values(point, self._primary_metric)
@@ -81,38 +83,17 @@ class WandbTracker(NullTracker):
             self._defined |= values.keys()
             run.log(values, step=int(point[STEP]))
 
-        self._calls.put(call)
+        self.send(call)
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
         values = dict(summary)
-        self._calls.put(lambda run: run.summary.update(values))
-        self._calls.put(lambda run: run.finish(exit_code=exit_code))
+        self.send(lambda run: run.summary.update(values))
+        self.send(methodcaller("finish", exit_code=exit_code))
         self._calls.put(None)
         self._thread.join(FINISH_TIMEOUT_SEC)
         if self._thread.is_alive():
             WandbTracker.broken = True
             log.warning("wandb did not finish within %g s; continuing without", FINISH_TIMEOUT_SEC)
-
-    def log_table(self, name: str, table: Rows) -> None:
-        rows = [[_finite(value) for value in row] for row in table.rows]
-
-        def call(run: Any) -> None:
-            import wandb
-
-            columns: list[str | int] = list(table.columns)
-            run.log({name: wandb.Table(columns=columns, data=rows, allow_mixed_types=True)})
-
-        self._calls.put(call)
-
-    def log_artifact(self, folder: Path, name: str, kind: str) -> None:
-        def call(run: Any) -> None:
-            import wandb
-
-            artifact = wandb.Artifact(name, type=kind)
-            artifact.add_dir(str(folder))
-            run.log_artifact(artifact)
-
-        self._calls.put(call)
 
     def _work(self, arguments: dict[str, Any]) -> None:
         # Keep what is to be uploaded later next to the run, not in the home folder.
@@ -150,10 +131,8 @@ def uploads(config: Any) -> bool:
 
 
 def chart_values(point: Mapping[str, float], primary_metric: str | None) -> dict[str, float]:
-    """Return a point of the curve with the extra names that wandb's charts need.
-
-    The primary metric appears under one name for all tasks. What is measured on the held-out rows
-    appears once more for each axis other than the step (`by_seconds/eval_loss`).
+    """Return a point of the curve, its primary metric also under one name for all tasks, and what
+    is measured on the held-out rows once more for each other axis (`by_seconds/eval_loss`).
     """
     values = dict(point)
     if primary_metric is not None and primary_metric in point:
@@ -165,15 +144,12 @@ def chart_values(point: Mapping[str, float], primary_metric: str | None) -> dict
 
 
 def define_chart(run: Any, name: str) -> None:
-    """Tell wandb the x axis of a value; the axes themselves get no chart.
-
-    Each by its full name: the file of an offline run does not expand globs.
-    """
+    """Tell wandb the x axis of a value, by its full name: an offline run does not expand globs."""
     if name in (STEP, *OTHER_AXES):
         run.define_metric(name, hidden=True)
-        return
-    axis = next((axis for axis in OTHER_AXES if name.startswith(f"by_{axis}/")), STEP)
-    run.define_metric(name, step_metric=axis)
+    else:
+        axis = next((axis for axis in OTHER_AXES if name.startswith(f"by_{axis}/")), STEP)
+        run.define_metric(name, step_metric=axis)
 
 
 def start(config: Mapping[str, Any], folder: Path, name: str) -> NullTracker:
@@ -213,21 +189,27 @@ def log_report(config: DictConfig, results_dir: Path, tables: Mapping[str, Rows]
         config=resolved,
     )
     for name, table in tables.items():
-        run.log_table(name, table)
+        run.send(functools.partial(_log_table, name=name, table=table))
     for kind in ("tables", "figures"):
-        if (results_dir / kind).is_dir():
-            run.log_artifact(results_dir / kind, f"{profile}-{experiment}-{kind}", kind)
+        if (folder := results_dir / kind).is_dir():
+            name = f"{profile}-{experiment}-{kind}"
+            run.send(methodcaller("log_artifact", str(folder), name=name, type=kind))
     run.finish({})
 
 
 def _experiment(config: Mapping[str, Any]) -> list[str]:
-    """Return the name of the experiment that the cell is part of, if any."""
     return [config["experiment"]["name"]] if config.get("experiment") else []
 
 
-def _finite(value: str | float | None) -> str | float | None:
-    """Return None for NaN and infinities, which JSON cannot express."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _log_table(run: Any, name: str, table: Rows) -> None:
+    import wandb
+
+    rows = [  # JSON cannot express NaN and infinities
+        [None if isinstance(one, float) and not math.isfinite(one) else one for one in row]
+        for row in table.rows
+    ]
+    columns: list[str | int] = list(table.columns)
+    run.log({name: wandb.Table(columns=columns, data=rows, allow_mixed_types=True)})
 
 
 def _open(
