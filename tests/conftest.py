@@ -19,7 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import cells_of, composer
 from frod_bench.sweep import launch
-from frod_bench.sweep.pool import Display, Finished, Work
+from frod_bench.sweep.pool import Work
+from frod_bench.sweep.progress import Finished, SweepDisplay
 from tests.machine import REQUIREMENTS
 
 # No test measures speed: a machine that has other work would fail it.
@@ -87,7 +88,7 @@ def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the cells of a grid in this process, one after another, instead of in workers."""
 
     def run_in_turn(
-        cells: Sequence[Cell], work: Work, _lost: Work, _jobs: int, display: Display
+        cells: Sequence[Cell], work: Work, _lost: Work, _jobs: int, display: SweepDisplay
     ) -> list[Finished]:
         done = []
         for cell in cells:

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frod_bench.cells.cell import Cell, plan
+from frod_bench.cells.cell import Cell, find_missing
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
@@ -85,7 +85,7 @@ def kept_cells(overrides: Sequence[str]) -> Kept:
             f"experiment={name}, save={config.save}: keeps no trained models, which this analysis "
             "reads. Name an experiment with save: adapter, e.g. update_spectrum."
         )
-    missing, usable = set(plan(cells).missing), []
+    missing, usable = set(find_missing(cells).missing), []
     lacking = [f"{cell.label}: no trained values" for cell in cells if cell in missing]
     for cell in cells:
         if cell in missing:

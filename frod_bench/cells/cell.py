@@ -1,7 +1,5 @@
-"""Cells: the runs that composed configurations ask for, and which of them are missing.
-
-A sweep is a list of small immutable values. Nothing here imports torch, so that bad input is
-refused within a second.
+"""Cells: the runs that composed configurations ask for, and which of them are missing. Nothing here
+imports torch, so that bad input is refused within a second.
 """
 
 import shlex
@@ -9,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from frod_bench.cells.fingerprint import fingerprints
 from frod_bench.common.errors import InputError
@@ -53,10 +51,8 @@ class Cell:
 
     @property
     def axes(self) -> tuple[tuple[str, str, Any], ...]:
-        """(key, short name, value) of each setting that the experiment varies for this method.
-
-        An experiment names them per method, or for all under `*`. Settings that the method does
-        not have (`full` has no rank) are left out.
+        """(key, short name, value) of each setting that the experiment varies for this method, or
+        for all (`*`), and that the method has (`full` has no rank).
         """
         named = (self.config["experiment"] or {}).get("axes", {})
         found = (
@@ -73,20 +69,10 @@ class Cell:
     @property
     def record_path(self) -> Path:
         """Path of the cell's record, which may not exist yet."""
-        return store.record_path(
-            self.results_dir.parent,
-            self.profile,
-            self.task,
-            self.method,
-            self.seed,
-            self.config_hash,
-        )
+        return store.record_path(self.results_dir.parent, self.identity)
 
     def place(self, kind: str) -> Path:
-        """The cell's path under `<results>/<profile>/<kind>/` (checkpoints, adapters).
-
-        Raises InputError if that leads out of the results.
-        """
+        """The path under `<results>/<profile>/<kind>/`. Raises InputError if that leads out."""
         return inside(self.results_dir, kind, self.task, self.method, self.record_path.stem)
 
     @property
@@ -101,10 +87,9 @@ class Cell:
         return self.place("adapters").with_suffix(".safetensors")
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> schema.Cell:
         """The record's `cell`."""
-        names = ("profile", "protocol", "task", "family", "method", "backbone", "seed")
-        return {name: getattr(self, name) for name in names} | {"config_hash": self.config_hash}
+        return cast(schema.Cell, {key: getattr(self, key) for key in schema.Cell.__annotations__})
 
 
 def _setting(config: Any, key: str) -> Any:
@@ -115,9 +100,8 @@ def _setting(config: Any, key: str) -> Any:
 
 
 def cell_of(settings: Settings) -> Cell:
-    """The cell that validated settings ask for.
-
-    Raises InputError if the data set, the backbone or the method's function does not exist.
+    """The cell that validated settings ask for. Raises InputError if the data set, the backbone or
+    the method's function does not exist.
     """
     if settings.method.apply is not None:
         source = callables.source_hash(settings.method.apply)
@@ -147,12 +131,10 @@ class Plan:
     invalid: tuple[store.Unusable, ...]  # files at a record's path that cannot be trusted
 
 
-def plan(cells: Iterable[Cell]) -> Plan:
-    """Look at the records of `cells`; reads only.
-
-    A cell is done if its record is valid and its run ended (`ok` or `diverged`: the same seed would
-    diverge again). A `failed` cell runs again, and so does one whose trained values are asked for
-    and were not kept.
+def find_missing(cells: Iterable[Cell]) -> Plan:
+    """Look at the records of `cells`; reads only. A cell is done if its record is valid and its run
+    ended (`ok` or `diverged`: the same seed would diverge again), and its trained values were kept
+    if they are asked for.
     """
     unique = tuple(dict.fromkeys(cells))
     missing, invalid = [], []
@@ -180,10 +162,8 @@ def _status(path: Path) -> str:
 def records_of(
     cells: Iterable[Cell], overrides: Sequence[str]
 ) -> Iterator[tuple[Cell, schema.Record]]:
-    """Each cell with its record, for tables that need all of them.
-
-    `overrides` are the words that named the cells, for the message. Raises InputError if a record
-    is missing, and RecordError if one cannot be trusted.
+    """Each cell with its record; `overrides` named the cells, for the message. Raises InputError if
+    a record is missing, and RecordError if one cannot be trusted.
     """
     for cell in cells:
         if not cell.record_path.exists():

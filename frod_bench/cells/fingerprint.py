@@ -1,7 +1,4 @@
-"""Content hashes of a task's data and of a backbone, which a cell's hash contains instead of paths.
-
-Only reads files, so that a sweep finds what is missing before torch is imported.
-"""
+"""Content hashes of a task's data and of a backbone; a cell's hash contains them, not paths."""
 
 import functools
 import hashlib
@@ -22,9 +19,8 @@ WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor
 
 
 def fingerprints(settings: Settings) -> tuple[str, str]:
-    """The fingerprints of a cell's data set and of its backbone.
-
-    Raises MissingInputError that names what is missing of both, or InputError as the two below.
+    """The fingerprints of a cell's data set and of its backbone. Raises MissingInputError that
+    names what is missing of both, or InputError as the two below.
     """
     task, backbone = settings.task, settings.backbone
     splits = splits_read(task)
@@ -53,13 +49,11 @@ def data_fingerprint(
     data_root: str | None,
     splits: Collection[str] = (),
 ) -> str:
-    """Hash of the files of one configuration of a data set with the splits `splits`.
-
-    On the Hub the revision represents the content. Raises InputError if the local mirror lacks the
-    data set or lists other checksums.
+    """Hash of the files of one configuration of a data set with the splits `splits`; on the Hub,
+    its revision. Raises InputError if `data_root` lacks the data set or lists other checksums.
     """
     if data_root is None:
-        return _hub_fingerprint("data", f"{hub_id}/{hub_config}", revision)
+        return f"hub-data:{hub_id}/{hub_config}@{revision or 'main'}"
     folder = Path(data_root) / hub_id
     files = files_of(folder, hub_config, splits) if folder.is_dir() else []
     if not files:
@@ -71,12 +65,11 @@ def data_fingerprint(
 
 
 def backbone_fingerprint(hub_id: str, revision: str | None, model_root: str | None) -> str:
-    """Hash of a backbone's configuration, weights and tokenizer or image processor.
-
-    Raises InputError if `model_root` lacks it or its safetensors weights, or lists other checksums.
+    """Hash of a backbone's configuration, safetensors weights and tokenizer or image processor.
+    Raises InputError if `model_root` lacks them or lists other checksums.
     """
     if model_root is None:
-        return _hub_fingerprint("model", hub_id, revision)
+        return f"hub-model:{hub_id}@{revision or 'main'}"
     folder = Path(model_root) / hub_id
     files = sorted({file for pattern in WEIGHT_FILES for file in folder.glob(pattern)})
     if not any(file.suffix == ".safetensors" for file in files):
@@ -85,15 +78,8 @@ def backbone_fingerprint(hub_id: str, revision: str | None, model_root: str | No
     return _hash_files("model_root", Path(model_root), hub_id, files)
 
 
-def _hub_fingerprint(kind: str, name: str, revision: str | None) -> str:
-    return f"hub-{kind}:{name}@{revision or 'main'}"
-
-
 def _hash_files(key: str, root: Path, hub_id: str, files: list[Path]) -> str:
-    """One hash of names and contents.
-
-    Raises InputError if the SHA-256 of a file is not the one that `frod_bench.mirror` listed.
-    """
+    """One hash of names and contents. Raises InputError if the mirror lists another SHA-256."""
     folder, digest = root / hub_id, hashlib.sha256()
     entry = read_sums(root).get(hub_id)
     noted = entry.files if entry is not None else {}

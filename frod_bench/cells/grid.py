@@ -53,10 +53,8 @@ def _budget_rank(default: int, *, _root_: DictConfig, _parent_: DictConfig) -> i
 
 
 def ensure_inputs(config: DictConfig) -> None:
-    """Write the embedded mirror if the configuration reads it and it does not exist, and check the
-    shipped backbones, if it reads those, against their hashes.
-
-    Raises InputError if a shipped file was changed.
+    """Write the embedded mirror if the configuration reads it and it is missing; check the shipped
+    backbones, if it reads those. Raises InputError if a shipped file was changed.
     """
     if config.model_root == str(SHIPPED_BACKBONES_DIR):
         _verify_once()
@@ -83,9 +81,8 @@ def refuse_lists(overrides: Sequence[str]) -> None:
 
 
 def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of the choices in `overrides` and, for other keys, in `params`.
-
-    Choices are written in Hydra's grammar: `seed=0,1,2`, `seed=range(3)`.
+    """Every combination of the choices (`seed=0,1,2`, `seed=range(3)`, in Hydra's grammar) in
+    `overrides` and, for other keys, in `params`.
     """
     refuse_lists(overrides)
     lines = [f"{key}={value}" for key, value in (params or {}).items()]
@@ -109,11 +106,9 @@ def counted(grid: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
 
 
 def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
-    """Compose, validate and fingerprint every cell of a grid, each once.
-
-    Composing and validating take a few tenths of a second, so cells that differ in `NUMBERS` only
-    share them. Combinations that give the same cell (a budget, if the method has none) are one.
-    Raises InputError for bad input.
+    """Compose, validate and fingerprint every cell of a grid, each once; cells that differ in
+    `NUMBERS` only share the composing, which takes tenths of a second. Raises InputError for bad
+    input.
     """
     composed: dict[tuple[str, ...], DictConfig] = {}
     resolved: dict[tuple[str, ...], Settings] = {}

@@ -1,7 +1,5 @@
-"""What a run writes: its record, its curve and its predictions.
-
-Every file is written atomically. Needs no torch, so that the process that watches the workers can
-leave the record of a worker that died.
+"""What a run writes: its record, its curve and its predictions, every file atomically. Needs no
+torch, so that the process that watches the workers can write for one that died.
 """
 
 import json
@@ -10,7 +8,6 @@ import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,28 +30,19 @@ class Outcome(NamedTuple):
     summary: str  # the primary metric, or the error
 
 
-@dataclass(frozen=True)
-class SideFiles:
-    """The curve and the predictions of a run, to be written beside its record."""
-
-    curve: Sequence[Mapping[str, float]]
-    predictions: pa.Table | None  # columns split, row_id, prediction, label
-
-
 def leave_record(
     cell: Cell,
     body: Mapping[str, Any],
-    side_files: SideFiles | None,
+    curve: Sequence[Mapping[str, float]] | None,
+    predictions: pa.Table | None,
     *,
     started_at: str,
     device: str,
     has_lock: bool = True,
 ) -> tuple[dict[str, Any], Path]:
-    """Save the record made of `body` and its side files, then delete the checkpoints that are no
-    longer needed; return the record and its path.
-
-    A better record stays in its place, and so does any record while another process holds the
-    cell's lock: this one is then kept next to it, under a name that no report reads.
+    """Save the record made of `body` and its side files, delete checkpoints that are no longer
+    needed, and return the record and its path: next to its place, under a name that no report
+    reads, if a better record exists or another process holds the cell's lock.
     """
     version, dirty = provenance.code_version()
     path, status = cell.record_path, body["status"]
@@ -84,16 +72,16 @@ def leave_record(
     if status == "ok" and cell.settings.save == "adapter" and cell.adapter_path.exists():
         document["files"]["adapter"] = store.digest_of(cell.adapter_path)
     with ExitStack() as replaced_together:
-        if side_files is not None:
-            curve = store.curve_path(path)
-            partial = replaced_together.enter_context(atomic.replacing(curve))
-            write_curve(side_files.curve, partial)
-            document["curve"], document["files"]["curve"] = curve.name, store.digest_of(partial)
-        if side_files is not None and side_files.predictions is not None:
-            table = store.predictions_path(path)
-            partial = replaced_together.enter_context(atomic.replacing(table))
-            pq.write_table(side_files.predictions, partial)
-            document["predictions"] = table.name
+        if curve is not None:
+            file = store.curve_path(path)
+            partial = replaced_together.enter_context(atomic.replacing(file))
+            write_curve(curve, partial)
+            document["curve"], document["files"]["curve"] = file.name, store.digest_of(partial)
+        if predictions is not None:
+            file = store.predictions_path(path)
+            partial = replaced_together.enter_context(atomic.replacing(file))
+            pq.write_table(predictions, partial)
+            document["predictions"] = file.name
             document["files"]["predictions"] = store.digest_of(partial)
         schema.validate(document)  # before a side file of an older record is replaced
     store.save(document, path)
@@ -103,10 +91,8 @@ def leave_record(
 
 
 def leave_failure(cell: Cell, error: Exception) -> Outcome:
-    """Save the `failed` record of a cell that raised, with the traceback.
-
-    Its checkpoints stay, so that the next attempt resumes from them. If there is a better record,
-    or another process runs the cell, the failure is kept beside the record.
+    """Save the `failed` record of a cell that raised, with the traceback. Its checkpoints stay, so
+    that the next attempt resumes from them.
     """
     body = {
         "status": "failed",
@@ -125,11 +111,11 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
     device = cell.settings.runtime.device
     with ExitStack() as held:
         try:
-            has_lock = held.enter_context(locks.tried(cell.lock_path, cell.label))
+            has_lock = held.enter_context(locks.locked(cell.lock_path, cell.label, wait=False))
         except OSError:  # the lock cannot be made: an existing record stays
             has_lock = not cell.record_path.exists()
         document, path = leave_record(
-            cell, body, None, started_at=now(), device=device, has_lock=has_lock
+            cell, body, None, None, started_at=now(), device=device, has_lock=has_lock
         )
     outcome = outcome_of(document)
     if path == cell.record_path:

@@ -9,11 +9,8 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file, unique to its writer, that replaces `path` if the body succeeds.
-
-    It is in the folder of `path`, which is made if it is missing, and is flushed to the disk
-    before it is renamed. It is removed if the body raises; only a writer that is killed leaves a
-    file `.*.partial`. Raises OSError if the folder or the file cannot be written.
+    """Yield a temporary file beside `path`, in a folder made if needed, that replaces `path` if the
+    body succeeds, once flushed to the disk; only a writer that is killed leaves it behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")

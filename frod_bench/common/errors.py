@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 
 class InputError(ValueError):
-    """Bad input: one message that names the field, its value, what is allowed and what to do.
-
-    The command line turns it into exit status 2; nothing has been written when it is raised.
+    """Bad input: exit status 2. The message names the field, its value, what is allowed and what to
+    do; nothing has been written when it is raised.
     """
 
 

@@ -1,8 +1,6 @@
-"""One process at a time per cell: a lock file that the system releases when its holder dies.
-
-The file is made when the lock is taken and removed, with the folders made for it, when it is
-released, so that refused input leaves nothing. (`filelock` leaves its file and folders, and on a
-file system without locks falls back to a file that blocks after its holder died.)
+"""One process at a time per cell: a lock file that the system releases when its holder dies. It is
+removed on release, with the folders made for it, so that refused input leaves nothing; `filelock`
+leaves them, and on a file system without locks its file outlives its holder.
 """
 
 import fcntl
@@ -21,32 +19,15 @@ _held: set[Path] = set()  # by this process, which may ask for a lock that it al
 
 
 @contextmanager
-def locked(path: Path, label: str) -> Iterator[None]:
-    """Hold the lock at `path`; wait, with a message about `label`, while another process has it.
-
-    On a file system without locks the body runs without one, with a warning. Raises OSError if the
-    file cannot be made.
+def locked(path: Path, label: str, *, wait: bool = True) -> Iterator[bool]:
+    """Run the body with the lock at `path`; yields True. While another process has it, wait with a
+    message about `label`, or without `wait` yield False (a lock that this process holds already
+    counts as held). On a file system without locks the body runs without one, with a warning.
+    Raises OSError if the file cannot be made.
     """
-    with _opened(path, label, wait=True):
-        yield
-
-
-@contextmanager
-def tried(path: Path, label: str) -> Iterator[bool]:
-    """Yield whether this process holds the lock at `path` while the body runs, without waiting.
-
-    True, too, if it held the lock before. Raises OSError if the file cannot be made.
-    """
-    if path in _held:
+    if path in _held and not wait:
         yield True
         return
-    with _opened(path, label, wait=False) as is_held:
-        yield is_held
-
-
-@contextmanager
-def _opened(path: Path, label: str, wait: bool) -> Iterator[bool]:
-    """Take the lock, run the body, release it; yield False if it is taken and `wait` is false."""
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     for tries_left in itertools.count(MOST_TRIES, -1):
         try:
@@ -68,7 +49,9 @@ def _opened(path: Path, label: str, wait: bool) -> Iterator[bool]:
             finally:
                 _held.discard(path)
                 path.unlink(missing_ok=True)
-                _remove_empty(made)
+                with suppress(OSError):  # something was left in it, or another process removed it
+                    for folder in made:
+                        folder.rmdir()
             return
 
 
@@ -98,11 +81,3 @@ def _is_at(stream: TextIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(stream.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        try:
-            folder.rmdir()
-        except OSError:  # something was left in it, or another process removed it
-            return

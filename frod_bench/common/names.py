@@ -1,8 +1,5 @@
-"""Names that become folders, and paths that must stay below their root.
-
-The name of a task, a method or a profile is a folder under the results, a Hub id one under a
-mirror. They come from configurations, records, cards and lists of checksums, and are checked as
-text: files in a Hub cache are links to outside of their snapshot, and valid.
+"""Names that become folders, and paths that must stay below their root. They come from users and
+files, and are checked as text: files in a Hub cache are links out of their snapshot, and valid.
 """
 
 import re
@@ -26,9 +23,8 @@ def is_name(value: object) -> bool:
 
 
 def with_head(name: str, head: str) -> str:
-    """A task's or a family's name as files spell it if heads are told apart: `boolq_rank`.
-
-    A new linear layer (`classify`) is the rule and adds nothing.
+    """A task's or a family's name as files spell it: `boolq`, or `boolq_rank` if options are
+    ranked.
     """
     return name if head == "classify" else f"{name}_{head}"
 
@@ -39,8 +35,8 @@ def is_hub_id(value: object) -> bool:
 
 
 def stays(path: str) -> bool:
-    """Whether a path or a pattern, written with / or \\, stays below its start: it is relative, has
-    no `..`, and is not an address of another file system.
+    """Whether a path or a pattern, written with / or \\, is relative, has no `..`, and is not an
+    address of another file system.
     """
     first, *rest = _SEPARATOR.split(path)
     is_absolute = not first and bool(rest)
@@ -78,10 +74,7 @@ def check_hub_config(field: str, value: str) -> None:
 
 
 def inside(root: str | Path, *parts: str) -> Path:
-    """Join `root` with `parts`.
-
-    Raises InputError if the path, links followed, is not under `root`.
-    """
+    """Join `root` with `parts`. Raises InputError if that, links followed, is not under `root`."""
     path = Path(root, *parts)
     if not path.resolve().is_relative_to(Path(root).resolve()):
         raise InputError(

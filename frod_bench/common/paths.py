@@ -31,10 +31,8 @@ def embedded_mirror_dir() -> Path:
 
 
 def check_writable(folder: Path, key: str = "results_root") -> None:
-    """Raise InputError unless `folder` is, or could be made, a folder that we may write to, and is
-    not published by the project.
-
-    `key` is the option that named the folder, for the message.
+    """Raise InputError unless `folder`, which the option `key` named, can be written to and is not
+    published by the project.
     """
     if is_published(folder):
         raise InputError(

@@ -1,7 +1,4 @@
-"""The processes that train a cell together, and the role of this one, by torchrun's variables.
-
-They are read before torch is imported. A single process has none of them, and is the first.
-"""
+"""The processes that train a cell together, and the role of this one, by torchrun's variables."""
 
 import os
 

@@ -1,8 +1,4 @@
-"""Consoles that print text unchanged.
-
-Error messages, file names and columns may contain square brackets, which rich would read as markup:
-`[word]` would vanish and `[/path]` raise. `:key:` would become a picture.
-"""
+"""Consoles that print text unchanged: messages and file names may contain `[word]` and `:key:`."""
 
 from rich.console import Console
 

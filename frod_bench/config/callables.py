@@ -1,7 +1,5 @@
-"""A function that a user names: `package.module:function`, or `path/to/file.py:function`.
-
-It is the only code in a configuration. Only `load_callable`, which applies a method, imports it;
-all other functions here read its file as text, so that a plan or a report executes none of it.
+"""A function that a user names: `package.module:function`, or `path/to/file.py:function`. Only
+`load_callable`, which applies a method, executes its file; all else reads it as text.
 """
 
 import ast
@@ -10,7 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -22,50 +20,51 @@ FORMS = "Write package.module:function, or path/to/file.py:function."
 
 
 def load_callable(reference: str) -> Callable[..., Any]:
-    """Import and return the function that `reference` names; its file is executed.
-
-    Raises InputError if the reference has another form, its module cannot be imported, or the
-    module has no such function.
+    """Import the file of the function that `reference` names, and return the function. Raises
+    InputError if the reference has another form or there is no such module or function.
     """
     where, name = parts(reference)
     module = _loaded(reference, where, source_hash(reference))
     function = getattr(module, name, None)
     if not callable(function):
-        has = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
-        raise InputError(
-            f"method.apply={reference}: {where} has no function {name!r}." + did_you_mean(name, has)
-        )
+        raise _no_function(reference, (n for n, value in vars(module).items() if callable(value)))
     return function
 
 
 def source_hash(reference: str) -> str:
-    """SHA-256 of the file that defines the function; what that file imports is not covered.
-
-    Raises InputError if the reference has another form or there is no such file.
+    """SHA-256 of the file that defines the function, not of what that imports. Raises InputError if
+    the reference has another form or there is no such file.
     """
     return hashlib.sha256(_source(reference).read_bytes()).hexdigest()
 
 
 def check_function(kind: str, reference: str | None) -> None:
     """Raise InputError unless methods of the kind `python`, and no others, name a function that
-    their file defines. The file is read and not imported.
+    their file, which is not executed, defines at its top level.
     """
-    if kind != "python" and reference is not None:
+    if reference is None:
+        if kind == "python":
+            raise InputError(f"method.apply: is missing, but method.kind=python calls it. {FORMS}")
+        return
+    if kind != "python":
         raise InputError(
             f"method.apply={reference}: is read only if method.kind=python, not {kind}. Set "
             "method.kind=python, or remove method.apply."
         )
-    if kind == "python" and reference is None:
-        raise InputError(f"method.apply: is missing, but method.kind=python calls it. {FORMS}")
-    if reference is not None:
-        _check_source(reference)
+    file, (_, name) = _source(reference), parts(reference)
+    try:
+        defined = set(_top_names(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"method.apply={reference}: {file} is not valid Python ({error}). "
+            "Correct it, or name another file."
+        ) from error
+    if not defined & {name, "*", "__getattr__"}:  # the last two: only an import can tell
+        raise _no_function(reference, defined)
 
 
 def anchored(reference: str, folder: Path) -> str:
-    """The reference, with the path of a file made absolute relative to `folder`.
-
-    Raises InputError if the reference has another form.
-    """
+    """The reference, with the path of a file absolute. Raises InputError for another form."""
     where, name = parts(reference)
     return f"{(folder / where).resolve()}:{name}" if where.endswith(".py") else reference
 
@@ -79,9 +78,8 @@ def parts(reference: str) -> tuple[str, str]:
 
 
 def module_file(about: str, module: str) -> Path:
-    """The file of an installed module (`__init__.py` of a package), found without importing it.
-
-    Raises InputError, which begins with `about`, if there is none.
+    """The file of an installed module, found without importing it. Raises InputError, which begins
+    with `about`, if there is none.
     """
     spec = _spec_of(module)
     if spec is None or not spec.has_location or spec.origin is None:
@@ -117,22 +115,13 @@ def _spec_of(module: str) -> ModuleSpec | None:
     return spec
 
 
-def _check_source(reference: str) -> None:
-    """Raise InputError unless the function's file is Python and defines it at the top level."""
-    file, (where, name) = _source(reference), parts(reference)
-    try:
-        defined = set(_top_names(ast.parse(file.read_bytes())))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"method.apply={reference}: {file} is not valid Python ({error}). "
-            "Correct it, or name another file."
-        ) from error
-    if not defined & {name, "*", "__getattr__"}:  # the last two: only an import can tell
-        has = [one for one in defined if one[0] != "_"]
-        raise InputError(
-            f"method.apply={reference}: {where} has no function {name!r}."
-            + (did_you_mean(name, has) if has else f" {FORMS}")
-        )
+def _no_function(reference: str, defined: Iterable[str]) -> InputError:
+    where, name = parts(reference)
+    has = [one for one in defined if one[0] != "_"]
+    return InputError(
+        f"method.apply={reference}: {where} has no function {name!r}."
+        + (did_you_mean(name, has) if has else f" {FORMS}")
+    )
 
 
 def _top_names(node: ast.AST) -> Iterator[str]:

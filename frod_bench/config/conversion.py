@@ -20,10 +20,8 @@ from frod_bench.config.settings import RATE_FACTORS, Settings, bounds
 
 
 def validate(config: DictConfig) -> None:
-    """Raise InputError for a value that its type allows and its meaning does not.
-
-    Raises ConfigKeyError for a key that `+key=value` added to the schema: a hash must not depend on
-    what nothing reads.
+    """Raise InputError for a value that its type allows and its meaning does not, and
+    ConfigKeyError for a key that `+key=value` added to the schema.
     """
     _refuse_unknown_keys(config)
     check_bounds(config, bounds())
@@ -74,11 +72,9 @@ def check_bounds(config: DictConfig, keys: Iterable[str]) -> None:
 
 
 def resolve(config: DictConfig) -> Settings:
-    """The typed settings, interpolations filled in.
-
-    `head=auto` becomes the head that it stands for. If options are ranked there is no head to
-    train, so its learning rate is left out. Learning rates are multiplied by their factors. Raises
-    InputError if the rank of a matched budget cannot be determined.
+    """The typed settings: interpolations filled in, `head=auto` replaced by the head that it stands
+    for, learning rates multiplied by their factors, and none for a head if options are ranked.
+    Raises InputError if the rank of a matched budget cannot be determined.
     """
     try:
         settings: Any = OmegaConf.to_object(config)

@@ -1,11 +1,5 @@
-"""Methods and tasks that are not in `conf/`: a YAML file each, by its path or from a package.
-
-    method=path/to/my_method.yaml
-    method=my_method        # an entry point of the group `frod_bench.methods`
-    task=path/to/my_task.yaml
-
-Hydra composes such a file as it composes those of the suite. docs/reference/methods.md shows all
-three.
+"""Methods and tasks that are not in `conf/`: a YAML file each, by its path or from a package, which
+Hydra composes as it composes those of the suite (docs/reference/methods.md).
 """
 
 import dataclasses
@@ -46,9 +40,8 @@ class OwnFiles:
         self._paths: dict[tuple[str, str], Path] = {}  # (group, name) -> where it was found
 
     def named(self, overrides: Sequence[str]) -> list[str]:
-        """The overrides, with `method=` and `task=` replaced by names that Hydra knows.
-
-        Raises InputError if there is no such method, or a file cannot be used.
+        """The overrides, with `method=` and `task=` replaced by names that Hydra knows. Raises
+        InputError if there is no such method, or a file cannot be used.
         """
         return [self._known(override) for override in overrides]
 
@@ -83,10 +76,7 @@ class OwnFiles:
         return self._stored("method", *_installed(found[0], override)) if found else override
 
     def _stored(self, group: str, path: Path, content: DictConfig) -> str:
-        """Make the file known to Hydra; returns the override that picks it.
-
-        It is stored under its name and its content's hash: a process may meet several versions.
-        """
+        """Give the file to Hydra, under a name with its hash: it may change within a process."""
         name = str(content.name)
         if (other := self._paths.setdefault((group, name), path)) != path:
             raise InputError(
@@ -99,11 +89,8 @@ class OwnFiles:
 
 
 def read(path: Path, override: str, group: str = "method") -> DictConfig:
-    """The YAML of a method or a task; the file of a method's function made absolute.
-
-    Raises InputError if it does not exist or is not a YAML mapping, has no name or that of one of
-    the suite, has defaults other than files of its group, an unknown key, or a value of the wrong
-    type.
+    """The YAML of a method or a task; the file of a method's function made absolute. Raises
+    InputError unless it is a YAML mapping with a new name, known keys, and values of their types.
     """
     if not path.is_file():
         near = sorted(file.name for file in path.parent.glob("*.y*ml"))
@@ -119,9 +106,10 @@ def read(path: Path, override: str, group: str = "method") -> DictConfig:
             f"{override}: {path} is not a mapping. It needs {NEEDS[group]}, as the files in "
             f"conf/{group} have them."
         )
-    _check_interpolations(path, OmegaConf.to_container(content))
-    _check_name(path, OmegaConf.to_container(content), group)
-    _check_defaults(path, OmegaConf.to_container(content), group)
+    plain = OmegaConf.to_container(content)
+    _check_interpolations(path, plain)
+    _check_name(path, plain, group)
+    _check_defaults(path, plain, group)
     _check_keys(path, content, group)
     reference = OmegaConf.select(content, "apply")
     if isinstance(reference, str):
@@ -146,9 +134,7 @@ def _check_name(path: Path, content: Any, group: str) -> None:
 
 
 def _check_interpolations(path: Path, content: Any) -> None:
-    """Raise InputError for a resolver that is not the suite's: `${oc.env:X}` would copy a secret of
-    the environment into the record.
-    """
+    """Refuse other resolvers: `${oc.env:X}` would copy a secret into the record."""
     if isinstance(content, dict):
         content = list(content.values())
     if isinstance(content, list):
@@ -162,10 +148,7 @@ def _check_interpolations(path: Path, content: Any) -> None:
 
 
 def _check_defaults(path: Path, content: Any, group: str) -> None:
-    """Raise InputError for defaults other than files of the same group, by name.
-
-    Hydra would compose any YAML file, to any key, also hydra.callbacks, which are executed.
-    """
+    """Refuse defaults of other groups, e.g. hydra.callbacks, which Hydra would execute."""
     defaults = content.get("defaults", [])
     odd = [one for one in defaults if one != "_self_" and not is_name(one)]
     if not isinstance(defaults, list) or odd:
@@ -189,9 +172,8 @@ def _check_keys(path: Path, content: DictConfig, group: str) -> None:
 
 
 def _installed(entry: EntryPoint, override: str) -> tuple[Path, DictConfig]:
-    """Path and content of an entry point's YAML, `<its name>.yaml` in the folder of its module.
-
-    A method of the kind `python` that names no function uses the entry point's.
+    """Path and content of an entry point's YAML, `<its name>.yaml` in the folder of its module;
+    without `apply`, a method of the kind `python` calls the entry point's function.
     """
     about = f"{override} ({_package(entry)}, {entry.value})"
     path = callables.module_file(about, entry.module).with_name(f"{entry.name}.yaml")

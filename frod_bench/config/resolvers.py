@@ -1,6 +1,5 @@
-"""OmegaConf resolvers: the functions that `conf/` calls, e.g. `${rate:frod.lambda}`.
-
-They read the configuration alone; `cells.grid.register` adds the one that reads a backbone.
+"""OmegaConf resolvers, which `conf/` calls, e.g. `${rate:frod.lambda}`. They read the configuration
+alone; `cells.grid.register` adds the one that reads a backbone.
 """
 
 from collections.abc import Callable
@@ -49,11 +48,9 @@ def is_matched(root: DictConfig) -> bool:
 
 
 def learning_rate(*keys: str | float, _root_: DictConfig) -> float:
-    """The learning rate of the first of `keys` (`pissa.adapter`, `lora.adapter`) that the profile
-    lists for the task's family; a number as the last of them is the default.
-
-    If options are ranked, the table `<family>_rank` is read first. Raises InputError if there is
-    neither.
+    """The learning rate of the first of `keys` (`pissa.adapter`, `lora.adapter`) in the profile's
+    table for the task's family, `<family>_rank` first if options are ranked; a number as the last
+    of them is the default. Raises InputError if there is neither.
     """
     family, tables = _root_.task.family, _root_.learning_rates
     for key in keys:
@@ -70,9 +67,8 @@ def learning_rate(*keys: str | float, _root_: DictConfig) -> float:
 
 
 def trial_rate(low: float, high: float, dimension: int, trial: int) -> float:
-    """A learning rate in [low, high], uniform on a log scale: a coordinate of Sobol point `trial`.
-
-    Rounded to two digits, because people read tables of learning rates.
+    """A learning rate in [low, high], uniform on a log scale: a coordinate of Sobol point `trial`,
+    rounded to two digits, because people read tables of learning rates.
     """
     from scipy.stats import qmc  # takes long to import, and only trials need it
 

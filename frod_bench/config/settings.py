@@ -1,8 +1,5 @@
-"""The schema of the configuration: every key that Hydra may set, with its type and its bounds.
-
-The dataclasses are registered with Hydra as the schema of `conf/`, so that a misspelt key or a
-value of the wrong type is refused while the configuration is composed. The choices and ranges on
-the fields are checked by `conversion.validate`.
+"""The schema of the configuration: every key that Hydra may set, with its type, which Hydra checks,
+and its bounds, which `conversion.validate` checks.
 """
 
 import dataclasses

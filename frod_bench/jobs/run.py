@@ -9,7 +9,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from frod_bench.cells.cell import Cell, cell_of, plan
+from frod_bench.cells.cell import Cell, cell_of, find_missing
 from frod_bench.cells.grid import compose_cells, ensure_inputs, refuse_lists, register
 from frod_bench.cli.arguments import MULTIRUN, parse
 from frod_bench.cli.exits import exit_statuses
@@ -28,7 +28,7 @@ def run_one(config: DictConfig) -> None:
     conversion.validate(config)
     ensure_inputs(config)
     cell = cell_of(conversion.resolve(config))
-    found = plan([cell])
+    found = find_missing([cell])
     failure = ""
     if config.plan_only:
         check_methods(found.missing)

@@ -28,10 +28,8 @@ _EXACT_INTEGER = 2.0**53  # whole floats below it are exactly those integers
 
 
 def canonical_json(obj: object) -> str:
-    """The one text of a JSON value: sorted keys, no blanks, whole floats as integers (1.0 is 1).
-
-    The last point is from RFC 8785, so that `alpha: 16` and `alpha: 16.0` are one configuration.
-    Raises ValueError for NaN and infinities, TypeError for what JSON cannot express.
+    """The one text of a JSON value: sorted keys, no blanks, whole floats as integers (RFC 8785), so
+    that `alpha: 16` and `16.0` are one. Raises ValueError for NaN and infinities.
     """
     return json.dumps(
         _whole_numbers(obj),
@@ -50,12 +48,10 @@ def config_hash(identity: Mapping[str, Any]) -> str:
 def identity(
     config: Mapping[str, Any], data_fingerprint: str, backbone_fingerprint: str
 ) -> dict[str, Any]:
-    """The parts of a composed configuration (`settings.Settings`) that change a cell's result.
-
-    Data and backbone are identified by content, not by location; suite, tracker, runtime and
-    folders are left out. The method contains its resolved learning rates, so the table that they
-    come from is left out too. The head, and the task's `rank`, are included only if options are
-    ranked. Raises KeyError if a part is missing.
+    """The parts of a composed configuration (`settings.Settings`) that change a cell's result. Data
+    and backbone are identified by content; the head, and the task's `rank`, are included only if
+    options are ranked. The table of learning rates is not: the method contains its own. Raises
+    KeyError if a part is missing.
     """
     task = config["task"]
     ranked = config.get("head") == "rank"
@@ -79,10 +75,8 @@ def identity(
 
 
 def settings_hash(record: Mapping[str, Any]) -> str:
-    """The hash of a record's cell without the fingerprint of its data.
-
-    Files with the same rows differ in their bytes between versions of the library that writes
-    them, so runs on two machines are matched by this hash.
+    """The hash of a record's cell without that of its data: files with the same rows differ in
+    their bytes between versions of the library that writes them.
     """
     return config_hash(identity(record["config"], "", record["provenance"]["backbone_fingerprint"]))
 

@@ -1,9 +1,5 @@
-"""What a record holds: its types, and the check that a JSON object is a record.
-
-The `TypedDict`s below are the schema; pydantic enforces them, so that what is documented and what
-is checked cannot differ. Keys that the schema does not name are allowed, so that a record may hold
-more than its readers know. Version 2 added `files`, `data_counts` and `provenance.processes`;
-records of version 1 are still read.
+"""What a record holds: its types, which pydantic enforces, and the check that a JSON object is a
+record. Further keys are allowed. Version 2 added `files`, `data_counts` and `provenance.processes`.
 """
 
 import functools
@@ -224,12 +220,8 @@ def _check_version_2(record: Record) -> None:
     ):
         if name.split(".")[-1] not in holder:
             raise RecordError(f"{name} is missing.")
-    files = record["files"]
-    for kind, file_name, digest in (
-        ("curve", record["curve"], files["curve"]),
-        ("predictions", record["predictions"], files["predictions"]),
-    ):
-        if (file_name is None) != (digest is None):
+    for kind in ("curve", "predictions"):
+        if (record[kind] is None) != (record["files"][kind] is None):
             raise RecordError(f"{kind} and files.{kind}: both or neither must be null.")
 
 

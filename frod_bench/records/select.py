@@ -1,8 +1,6 @@
-"""Which of several records of a run is meant: one rule for reports, comparisons and claims.
-
-A record whose hash is named is that one. Otherwise the records of the named protocol are
-candidates, and the newest is taken, with a warning if there are others. Backbones with random
-weights (`pretrained=false`, the difficulty check's) are candidates only by their hash.
+"""Which of several records of a run is meant: the one whose hash is named, else the newest of the
+named protocol, with a warning if there are others. Backbones with random weights
+(`pretrained=false`) are candidates only by their hash.
 """
 
 from collections.abc import Iterable
@@ -49,10 +47,7 @@ def by_run(
     protocol: str | None = None,
     head: str | None = None,
 ) -> dict[Run, list[Record]]:
-    """The candidates of each run, newest first, in the order of `records`.
-
-    None for a profile, protocol or head: of any.
-    """
+    """The candidates of each run, newest first, in the order of `records`; None: of any."""
     found: dict[Run, list[Record]] = {}
     for record in records:
         cell, run = record["cell"], Run.of(record)

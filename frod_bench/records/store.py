@@ -1,8 +1,5 @@
-"""Records on disk: the JSON file that a run leaves, and the files next to it.
-
-A record is trusted only if it parses, its schema version is known, its fields have their types and
-its hash is that of its own configuration and fingerprints. Any other file is reported, set aside
-and its cell run again; it is never deleted.
+"""Records on disk: the JSON file that a run leaves, and the files next to it. A file that is not a
+valid record, with the hash of its own configuration and fingerprints, is set aside, never deleted.
 """
 
 import hashlib
@@ -16,6 +13,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, cast
 from frod_bench.common import atomic
 from frod_bench.common.names import inside
 from frod_bench.records.schema import (
+    Cell,
     CurvePoint,
     FileDigest,
     Record,
@@ -32,37 +30,24 @@ class Unusable(NamedTuple):
     reason: str
 
 
-def record_path(  # noqa: PLR0917
-    results_root: str | Path, profile: str, task: str, method: str, seed: int, config_hash: str
-) -> Path:
-    """Path of a cell's record: `<root>/<profile>/records/<task>/<method>/<seed>-<hash>.json`.
-
-    Raises InputError if that leads out of the root.
-    """
-    file = f"{seed}-{config_hash}.json"
-    return inside(results_root, profile, "records", task, method, file)
+def record_path(results_root: str | Path, cell: Cell) -> Path:
+    """A cell's record. Raises InputError if the path leads out of the root."""
+    file = f"{cell['seed']}-{cell['config_hash']}.json"
+    return inside(results_root, cell["profile"], "records", cell["task"], cell["method"], file)
 
 
 def predictions_path(record_path: Path) -> Path:
     """The predictions beside a record."""
-    return _side_file(record_path, ".predictions.parquet")
+    return record_path.with_name(record_path.name.removesuffix(".json") + ".predictions.parquet")
 
 
 def curve_path(record_path: Path) -> Path:
-    """The curve beside a record."""
-    return _side_file(record_path, ".curve.jsonl")
-
-
-def _side_file(record_path: Path, suffix: str) -> Path:
-    """`0-abc.json` has `0-abc.curve.jsonl`; `0-abc.json.diverged-1` has a curve of its own."""
-    return record_path.with_name(record_path.name.removesuffix(".json") + suffix)
+    """The curve beside a record; `0-abc.json.diverged-1` has a curve of its own."""
+    return record_path.with_name(record_path.name.removesuffix(".json") + ".curve.jsonl")
 
 
 def save(record: Mapping[str, Any], path: Path) -> None:
-    """Validate a record and write it atomically.
-
-    Raises RecordError for an invalid record and OSError if the disk refuses.
-    """
+    """Write a record atomically. Raises RecordError if it is invalid, OSError if that fails."""
     validate(record)
     text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
     atomic.write_text(path, text + "\n")
@@ -83,10 +68,8 @@ def load(path: Path) -> Record:
 
 
 def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
-    """All records under a folder, and the JSON files that are not records, both in order of path.
-
-    Of two files with the same cell, the one at the cell's own path is its record. Never raises on
-    a bad file; a folder that does not exist has no records.
+    """All records under a folder, and the JSON files that are not records, in order of path. Of two
+    files with the same cell, the one at the cell's own path is its record.
     """
     found: dict[Path, tuple[Path, Record]] = {}
     unusable: list[Unusable] = []
@@ -113,9 +96,8 @@ def beside(path: Path, what: str) -> Path:
 
 
 def status_at(path: Path) -> str | None:
-    """The status of the valid record at `path`; None if there is none.
-
-    Raises OSError if the file exists and cannot be read: it may be a good record.
+    """The status of the valid record at `path`, or None. Raises OSError if the file exists and
+    cannot be read: it may be a good record.
     """
     try:
         return load(path)["status"]
@@ -124,10 +106,8 @@ def status_at(path: Path) -> str | None:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename an invalid record to `<name>.invalid-<n>` and return its new path.
-
-    Return None if another process has put a valid record there by now. If another process was
-    faster to set it aside, return the path that it was given.
+    """Rename an invalid record to `<name>.invalid-<n>` and return its new path, also if another
+    process was faster; None if another process has put a valid record there by now.
     """
     if status_at(path) is not None:
         return None
@@ -150,10 +130,8 @@ def digest_of(path: Path) -> FileDigest:
 def damage_of(
     record: Record, kind: Literal["curve", "predictions", "adapter"], path: Path
 ) -> str | None:
-    """The reason why a file is not the one that its record notes, or None.
-
-    None, too, if the record notes no digest, as those of version 1. Raises OSError if the file
-    cannot be read.
+    """The reason why a file is not the one that its record notes, or None, also if the record is of
+    version 1, without digests. Raises OSError if the file cannot be read.
     """
     noted = record["files"][kind] if "files" in record else None
     if noted is None or digest_of(path) == noted:
@@ -165,9 +143,8 @@ def damage_of(
 
 
 def read_curve(record_path: Path, record: Record | None = None) -> list[CurvePoint]:
-    """The curve beside a record, one dict per line.
-
-    Raises RecordError if it is missing, malformed or, with `record` given, not as it was written.
+    """The curve beside a record. Raises RecordError if it is missing, malformed or, with `record`
+    given, not as it was written.
     """
     path = curve_path(record_path)
     try:
@@ -192,23 +169,6 @@ def read_curve(record_path: Path, record: Record | None = None) -> list[CurvePoi
                 raise RecordError(f"{path.name} line {number}: {name} is not a usable number.")
         points.append(cast(CurvePoint, point))
     return points
-
-
-def same_record(a: Path, b: Path) -> bool:
-    """Whether two record files hold the same result: equal status, cell, metrics, parameters,
-    steps and curve, bit for bit. Times and paths are not compared.
-    """
-    return _result(a) == _result(b)
-
-
-def _result(path: Path) -> dict[str, Any]:
-    record = load(path)
-    fields = ("status", "cell", "metrics", "primary_metric", "params", "steps", "tokens_or_images")
-    result: dict[str, Any] = {name: record[name] for name in fields}  # type: ignore[literal-required]
-    if record["curve"] is not None:
-        points = [{k: v for k, v in p.items() if k != "seconds"} for p in read_curve(path)]
-        result["curve"] = json.dumps(points, sort_keys=True)  # as text, so that NaN equals NaN
-    return result
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from frod_bench.cells import results
-from frod_bench.cells.cell import Cell, Plan, plan
+from frod_bench.cells.cell import Cell, Plan, find_missing
 from frod_bench.cells.results import Outcome
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
@@ -16,8 +16,8 @@ from frod_bench.common.paths import check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import callables
 from frod_bench.records import store
-from frod_bench.sweep.pool import Finished, run_cells
-from frod_bench.sweep.progress import SweepDisplay, print_failures, print_plan
+from frod_bench.sweep.pool import run_cells
+from frod_bench.sweep.progress import Finished, SweepDisplay, print_failures, print_plan
 from frod_bench.training import tracker
 
 REFUSED = "refused"  # status of a cell whose input is bad; it has no record
@@ -31,11 +31,10 @@ def run_grid(
     """Run those of `cells` that are not done yet, or with `plan_only=true` print them.
 
     `check_methods` refuses, for a plan, what a run would refuse by itself. Raises InputError before
-    anything is launched if results cannot be written, data or backbones are unavailable, or several
-    processes were started for one cell; and at the end if bad input (e.g. a column that does not
-    fit) is all that went wrong. Raises CellsFailed if a run failed or diverged.
+    anything is launched if a result could not be written or an input is unavailable, CellsRefused
+    at the end if bad input is all that went wrong, and CellsFailed if a run failed or diverged.
     """
-    found = plan(cells)
+    found = find_missing(cells)
     if config.plan_only:
         check_methods(found.missing)
         print_plan(found, plain_console())
@@ -58,25 +57,21 @@ def run_grid(
 
 
 def set_aside(found: Plan, say: Callable[[str], object]) -> None:
-    """Rename the invalid files at the paths of missing records, each under its cell's lock, because
-    another process may be about to save a good record there.
-    """
+    """Rename the invalid files at the paths of missing records, each under its cell's lock."""
     cells = {cell.record_path: cell for cell in found.missing}
     for unusable in found.invalid:
         cell = cells[unusable.path]
-        with locks.tried(cell.lock_path, cell.label) as is_ours:
+        with locks.locked(cell.lock_path, cell.label, wait=False) as is_ours:
             aside = store.set_aside(unusable.path) if is_ours else None
         if aside is not None:
             say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}; the cell runs again.")
 
 
 def check_functions(missing: Iterable[Cell]) -> None:
-    """Raise InputError if a user's function that a missing cell calls cannot be imported or called:
-    before anything is written, and before other cells of a grid run.
-    """
-    for reference in dict.fromkeys(cell.settings.method.apply for cell in missing):
-        if reference is not None:
-            callables.load_callable(reference)
+    """Raise InputError, before any cell runs, if a user's function cannot be imported or called."""
+    for cell in missing:
+        if cell.settings.method.apply is not None:
+            callables.load_callable(cell.settings.method.apply)
 
 
 def check_hub(cells: Sequence[Cell]) -> None:
@@ -95,7 +90,7 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
     total, missing = len(found.cells), found.missing
     display = SweepDisplay(total, total - len(missing), console, progress)
     started = time.monotonic()
-    with display:
+    with display.progress:
         done = run_cells(missing, work, lost, jobs, display)
     for root in {cell.results_dir / "checkpoints" for cell in missing}:
         locks.remove_empty(root)  # a worker leaves a folder in which another is at work
@@ -112,9 +107,7 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
 
 
 def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
-    """One line: the speed, and the share of the workers' time that no record counts as training or
-    evaluation (start, reading data, set-up, writing).
-    """
+    """One line: the speed, and the share of the workers' time outside training and evaluation."""
     times = [store.load(one.cell.record_path)["time"] for one in done if one.status == "ok"]
     busy_sec = sum(
         (spent["train_sec"] + spent["eval_sec"] for spent in times if spent is not None), start=0.0
@@ -127,10 +120,7 @@ def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
 
 
 def work(cell: Cell) -> Outcome:
-    """Run a cell in a worker process.
-
-    Bad input is refused and leaves nothing; any other error leaves a `failed` record.
-    """
+    """Run a cell in a worker. Bad input leaves nothing, any other error a `failed` record."""
     from frod_bench.training.runner import execute  # torch is imported in workers only
 
     try:
@@ -143,7 +133,7 @@ def work(cell: Cell) -> Outcome:
 
 def lost(cell: Cell) -> Outcome:
     """Leave the record of a cell whose worker was killed, unless another process has run it."""
-    if not plan([cell]).missing:
+    if not find_missing([cell]).missing:
         return results.outcome_of(store.load(cell.record_path))
     return leave_failure(cell, RuntimeError("the worker died (killed, or out of memory)"))
 

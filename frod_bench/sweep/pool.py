@@ -1,7 +1,5 @@
-"""Worker processes that run cells in parallel.
-
-Workers are started once and kept, so that torch is imported and a task is tokenised once per
-process and not once per cell. A worker that is killed costs its cell and no other.
+"""Worker processes that run cells in parallel. They are kept, so that torch is imported once per
+process; one that is killed costs its cell and no other.
 """
 
 import logging
@@ -15,35 +13,15 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Protocol
 
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.results import Outcome
+from frod_bench.sweep.progress import Finished, SweepDisplay
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A cell whose run ended."""
-
-    cell: Cell
-    status: str  # ok | failed | diverged | refused
-    summary: str
-    seconds: float
-
-
 Work = Callable[[Cell], Outcome]  # may not raise
-
-
-class Display(Protocol):
-    """What the pool reports its progress to."""
-
-    def running(self, cells: Sequence[Cell]) -> None:
-        """These cells run now."""
-
-    def finished(self, one: Finished) -> None:
-        """One more cell is done."""
 
 
 @dataclass
@@ -55,11 +33,10 @@ class _Worker:
 
 
 def run_cells(
-    cells: Sequence[Cell], work: Work, lost: Work, jobs: int, display: Display
+    cells: Sequence[Cell], work: Work, lost: Work, jobs: int, display: SweepDisplay
 ) -> list[Finished]:
-    """Run `work` on every cell in `jobs` processes; return the cells in the order of finishing.
-
-    `work` must be importable by name. `lost` is called here for a cell whose worker died.
+    """Run `work`, importable by name, on every cell in `jobs` processes; return the cells in the
+    order of finishing. `lost` is called here for a cell whose worker died.
     """
     context = multiprocessing.get_context("spawn")
     resource_tracker.ensure_running()  # starting it later would unblock what `_start` blocks
@@ -90,12 +67,9 @@ def run_cells(
 
 
 def _start(context: multiprocessing.context.SpawnContext, work: Work) -> _Worker:
-    """Start a worker that SIGINT does not reach: a terminal sends it to all processes at once.
-
-    The parent handles it and kills its workers, each of which would print a traceback if it were
-    interrupted while importing torch. A process inherits the signals that are blocked when it is
-    started, so SIGINT is blocked in the worker from its first instruction; here it is delivered
-    once the worker is started.
+    """Start a worker that SIGINT, which a terminal sends to all processes at once, does not reach:
+    it would print a traceback while it imports torch. It inherits the signals that are blocked
+    here; they are delivered to this process, which kills its workers, once the worker is started.
     """
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)

@@ -1,8 +1,6 @@
-"""Whether what cells read from the Hub is available, checked before any of them runs.
+"""Whether what cells read from the Hub is cached or available, checked before any of them runs."""
 
-Files in the clients' caches are available; the Hub is asked for the rest, once per repository.
-"""
-
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,8 +21,8 @@ NEEDED = (
 
 
 def check_available(cells: Sequence[Cell]) -> None:
-    """Raise InputError, which names all that is missing and three ways to get it, unless every data
-    set and backbone that `cells` read from the Hub is cached or can be fetched.
+    """Raise InputError, which names all that is missing and three ways to get it, unless everything
+    that `cells` read from the Hub is cached or can be fetched; each repository is asked for once.
     """
     wanted = [one for one in dict.fromkeys(_read_of_hub(cells)) if not _is_cached(one)]
     problems: dict[str, str] = {}  # name -> reason; the same for all if the Hub is unreachable
@@ -56,15 +54,13 @@ def _read_of_hub(cells: Sequence[Cell]) -> Iterator[Repository]:
 
 def _is_cached(repository: Repository) -> bool:
     if repository.kind == "model":
-        return all(any(_in_cache(repository, name) for name in names) for names in NEEDED)
+        cached = functools.partial(
+            try_to_load_from_cache, repository.hub_id, revision=repository.revision
+        )
+        return all(any(isinstance(cached(name), str) for name in names) for names in NEEDED)
     cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets"
     folder = Path(cache) / repository.hub_id.replace("/", "___")
     return any((folder / config).is_dir() for config in repository.configs)
-
-
-def _in_cache(repository: Repository, name: str) -> bool:
-    revision = repository.revision
-    return isinstance(try_to_load_from_cache(repository.hub_id, name, revision=revision), str)
 
 
 def _name(repository: Repository) -> str:

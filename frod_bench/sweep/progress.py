@@ -2,61 +2,58 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from frod_bench.cells.cell import Cell, Plan
-from frod_bench.sweep.pool import Finished
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell whose run ended."""
+
+    cell: Cell
+    status: str  # ok | failed | diverged | refused
+    summary: str
+    seconds: float
 
 
 class SweepDisplay:
     """Number of cells done, the cells that run, and the estimated end of the sweep."""
 
     def __init__(self, total: int, already: int, console: Console, enabled: bool = True) -> None:
-        self.total, self.already, self.console, self.enabled = total, already, console, enabled
+        self.total, self.already, self.console = total, already, console
         self.done = 0
         self.started = time.monotonic()
-        self.live = enabled and console.is_terminal
+        self.prints_lines = enabled and not console.is_terminal
         self.progress = Progress(
             TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[end]} · {task.fields[now]}", markup=False),
             console=console,
-            disable=not self.live,
+            disable=not (enabled and console.is_terminal),
         )
         self.bar = self.progress.add_task(
             "cells", total=total, completed=already, end="ends …", now=""
         )
 
-    def __enter__(self) -> "SweepDisplay":
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.progress.stop()
-
     def running(self, cells: Sequence[Cell]) -> None:
         """These cells run now."""
         labels = ", ".join(cell.label for cell in cells)
         self.progress.update(self.bar, now=f"running {labels}")
-        if self.enabled and not self.live:
+        if self.prints_lines:
             self.say(f"running {labels}")
 
     def finished(self, one: Finished) -> None:
         """One more cell is done."""
         self.done += 1
         self.progress.update(self.bar, completed=self.already + self.done, end=self.ends())
-        if one.status != "ok" or (self.enabled and not self.live):
+        if one.status != "ok" or self.prints_lines:
             self.say(
                 f"[{self.already + self.done}/{self.total}] {one.cell.label}: {one.status}, "
                 f"{one.summary} ({one.seconds:.1f} s; {self.ends()})"

@@ -1,8 +1,6 @@
-"""Checkpoints of a run: safetensors files with the progress as JSON metadata, nothing pickled.
-
-A checkpoint appears by one rename, and is checked completely before any of its values is used. If
-several processes train one model, all of them call these functions and one of them writes. The
-file is the one that a single process would write: tensors that FSDP shards are put together.
+"""Checkpoints of a run: safetensors files with the progress as JSON metadata, nothing pickled. If
+several processes train one model, all of them call these functions and one of them writes, the file
+that a single process would write: tensors that FSDP shards are put together.
 """
 
 import json
@@ -77,10 +75,9 @@ class Checkpoints:
     def restore(
         self, state: TrainingState, progress_fields: Iterable[str]
     ) -> tuple[int, dict[str, Any]] | None:
-        """Load the newest usable checkpoint into model, optimizer and scaler.
-
-        Returns its step and its progress, which has exactly `progress_fields`; None, and nothing is
-        changed, if no checkpoint is usable. An unusable one is skipped with a warning.
+        """Load the newest usable checkpoint; return its step and its progress, with exactly
+        `progress_fields`. Others are skipped with a warning. None, and nothing is changed, if there
+        is none.
         """
         for file in sorted(self.folder.glob("step-*.safetensors"), reverse=True):
             try:
@@ -118,10 +115,8 @@ def save_parameters(
 
 
 def restore_parameters(file: Path, model: nn.Module) -> dict[str, Tensor]:
-    """Load what `save_parameters` wrote into a model that trains the same parameters.
-
-    Returns the extra tensors. Raises CheckpointError if the parameters are those of another model,
-    OSError or SafetensorError if the file cannot be read.
+    """Load what `save_parameters` wrote into such a model, and return the extra tensors. Raises
+    CheckpointError for another model, OSError or SafetensorError if the file cannot be read.
     """
     tensors = load_file(file)
     _check_parameters(model, tensors)

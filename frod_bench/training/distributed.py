@@ -1,7 +1,5 @@
-"""accelerate's Accelerator for one cell, on one process or on several that share its batches.
-
-`accelerate launch` (or torchrun) starts several processes with a file of `conf/accelerate/`: DDP,
-where each process holds the whole model, or FSDP, where each holds a shard of every parameter.
+"""accelerate's Accelerator for one cell, on one process or on several that share its batches: DDP,
+or FSDP, where each holds a shard of every parameter (files of `conf/accelerate/`).
 """
 
 import os
@@ -25,9 +23,8 @@ SUPPORTED = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")  # values of accelerate's D
 
 def make_accelerator(settings: Settings) -> Accelerator:
     """Create the accelerator for the device and the precision of a cell, and all its processes.
-
     Raises InputError if the device does not exist, the processes cannot share a batch equally, or
-    accelerate was configured for another strategy than DDP or FSDP 2.
+    accelerate is configured for another strategy than DDP or FSDP 2.
     """
     device = settings.runtime.device
     if device.startswith("cuda"):
@@ -65,10 +62,8 @@ def make_accelerator(settings: Settings) -> Accelerator:
 
 
 def name_blocks(model: nn.Module) -> None:
-    """Name the modules of a model's backbone that FSDP shards separately.
-
-    `transformers` lists the classes of the blocks on the backbone, and accelerate looks for this
-    list on the whole model.
+    """Name the backbone's modules that FSDP shards separately on the whole model, where accelerate
+    looks for them; `transformers` names them on the backbone.
     """
     backbone = model.backbone
     existing = {type(module).__name__ for module in backbone.modules()}  # type: ignore[union-attr]
@@ -92,10 +87,7 @@ def _choose_cuda(device: str) -> None:
 
 
 def _shard_on_cpu(accelerator: Accelerator) -> None:
-    """Shard on CPUs as on GPUs: accelerate falls back to DDP there, although torch's FSDP runs.
-
-    This serves to try a configuration without GPUs. torch shards over all GPUs that it sees.
-    """
+    """Shard on CPUs, to try a configuration without GPUs: accelerate would fall back to DDP."""
     if torch.cuda.is_available():
         raise InputError(
             "runtime.device=cpu: FSDP would shard over the GPUs of this machine. Use "

@@ -1,12 +1,6 @@
-"""The training loop: a model, its parameter groups and a stream of batches -> a curve.
-
-The loop knows no task and no method by name. Step t of seed g always sees the same rows and the
-same random numbers, so on a CPU a run that resumes from a checkpoint is bit for bit the run that
-was never interrupted.
-
-Several processes (of accelerate) may train one model: each takes an equal share of every
-micro-batch and of every evaluation, and the curve is that of one process up to rounding and the
-draws of dropout.
+"""The training loop: a model, its parameter groups and a stream of batches -> a curve. Step t of
+seed g always sees the same rows and random numbers, so on a CPU a resumed run is bit for bit the
+run that was never interrupted. Several processes each take an equal share of every batch.
 """
 
 import functools
@@ -61,9 +55,8 @@ class Progress:
 
 
 def rows_of_step(step: int, count: int, rows_per_step: int, seed: int) -> list[int]:
-    """Return the row numbers of step `step` (from 0) in a stream of reshuffled epochs.
-
-    Stateless: the order of epoch e depends on (seed, e) alone.
+    """Return the row numbers of step `step` (from 0) in a stream of epochs; the order of epoch e
+    depends on (seed, e) alone.
     """
     numbers = []
     for position in range(step * rows_per_step, (step + 1) * rows_per_step):
@@ -98,9 +91,7 @@ class StepBatches:
 
 
 def lr_multiplier(step: int, config: TrainerConfig) -> float:
-    """Return the factor on every learning rate at step `step` (from 1): linear warm-up, then the
-    schedule.
-    """
+    """Return the factor on every learning rate at step `step` (from 1): warm-up, then schedule."""
     warmup = math.ceil(config.max_steps * config.warmup_percent / 100)
     if step <= warmup:
         return step / warmup
@@ -115,12 +106,9 @@ def lr_multiplier(step: int, config: TrainerConfig) -> float:
 
 
 class Trainer:
-    """Trains a model in place, from the newest usable checkpoint on if there is one.
-
-    Args:
-        groups: torch's parameter groups, each with `params`, its learning rate `lr` and a `name`.
-            An empty list is a run of no steps: a frozen language model that answers zero-shot.
-        on_point: called with every point of the curve.
+    """Trains a model in place, from the newest usable checkpoint on if there is one. `groups` are
+    torch's parameter groups, each with `params`, `lr` and a `name`; without any the run has no
+    steps (zero-shot). `on_point` is called with every point of the curve.
     """
 
     def __init__(
@@ -159,9 +147,8 @@ class Trainer:
         self.loader = accelerator.prepare_data_loader(loader)
 
     def run(self) -> Progress:
-        """Train to the last step, or until a loss is NaN or infinite (`diverged`).
-
-        With `problem.is_better` the model ends with the parameters of the best evaluation.
+        """Train to the last step, or until a loss is NaN or infinite (`diverged`). With
+        `problem.is_better` the model ends with the parameters of the best evaluation.
         """
         progress, last = self.progress, self.last_step
         for point in progress.curve:
@@ -259,9 +246,8 @@ def predict(
     config: TrainerConfig,
     accelerator: Accelerator,
 ) -> tuple[Tensor, Tensor]:
-    """Return the logits (n x C, float32) and labels (n) of `rows` in their order, on the CPU.
-
-    Each process computes its share of every batch, and all of them receive all results.
+    """Return the logits (n x C, float32) and labels (n) of `rows` in their order, on the CPU; each
+    process computes its share, and all receive all results.
     """
     model.eval()
     logits, labels = [], []

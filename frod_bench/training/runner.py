@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from frod_bench import metrics
 from frod_bench.cells import results
-from frod_bench.cells.cell import Cell, cell_of, plan
-from frod_bench.cells.results import Outcome, SideFiles
+from frod_bench.cells.cell import Cell, cell_of, find_missing
+from frod_bench.cells.results import Outcome
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
@@ -47,12 +47,10 @@ class Ready:
 
 
 def execute(cell: Cell) -> Outcome:
-    """Run one cell and save its record, unless another process has saved it since the planning.
-
-    Only one process runs a cell at a time: the next one waits, then finds the record before it
-    loads anything. An exception during the run becomes a `failed` record. Bad input raises
-    InputError and leaves nothing. If several processes train the cell together, the first one saves
-    the record, and the others raise what goes wrong in them.
+    """Run one cell and save its record, `failed` after an exception. Only one process runs a cell
+    at a time: the next one waits, then finds the record. Bad input raises InputError and leaves
+    nothing. If several processes train the cell together, the first one saves the record, and the
+    others raise what goes wrong in them.
     """
     logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra sets it to INFO
     started_at = results.now()
@@ -60,7 +58,7 @@ def execute(cell: Cell) -> Outcome:
         accelerator = make_accelerator(cell.settings)
         writes = accelerator.is_main_process
         with locks.locked(cell.lock_path, cell.label) if writes else nullcontext():
-            (is_missing,) = broadcast_object_list([writes and bool(plan([cell]).missing)])
+            (is_missing,) = broadcast_object_list([writes and bool(find_missing([cell]).missing)])
             if not is_missing:
                 return results.outcome_of(store.load(cell.record_path))
             outcome = run_and_record(make_ready(cell, accelerator), started_at)
@@ -75,9 +73,8 @@ def execute(cell: Cell) -> Outcome:
 
 
 def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
-    """Read the cell's data and backbone and apply its method; writes nothing.
-
-    Raises InputError if data, backbone and method do not fit together.
+    """Read the cell's data and backbone and apply its method; writes nothing. Raises InputError if
+    they do not fit together.
     """
     settings = cell.settings
     accelerator = accelerator or make_accelerator(settings)
@@ -109,9 +106,11 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
         return results.outcome_of(run_cell(ready, tracker.NullTracker())[0])
     run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
     try:
-        body, side_files = run_cell(ready, run)
         document, _ = results.leave_record(
-            cell, body, side_files, started_at=started_at, device=str(ready.accelerator.device)
+            cell,
+            *run_cell(ready, run),
+            started_at=started_at,
+            device=str(ready.accelerator.device),
         )
     except Exception as error:
         run.finish({"status": "failed"}, exit_code=1)
@@ -120,8 +119,10 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
     return results.outcome_of(document)
 
 
-def run_cell(ready: Ready, run: tracker.NullTracker) -> tuple[dict[str, Any], SideFiles]:
-    """Train and evaluate; return the measured fields of the record, and its side files."""
+def run_cell(
+    ready: Ready, run: tracker.NullTracker
+) -> tuple[dict[str, Any], list[Point], pa.Table | None]:
+    """Train and evaluate; return the record's measured fields, its curve and its predictions."""
     cell, prepared, settings = ready.cell, ready.prepared, ready.cell.settings
     accelerator, task = ready.accelerator, settings.task
     started = time.perf_counter()
@@ -179,7 +180,7 @@ def run_cell(ready: Ready, run: tracker.NullTracker) -> tuple[dict[str, Any], Si
         },
         "data_counts": asdict(ready.data.counts) | {"prompt_digest": ready.data.prompt_digest},
     }
-    return body, SideFiles(progress.curve, predictions)
+    return body, progress.curve, predictions
 
 
 def final_metrics(
@@ -232,14 +233,10 @@ def build_model(settings: Settings, num_labels: int) -> Model:
 
 
 def restore_trained(cell: Cell) -> Model:
-    """Rebuild the trained model of a cell that was run with `save=adapter`.
-
-    It is built from the cell that the user composed, never from the configuration in a record: a
-    record is data, and one from elsewhere could name any Python file as its method. The adapter is
-    stored under the cell's hash, so the composed cell is the one that was trained.
-
-    Raises CheckpointError or InputError if frozen parts (FRoD's V and U) cannot be reproduced, or
-    the method's own function has changed.
+    """Rebuild the trained model of a cell that was run with `save=adapter`: from the composed cell,
+    never from a record's configuration, which could name any Python file as its method. Raises
+    CheckpointError or InputError if frozen parts (FRoD's V and U) cannot be reproduced, or the
+    method's own function has changed.
     """
     settings = cell.settings
     model = build_model(settings, load_data(settings).num_labels)

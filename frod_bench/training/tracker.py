@@ -1,7 +1,5 @@
-"""Progress to Weights & Biases, which never costs a cell.
-
-All calls into wandb happen on one daemon thread that reads a queue. If wandb is missing, fails or
-hangs there is a warning; the cell neither waits for it nor fails, and its record is complete.
+"""Progress to Weights & Biases, which never costs a cell: all calls happen on one daemon thread. If
+wandb is missing, fails or hangs there is a warning, and the record is complete.
 """
 
 import functools
@@ -53,10 +51,7 @@ class NullTracker:
 
 
 class WandbTracker(NullTracker):
-    """One wandb run, fed from a queue.
-
-    `primary_metric` is the name of that metric in the cell's curve; None for a report's run.
-    """
+    """One wandb run, fed from a queue; a report's has no `primary_metric`."""
 
     broken = False  # after a run of this process failed or hung, no other one is tried
 

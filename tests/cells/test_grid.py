@@ -88,7 +88,7 @@ def test_a_plan_runs_missing_failed_and_invalid_cells(make_cell: MakeCell) -> No
     assert leave_failure(failed, RuntimeError("out of luck")).status == "failed"
     invalid.record_path.parent.mkdir(parents=True, exist_ok=True)
     invalid.record_path.write_text(json.dumps({"schema_version": 99}))
-    plan = sweep.plan([*cells, cells[0]])
+    plan = sweep.find_missing([*cells, cells[0]])
     assert plan.cells == tuple(cells)
     assert plan.missing == (failed, invalid, missing)
     assert [unusable.path for unusable in plan.invalid] == [invalid.record_path]

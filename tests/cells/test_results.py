@@ -9,13 +9,12 @@ from rich.console import Console
 from frod_bench.cells import cell as sweep
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell
-from frod_bench.cells.results import SideFiles
 from frod_bench.common import locks, terminal
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.records import schema, store
 from frod_bench.sweep import launch
 from frod_bench.sweep import progress as display
-from frod_bench.sweep.pool import Finished
+from frod_bench.sweep.progress import Finished
 from frod_bench.training import runner
 from tests.conftest import MakeCell
 
@@ -95,13 +94,13 @@ def test_input_refused_under_the_lock_leaves_no_folder(make_cell: MakeCell, tmp_
 def test_a_diverged_run_does_not_replace_a_good_record(finished: Cell) -> None:
     body = json.loads(finished.record_path.read_text())
     failure = {"type": "Diverged", "message": "loss nan", "where": "step 3"}
-    side_files = SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 1.0}], None)
+    curve = [{"step": 0, "seconds": 0.0, "train_loss": 1.0}]
     fields = ("primary_metric", "higher_is_better", "params", "time", "steps", "memory")
     worse = {name: body[name] for name in (*fields, "tokens_or_images", "data_counts")}
     worse |= {"status": "diverged", "error": failure, "metrics": {}}
     before = {p: p.read_bytes() for p in finished.record_path.parent.iterdir()}
     _, path = results.leave_record(
-        finished, worse, side_files, started_at=body["provenance"]["started_at"], device="cpu"
+        finished, worse, curve, None, started_at=body["provenance"]["started_at"], device="cpu"
     )
     assert path.name == f"{finished.record_path.name}.diverged-1"
     assert store.curve_path(path).name == f"{path.name}.curve.jsonl"
@@ -115,10 +114,10 @@ def test_what_cannot_be_saved_leaves_the_curve_of_the_record_that_stays(finished
     fields = ("status", "error", "metrics", "primary_metric", "higher_is_better", "params", "steps")
     again = {name: body[name] for name in (*fields, "memory", "tokens_or_images", "data_counts")}
     again["time"] = dict.fromkeys(("setup_sec", "train_sec", "eval_sec"), float("nan"))
-    side_files = SideFiles([{"step": 0, "seconds": 0.0, "train_loss": 9.0}], None)
+    curve = [{"step": 0, "seconds": 0.0, "train_loss": 9.0}]
     with pytest.raises(schema.RecordError, match="setup_sec"):
         results.leave_record(
-            finished, again, side_files, started_at=body["provenance"]["started_at"], device="cpu"
+            finished, again, curve, None, started_at=body["provenance"]["started_at"], device="cpu"
         )
     assert {p: p.read_bytes() for p in finished.record_path.parent.iterdir()} == before
 
@@ -144,7 +143,7 @@ def test_set_aside_looks_again_before_it_moves(make_cell: MakeCell) -> None:
     cell = make_cell("task=rte", "method=frozen")
     cell.record_path.parent.mkdir(parents=True)
     cell.record_path.write_text("{")
-    [unusable] = sweep.plan([cell]).invalid
+    [unusable] = sweep.find_missing([cell]).invalid
     cell.record_path.unlink()
     assert runner.execute(cell).status == "ok"  # another sweep, after ours was planned
     assert store.set_aside(unusable.path) is None
@@ -168,7 +167,7 @@ def test_brackets_in_an_error_reach_the_reader(
     monkeypatch.setattr(launch, "run_cells", run_cells)
     monkeypatch.setenv("COLUMNS", "400")
     with pytest.raises(CellsFailed):
-        launch.launch(sweep.plan([cell, invalid]), jobs=1, progress=True)
+        launch.launch(sweep.find_missing([cell, invalid]), jobs=1, progress=True)
     told = capsys.readouterr().err
     assert told.count(HOSTILE) == 2  # as it happened, and in the table
     assert "[/x] [word]" in told
@@ -180,7 +179,7 @@ def test_the_live_display_takes_brackets(make_cell: MakeCell) -> None:
     cell = make_cell("task=rte", "method=frozen")
     with live.capture() as capture:
         shown = display.SweepDisplay(1, 0, live)
-        with shown:
+        with shown.progress:
             shown.progress.update(shown.bar, now=HOSTILE)
             shown.progress.refresh()
             shown.finished(Finished(cell, "failed", HOSTILE, 1.0))

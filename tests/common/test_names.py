@@ -16,6 +16,7 @@ from frod_bench.common.paths import CONF_DIR
 from frod_bench.records import hashing, schema, store
 from frod_bench.records.schema import RecordError
 from tests.conftest import SHORT, MakeCell
+from tests.report.factory import make_record
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = "../../../../escape"
@@ -86,8 +87,9 @@ def test_a_link_that_leads_out_of_the_root_is_refused(tmp_path: Path) -> None:
     for parts in (("out", "a"), ("..", "a"), ("/etc",)):
         with pytest.raises(InputError, match="leads out of"):
             names.inside(tmp_path / "root", *parts)
+    cell: Any = make_record()["cell"] | {"profile": "out"}
     with pytest.raises(InputError, match="leads out of"):
-        store.record_path(tmp_path / "root", "out", "rte", "lora", 0, "0" * 16)
+        store.record_path(tmp_path / "root", cell)
 
 
 FIELDS = [

@@ -14,6 +14,7 @@ from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import Point, Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
+from tests.report.factory import result_of
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -226,5 +227,5 @@ def test_a_killed_cell_goes_on_from_its_checkpoint(
     assert steps == [7, 8, 9, 10]
     whole = make_cell(*overrides, f"results_root={tmp_path}/whole")
     assert runner.execute(whole).status == "ok"
-    assert store.same_record(whole.record_path, resumed.record_path)
+    assert result_of(whole.record_path) == result_of(resumed.record_path)
     assert not list(resumed.place("checkpoints").rglob("step-*"))

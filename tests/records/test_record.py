@@ -17,6 +17,7 @@ from tests.report.factory import (
     composed_config,
     make_record,
     noting_files,
+    result_of,
     synthetic_curve,
     write_record,
 )
@@ -208,17 +209,17 @@ def test_save_that_fails_leaves_the_old_record(
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_same_record_leaves_out_times_and_sees_the_rest(tmp_path: Path) -> None:
+def test_a_result_is_all_of_a_record_but_its_times(tmp_path: Path) -> None:
     curve = synthetic_curve()
     slower = [point | {"seconds": 2 * point["seconds"]} for point in curve]
     bent = [point | {"train_loss": point["train_loss"] + 1e-12} for point in curve]
     made = make_record()
     a = write_record(tmp_path / "a", made, curve)
     late = changed(made, "time.train_sec", 9.0)
-    assert store.same_record(a, write_record(tmp_path / "b", late, slower))
-    assert not store.same_record(a, write_record(tmp_path / "c", made, bent))
+    assert result_of(a) == result_of(write_record(tmp_path / "b", late, slower))
+    assert result_of(a) != result_of(write_record(tmp_path / "c", made, bent))
     other = changed(made, "metrics.accuracy.value", 0.8 + 1e-15)
-    assert not store.same_record(a, write_record(tmp_path / "d", other, curve))
+    assert result_of(a) != result_of(write_record(tmp_path / "d", other, curve))
 
 
 def test_read_curve_names_the_line(tmp_path: Path) -> None:

@@ -132,15 +132,7 @@ def write_record(
     results_root: Path, made: dict[str, Any], curve: Sequence[dict[str, Any]] | None = None
 ) -> Path:
     """Save a record, and its curve where one is given, at its place under a results folder."""
-    cell = made["cell"]
-    path = store.record_path(
-        results_root,
-        cell["profile"],
-        cell["task"],
-        cell["method"],
-        cell["seed"],
-        cell["config_hash"],
-    )
+    path = store.record_path(results_root, made["cell"])
     store.save(made, path)
     if curve is not None:
         lines = [json.dumps(point) + "\n" for point in curve]
@@ -159,3 +151,12 @@ def noting_files(path: Path) -> dict[str, Any]:
     made["provenance"]["processes"] = 1
     store.save(made, path)
     return made
+
+
+def result_of(path: Path) -> dict[str, Any]:
+    """The result in a record file: all but times and paths, with the curve as text."""
+    record: dict[str, Any] = dict(store.load(path))
+    fields = ("status", "cell", "metrics", "primary_metric", "params", "steps", "tokens_or_images")
+    points = store.read_curve(path) if record["curve"] is not None else []
+    curve = [{name: value for name, value in p.items() if name != "seconds"} for p in points]
+    return {name: record[name] for name in fields} | {"curve": json.dumps(curve, sort_keys=True)}

@@ -78,10 +78,10 @@ def test_learning_rates_belong_to_their_groups_in_any_order(make_cell: MakeCell)
     rates = dict(reversed(method.learning_rates.items()))
     turned_method = replace(method, learning_rates=rates)
     turned = replace(cell, settings=replace(cell.settings, method=turned_method))
-    body, side_files = runner.run_cell(runner.make_ready(cell), tracker.NullTracker())
-    same_body, same_files = runner.run_cell(runner.make_ready(turned), tracker.NullTracker())
+    body, curve, _ = runner.run_cell(runner.make_ready(cell), tracker.NullTracker())
+    same_body, same_curve, _ = runner.run_cell(runner.make_ready(turned), tracker.NullTracker())
     assert same_body["metrics"] == body["metrics"]
-    losses = [[point.get("train_loss") for point in one.curve] for one in (side_files, same_files)]
+    losses = [[point.get("train_loss") for point in one] for one in (curve, same_curve)]
     assert losses[0] == losses[1]
 
 
