@@ -14,7 +14,7 @@ from frod_bench.bench.floor import LayerTimes, by_model, over_the_floor
 from frod_bench.bench.goals import Verdict
 from frod_bench.bench.options import Options, model_label
 from frod_bench.bench.race import Race, Row
-from frod_bench.records import provenance
+from frod_bench.cells import results
 from frod_bench.report.table import Row as Line
 from frod_bench.report.table import Table, to_rich
 
@@ -31,13 +31,13 @@ def document_of(
     race: Race, verdicts: Sequence[Verdict], options: Options, start: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return everything that was measured, round by round, and its provenance with `start`."""
-    version, dirty = provenance.code_version()
+    version, dirty = results.code_version()
     return {
         "schema_version": 1,
         "provenance": {
             "code_version": version,
             "dirty": dirty,
-            "packages": provenance.package_versions(),
+            "packages": results.package_versions(),
             "device": options.device,
             "device_name": device_name(options.device),
             "dtype": "float32" if options.device == "cpu" else "bfloat16",

@@ -78,8 +78,7 @@ class Cell:
     @property
     def lock_path(self) -> Path:
         """The lock file of the process that runs the cell."""
-        folder = self.place("checkpoints")
-        return folder.with_name(f"{folder.name}.lock")
+        return self.place("checkpoints").with_suffix(".lock")
 
     @property
     def adapter_path(self) -> Path:

@@ -17,7 +17,7 @@ from frod_bench.cells.fingerprint import backbone_fingerprint
 from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.common.paths import CONF_DIR, SHIPPED_BACKBONES_DIR, embedded_mirror_dir
 from frod_bench.common.terminal import plain_console
-from frod_bench.config import conversion, resolvers
+from frod_bench.config import conversion
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.config.settings import RATE_FACTORS, Settings
 
@@ -29,13 +29,13 @@ MANY = 20  # runs whose planning takes seconds
 
 def register() -> None:
     """Make the schema and every resolver that `conf/` uses known to Hydra. Idempotent."""
-    resolvers.register()
+    conversion.register()
     OmegaConf.register_new_resolver("budget_rank", _budget_rank, replace=True)
 
 
 def _budget_rank(default: int, *, _root_: DictConfig, _parent_: DictConfig) -> int:
     """The rank of the adapter that the node describes: `default`, or the one that matches FRoD."""
-    if not resolvers.is_matched(_root_):
+    if not conversion.is_matched(_root_):
         return default
     from frod_bench.methods import budget  # needs torch, and only a matched rank needs it
 

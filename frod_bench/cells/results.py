@@ -2,24 +2,33 @@
 torch, so that the process that watches the workers can write for one that died.
 """
 
+import functools
 import json
 import math
 import shutil
+import subprocess
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from frod_bench import __version__
 from frod_bench.cells.cell import Cell
 from frod_bench.common import atomic, locks, processes
-from frod_bench.records import provenance, schema, store
+from frod_bench.common.paths import PACKAGE_DIR
+from frod_bench.records import schema, store
 
 DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"}
+PACKAGES = (
+    "accelerate", "datasets", "evaluate", "numpy", "peft", "safetensors", "scikit-learn", "scipy",
+    "tokenizers", "torch", "torchvision", "transformers",
+)  # fmt: skip
 STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record is replaced by a lower one
 
 
@@ -44,7 +53,7 @@ def leave_record(
     needed, and return the record and its path: next to its place, under a name that no report
     reads, if a better record exists or another process holds the cell's lock.
     """
-    version, dirty = provenance.code_version()
+    code, dirty = code_version()
     path, status = cell.record_path, body["status"]
     if not has_lock or STANDING[status] < STANDING[store.status_at(path)]:
         path = store.beside(path, status)
@@ -52,9 +61,9 @@ def leave_record(
         "schema_version": schema.SCHEMA_VERSION,
         "cell": cell.identity,
         "provenance": {
-            "code_version": version,
+            "code_version": code,
             "dirty": dirty,
-            "packages": provenance.package_versions(),
+            "packages": package_versions(),
             "device": device,
             "dtype": DTYPES[cell.settings.trainer.mixed_precision],
             "threads": cell.settings.runtime.threads,
@@ -71,18 +80,16 @@ def leave_record(
     }
     if status == "ok" and cell.settings.save == "adapter" and cell.adapter_path.exists():
         document["files"]["adapter"] = store.digest_of(cell.adapter_path)
+    side_files: tuple[tuple[str, Path, Any, Callable[[Any, Path], object]], ...] = (
+        ("curve", store.curve_path(path), curve, write_curve),
+        ("predictions", store.predictions_path(path), predictions, pq.write_table),
+    )
     with ExitStack() as replaced_together:
-        if curve is not None:
-            file = store.curve_path(path)
-            partial = replaced_together.enter_context(atomic.replacing(file))
-            write_curve(curve, partial)
-            document["curve"], document["files"]["curve"] = file.name, store.digest_of(partial)
-        if predictions is not None:
-            file = store.predictions_path(path)
-            partial = replaced_together.enter_context(atomic.replacing(file))
-            pq.write_table(predictions, partial)
-            document["predictions"] = file.name
-            document["files"]["predictions"] = store.digest_of(partial)
+        for kind, file, content, write in side_files:
+            if content is not None:
+                partial = replaced_together.enter_context(atomic.replacing(file))
+                write(content, partial)
+                document[kind], document["files"][kind] = file.name, store.digest_of(partial)
         schema.validate(document)  # before a side file of an older record is replaced
     store.save(document, path)
     if status != "failed":
@@ -149,3 +156,39 @@ def write_curve(curve: Sequence[Mapping[str, float]], path: Path) -> None:
 def now() -> str:
     """The current time in ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@functools.lru_cache
+def code_version() -> tuple[str, bool | None]:
+    """The version, with the commit in a clone, and whether the clone has changes (else None)."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    if commit is None:
+        return __version__, None
+    changes = _git("status", "--porcelain", "--", "frod_bench", "conf", "experiments")
+    return f"{__version__}+{commit}", bool(changes)
+
+
+@functools.lru_cache
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that can change a result."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git in the clone that contains this package; None if there is none."""
+    if not (PACKAGE_DIR.parent / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(PACKAGE_DIR.parent), *arguments],
+            capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

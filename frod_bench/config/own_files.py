@@ -25,8 +25,8 @@ from frod_bench.config.settings import MethodConfig, TaskConfig
 GROUP = "frod_bench.methods"  # of entry points
 SCHEMAS = {"method": MethodConfig, "task": TaskConfig}
 RESOLVERS = ("rate", "trial_rate", "sized", "by_size", "by_budget", "budget_rank", "budget_alpha")
-# A key of the configuration, or one of the suite's own resolvers.
-INTERPOLATION = re.compile(rf"\$\{{\s*(?:(?:{'|'.join(RESOLVERS)})\s*:|[\w.\[\]]+\s*\}})")
+# All but a key of the configuration, and the suite's own resolvers.
+NOT_ALLOWED = re.compile(rf"\$\{{(?!\s*(?:(?:{'|'.join(RESOLVERS)})\s*:|[\w.\[\]]+\s*\}})).*")
 NEEDS = {
     "method": "name, kind and learning_rates",
     "task": "name, family, hub_id, test_split, label_column and metrics",
@@ -107,7 +107,7 @@ def read(path: Path, override: str, group: str = "method") -> DictConfig:
             f"conf/{group} have them."
         )
     plain = OmegaConf.to_container(content)
-    _check_interpolations(path, plain)
+    _check_interpolations(path, content)
     _check_name(path, plain, group)
     _check_defaults(path, plain, group)
     _check_keys(path, content, group)
@@ -133,16 +133,11 @@ def _check_name(path: Path, content: Any, group: str) -> None:
         )
 
 
-def _check_interpolations(path: Path, content: Any) -> None:
+def _check_interpolations(path: Path, content: DictConfig) -> None:
     """Refuse other resolvers: `${oc.env:X}` would copy a secret into the record."""
-    if isinstance(content, dict):
-        content = list(content.values())
-    if isinstance(content, list):
-        for value in content:
-            _check_interpolations(path, value)
-    elif isinstance(content, str) and content.count("${") != len(INTERPOLATION.findall(content)):
+    if odd := NOT_ALLOWED.search(OmegaConf.to_yaml(content)):
         raise InputError(
-            f"{path}: {content}: this interpolation is not allowed here. Allowed are keys of the "
+            f"{path}: {odd[0]}: this interpolation is not allowed here. Allowed are keys of the "
             f"configuration, ${{key.name}}, and the resolvers {', '.join(RESOLVERS)}."
         )
 

@@ -1,1 +1,1 @@
-"""The record of a run: schema, hash, storage, selection, provenance."""
+"""The record of a run: schema, hash, storage, selection."""

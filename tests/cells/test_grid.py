@@ -13,7 +13,7 @@ from frod_bench.cells import grid as planning
 from frod_bench.cells.grid import compose_cells, composer, expand
 from frod_bench.cells.results import leave_failure
 from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
-from frod_bench.config.resolvers import trial_rate
+from frod_bench.config.conversion import trial_rate
 from frod_bench.config.settings import TRIALS
 from frod_bench.records import store
 from tests.conftest import SHORT, MakeCell
