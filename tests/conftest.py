@@ -19,8 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import cells_of, composer
 from frod_bench.sweep import launch
-from frod_bench.sweep.pool import Work
-from frod_bench.sweep.progress import Finished, SweepDisplay
+from frod_bench.sweep.pool import Finished, SweepDisplay, Work
 from tests.machine import REQUIREMENTS
 
 # No test measures speed: a machine that has other work would fail it.

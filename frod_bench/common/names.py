@@ -3,7 +3,7 @@ files, and are checked as text: files in a Hub cache are links out of their snap
 """
 
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from frod_bench.common.errors import InputError
 
@@ -38,9 +38,8 @@ def stays(path: str) -> bool:
     """Whether a path or a pattern, written with / or \\, is relative, has no `..`, and is not an
     address of another file system.
     """
-    first, *rest = _SEPARATOR.split(path)
-    is_absolute = not first and bool(rest)
-    return not is_absolute and ".." not in (first, *rest) and not _ADDRESS.match(path)
+    pure = PureWindowsPath(path)  # knows both separators
+    return not pure.anchor and ".." not in pure.parts and not _ADDRESS.match(path)
 
 
 def is_below(path: str | Path, folder: Path) -> bool:

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import cells_of, compose_cells, composer
+from frod_bench.cells.results import code_version
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.jobs.run import check_methods
-from frod_bench.cells.results import code_version
 from frod_bench.report import reproduction
 from frod_bench.report.collect import Collected, collect, refuse_same
 from frod_bench.report.command import MANIFEST, asked_cells, folder_of, parse, report

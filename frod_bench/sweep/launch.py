@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
 
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, Plan, find_missing
@@ -16,8 +18,7 @@ from frod_bench.common.paths import check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import callables
 from frod_bench.records import store
-from frod_bench.sweep.pool import run_cells
-from frod_bench.sweep.progress import Finished, SweepDisplay, print_failures, print_plan
+from frod_bench.sweep.pool import Finished, SweepDisplay, run_cells
 from frod_bench.training import tracker
 
 REFUSED = "refused"  # status of a cell whose input is bad; it has no record
@@ -37,7 +38,11 @@ def run_grid(
     found = find_missing(cells)
     if config.plan_only:
         check_methods(found.missing)
-        print_plan(found, plain_console())
+        console = plain_console()
+        for cell in found.missing:
+            console.print(f"{cell.label}  {cell.record_path}", soft_wrap=True)
+        missing, total = len(found.missing), len(found.cells)
+        console.print(f"{missing} of {total} cells would run, {total - missing} are done.")
         return
     if processes.count() > 1:
         raise InputError(
@@ -104,6 +109,16 @@ def launch(found: Plan, jobs: int, progress: bool) -> None:
         raise (CellsRefused if refused else CellsFailed)(
             f"{len(failures)} of {total} {'cells were refused' if refused else 'runs failed'}."
         )
+
+
+def print_failures(failures: Sequence[Finished], console: Console) -> None:
+    """Print the table of failures."""
+    table = Table(title=f"{len(failures)} runs failed")
+    for column in ("cell", "status", "reason", "record"):
+        table.add_column(column, overflow="fold")
+    for one in failures:
+        table.add_row(one.cell.label, one.status, one.summary, str(one.cell.record_path))
+    console.print(table)
 
 
 def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:

@@ -1,5 +1,5 @@
-"""Worker processes that run cells in parallel. They are kept, so that torch is imported once per
-process; one that is killed costs its cell and no other.
+"""Worker processes that run cells in parallel, and the display of their progress. Workers are kept,
+so that torch is imported once per process; one that is killed costs its cell and no other.
 """
 
 import logging
@@ -10,15 +10,77 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.results import Outcome
-from frod_bench.sweep.progress import Finished, SweepDisplay
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell whose run ended."""
+
+    cell: Cell
+    status: str  # ok | failed | diverged | refused
+    summary: str
+    seconds: float
+
+
+class SweepDisplay:
+    """The progress on standard error: a live bar on a terminal, else a line per cell."""
+
+    def __init__(self, total: int, already: int, console: Console, enabled: bool = True) -> None:
+        self.total, self.already, self.console = total, already, console
+        self.done = 0
+        self.started = time.monotonic()
+        self.prints_lines = enabled and not console.is_terminal
+        self.progress = Progress(
+            TextColumn("{task.description}", style="bold", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[end]} · {task.fields[now]}", markup=False),
+            console=console,
+            disable=not (enabled and console.is_terminal),
+        )
+        self.bar = self.progress.add_task(
+            "cells", total=total, completed=already, end="ends …", now=""
+        )
+
+    def running(self, cells: Sequence[Cell]) -> None:
+        """These cells run now."""
+        labels = ", ".join(cell.label for cell in cells)
+        self.progress.update(self.bar, now=f"running {labels}")
+        if self.prints_lines:
+            self.say(f"running {labels}")
+
+    def finished(self, one: Finished) -> None:
+        """One more cell is done."""
+        self.done += 1
+        self.progress.update(self.bar, completed=self.already + self.done, end=self.ends())
+        if one.status != "ok" or self.prints_lines:
+            self.say(
+                f"[{self.already + self.done}/{self.total}] {one.cell.label}: {one.status}, "
+                f"{one.summary} ({one.seconds:.1f} s; {self.ends()})"
+            )
+
+    def say(self, line: str) -> None:
+        """One plain line."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def ends(self) -> str:
+        """The estimated time of the end, at the pace so far."""
+        left = self.total - self.already - self.done
+        pace_sec = (time.monotonic() - self.started) / max(1, self.done)
+        when = datetime.now() + timedelta(seconds=left * pace_sec)
+        return f"ends {when:%H:%M:%S}"
 
 
 Work = Callable[[Cell], Outcome]  # may not raise

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -115,7 +114,10 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
     except Exception as error:
         run.finish({"status": "failed"}, exit_code=1)
         return results.leave_failure(cell, error)
-    run.finish(summary_of(document))
+    numbers = {f"final/{name}": metric["value"] for name, metric in document["metrics"].items()}
+    for part in ("params", "time"):
+        numbers |= {f"{part}/{name}": value for name, value in document[part].items()}
+    run.finish({"status": document["status"], **numbers})
     return results.outcome_of(document)
 
 
@@ -207,14 +209,6 @@ def final_metrics(
         }
         tables.append(pa.table(columns))
     return found, pa.concat_tables(tables)
-
-
-def summary_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the final numbers of a cell for the tracker."""
-    values = {f"final/{name}": metric["value"] for name, metric in document["metrics"].items()}
-    counts = {f"params/{name}": value for name, value in document["params"].items()}
-    times = {f"time/{name}": value for name, value in document["time"].items()}
-    return {"status": document["status"], **values, **counts, **times}
 
 
 def build_model(settings: Settings, num_labels: int) -> Model:

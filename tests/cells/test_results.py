@@ -13,8 +13,7 @@ from frod_bench.common import locks, terminal
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.records import schema, store
 from frod_bench.sweep import launch
-from frod_bench.sweep import progress as display
-from frod_bench.sweep.progress import Finished
+from frod_bench.sweep.pool import Finished, SweepDisplay
 from frod_bench.training import runner
 from tests.conftest import MakeCell
 
@@ -178,10 +177,10 @@ def test_the_live_display_takes_brackets(make_cell: MakeCell) -> None:
     live = Console(force_terminal=True, markup=False, emoji=False, file=console.file, width=300)
     cell = make_cell("task=rte", "method=frozen")
     with live.capture() as capture:
-        shown = display.SweepDisplay(1, 0, live)
+        shown = SweepDisplay(1, 0, live)
         with shown.progress:
             shown.progress.update(shown.bar, now=HOSTILE)
             shown.progress.refresh()
             shown.finished(Finished(cell, "failed", HOSTILE, 1.0))
-        display.print_failures([Finished(cell, "failed", HOSTILE, 1.0)], live)
+        launch.print_failures([Finished(cell, "failed", HOSTILE, 1.0)], live)
     assert capture.get().count(HOSTILE) >= 2
