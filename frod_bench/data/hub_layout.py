@@ -58,7 +58,7 @@ def data_patterns(folder: Path, hub_config: str) -> list[str]:
 
 
 def files_of(folder: Path, hub_config: str, splits: Collection[str] = ()) -> list[Path]:
-    """Return the files of a configuration, sorted; as `find_files`."""
+    """Return the files of a configuration, sorted."""
     return find_files(folder, hub_config, splits).files
 
 
@@ -77,7 +77,7 @@ def find_files(folder: Path, hub_config: str, splits: Collection[str] = ()) -> C
     entry = configs[hub_config]
     if isinstance(entry, str):
         return ConfigFiles(entry, _data_files(folder / entry))
-    found = {file for _, pattern in entry for file in _matching(folder, pattern)}
+    found = {file for _, pattern in entry for file in _data_files(folder, pattern)}
     return ConfigFiles("", sorted(found), alone=False)
 
 
@@ -92,10 +92,11 @@ def split_files(
     """
     found: dict[str, list[str]] = {}
     entry = _listed(folder).get(hub_config, "")
-    for split, pattern in [] if isinstance(entry, str) else entry:
-        if names := [file.relative_to(folder).as_posix() for file in _matching(folder, pattern)]:
-            found.setdefault(split, []).extend(sorted(names))
     if not isinstance(entry, str):
+        for split, pattern in entry:
+            files = _data_files(folder, pattern)
+            if names := [file.relative_to(folder).as_posix() for file in files]:
+                found.setdefault(split, []).extend(sorted(names))
         return found
     place = find_files(folder, hub_config, splits)
     for file in _tables(place.files):
@@ -182,10 +183,7 @@ def _listed(folder: Path) -> dict[str, list[tuple[str, str]] | str]:
 
 
 def _check_configs(card: Path, configs: Iterable[Mapping[str, Any]]) -> None:
-    """Raise InputError if a pattern or a folder in a card's `configs` leads out of the snapshot.
-
-    Checks all of them, since `datasets` follows those of other configurations too.
-    """
+    """Raise InputError if one of `configs`, all of which `datasets` follows, leads outside."""
     for config in configs:
         folder = config.get("data_dir")
         patterns = [pattern for _, pattern in _pairs(config.get("data_files", []), "")]
@@ -217,12 +215,8 @@ def _pairs(data_files: object, split: str) -> list[tuple[str, str]]:
     return [pair for item in data_files for pair in _pairs(item, split)]
 
 
-def _matching(folder: Path, pattern: str) -> list[Path]:
-    return [file for file in folder.glob(pattern) if _may_be_data(file, folder)]
-
-
-def _data_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if _may_be_data(file, folder))
+def _data_files(folder: Path, pattern: str = "**/*") -> list[Path]:
+    return sorted(file for file in folder.glob(pattern) if _may_be_data(file, folder))
 
 
 def _tables(files: list[Path]) -> list[Path]:

@@ -28,12 +28,7 @@ class ImageEncoder(Encoder):
     """One column of images (family `vision`); problems show only when an image is decoded."""
 
     def __init__(
-        self,
-        column: str,
-        size: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-        folder: Path | None = None,
+        self, column: str, size: int, mean: list[float], std: list[float], folder: Path | None
     ) -> None:
         self._column = column
         self._folder = folder  # relative paths of images start here, and stay inside
@@ -41,7 +36,7 @@ class ImageEncoder(Encoder):
         resize = transforms.Resize((size, size), InterpolationMode.BICUBIC, antialias=True)
         self._resize = transforms.Compose([resize, transforms.PILToTensor()])
         scale = transforms.ToDtype(torch.float32, scale=True)
-        normalise = transforms.Normalize(mean=list(mean), std=list(std))
+        normalise = transforms.Normalize(mean, std)
         self._normalise = transforms.Compose([scale, normalise])
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:

@@ -67,12 +67,12 @@ def load_data(settings: Settings) -> TaskData:
     train, validation = _split_off(settings, source)
     train = train[: trainer.train_rows]
     names = {"test": task.test_split, **task.extra_test_splits}
-    tests = {name: splits[split] for name, split in names.items()}
-    selected = {name: _subsample(split, trainer.test_rows) for name, split in tests.items()}
-    parts = [(source, train + validation), *((tests[name], selected[name]) for name in tests)]
+    rows = {split: _subsample(splits[split], trainer.test_rows) for split in names.values()}
+    parts = [(source, train + validation), *((splits[name], rows[name]) for name in names.values())]
     for split, ids in parts:
         split.examine(ids)
     unusable = sum(split.rows_read - len(split.usable) for split in splits.values())
+    unusable += sum(len(split.broken.intersection(ids)) for split, ids in parts)
     label_type = torch.float32 if task.num_labels == 1 else torch.int64
     prompt = None
     if task.prompt is not None:
@@ -80,13 +80,13 @@ def load_data(settings: Settings) -> TaskData:
     return TaskData(
         train=source.select(train),
         validation=source.select(validation),
-        tests={name: split.select(selected[name]) for name, split in tests.items()},
+        tests={name: splits[split].select(rows[split]) for name, split in names.items()},
         collate=partial(encoder.collate, label_type=label_type),
         num_labels=task.num_labels,
         counts=Counts(
             rows_read=sum(split.rows_read for split in splits.values()),
-            rows_unusable=unusable + sum(split.broken(ids) for split, ids in parts),
-            sequences_cut=sum(split.cut(ids) for split, ids in parts),
+            rows_unusable=unusable,
+            sequences_cut=sum(len(split.cut.intersection(ids)) for split, ids in parts),
         ),
         prompt_digest=None if prompt is None else prompt.digest,
     )

@@ -90,7 +90,6 @@ class OptionEncoder(Encoder):
         self.columns = prompt.question.columns_read
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
-        """Rows without a question, or with an option that has no text, cannot be used."""
         options = self._prompt.options(row)
         if not options or not all(options):
             return "no options" if not any(options) else "an empty option"
@@ -99,11 +98,9 @@ class OptionEncoder(Encoder):
         return self._prompt.question.empty_column(row)
 
     def option_count(self, row: Mapping[str, Any]) -> int | None:
-        """Return the number of the row's own options, or of the task's."""
         return len(self._prompt.config.options or self._prompt.question.options(row))
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
-        """Return token arrays; what is too long is cut in the column that the prompt names."""
         return [self._encode(row) for row in rows]
 
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
@@ -163,5 +160,4 @@ class OptionEncoder(Encoder):
         ]
 
     def _excess(self, sequences: Sequence[tuple[list[int], int]]) -> int:
-        """Return by how many tokens the longest sequence is too long."""
         return max(len(ids) for ids, _ in sequences) - self._tokens.max_length

@@ -5,7 +5,7 @@ select, so all cells of a task that run in one process share the work.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,18 +84,10 @@ class PreparedSplit:
         self.rows_read = len(dataset)
         self._task, self._dataset, self._labels, self._encoder = task, dataset, labels, encoder
         self._rows: dict[int, Row] = {}
-        self._cut: set[int] = set()
-        self._broken: set[int] = set()
+        self.cut: set[int] = set()  # examined rows that were too long for the backbone
+        self.broken: set[int] = set()  # examined rows whose content cannot be decoded
         self._examined: set[int] = set()
         self.usable = self._scan()
-
-    def broken(self, ids: Iterable[int]) -> int:
-        """Count the rows among `ids` whose content turned out to be broken."""
-        return len(self._broken.intersection(ids))
-
-    def cut(self, ids: Iterable[int]) -> int:
-        """Count the rows among `ids` that were too long for the backbone."""
-        return len(self._cut.intersection(ids))
 
     def examine(self, ids: Sequence[int]) -> None:
         """Encode rows once per process. Raises InputError if more than 1 % of them are broken."""
@@ -106,17 +98,18 @@ class PreparedSplit:
             for index, encoded in zip(chunk, encoded_rows, strict=True):
                 self._examined.add(index)
                 if encoded.inputs is None:
-                    self._broken.add(index)
+                    self.broken.add(index)
                 elif (len(self._rows) + 1) * self._encoder.row_bytes <= MAX_KEPT_BYTES:
                     self._rows[index] = self._as_row(index, encoded.inputs)
                 if encoded.cut:
-                    self._cut.add(index)
-        problems = Counter({"an image that cannot be decoded": self.broken(ids)})
+                    self.cut.add(index)
+        broken = len(self.broken.intersection(ids))
+        problems = Counter({"an image that cannot be decoded": broken})
         self._refuse_if_many(problems, len(ids))
 
     def select(self, ids: Sequence[int]) -> "Split":
         """Return these examined rows, without the broken ones."""
-        return Split(tuple(i for i in ids if i not in self._broken), self)
+        return Split(tuple(i for i in ids if i not in self.broken), self)
 
     def row(self, index: int) -> Row:
         """Return the row at a position; it is encoded again if it was not kept."""

@@ -37,8 +37,12 @@ def read_data_set(task: TaskConfig, data_root: str | None) -> DatasetDict:
     """
     if data_root is not None:
         return _read_snapshot(task, _folder_of(task, Path(data_root)))
+
+    def is_own(file: str) -> bool:
+        return file.startswith("hf://datasets/") and ".." not in file.split("/")
+
     try:
-        return _load_checked(task.hub_id, task.hub_config, _is_on_hub, revision=task.revision)
+        return _load_checked(task.hub_id, task.hub_config, is_own, revision=task.revision)
     except InputError:
         raise
     except _READING as error:
@@ -74,10 +78,6 @@ def _how_to_get(task: TaskConfig, data_root: str | None) -> str:
         f"data_root={root}; set data_root=null to read the Hub; or set profile=embedded for the "
         "synthetic data, which need no network."
     )
-
-
-def _is_on_hub(file: str) -> bool:
-    return file.startswith("hf://datasets/") and ".." not in file.split("/")
 
 
 def _read_snapshot(task: TaskConfig, folder: Path) -> DatasetDict:

@@ -4,7 +4,7 @@ A text that is longer than the backbone accepts is cut, and counted: a sentence 
 in its longer sentence, a prompt in the column that its task names.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,9 @@ class Tokens:
     tokenizer: PreTrainedTokenizerBase
     max_length: int  # tokens, including special ones
     pad_id: int
-    token_types: bool  # whether the backbone distinguishes the two texts of a pair
+    names: tuple[str, ...]  # of the arrays of a row
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the arrays of a row."""
-        return ("input_ids", "token_type_ids") if self.token_types else ("input_ids",)
-
-    def encode(self, texts: Sequence[tuple[str, ...]], *, cut: bool = False) -> list[Inputs]:
+    def encode(self, texts: Iterable[tuple[str, ...]], *, cut: bool = False) -> list[Inputs]:
         """Return the token arrays of each text or pair; `cut` shortens them to `max_length`."""
         columns = [list(column) for column in zip(*texts, strict=True)]
         batch = self.tokenizer(
@@ -45,17 +40,18 @@ class Tokens:
             truncation=cut,
             max_length=self.max_length if cut else None,
             return_attention_mask=False,
-            return_token_type_ids=self.token_types,
+            return_token_type_ids="token_type_ids" in self.names,
             verbose=False,
         )
         return [
             {name: np.array(batch[name][i], dtype=np.int32) for name in self.names}
-            for i in range(len(texts))
+            for i in range(len(columns[0]))
         ]
 
     def excess(self, inputs: Inputs) -> int:
         """Return by how many tokens a text is too long; 0 or less if it fits."""
-        return _length(inputs) - self.max_length
+        assert isinstance(inputs, dict)
+        return len(inputs["input_ids"]) - self.max_length
 
     def shorten(
         self, values: Mapping[str, str], column: str, excess: Callable[[Mapping[str, str]], int]
@@ -73,53 +69,59 @@ class Tokens:
             values = {**values, column: kept.rstrip()}
         return values
 
+
+class TextEncoder(Encoder):
+    """One text, or pair of texts, per row."""
+
+    def __init__(self, columns: Sequence[str], tokens: Tokens) -> None:
+        self.columns = tuple(columns)
+        self._tokens = tokens
+
+    def texts(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the one or two texts of a row."""
+        raise NotImplementedError
+
+    def shorten(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the texts of a row that is too long; what is still too long is cut."""
+        return self.texts(row)
+
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
+        return [
+            Encoded(inputs)
+            if self._tokens.excess(inputs) <= 0
+            else Encoded(self._tokens.encode([self.shorten(row)], cut=True)[0], cut=True)
+            for row, inputs in zip(rows, self._tokens.encode(map(self.texts, rows)), strict=True)
+        ]
+
     def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
         """Return `input_ids`, `attention_mask` and, for pairs, `token_type_ids`: (N, L) int64.
 
         Padding is on the right, whatever side the tokenizer prefers.
         """
         rows = [row for row in inputs if isinstance(row, dict)]
+        pad_id = self._tokens.pad_id
         columns = {
-            name: [torch.from_numpy(row[name]).long() for row in rows] for name in self.names
+            name: [torch.from_numpy(row[name]).long() for row in rows]
+            for name in self._tokens.names
         }
         columns["attention_mask"] = [torch.ones_like(ids) for ids in columns["input_ids"]]
         return {
             name: pad_sequence(
-                values, batch_first=True, padding_value=self.pad_id if name == "input_ids" else 0
+                values, batch_first=True, padding_value=pad_id if name == "input_ids" else 0
             )
             for name, values in columns.items()
         }
 
 
-class TextEncoder(Encoder):
-    """What the encoders of one text per row share."""
-
-    def __init__(self, columns: Sequence[str], tokens: Tokens) -> None:
-        self.columns = tuple(columns)
-        self._tokens = tokens
-
-    def stack(self, inputs: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-        """Pad to the longest row."""
-        return self._tokens.stack(inputs)
-
-
 class SentenceEncoder(TextEncoder):
-    """One text column, or a pair of them (family `nlu`)."""
+    """One text column, or a pair of which the longer one is cut first (family `nlu`)."""
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
-        """Rows without a text cannot be used."""
         empty = (column for column in self.columns if not str(row[column] or "").strip())
         return next((f"empty {column!r}" for column in empty), None)
 
-    def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
-        """Return token arrays; texts that are too long are cut, the longer one of a pair first."""
-        texts = [tuple(row[column] for column in self.columns) for row in rows]
-        return [
-            Encoded(inputs)
-            if self._tokens.excess(inputs) <= 0
-            else Encoded(self._tokens.encode([text], cut=True)[0], cut=True)
-            for text, inputs in zip(texts, self._tokens.encode(texts), strict=True)
-        ]
+    def texts(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(row[column] for column in self.columns)
 
 
 class PromptEncoder(TextEncoder):
@@ -132,37 +134,26 @@ class PromptEncoder(TextEncoder):
         tokens.tokenizer.truncation_side = "left"
 
     def problem(self, row: Mapping[str, Any]) -> str | None:
-        """Rows without a question, or without any of their options, cannot be used."""
         clean = self._prompt.clean
         if self._prompt.option_columns and not any(map(clean, self._prompt.options(row))):
             return "no options"
         return self._prompt.empty_column(row)
 
     def option_count(self, row: Mapping[str, Any]) -> int | None:
-        """Return the number of listed options."""
         return len(self._prompt.options(row)) if self._prompt.option_columns else None
 
-    def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
-        """Return token arrays; prompts that are too long are cut in the column that they name."""
-        values = [self._prompt.values(row) for row in rows]
-        whole = self._tokens.encode([(self._prompt.render(value),) for value in values])
-        return [
-            Encoded(inputs)
-            if self._tokens.excess(inputs) <= 0
-            else Encoded(self._shortened(value), cut=True)
-            for value, inputs in zip(values, whole, strict=True)
-        ]
+    def texts(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        return (self._prompt.render(self._prompt.values(row)),)
 
-    def _shortened(self, values: Mapping[str, str]) -> Inputs:
-        def encode(values: Mapping[str, str], cut: bool) -> Inputs:
-            return self._tokens.encode([(self._prompt.render(values),)], cut=cut)[0]
+    def shorten(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        column, render = self._prompt.config.truncate, self._prompt.render
+        if column is None:
+            return self.texts(row)
 
-        column = self._prompt.config.truncate
-        if column is not None:
-            values = self._tokens.shorten(
-                values, column, lambda values: self._tokens.excess(encode(values, cut=False))
-            )
-        return encode(values, cut=True)
+        def excess(values: Mapping[str, str]) -> int:
+            return self._tokens.excess(self._tokens.encode([(render(values),)])[0])
+
+        return (render(self._tokens.shorten(self._prompt.values(row), column, excess)),)
 
 
 def tokens_of(backbone: BackboneConfig, backbone_path: str) -> Tokens:
@@ -181,25 +172,15 @@ def tokens_of(backbone: BackboneConfig, backbone_path: str) -> Tokens:
             one.from_pretrained(backbone_path, revision=backbone.revision, trust_remote_code=False)
             for one in (AutoTokenizer, AutoConfig)
         )
-    limits = (backbone.max_length, tokenizer.model_max_length, _positions(config))
+    limits = [backbone.max_length, tokenizer.model_max_length]
+    if (positions := getattr(config, "max_position_embeddings", None)) is not None:
+        offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
+        limits.append(positions - offset)
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)  # masked, so any token will do
+    distinguishes_pairs = getattr(config, "type_vocab_size", 0) > 1
     return Tokens(
         tokenizer,
         max_length=min(limits),
         pad_id=next(pad for pad in pads if pad is not None),
-        token_types=getattr(config, "type_vocab_size", 0) > 1,
+        names=("input_ids", "token_type_ids") if distinguishes_pairs else ("input_ids",),
     )
-
-
-def _positions(config: Any) -> int:
-    """Return the number of tokens for which the backbone has positions."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return np.iinfo(np.int32).max
-    offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
-    return positions - offset
-
-
-def _length(inputs: Inputs) -> int:
-    assert isinstance(inputs, dict)
-    return len(inputs["input_ids"])

@@ -63,8 +63,7 @@ def layer_shapes(
 ) -> tuple[tuple[int, int], ...]:
     """Return (m, k) of every linear layer that a name or dotted suffix matches."""
     try:
-        needed_for = "budget=matched computes the rank from it; budget=default does not"
-        config = load_config(source, revision, needed_for)
+        config = load_config(source, revision, "budget=matched reads it, budget=default does not")
     except InputError:
         if source not in shipped_configs():
             raise

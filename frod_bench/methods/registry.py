@@ -91,7 +91,7 @@ def check_targets(backbone: PreTrainedModel, config: BackboneConfig) -> None:
         raise InputError(
             f"backbone.target_modules={list(config.target_modules)} match {len(found)} modules of "
             f"{config.name} ({len(nonlinear)} of them not linear), expected {expected} linear ones "
-            f"({config.modules_per_block} in each of {blocks} blocks). {linear_names(backbone)}"
+            f"({config.modules_per_block} in each of {blocks} blocks). {_linear_names(backbone)}"
         )
 
 
@@ -104,7 +104,7 @@ def check_own_targets(backbone: PreTrainedModel, targets: Sequence[str]) -> None
             raise InputError(
                 f"method.peft.target_modules: {target!r} matches {len(found)} modules of the "
                 f"backbone, expected a linear one in each of {blocks} blocks. "
-                f"{linear_names(backbone)}"
+                f"{_linear_names(backbone)}"
             )
 
 
@@ -115,8 +115,7 @@ def matching(backbone: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module
     return {name: module for name, module in backbone.named_modules() if pattern.fullmatch(name)}
 
 
-def linear_names(backbone: nn.Module) -> str:
-    """Return a sentence that lists the names of the linear layers."""
+def _linear_names(backbone: nn.Module) -> str:
     linear = {n.split(".")[-1] for n, m in backbone.named_modules() if isinstance(m, nn.Linear)}
     return f"Its linear layers are called {', '.join(sorted(linear))}."
 
@@ -195,8 +194,7 @@ def release_output(model: nn.Module) -> None:
 
     It adds the adapter to the frozen layer although U, lambda and V^T reconstruct W, so before the
     first step the output is 2 W x (docs/explanation/method.md, section 5). In exact arithmetic this
-    is our layer over twice the weight, with the support transposed. `unmerge_frod` does not undo
-    it.
+    is our layer over twice the weight, with the support transposed. It cannot be unmerged.
     """
     layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
     for shared in dict.fromkeys(layer.shared for layer in layers):
@@ -297,10 +295,7 @@ def buffer_numbers(model: nn.Module) -> int:
 def count_parameters(
     model: Model, groups: Groups, pretrained: Sequence[Parameter], extra_buffers: int
 ) -> dict[str, int | float]:
-    """Return `params` of the record; percentages are of the loaded backbone, without the head.
-
-    Only a new head counts as one: the head of a language model belongs to the backbone.
-    """
+    """Return `params` of the record; percentages are of the loaded backbone, without a new head."""
     trainable = sum(p.numel() for group in groups.values() for p in group)
     head = sum(p.numel() for p in groups.get("head", []))
     loaded = set(map(id, pretrained))

@@ -19,15 +19,11 @@ HIGHER_IS_BETTER = dict.fromkeys((*OF_CLASSES, *OF_VALUES), True)
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A metric over `n` rows, as a fraction (0.93) and not in percent.
-
-    `stderr` is the standard error over rows: how far the value would move on other rows of the same
-    kind. It is not the spread over seeds. None if there are too few rows.
-    """
+    """A metric over `n` rows, as a fraction (0.93) and not in percent."""
 
     value: float
     n: int
-    stderr: float | None
+    stderr: float | None  # over rows, not over seeds; None if there are too few rows
 
 
 class RowMetric(evaluate.Metric):
@@ -65,10 +61,8 @@ def compute(
 ) -> dict[str, MetricValue]:
     """Compare predictions (n,) with labels (n,): class numbers, or values for regression.
 
-    Raises:
-        InputError: a metric is unknown, or f1 is requested for more than two classes.
-        ValueError: the arrays are empty, of different lengths, or contain values that are not
-            finite.
+    Raises InputError if a metric is unknown, or f1 is requested for more than two classes, and
+    ValueError if the arrays are empty, of different lengths, or not finite.
     """
     check_names(names)
     predicted, true = np.asarray(predictions), np.asarray(labels)

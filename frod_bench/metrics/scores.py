@@ -126,11 +126,8 @@ def _jackknife(without: np.ndarray, rows: np.ndarray) -> float | None:
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
-    return float(np.clip(_unit(x) @ _unit(y), -1.0, 1.0))
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    centred = values - values.mean()
+    centred = [values - values.mean() for values in (x, y)]
     # Scaled first, so that squares neither overflow nor vanish.
-    centred = centred / np.abs(centred).max()
-    return centred / np.linalg.norm(centred)
+    scaled = [values / np.abs(values).max() for values in centred]
+    one, other = (values / np.linalg.norm(values) for values in scaled)
+    return float(np.clip(one @ other, -1.0, 1.0))

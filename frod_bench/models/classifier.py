@@ -44,11 +44,9 @@ class Classifier(nn.Module):
         return self.head(pooled(outputs, inputs.get("attention_mask"), self.pooling))
 
     def pretrained_parameters(self) -> list[Parameter]:
-        """Return the backbone's parameters."""
         return list(self.backbone.parameters())
 
     def head_parameters(self) -> list[Parameter]:
-        """Return the parameters of the new linear layer."""
         return list(self.head.parameters())
 
 
@@ -137,9 +135,8 @@ def _ignores_later_tokens(model: nn.Module, batch: Mapping[str, Tensor], logits:
     if ids is None:
         return False
     reversed_ids = torch.cat([ids[:, :1], ids[:, 1:].flip(1)], dim=1)
-    if reversed_ids.equal(ids):
-        return False
-    return model(**{**batch, "input_ids": reversed_ids}).equal(logits)
+    reordered = model(**{**batch, "input_ids": reversed_ids})
+    return not reversed_ids.equal(ids) and reordered.equal(logits)
 
 
 def recompute_activations(model: nn.Module) -> None:

@@ -22,8 +22,7 @@ from frod_bench.frod.layer import FrodLinear, SharedBasis
 from frod_bench.frod.targets import find_targets
 from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models.classifier import tower_of, with_head
-from frod_bench.models.multiple_choice import MultipleChoice, check_causal
-from frod_bench.models.prefix_sharing import Packed
+from frod_bench.models.multiple_choice import MultipleChoice, Packed, check_causal
 
 # Of 18,299 real rows of seven of the eight tasks (SmolLM2's tokenizer, max_length 256), two rows,
 # both PIQA's, are longer than this bounds them to be.

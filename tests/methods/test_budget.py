@@ -113,7 +113,7 @@ def test_a_backbone_that_cannot_be_counted_is_refused(make_cell: MakeCell) -> No
         make_cell("task=rte", "method=lora", "budget=matched", "model_root=/nowhere")
     with pytest.raises(
         InputError,
-        match=r"configuration of /nowhere cannot be read .* budget=matched computes the rank",
+        match=r"configuration of /nowhere cannot be read .* budget=matched reads it",
     ):
         budget.layer_shapes("/nowhere", None, ("query",))
     with pytest.raises(InputError, match=r"target_modules=\['q_proj'\]"):

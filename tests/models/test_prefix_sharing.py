@@ -16,8 +16,7 @@ from transformers import (
     PretrainedConfig,
 )
 
-from frod_bench.models.multiple_choice import MultipleChoice, build_multiple_choice
-from frod_bench.models.prefix_sharing import pack
+from frod_bench.models.multiple_choice import MultipleChoice, build_multiple_choice, pack
 
 VOCABULARY = 40
 SMALL = {"vocab_size": VOCABULARY, "num_hidden_layers": 2, "num_attention_heads": 2}
