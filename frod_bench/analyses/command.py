@@ -43,6 +43,7 @@ class Context:
     title: str  # the profile's
     caption: str  # sentences on profile and protocol
     out_dir: Path  # has the folders `tables` and `figures`
+    figure_style: str = "screen"
 
     def write(
         self,
@@ -60,7 +61,7 @@ class Context:
         for stem, frame in others.items():
             paths.append(self.out_dir / "tables" / f"{stem}.csv")
             frame.to_csv(paths[-1], index=False, float_format="%.10g", lineterminator="\n")
-        return paths + save(drawings, self.out_dir / "figures")
+        return paths + save(drawings, self.out_dir / "figures", self.figure_style)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def kept_cells(overrides: Sequence[str]) -> Kept:
     caption = f"Profile {profile.name}, protocol {protocols}."
     if profile.stand_in:
         caption += " Data and backbones are synthetic: these are not the benchmarks' numbers."
-    context = Context(str(profile.title), caption, results_dir / str(experiment.name))
+    out_dir = results_dir / str(experiment.name)
+    context = Context(str(profile.title), caption, out_dir, str(config.figures.style))
     return Kept(usable, lacking, context)
 
 

@@ -189,12 +189,19 @@ def draw(together: pd.DataFrame, context: Context) -> Drawing:
 
     def panels(look: Look) -> Figure:
         handles = [legend_entry(name, own) for name, own in LOOKS.values()]
-        grid = 1, len(updates)
-        figure, axes = panelled(look, grid, 2.2, handles, legend_columns=2, sharey="row")
+        figure, axes = panelled(
+            look,
+            len(updates),
+            look.columns(len(updates)),
+            2.2,
+            handles,
+            legend_columns=2,
+            y_label="relative error of the update",
+            sharey="row",
+        )
         for ax, ((task, method), of_update) in zip(axes, updates, strict=True):
             _draw_update(ax, of_update)
             ax.set_title(_update_label(task, method))
-        axes[0].set_ylabel("relative error of the update")
         return figure
 
     return Drawing(f"What could express the update · {context.title}", caption, panels)

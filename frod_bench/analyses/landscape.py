@@ -200,9 +200,9 @@ def draw(points: pd.DataFrame, context: Context) -> Drawing:
     )
 
     def panels(look: Look) -> Figure:
-        grid, height_in = (len(tasks), len(centres)), look.width_in / len(centres) + 0.1
-        figure, axes = panelled(look, grid, height_in, sharey="row")
-        planes = np.array(axes).reshape(grid)
+        columns, height_in = len(centres), look.width_in / len(centres) + 0.1
+        figure, axes = panelled(look, len(tasks) * columns, columns, height_in, sharey="row")
+        planes = np.array(axes).reshape(len(tasks), columns)
         for task, row in zip(tasks, planes, strict=True):
             of_task = points[points["task"] == task]
             scale = LogNorm(*_bounds(of_task))

@@ -165,7 +165,7 @@ def draw(found: Spectra, context: Context) -> Drawing:
 
     def panels(look: Look) -> Figure:
         handles = [legend_handle(method_named(method)) for method in methods]
-        figure, axes = panelled(look, (2, len(tasks)), 1.95, handles, sharey="row")
+        figure, axes = panelled(look, 2 * len(tasks), len(tasks), 1.95, handles, sharey="row")
         above, below = axes[: len(tasks)], axes[len(tasks) :]
         for task, values, ranks in zip(tasks, above, below, strict=True):
             layers = found.layers[found.layers["task"] == task]

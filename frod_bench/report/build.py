@@ -121,12 +121,13 @@ def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:
     title, rules, pairs = numbers.title, numbers.rules, numbers.pairs
     ours, main = Method(rules.accuracy.ours), numbers.summary
     claims, parameters, times = claims_frame(numbers.judged), numbers.parameters, numbers.times
+    rule, moot = rules.convergence, numbers.moot_targets
     tables = {
         "claims": (claims_table(numbers.judged, title), claims[list(COLUMNS)]),
         "main": (main_table(main, title, numbers.collected.warnings), main),
         "parameters": (parameter_table(parameters, title), parameters),
         "paired": (paired_table(pairs, ours, title), pairs),
-        "convergence": (convergence_table(times, rules.convergence, title), times),
+        "convergence": (convergence_table(times, rule, title, constant=moot), times),
     }
     if pairs.empty:
         del tables["paired"]

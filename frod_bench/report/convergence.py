@@ -1,6 +1,7 @@
 """Steps and seconds to the target that the reference sets, by the rules of `claims.yaml`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,6 @@ from frod_bench.report.frame import (
     Method,
     Run,
     Task,
-    by_method,
     by_task,
     is_method,
     method_of,
@@ -22,7 +22,7 @@ from frod_bench.report.frame import (
 )
 from frod_bench.report.names import label
 from frod_bench.report.rules import ConvergenceRule
-from frod_bench.report.table import Row, Table
+from frod_bench.report.table import NOT_THERE, Row, Table
 
 # A run that diverged never reaches the target; one that failed or is missing might.
 _NEVER = ("diverged", "undefined")
@@ -39,20 +39,17 @@ def targets(
     """
     found: dict[Task, float] = {}
     for task, cells in by_task(frame):
+        found[task] = np.nan
         ended = cells[is_method(cells, reference) & (cells["status"] == "ok")]
-        runs = [Run(task, reference, int(seed)) for seed in ended["seed"]]
-        whole = [curves[run] for run in runs if run in curves]
-        if not whole:
-            found[task] = np.nan
-            continue
-        steps = whole[0].steps
-        values = [stats.resample_onto(steps, curve.steps, curve.values) for curve in whole]
-        found[task] = stats.target_from_reference(
-            values,
-            rule.target_fraction,
-            rule.window_evaluations,
-            higher_is_better=bool(ended["higher_is_better"].iloc[0]),
-        )
+        runs = map(run_of, ended.itertuples(index=False))
+        if whole := [curves[run] for run in runs if run in curves]:
+            steps = whole[0].steps
+            found[task] = stats.target_from_reference(
+                [stats.resample_onto(steps, curve.steps, curve.values) for curve in whole],
+                rule.target_fraction,
+                rule.window_evaluations,
+                higher_is_better=bool(ended["higher_is_better"].iloc[0]),
+            )
     return found
 
 
@@ -71,20 +68,20 @@ def arrivals(
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
     rows = []
     for cell in frame.itertuples(index=False):
-        key = run_of(cell)
-        target = goal[key.task]
-        times = dict.fromkeys(AXES, np.nan)
-        if key in measured:
-            curve = measured[key].smoothed(rule.window_evaluations)
+        run = run_of(cell)
+        target = goal[run.task]
+        times = [np.nan, np.nan]
+        if run in measured:
+            curve = measured[run].smoothed(rule.window_evaluations)
             better = bool(cell.higher_is_better)
-            times = {
-                axis: stats.time_to_target(curve.times(axis), curve.values, target, better)
+            times = [
+                stats.time_to_target(curve.times(axis), curve.values, target, better)
                 for axis in AXES
-            }
+            ]
         elif cell.status in _NEVER and not np.isnan(target):
-            times = dict.fromkeys(AXES, np.inf)
-        base = (*key.task, cell.family, *key.method, cell.seed, cell.status, target)
-        rows.append((*base, key in measured, *times.values()))
+            times = [np.inf, np.inf]
+        base = (*run.task, cell.family, *run.method, cell.seed, cell.status, target)
+        rows.append((*base, run in measured, *times))
     columns = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "target", "has_curve", *AXES]
     return pd.DataFrame(rows, columns=columns)
 
@@ -95,29 +92,25 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
     Columns: task, head, family, method, variant, side, axis, n_seeds (known), n_expected, n_missed,
     target, median, speedup (theirs / ours, of the medians; NaN: undecided).
     """
-    rows = []
+    keys = [*TASK_KEY, "family", *METHOD_KEY]
+    ordered = pd.concat(cells for _, cells in by_task(arrived))
+    of_axes = []
     for axis in AXES:
-        for task, cells in by_task(arrived):
-            medians = {
-                method: stats.median_over_seeds(group[axis]) for method, group in by_method(cells)
-            }
-            ours = medians.get(Method(rule.ours), np.nan)
-            for method, group in by_method(cells):
-                rows.append(
-                    {
-                        **task._asdict(),
-                        "family": group["family"].iloc[0],
-                        **method._asdict(),
-                        "axis": axis,
-                        "n_seeds": int(group[axis].notna().sum()),
-                        "n_expected": len(group),
-                        "n_missed": int(np.isinf(group[axis]).sum()),
-                        "target": group["target"].iloc[0],
-                        "median": medians[method],
-                        "speedup": stats.speedup(ours, medians[method]),
-                    }
-                )
-    return pd.DataFrame(rows)
+        found = ordered.groupby(keys, sort=False, as_index=False).agg(
+            n_seeds=(axis, "count"),
+            n_expected=(axis, "size"),
+            n_missed=(axis, lambda times: np.isinf(times).sum()),
+            target=("target", "first"),
+            median=(axis, stats.median_over_seeds),
+        )
+        ours = found[is_method(found, Method(rule.ours))].set_index(TASK_KEY)["median"]
+        found["speedup"] = [
+            stats.speedup(ours.get(tuple(task), np.nan), median)
+            for *task, median in found[[*TASK_KEY, "median"]].itertuples(index=False)
+        ]
+        found.insert(len(keys), "axis", axis)
+        of_axes.append(found)
+    return pd.concat(of_axes, ignore_index=True)
 
 
 def convergence_table(
@@ -127,26 +120,31 @@ def convergence_table(
     *,
     methods: Sequence[Method] | None = None,
     missed: str = MISSED,
+    constant: Collection[Task] = (),
 ) -> Table:
     """Steps, then seconds, to target: task x method; below each the median speed-up over tasks.
 
     `methods` are the columns in their order, by default that of the summary; `missed` is written if
-    a target is not reached.
+    a target is not reached. Tasks that are `constant`, on which the reference predicts a single
+    class, show dashes, because their target is moot.
     """
     methods, ours = methods or methods_in(summary), Method(rule.ours)
+    reference = label(Method(rule.reference), in_text=True)
     rows: list[Row] = []
     for axis in AXES:
         of_axis = summary[summary["axis"] == axis]
         rows.append(Row(f"{axis} to target", heading=True))
         for task, cells in by_task(of_axis):
+            if task in constant:
+                rows.append(Row(f"{label(task)} ({NOT_THERE})", (NOT_THERE,) * len(methods)))
+                continue
             of_task = {method_of(row): row for row in cells.itertuples(index=False)}
             texts = (format_time(of_task.get(method), missed) for method in methods)
             target = format_target(cells["target"].iloc[0])
             rows.append(Row(f"{label(task)} ({target})", tuple(texts)))
-        ratios = (median_speedup(of_axis, method, ours, missed) for method in methods)
+        ratios = (_median_speedup(of_axis, method, ours, missed) for method in methods)
         rows.append(Row(f"time over {label(ours)}'s", tuple(ratios), strong=True))
         rows += _profile_rows(of_axis, methods)
-    reference = label(Method(rule.reference), in_text=True)
     infinity = f"{MISSED}: not reached. " if missed == MISSED else ""
     caption = (
         f"First evaluation at which the curve, smoothed over {rule.window_evaluations} "
@@ -159,7 +157,12 @@ def convergence_table(
         "all times are known."
     )
     header = ("task (target)", *(label(method) for method in methods))
-    return Table(f"Convergence: {title}", caption, header, rows)
+    notes = [
+        f"{label(task)} has no target: {reference} predicts a single class. The factors and shares "
+        "below the tasks still count it, as the claims do."
+        for task in constant
+    ]
+    return Table(f"Convergence: {title}", caption, header, rows, notes)
 
 
 def middle_seed(seeds: int) -> str:
@@ -174,23 +177,24 @@ def _profile_rows(of_axis: pd.DataFrame, methods: Sequence[Method]) -> list[Row]
     return [
         Row(
             "fastest" if factor == 1 else f"within {factor} × the fastest",
-            tuple("–" if np.isnan(share) else f"{100 * share:.0f} %" for share in shares),
+            tuple(NOT_THERE if np.isnan(share) else f"{100 * share:.0f} %" for share in shares),
         )
         for factor, shares in zip(FACTORS, profile.T, strict=True)
     ]
 
 
-def format_time(number: object, never: str = MISSED) -> str:
+def format_time(number: Any, never: str = MISSED) -> str:
     """A row of `time_summary` as text; `never` is written if the target is not reached."""
-    median = getattr(number, "median", np.nan)
-    if np.isnan(median):
-        return "–"
-    expected, known = getattr(number, "n_expected", 0), getattr(number, "n_seeds", 0)
-    text = never if np.isinf(median) else f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
-    missed = getattr(number, "n_missed", 0)
-    if missed and not np.isinf(median):
-        text += f" ({missed} of {expected} missed)"
-    return text if known == expected else f"{text} ({known} of {expected} seeds)"
+    if number is None or np.isnan(number.median):
+        return NOT_THERE
+    if np.isinf(number.median):
+        text = never
+    else:
+        text = f"{number.median:,.0f}" if number.median >= 100 else f"{number.median:.3g}"
+        if number.n_missed:
+            text += f" ({number.n_missed} of {number.n_expected} missed)"
+    is_whole = number.n_seeds == number.n_expected
+    return text if is_whole else f"{text} ({number.n_seeds} of {number.n_expected} seeds)"
 
 
 def format_target(target: float) -> str:
@@ -198,9 +202,7 @@ def format_target(target: float) -> str:
     return "no target" if np.isnan(target) else f"{100 * target:.1f}".replace("-", "−")
 
 
-def median_speedup(
-    of_axis: pd.DataFrame, method: Method, ours: Method, missed: str = MISSED
-) -> str:
+def _median_speedup(of_axis: pd.DataFrame, method: Method, ours: Method, missed: str) -> str:
     """The median over tasks of ours' speed-up on a method, with their number if not all decide."""
     if method == ours:
         return "1"
@@ -210,6 +212,5 @@ def median_speedup(
         return "undecided"
     median = stats.median_ratio(decided)
     text = missed if np.isinf(median) else f"{median:.2f} ×"
-    return (
-        text if len(decided) == len(ratios) else f"{text} ({len(decided)} of {len(ratios)} tasks)"
-    )
+    all_decide = len(decided) == len(ratios)
+    return text if all_decide else f"{text} ({len(decided)} of {len(ratios)} tasks)"

@@ -1,8 +1,7 @@
 """The curves of runs as arrays: smoothed by the rules, set-up included, aligned over seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,7 @@ AXES: tuple[Axis, ...] = ("steps", "seconds")
 GRID_POINTS = 241
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """The evaluations of one run: three arrays of the same length.
 
     `values` is a metric in its own unit; `seconds` are of training, without evaluation but with
@@ -38,8 +36,7 @@ class Curve:
         return Curve(self.steps, self.seconds, stats.smooth(self.values, window))
 
 
-@dataclass(frozen=True)
-class Band:
+class Band(NamedTuple):
     """Median and range over seeds on a grid, from where every seed has begun."""
 
     grid: Floats
@@ -51,14 +48,10 @@ class Band:
 
 def evaluations(points: Iterable[CurvePoint], metric: str, setup_sec: float) -> Curve:
     """The lines of a curve with a finite value of `metric`."""
-    rows: list[Mapping[str, Any]] = [
-        point for point in points if _is_number(point.get(metric, None))
-    ]
-    return Curve(
-        steps=np.array([row["step"] for row in rows], dtype=np.float64),
-        seconds=np.array([row["seconds"] for row in rows], dtype=np.float64) + setup_sec,
-        values=np.array([row[metric] for row in rows], dtype=np.float64),
-    )
+    rows = [(point["step"], point["seconds"], point.get(metric)) for point in points]
+    steps, seconds, values = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    known = np.isfinite(values)
+    return Curve(steps[known], seconds[known] + setup_sec, values[known])
 
 
 def evaluated_curves(
@@ -70,25 +63,22 @@ def evaluated_curves(
     """
     found: dict[Run, Curve] = {}
     for row in frame[frame["status"] == "ok"].itertuples(index=False):
-        key = run_of(row)
-        setup_sec = 0.0 if np.isnan(row.setup_sec) else row.setup_sec
-        curve = evaluations(curves.get(key, ()), column or row.metric, setup_sec)
+        run = run_of(row)
+        setup_sec = float(np.nan_to_num(row.setup_sec))
+        curve = evaluations(curves.get(run, ()), column or row.metric, setup_sec)
         if curve.values.size:
-            found[key] = curve
+            found[run] = curve
     return found
 
 
 def band_over_seeds(curves: Sequence[Curve], axis: Axis) -> Band:
     """Median and range over the seeds of a task and method, interpolated onto one grid."""
-    return _band(curves, axis, [[curve] for curve in curves])
+    return band_over_tasks([[curve] for curve in curves], axis)
 
 
 def band_over_tasks(by_seed: Sequence[Sequence[Curve]], axis: Axis) -> Band:
     """Median and range over seeds of the mean over tasks; `by_seed[seed][task]`."""
-    return _band([curve for tasks in by_seed for curve in tasks], axis, by_seed)
-
-
-def _band(every: Sequence[Curve], axis: Axis, by_seed: Sequence[Sequence[Curve]]) -> Band:
+    every = [curve for tasks in by_seed for curve in tasks]
     end = max(curve.times(axis)[-1] for curve in every)
     grid = np.linspace(min(curve.times(axis)[0] for curve in every), end, GRID_POINTS)
     means = np.array(
@@ -100,7 +90,3 @@ def _band(every: Sequence[Curve], axis: Axis, by_seed: Sequence[Sequence[Curve]]
     begun = ~np.isnan(means).any(axis=0)
     grid, means = grid[begun], means[:, begun]
     return Band(grid, np.median(means, axis=0), means.min(axis=0), means.max(axis=0), len(means))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and bool(np.isfinite(value))

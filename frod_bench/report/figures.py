@@ -1,11 +1,11 @@
 """Figures as files: their looks on screen and in a paper, and the convergence figure."""
 
+import math
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -31,29 +31,25 @@ Props = dict[str, Any]  # properties of an artist
 CAPTION_COLUMNS = 138  # characters per line of a caption at the width of the screen's figures
 LINE_IN, TITLE_IN, LEGEND_IN = 0.137, 0.25, 0.22  # heights of a line of each
 MARKS = 5  # markers along a line whose markers do not mean a time
-_SHARED: dict[Any, Any] = {
+_SHARED: Props = {  # on top of matplotlib's own defaults, whatever the user's are
     "axes.axisbelow": True,
     "axes.edgecolor": style.MUTED,
     "axes.grid": True,
     "axes.labelcolor": style.INK,
-    "axes.labelsize": 8,
     "axes.linewidth": 0.6,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlepad": 4,
     "axes.titlesize": 8,
-    "figure.facecolor": "white",
     "font.size": 8,
     "grid.color": style.HAIRLINE,
     "grid.linewidth": 0.5,
     "legend.columnspacing": 1.8,
-    "legend.fontsize": 8,
     "legend.frameon": False,
     "legend.handlelength": 3.4,
     "lines.linewidth": 1.5,
     "pdf.fonttype": 42,  # TrueType fonts are embedded: text stays text
     "savefig.dpi": 200,
-    "savefig.facecolor": "white",
     "svg.hashsalt": "frod_bench",
     "text.color": style.INK,
     "xtick.color": style.MUTED,
@@ -65,9 +61,7 @@ _SHARED: dict[Any, Any] = {
     "ytick.labelsize": 7.5,
     "ytick.major.size": 2.5,
 }
-# Both fonts ship with matplotlib, so a figure is the same on every machine.
-_SANS: dict[Any, Any] = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}
-_SERIF: dict[Any, Any] = {
+_SERIF: Props = {  # it ships with matplotlib, as the default does: the same on every machine
     "font.family": "serif",
     "font.serif": ["STIXGeneral"],
     "mathtext.fontset": "stix",
@@ -80,29 +74,26 @@ _SERIF: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """A width and a typeface. `is_whole`: title and caption are part of the figure."""
 
     width_in: float
     legend_columns: int
-    settings: Mapping[Any, Any]
+    settings: Props
     is_whole: bool = False
     ending: str = ""  # of the file's name
     environment: str = ""  # of LaTeX
 
-    @contextmanager
-    def applied(self) -> Iterator[None]:
+    def applied(self) -> AbstractContextManager[None]:
         """Draw in this look within the context."""
-        with mpl.rc_context({**_SHARED, **self.settings}):
-            yield
+        return plt.style.context(["default", _SHARED, self.settings])
 
     def columns(self, most: int) -> int:
         """How many panels fit side by side, if `most` fit the screen's width."""
         return max(1, round(most * self.width_in / SCREEN.width_in))
 
 
-SCREEN = Look(7.2, 6, _SANS, is_whole=True)
+SCREEN = Look(7.2, 6, {}, is_whole=True)
 LOOKS = {
     "screen": (SCREEN,),
     "paper": (
@@ -112,8 +103,7 @@ LOOKS = {
 }
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(NamedTuple):
     """A figure to be: what it says, and how it is drawn in a look."""
 
     title: str
@@ -131,22 +121,15 @@ def save(drawings: Mapping[str, Drawing], out_dir: Path, style_name: str = "scre
     paths: list[Path] = []
     for name, drawing in drawings.items():
         for look in LOOKS[style_name]:
-            stem = out_dir / f"{name}{look.ending}"
-            paths += save_figure(render(drawing, look), stem, look)
+            stem, figure = f"{name}{look.ending}", render(drawing, look)
+            with look.applied():
+                for ending, dated_by in ((".png", "Software"), (".pdf", "CreationDate")):
+                    paths.append(out_dir / f"{stem}{ending}")
+                    figure.savefig(paths[-1], metadata={dated_by: None})
+            plt.close(figure)
             if not look.is_whole:
-                paths.append(stem.with_name(f"{stem.name}.tex"))
-                paths[-1].write_text(_latex_figure(stem, drawing, look), encoding="utf-8")
-    return paths
-
-
-def save_figure(figure: Figure, stem: Path, look: Look = SCREEN) -> list[Path]:
-    """Write a figure as .png and .pdf, and close it; returns the paths."""
-    paths = []
-    with look.applied():
-        for suffix, metadata in ((".png", "Software"), (".pdf", "CreationDate")):
-            paths.append(stem.with_name(stem.name + suffix))
-            figure.savefig(paths[-1], metadata={metadata: None})
-    plt.close(figure)
+                paths.append(out_dir / f"{stem}.tex")
+                paths[-1].write_text(_latex_figure(paths[-1], drawing, look), encoding="utf-8")
     return paths
 
 
@@ -154,77 +137,69 @@ def render(drawing: Drawing, look: Look = SCREEN) -> Figure:
     """The figure, with title and caption if the look has them."""
     with look.applied():
         figure = drawing.draw(look)
-        if look.is_whole:
-            _add_words(figure, drawing)
+        if not look.is_whole:
+            return figure
+        caption = textwrap.fill(drawing.caption, CAPTION_COLUMNS)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + TITLE_IN + LINE_IN * (caption.count("\n") + 2))
+        left: Props = {"x": 0.012, "ha": "left"}
+        figure.supxlabel(caption, **left, fontsize=7, color=style.MUTED, linespacing=1.4)
+        bold: Props = {"size": 9.5, "weight": "bold"}
+        if figure.legends:
+            (legend,) = figure.legends
+            legend.set_title(drawing.title, prop=FontProperties(**bold))
+            legend.set_alignment("left")
+        else:
+            figure.suptitle(drawing.title, **left, **bold)
     return figure
 
 
-def _add_words(figure: Figure, drawing: Drawing) -> None:
-    caption = textwrap.fill(drawing.caption, CAPTION_COLUMNS)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + TITLE_IN + LINE_IN * (caption.count("\n") + 2))
-    figure.supxlabel(caption, x=0.012, ha="left", fontsize=7, color=style.MUTED, linespacing=1.4)
-    bold: Props = {"size": 9.5, "weight": "bold"}
-    if figure.legends:
-        (legend,) = figure.legends
-        legend.set_title(drawing.title, prop=FontProperties(**bold))
-        legend.set_alignment("left")
-    else:
-        figure.suptitle(drawing.title, x=0.012, ha="left", **bold)
-
-
-def _latex_figure(stem: Path, drawing: Drawing, look: Look) -> str:
-    return "\n".join(
-        (
-            rf"\begin{{{look.environment}}}",
-            r"\centering",
-            rf"\includegraphics[width=\linewidth]{{{stem.name}}}",
-            rf"\caption{{{latex_text(drawing.caption)}}}",
-            rf"\label{{{label_of(stem.parent, stem.name, 'fig')}}}",
-            rf"\end{{{look.environment}}}",
-            "",
-        )
-    )
+def _latex_figure(path: Path, drawing: Drawing, look: Look) -> str:
+    return rf"""\begin{{{look.environment}}}
+\centering
+\includegraphics[width=\linewidth]{{{path.stem}}}
+\caption{{{latex_text(drawing.caption)}}}
+\label{{{label_of(path.parent, path.stem, "fig")}}}
+\end{{{look.environment}}}
+"""
 
 
 def panelled(
     look: Look,
-    grid: tuple[int, int],
+    n_panels: int,
+    columns: int,
     panel_height_in: float,
     legend: Sequence[Artist] = (),
     *,
-    legend_columns: int | None = None,
-    used: int | None = None,
+    legend_columns: int = 99,
+    y_label: str = "",
     **subplots: Any,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of the look's width with (rows, columns) panels, row by row, and a legend on top.
+    """A figure of the look's width with panels row by row, and a legend on top.
 
-    Panels after the first `used` are removed. `subplots` are further arguments of `plt.subplots`.
-    Call it within `Look.applied`.
+    At most `columns` panels and `legend_columns` entries (or fewer, by the look) are in a row; its
+    first panel has the `y_label`. `subplots` are further arguments of `plt.subplots`.
     """
-    columns = even_columns(len(legend), min(look.legend_columns, legend_columns or len(legend)))
-    height = grid[0] * panel_height_in + LEGEND_IN * -(-len(legend) // max(1, columns))
+    columns = min(n_panels, columns)
+    rows = math.ceil(n_panels / columns)
+    legend_rows = math.ceil(len(legend) / min(look.legend_columns, legend_columns))
     figure, axes = plt.subplots(
-        *grid, figsize=(look.width_in, height), squeeze=False, layout="constrained", **subplots
+        rows,
+        columns,
+        figsize=(look.width_in, rows * panel_height_in + LEGEND_IN * legend_rows),
+        squeeze=False,
+        layout="constrained",
+        **subplots,
     )
     if legend:
-        figure.legend(handles=list(legend), loc="outside upper left", ncols=columns)
-    panels = list(axes.flat)
-    for ax in panels[len(panels) if used is None else used :]:
+        balanced = math.ceil(len(legend) / legend_rows)
+        figure.legend(handles=list(legend), loc="outside upper left", ncols=balanced)
+    for ax in axes.flat[n_panels:]:
         ax.remove()
-    return figure, panels[:used]
-
-
-def rows_of(panels: int, most: int) -> tuple[int, int]:
-    """(rows, columns) of a grid with at most `most` columns."""
-    columns = min(panels, most)
-    return -(-panels // columns), columns
-
-
-def even_columns(entries: int, most: int) -> int:
-    """Number of legend columns that balances the rows, at most `most`."""
-    rows = -(-entries // max(1, most))
-    return -(-entries // max(1, rows))
+    panels = list(axes.flat[:n_panels])
+    for ax in panels[::columns]:
+        ax.set_ylabel(y_label)
+    return figure, panels
 
 
 def legend_handle(method: Method, *, marked: bool = True) -> Line2D:
@@ -234,10 +209,26 @@ def legend_handle(method: Method, *, marked: bool = True) -> Line2D:
 
 def legend_entry(text: str, look: style.MethodStyle, *, marked: bool = True) -> Line2D:
     """A legend's entry of any style."""
-    marker: Props = {}
-    if marked:
-        marker = {"marker": look.marker, "mec": "white", "ms": look.marker_pt}
+    marker = marker_of(look) if marked else {}
     return Line2D([], [], color=look.color, ls=look.line, label=text, **marker)
+
+
+def marker_of(look: style.MethodStyle, scale: float = 1.0, **more: Any) -> Props:
+    """A marker with a white edge, as properties of a line."""
+    return {"marker": look.marker, "ms": scale * look.marker_pt, "mec": "white", **more}
+
+
+def jitter(keys: Sequence[Hashable]) -> dict[Any, float]:
+    """An offset for each key, evenly spread around a method's place on `methods_below`."""
+    ends = 0.22 if len(keys) > 1 else 0.0
+    return dict(zip(keys, np.linspace(-ends, ends, len(keys)).tolist(), strict=True))
+
+
+def methods_below(ax: Axes, methods: Sequence[Method], **ticks: Any) -> None:
+    """Name methods along the horizontal axis, one at each integer."""
+    ax.set_xticks(range(len(methods)), [label(method) for method in methods], **ticks)
+    ax.set_xlim(-0.6, len(methods) - 0.4)
+    ax.grid(visible=False, axis="x")
 
 
 def convergence(panels: Panels) -> Drawing:
@@ -245,18 +236,18 @@ def convergence(panels: Panels) -> Drawing:
 
     def draw(look: Look) -> Figure:
         columns = look.columns(2)
-        methods, reached = list(panels.bands["steps"]), panels.reached_by
+        times = panels.arrived.values()
+        reached = {m for of_axis in times for m, when in of_axis.items() if np.isfinite(when)}
+        handles = [
+            legend_handle(method, marked=not panels.has_target or method in reached)
+            for method in panels.bands["steps"]
+        ]
+        height = 2.35 if columns == 2 else 1.75
         figure, axes = panelled(
-            look,
-            (2 // columns, columns),
-            2.35 if columns == 2 else 1.75,
-            [legend_handle(m, marked=not panels.has_target or m in reached) for m in methods],
-            sharey=True,
+            look, 2, columns, height, handles, y_label=panels.y_label, sharey=True
         )
         for axis, ax in zip(AXES, axes, strict=True):
             _draw_panel(ax, panels, axis)
-            if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-                ax.set_ylabel(panels.y_label)
         return figure
 
     return Drawing(panels.title, str(panels.caption), draw)
@@ -270,19 +261,14 @@ def _draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
         low, high, median = scale * band.low, scale * band.high, scale * band.median
         ax.fill_between(band.grid, low, high, color=look.color, alpha=0.13, lw=0, zorder=front)
         (line,) = ax.plot(band.grid, median, color=look.color, ls=look.line, zorder=front + 2)
-        marker: Props = {
-            "marker": look.marker,
-            "ms": look.marker_pt,
-            "mec": "white",
-            "mew": 0.8,
-        }
+        marker = marker_of(look, mew=0.8)
         if not panels.has_target:  # markers tell lines apart in print
             apart = max(1, len(band.grid) // MARKS)
             line.set(**marker, markevery=(number * apart // len(bands), apart))
         elif np.isfinite(when := times.get(method, np.nan)):
             height = scale * float(np.interp(when, band.grid, band.median))
             ax.plot(when, height, color=look.color, **marker, zorder=7, clip_on=False)
-    if np.isfinite(panels.target):
+    if panels.has_target:
         target = scale * panels.target
         ax.axhline(target, color=style.INK, lw=0.7, ls=(0, (2, 2)), zorder=1.5)
         ax.annotate(

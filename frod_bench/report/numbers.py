@@ -52,6 +52,12 @@ class Numbers:
         """The methods that predict a single class on a task, in every run."""
         return constant_predictions(self.collected.frame)
 
+    @property
+    def moot_targets(self) -> list[Task]:
+        """The tasks on which the reference predicts a single class, so that a target is moot."""
+        reference = Method(self.rules.convergence.reference)
+        return [task for task, methods in self.constant.items() if reference in methods]
+
     @cached_property
     def measured(self) -> dict[Run, Curve]:
         """The curve of the primary metric of each run."""
@@ -70,11 +76,13 @@ class Numbers:
     @cached_property
     def panels(self) -> dict[str, Panels]:
         """What the convergence figures show, by name."""
-        frame, rule = self.collected.frame, self.rules.convergence
-        reference = Method(rule.reference)
-        constant = [task for task, methods in self.constant.items() if reference in methods]
         return experiment_panels(
-            frame, self.measured, self.arrived, self.title, rule, constant=constant
+            self.collected.frame,
+            self.measured,
+            self.arrived,
+            self.title,
+            self.rules.convergence,
+            constant=self.moot_targets,
         )
 
     @cached_property

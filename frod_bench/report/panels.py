@@ -9,25 +9,8 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.convergence import middle_seed
-from frod_bench.report.curves import (
-    AXES,
-    Axis,
-    Band,
-    Curve,
-    band_over_seeds,
-    band_over_tasks,
-)
-from frod_bench.report.frame import (
-    TASK_KEY,
-    Method,
-    Run,
-    Task,
-    by_method,
-    by_task,
-    is_task,
-    run_of,
-    tasks_in,
-)
+from frod_bench.report.curves import AXES, Axis, Band, Curve, band_over_seeds, band_over_tasks
+from frod_bench.report.frame import TASK_KEY, Method, Run, Task, by_method, by_task, run_of
 from frod_bench.report.names import label, metric_label, spelled
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.report.tables import holes
@@ -55,8 +38,7 @@ LOSSES = {
 }
 
 
-@dataclass(frozen=True)
-class Caption:
+class Caption(NamedTuple):
     """What a figure says of itself, in parts; whoever shows the figure picks those that apply."""
 
     what: str  # the quantity, its lines and bands
@@ -65,7 +47,7 @@ class Caption:
     setting: str = ""  # which runs these are
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.what, self.markers, self.missing, self.setting)))
+        return " ".join(filter(None, self))
 
 
 @dataclass(frozen=True)
@@ -96,16 +78,6 @@ class Panels:
         """Whether markers show when the target is reached."""
         return bool(np.isfinite(self.target))
 
-    @property
-    def reached_by(self) -> set[Method]:
-        """The methods that reach the target."""
-        return {
-            method
-            for times in self.arrived.values()
-            for method, when in times.items()
-            if np.isfinite(when)
-        }
-
 
 def experiment_panels(
     frame: pd.DataFrame,
@@ -120,32 +92,29 @@ def experiment_panels(
 ) -> dict[str, Panels]:
     """The panels of each task that has a curve, and of `all_tasks` if some task has every curve.
 
-    Args:
-        frame: `Collected.frame`.
-        measured: `evaluated_curves` of the frame for `quantity`.
-        arrived: `arrivals` of the frame.
-        title: the profile's title.
-        rule: says how curves are smoothed and what the target is.
-        quantity: what the curves show; only a score has a target.
-        constant: tasks on which the reference predicts a single class, so that a target is moot.
-        setting: which runs these are, for the captions.
+    `measured` are the `evaluated_curves` of `Collected.frame` for `quantity`, `arrived` its
+    `arrivals`; `title` is the profile's, and `setting` says in captions which runs these are. Only
+    a score has a target, which is moot if the reference predicts a single class (`constant`).
     """
     window = quantity.window or rule.window_evaluations
     smoothed = {run: curve.smoothed(window) for run, curve in measured.items()}
-    found = {
-        spelled(task): _task_panels(task, cells, smoothed, rule, quantity)
-        for task, cells in by_task(frame)
+    found: dict[str, Panels] = {}
+    arrived_on = dict(by_task(arrived))
+    for task, cells in by_task(frame):
+        if panels := _task_panels(task, cells, smoothed, rule, quantity):
+            if quantity is SCORE:
+                panels = _with_target(panels, arrived_on[task], rule, task in constant)
+            found[spelled(task)] = panels
+    if mean := _mean_panels(frame, smoothed, rule, quantity):
+        found[ALL_TASKS] = mean
+    return {
+        name: replace(
+            panels,
+            title=f"{panels.title} · {title}",
+            caption=panels.caption._replace(setting=setting),
+        )
+        for name, panels in found.items()
     }
-    found[ALL_TASKS] = _mean_panels(frame, smoothed, rule, quantity)
-    shown = {}
-    for name, panels in found.items():
-        if panels is None:
-            continue
-        if quantity is SCORE and panels.task:
-            panels = _with_target(panels, arrived, rule, panels.task in constant)  # noqa: PLW2901
-        caption = replace(panels.caption, setting=setting)
-        shown[name] = replace(panels, title=f"{panels.title} · {title}", caption=caption)
-    return shown
 
 
 def _task_panels(
@@ -182,7 +151,7 @@ def _mean_panels(
 ) -> Panels | None:
     """The mean over the tasks that have every curve; None if there is no such task."""
     seeds = {method: sorted(set(rows["seed"])) for method, rows in by_method(frame)}
-    runs = {task: [Run(task, m, s) for m in seeds for s in seeds[m]] for task in tasks_in(frame)}
+    runs = {t: [Run(t, m, s) for m in seeds for s in seeds[m]] for t, _ in by_task(frame)}
     whole = [task for task in runs if all(run in smoothed for run in runs[task])]
     if not whole:
         return None
@@ -192,9 +161,13 @@ def _mean_panels(
         # A run that trains nothing has no steps, and one evaluation: its start.
         steps = {run_of(row): row.steps or 1.0 for row in frame.itertuples(index=False)}
         smoothed = {
-            run: replace(curve, steps=100.0 * curve.steps / steps[run])
+            run: curve._replace(steps=100.0 * curve.steps / steps[run])
             for run, curve in smoothed.items()
         }
+    curves = {
+        m: [[smoothed[Run(task, m, s)] for task in whole] for s in of_method]
+        for m, of_method in seeds.items()
+    }
     what, y_label = _quantity_words(frame, quantity, is_mean=True)
     lost = ", ".join(label(task) for task in runs if task not in whole)
     return Panels(
@@ -206,15 +179,7 @@ def _mean_panels(
             "keeps its last value; a curve starts when the set-up of every task is done.",
             missing=f"Left out because a method or a seed has no curve: {lost}." if lost else "",
         ),
-        bands={
-            axis: {
-                m: band_over_tasks(
-                    [[smoothed[Run(task, m, s)] for task in whole] for s in seeds[m]], axis
-                )
-                for m in seeds
-            }
-            for axis in AXES
-        },
+        bands={axis: {m: band_over_tasks(c, axis) for m, c in curves.items()} for axis in AXES},
         x_labels=x_labels,
         is_loss=bool(quantity.column),
     )
@@ -225,22 +190,19 @@ def _with_target(
 ) -> Panels:
     """The panels of a task with its target, or with the reason why it has none."""
     reference = label(Method(rule.reference), in_text=True)
-    here = arrived[is_task(arrived, panels.task or Task(""))]
-    target = float(here["target"].iloc[0])
+    target = float(arrived["target"].iloc[0])
     if np.isnan(target) or is_constant:
         why = "predicts a single class" if is_constant else "has no curve here or does not improve"
-        caption = replace(panels.caption, markers=f"No target: {reference} {why}.")
-        return replace(panels, caption=caption)
+        markers = f"No target: {reference} {why}."
+        return replace(panels, caption=panels.caption._replace(markers=markers))
     markers = (
         f"Target: {100 * rule.target_fraction:.0f} % of the gain of {reference}'s mean curve. A "
-        f"marker shows when a method reaches it ({middle_seed(here['seed'].nunique())}); a method "
-        "that misses it has none."
+        f"marker shows when a method reaches it ({middle_seed(arrived['seed'].nunique())}); a "
+        "method that misses it has none."
     )
-    times = {
-        axis: {m: stats.median_over_seeds(rows[axis]) for m, rows in by_method(here)}
-        for axis in AXES
-    }
-    caption = replace(panels.caption, markers=markers)
+    groups = list(by_method(arrived))
+    times = {axis: {m: stats.median_over_seeds(rows[axis]) for m, rows in groups} for axis in AXES}
+    caption = panels.caption._replace(markers=markers)
     return replace(panels, caption=caption, target=target, arrived=times)
 
 

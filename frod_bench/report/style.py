@@ -38,7 +38,6 @@ _DASHDOT = (0, (6, 1.5, 1.2, 1.5))
 _DOTTED = (0, (1.2, 1.4))
 _LONG = (0, (9, 2))
 _SHORT = (0, (2.4, 1.2))
-_DASHDOTDOT = (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5))
 
 STYLES = {
     "frod": MethodStyle("#D55E00", "-", "o"),
@@ -69,8 +68,7 @@ _ON_DARK = {
 _SPARE_COLORS = ("#CC6677", "#44AA99", "#117733", "#4477AA", "#661100")  # of no method above
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
-
-_MATCHED_LINE = _DASHDOTDOT  # of no method above
+_MATCHED_LINE = (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5))
 _SIDE_LINES = {"A": "-", "B": _SHORT}
 
 

@@ -18,6 +18,7 @@ from frod_bench.report.curves import (
     evaluated_curves,
     evaluations,
 )
+from frod_bench.report.frame import Task
 from frod_bench.report.rules import load_rules
 from tests.report.factory import make_record, write_record
 
@@ -75,6 +76,17 @@ def test_speedups_and_their_table(tmp_path: Path) -> None:
     profile = {row.label: row.cells for row in table.rows[3:6]}
     assert profile["fastest"] == ("100 %", "0 %", "0 %")
     assert profile["within 2 × the fastest"] == ("100 %", "100 %", "0 %")
+
+
+def test_a_moot_target_is_a_dash_with_a_note(tmp_path: Path) -> None:
+    times = time_summary(arrived_of(collected(tmp_path, LOSS_FREE)), RULE)
+    table = convergence_table(times, RULE, "embedded", constant=[Task("rte")])
+    rows = {row.label: row.cells for row in table.rows[:3]}
+    assert rows["RTE (–)"] == ("–", "–", "–")
+    assert rows["time over FRoD's"] == ("0.67 ×", "1", "∞")
+    (note,) = table.notes
+    assert note.startswith("RTE has no target: full fine-tuning predicts a single class.")
+    assert not convergence_table(times, RULE, "embedded").notes
 
 
 def test_two_misses_are_undecided(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell
 from frod_bench.report.command import CHOICES, parse
 from frod_bench.report.frame import Method
-from frod_bench.report.page.content import ours_second
-from frod_bench.report.page.write import unbroken
+from frod_bench.report.page.write import ours_second, unbroken
 from tests.report.factory import make_record, synthetic_curve, write_record
 from tests.report.page_reader import Page, write_page
 

@@ -1,8 +1,7 @@
 """What every analysis says of its runs, and the pieces that their numbers share."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,16 +12,11 @@ from frod_bench.report.names import label
 from frod_bench.report.tables import holes
 from frod_bench.stats import Floats
 
-SPARSE_RATE = "method.sparse_rate"
-LAMBDA_FACTOR = "rate_factors.lambda"
-ROTATION_FACTOR = "rate_factors.rotation"
-ALL_FACTOR = "rate_factors.all"
 ONE_TASK, OVERALL = "task", "overall"  # scopes of a row of numbers
 NO_TASK = Task("", "")  # of a row over all tasks
 
 
-@dataclass(frozen=True)
-class About:
+class About(NamedTuple):
     """The runs of a report: `title` is the profile's, `frame` is `Collected.frame`."""
 
     title: str
@@ -38,6 +32,15 @@ class About:
         if lost := holes(self.frame):
             text += f" Of {len(self.frame)} runs {lost}."
         return text
+
+    def over_seeds(self, what: str = "mean") -> str:
+        """ "mean over 3 seeds", or "one seed"."""
+        seeds = self.frame["seed"].nunique()
+        return "one seed" if seeds == 1 else f"{what} over {seeds} seeds"
+
+    def scope_name(self, task: Task) -> str:
+        """A scope's name in a table or above a panel."""
+        return f"mean of {len(tasks_in(self.frame))} tasks" if task == NO_TASK else label(task)
 
 
 def _counted(names: Sequence[Any], what: str) -> str:
@@ -58,11 +61,6 @@ def scopes(frame: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]
         yield {"scope": OVERALL, **NO_TASK._asdict()}, frame
 
 
-def scope_name(task: Task, n_tasks: int) -> str:
-    """A scope's name in a table or above a panel."""
-    return f"mean of {n_tasks} tasks" if task == NO_TASK else label(task)
-
-
 def need_axes(frame: pd.DataFrame, figure: str, keys: Sequence[str]) -> None:
     """Raise InputError unless the runs have all axes that a figure is drawn over."""
     for key in keys:
@@ -75,11 +73,8 @@ def need_axes(frame: pd.DataFrame, figure: str, keys: Sequence[str]) -> None:
 
 def counts(cells: pd.DataFrame) -> dict[str, Any]:
     """How many runs gave a number, how many were asked for, and what became of the rest."""
-    return {
-        "n_cells": int((cells["status"] == "ok").sum()),
-        "n_expected": len(cells),
-        "holes": holes(cells),
-    }
+    n_cells = int((cells["status"] == "ok").sum())
+    return {"n_cells": n_cells, "n_expected": len(cells), "holes": holes(cells)}
 
 
 def points_of(cells: pd.DataFrame) -> dict[str, Any]:
@@ -92,12 +87,7 @@ def points_of(cells: pd.DataFrame) -> dict[str, Any]:
     if not counted["holes"]:
         wide = cells.pivot_table(index=TASK_KEY, columns="seed", values="value", aggfunc="first")
         by_seed = 100.0 * wide.to_numpy(dtype=np.float64).mean(axis=0)
-    ends = {
-        "mean": float(by_seed.mean()),
-        "low": float(by_seed.min()),
-        "high": float(by_seed.max()),
-    }
-    return ends | counted
+    return {"mean": by_seed.mean(), "low": by_seed.min(), "high": by_seed.max()} | counted
 
 
 def score_text(row: Any) -> str:

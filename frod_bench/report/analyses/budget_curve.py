@@ -10,66 +10,46 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from frod_bench import stats
-from frod_bench.report import style
-from frod_bench.report.analyses.about import About, points_of, scope_name, scopes, score_text
-from frod_bench.report.figures import Drawing, Look, Props, legend_handle, panelled, rows_of
-from frod_bench.report.frame import (
-    METHOD_KEY,
-    TASK_KEY,
-    Method,
-    by_method,
-    by_task,
-    method_of,
-    methods_in,
-    tasks_in,
-)
+from frod_bench.report import figures, style
+from frod_bench.report.analyses.about import About, points_of, scopes, score_text
+from frod_bench.report.figures import Drawing, Look, Props
+from frod_bench.report.frame import TASK_KEY, Method, by_method, by_task, method_of, methods_in
 from frod_bench.report.names import csv_frame, label, spelled
 from frod_bench.report.table import Row, Table
 
-COLUMNS = (
-    *("scope", *TASK_KEY, *METHOD_KEY, "percent", "mean", "low", "high"),
-    *("on_front", "n_cells", "n_expected", "holes"),
-)
-FRONT: Props = {
-    "color": "#777777",
-    "lw": 0.9,
-    "ls": (0, (3, 1.5)),
-}  # thin, to hide no score
+FRONT: Props = {"color": "#777777", "lw": 0.9, "ls": (0, (3, 1.5))}  # thin, to hide no score
 ZERO_BELOW = 2.5  # a share of 0 is drawn left of the smallest share by this factor
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per scope and variant of a method, with the columns `COLUMNS`.
+    """One row per scope and variant of a method.
 
-    percent is the trained share of the backbone without the head, mean over tasks; mean, low and
-    high are the mean and the range over seeds of the mean over tasks, in points. `on_front`: no
-    other variant of the scope is as cheap and as good, and better in one of the two. A variant with
-    a missing run has no mean and is not on the front.
+    Columns: scope, task, head, method, variant, side, percent, mean, low, high, on_front, n_cells,
+    n_expected, holes. percent is the trained share of the backbone without the head, mean over
+    tasks; mean, low and high are the mean and the range over seeds of the mean over tasks, in
+    points. `on_front`: no other variant of the scope is as cheap and as good, and better in one of
+    the two. A variant with a missing run has no mean and is not on the front.
     """
     rows: list[dict[str, Any]] = []
     for scope, cells in scopes(frame):
-        of_scope = [
-            scope | method._asdict() | {"percent": _percent(group)} | points_of(group)
-            for method, group in by_method(cells)
-        ]
-        front = stats.pareto_front(
-            [row["percent"] for row in of_scope], [row["mean"] for row in of_scope]
-        )
+        of_scope = []
+        for method, group in by_method(cells):
+            # NaN if a task has no run that counted its parameters.
+            percent = group.groupby(TASK_KEY)["trainable_percent"].mean().mean(skipna=False)
+            of_scope.append(scope | method._asdict() | {"percent": percent} | points_of(group))
+        percents, means = zip(*((row["percent"], row["mean"]) for row in of_scope), strict=True)
+        front = stats.pareto_front(percents, means)
         rows += [row | {"on_front": bool(on)} for row, on in zip(of_scope, front, strict=True)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _percent(cells: pd.DataFrame) -> float:
-    """Mean over tasks; NaN if a task has no run that counted its parameters."""
-    return float(cells.groupby(TASK_KEY)["trainable_percent"].mean().mean(skipna=False))
+    found = pd.DataFrame(rows)
+    found.insert(list(found).index("n_cells"), "on_front", found.pop("on_front"))
+    return found
 
 
 def table(found: pd.DataFrame, about: About) -> Table:
     """One group per task and one row per variant, in order of the trained share."""
-    n_tasks = len(tasks_in(about.frame))
     rows: list[Row] = []
     for task, lines in by_task(found):
-        rows.append(Row(scope_name(task, n_tasks), heading=True))
+        rows.append(Row(about.scope_name(task), heading=True))
         for line in lines.sort_values("percent", kind="stable").itertuples(index=False):
             percent = "–" if np.isnan(line.percent) else f"{line.percent:.3f}"
             ends = "" if line.holes else f"{line.low:.1f} to {line.high:.1f}"
@@ -87,8 +67,7 @@ def csv(found: pd.DataFrame) -> pd.DataFrame:
 
 def words(about: About) -> str:
     """What is shown, for the captions of table and figure."""
-    seeds = about.frame["seed"].nunique()
-    mean = "one seed" if seeds == 1 else f"mean and range over {seeds} seeds"
+    mean = about.over_seeds("mean and range")
     return (
         f"Test score in points (100 × the task's primary metric; {mean}) over the trained share of "
         "the backbone, without the head. On the front: no other setting that was run is as cheap "
@@ -100,22 +79,28 @@ def words(about: About) -> str:
 def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     """One figure with one panel per scope."""
     scopes = list(by_task(found))
-    handles = [legend_handle(Method(name)) for name in dict.fromkeys(found["method"])]
+    methods = map(Method, dict.fromkeys(found["method"]))
+    front = Line2D([], [], label="Pareto front", **FRONT)
+    handles = [*map(figures.legend_handle, methods), front]
 
     def panels(look: Look) -> Figure:
-        grid = rows_of(len(scopes), look.columns(2))
-        front = Line2D([], [], label="Pareto front", **FRONT)
-        figure, axes = panelled(look, grid, 2.1, [*handles, front], used=len(scopes))
+        columns, y_label = look.columns(2), "test score (points)"
+        figure, axes = figures.panelled(look, len(scopes), columns, 2.1, handles, y_label=y_label)
         for ax, (task, points) in zip(axes, scopes, strict=True):
             _draw_panel(ax, points.dropna(subset=["percent", "mean"]))
-            ax.set_title(scope_name(task, len(tasks_in(about.frame))))
+            ax.set_title(about.scope_name(task))
             ax.set_xlabel("trained, % of the backbone (without the head)")
-            if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-                ax.set_ylabel("test score (points)")
         return figure
 
+    caption = (
+        f"{words(about)} Whiskers: range over seeds. Filled markers are on the front; hollow ones "
+        "are beaten by another setting. A backbone of which nothing is trained is left of the "
+        "dotted line."
+    )
+    if lost := methods_in(found[found["mean"].isna()]):
+        caption += f" Not drawn because runs are missing or failed: {', '.join(map(label, lost))}."
     title = f"Score over trained parameters · {about.title}"
-    return {"budget_curve": Drawing(title, _caption(found, about), panels)}
+    return {"budget_curve": Drawing(title, caption, panels)}
 
 
 def _draw_panel(ax: Axes, points: pd.DataFrame) -> None:
@@ -137,12 +122,7 @@ def _draw_panel(ax: Axes, points: pd.DataFrame) -> None:
         ax.vlines(line["x"], *ends, color=look.color, lw=0.8, alpha=0.7, zorder=2)
         for hollow, some in line.groupby(~line["on_front"].astype(bool)):
             face = "white" if hollow else look.color
-            marker: Props = {
-                "ms": 0.9 * look.marker_pt,
-                "mfc": face,
-                "mec": look.color,
-                "mew": 1.0,
-            }
+            marker: Props = {"ms": 0.9 * look.marker_pt, "mfc": face, "mec": look.color}
             ax.plot(some["x"], some["mean"], look.marker, **marker, zorder=4)
     ax.set_xscale("log")
     ax.set_xlim(zero / 1.5, end)
@@ -153,14 +133,3 @@ def _draw_panel(ax: Axes, points: pd.DataFrame) -> None:
         ax.axvline(zero * np.sqrt(ZERO_BELOW), color=style.MUTED, lw=0.6, ls=(0, (1, 2)), zorder=1)
     ax.set_xticks(ticks, names)
     ax.xaxis.set_minor_locator(NullLocator())
-
-
-def _caption(found: pd.DataFrame, about: About) -> str:
-    text = (
-        f"{words(about)} Whiskers: range over seeds. Filled markers are on the front; hollow ones "
-        "are beaten by another setting. A backbone of which nothing is trained is left of the "
-        "dotted line."
-    )
-    if lost := methods_in(found[found["mean"].isna()]):
-        text += f" Not drawn because runs are missing or failed: {', '.join(map(label, lost))}."
-    return text

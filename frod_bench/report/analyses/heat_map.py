@@ -5,58 +5,35 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from frod_bench.report import style
-from frod_bench.report.analyses.about import (
-    LAMBDA_FACTOR,
-    NO_TASK,
-    ROTATION_FACTOR,
-    SPARSE_RATE,
-    About,
-    need_axes,
-    points_of,
-    scope_name,
-    scopes,
-    score_text,
-)
+from frod_bench.report.analyses.about import About, need_axes, points_of, scopes, score_text
 from frod_bench.report.figures import Drawing, Look, Props, panelled
-from frod_bench.report.frame import AXIS, TASK_KEY, Task, by_task, tasks_in
+from frod_bench.report.frame import AXIS, TASK_KEY, Task, by_task
 from frod_bench.report.names import base_names, label, method_named, spelled
 from frod_bench.report.table import NOT_THERE, Row, Table
 
 AXES = {
-    "sparse_rate": SPARSE_RATE,
-    "lambda_factor": LAMBDA_FACTOR,
-    "rotation_factor": ROTATION_FACTOR,
+    "sparse_rate": "method.sparse_rate",
+    "lambda_factor": "rate_factors.lambda",
+    "rotation_factor": "rate_factors.rotation",
 }
-COLUMNS = (
-    "scope",
-    *TASK_KEY,
-    "method",
-    *AXES,
-    "mean",
-    "low",
-    "high",
-    "n_cells",
-    "n_expected",
-    "holes",
-)
-COLORS = colormaps["cividis"]  # from dark blue to yellow: the same to any colour vision
+DARK = 0.5195  # below this share of the scale white has more contrast (WCAG 2) than ink
 SQUARE_IN = 0.3
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per scope, method and setting of the grid, with the columns `COLUMNS`.
+    """One row per scope, method and setting of the grid.
 
-    mean, low and high are the mean and the range over seeds of the mean over tasks, in points; NaN
-    if a run gave no number. Runs without the axes are left out. Raises InputError if the experiment
-    lacks an axis.
+    Columns: scope, task, head, method, those of `AXES`, mean, low, high, n_cells, n_expected,
+    holes. mean, low and high are the mean and the range over seeds of the mean over tasks, in
+    points; NaN if a run gave no number. Runs without the axes are left out. Raises InputError if
+    the experiment lacks an axis.
     """
     need_axes(frame, "heat_map", list(AXES.values()))
     frame = frame.assign(method=base_names(frame))
@@ -67,8 +44,7 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
             named = dict(zip(AXES, setting, strict=True))
             rows.append(scope | {"method": method} | named | points_of(group))
     order = ["scope", *TASK_KEY, "method", *AXES]
-    found = pd.DataFrame(rows, columns=list(COLUMNS))
-    return found.sort_values(
+    return pd.DataFrame(rows).sort_values(
         order, ascending=[False, *[True] * (len(order) - 1)], kind="stable", ignore_index=True
     )
 
@@ -81,13 +57,12 @@ def best(settings: pd.DataFrame) -> pd.Series | None:
 
 def table(found: pd.DataFrame, about: About) -> Table:
     """One row per share of rotations and factor on λ, one column per factor on S."""
-    n_tasks = len(tasks_in(about.frame))
     factors = sorted(set(found["rotation_factor"]))
     rows: list[Row] = []
     for (*task, method), settings in found.groupby([*TASK_KEY, "method"], sort=False):
         name, top = label(method_named(method)), best(settings)
         ending = f"; best {top['mean']:.1f} at {setting_name(top)}" if top is not None else ""
-        rows.append(Row(f"{name}, {scope_name(Task(*task), n_tasks)}{ending}", heading=True))
+        rows.append(Row(f"{name}, {about.scope_name(Task(*task))}{ending}", heading=True))
         for (rate, factor), line in settings.groupby(["sparse_rate", "lambda_factor"]):
             texts = {row.rotation_factor: score_text(row) for row in line.itertuples(index=False)}
             cells = tuple(texts.get(rotation, NOT_THERE) for rotation in factors)
@@ -109,18 +84,13 @@ def setting_name(setting: Any) -> str:
 
 def pick_words(about: About) -> str:
     """What `best` is: it is picked by the very score that is shown of it."""
-    return f"of all settings by the test score itself ({_mean_words(about)}), which flatters it"
-
-
-def _mean_words(about: About) -> str:
-    seeds = about.frame["seed"].nunique()
-    return "one seed" if seeds == 1 else f"mean over {seeds} seeds"
+    return f"of all settings by the test score itself ({about.over_seeds()}), which flatters it"
 
 
 def words(about: About) -> str:
     """What is shown, for the captions of table and figure."""
     return (
-        f"Test scores in points (100 × the task's primary metric), {_mean_words(about)}. s: share "
+        f"Test scores in points (100 × the task's primary metric), {about.over_seeds()}. s: share "
         "of the off-diagonal entries of S that are trained. Factors multiply the profile's own "
         "learning rates of λ and of the rotations S; the head keeps its learning rate. "
         f"{about.setting}"
@@ -129,54 +99,50 @@ def words(about: About) -> str:
 
 def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     """One figure per task, and one of their mean."""
-    n_tasks = len(tasks_in(about.frame))
-    drawings = {}
-    for task, settings in by_task(found):
-        name = "all_tasks" if task == NO_TASK else spelled(task)
-        drawings[f"heat_map_{name}"] = Drawing(
-            f"{scope_name(task, n_tasks)} · {about.title}",
+    return {
+        f"heat_map_{spelled(task) or 'all_tasks'}": Drawing(
+            f"{about.scope_name(task)} · {about.title}",
             _caption(settings, about),
             partial(_draw_scope, settings),
         )
-    return drawings
+        for task, settings in by_task(found)
+    }
 
 
 def _draw_scope(settings: pd.DataFrame, look: Look) -> Figure:
     """One row per method and one panel per share of rotations; in a narrow look one per row."""
     methods = list(dict.fromkeys(settings["method"]))
     lambdas = sorted(set(settings["lambda_factor"]))
-    rotations = {
-        rate: sorted(set(panel["rotation_factor"]))
-        for rate, panel in settings.groupby("sparse_rate")
-    }
-    if look.columns(4) >= len(rotations):
-        grid, ratios = (len(methods), len(rotations)), [len(of) for of in rotations.values()]
-    else:
-        grid, ratios = (len(methods) * len(rotations), 1), [1]
-    figure, axes = panelled(
-        look, grid, SQUARE_IN * len(lambdas) + 0.5, sharey=True, width_ratios=ratios
-    )
+    by_rate = settings.groupby("sparse_rate")["rotation_factor"]
+    rotations = {rate: sorted(set(factors)) for rate, factors in by_rate}
+    columns, ratios = len(rotations), [len(factors) for factors in rotations.values()]
+    if look.columns(4) < columns:
+        columns, ratios = 1, [1]
+    n_panels, height = len(methods) * len(rotations), SQUARE_IN * len(lambdas) + 0.5
+    figure, axes = panelled(look, n_panels, columns, height, sharey=True, width_ratios=ratios)
     means = settings["mean"].dropna()
     low, high = (means.min(), means.max()) if len(means) else (0.0, 1.0)
-    scale = ScalarMappable(Normalize(low, high if high > low else low + 1e-9), COLORS)
+    # From dark blue to yellow: the same to any colour vision.
+    scale = ScalarMappable(Normalize(low, high if high > low else low + 1e-9), "cividis")
     panels = iter(axes)
     for method in methods:
         of_method = settings[settings["method"] == method]
         top = best(of_method)
         for rate, factors in rotations.items():
             ax = next(panels)
-            panel = of_method[of_method["sparse_rate"] == rate]
-            _draw_panel(ax, panel, lambdas, factors, scale)
+            _draw_panel(ax, of_method[of_method["sparse_rate"] == rate], lambdas, factors, scale)
             if top is not None and top["sparse_rate"] == rate:
-                _frame(
-                    ax, factors.index(top["rotation_factor"]), lambdas.index(top["lambda_factor"])
-                )
-            if grid[1] == 1:
+                x, y = factors.index(top["rotation_factor"]), lambdas.index(top["lambda_factor"])
+                for width, color in ((3.0, "white"), (1.6, style.STYLES["frod"].color)):
+                    edge: Props = {"fill": False, "ec": color, "lw": width, "zorder": 5}
+                    frame = Rectangle((x - 0.5, y - 0.5), 1, 1, **edge)
+                    ax.add_patch(frame).set_clip_on(False)
+            if columns == 1:
                 ax.set_xlim(-0.5, max(map(len, rotations.values())) - 0.5)
             ax.set_title(f"s = {rate:g}")
             ax.set_xlabel("factor on S" if rate else "no S")
             ax.tick_params(labelbottom=bool(rate))
-            if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+            if ax in axes[::columns]:
                 ax.set_ylabel(f"{label(method_named(method))}: factor on λ")
     if len(means):
         bar = figure.colorbar(scale, ax=axes, label="test score (points)", pad=0.01, aspect=30)
@@ -185,53 +151,28 @@ def _draw_scope(settings: pd.DataFrame, look: Look) -> Figure:
 
 
 def _draw_panel(
-    ax: Axes,
-    panel: pd.DataFrame,
-    lambdas: list[float],
-    rotations: list[float],
-    scale: ScalarMappable,
+    ax: Axes, panel: pd.DataFrame, lambdas: list[float], rotations: list[float], scale: Any
 ) -> None:
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
+    text: Props = {"ha": "center", "va": "center", "fontsize": 6.5}
     for setting in panel.itertuples(index=False):
         x, y = rotations.index(setting.rotation_factor), lambdas.index(setting.lambda_factor)
-        _draw_square(ax, x, y, setting, scale)
+        corner = (x - 0.5, y - 0.5)
+        if np.isnan(setting.mean):
+            ax.add_patch(Rectangle(corner, 1, 1, fc="white", ec=style.MUTED, lw=0, hatch="/////"))
+            box = {"fc": "white", "ec": "none", "pad": 0.8}
+            ax.text(x, y, f"{setting.n_cells}/{setting.n_expected}", bbox=box, **text)
+        else:
+            color = scale.to_rgba(setting.mean)
+            ax.add_patch(Rectangle(corner, 1, 1, fc=color, ec="white", lw=0.6))
+            ink = "white" if scale.norm(setting.mean) < DARK else style.INK
+            ax.text(x, y, f"{setting.mean:.1f}", color=ink, **text)
     ax.set_xlim(-0.5, len(rotations) - 0.5)
     ax.set_ylim(-0.5, len(lambdas) - 0.5)
     ax.set_xticks(range(len(rotations)), [f"{factor:g}" for factor in rotations])
     ax.set_yticks(range(len(lambdas)), [f"{factor:g}" for factor in lambdas])
-
-
-def _draw_square(ax: Axes, x: int, y: int, setting: Any, scale: ScalarMappable) -> None:
-    corner = (x - 0.5, y - 0.5)
-    text: Props = {"ha": "center", "va": "center", "fontsize": 6.5}
-    if np.isnan(setting.mean):
-        ax.add_patch(Rectangle(corner, 1, 1, fc="white", ec=style.MUTED, lw=0, hatch="/////"))
-        box = {"fc": "white", "ec": "none", "pad": 0.8}
-        ax.text(x, y, f"{setting.n_cells}/{setting.n_expected}", bbox=box, **text)
-        return
-    color: Any = COLORS(scale.norm(setting.mean))
-    ax.add_patch(Rectangle(corner, 1, 1, fc=color, ec="white", lw=0.6))
-    ax.text(x, y, f"{setting.mean:.1f}", color=_readable_on(color[:3]), **text)
-
-
-def _frame(ax: Axes, x: int, y: int) -> None:
-    for width, color in ((3.0, "white"), (1.6, style.STYLES["frod"].color)):
-        edge = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, ec=color, lw=width, zorder=5)
-        ax.add_patch(edge).set_clip_on(False)
-
-
-def _readable_on(paper: tuple[float, float, float]) -> str:
-    """White or ink, whichever has the higher contrast (WCAG 2) on the paper."""
-    on = _luminance(paper) + 0.05
-    return "white" if 1.05 / on > on / (_luminance(to_rgb(style.INK)) + 0.05) else style.INK
-
-
-def _luminance(color: tuple[float, float, float]) -> float:
-    """Relative luminance (WCAG 2) of an sRGB colour."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
-    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
 def _caption(settings: pd.DataFrame, about: About) -> str:

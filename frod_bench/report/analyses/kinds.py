@@ -1,8 +1,11 @@
-"""The kinds of figure that an experiment may name: numbers, table and drawing of each."""
+"""The kinds of figure that an experiment may name, each a module with `numbers`, `table`, `draw`.
 
-from collections.abc import Callable, Iterable, Mapping
+`numbers` makes a long frame of `Collected.frame`, `table` and `draw` show it; `csv`, if a module
+has one, is how the frame is written.
+"""
+
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -11,27 +14,14 @@ from frod_bench.report.analyses import budget_curve, heat_map, rate_curve, seed_
 from frod_bench.report.analyses.about import About
 from frod_bench.report.figures import Drawing
 from frod_bench.report.names import csv_frame
-from frod_bench.report.table import Table, write_table
+from frod_bench.report.table import write_table
 
 CONVERGENCE = "convergence"  # drawn for every experiment that names no other
-
-
-class Kind(NamedTuple):
-    """The numbers of `Collected.frame` (long form), their table, figures and CSV."""
-
-    numbers: Callable[[pd.DataFrame], pd.DataFrame]
-    table: Callable[[pd.DataFrame, About], Table]
-    draw: Callable[[pd.DataFrame, About], dict[str, Drawing]]
-    csv: Callable[[pd.DataFrame], pd.DataFrame] = csv_frame
-
-
 KINDS = {
-    "heat_map": Kind(heat_map.numbers, heat_map.table, heat_map.draw),
-    "seed_spread": Kind(seed_spread.numbers, seed_spread.table, seed_spread.draw),
-    "budget_curve": Kind(
-        budget_curve.numbers, budget_curve.table, budget_curve.draw, budget_curve.csv
-    ),
-    "rate_curve": Kind(rate_curve.numbers, rate_curve.table, rate_curve.draw),
+    "heat_map": heat_map,
+    "seed_spread": seed_spread,
+    "budget_curve": budget_curve,
+    "rate_curve": rate_curve,
 }
 
 
@@ -50,12 +40,18 @@ def analyse(figures: Iterable[str], frame: pd.DataFrame) -> dict[str, pd.DataFra
     return {name: KINDS[name].numbers(frame) for name in names if name in KINDS}
 
 
+def csv_of(name: str, numbers: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of a kind of figure as they are written."""
+    written: pd.DataFrame = getattr(KINDS[name], "csv", csv_frame)(numbers)
+    return written
+
+
 def write_numbers(found: Mapping[str, pd.DataFrame], about: About, out_dir: Path) -> list[Path]:
     """Write what `analyse` found as tables, each under its figure's name; returns the paths."""
     paths: list[Path] = []
     for name, numbers in found.items():
-        kind = KINDS[name]
-        paths += write_table(kind.table(numbers, about), kind.csv(numbers), out_dir, name)
+        table = KINDS[name].table(numbers, about)
+        paths += write_table(table, csv_of(name, numbers), out_dir, name)
     return paths
 
 

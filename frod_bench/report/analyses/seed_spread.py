@@ -8,18 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from frod_bench import stats
-from frod_bench.report import style
+from frod_bench.report import figures, style
 from frod_bench.report.analyses.about import NO_TASK, ONE_TASK, OVERALL, About, counts
-from frod_bench.report.figures import Drawing, Look, Props, legend_handle, panelled, rows_of
+from frod_bench.report.figures import Drawing, Look, Props
 from frod_bench.report.frame import (
     METHOD_KEY,
     TASK_KEY,
     Method,
-    Task,
     by_method,
     by_task,
     is_method,
-    is_task,
     method_of,
     methods_in,
     task_of,
@@ -28,37 +26,37 @@ from frod_bench.report.frame import (
 from frod_bench.report.names import label
 from frod_bench.report.table import Row, Table
 
-ESTIMATES = ("mean", "low", "high", "spread", "spread_low", "spread_high")
-COLUMNS = ("scope", *TASK_KEY, *METHOD_KEY, *ESTIMATES, "n_cells", "n_expected", "holes")
-JITTER = 0.22  # of the distance between two methods
+INTERVAL = "its 95 % interval (chi-squared, which assumes normal scores)"
+SEED_WORDS = "A seed draws the validation rows, the order of rows, the head and the adapter."
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per task and method, and a mean over tasks, with the columns `COLUMNS`.
+    """One row per task and method, and a mean over tasks.
 
-    low and high are the range over seeds, spread is their standard deviation (n - 1) with its 95 %
-    chi-squared interval; all in points. On a task they are of the seeds that gave a number, which
-    `n_cells` counts. A mean over tasks needs every run, and has no interval.
+    Columns: scope, task, head, method, variant, side, mean, low, high, spread, spread_low,
+    spread_high, n_cells, n_expected, holes. low and high are the range over seeds, spread is their
+    standard deviation (n - 1) with its 95 % chi-squared interval; all in points. On a task they are
+    of the seeds that gave a number, which `n_cells` counts. A mean over tasks needs every run, and
+    has no interval.
     """
     rows: list[dict[str, Any]] = []
-    for key, cells in frame.groupby([*TASK_KEY, *METHOD_KEY], sort=False):
-        scores = 100.0 * cells["value"].dropna().to_numpy()
-        ends = (scores.mean(), scores.min(), scores.max()) if scores.size else [np.nan] * 3
-        values = dict(zip(ESTIMATES, (*ends, *stats.spread_interval(scores)[:3]), strict=True))
-        base = {"scope": ONE_TASK, **dict(zip([*TASK_KEY, *METHOD_KEY], key, strict=True))}
-        rows.append(base | values | counts(cells))
-    of_tasks = pd.DataFrame(rows, columns=list(COLUMNS))
-    if len(tasks_in(of_tasks)) < 2:
-        return of_tasks
-    for method, lines in by_method(of_tasks):
-        counted = counts(frame[is_method(frame, method)])
-        base = {"scope": OVERALL, **NO_TASK._asdict(), **method._asdict()}
-        means = {
-            name: np.nan if counted["holes"] else float(lines[name].mean(skipna=False))
-            for name in ("mean", "spread")
-        }
-        rows.append(base | means | counted)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    keys = [*TASK_KEY, *METHOD_KEY]
+    for key, cells in frame.groupby(keys, sort=False):
+        scores = 100.0 * cells["value"].dropna()
+        spread = stats.spread_interval(scores.to_numpy())
+        row = {"scope": ONE_TASK, **dict(zip(keys, key, strict=True))}
+        row |= {"mean": scores.mean(), "low": scores.min(), "high": scores.max()}
+        row |= {"spread": spread.mean, "spread_low": spread.low, "spread_high": spread.high}
+        rows.append(row | counts(cells))
+    of_tasks = pd.DataFrame(rows)
+    if len(tasks_in(of_tasks)) > 1:
+        for method, lines in by_method(of_tasks):
+            row = {"scope": OVERALL, **NO_TASK._asdict(), **method._asdict()}
+            row |= counts(frame[is_method(frame, method)])
+            if not row["holes"]:
+                row |= {name: lines[name].mean(skipna=False) for name in ("mean", "spread")}
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def table(found: pd.DataFrame, about: About) -> Table:
@@ -71,20 +69,12 @@ def table(found: pd.DataFrame, about: About) -> Table:
         is_mean = task == NO_TASK
         rows.append(Row("mean of all tasks" if is_mean else label(task), cells, strong=is_mean))
     header = ("task", *(label(method) for method in methods))
+    brackets = INTERVAL if _has_interval(found) else "the range of the scores in brackets"
     caption = (
         f"Standard deviation over seeds of the test score, in points (100 × the task's primary "
-        f"metric), with {_interval_words(found)}. {SEED_WORDS} {about.setting}"
+        f"metric), with {brackets}. {SEED_WORDS} {about.setting}"
     )
     return Table(f"Spread over seeds: {about.title}", caption, header, rows)
-
-
-SEED_WORDS = "A seed draws the validation rows, the order of rows, the head and the adapter."
-
-
-def _interval_words(found: pd.DataFrame) -> str:
-    if not _has_interval(found):
-        return "the range of the scores in brackets"
-    return "its 95 % interval (chi-squared, which assumes normal scores)"
 
 
 def _has_interval(found: pd.DataFrame) -> bool:
@@ -110,41 +100,37 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     """One figure: a panel per task with its scores, then one with the spreads."""
     methods = methods_in(found)
     of_tasks = found[found["scope"] == ONE_TASK]
-    tasks = tasks_in(of_tasks)
+    lines_of, cells_of = dict(by_task(of_tasks)), dict(by_task(about.frame))
 
     def panels(look: Look) -> Figure:
-        grid = rows_of(len(tasks) + 1, look.columns(4))
-        handles = [legend_handle(method) for method in methods]
-        figure, axes = panelled(look, grid, 2.2, handles, used=len(tasks) + 1)
-        for ax, task in zip(axes, tasks, strict=False):
-            cells = about.frame[is_task(about.frame, task)]
-            _draw_scores(ax, cells, of_tasks[is_task(of_tasks, task)], methods)
+        columns, handles = look.columns(4), list(map(figures.legend_handle, methods))
+        figure, axes = figures.panelled(
+            look, len(lines_of) + 1, columns, 2.2, handles, y_label="test score (points)"
+        )
+        for ax, task in zip(axes[:-1], lines_of, strict=True):
+            _draw_scores(ax, cells_of[task], lines_of[task], methods)
             ax.set_title(label(task))
-            if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-                ax.set_ylabel("test score (points)")
-        _draw_spreads(axes[len(tasks)], of_tasks, methods, tasks)
+        _draw_spreads(axes[-1], of_tasks, methods)
         return figure
 
-    return {
-        "seed_spread": Drawing(f"Spread over seeds · {about.title}", _caption(found, about), panels)
-    }
+    each = f", each with {INTERVAL}" if _has_interval(found) else ""
+    caption = (
+        "Points: test score of each seed (100 × the task's primary metric), seeds from left to "
+        "right. Line: their mean; band: one standard deviation to each side. Last panel: standard "
+        f"deviation on each task, in the order of the panels{each}. {SEED_WORDS} If runs are "
+        f"missing, the number of seeds with a score is written at the bottom. {about.setting}"
+    )
+    return {"seed_spread": Drawing(f"Spread over seeds · {about.title}", caption, panels)}
 
 
 def _draw_scores(ax: Axes, cells: pd.DataFrame, lines: pd.DataFrame, methods: list[Method]) -> None:
-    seeds = sorted(set(cells["seed"]))
-    offsets = dict(zip(seeds, np.linspace(-JITTER, JITTER, len(seeds)), strict=True))
+    offsets = figures.jitter(sorted(set(cells["seed"])))
     for x, method in enumerate(methods):
         look = style.of_method(method)
         mine = cells[is_method(cells, method) & cells["value"].notna()]
         places = [x + offsets[seed] for seed in mine["seed"]]
-        marker: Props = {
-            "ms": 3.2,
-            "mfc": look.color,
-            "mec": "white",
-            "mew": 0.4,
-            "alpha": 0.9,
-        }
-        ax.plot(places, 100 * mine["value"], look.marker, **marker, zorder=4)
+        dot: Props = {"ms": 3.2, "mfc": look.color, "mec": "white", "mew": 0.4, "alpha": 0.9}
+        ax.plot(places, 100 * mine["value"], look.marker, **dot, zorder=4)
     for line in lines.itertuples(index=False):
         method = method_of(line)
         x, color = methods.index(method), style.of_method(method).color
@@ -157,40 +143,19 @@ def _draw_scores(ax: Axes, cells: pd.DataFrame, lines: pd.DataFrame, methods: li
             below: Props = {"ha": "center", "va": "bottom", "fontsize": 6}
             text = f"{line.n_cells}/{line.n_expected}"
             ax.annotate(text, (x, 0), xycoords=("data", "axes fraction"), **below)
-    _name_methods(ax, methods)
+    figures.methods_below(ax, methods, rotation=40, ha="right", rotation_mode="anchor")
 
 
-def _draw_spreads(ax: Axes, lines: pd.DataFrame, methods: list[Method], tasks: list[Task]) -> None:
-    offsets = np.linspace(-JITTER, JITTER, len(tasks)) if len(tasks) > 1 else [0.0]
+def _draw_spreads(ax: Axes, lines: pd.DataFrame, methods: list[Method]) -> None:
+    offsets = figures.jitter(tasks_in(lines))
     for line in lines.dropna(subset=["spread"]).itertuples(index=False):
         method = method_of(line)
         look = style.of_method(method)
-        x = methods.index(method) + offsets[tasks.index(task_of(line))]
+        x = methods.index(method) + offsets[task_of(line)]
         if line.n_cells >= stats.FEWEST_SEEDS:
             ax.plot([x, x], [line.spread_low, line.spread_high], color=look.color, lw=0.9, zorder=3)
         ax.plot(x, line.spread, look.marker, ms=4, mfc=look.color, mec="white", mew=0.5, zorder=4)
     ax.set_title("standard deviation")
     ax.set_ylabel("points")
     ax.set_ylim(bottom=0)
-    _name_methods(ax, methods)
-
-
-def _name_methods(ax: Axes, methods: list[Method]) -> None:
-    names = [label(method) for method in methods]
-    ax.set_xticks(range(len(methods)), names, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_xlim(-0.6, len(methods) - 0.4)
-    ax.grid(visible=False, axis="x")
-
-
-def _caption(found: pd.DataFrame, about: About) -> str:
-    interval = (
-        ", each with its 95 % interval (chi-squared, which assumes normal scores)"
-        if _has_interval(found)
-        else ""
-    )
-    return (
-        "Points: test score of each seed (100 × the task's primary metric), seeds from left to "
-        "right. Line: their mean; band: one standard deviation to each side. Last panel: standard "
-        f"deviation on each task, in the order of the panels{interval}. {SEED_WORDS} If runs are "
-        "missing, the number of seeds with a score is written at the bottom. " + about.setting
-    )
+    figures.methods_below(ax, methods, rotation=40, ha="right", rotation_mode="anchor")

@@ -13,15 +13,7 @@ import pandas as pd
 from frod_bench import stats
 from frod_bench.report import style
 from frod_bench.report.curves import AXES, Axis, Band
-from frod_bench.report.frame import (
-    FAMILY_KEY,
-    METHOD_KEY,
-    Family,
-    Method,
-    family_of,
-    method_of,
-    methods_in,
-)
+from frod_bench.report.frame import METHOD_KEY, Family, Method, family_of, method_of, methods_in
 from frod_bench.report.names import label
 from frod_bench.report.panels import ALL_TASKS, Panels
 from frod_bench.report.tables import COSTS
@@ -34,20 +26,10 @@ SYMBOLS = {
     ">": "triangle-right", "D": "diamond", "d": "diamond-tall", "P": "cross", "X": "x",
     "p": "pentagon", "h": "hexagon", "*": "star",
 }  # fmt: skip
-BAND_ARRAYS = 8  # arrays as long as a band in its traces: x three times, median, the range twice
-MOST_NUMBERS = 240_000  # in all curves together: about 1.7 MB of the file
-POINTS = (16, 121)  # fewest and most points of a curve
+MOST_POINTS = 30_000  # of all curves together; with eight numbers each, about 1.7 MB of the file
+FEWEST, MOST = 16, 121  # points of a curve
 LINE_PX = 2.2
 DECADE = 10.0  # a loss that spans more than this ratio has a logarithmic axis
-SCORE = "score"
-LEGEND = {  # below the axis: names beside the points would overlap if points are near
-    "orientation": "h",
-    "yref": "container",
-    "y": 0,
-    "yanchor": "bottom",
-    "itemclick": False,
-    "itemdoubleclick": False,
-}
 
 
 class Chart(NamedTuple):
@@ -65,14 +47,14 @@ def curve_charts(
     """A chart per panels, quantity and axis, by `<name>/<quantity>/<axis>`; all tasks come first.
 
     The quantities are `score` and those of `losses` that all names have. Curves are subsampled so
-    that together they stay within `MOST_NUMBERS`; if even the fewest points do not, losses are left
+    that together they stay within `MOST_POINTS`; if even the fewest points do not, losses are left
     out.
     """
     names = sorted(scores, key=lambda name: name != ALL_TASKS)
-    shown = {SCORE: scores} | {q: p for q, p in losses.items() if set(names) <= set(p)}
-    if _numbers(shown, POINTS[0]) > MOST_NUMBERS:
-        shown = {SCORE: scores}
-    points = int(np.clip(MOST_NUMBERS / max(_numbers(shown, 1), 1), *POINTS))
+    shown = {"score": scores} | {q: p for q, p in losses.items() if set(names) <= set(p)}
+    if FEWEST * _n_curves(shown) > MOST_POINTS:
+        shown = {"score": scores}
+    points = int(np.clip(MOST_POINTS / max(_n_curves(shown), 1), FEWEST, MOST))
     return {
         f"{name}/{quantity}/{axis}": _curve_chart(panels[name], axis, points)
         for name in names
@@ -81,17 +63,14 @@ def curve_charts(
     }
 
 
-def _numbers(shown: Mapping[str, Mapping[str, Panels]], points: int) -> int:
-    """How many numbers the curves of all panels are at this many points each."""
+def _n_curves(shown: Mapping[str, Mapping[str, Panels]]) -> int:
     every = [panels for of_quantity in shown.values() for panels in of_quantity.values()]
-    bands = sum(len(of_axis) for panels in every for of_axis in panels.bands.values())
-    return bands * BAND_ARRAYS * points
+    return sum(len(of_axis) for panels in every for of_axis in panels.bands.values())
 
 
 def _curve_chart(panels: Panels, axis: Axis, points: int) -> Chart:
     """Median and range of each method over an axis, the target, and when it is reached."""
-    traces: list[Json] = []
-    ends: list[str] = []
+    traces, ends = [], []
     form = ".3g" if panels.is_loss else ".1f"
     times, x_label = panels.arrived.get(axis, {}), panels.x_labels[axis]
     bands = {method: band for method, band in panels.bands[axis].items() if band.grid.size}
@@ -102,17 +81,22 @@ def _curve_chart(panels: Panels, axis: Axis, points: int) -> Chart:
             height = panels.scale * float(np.interp(when, band.grid, band.median))
             traces.append(_target_reached(method, axis, when, height))
     layout = _layout(x_label, panels.y_label) | {"hovermode": "x unified"}
-    layout["xaxis"] |= {"rangemode": "tozero"}
+    layout["xaxis"]["rangemode"] = "tozero"
     notes = []
-    if missed := [label(method) for method, when in times.items() if np.isinf(when)]:
-        everyone = len(missed) == len(times)
-        who = "No method reaches the target." if everyone else ""
-        notes.append(who or f"The target is not reached by {', '.join(missed)}.")
+    missed = [label(method) for method, when in times.items() if np.isinf(when)]
+    if missed and len(missed) == len(times):
+        notes.append("No method reaches the target.")
+    elif missed:
+        notes.append(f"The target is not reached by {', '.join(missed)}.")
     if panels.is_loss and (log_axis := _log_axis(list(bands.values()))):
         layout["yaxis"] |= log_axis
         notes.append("The vertical axis is logarithmic.")
     if panels.has_target:
-        layout |= _target_line(panels.scale * panels.target)
+        y = panels.scale * panels.target
+        line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y}
+        place = {"xref": "paper", "x": 0, "xanchor": "left", "y": y, "yanchor": "bottom"}
+        layout["shapes"] = [line | {"line": {"width": 1, "dash": "dot"}}]
+        layout["annotations"] = [place | {"text": f"target {y:.1f}", "showarrow": False}]
     text = f"{panels.title}: {panels.y_label} over {x_label}. At the end: {', '.join(ends)}."
     return Chart(
         {"data": traces, "layout": layout},
@@ -149,19 +133,14 @@ def _band_traces(method: Method, band: Band, scale: float, form: str) -> list[Js
         [float(f"{scale * value:.4g}") for value in values]  # digits, for logarithmic axes
         for values in (band.median, band.low, band.high)
     )
-    line = _colored(method) | {
-        "mode": "lines",
-        "x": grid,
-        "y": median,
+    line = _trace(method, "lines", grid, median) | {
         "line": {"color": look.color, "width": LINE_PX, "dash": dash(look)},
         "hovertemplate": f"%{{y:{form}}}",
     }
     if band.seeds == 1:
         return [line]
-    line |= {
-        "customdata": [list(ends) for ends in zip(low, high, strict=True)],
-        "hovertemplate": f"%{{y:{form}}} (%{{customdata[0]:{form}}} to %{{customdata[1]:{form}}})",
-    }
+    line["customdata"] = [list(ends) for ends in zip(low, high, strict=True)]
+    line["hovertemplate"] += f" (%{{customdata[0]:{form}}} to %{{customdata[1]:{form}}})"
     edge = {"type": "scatter", "name": line["name"], "mode": "lines", "hoverinfo": "skip"}
     edge |= {"x": grid, "line": {"width": 0}}
     upper = edge | {"y": high, "fill": "tonexty", "meta": line["meta"]}
@@ -170,21 +149,9 @@ def _band_traces(method: Method, band: Band, scale: float, form: str) -> list[Js
 
 def _target_reached(method: Method, axis: Axis, when: float, height: float) -> Json:
     look = style.of_method(method)
-    return _colored(method) | {
-        "mode": "markers",
-        "x": [round(when, 4)],
-        "y": [round(height, 2)],
+    return _trace(method, "markers", [round(when, 4)], [round(height, 2)]) | {
         "marker": {"symbol": SYMBOLS[look.marker], "size": 10, "color": look.color},
         "hovertemplate": f"{label(method)} reaches the target at {when:,.4g} {axis}<extra></extra>",
-    }
-
-
-def _target_line(target: float) -> Json:
-    across = {"xref": "paper", "x0": 0, "x1": 1, "y0": target, "y1": target}
-    note = {"text": f"target {target:.1f}", "xref": "paper", "x": 0, "xanchor": "left", "y": target}
-    return {
-        "shapes": [{"type": "line", **across, "line": {"width": 1, "dash": "dot"}}],
-        "annotations": [note | {"yanchor": "bottom", "showarrow": False}],
     }
 
 
@@ -208,7 +175,7 @@ def front_points(summary: pd.DataFrame, scope: str, family: Family) -> pd.DataFr
     `whole`: no run is missing. `front`: whole, and no other whole method has a score as high with
     as small a share.
     """
-    is_family = (summary[FAMILY_KEY] == list(family)).all(axis=1)
+    is_family = (summary["family"] == family.family) & (summary["head"] == family.head)
     here = summary[(summary["scope"] == scope) & is_family]
     scores = here[here["primary"]].set_index(METHOD_KEY)
     shares = here[here["metric"] == COSTS[0].name].set_index(METHOD_KEY)["mean"]
@@ -221,25 +188,22 @@ def front_points(summary: pd.DataFrame, scope: str, family: Family) -> pd.DataFr
 
 
 def _front_chart(name: str, points: pd.DataFrame) -> Chart:
-    xs, ticks = _log_places(points["percent"].to_numpy())
-    traces: list[Json] = []
+    xs, x_axis = _log_axis_with_zero(points["percent"].to_numpy())
     on_front = points["front"].to_numpy(dtype=bool)
+    traces: list[Json] = []
     if on_front.sum() > 1:
-        traces.append(_front_line(xs[on_front], points.loc[on_front, "mean"].to_numpy()))
-    for row, x in zip(points.itertuples(index=False), xs, strict=True):
-        traces.append(_front_trace(row, x))
+        line = {"shape": "hv", "dash": "dot", "width": 1.5, "color": style.MUTED}
+        places = {"x": _rounded(xs[on_front], 4), "y": _rounded(points.loc[on_front, "mean"], 2)}
+        front = {"type": "scatter", "mode": "lines", **places, "line": line, "hoverinfo": "skip"}
+        traces.append(front | {"showlegend": False, "name": "front"})
+    traces += map(_front_trace, points.itertuples(index=False), xs)
     layout = _layout("trained % of the backbone", "mean score (points)")
-    low, high = np.log10(ticks[0][0]), np.log10(ticks[0][-1])
-    pad = 0.12 * max(high - low, 0.5)
-    layout["xaxis"] |= {
-        "type": "log",
-        "range": [low - pad, high + pad],
-        "tickvals": ticks[0],
-        "ticktext": ticks[1],
-        "automargin": True,
-    }
-    layout["xaxis"]["title"] |= {"standoff": 10}
-    layout |= {"hovermode": "closest", "showlegend": True, "legend": LEGEND}
+    layout["xaxis"] |= x_axis | {"automargin": True}
+    layout["xaxis"]["title"]["standoff"] = 10
+    layout |= {"hovermode": "closest", "showlegend": True}
+    # Below the axis: names beside the points would overlap if points are near.
+    layout["legend"] = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
+    layout["legend"] |= {"itemclick": False, "itemdoubleclick": False}
     fronts = ", ".join(map(label, methods_in(points[on_front]))) or "none"
     caption = (
         f"Mean score of {name}, with its 95 % interval if it has one, over the share of the "
@@ -259,41 +223,27 @@ def _front_chart(name: str, points: pd.DataFrame) -> Chart:
     return Chart({"data": traces, "layout": layout}, caption, text, name)
 
 
-def _log_places(percent: Floats) -> tuple[Floats, tuple[list[float], list[str]]]:
-    """Coordinates on a logarithmic axis, with zero left of all; and its ticks with labels."""
+def _log_axis_with_zero(percent: Floats) -> tuple[Floats, Json]:
+    """Coordinates on a logarithmic axis, with zero left of all; and that axis."""
     known = percent[percent > 0]
-    least, most = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
+    least, most = (known.min(), known.max()) if known.size else (1.0, 1.0)
     first = int(np.floor(np.log10(least)))
-    last = int(np.ceil(np.log10(most)))
-    decades = [10.0**power for power in range(first, max(last, first + 1) + 1)]
-    labels = [f"{decade:g}" for decade in decades]
-    if known.size == percent.size:
-        return percent, (decades, labels)
-    zero = decades[0] / 10**0.5
-    return np.where(percent > 0, percent, zero), ([zero, *decades], ["0", *labels])
-
-
-def _front_line(xs: Floats, means: Floats) -> Json:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": _rounded(xs, 4),
-        "y": _rounded(means, 2),
-        "line": {"shape": "hv", "dash": "dot", "width": 1.5, "color": style.MUTED},
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "name": "front",
-    }
+    last = max(int(np.ceil(np.log10(most))), first + 1)
+    ticks = [10.0**power for power in range(first, last + 1)]
+    labels = [f"{tick:g}" for tick in ticks]
+    if known.size < percent.size:
+        ticks, labels = [ticks[0] / 10**0.5, *ticks], ["0", *labels]
+    low, high = np.log10(ticks[0]), np.log10(ticks[-1])
+    pad = 0.12 * max(high - low, 0.5)
+    axis = {"type": "log", "range": [low - pad, high + pad], "tickvals": ticks, "ticktext": labels}
+    return np.where(percent > 0, percent, ticks[0]), axis
 
 
 def _front_trace(row: Any, x: float) -> Json:
     method = method_of(row)
     look = style.of_method(method)
     symbol = SYMBOLS[look.marker] + ("" if row.whole else "-open")
-    trace = _colored(method) | {
-        "mode": "markers",
-        "x": _rounded([x], 6),
-        "y": _rounded([row.mean], 2),
+    trace = _trace(method, "markers", _rounded([x], 6), _rounded([row.mean], 2)) | {
         "cliponaxis": False,
         "marker": {"symbol": symbol, "size": 12, "color": look.color},
     }
@@ -322,11 +272,12 @@ def dash(look: style.MethodStyle) -> str:
     return ",".join(f"{LINE_PX * part:.1f}px" for part in look.line[1])
 
 
-def _colored(method: Method) -> Json:
+def _trace(method: Method, mode: str, x: list[float], y: list[float]) -> Json:
     """What all traces of a method share; `meta` has its colour on light and on dark paper."""
     look = style.of_method(method)
     colors = {"light": look.color, "dark": look.color_on_dark}
-    return {"type": "scatter", "name": label(method), "meta": colors}
+    named = {"type": "scatter", "name": label(method), "meta": colors}
+    return named | {"mode": mode, "x": x, "y": y}
 
 
 def _layout(x_title: str, y_title: str) -> Json:

@@ -1,41 +1,70 @@
-"""The page as one HTML file: content, style, script and plotly.js."""
+"""The page as one HTML file: what it shows of a report's numbers, style, script and plotly.js."""
 
+import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from frod_bench.report.claims_table import format_part, headline
+from frod_bench.report import style, tables
+from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED
+from frod_bench.report.claims_table import claims_table, format_part, headline
+from frod_bench.report.convergence import convergence_table
+from frod_bench.report.frame import Method, method_of, methods_in, tasks_in
 from frod_bench.report.names import label
 from frod_bench.report.numbers import Numbers
-from frod_bench.report.page.cells import MEANINGS
-from frod_bench.report.page.charts import Chart
-from frod_bench.report.page.content import grouped, page_content, verdict_kind
+from frod_bench.report.page import records
+from frod_bench.report.page.charts import Chart, curve_charts, dash, front_charts
+from frod_bench.report.paired import paired_table
+from frod_bench.report.table import NOT_THERE, Row, Table
 
 HERE = Path(__file__).parent
-NAME = "report.html"
+
+
+class Score(NamedTuple):
+    """A score in the main table; `value` sorts it, and is None if there is no number."""
+
+    mean: str
+    interval: str
+    holes: str
+    value: float | None
 
 
 def write_page(numbers: Numbers, out_dir: Path) -> Path:
     """Write `report.html` in `out_dir`; returns its path."""
     out_dir.mkdir(parents=True, exist_ok=True)
-    content = page_content(numbers, out_dir)
-    text = (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            page=content,
-            css=_part("page.css"),
-            script=_part("page.js"),
-            plotly=get_plotlyjs(),
-            curves=as_json(content.curves),
-            fronts=as_json(content.fronts),
-        )
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    path = out_dir / NAME
+    environment.globals |= {
+        "as_json": as_json,
+        "format_part": format_part,
+        "grouped": grouped,
+        "headline": headline,
+        "label": label,
+        "score_of": score_of,
+        "meanings": records.MEANINGS,
+        "unbroken": unbroken,
+        "verdict_kinds": {SUPPORTED: "good", NOT_SUPPORTED: "bad"},
+    }
+    text = environment.get_template("page.html.jinja").render(
+        page=page_content(numbers, out_dir),
+        css=(HERE / "page.css").read_text(encoding="utf-8"),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+    )
+    path = out_dir / "report.html"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -56,25 +85,122 @@ def unbroken(text: str) -> list[str]:
     return re.split(r" (?=\()", text)
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "format_part": format_part,
-        "grouped": grouped,
-        "headline": headline,
-        "label": label,
-        "meanings": MEANINGS,
-        "unbroken": unbroken,
-        "verdict_kind": verdict_kind,
+def grouped(table: Table) -> list[tuple[str, list[tuple[Row, bool]]]]:
+    """(heading, rows) of each group of a table; a heading may be empty.
+
+    With each row whether it stays where it is when the others are sorted: from the first strong
+    row of a group on, rows stay below it.
+    """
+    groups: list[tuple[str, list[tuple[Row, bool]]]] = [("", [])]
+    for row in table.rows:
+        rows = groups[-1][1]
+        if row.heading:
+            groups.append((row.label, []))
+        else:
+            rows.append((row, row.strong or any(is_fixed for _, is_fixed in rows)))
+    return [(heading, rows) for heading, rows in groups if rows]
+
+
+def page_content(numbers: Numbers, page_dir: Path) -> dict[str, Any]:
+    """What the page in `page_dir` shows of an experiment, by the names in the template."""
+    frame, collected = numbers.collected.frame, numbers.collected
+    title, rules = numbers.title, numbers.rules
+    ours = Method(rules.accuracy.ours)
+    methods = ours_second(methods_in(numbers.summary), ours, Method(rules.accuracy.reference))
+    summary = _in_order(methods, numbers.summary)
+    scores = itertools.groupby(tables.score_lines(summary), lambda line: line.group)
+    curves = curve_charts(numbers.panels, numbers.losses)
+    runs = records.run_lines(frame, page_dir)
+    statuses = Counter(frame["status"])
+    files = sorted((page_dir / "tables").glob("*.csv"))
+    return {
+        "title": title,
+        "facts": {
+            "runs with a score": f"{statuses['ok']} of {len(frame)}",
+            "tasks": str(len(tasks_in(frame))),
+            "methods": ", ".join(map(label, methods_in(numbers.summary))),
+            "seeds": ", ".join(map(str, sorted(set(frame["seed"])))),
+            "protocol": ", ".join(sorted(set(frame["protocol"].dropna()))),
+        },
+        "warnings": collected.warnings,
+        "judged": numbers.judged,
+        "claims_caption": claims_table(numbers.judged, title).caption,
+        "methods": methods,
+        "score_groups": [(group or "all tasks", list(lines)) for group, lines in scores],
+        "score_caption": tables.MAIN_CAPTION,
+        "score_notes": tables.hole_notes(summary),
+        "paired": paired_table(numbers.pairs, ours, title) if len(numbers.pairs) else None,
+        "swatches": [_swatch(method) for method in methods],
+        "curves": curves,
+        "curve_names": {name.split("/")[0]: chart.label for name, chart in curves.items()},
+        "quantities": list(dict.fromkeys(name.split("/")[1] for name in curves)),
+        "times": convergence_table(
+            numbers.times,
+            rules.convergence,
+            title,
+            methods=methods,
+            missed="not reached",
+            constant=numbers.moot_targets,
+        ),
+        "fronts": front_charts(numbers.summary),
+        "costs": _costs_table(summary, title),
+        "parameters": tables.parameter_table(_in_order(methods, numbers.parameters), title),
+        "map": records.run_map(runs, methods),
+        "counts": {name: statuses[name] for name in records.MEANINGS if name in statuses},
+        "runs": runs,
+        "made_with": records.provenance_table(collected, title),
+        "inputs": records.inputs_table(collected, title),
+        "others": collected.others,
+        "files": [records.relative(path, page_dir) for path in files],
     }
-    return environment
 
 
-def _part(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
+def ours_second(methods: Sequence[Method], ours: Method, reference: Method) -> list[Method]:
+    """The methods with `ours` after the reference, since a narrow screen shows two columns.
+
+    Without the reference ours is the first.
+    """
+    others = [method for method in methods if method != ours]
+    at = others.index(reference) + 1 if reference in others else 0
+    return [*others[:at], *([ours] if ours in methods else []), *others[at:]]
+
+
+def _in_order(methods: Sequence[Method], frame: pd.DataFrame) -> pd.DataFrame:
+    """A long frame with its rows in the order of the methods."""
+    order = [methods.index(method_of(row)) for row in frame.itertuples(index=False)]
+    return frame.iloc[np.argsort(order, kind="stable")]
+
+
+def score_of(number: Any) -> Score:
+    """A row of the summary in parts; if an interval is unavailable it says why."""
+    if number is None:
+        return Score(NOT_THERE, "", "", None)
+    mean, interval, holes = (part.strip() for part in tables.score_text(number))
+    if np.isnan(number.mean):
+        return Score("", "", mean, None)
+    if np.isnan(number.low):
+        interval = f"no interval: {tables.too_few(number)}"
+    return Score(mean, interval, holes, float(number.mean))
+
+
+def _costs_table(summary: pd.DataFrame, title: str) -> Table:
+    lines = tables.cost_lines(summary)
+    rows = []
+    for column, method in enumerate(methods_in(summary)):
+        costs = [line.numbers[column] for line in lines]
+        texts = (NOT_THERE if cost is None else tables.format_cost(cost) for cost in costs)
+        rows.append(Row(label(method), tuple(texts)))
+    caption = (
+        "Means over the runs. Seconds and memory were measured once, on one machine, so they have "
+        "no interval; peak memory includes what the worker process kept from earlier runs."
+    )
+    header = ("method", *(line.label for line in lines))
+    return Table(f"Costs: {title}", caption, header, rows)
+
+
+def _swatch(method: Method) -> dict[str, str]:
+    """How a method is drawn, for the legend."""
+    look = style.of_method(method)
+    gaps = dash(look).replace("px", "").replace("solid", "none")
+    colors = {"light": look.color, "dark": look.color_on_dark}
+    return {"method": label(method), **colors, "dash": gaps}

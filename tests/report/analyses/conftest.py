@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from frod_bench.report.analyses.about import About
-from frod_bench.report.analyses.kinds import KINDS, analyse
+from frod_bench.report.analyses.kinds import KINDS, analyse, csv_of
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.figures import SCREEN, render
 from frod_bench.report.table import Table
@@ -58,7 +58,7 @@ def analysed() -> Iterator[Analyse]:
         figures = {name: render(drawing, SCREEN) for name, drawing in drawings.items()}
         for figure in figures.values():
             figure.canvas.draw()
-        return Analysed(KINDS[kind].csv(numbers), KINDS[kind].table(numbers, about), figures)
+        return Analysed(csv_of(kind, numbers), KINDS[kind].table(numbers, about), figures)
 
     yield run
     plt.close("all")
