@@ -43,13 +43,14 @@ BOOLEANS = ("false", "true")
 HEADS = ("classify", "rank", "auto")
 BUDGETS = ("default", "matched")
 PLOTS = ("figure", "terminal", "none")
+STYLES = ("screen", "paper")
 PARTS = ("all", "tables", "plots", "html")
 MIRRORS = ("backbones", "verify")
 ANALYSES = ("landscape", "spectrum", "expressible")
 LISTS = ("tasks", "methods", "experiments", "suites", "profiles", "records")
 
 PART = Key("PART", "all", "first word: what to report, all, tables, plots or html", PARTS)
-FIGURES = Key("figures.style", "screen", "paper: a paper's widths, fonts and .tex captions")
+FIGURES = Key("figures.style", "screen", "paper: a paper's widths, fonts and .tex captions", STYLES)
 OVERRIDES = Key("KEY=VALUE", "", "every key of `frod-bench run`")
 RUNTIME = (
     Key("runtime.jobs", "0", "worker processes; 0 is one per core"),
@@ -158,6 +159,7 @@ VERBS = (
         Key("head", "classify", "classify or rank", HEADS[:2]),
         Key("results_root", "results", "of the one folder"),
         Key("plot", "figure", "figure, terminal (also prints the curves) or none", PLOTS),
+        FIGURES,
         Key("out", "figures/ beside the records", "where figures go"),
         composes=False,
         aliases={"methods": "method", "seeds": "seed", "folders": "folder", "out_dir": "out"},
@@ -201,6 +203,7 @@ VERBS = (
         "docs/how-to/analyses.md",
         ("analyze landscape", "analyze spectrum task=rte", "analyze expressible seed=0"),
         Key("ANALYSIS", "", "first word: landscape, spectrum or expressible", ANALYSES),
+        FIGURES,
         OVERRIDES,
     ),
     Verb(

@@ -33,7 +33,8 @@ def main(arguments: Sequence[str]) -> int:
         for shown in panels.values():
             print_curves(shown, console)
     try:
-        for path in save_figures(panels, comparison.name, _out_dir(config)):
+        out_dir, figure_style = _out_dir(config), config.figure_style
+        for path in save_figures(panels, comparison.name, out_dir, figure_style):
             print(path.resolve())
     except OSError as error:
         print(f"error: {error}. Name another out=.", file=sys.stderr)

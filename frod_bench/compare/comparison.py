@@ -245,14 +245,16 @@ def panels_of(comparison: Comparison) -> dict[str, Panels]:
     return panels if len(panels) > 2 else {k: p for k, p in panels.items() if k != ALL_TASKS}
 
 
-def save_figures(panels: Mapping[str, Panels], name: str, out_dir: Path) -> list[Path]:
-    """Draw `compare_<task>_<name>` as .png and .pdf. Raises OSError if it cannot be written."""
+def save_figures(
+    panels: Mapping[str, Panels], name: str, out_dir: Path, figure_style: str
+) -> list[Path]:
+    """Draw `compare_<task>_<name>`. Raises OSError if it cannot be written."""
     from frod_bench.report import figures  # matplotlib: only where it draws
 
     drawings = {
         f"compare_{task}_{name}": figures.convergence(shown) for task, shown in panels.items()
     }
-    return figures.save(drawings, out_dir)
+    return figures.save(drawings, out_dir, figure_style)
 
 
 def print_curves(panels: Panels, console: Console) -> None:

@@ -45,6 +45,7 @@ class CompareConfig:
     head: str
     results_root: str
     plot: str
+    figure_style: str
     out_dir: str | None
 
 
@@ -63,6 +64,7 @@ def parse(words: Sequence[str]) -> CompareConfig:
         head=given.get("head", "classify"),
         results_root=given.get("results_root", "results"),
         plot=given.get("plot", "figure"),
+        figure_style=given.get("figures.style", "screen"),
         out_dir=given.get("out"),
     )
     if config.folders:

@@ -54,6 +54,12 @@ def test_prints_scores_and_times_and_draws(results: Path, capsys: Captured) -> N
     assert drawn == ["compare_rte_frod_lora.pdf", "compare_rte_frod_lora.png"]
 
 
+def test_figures_for_a_paper_have_their_captions_beside_them(results: Path, tmp_path: Path) -> None:
+    words = ["task=rte", "method=frod,lora", f"results_root={results}", f"out={tmp_path}"]
+    assert compare.main([*words, "figures.style=paper"]) == 0
+    assert (tmp_path / "compare_rte_frod_lora_column.tex").is_file()
+
+
 def test_first_method_is_paired_with_each_other_one(results: Path, capsys: Captured) -> None:
     for seed, value in enumerate((0.83, 0.83, 0.85)):  # the others have 0.80, 0.81, 0.82
         write_record(results, make_record("rte", "frod", seed, value=value), synthetic_curve())
