@@ -226,8 +226,9 @@ class FrodLinear(nn.Module):
     def _spares_weight(self, dtype: torch.dtype) -> bool:
         """Whether the factors can replace W in the backward pass (method.md, section 2)."""
         weight = self.weight.detach()
-        is_full = dtype == torch.float64 or (dtype == torch.float32 and float32_is_full())
-        if torch.compiler.is_compiling() or dtype != weight.dtype or not is_full:
+        if torch.compiler.is_compiling() or dtype != weight.dtype:
+            return False  # a graph cannot branch on values, nor ask for the precision
+        if dtype != torch.float64 and not (dtype == torch.float32 and float32_is_full()):
             return False
         if weight.is_meta:  # where values cannot be compared
             return True
