@@ -79,11 +79,11 @@ def words(about: About) -> str:
 def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     """One figure with one panel per scope."""
     scopes = list(by_task(found))
-    methods = map(Method, dict.fromkeys(found["method"]))
-    front = Line2D([], [], label="Pareto front", **FRONT)
-    handles = [*map(figures.legend_handle, methods), front]
+    methods = [Method(name) for name in dict.fromkeys(found["method"])]
 
     def panels(look: Look) -> Figure:
+        front = Line2D([], [], label="Pareto front", **FRONT)
+        handles = [*map(figures.legend_handle, methods), front]
         columns, y_label = look.columns(2), "test score (points)"
         figure, axes = figures.panelled(look, len(scopes), columns, 2.1, handles, y_label=y_label)
         for ax, (task, points) in zip(axes, scopes, strict=True):

@@ -124,10 +124,11 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     scores = found[found["quantity"] == SCORE]
     ((task, mean),) = by_task(scores[scores["scope"] == scope])
     by_name = list(by_task(scores[scores["scope"] == ONE_TASK]))
-    handles, y_label = list(map(figures.legend_handle, methods)), "test score (points)"
+    y_label = "test score (points)"
 
     def draw_mean(look: Look) -> Figure:
         columns = look.columns(2)
+        handles = list(map(figures.legend_handle, methods))
         ratios: Props = {"width_ratios": (1.5, 1)} if columns == 2 else {}
         figure, (curves, areas) = figures.panelled(
             look, 2, columns, 2.5, handles, y_label=y_label, **ratios
@@ -139,6 +140,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
 
     def draw_tasks(look: Look) -> Figure:
         columns = look.columns(4 if len(by_name) > 6 else 3)
+        handles = list(map(figures.legend_handle, methods))
         figure, axes = figures.panelled(look, len(by_name), columns, 1.8, handles, y_label=y_label)
         for ax, (task, lines) in zip(axes, by_name, strict=True):
             _draw_curves(ax, lines)
