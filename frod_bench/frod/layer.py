@@ -225,12 +225,16 @@ class FrodLinear(nn.Module):
 
     def _spares_weight(self, dtype: torch.dtype) -> bool:
         """Whether the factors can replace W in the backward pass (method.md, section 2)."""
-        weight = self.weight.detach()
-        if torch.compiler.is_compiling() or dtype != weight.dtype:
+        if torch.compiler.is_compiling() or dtype != self.weight.dtype:
             return False  # a graph cannot branch on values, nor ask for the precision
         if dtype != torch.float64 and not (dtype == torch.float32 and float32_is_full()):
             return False
-        if weight.is_meta:  # where values cannot be compared
+        return self._factors_give_weight()
+
+    def _factors_give_weight(self) -> bool:
+        """Test the factors once for each W; assumed to be true on the meta device."""
+        weight = self.weight.detach()
+        if weight.is_meta:
             return True
         if self._verdict is None or not self._verdict[0].fits(weight):
             is_given = factors_give_weight(weight, self._factors(weight.dtype), self.start)

@@ -1,8 +1,7 @@
 """What is on disk: adapter files, which may be damaged or of another model, and joint bases.
 
-A backbone's joint bases are cached, whatever is trained on it. The name of an entry is a hash of
-what it was computed from (weights and settings). An entry is written atomically, with a checksum of
-its name and tensors; a damaged one is computed again.
+Joint bases are cached by a hash of the weights and settings that they are computed from. An entry
+is written atomically, with a checksum; a damaged one is computed again.
 """
 
 import hashlib
@@ -123,10 +122,7 @@ def basis_key(config: FrodConfig, blocks: list[int], weights: list[Tensor]) -> s
 
 
 def cached_basis(key: str, build: Callable[[], JointBasis], folder: Path) -> JointBasis:
-    """Return the entry `key` of `folder`, or the result of `build`, which is then stored.
-
-    If the folder cannot be written, the basis is not stored, with one warning per process.
-    """
+    """Return the entry `key` of `folder`, or the result of `build`, which is stored if possible."""
     path = folder / f"{key}.safetensors"
     found = _read(path)
     if found is not None:

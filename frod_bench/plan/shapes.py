@@ -86,6 +86,9 @@ class FrodShapes(FrodLinear):
             return self._merged[0]
         return super().merged(dtype)
 
+    def _factors_give_weight(self) -> bool:
+        return True
+
 
 def prepare_shapes(
     config: PretrainedConfig,
