@@ -62,15 +62,19 @@ def convert_smollm2(source: Path, out: Path) -> None:
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-    gguf: dict[str, Any] = {"gguf_file": _SMOLLM2_FILE, "trust_remote_code": False}
-    loaded = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **gguf)
+    loaded = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=_SMOLLM2_FILE, dtype=torch.float32, trust_remote_code=False
+    )
     config: Any = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config  # the values are plain numbers now
     model = LlamaForCausalLM(config)
     model.load_state_dict(loaded.state_dict())
     model.save_pretrained(out)
-    AutoTokenizer.from_pretrained(source, **gguf).save_pretrained(out)
+    tokenizer = AutoTokenizer.from_pretrained(
+        source, gguf_file=_SMOLLM2_FILE, trust_remote_code=False
+    )
+    tokenizer.save_pretrained(out)
 
 
 def convert_dinov2(source: Path, out: Path) -> None:

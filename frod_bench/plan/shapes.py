@@ -117,14 +117,12 @@ def plain_shapes(
     config: PretrainedConfig, backbone: BackboneConfig, num_labels: int | None
 ) -> Model:
     """Return the model before a method is applied, as `runner.build_model` builds it."""
-    how = {
-        "dtype": torch.float32, "attn_implementation": "eager", "trust_remote_code": False
-    }  # fmt: skip
+    how = {"dtype": torch.float32, "attn_implementation": "eager"}
     if num_labels is not None:
-        body = AutoModel.from_config(tower_of(config), **how)
+        body = AutoModel.from_config(tower_of(config), trust_remote_code=False, **how)
         return with_head(body, backbone.pooling, num_labels)
     check_causal(config, backbone.hub_id)
-    model = AutoModelForCausalLM.from_config(config, **how)
+    model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, **how)
     return RankerShapes(model.base_model, model.get_output_embeddings(), reads_packed=True)
 
 
