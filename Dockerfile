@@ -1,6 +1,9 @@
 # Two images from one lock file:
-#   docker build --target cpu  -t frod-bench:cpu .
+#   docker build -t frod-bench:cpu .                     the main job on the CPU (the last stage)
 #   docker build --target cuda -t frod-bench:cuda .      docker run --gpus all frod-bench:cuda
+# Both install PyPI's build of the torch that constraints.txt pins. For Linux on x86-64 it is a CUDA
+# build that brings the CUDA libraries, also into the CPU image, and runs on a machine without a GPU.
+# The driver is that of the host. The images differ in their environment and in what they start.
 # Results: mount a folder, docker run -v "$PWD/results:/frod_bench/results" ...
 FROM python:3.11-slim AS base
 ENV PIP_NO_CACHE_DIR=1 WANDB_MODE=offline
@@ -15,9 +18,9 @@ RUN make setup LOCKED=1
 ENV PATH="/frod_bench/.venv/bin:${PATH}"
 CMD ["make", "reproduce-all"]
 
-FROM base AS cpu
-
-# PyPI's torch for Linux brings its CUDA libraries; the driver is that of the host.
 FROM base AS cuda
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 CMD ["frod-bench", "bench", "device=cuda"]
+
+# Last, so that `docker build .` makes it.
+FROM base AS cpu

@@ -60,7 +60,8 @@ RULES = (
     Rule(r"plan_only=true", "run", "plans"),
     Rule(r"\$\w|<\w+>|\.\.\.|\bNAME\b|\bVERB\b|\bDIR\b", "parse", "has a placeholder"),
     Rule(r"/theirs/|/my/|path/to/|=my_", "parse", "names a file of the reader's"),
-    Rule(r" mirror .*(out|suite)=| mirror backbones| mirror verify", "parse", "needs network"),
+    Rule(r" mirror verify", "parse", "needs a mirror, which is not shipped"),
+    Rule(r" mirror .*(out|suite)=| mirror backbones", "parse", "needs network"),
     Rule(
         r"(?i)root=(/data|mirror)\b|results/mine/small", "parse", "needs data that is not shipped"
     ),
@@ -321,6 +322,9 @@ def main(words: list[str]) -> int:
         print(
             f"{step.page}:{step.line}: {step.command}\n  {wrong.replace(chr(10), chr(10) + '  ')}"
         )
+    reasons = Counter(step.why for step, _, _ in done if step.how == "parse" and not step.file)
+    for why, number in reasons.most_common():
+        print(f"{number:4} only parsed: {why}")
     counts = Counter(step.how for step, _, _ in done if not step.file)
     outputs = sum(step.output is not None and step.how == "run" for step, _, _ in done)
     files = sum(bool(step.file) for step, _, _ in done)
