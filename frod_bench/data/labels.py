@@ -2,7 +2,7 @@
 
 A class (a ClassLabel, "1" and "2", a truth value, a name, the letter of an option) becomes its
 position from 0; if the recorded schema names the same classes, in the order of that schema. An
-unusable label (-1 for a hidden one, an answer that is no option) becomes None.
+unusable label (-1 for a hidden one, an answer outside the options) becomes None.
 """
 
 import math

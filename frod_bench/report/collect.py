@@ -72,7 +72,7 @@ def collect(results_root: Path, profile: str, cells: Sequence[Cell]) -> Collecte
 def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Collected:
     """Pick the records of `cells` out of `<results_dir>/records`, and say what was not asked for.
 
-    A bad record is no error: its cell is `unusable` and shown as such. Raises InputError if two of
+    A bad record raises nothing: its cell is shown as `unusable`. Raises InputError if two of
     `cells` are of one task, method and seed.
     """
     refuse_same(cells)
@@ -129,7 +129,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
 
 
 def _side_files(path: Path, made: Record) -> tuple[list[CurvePoint], list[str]]:
-    """A record's curve, empty if it cannot be read, and what is wrong with the files beside it."""
+    """A record's curve, empty if it cannot be read, and what is wrong with its other files."""
     curve: list[CurvePoint] = []
     troubles = []
     metric = made["primary_metric"]
