@@ -12,15 +12,17 @@ from frod_bench.common.errors import InputError, did_you_mean
 JOBS = {"validate": "run", "verify": "reproduce", "tune": "profiles", "calibrate": "profiles"}
 JOBS |= {"run": "run", "reproduce": "reproduce", "ls": "ls", "cache": "ls"}
 ROOMS = {"analyze": "analyses"}
+RESUMES = set(BY_NAME) - {"ls", "cache", "validate", "plan", "compare"}  # these leave no work
 
 
 def main(verb: str | None = None) -> None:
     """Hand the command line on to `verb`, by default that of its first word; exit as it does."""
     words = sys.argv[1:]
-    with exit_statuses():
+    with exit_statuses(resumes=False):
         if verb is None:
             verb, words = _verb_of(words)
         cli_help.answer(verb, words)
+    with exit_statuses(resumes=verb in RESUMES):
         # Only the module of the verb is imported.
         if verb in JOBS:
             start = getattr(import_module(f"frod_bench.jobs.{JOBS[verb]}"), verb)
@@ -36,7 +38,7 @@ def _verb_of(words: list[str]) -> tuple[str, list[str]]:
     if first in BY_NAME:
         return first, others
     if first == "--complete":
-        print("\n".join(cli_help.candidates(*others)))
+        print("\n".join(cli_help.candidates(" ".join(others))))
         sys.exit(0)
     if first == "--completion":
         if others[:1] not in ([], ["bash"]):

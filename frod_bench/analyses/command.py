@@ -122,7 +122,7 @@ def main(words: Sequence[str]) -> None:
     if not any(override.startswith("experiment=") for override in overrides):
         overrides = [f"experiment={EXPERIMENTS[arguments.action]}", *overrides]
     kept, say = kept_cells(overrides), partial(print, file=sys.stderr, flush=True)
-    check_writable(kept.context.out_dir)
+    check_writable(kept.context.out_dir, value=str(kept.cells[0].settings.results_root))
     for line in kept.lacking:
         say(line)
     # Imported only now: torch and matplotlib are not needed to report what is missing.

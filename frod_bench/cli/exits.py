@@ -17,7 +17,7 @@ from frod_bench.common.errors import CellsFailed, InputError, did_you_mean
 def explain(error: Exception) -> str | None:
     """One message: the field, its value, what is allowed; None if it is not about bad input.
 
-    Hydra's errors are told by their module, because importing Hydra takes a second.
+    Hydra's errors are recognized by their module, because importing Hydra takes a second.
     """
     if isinstance(error, InputError):
         return str(error)
@@ -29,7 +29,7 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         hint = did_you_mean(name, error.options or [])
-        return f"{group}={name}: there is none of that name.{hint}"
+        return f"{group}={name}: no {group} has this name.{hint}"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     message = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
     if message.startswith("Ambiguous value"):
@@ -69,11 +69,12 @@ def keys() -> list[str]:
 
 
 @contextmanager
-def exit_statuses() -> Iterator[None]:
+def exit_statuses(resumes: bool = True) -> Iterator[None]:
     """Turn errors that a user can fix into one message and an exit status.
 
     1 if a run failed or diverged, 2 for bad input, 130 if interrupted. Of several processes that
-    run one cell together, the first on each machine prints the message.
+    run one cell together, the first on each machine prints the message. After an error of the
+    operating system, the message says how to go on if the command `resumes` its work.
     """
     prints = processes.is_first_here()
     # A shell without job control starts background processes that ignore SIGINT.
@@ -94,9 +95,8 @@ def exit_statuses() -> Iterator[None]:
                 print(f"error: {message}", file=sys.stderr)
             sys.exit(2)
         if isinstance(error, OSError):
-            sys.exit(
-                f"error: {error}. No file is incomplete. Run the same command again to resume."
-            )
+            hint = " No file is incomplete. Run the same command again to resume."
+            sys.exit(f"error: {error}.{hint if resumes else ''}")
         raise
     finally:
         if resets:

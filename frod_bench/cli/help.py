@@ -73,7 +73,7 @@ def _table(keys: Sequence[Key]) -> str:
 
 def candidates(line: str) -> list[str]:
     """What can replace the last word of `line`, or its value: bash breaks words at `=`."""
-    _, *before, last = line.split(" ")
+    *before, last = line.split(" ")[1:] or [line]
     verb = BY_NAME.get(before[0] if before else "", BY_NAME["run"])
     name, equals, value = last.partition("=")
     if equals:

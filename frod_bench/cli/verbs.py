@@ -51,7 +51,7 @@ LISTS = ("tasks", "methods", "experiments", "suites", "profiles", "records")
 
 PART = Key("PART", "all", "first word: what to report, all, tables, plots or html", PARTS)
 FIGURES = Key("figures.style", "screen", "paper: a paper's widths, fonts and .tex captions", STYLES)
-OVERRIDES = Key("KEY=VALUE", "", "every key of `frod-bench run`")
+OVERRIDES = Key("KEY=VALUE", "", "every other key of `frod-bench run`")
 RUNTIME = (
     Key("runtime.jobs", "0", "worker processes; 0 is one per core"),
     Key("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
@@ -79,12 +79,13 @@ def cells(**defaults: str) -> tuple[Key, ...]:
     return tuple(key._replace(default=defaults.get(key.name, key.default)) for key in CELL)
 
 
-GRID = cells(
-    task="the suite's",
-    method="the experiment's",
-    seed="the experiment's",
-    experiment="main_table",
-)
+def grid(experiment: str, **defaults: str) -> tuple[Key, ...]:
+    """The keys of a verb that takes all cells of an experiment, by default of `experiment`."""
+    ours = dict.fromkeys(("method", "seed"), "the experiment's")
+    return cells(task="the suite's", experiment=experiment, **ours, **defaults)
+
+
+GRID = grid("main_table")
 VERBS = (
     Verb(
         "run",
@@ -120,8 +121,8 @@ VERBS = (
         "verify",
         "Check that this machine reproduces the published run: twelve cells, run again.",
         "docs/how-to/reproducing.md",
-        ("verify", "verify runtime.jobs=1", "verify --help"),
-        RUNTIME[0],
+        ("verify", "verify runtime.jobs=1", "verify runtime.device=cpu"),
+        *RUNTIME[:2],
     ),
     Verb(
         "report",
@@ -189,12 +190,14 @@ VERBS = (
         Key("experiment", "tune", "tune, tune_small or tune_paper"),
         Key("out", "RESULTS_ROOT/PROFILE/learning_rates", "folder of the new table"),
         *(key for key in GRID if key.name not in ("experiment", "seed", "suite", "protocol")),
+        aliases={"out_dir": "out"},
     ),
     Verb(
         "calibrate",
         "Difficulty check: is each task between the best constant answer and solved?",
         "docs/explanation/embedded.md",
         ("run -m experiment=calibration", "calibrate", "calibrate results_root=results"),
+        *grid("calibration", suite="all24"),
         OVERRIDES,
     ),
     Verb(
@@ -203,6 +206,7 @@ VERBS = (
         "docs/how-to/analyses.md",
         ("analyze landscape", "analyze spectrum task=rte", "analyze expressible seed=0"),
         Key("ANALYSIS", "", "first word: landscape, spectrum or expressible", ANALYSES),
+        *grid("the analysis's", suite="the experiment's"),
         FIGURES,
         OVERRIDES,
     ),
@@ -237,7 +241,11 @@ VERBS = (
         "bench",
         "Time attaching, training and evaluating of each method, with peak memory.",
         "docs/explanation/method.md",
-        ("bench", "bench shape=embedded_encoder method=lora,frod", "bench device=cuda"),
+        (
+            "bench",
+            "bench shape=embedded_encoder method=lora,frod",
+            "bench device=cuda compile=false,true",
+        ),
         Key("shape", "all of the device", "backbone shapes, as a,b"),
         Key("method", "the peers", "methods, as a,b"),
         Key("rounds", "5", "rounds, each method once per round; at least 5"),

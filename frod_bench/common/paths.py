@@ -30,13 +30,15 @@ def embedded_mirror_dir() -> Path:
     return cache_dir() / "embedded_mirror"
 
 
-def check_writable(folder: Path, key: str = "results_root") -> None:
-    """Raise InputError unless `folder`, which the option `key` named, can be written to and is not
-    published by the project.
+def check_writable(folder: Path, key: str = "results_root", value: str | None = None) -> None:
+    """Raise InputError unless `folder` can be written to and is not published by the project.
+
+    `key` is the option that named it and `value` what the user gave, by default `folder`.
     """
+    given = f"{key}={folder if value is None else value}"
     if is_published(folder):
         raise InputError(
-            f"{key}={folder}: is what the project publishes, and is not written to. Name another "
+            f"{given}: is what the project publishes, and is not written to. Name another "
             f"folder, e.g. {key}=results."
         )
     existing = folder.absolute()
@@ -47,6 +49,6 @@ def check_writable(folder: Path, key: str = "results_root") -> None:
             return
     except OSError as error:
         raise InputError(
-            f"{key}={folder}: {existing} cannot be written to ({error.strerror}). "
+            f"{given}: {existing} cannot be written to ({error.strerror}). "
             "Name a folder that you may write to."
         ) from error

@@ -56,5 +56,5 @@ def _out_dir(config: CompareConfig) -> Path:
 
 def start(words: Sequence[str]) -> None:
     """The command line; exits with its status."""
-    with exit_statuses():
+    with exit_statuses(resumes=False):
         sys.exit(main(words))

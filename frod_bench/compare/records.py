@@ -74,7 +74,7 @@ def parse(words: Sequence[str]) -> CompareConfig:
                 "folder=results/embedded,/theirs/results/embedded."
             )
         if "results_root" in given:
-            raise InputError("results_root says nothing where two folders are named; leave it out.")
+            raise InputError("results_root is not used if folder names two folders. Leave it out.")
     elif not (config.task and config.methods):
         raise InputError(
             "task and method must be given: task=rte method=frod,lora; or two folders: "

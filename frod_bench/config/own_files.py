@@ -69,7 +69,7 @@ class OwnFiles:
             )
         if value not in {*shipped, *(entry.name for entry in installed)}:
             raise InputError(
-                f"{override}: there is none of that name."
+                f"{override}: no method has this name."
                 + did_you_mean(value, {*shipped, *installed.names})
                 + " Give a file by its path, method=path/to/my_method.yaml."
             )
@@ -93,7 +93,7 @@ def read(path: Path, override: str, group: str = "method") -> DictConfig:
     InputError unless it is a YAML mapping with a new name, known keys, and values of their types.
     """
     if not path.is_file():
-        near = sorted(file.name for file in path.parent.glob("*.y*ml"))
+        near = sorted(file.name for file in path.parent.glob("[!.]*.y*ml"))
         hint = did_you_mean(path.name, near) if near else ""
         raise InputError(f"{override}: there is no file {path}.{hint}")
     try:

@@ -108,7 +108,7 @@ def tune(words: Sequence[str]) -> None:
     results_dir, profile = cells[0].results_dir, base.profile.name
     table = trials(cells, named)
     picked = pick(table)
-    check_writable(results_dir)
+    check_writable(results_dir, value=str(base.results_root))
     tuning = results_dir / "tables" / "tuning.csv"
     tuning.parent.mkdir(parents=True, exist_ok=True)
     published = REFERENCE_DIR / profile / "tables" / "tuning.csv"
@@ -196,7 +196,7 @@ def calibrate(words: Sequence[str]) -> None:
     base, cells = compose_cells(named)
     table = calibration(scores_of(cells, named))
     folder = cells[0].results_dir / "tables"
-    check_writable(folder)
+    check_writable(folder, value=str(base.results_root))
     folder.mkdir(parents=True, exist_ok=True)
     table.round(2).to_csv(folder / "calibration.csv", index=False)
     text = markdown(table, base.profile.title)

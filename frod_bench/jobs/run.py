@@ -38,7 +38,8 @@ def run_one(config: DictConfig) -> None:
     else:
         check_functions([cell])
         check_hub([cell])
-        check_writable(Path(config.results_root) / cell.profile)
+        root = str(config.results_root)
+        check_writable(Path(root) / cell.profile, value=root)
         from frod_bench.training.runner import execute  # imports torch, which takes seconds
 
         set_aside(found, say)

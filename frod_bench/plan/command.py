@@ -56,5 +56,5 @@ def plan(overrides: Sequence[str], accelerator_name: str) -> "PlanResult":
 
 def start(words: Sequence[str]) -> None:
     """Run the command line and exit with its status."""
-    with exit_statuses():
+    with exit_statuses(resumes=False):
         main(words)

@@ -136,5 +136,5 @@ def start(words: Sequence[str]) -> None:
             report_folder(part, given, plain_console(stderr=True))
             return
         config, cells = compose_cells(overrides)
-        check_writable(folder_of(config))
+        check_writable(folder_of(config), value=str(config.results_root))
         report(part, config, cells, plain_console(stderr=True))

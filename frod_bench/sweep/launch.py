@@ -51,7 +51,8 @@ def run_grid(
         )
     check_functions(found.missing)
     check_hub(found.missing)
-    check_writable(Path(config.results_root) / config.profile.name)
+    root = str(config.results_root)
+    check_writable(Path(root) / config.profile.name, value=root)
     if found.missing and tracker.uploads(config.tracker):
         plain_console(stderr=True).print(
             f"wandb: you are logged in, so {len(found.missing)} runs will be uploaded to project "

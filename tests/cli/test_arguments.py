@@ -35,6 +35,7 @@ def test_own_keys_are_taken_apart_from_overrides() -> None:
         ),
         ("embedded", ["--root", "a", "--seed=1"], {"out": "a", "seed": "1"}),
         ("mirror", ["verify", "root=a"], {"folder": "a"}),
+        ("tune", ["out_dir=a"], {"out": "a"}),
         ("compare", ["task=null"], {}),
     ],
 )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -69,6 +70,28 @@ def test_a_misspelt_verb_gets_a_hint(capsys: pytest.CaptureFixture[str]) -> None
         front_with(["rnu"])
     assert ended.value.code == 2
     assert "Did you mean 'run'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "verbs"), [(["x"], []), (["rep"], ["report", "reproduce"])])
+def test_a_line_of_one_word_is_completed(
+    words: list[str], verbs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answered(["--complete", *words], capsys).split() == verbs
+    assert set(answered(["--complete"], capsys).split()) == set(BY_NAME)
+
+
+@pytest.mark.parametrize(("verb", "resumes"), [("ls", False), ("tune", True)])
+def test_only_a_command_that_leaves_work_says_how_to_resume(
+    verb: str, resumes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(words: list[str]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(front, "import_module", lambda _: SimpleNamespace(**{verb: broken}))
+    with pytest.raises(SystemExit) as ended:
+        front_with([verb])
+    assert "No space left on device." in str(ended.value.code)
+    assert ("Run the same command again" in str(ended.value.code)) == resumes
 
 
 def test_ls_names_everything_that_there_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -196,7 +196,7 @@ BOTH = ["task=rte", "methods=[frod]"]
         ),
         ([*BOTH, "across=true"], "across=true is for two folders"),
         (["folders=[a]"], "folder has 1 names; give two"),
-        (["folders=a,b"], "results_root says nothing where two folders are named"),
+        (["folders=a,b"], "results_root is not used if folder names two folders"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(

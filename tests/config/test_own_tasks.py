@@ -38,6 +38,13 @@ def test_it_stands_in_a_grid_beside_others(tmp_path: Path) -> None:
     assert {cell.task for cell in cells} == {"rte", "mine"}
 
 
+def test_a_missing_file_is_not_mistaken_for_a_hidden_one(tmp_path: Path) -> None:
+    (tmp_path / ".hidden.yaml").touch()
+    with pytest.raises(InputError, match="there is no file") as caught:
+        compose_cells([*SHORT, f"task={tmp_path}/nope.yaml"])
+    assert ".hidden" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -85,6 +85,22 @@ def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path, here: RunH
     assert re.search(r"results_root=.*cannot be written to", done.stderr)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["frod_bench.run", "task=rte"],
+        ["frod_bench.run", "-m", "task=rte"],
+        ["frod_bench.report", "tables", "suite=smoke"],
+    ],
+)
+def test_published_results_are_refused_under_the_name_that_was_given(
+    here: RunHere, words: list[str]
+) -> None:
+    done = here(*words, *SHORT, "results_root=results/reference")
+    assert done.returncode == 2
+    assert "error: results_root=results/reference: is what the project publishes" in done.stderr
+
+
 def test_one_cell_prints_its_record_last_and_is_not_run_again(
     tmp_path: Path, here: RunHere
 ) -> None:

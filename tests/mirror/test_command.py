@@ -99,7 +99,7 @@ def test_the_form_for_a_package_index(tmp_path: Path, monkeypatch: pytest.Monkey
         (["verify", "out=x"], "out: is not used by verify. Allowed: folder"),
         (["verify", "root="], "folder: is empty"),
         (["out=a", "out=b"], "out: is given twice"),
-        (["out=x", "suite=paper"], "suite=paper: there is none of that name"),
+        (["out=x", "suite=paper"], "suite=paper: no suite has this name"),
     ],
 )
 def test_bad_words_are_one_message_and_status_2(
