@@ -100,12 +100,13 @@ def _set(found: Arguments, key: Key, value: str) -> None:
         raise InputError(f"{key.name}: is given twice. Name it once, {key.name}=VALUE.")
     if not value.strip("[]"):
         raise InputError(f"{key.name}: is empty. Give it a value, {key.name}=VALUE.")
+    if value == "null":  # the default
+        return
     for item in (items(value) if key.several else [value]) if key.choices else []:
         if item not in key.choices:
             hint = did_you_mean(item, key.choices)
             raise InputError(f"{key.name}={value}: {item!r} is unknown.{hint}")
-    if value != "null":
-        found.values[key.name] = value
+    found.values[key.name] = value
 
 
 def _refuse(verb: Verb, word: str, name: str) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from frod_bench.common.paths import CONF_DIR
+
 
 class Key(NamedTuple):
     """A word of a command line: `name=value`; `--name`, a flag; or `NAME`, the first word."""
@@ -47,6 +49,10 @@ STYLES = ("screen", "paper")
 PARTS = ("all", "tables", "plots", "html")
 MIRRORS = ("backbones", "verify")
 ANALYSES = ("landscape", "spectrum", "expressible")
+PROFILES, PROTOCOLS = (
+    tuple(sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml")))
+    for group in ("profile", "protocol")
+)
 LISTS = ("tasks", "methods", "experiments", "suites", "profiles", "records")
 
 PART = Key("PART", "all", "first word: what to report, all, tables, plots or html", PARTS)
@@ -155,8 +161,8 @@ VERBS = (
         Key(
             "across", "false", "true: compare folders of different profiles or protocols", BOOLEANS
         ),
-        Key("profile", "embedded", "of two folders: the one of their records"),
-        Key("protocol", "fair", "fair, paper or tune"),
+        Key("profile", "embedded", "of two folders: the one of their records", PROFILES),
+        Key("protocol", "fair", "fair, paper or tune", PROTOCOLS),
         Key("head", "classify", "classify or rank", HEADS[:2]),
         Key("results_root", "results", "of the one folder"),
         Key("plot", "figure", "figure, terminal (also prints the curves) or none", PLOTS),

@@ -18,8 +18,8 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import AXES, Axis, Curve
-from frod_bench.report.frame import Method, Run
-from frod_bench.report.names import label
+from frod_bench.report.frame import Method, Run, Task
+from frod_bench.report.names import label, labels_in_text
 from frod_bench.report.rules import (
     AccuracyRule,
     ConvergenceRule,
@@ -34,6 +34,7 @@ from frod_bench.stats import Estimate, Floats
 # task with columns named as in `Collected.frame`.
 PAPER_COUNTS = Path(__file__).with_name("paper_counts.csv")
 NAMED = 3  # missing runs that a line names one by one; more are counted
+ENDS = ("failed", "diverged")  # how a run ends; of others a line says what they are
 
 Verdict = Literal["supported", "not supported", "undecided at this budget"]
 SUPPORTED: Verdict = "supported"
@@ -124,9 +125,11 @@ class Evidence:
         lost = why.reindex(asked, fill_value="not in this experiment").loc[lambda text: text != ""]
         lines = [f"records of several protocols: {self.protocol}"] if "," in self.protocol else []
         for (method, reason), runs in lost.groupby(["method", lost], sort=False):
-            names = [f"{task} seed {seed}" for _, task, seed in runs.index]
-            which = ", ".join(names) if len(names) <= NAMED else f"{len(names)} cells"
-            lines.append(f"{method}: {which} {reason}")
+            names = [f"{label(Task(task))} seed {seed}" for _, task, seed in runs.index]
+            which = ", ".join(names) if len(names) <= NAMED else f"{len(names)} runs"
+            if reason not in ENDS:
+                which += " is" if len(names) == 1 else " are"
+            lines.append(f"{label(Method(method), in_text=True)}: {which} {reason}")
         return "; ".join(lines)
 
 
@@ -252,8 +255,8 @@ def convergence(cells: Evidence, measured: Mapping[Run, Curve], rule: Convergenc
         "convergence",
         f"{label(Method(rule.ours))} converges faster than low-rank methods",
         f"the {100 * cells.confidence:g} % interval of the median ratio of times to target lies "
-        f"above 1 against each of {', '.join(rule.decides)}; a miss is infinite, two misses are no "
-        "ratio",
+        f"above 1 against each of {labels_in_text(rule.decides)}; a miss is infinite, two misses "
+        "are no ratio",
         steps if steps == seconds else f"{steps} in steps, {seconds} in seconds",
         holes,
         tuple(parts),
@@ -276,9 +279,9 @@ def robustness(cells: Evidence, sensitivity: Sensitivity | None, rule: Robustnes
     return Claim(
         "robustness",
         f"{label(Method(rule.ours))} is robust to seeds and learning rates",
-        f"against each of {', '.join(rule.against)}: the {100 * cells.confidence:g} % interval of "
-        f"the mean difference of spreads lies below +{rule.spread_margin_points:g} points, and "
-        f"that of areas above −{rule.area_margin_points:g}",
+        f"against each of {labels_in_text(rule.against)}: the {100 * cells.confidence:g} % "
+        f"interval of the mean difference of spreads lies below +{rule.spread_margin_points:g} "
+        f"points, and that of areas above −{rule.area_margin_points:g}",
         combine(part.verdict for part in parts),
         "; ".join(filter(None, (holes, no_area))),
         parts,
@@ -345,7 +348,8 @@ def _speedup(  # noqa: PLR0917
         too_few = tasks - found.n > rule.max_undecided_share * tasks
         verdict = UNDECIDED if too_few else _verdict(holes, found.low > 1, found.high < 1)
     missed = ", ".join(
-        f"{name} {np.isinf(times[name]).sum()} of {(~np.isnan(times[name])).sum()} runs"
+        f"{label(Method(name), in_text=True)} in {np.isinf(times[name]).sum()} of "
+        f"{(~np.isnan(times[name])).sum()} runs"
         for name in methods
     )
     words, note = f"{axis} to target, {{1}} over {{0}}", f"missed by {missed}"

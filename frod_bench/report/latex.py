@@ -11,12 +11,14 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
+from frod_bench.common.paths import CONF_DIR
 from frod_bench.report.table import Row, Table
 
 COLUMN_PT, PAGE_PT = 232.0, 392.0  # of AAAI's column and NeurIPS's text, with a margin
 GAP_PT = 6.0  # between columns: twice \tabcolsep
 MOST_COLUMNS = 12  # beyond it a table with fewer rows than columns is turned
 MOST_LINES = 48  # of a float, header and notes left out
+KINDS = ("tables", "figures")  # folders of a report
 NEEDS = "% Needs \\usepackage{booktabs, array}."
 _WITH_DETAIL = re.compile(r"([+−-]?[\d∞].*?) ([±\[(].*)", re.DOTALL)  # a number, and its interval
 _NARROW, _WIDE = set(" .,;:'|!ijltfI()[]"), set("mwABCDEFGHKLMNOPQRSTUVWXYZ%±×∞–−<>=+†&@λ")
@@ -30,9 +32,15 @@ _SYMBOLS = str.maketrans({
 
 
 def label_of(out_dir: Path, name: str, kind: str = "tab") -> str:
-    """A label that no other report has: profile, experiment and name, from the folders."""
-    folders = out_dir.resolve().parts[-3:-1]
-    return f"{kind}:" + "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part) for part in (*folders, name))
+    """A label of the report's folder and `name`: `tab:small-budget-curve-main` if that folder is in
+    one named after a profile, `tab:mine-main` if it is anywhere else.
+    """
+    folder = out_dir.resolve()
+    if folder.name in KINDS:
+        folder = folder.parent
+    of_profile = (CONF_DIR / "profile" / f"{folder.parent.name}.yaml").exists()
+    parts = (*[folder.parent.name] * of_profile, folder.name, name)
+    return f"{kind}:" + "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part) for part in parts)
 
 
 def to_latex(table: Table, label: str) -> str:

@@ -4,6 +4,8 @@
 are those that a user types. What has no entry here, e.g. a task of one's own, keeps its name.
 """
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from frod_bench.common.names import with_head
@@ -85,6 +87,11 @@ def label(key: Task | Family | Method, *, in_text: bool = False) -> str:
     text = (_IN_TEXT if in_text else METHODS).get(key.method, key.method)
     text += f" ({key.variant})" if key.variant else ""
     return f"{text} · {key.side}" if key.side else text
+
+
+def labels_in_text(methods: Iterable[str]) -> str:
+    """Several methods in a sentence, such as `LoRA, DoRA`."""
+    return ", ".join(label(Method(method), in_text=True) for method in methods)
 
 
 def metric_label(metric: str) -> str:

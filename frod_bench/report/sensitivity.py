@@ -18,7 +18,7 @@ from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import row_of
 from frod_bench.report.frame import TASK_KEY, Family
-from frod_bench.report.names import base_names, spelled
+from frod_bench.report.names import base_names, labels_in_text, spelled
 
 FLOORED = ("diverged", "undefined")  # runs that came to their end, and gave no score
 _RANKED = with_head("", "rank")  # ends the name of a family in the published table of trials
@@ -37,7 +37,7 @@ class Sensitivity:
     def missing(self, methods: Sequence[str]) -> str:
         """Which methods lack some area; empty if none does."""
         lost = [m for m in methods if m not in self.table or self.table[m].isna().any()]
-        return f"{self.over} missing of {', '.join(lost)}" if lost else ""
+        return f"{self.over} missing for {labels_in_text(lost)}" if lost else ""
 
 
 def sensitivity_of(

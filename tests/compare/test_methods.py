@@ -188,7 +188,9 @@ BOTH = ["task=rte", "methods=[frod]"]
         ([*BOTH, "seeds=[x]"], "seed=[x]: is not a whole number"),
         (["task=rt", "methods=[frod]"], "No records of task 'rt'. Did you mean 'rte'?"),
         (["task=rte", "methods=[frodo]"], "No records of method 'frodo' on task 'rte'. Did you"),
-        ([*BOTH, "profile=none"], "Run them: frod-bench run -m task="),
+        ([*BOTH, "profile=small"], "Run them: frod-bench run -m task="),
+        ([*BOTH, "profile=none"], "'none' is unknown. Allowed: embedded, paper, small."),
+        ([*BOTH, "protocol=foo"], "'foo' is unknown. Allowed: fair, paper, tune."),
         ([*BOTH, "protocol=paper"], "None of the 3 cells has a record"),
         (
             [*BOTH, "plot=terminals"],

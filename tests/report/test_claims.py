@@ -193,14 +193,14 @@ def test_a_reference_without_a_curve_is_a_hole_and_no_missing_gain(tmp_path: Pat
         "convergence",
     )
     assert found.verdict == UNDECIDED
-    assert "full: rte seed 0, rte seed 1, rte seed 2 without a number" in found.holes
+    assert "full fine-tuning: RTE seed 0, RTE seed 1, RTE seed 2 are without" in found.holes
 
 
 def test_where_nobody_arrives_the_misses_are_told(tmp_path: Path) -> None:
     cells = sweep(tmp_path, rates=RATES | {"frod": 0.002, "lora": 0.002})
     part = claim(judged(tmp_path, cells), "convergence").parts[0]
     assert np.isnan(part.estimate.mean)
-    assert format_part(part).startswith("no number; missed by frod 9 of 9 runs, lora 9 of 9 runs")
+    assert format_part(part).startswith("no number; missed by FRoD in 9 of 9 runs, LoRA in 9")
 
 
 def test_convergence_counts_misses_and_divergence(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_convergence_counts_misses_and_divergence(tmp_path: Path) -> None:
     got = claim(judged(tmp_path, sweep(tmp_path, change=diverge)), "convergence")
     assert got.verdict == SUPPORTED
     assert got.parts[0].estimate.mean == np.inf
-    assert got.parts[0].note == "missed by frod 0 of 9 runs, lora 9 of 9 runs"
+    assert got.parts[0].note == "missed by FRoD in 0 of 9 runs, LoRA in 9 of 9 runs"
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_sensitivity_is_of_the_records_of_a_grid_and_before_it_of_trials(tmp_pat
     assert other.table["frod"].tolist() == pytest.approx([-7.5])
     lacking = sensitivity_of(records, "none", FACTORS, [*METHODS, "vera"])
     assert lacking is not None
-    assert lacking.missing([*METHODS, "vera"]) == "factors missing of vera"
+    assert lacking.missing([*METHODS, "vera"]) == "factors missing for VeRA"
     assert sensitivity_of([], "none", FACTORS, METHODS) is None
 
 
@@ -377,9 +377,9 @@ def test_grids_of_other_settings_are_not_mixed_and_a_hole_is_no_area(tmp_path: P
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ("failed", "frod: rte seed 1 failed"),
-        (None, "frod: rte seed 1 missing"),
-        ("undefined", "frod: rte seed 1 undefined"),
+        ("failed", "FRoD: RTE seed 1 failed"),
+        (None, "FRoD: RTE seed 1 is missing"),
+        ("undefined", "FRoD: RTE seed 1 is undefined"),
     ],
 )
 def test_a_hole_makes_no_verdict_and_is_named(tmp_path: Path, loss: str | None, words: str) -> None:
@@ -407,7 +407,8 @@ def test_what_was_not_run_is_no_evidence(tmp_path: Path) -> None:
     assert claim(found, "accuracy").verdict == SUPPORTED
     got = claim(found, "convergence")
     assert got.verdict == UNDECIDED
-    assert got.holes == "dora: 9 cells not in this experiment"
+    assert got.holes == "DoRA: 9 runs are not in this experiment"
+    assert "against each of LoRA, DoRA; a miss" in got.rule
     whole = replace(RULES, suite="paper20")
     assert claim(judged(tmp_path, cells, rules=whole), "accuracy").verdict == UNDECIDED
 

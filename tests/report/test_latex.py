@@ -8,7 +8,7 @@ import pytest
 
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell
-from frod_bench.report.latex import to_latex
+from frod_bench.report.latex import label_of, to_latex
 from frod_bench.report.table import Row, Table
 
 PAGES = {
@@ -77,3 +77,18 @@ def test_an_interval_stands_small_beside_its_number() -> None:
     row = Row("RTE", ("80.0 ± 1.2", "diverged"), best=frozenset({0}))
     text = to_latex(Table("t", "c", ("task", "A", "B"), [row]), "tab:t")
     assert r"RTE & \textbf{80.0}\,{\tiny $\pm$ 1.2} & diverged \\" in text
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("home/me_too/results/embedded/tables", "tab:embedded-main"),
+        ("results/small/budget_curve/tables", "tab:small-budget-curve-main"),
+        ("home/me_too/rep/tables", "tab:rep-main"),
+        ("home/me_too/rep", "tab:rep-main"),
+    ],
+)
+def test_labels_name_profile_and_experiment_or_the_last_folder(
+    tmp_path: Path, folder: str, label: str
+) -> None:
+    assert label_of(tmp_path / folder, "main") == label

@@ -42,6 +42,7 @@ def test_scores_are_those_of_the_main_table(page: Page, tables: Path) -> None:
         ("task", "boolq"): "BoolQ",
         ("overall", ""): "mean of all tasks",
     }
+    with_interval = set()
     for (scope, task), name in rows.items():
         of_row = means[(means["scope"] == scope) & (means["task"] == task)].set_index("method")
         shown = page.row("main-table", name)
@@ -52,6 +53,8 @@ def test_scores_are_those_of_the_main_table(page: Page, tables: Path) -> None:
                 assert "no interval" in cell
             elif scope == "task":
                 assert f"± {float(high) - float(mean):.1f}" in cell
+                with_interval.add(name)
+    assert with_interval == {"RTE", "BoolQ"}
     assert page.tables["main-table"][0] == ["task", "Full FT", "FRoD", "LoRA", "Frozen"]
     assert page.row("main-table", "DTD")[2] == "80.0 no interval: one seed (1 of 3: 2 failed)"
     assert page.row("main-table", "MNIST")[2] == "diverged"
