@@ -255,8 +255,8 @@ def convergence(cells: Evidence, measured: Mapping[Run, Curve], rule: Convergenc
         "convergence",
         f"{label(Method(rule.ours))} converges faster than low-rank methods",
         f"the {100 * cells.confidence:g} % interval of the median ratio of times to target lies "
-        f"above 1 against each of {labels_in_text(rule.decides)}; a miss is infinite, two misses "
-        "are no ratio",
+        f"above 1 against each of {labels_in_text(rule.decides)}; a miss is infinite, "
+        "two misses are no ratio",
         steps if steps == seconds else f"{steps} in steps, {seconds} in seconds",
         holes,
         tuple(parts),
