@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from frod_bench.cells.grid import compose_cells
+from frod_bench.common import paths
 from frod_bench.common.errors import CellsRefused, InputError
 from frod_bench.jobs import reproduce
 from frod_bench.records import store
@@ -113,11 +114,12 @@ def test_uploads_to_wandb_are_announced_before_anything_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(paths.cache_dir()))  # of the home before this test
     monkeypatch.setenv("HOME", str(tmp_path))  # no key in a .netrc
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(launch, "launch", lambda *_: None)
     words = [f"results_root={tmp_path}/results", *SHORT, *GRID, *words]
     launch.run_grid(*compose_cells(words))
-    told = " ".join(capsys.readouterr().err.split())
-    assert ("2 runs will be uploaded to project frod_bench. tracker=none" in told) == is_announced
+    err = " ".join(capsys.readouterr().err.split())
+    assert ("2 runs will be uploaded to project frod_bench. tracker=none" in err) == is_announced
