@@ -7,13 +7,11 @@ is written atomically, with a checksum; a damaged one is computed again.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from ..common.atomic import replacing
 from ..common.errors import InputError
+from ..common.paths import cache_dir
 from .basis import JointBasis
 from .config import FrodConfig
 
@@ -103,8 +102,7 @@ def basis_cache_dir(folder: Path | None = None) -> Path:
     """Return `folder`, by default `frod_basis` in $FROD_BENCH_CACHE or the user's cache folder."""
     if folder is not None:
         return Path(folder)
-    root = os.environ.get("FROD_BENCH_CACHE") or platformdirs.user_cache_dir("frod_bench")
-    return Path(root) / "frod_basis"
+    return cache_dir() / "frod_basis"
 
 
 def basis_key(config: FrodConfig, blocks: list[int], weights: list[Tensor]) -> str:

@@ -169,14 +169,15 @@ def _task_row(  # noqa: PLR0917
 ) -> dict[str, Any]:
     both = [(ours[key], theirs[key]) for key in ours if key[0] == task and key in theirs]
     tests = [stats.mcnemar(a, b) for a, b in both if a.index.equals(b.index)]
+    pairs = stats.seed_range(difference.to_numpy())
     return {
         "scope": "task",
         **task._asdict(),
         **method._asdict(),
         "quantity": MEAN,
         **stats.mean_interval(difference.to_numpy())._asdict(),
-        "least": difference.min(),
-        "greatest": difference.max(),
+        "least": pairs.low,
+        "greatest": pairs.high,
         "tost_p": stats.tost(difference.to_numpy(), margin),
         "n_tested": len(tests),
         "only_ours": sum(test.only_ours for test in tests),

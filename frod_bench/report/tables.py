@@ -117,6 +117,7 @@ def _task_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
     points = 100.0 * cells[column]
     estimate = stats.mean_interval(points.to_numpy())
+    seeds = stats.seed_range(points.to_numpy())
     return {
         "metric": name,
         "unit": "points",
@@ -125,8 +126,8 @@ def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
         **_counts(cells),
         **estimate._asdict(),
         "interval": "t over seeds",
-        "least": points.min(),
-        "greatest": points.max(),
+        "least": seeds.low,
+        "greatest": seeds.high,
         "higher_is_better": _is_higher_better(cells) if column == "value" else None,
     }
 
