@@ -12,7 +12,7 @@ commands follow `$ ` and the lines below are the output, which must agree with t
 A block whose language is followed by `file=PATH` is written to PATH before what comes after it,
 and `python run` is executed. Each page has a scratch copy of the repository to itself.
 
-`RULES` says which commands are changed or only parsed.
+`tools/shown_rules.py` says which commands are changed or only parsed.
 """
 
 import argparse
@@ -24,13 +24,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Literal, NamedTuple
+
+from tools.shown_rules import AS_SHOWN, CONSOLE_RULES, RULES, SHORT, Rule
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -39,50 +41,10 @@ FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LIMIT_S = 400  # of one command
 WORKERS = 2  # pages at a time
 
-_PLANS: dict[str, tuple[str, str]] = {}
+_SHARED: dict[str, tuple[str, str]] = {}
 _LOCKS: dict[str, Lock] = {}
-_PLANNING = Lock()
+_SHARING = Lock()
 
-How = Literal["run", "plan", "one task", "parse"]
-
-
-class Rule(NamedTuple):
-    """What happens to a command that `pattern` matches; the first match counts."""
-
-    pattern: str
-    how: How
-    why: str
-
-
-RULES = (
-    Rule(r"^(source|git|pip|docker|wandb|accelerate|sbatch) ", "parse", "network, or not ours"),
-    Rule(r"^make (setup|test|lint|bench|clean)\b", "parse", ".ci/run starts what is cheap of them"),
-    Rule(r"plan_only=true", "run", "plans"),
-    Rule(r"\$\w|<\w+>|\.\.\.|\bNAME\b|\bVERB\b|\bDIR\b", "parse", "has a placeholder"),
-    Rule(r"/theirs/|/my/|path/to/|=my_", "parse", "names a file of the reader's"),
-    Rule(r" mirror verify", "parse", "needs a mirror, which is not shipped"),
-    Rule(r" mirror .*(out|suite)=| mirror backbones", "parse", "needs network"),
-    Rule(
-        r"(?i)root=(/data|mirror)\b|results/mine/small", "parse", "needs data that is not shipped"
-    ),
-    Rule(r"learning_rates=paper_tuned", "parse", "needs what tuning writes"),
-    Rule(r"folder=results/(paper|small)\b", "parse", "needs records that only a GPU makes"),
-    Rule(r"device=cuda", "parse", "needs a GPU"),
-    Rule(r"^frod-bench (tune|calibrate|analyze|bench|verify)\b", "parse", "takes half an hour"),
-    Rule(r"^frod-bench (run|reproduce) .*profile=(small|paper)", "parse", "needs the Hub"),
-    Rule(r"^frod-bench compare (?!.*results/reference)", "parse", "needs records of earlier runs"),
-    Rule(r"^frod-bench report (?!.*results/reference)", "parse", "needs records of earlier runs"),
-    Rule(r"^(frod-bench (run|reproduce)|make (reproduce-all|smoke))\b", "plan", "trains"),
-    Rule(r"^frod-bench plan .*profile=paper", "one task", "two minutes for twenty tasks"),
-    Rule(r"^python -m tools\.(shown|published|reference|pretrain)", "parse", "rewrites pages"),
-    Rule(r"", "run", "cheap"),
-)
-# In a `console` block, which is there for its output, these alone hold.
-CONSOLE_RULES = (
-    Rule(r"^(source|git|pip|docker|wandb|accelerate|make) ", "parse", "network, or not ours"),
-    Rule(r"^frod-bench (bench|verify|mirror)\b", "parse", "network, or takes half an hour"),
-    Rule(r"", "run", "its output is compared"),
-)
 # Numbers and names that differ between two runs of the same command.
 VOLATILE = (
     (re.compile(r"\d[\d.,]*(?= ?(?:s|ms|min|h|seconds|minutes|hours|MiB|GiB|MB|GB)\b)"), "N"),
@@ -101,11 +63,15 @@ class Step:
     page: str
     line: int
     command: str = ""
-    how: How = "run"
-    why: str = ""
+    rule: Rule = AS_SHOWN
     output: str | None = None  # None: not shown, so not compared
     compares_numbers: bool = True
-    file: str = ""  # a path: `command` is then the content
+    file: str = ""  # a path: `command` is then the content, and "-" a program to run
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something else runs than what the page shows."""
+        return self.rule.how == "short" or bool(self.rule.edits)
 
 
 def steps_of(page: str, text: str) -> Iterator[Step]:
@@ -117,7 +83,7 @@ def steps_of(page: str, text: str) -> Iterator[Step]:
         if named:
             yield Step(page, line, match[2], file=named[0])
         elif language == "python" and "run" in words:
-            yield Step(page, line, match[2], why="a program", file="-")
+            yield Step(page, line, match[2], file="-")
         elif language == "console":
             yield from _with_outputs(page, line, match[2], "trained" not in words)
         elif language in ("", "sh", "bash"):
@@ -149,11 +115,13 @@ def _without_comment(text: str) -> str:
 
 
 def _ruled(step: Step, rules: tuple[Rule, ...]) -> Step:
-    command = re.sub(r"^python -m frod_bench[. ]?", "frod-bench ", step.command)
-    command = command.replace("frod-bench insight", "frod-bench analyze")
-    command = command.replace("frod-bench analyses", "frod-bench analyze")
-    rule = next(rule for rule in rules if re.search(rule.pattern, command))
-    return replace(step, how=rule.how, why=rule.why)
+    command = _by_front_door(step.command)
+    return replace(step, rule=next(rule for rule in rules if re.search(rule.pattern, command)))
+
+
+def _by_front_door(command: str) -> str:
+    command = re.sub(r"^python -m frod_bench[. ]?", "frod-bench ", command)
+    return re.sub(r"^frod-bench (insight|analyses)\b", "frod-bench analyze", command)
 
 
 def pages(root: Path) -> list[Path]:
@@ -161,12 +129,18 @@ def pages(root: Path) -> list[Path]:
     return [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "docs").rglob("*.md"))]
 
 
-def runnable(command: str, how: How, root: Path) -> list[str]:
-    """The shell commands that stand for `command`: make's recipe, and a plan for what trains."""
-    if how == "one task":
-        task = "boolq" if "reasoning" in command or "boolq" in command else "rte"
-        command = re.sub(r" (suite|task|method)=\S+", "", command)
-        return [f"{command} task={task} method=frod"]
+def runnable(command: str, rule: Rule, root: Path) -> list[str]:
+    """The shell commands that stand for `command`: edited, make's recipe, a plan, fewer steps."""
+    if rule.how == "parse":
+        return [command]
+    if rule.edits or rule.how in ("short", "estimate"):
+        command = _by_front_door(command)
+    for pattern, replacement in rule.edits:
+        command = re.sub(pattern, replacement, command, count=0 if pattern != "$" else 1)
+    if rule.how == "short":
+        return [f"{command} {SHORT}"]
+    if rule.how == "estimate":
+        return [_estimate(command)]
     if command.startswith("make "):
         said = subprocess.run(
             ["make", "-n", *shlex.split(command)[1:]],
@@ -174,7 +148,15 @@ def runnable(command: str, how: How, root: Path) -> list[str]:
         )  # fmt: skip
         lines = [line for line in said.stdout.splitlines() if "-m frod_bench" in line]
         return [re.sub(r"\S*/bin/python", "python", line) + " plan_only=true" for line in lines]
-    return [f"{command} plan_only=true"] if how == "plan" else [command]
+    return [f"{command} plan_only=true"] if rule.how == "plan" else [command]
+
+
+def _estimate(command: str) -> str:
+    """`frod-bench plan` for one task and FRoD, with the other keys of a training command."""
+    command = re.sub(r"^frod-bench (run|reproduce)( -m)?", "frod-bench plan", command)
+    task = "boolq" if "reasoning" in command or "boolq" in command else "rte"
+    command = re.sub(r" (suite|task|method|seed)=\S+", "", command)
+    return re.sub(r"\s+", " ", f"{command} task={task} method=frod")
 
 
 def perform(step: Step, folder: Path) -> tuple[str, str]:
@@ -186,11 +168,12 @@ def perform(step: Step, folder: Path) -> tuple[str, str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(step.command, encoding="utf-8")
         return "", ""
-    if step.how == "parse":
+    if step.rule.how == "parse":
         return _parse(step.command), ""
     printed = ""
-    for command in runnable(step.command, step.how, folder):
-        wrong, output = _planned(command, folder) if step.how != "run" else _shell(command, folder)
+    is_shared = step.rule.how in ("plan", "estimate", "once")
+    for command in runnable(step.command, step.rule, folder):
+        wrong, output = (_shared if is_shared else _prepared)(command, step.rule.before, folder)
         if wrong and (step.output or "").startswith("error: ") and output.startswith("error: "):
             wrong = ""  # the page shows how a command fails
         printed += output
@@ -208,14 +191,25 @@ def _parse(command: str) -> str:
     return said.stderr.strip()
 
 
-def _planned(command: str, folder: Path) -> tuple[str, str]:
-    """As `_shell`, once for all pages: a plan does not depend on what a page did before."""
-    with _PLANNING:
+def _prepared(command: str, before: str, folder: Path) -> tuple[str, str]:
+    """As `_shell`, after `before`, which is run once in a copy."""
+    done = folder / f".done-{zlib.crc32(before.encode())}"
+    if before and not done.exists():
+        wrong, output = _shell(before, folder)
+        if wrong:
+            return f"before it, `{before}`: {wrong}", output
+        done.touch()
+    return _shell(command, folder)
+
+
+def _shared(command: str, before: str, folder: Path) -> tuple[str, str]:
+    """As `_shell`, once for all pages: its output does not depend on what a page did before."""
+    with _SHARING:
         own = _LOCKS.setdefault(command, Lock())
     with own:
-        if command not in _PLANS:
-            _PLANS[command] = _shell(command, folder)
-    return _PLANS[command]
+        if command not in _SHARED:
+            _SHARED[command] = _prepared(command, before, folder)
+    return _SHARED[command]
 
 
 def _shell(command: str, folder: Path) -> tuple[str, str]:
@@ -309,7 +303,7 @@ def main(words: list[str]) -> int:
         for page in chosen:
             for step in steps_of(str(page.relative_to(ROOT)), page.read_text("utf-8")):
                 what = f"[{step.file}]" if step.file else step.command
-                print(f"{step.page}:{step.line}: {step.how:8} {what}  ({step.why})")
+                print(f"{step.page}:{step.line}: {step.rule.how:8} {what}  ({step.rule.why})")
         return 0
     done: list[tuple[Step, str, str]] = []
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -322,16 +316,19 @@ def main(words: list[str]) -> int:
         print(
             f"{step.page}:{step.line}: {step.command}\n  {wrong.replace(chr(10), chr(10) + '  ')}"
         )
-    reasons = Counter(step.why for step, _, _ in done if step.how == "parse" and not step.file)
+    commands = [step for step, _, _ in done if not step.file]
+    reasons = Counter(step.rule.why for step in commands if step.rule.how == "parse")
     for why, number in reasons.most_common():
         print(f"{number:4} only parsed: {why}")
-    counts = Counter(step.how for step, _, _ in done if not step.file)
-    outputs = sum(step.output is not None and step.how == "run" for step, _, _ in done)
-    files = sum(bool(step.file) for step, _, _ in done)
+    counts = Counter(step.rule.how for step in commands)
+    changed = sum(step.is_changed and step.rule.how in ("run", "short") for step in commands)
+    outputs = sum(step.output is not None and step.rule.how == "run" for step, _, _ in done)
+    shown = counts["run"] + counts["once"] + counts["short"] - changed
     print(
-        f"{sum(counts.values())} commands on {len(chosen)} pages: {counts['run']} run as shown, "
-        f"{counts['plan'] + counts['one task']} planned, {counts['parse']} parsed; "
-        f"{outputs} outputs compared, {files} files and programs used; {len(failed)} wrong."
+        f"{len(commands)} commands on {len(chosen)} pages: {shown} run as shown, {changed} run with "
+        f"fewer steps or another folder, {counts['plan'] + counts['estimate']} planned, "
+        f"{counts['parse']} parsed; {outputs} outputs compared, {len(done) - len(commands)} files "
+        f"and programs used; {len(failed)} wrong."
     )
     return 1 if failed else 0
 

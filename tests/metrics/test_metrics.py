@@ -112,8 +112,12 @@ def test_constant_predictions_give_a_defined_value(name: str) -> None:
         assert math.isfinite(result.value)
         assert result.stderr is not None
         assert math.isfinite(result.stderr)
-        if name in {"matthews", "pearson", "spearman"}:
-            assert result.value == 0
+
+
+@pytest.mark.parametrize("name", ["matthews", "pearson", "spearman"])
+def test_a_correlation_with_constant_predictions_is_zero(name: str) -> None:
+    for constant in (0, 1):
+        assert compute([name], [constant] * 6, [0, 1, 1, 1, 1, 1])[name].value == 0
 
 
 @pytest.mark.parametrize("name", sorted(HIGHER_IS_BETTER))

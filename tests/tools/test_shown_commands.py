@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tools.shown_commands import ROOT, Step, compared, pages, perform, runnable, steps_of
+from tools.shown_rules import RULES, Rule
 
 PAGE = """\
 # A page
@@ -36,10 +37,10 @@ ignored = True
 
 def test_steps_are_read_in_order() -> None:
     steps = list(steps_of("page.md", PAGE))
-    assert [(step.line, step.how) for step in steps if not step.file] == [
+    assert [(step.line, step.rule.how) for step in steps if not step.file] == [
         (4, "run"),
-        (5, "plan"),
-        (5, "parse"),
+        (5, "short"),
+        (5, "run"),
         (14, "run"),
         (17, "run"),
     ]
@@ -80,17 +81,40 @@ def test_what_is_wrong_is_reported(tmp_path: Path) -> None:
         "prints something else"
         in perform(Step("page.md", 1, "echo new", output="old\n"), tmp_path)[0]
     )
-    assert perform(Step("page.md", 1, "frod-bench run 'task=rte", how="parse"), tmp_path)[0]
-
-
-def test_training_is_planned_and_make_is_expanded() -> None:
-    assert runnable("frod-bench run task=rte", "plan", ROOT) == [
-        "frod-bench run task=rte plan_only=true"
+    assert perform(Step("page.md", 1, "frod-bench run 'task=rte", Rule("", "parse", "")), tmp_path)[
+        0
     ]
-    [command] = runnable("make reproduce-all SUITE=glue METHODS=frod", "plan", ROOT)
+
+
+def stands_for(command: str) -> list[str]:
+    """What runs in place of `command`."""
+    [step] = steps_of("page.md", f"```\n{command}\n```\n")
+    return runnable(step.command, step.rule, ROOT)
+
+
+def test_training_is_planned_shortened_or_estimated_and_make_is_expanded() -> None:
+    assert stands_for("frod-bench run task=rte method=frod seed=3") == [
+        "frod-bench run task=rte method=frod seed=3 plan_only=true"
+    ]
+    assert stands_for("python -m frod_bench.run -m task=rte method=frod seed=0,1") == [
+        "frod-bench run -m task=rte method=frod seed=0 trainer.max_steps=4 tracker=none"
+    ]
+    assert stands_for("frod-bench run task=sst2 profile=paper method=lora data_root=mirror") == [
+        "frod-bench plan profile=paper task=rte method=frod"
+    ]
+    [command] = stands_for("make reproduce-all SUITE=glue METHODS=frod")
     assert "suite=glue" in command
     assert "'method=frod'" in command
     assert command.endswith("plan_only=true")
+
+
+def test_what_comes_before_is_run_once_in_a_copy(tmp_path: Path) -> None:
+    rule = Rule("", "run", "", ((r"$", " again"),), before="echo before >> log")
+    for _ in range(2):
+        assert perform(Step("page.md", 1, "echo", rule), tmp_path) == ("", "again\n")
+    assert (tmp_path / "log").read_text() == "before\n"
+    broken = Rule("", "run", "", before="exit 4")
+    assert "before it" in perform(Step("page.md", 1, "echo", broken), tmp_path)[0]
 
 
 def test_the_pages_show_many_commands() -> None:
@@ -101,4 +125,6 @@ def test_the_pages_show_many_commands() -> None:
         if not step.file
     ]
     assert len(found) > 80
-    assert sum(step.how != "parse" for step in found) > 40
+    parsed = [step for step in found if step.rule.how == "parse"]
+    assert len(parsed) < 0.2 * len(found), [step.command for step in parsed]
+    assert all(rule.why for rule in RULES)
