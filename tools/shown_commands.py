@@ -325,8 +325,8 @@ def main(words: list[str]) -> int:
     outputs = sum(step.output is not None and step.rule.how == "run" for step, _, _ in done)
     shown = counts["run"] + counts["once"] + counts["short"] - changed
     print(
-        f"{len(commands)} commands on {len(chosen)} pages: {shown} run as shown, {changed} run with "
-        f"fewer steps or another folder, {counts['plan'] + counts['estimate']} planned, "
+        f"{len(commands)} commands on {len(chosen)} pages: {shown} run as shown, {changed} run "
+        f"with fewer steps or another folder, {counts['plan'] + counts['estimate']} planned, "
         f"{counts['parse']} parsed; {outputs} outputs compared, {len(done) - len(commands)} files "
         f"and programs used; {len(failed)} wrong."
     )
