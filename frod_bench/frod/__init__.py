@@ -9,7 +9,7 @@ The method of Wan et al. (AAAI 2026, arXiv 2512.23485). The package depends on t
 and not on the benchmark around it. docs/explanation/method.md derives what it computes.
 """
 
-from .adapter import attach_frod, frod_parameters, merge_frod, unmerge_frod
+from .adapter import attach_frod, decay_to_zero, frod_parameters, merge_frod, unmerge_frod
 from .config import FrodConfig
 from .files import load_frod, save_frod
 from .layer import FrodLinear
@@ -21,6 +21,7 @@ __all__ = [
     "adapter_probes",
     "attach_frod",
     "check_adapter_probes",
+    "decay_to_zero",
     "frod_parameters",
     "load_frod",
     "merge_frod",

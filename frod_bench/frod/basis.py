@@ -7,7 +7,7 @@ the equations leave it open, costs and errors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
@@ -20,17 +20,22 @@ from .core import by_columns, float32_is_full
 GRAM_MAX_CONDITION = 1e2
 # R with a larger condition is replaced by its singular value decomposition.
 MAX_CONDITION = 1e10
-# Columns per block where only the upper triangle of a product is computed.
-COLUMN_BLOCK = 256
+# Triangular factors and triangles of products are halved down to this many columns.
+LEAF = 192
+# Bytes up to which what the first passes compute of each layer is kept for the later ones.
+KEPT_BYTES = 2**30
 # Rounds and vectors of the power iteration that estimates a condition number.
-POWER_ROUNDS, POWER_VECTORS = 4, 8
+POWER_ROUNDS, POWER_VECTORS = 2, 8
 # A column of B_i counts as zero if its norm is below this fraction of the layer's largest.
 ZERO_COLUMN = 1e-12
-# Up to this condition of F, B_i = W_i (F^-1 Z) can be computed in the type of the weights: its
-# error is then a few times that of rounding U_i to that type ...
-ROUNDED_MAX_CONDITION = 30.0
-# ... unless a column is smaller than this fraction of the largest: it could be roundoff.
+# Up to this condition of R, layers with m >= k need no Q_i: T comes from Gram matrices, with an
+# error of about 1e-16 x 30^2 / pi, and B_i = W_i (R^-1 Z) in the type of the weights, with an error
+# of a few times that of rounding U_i to that type ...
+WELL_CONDITIONED = 30.0
+# ... unless a column of B_i is smaller than this fraction of the largest: it could be roundoff.
 ROUNDED_MIN_COLUMN = 1e-4
+# Largest error of T that Gram matrices may cause; it grows with 1 / pi.
+GRAM_MAX_ERROR = 2.5e-10
 # Below this relative spread of its eigenvalues, T is a multiple of the identity.
 FLAT_SPREAD = 1e-6
 # Eigenvalues closer than this fraction of the largest count as equal: float64 eigenvectors are
@@ -46,14 +51,16 @@ class JointBasis:
 
     Attributes:
         basis: V, (k x k).
-        left: U_i, (m_i x k) for each layer; columns have norm 1, or 0 if lambda is 0. V and the U_i
-            are stored in column-major layout (`by_columns`).
+        left: U_i, (m_i x k) for each layer; columns have norm 1, or 0 if lambda is 0. V, P and the
+            U_i are stored in column-major layout (`by_columns`). Empty if there is `inverse`.
         scale: lambda_i, (k,) for each layer.
+        inverse: P, (k x k), with U_i = W_i P diag(lambda_i)^-1, in place of `left`.
     """
 
     basis: Tensor
     left: list[Tensor]
     scale: list[Tensor]
+    inverse: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,18 @@ class RowFactor:
         matrix: F, (r x k): the triangular R, or diag(sigma) Y^T with the rank r of the stack.
         triangular: which of the two it is.
         condition: condition number of F, to within a small factor.
+        grams: G_i = W_i^T W_i of the layers with m >= k, upper triangles, if they fit in memory.
     """
 
     matrix: Tensor
     triangular: bool
     condition: float
+    grams: dict[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def is_well_conditioned(self) -> bool:
+        """Whether products with R^-1 and Gram matrices are as accurate as orthonormal rows."""
+        return self.triangular and self.condition < WELL_CONDITIONED
 
     def orthonormal(self, weight: Tensor) -> Tensor:
         """Return Q_i (m x r) = W_i F^+ for W_i (m x k), accurate for any condition of F."""
@@ -80,22 +94,26 @@ class RowFactor:
 
     def transposed_times(self, columns: Tensor) -> Tensor:
         """Return F^T @ columns (r x n), column-major; half the work if F is triangular."""
-        width = self.matrix.shape[1]
-        product = columns.new_empty(columns.shape[1], width)
-        for start, stop in _column_blocks(width):
-            rows = stop if self.triangular else len(self.matrix)
-            part = self.matrix[:rows, start:stop]
-            torch.mm(columns[:rows].T, part, out=product[:, start:stop])
-        return product.T
+        if not self.triangular:
+            return (columns.T @ self.matrix).T
+        product = columns.new_zeros(columns.shape[1], self.matrix.shape[1]).T
+        _add_triangular_product(product, self.matrix.T, columns, upper=False)
+        return product
 
 
 def exact_basis(
-    weights: Sequence[Tensor], regularization: float, dtype: torch.dtype | None = None
+    weights: Sequence[Tensor],
+    regularization: float,
+    dtype: torch.dtype | None = None,
+    *,
+    by_inverse: bool = False,
 ) -> JointBasis:
     """Compute the canonical joint basis of W_i (m_i x k) in float64, on their device.
 
     V and the U_i are then rounded to `dtype`, and lambda_i to it or float32, whichever is wider. By
-    default V is float64, and U_i and lambda_i have the type that they were computed in.
+    default V is float64, and U_i and lambda_i have the type that they were computed in. With
+    `by_inverse`, P = R^-1 Z takes the place of the U_i if it is accurate: if R is well-conditioned
+    and no lambda is small.
     """
     width = weights[0].shape[1]
     if sum(weight.shape[0] for weight in weights) < width:
@@ -104,14 +122,19 @@ def exact_basis(
         parts = (_split(weight.double() @ basis) for weight in weights)
         return _joined(basis, parts, dtype)
     factor = row_factor(weights)
-    mean_inverse = _mean_inverse(weights, factor, regularization)
+    mean_inverse, rows = _mean_inverse(weights, factor, regularization)
     eigenvectors = _canonical_eigenvectors(mean_inverse, factor.matrix)
     # A rank below k leaves as many zero columns.
     eigenvectors = torch.nn.functional.pad(eigenvectors, (0, width - eigenvectors.shape[1]))
     basis = factor.transposed_times(eigenvectors)
     signs = canonical_signs(basis)
     eigenvectors *= signs
-    return _joined(basis.mul_(signs), _layer_parts(weights, factor, eigenvectors), dtype)
+    basis.mul_(signs)
+    if by_inverse and factor.is_well_conditioned and not rows:
+        found = _by_inverse(weights, factor, basis, eigenvectors, dtype)
+        if found is not None:
+            return found
+    return _joined(basis, _layer_parts(weights, factor, rows, eigenvectors), dtype)
 
 
 def peft_basis(
@@ -209,51 +232,102 @@ def _probe_rotation(columns: Tensor) -> Tensor:
     return rotation * torch.where(triangle.diagonal() < 0, -1.0, 1.0)
 
 
-def _mean_inverse(weights: Sequence[Tensor], factor: RowFactor, regularization: float) -> Tensor:
+def _mean_inverse(
+    weights: Sequence[Tensor], factor: RowFactor, regularization: float
+) -> tuple[Tensor, dict[int, Tensor]]:
     """Compute T = (1/N) sum_i (Q_i^T Q_i + pi I)^-1, (r x r), of which only the upper triangle.
 
     If m < r, by the Woodbury identity from an m x m system: (I - Q^T (pi I + Q Q^T)^-1 Q) / pi.
+    If m >= r and R is well-conditioned, from Gram matrices, without Q_i:
+    (Q_i^T Q_i + pi I)^-1 = R (G_i + pi R^T R)^-1 R^T. Also returns the Q_i that were computed, by
+    the layer's index, rounded to the type of the weights or float32, if they fit in memory.
     """
-    rank = factor.matrix.shape[0]
+    rank, width = factor.matrix.shape
     identity = torch.eye(rank, dtype=torch.float64, device=factor.matrix.device)
     inverses, removed = torch.zeros_like(identity), torch.zeros_like(identity)
-    for weight in weights:
-        rows = factor.orthonormal(weight.double())
-        if rows.shape[0] < rank:
-            small = rows.new_zeros(2 * [rows.shape[0]])
-            add_gram(small, rows.T)
-            small.diagonal().add_(regularization)
-            root = torch.linalg.cholesky(small, upper=True)
-            add_gram(removed, torch.linalg.solve_triangular(root.T, rows, upper=False))
+    by_grams = None
+    roundoff = torch.finfo(torch.float64).eps * factor.condition**2 / regularization
+    has_grams = factor.is_well_conditioned and roundoff < GRAM_MAX_ERROR
+    rows: dict[int, Tensor] = {}
+    for index, weight in enumerate(weights):
+        if weight.shape[0] < rank:
+            orthonormal = factor.orthonormal(weight.double())
+            _add_woodbury(removed, orthonormal, regularization)
             inverses.diagonal().add_(1 / regularization)
+            rounded = orthonormal.to(torch.promote_types(weight.dtype, torch.float32))
+            if (len(weights) * rounded.nbytes) <= KEPT_BYTES:
+                rows[index] = rounded
+        elif has_grams:
+            if by_grams is None:
+                by_grams, whole = identity.new_zeros(width, width), _gram(factor.matrix)
+            own = factor.grams.pop(index) if index in factor.grams else _gram(weight.double())
+            by_grams += _inverse(own.add_(whole, alpha=regularization))
         else:
-            gram = torch.zeros_like(identity)
-            add_gram(gram, rows)
-            gram.diagonal().add_(regularization)
-            inverses += torch.cholesky_inverse(torch.linalg.cholesky(gram, upper=True), upper=True)
-    return inverses.sub_(removed, alpha=1 / regularization).div_(len(weights))
+            own = _gram(factor.orthonormal(weight.double()))
+            own.diagonal().add_(regularization)
+            inverses += _inverse(own)
+    if by_grams is not None:
+        half = torch.zeros_like(identity)
+        _add_triangular_product(half, factor.matrix, by_grams, upper=True)  # R sum_i (...)^-1
+        _add_triangular_product(inverses, factor.matrix, half.T, upper=True)
+    return inverses.sub_(removed, alpha=1 / regularization).div_(len(weights)), rows
+
+
+def _add_woodbury(removed: Tensor, rows: Tensor, regularization: float) -> None:
+    """Add Q^T (pi I + Q Q^T)^-1 Q of Q (m x r) to the upper triangle of `removed`."""
+    small = _gram(rows.T)
+    small.diagonal().add_(regularization)
+    root = torch.linalg.cholesky(small, upper=True)
+    add_gram(removed, torch.linalg.solve_triangular(root.T, rows, upper=False))
+
+
+def _inverse(symmetric: Tensor) -> Tensor:
+    """Invert a positive definite matrix of which the upper triangle is given."""
+    return torch.cholesky_inverse(torch.linalg.cholesky(symmetric, upper=True), upper=True)
 
 
 def _layer_parts(
-    weights: Sequence[Tensor], factor: RowFactor, eigenvectors: Tensor
+    weights: Sequence[Tensor], factor: RowFactor, rows: dict[int, Tensor], eigenvectors: Tensor
 ) -> Iterator[Part]:
-    """Compute U_i and lambda_i of every layer from B_i = Q_i Z.
+    """Compute U_i and lambda_i of every layer from B_i = Q_i Z, with the Q_i in `rows` if there.
 
-    In float64, or in the type of the weight (float32 or wider) if that is as accurate.
+    In the type of the weight (float32 or wider) if that is as accurate, else in float64.
     """
-    rounded = None
-    if factor.triangular and factor.condition < ROUNDED_MAX_CONDITION and float32_is_full():
-        dtype = torch.promote_types(weights[0].dtype, torch.float32)
-        inverse = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
-        rounded = by_columns(inverse.to(dtype))
-    for weight in weights:
-        if rounded is not None:
-            product = (rounded.T @ weight.to(rounded.dtype).T).T  # in column-major layout
+    dtype = torch.promote_types(weights[0].dtype, torch.float32)
+    is_exact = dtype == torch.float64 or float32_is_full(weights[0].device)
+    right = inverse = by_columns(eigenvectors.to(dtype))
+    if factor.is_well_conditioned and len(rows) < len(weights):
+        solved = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
+        inverse = by_columns(solved.to(dtype))  # R^-1 Z, which W_i is multiplied with
+    for index, weight in enumerate(weights):
+        own = rows.pop(index, None)
+        if is_exact and (own is not None or factor.is_well_conditioned):
+            pair = (inverse, weight.to(dtype)) if own is None else (right, own)
+            product = (pair[0].T @ pair[1].T).T  # in column-major layout
             norms = torch.linalg.vector_norm(product, dim=0)
             if bool(norms.min() > ROUNDED_MIN_COLUMN * norms.max()):
                 yield product.div_(norms), norms
                 continue
         yield _split(factor.orthonormal(weight.double()) @ eigenvectors)
+
+
+def _by_inverse(
+    weights: Sequence[Tensor],
+    factor: RowFactor,
+    basis: Tensor,
+    eigenvectors: Tensor,
+    dtype: torch.dtype | None,
+) -> JointBasis | None:
+    """Return the factors with P instead of the U_i; None if a column of a B_i is small."""
+    work = torch.promote_types(weights[0].dtype, torch.float32)
+    if work != torch.float64 and not float32_is_full(weights[0].device):
+        return None
+    solved = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
+    inverse = by_columns(solved.to(work))
+    scales = [torch.linalg.vector_norm(inverse.T @ weight.to(work).T, dim=1) for weight in weights]
+    if not all(bool(norms.min() > ROUNDED_MIN_COLUMN * norms.max()) for norms in scales):
+        return None
+    return JointBasis(by_columns(basis.to(dtype or basis.dtype)), [], scales, inverse)
 
 
 def _split(product: Tensor) -> Part:
@@ -276,14 +350,21 @@ def _joined(basis: Tensor, parts: Iterable[Part], dtype: torch.dtype | None = No
 
 def row_factor(weights: Sequence[Tensor]) -> RowFactor:
     """Compute F of the stacked weights W_i, each (m_i x k), in float64 on their device."""
-    gram = torch.zeros(2 * [weights[0].shape[1]], dtype=torch.float64, device=weights[0].device)
-    for weight in weights:
-        add_gram(gram, weight.double())
+    width = weights[0].shape[1]
+    gram = torch.zeros(width, width, dtype=torch.float64, device=weights[0].device)
+    is_kept = len(weights) * gram.nbytes <= KEPT_BYTES
+    grams: dict[int, Tensor] = {}
+    for index, weight in enumerate(weights):
+        if is_kept and weight.shape[0] >= width:
+            grams[index] = _gram(weight.double())
+            gram += grams[index]
+        else:
+            add_gram(gram, weight.double())
     triangle, failed = torch.linalg.cholesky_ex(gram, upper=True)  # reads the upper triangle
     if not bool(failed):
         condition = _estimated_condition(triangle)
         if condition < GRAM_MAX_CONDITION:
-            return RowFactor(triangle, triangular=True, condition=condition)
+            return RowFactor(triangle, triangular=True, condition=condition, grams=grams)
     triangle = stack_triangle(weights)
     if bool((triangle.diagonal() != 0).all()):
         condition = _estimated_condition(triangle)
@@ -309,14 +390,37 @@ def stack_triangle(weights: Sequence[Tensor]) -> Tensor:
     return triangle
 
 
+def _gram(rows: Tensor) -> Tensor:
+    """Compute rows^T rows (k x k), of which only the upper triangle."""
+    total = rows.new_zeros(2 * [rows.shape[1]])
+    add_gram(total, rows)
+    return total
+
+
 def add_gram(total: Tensor, rows: Tensor) -> None:
-    """Add rows^T rows (k x k) to the upper triangle of `total`."""
-    for start, stop in _column_blocks(total.shape[0]):
-        total[:stop, start:stop].addmm_(rows[:, :stop].T, rows[:, start:stop])
+    """Add rows^T rows (k x k) to the upper triangle of `total`; some entries below change, too."""
+    half = total.shape[0] // 2
+    if total.shape[0] <= LEAF:
+        total.addmm_(rows.T, rows)
+        return
+    left, right = rows[:, :half], rows[:, half:]
+    add_gram(total[:half, :half], left)
+    add_gram(total[half:, half:], right)
+    total[:half, half:].addmm_(left.T, right)
 
 
-def _column_blocks(width: int) -> Iterator[tuple[int, int]]:
-    return pairwise([*range(0, width, COLUMN_BLOCK), width])
+def _add_triangular_product(out: Tensor, triangle: Tensor, right: Tensor, *, upper: bool) -> None:
+    """Add triangle @ right to `out` without the triangle's zeros; `upper` says where they are."""
+    half = triangle.shape[0] // 2
+    if triangle.shape[0] <= LEAF:
+        out.addmm_(triangle, right)
+        return
+    _add_triangular_product(out[:half], triangle[:half, :half], right[:half], upper=upper)
+    _add_triangular_product(out[half:], triangle[half:, half:], right[half:], upper=upper)
+    if upper:
+        out[:half].addmm_(triangle[:half, half:], right[half:])
+    else:
+        out[half:].addmm_(triangle[half:, :half], right[:half])
 
 
 def _estimated_condition(triangle: Tensor) -> float:

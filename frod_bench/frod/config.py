@@ -69,7 +69,12 @@ class FrodConfig:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of a whole number with hundreds of digits
+        return False
 
 
 def _checked_targets(targets: object) -> list[str] | str:

@@ -6,7 +6,7 @@ Shapes: T tokens, x (T, k), y (T, m), L (m, r), R (k, r); the values of C are (r
 docs/explanation/method.md (section 2) derives both forms and counts their multiply-adds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from .core import CorePattern
 # Largest distance of L diag(lambda_0) R^T from W, in units of roundoff of its type, at which it may
 # replace W in the backward pass; for the exact basis it is 1 to 7 (docs/explanation/method.md).
 MAX_ROUNDOFF = 64
+
+_NONE = torch.empty(0)  # stands for a factor that is saved by autograd
 
 
 def merged_is_cheaper(
@@ -37,6 +39,14 @@ def merged_is_cheaper(
         merged += (min(rows, width) + (tokens if by_token else rows)) * rank**2
         factored += 3 * tokens * rank**2
     return merged < factored
+
+
+def forms_change(tokens: int, width: int) -> bool:
+    """Whether x + E x takes fewer multiply-adds with E formed: 3 T k^2 + 2 k^3 and not 4 T k^2.
+
+    The layer is then W (x + E x) with E = P diag(lambda_0)^-1 C V^T.
+    """
+    return tokens > 2 * width
 
 
 def sums_over_tokens(tokens: int, rows: int, width: int, rank: int) -> bool:
@@ -59,10 +69,15 @@ class Factors:
 
     Attributes:
         left: L, (m, r).
-        right: R, (k, r). Both in column-major layout (`by_columns`).
+        right: R, (k, r). Both in column-major layout (`by_columns`), in the type of the products or
+            in that of the base; they are cast where they are used, so that no copy is kept.
         pattern: trained entries of C.
         transposed: whether the layer stores its weight as (k, m).
         start: lambda_0, (r,), if L diag(lambda_0) R^T replaces W in the backward pass.
+        left_scale: a power of two that L is multiplied by when it is cast.
+        on_identity: whether W is the identity: the function returns x + L C R^T x.
+        rounds_once: whether W x + L C R^T x is one product, [W, L] [x; C R^T x]. In half precision
+            W x is else rounded first, and a small change is rounded away when it is added.
     """
 
     left: Tensor
@@ -70,17 +85,25 @@ class Factors:
     pattern: CorePattern
     transposed: bool
     start: Tensor | None = None
+    left_scale: float = 1.0
+    on_identity: bool = False
+    rounds_once: bool = False
+
+    def cast(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return L and R in `dtype`."""
+        left = self.left.to(dtype)
+        return left if self.left_scale == 1 else left * self.left_scale, self.right.to(dtype)
 
 
 def _save(ctx: Any, factors: Factors, *tensors: Tensor | None) -> None:
     """Save for the backward pass; L and R as saved tensors, which checkpointing can drop."""
     ctx.save_for_backward(factors.left, factors.right, *tensors)
-    ctx.pattern, ctx.transposed, ctx.start = factors.pattern, factors.transposed, factors.start
+    ctx.factors = replace(factors, left=_NONE, right=_NONE)
 
 
 def _saved(ctx: Any) -> tuple[Factors, tuple[Any, ...]]:
     left, right, *tensors = ctx.saved_tensors
-    return Factors(left, right, ctx.pattern, ctx.transposed, ctx.start), tuple(tensors)
+    return replace(ctx.factors, left=left, right=right), tuple(tensors)
 
 
 @torch.no_grad()
@@ -98,20 +121,29 @@ def factors_give_weight(weight: Tensor, factors: Factors, start: Tensor) -> bool
     return bool(torch.linalg.vector_norm(error) <= allowed)
 
 
-def merged_weight(weight: Tensor, values: Tensor, factors: Factors) -> Tensor:
-    """Return W + L C R^T as the layer stores it, summed in float32 at least, then rounded."""
-    work = torch.promote_types(values.dtype, weight.dtype)
-    left, right = factors.left.to(work), factors.right.T.to(work)  # (m, r), (r, k)
+def merged_weight(weight: Tensor, values: Tensor, factors: Factors, dtype: torch.dtype) -> Tensor:
+    """Return W + L C R^T in `dtype`, as the layer stores it.
+
+    If W is wider than `dtype` (autocast), the change L C R^T is one product in `dtype`, added to W
+    before the sum is rounded. Else the sum is formed in float32 at least and rounded once.
+    """
+    narrows = dtype.itemsize < weight.dtype.itemsize
+    wide = torch.promote_types(values.dtype, weight.dtype)
+    is_sparse = factors.pattern.is_sparse_on(weight.device, wide)
+    left, right = factors.cast(dtype if narrows and not is_sparse else wide)
+    right = right.T
     if left.shape[0] <= right.shape[1]:
         left = factors.pattern.times(values, left.T, transposed=True).T
     else:
         right = factors.pattern.times(values, right)
     change = (right.T, left.T) if factors.transposed else (left, right)
-    return torch.addmm(weight.to(work), *change).to(weight.dtype)
+    if narrows:
+        return (weight + change[0].to(dtype) @ change[1].to(dtype)).to(dtype)
+    return torch.addmm(weight.to(wide), *change).to(dtype)
 
 
 class MergedLinear(torch.autograd.Function):
-    """y = (W + L C R^T) x + b, from the merged weight."""
+    """y = (W + L C R^T) x + b, from the merged weight; on the identity, from L C R^T alone."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 -- autograd passes by position
@@ -120,6 +152,9 @@ class MergedLinear(torch.autograd.Function):
         """Save x and the merged weight, which already contains `values` of C, (r + nnz,)."""
         _save(ctx, factors, x, merged)
         ctx.values_dtype = values.dtype
+        if factors.on_identity:  # x is added, since 1 + a small entry would lose its digits
+            flat = x.reshape(-1, x.shape[-1])
+            return torch.addmm(flat, flat, merged.T).view(x.shape)
         return linear(x, merged, bias, factors.transposed)
 
     @staticmethod
@@ -134,9 +169,13 @@ class MergedLinear(torch.autograd.Function):
         flat = grad.reshape(-1, grad.shape[-1])
         grad_x = grad_values = None
         if needs_x:
-            grad_x = grad @ (merged.T if factors.transposed else merged)
+            if factors.on_identity:
+                grad_x = torch.addmm(flat, flat, merged).view(grad.shape)
+            else:
+                grad_x = grad @ (merged.T if factors.transposed else merged)
         if needs_values:
-            inputs, left, right = x.reshape(-1, x.shape[-1]), factors.left.T, factors.right.T
+            left, right = (factor.T for factor in factors.cast(flat.dtype))
+            inputs = x.reshape(-1, x.shape[-1])
             rank, rows = left.shape
             if sums_over_tokens(len(flat), rows, right.shape[1], rank):
                 pair = left @ flat.T, right @ inputs.T  # both (r, T)
@@ -147,18 +186,35 @@ class MergedLinear(torch.autograd.Function):
 
 
 class FactoredLinear(torch.autograd.Function):
-    """y = W x + b + L C R^T x, from the factors."""
+    """y = W x + b + L C R^T x, from the factors; on the identity, y = x + L C R^T x."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 -- autograd passes by position
-        ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, weight: Tensor, factors: Factors
+        ctx: Any,
+        x: Tensor,
+        values: Tensor,
+        bias: Tensor | None,
+        weight: Tensor | None,
+        factors: Factors,
     ) -> Tensor:
-        """Save z = R^T x and the values of C, and W (as stored) if the backward pass needs it."""
-        z = factors.right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
+        """Save z = R^T x and the values of C, and W (as stored) if the backward pass needs it.
+
+        W and L are cast here, and again in the backward pass, to the type of x.
+        """
+        left, right = factors.cast(x.dtype)
+        z = right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
         _save(ctx, factors, z, values, weight if factors.start is None else None)
-        y = linear(x, weight, bias, factors.transposed)
         turned = factors.pattern.times(values, z)
-        y.view(-1, y.shape[-1]).addmm_(turned.T, factors.left.T)
+        if weight is None:
+            y = x.clone(memory_format=torch.contiguous_format)
+        elif factors.rounds_once:
+            weight = (weight.T if factors.transposed else weight).to(x.dtype)
+            both = torch.cat([x.reshape(-1, x.shape[-1]), turned.T], dim=1)
+            y = nn.functional.linear(both, torch.cat([weight, left], dim=1), bias)
+            return y.view(*x.shape[:-1], y.shape[-1])
+        else:
+            y = linear(x, weight.to(x.dtype), bias, factors.transposed)
+        y.view(-1, y.shape[-1]).addmm_(turned.T, left.T)
         return y
 
     @staticmethod
@@ -171,16 +227,21 @@ class FactoredLinear(torch.autograd.Function):
         factors, (z, values, weight) = _saved(ctx)
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
-        h = factors.left.T @ flat.T  # (r, T)
+        left, right = factors.cast(flat.dtype)
+        h = left.T @ flat.T  # (r, T)
         grad_x = grad_values = None
         if needs_x:
-            right, pattern, start = factors.right.T, factors.pattern, factors.start
+            pattern, start = factors.pattern, factors.start
             if start is None:
-                grad_x = flat @ (weight.T if factors.transposed else weight)
-                grad_x.addmm_(pattern.times(values, h, transposed=True).T, right)
+                if weight is None:
+                    grad_x = flat.clone()
+                else:
+                    weight = weight.to(flat.dtype)
+                    grad_x = flat @ (weight.T if factors.transposed else weight)
+                grad_x.addmm_(pattern.times(values, h, transposed=True).T, right.T)
             else:
                 trained = torch.cat([values[: len(start)] + start, values[len(start) :]])
-                grad_x = pattern.times(trained, h, transposed=True).T @ right
+                grad_x = pattern.times(trained, h, transposed=True).T @ right.T
             grad_x = grad_x.view(*grad.shape[:-1], grad_x.shape[1])
         if needs_values:
             grad_values = factors.pattern.gradient(h, z).to(values.dtype)

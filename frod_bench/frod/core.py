@@ -31,9 +31,15 @@ def has_sparse_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cpu" and dtype in (torch.float32, torch.float64) and HAS_MKL
 
 
-def float32_is_full() -> bool:
+def float32_is_full(device: torch.device) -> bool:
     """Whether float32 products use float32 throughout, without TF32 or bfloat16 inside."""
-    return torch.get_float32_matmul_precision() == "highest"
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    precision = (
+        getattr(backend.matmul, "fp32_precision", None) if hasattr(backend, "matmul") else None
+    )
+    if precision is None:  # an older torch
+        return torch.get_float32_matmul_precision() == "highest"
+    return precision in ("ieee", "none")
 
 
 class BlockedPattern:

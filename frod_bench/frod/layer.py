@@ -3,20 +3,22 @@
 With the basis on the outputs, U and V change roles (docs/explanation/method.md, sections 2 and 8).
 """
 
-from collections.abc import Callable
-from functools import partial
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from ..common.errors import InputError
 from .config import FrodConfig
 from .contraction import (
     FactoredLinear,
     Factors,
     MergedLinear,
     factors_give_weight,
+    forms_change,
     linear,
     merged_is_cheaper,
     merged_weight,
@@ -25,36 +27,22 @@ from .core import CorePattern, by_columns, float32_is_full
 
 TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
 
-# The basis tensors of all adapted models in this process, by id; removed with their last model.
-_bases: WeakValueDictionary[int, Tensor] = WeakValueDictionary()
-
-
-def _deduplicated(basis: Tensor) -> Tensor:
-    """Return `basis`, or an equal tensor that another model holds: V is never written to."""
-    if basis.is_meta:
-        return basis
-    for other in list(_bases.values()):
-        is_alike = (other.dtype, other.device) == (basis.dtype, basis.device)
-        if is_alike and torch.equal(other, basis):
-            return other
-    _bases[id(basis)] = basis
-    return basis
-
 
 class SharedBasis(nn.Module):
     """What the layers of one category share, as a child of each: V and the support of S.
 
-    Its buffers are not in the state dict. Models that are adapted separately over equal weights
-    hold the same V (docs/explanation/method.md, section 9).
+    Its buffers are not in the state dict.
 
     Attributes:
         category: role of the layers in the model.
         config: settings of the adapter.
         basis: V, (r, r), in the type of the base weights; its width is r.
+        inverse: P, (r, r), if the layers have no U of their own: U = W P diag(lambda_0)^-1.
         on_outputs: whether r = m and W = V diag(lambda) U^T; else r = k and W = U diag(lambda) V^T.
     """
 
     basis: Tensor
+    inverse: Tensor | None
 
     def __init__(
         self,
@@ -63,6 +51,7 @@ class SharedBasis(nn.Module):
         basis: Tensor,
         support: Tensor,
         *,
+        inverse: Tensor | None = None,
         on_outputs: bool = False,
     ) -> None:
         super().__init__()
@@ -70,8 +59,30 @@ class SharedBasis(nn.Module):
         self.config = config
         self.on_outputs = on_outputs
         self.width = len(basis)
-        self.register_buffer("basis", _deduplicated(by_columns(basis)), persistent=False)
+        self.register_buffer("basis", by_columns(basis), persistent=False)
+        inverse = None if inverse is None else by_columns(inverse.to(basis.device))
+        self.register_buffer("inverse", inverse, persistent=False)
         self.pattern = CorePattern(len(basis), support).to(basis.device)
+        largest = 1.0 if basis.is_meta else float(basis.abs().sum(dim=0, dtype=torch.float32).max())
+        self._float16_scale = 2.0 ** math.ceil(math.log2(max(1.0, largest)))
+        self._casts: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    def basis_in(self, dtype: torch.dtype) -> tuple[Tensor, float]:
+        """Return V / scale in `dtype`, cast once for all layers of the category, and the scale.
+
+        In float16, V^T x could overflow although W x does not: the scale is then the power of two
+        that bounds V^T x / scale by the largest entry of x. In other types it is 1.
+        """
+        if dtype == self.basis.dtype != torch.float16:
+            return self.basis, 1.0
+        scale = self._float16_scale if dtype == torch.float16 and not self.on_outputs else 1.0
+        if torch.compiler.is_compiling():  # a graph keeps nothing
+            return (self.basis / scale).to(dtype), scale
+        key = self.basis.device, dtype
+        if key not in self._casts:
+            with torch.inference_mode(False), torch.no_grad():  # a later step may save it
+                self._casts[key] = (self.basis / scale).to(dtype)
+        return self._casts[key], scale
 
     @property
     def support(self) -> Tensor:
@@ -79,46 +90,82 @@ class SharedBasis(nn.Module):
         return self.pattern.indices[self.width :]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SharedBasis":
-        """Move or cast, and share the new V with models that did the same."""
-        before = self.basis
+        """Move or cast; P stays float32 or wider: layers that are cast need it for U."""
+        self._casts.clear()
+        kept = self.inverse
         super()._apply(fn, recurse)
-        if self.basis is not before:
-            self.basis = _deduplicated(self.basis)
+        moved = self.inverse
+        if kept is not None and moved is not None and moved.dtype.itemsize < kept.dtype.itemsize:
+            self.inverse = kept.to(moved.device, _trained_dtype(moved.dtype))
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_casts": {}}
 
     def extra_repr(self) -> str:
         return f"category={self.category!r}, width={self.width}"
 
 
 class Fingerprint:
-    """What a result was computed from: a weight, and values that are compared as a whole.
+    """What a result was computed from: a weight and trained values.
 
-    In-place changes of the weight show in its address, version counter or diagonal; writes through
-    `.data` leave the counter unchanged.
+    On a CPU the values are compared, with the weight's diagonal: torch's fused optimizers and
+    writes through `.data` leave version counters as they were. On an accelerator a comparison would
+    wait for the device; there a step of any optimizer and the version counters tell.
     """
 
-    def __init__(self, weight: Tensor, *values: Tensor) -> None:
-        self.memory = _address_and_version(weight)
-        self.values = [value.detach().clone() for value in (weight.diagonal(), *values)]
+    def __init__(self, *tensors: Tensor) -> None:
+        self.marks = _marks(tensors)
+        self.values = [value.clone() for value in _compared(tensors)]
 
-    def fits(self, weight: Tensor, *values: Tensor) -> bool:
+    def fits(self, *tensors: Tensor) -> bool:
         """Whether nothing has changed."""
-        return self.memory == _address_and_version(weight) and all(
-            kept.device == value.device and torch.equal(kept, value)
-            for kept, value in zip(self.values, (weight.diagonal(), *values), strict=True)
+        return self.marks == _marks(tensors) and all(
+            torch.equal(kept, value)
+            for kept, value in zip(self.values, _compared(tensors), strict=True)
         )
 
 
-def _address_and_version(weight: Tensor) -> tuple[int, int]:
-    return weight.data_ptr(), 0 if weight.is_inference() else weight._version
+def compares_values(device: torch.device) -> bool:
+    """Whether values are compared to find out whether they changed."""
+    return device.type == "cpu"
+
+
+_steps = {"count": 0}  # of all optimizers in this process
+
+
+def _count_step(*_: object) -> None:
+    _steps["count"] += 1
+
+
+register_optimizer_step_post_hook(_count_step)
+
+
+def _marks(tensors: Sequence[Tensor]) -> tuple[int, ...]:
+    weight, *trained = tensors
+    if compares_values(weight.device):
+        return _address_and_version(weight)
+    marks = [mark for tensor in tensors for mark in _address_and_version(tensor)]
+    return (*marks, _steps["count"] if trained else 0)
+
+
+def _compared(tensors: Sequence[Tensor]) -> list[Tensor]:
+    weight, *trained = (tensor.detach() for tensor in tensors)
+    return [weight.diagonal(), *trained] if compares_values(weight.device) else []
+
+
+def _address_and_version(tensor: Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
 
 
 class FrodLinear(nn.Module):
     """A frozen linear layer with a trained change of its weight (FRoD, arXiv 2512.23485).
 
     The layer adds a change to W x, unlike the paper's y = U (diag(lambda) + S) V^T x, so that its
-    output before the first step is that of the plain layer, bit for bit in every type. lambda and S
-    are float32 or wider whatever the type of the base, also after the model is cast.
+    output before the first step is that of the plain layer, bit for bit in every type. What is
+    trained of lambda is its difference from lambda_0: it starts at an exact 0 in every type, and
+    weight decay draws it back to the start (see `decay_to_zero`). The trained values are float32 or
+    wider whatever the type of the base, also after the model is cast.
 
     Attributes:
         base_layer: nn.Linear or transformers' Conv1D with W, (m, k), which is never written to.
@@ -126,20 +173,22 @@ class FrodLinear(nn.Module):
         transposed: whether the plain layer stores its weight as (k, m).
         in_features: k.
         out_features: m.
-        lambda_: (r,), trained, initialized to lambda_0.
+        delta: lambda - lambda_0, (r,), trained, initialized to 0.
         rotation: S on its sorted support, (nnz,), trained, initialized to 0.
-        left: U, (m, k), or (k, m) if V is on the outputs; in the type of the base.
+        held_left: U, (m, k), or (k, m) if V is on the outputs; in the type of the base. None if it
+            is computed from the category's P when it is needed (`left`).
         start: lambda_0, (r,), the `scale` that the layer is built with.
     """
 
-    left: Tensor
+    held_left: Tensor | None
     start: Tensor
+    entry_scale: Tensor | None
 
     def __init__(
         self,
         base_layer: nn.Linear,
         shared: SharedBasis,
-        left: Tensor,
+        left: Tensor | None,
         scale: Tensor,
         transposed: bool,
     ) -> None:
@@ -147,18 +196,22 @@ class FrodLinear(nn.Module):
         self.base_layer = base_layer
         self.shared = shared
         self.transposed = transposed
-        shape = left.shape if shared.on_outputs else left.shape[::-1]
-        self.in_features, self.out_features = shape
         weight = self.weight
+        self.in_features, self.out_features = weight.shape if transposed else weight.shape[::-1]
         start = scale.to(weight.device, _trained_dtype(weight.dtype))
-        left = by_columns(left.to(weight))
-        self.register_buffer("left", left, persistent=False)
+        held = None if left is None else by_columns(left.to(weight))
+        self.register_buffer("held_left", held, persistent=False)
         self.register_buffer("start", start, persistent=False)
-        self.lambda_ = nn.Parameter(start.clone())
+        # 1 / lambda_0 for each trained entry of C, by its row
+        rows = shared.pattern.indices // shared.width if left is None else None
+        entry_scale = None if rows is None else start.reciprocal()[rows]
+        self.register_buffer("entry_scale", entry_scale, persistent=False)
+        self.delta = nn.Parameter(torch.zeros_like(start))
         self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.indices) - shared.width))
-        self._merged: tuple[Tensor, Fingerprint] | None = None
-        self._verdict: tuple[Fingerprint, bool] | None = None  # for which W: do factors give it?
+        self._kept: dict[str, tuple[Tensor, Fingerprint]] = {}  # what is formed once a step
+        self._has_moved, self._steps_before = False, _steps["count"]
         self.training = base_layer.training
+        self._given = self._weight_that_factors_give()
 
     @property
     def weight(self) -> Tensor:
@@ -170,107 +223,241 @@ class FrodLinear(nn.Module):
         """Bias of the plain layer."""
         return self.base_layer.bias
 
+    @property
+    def lambda_(self) -> Tensor:
+        """lambda = lambda_0 + delta, (r,); a new tensor."""
+        return self.start + self.delta
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute (..., k) -> (..., m); the choice of contraction affects rounding only."""
         dtype, bias = self.weight.dtype, self.bias
         if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:  # as torch does
             dtype = torch.get_autocast_dtype(x.device.type)
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
-        if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        is_evaluation = not (self.training or torch.is_grad_enabled())
+        if is_evaluation and not self.is_half and not torch.compiler.is_compiling():
             return linear(x, self.merged(dtype), bias, self.transposed)
-        values, width = self._core_values(), self.in_features
-        counts = x.numel() // width, self.out_features, width, self.shared.width
-        merges = partial(
-            merged_is_cheaper, *counts, sparse=self.shared.pattern.is_sparse_on(x.device, dtype)
-        )
-        # The probe of the factors is only evaluated if its result can matter.
-        spares_weight = not merges(spares_weight=True) and self._spares_weight(dtype)
-        # In float16, V^T x can overflow although W x does not.
-        if dtype == torch.float16 or merges(spares_weight=spares_weight):
-            return MergedLinear.apply(x, values, bias, self.merged(dtype), self._factors(dtype))
+        values = self._core_values()
+        if self.is_on_inputs and self.is_half:
+            raise InputError(
+                f"W of a layer of {self.shared.category!r} was cast to {dtype} by a wrapper (e.g. "
+                "FSDP2's param_dtype), and the layer holds no U. Call hold_left() of every "
+                "FrodLinear before wrapping the model, or cast the model before attaching."
+            )
+        if self.is_on_inputs and dtype == self.weight.dtype:
+            return linear(self._changed_inputs(x, values), self.weight, bias, self.transposed)
+        # The weight is only compared if that can matter.
+        spares_weight = not self._merges(x, dtype, True) and self._spares_weight(dtype)
         factors = self._factors(dtype, self.start if spares_weight else None)
-        return FactoredLinear.apply(x, values, bias, self.weight.to(dtype), factors)
+        if self._merges(x, dtype, spares_weight):
+            return MergedLinear.apply(x, values, bias, self.merged(dtype), factors)
+        if not torch.compiler.is_compiling():
+            self._kept.pop("merged", None)  # what an evaluation formed
+        return FactoredLinear.apply(x, values, bias, self.weight, factors)
+
+    @property
+    def left(self) -> Tensor:
+        """U, in the type of the base; computed unless the layer holds it."""
+        if self.held_left is not None:
+            return self.held_left
+        assert self.shared.inverse is not None
+        device = self.weight.device.type
+        with torch.no_grad(), torch.inference_mode(False), torch.autocast(device, enabled=False):
+            inverse, weight = self.shared.inverse, self.weight.detach()
+            if inverse.is_meta:  # the category has moved there, and this layer follows
+                weight = weight.to(inverse.device)
+            inverse, start = inverse.to(weight), self.start.to(weight)
+            weight = weight.T if self.transposed else weight
+            return (inverse.T @ weight.T).T / start
+
+    @property
+    def is_on_inputs(self) -> bool:
+        """Whether a step computes W (x + E x): without a U of its own, E has k columns, not m."""
+        return self.held_left is None
+
+    def hold_left(self) -> None:
+        """Compute U now and keep it: before W changes, or is cast by a wrapper."""
+        if self.held_left is None:
+            self.held_left, self.entry_scale = by_columns(self.left), None
+            self._kept.clear()
+
+    @property
+    def is_half(self) -> bool:
+        """Whether W is in half precision, where W + U C V^T would round small changes away."""
+        return self.weight.dtype.itemsize < torch.float32.itemsize
+
+    def _merges(self, x: Tensor, dtype: torch.dtype, spares_weight: bool) -> bool:
+        """Whether the merged form takes fewer multiply-adds in this step, and keeps the change."""
+        width = self.in_features
+        counts = x.numel() // width, self.out_features, width, self.shared.width
+        sparse = self.shared.pattern.is_sparse_on(x.device, dtype)
+        return not self.is_half and merged_is_cheaper(
+            *counts, sparse=sparse, spares_weight=spares_weight
+        )
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the adapted weight as the plain layer stores it, in `dtype` or the base's type.
 
-        It is kept until W or a trained value changes. The trained values themselves are compared:
-        fused optimizers and `tensor.data` change them without advancing a version counter. A
-        compiled graph cannot branch on values and forms the weight in every call.
+        It is kept until W or a trained value changes (see `Fingerprint`). A compiled graph cannot
+        branch on values and forms the weight in every call.
         """
-        dtype = dtype or self.weight.dtype
+        return self._formed_once("merged", dtype or self.weight.dtype)
+
+    def _changed_inputs(self, x: Tensor, values: Tensor) -> Tensor:
+        """Return x + E x with E = P diag(lambda_0)^-1 C V^T; the layer is W (x + E x)."""
+        shared = self.shared
+        assert shared.inverse is not None
+        assert self.entry_scale is not None
+        factors = Factors(shared.inverse, shared.basis, shared.pattern, False, on_identity=True)
+        values = values * self.entry_scale
+        if forms_change(x.numel() // self.in_features, self.in_features):
+            change = self._formed_once("change", self.weight.dtype)
+            return MergedLinear.apply(x, values, None, change, factors)
+        if not torch.compiler.is_compiling():
+            self._kept.clear()  # what an evaluation formed
+        return FactoredLinear.apply(x, values, None, None, factors)
+
+    def _formed_once(self, what: str, dtype: torch.dtype) -> Tensor:
+        """Return the merged weight or E, kept until W or a trained value changes."""
         if torch.compiler.is_compiling():
-            return self._form_merged(dtype)
-        sources = self.weight, self.lambda_, self.rotation
-        if self._merged is not None:
-            merged, formed_from = self._merged
-            if merged.dtype == dtype and formed_from.fits(*sources):
-                return merged
+            return self._form(what, dtype)
+        sources = self.weight, self.delta, self.rotation
+        if what in self._kept:
+            formed, formed_from = self._kept[what]
+            if formed.dtype == dtype and formed_from.fits(*sources):
+                return formed
         # An inference tensor could not be saved for a later backward pass.
         with torch.inference_mode(False):
             weight = self.weight.detach()
             # Some products round differently if W is not aligned as torch aligns its own memory,
             # e.g. in a view into a checkpoint file. Before the first step W itself is then kept.
             is_aligned = weight.data_ptr() % TORCH_ALIGNMENT == 0 or self.weight.is_inference()
-            is_kept = not is_aligned and not bool(self._core_values().any())
-            merged = weight.to(dtype) if is_kept else self._form_merged(dtype)
-            self._merged = merged, Fingerprint(*sources)
-        return merged
+            is_aligned |= not compares_values(weight.device)
+            is_kept = what == "merged" and not is_aligned and not bool(self._core_values().any())
+            formed = weight.to(dtype) if is_kept else self._form(what, dtype)
+            self._kept = {what: (formed, Fingerprint(*sources))}
+        return formed
 
     @torch.no_grad()
-    def _form_merged(self, dtype: torch.dtype) -> Tensor:
+    def _form(self, what: str, dtype: torch.dtype) -> Tensor:
         with torch.autocast(self.weight.device.type, enabled=False):
-            factors = self._factors(self.left.dtype)
-            return merged_weight(self.weight, self._core_values(), factors).to(dtype)
+            values = self._core_values()
+            if what == "merged" and not (self.is_on_inputs and dtype == self.weight.dtype):
+                return merged_weight(self.weight, values, self._factors(self.weight.dtype), dtype)
+            shared, weight = self.shared, self.weight
+            assert shared.inverse is not None
+            assert self.entry_scale is not None
+            right = shared.pattern.times(values * self.entry_scale, shared.basis.T)
+            change = shared.inverse @ right  # E, (k, k)
+            if what == "change":
+                return change
+            pair = (change.T, weight) if self.transposed else (weight, change)
+            return torch.addmm(weight, *pair)
 
     def _spares_weight(self, dtype: torch.dtype) -> bool:
         """Whether the factors can replace W in the backward pass (method.md, section 2)."""
-        if torch.compiler.is_compiling() or dtype != self.weight.dtype:
-            return False  # a graph cannot branch on values, nor ask for the precision
-        if dtype != torch.float64 and not (dtype == torch.float32 and float32_is_full()):
-            return False
-        return self._factors_give_weight()
+        if torch.compiler.is_compiling() or dtype != self.weight.dtype or self._given is None:
+            return False  # a graph cannot compare values, nor ask for the precision
+        is_full = dtype == torch.float64 or float32_is_full(self.weight.device)
+        return is_full and self._given.fits(self.weight)
 
-    def _factors_give_weight(self) -> bool:
-        """Test the factors once for each W; assumed to be true on the meta device."""
+    def _weight_that_factors_give(self) -> Fingerprint | None:
+        """Return W's fingerprint if the factors give it, tested when attached or moved."""
         weight = self.weight.detach()
-        if weight.is_meta:
-            return True
-        if self._verdict is None or not self._verdict[0].fits(weight):
-            is_given = factors_give_weight(weight, self._factors(weight.dtype), self.start)
-            self._verdict = Fingerprint(weight), is_given
-        return self._verdict[1]
+        if self.is_half or self.is_on_inputs:
+            return None
+        if not weight.is_meta:  # there they are assumed to
+            factors = self._factors(weight.dtype)
+            if not factors_give_weight(weight, factors, self.start.to(weight.dtype)):
+                return None
+        return Fingerprint(weight)
 
     def _factors(self, dtype: torch.dtype, start: Tensor | None = None) -> Factors:
         shared = self.shared
-        left, right = self.left.to(dtype), shared.basis.to(dtype)
-        if shared.on_outputs:
-            left, right = right, left
-        return Factors(left, right, shared.pattern, self.transposed, start)
+        basis, scale = shared.basis_in(dtype)
+        if dtype != self.weight.dtype and not torch.compiler.is_compiling():
+            self.hold_left()  # half precision needs it at every step
+        left, right = (basis, self.left) if shared.on_outputs else (self.left, basis)
+        rounds_once = dtype.itemsize < torch.float32.itemsize and not self._is_at_start()
+        return Factors(
+            left, right, shared.pattern, self.transposed, start, scale, rounds_once=rounds_once
+        )
+
+    def _is_at_start(self) -> bool:
+        """Whether C is still 0: the output is then the plain layer's, bit for bit.
+
+        On a CPU the values are read until they have changed once, and never again. On an
+        accelerator a step of any optimizer and the version counters tell.
+        """
+        if torch.compiler.is_compiling() or self._has_moved:
+            return False
+        if compares_values(self.delta.device):
+            self._has_moved = bool(self._core_values().detach().any())
+        else:
+            versions = [_address_and_version(one)[1] for one in (self.delta, self.rotation)]
+            self._has_moved = any(versions) or _steps["count"] != self._steps_before
+        return not self._has_moved
 
     def _core_values(self) -> Tensor:
         """Trained entries of C = diag(lambda - lambda_0) + S; exactly 0 before the first step."""
-        return torch.cat([self.lambda_ - self.start, self.rotation])
+        return torch.cat([self.delta, self.rotation])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrodLinear":
         """Move or cast; trained values and lambda_0 remain float32 or wider."""
+        if fn(self.weight.detach()[:0]).dtype.itemsize < torch.float32.itemsize:
+            self.hold_left()
         if recurse:
             for child in self.children():
                 child._apply(fn)
 
         def move(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
-            dtype = moved.dtype if tensor is self.left else _trained_dtype(moved.dtype)
+            dtype = moved.dtype if tensor is self.held_left else _trained_dtype(moved.dtype)
             return moved if moved.dtype == dtype else tensor.to(moved.device, dtype)
 
-        self._merged = self._verdict = None
-        return super()._apply(move, recurse=False)
+        self._kept.clear()
+        super()._apply(move, recurse=False)
+        self._given = self._weight_that_factors_give()
+        return self
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Load, also what earlier versions saved: lambda instead of its difference."""
+        old = state_dict.pop(f"{prefix}lambda_", None)
+        if old is not None:
+            is_lambda = old.shape == self.start.shape  # if not, torch reports the sizes
+            state_dict[f"{prefix}delta"] = old.to(self.start) - self.start if is_lambda else old
+        weight = state_dict.get(f"{prefix}base_layer.weight")
+        if self.is_on_inputs and weight is not None and not _equal(weight, self.weight):
+            self.hold_left()  # U is that of the weight that the adapter was attached to
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_merged": None, "_verdict": None}  # a copy forms its own
+        return self.__dict__ | {"_kept": {}}  # a copy forms its own
+
+    def _replicate_for_data_parallel(self) -> "FrodLinear":
+        replica: FrodLinear = super()._replicate_for_data_parallel()
+        replica._kept = {}
+        return replica
 
     def extra_repr(self) -> str:
         return f"category={self.shared.category!r}, nnz={self.rotation.numel()}"
+
+
+def has_form_on_inputs(weights: Sequence[Tensor]) -> bool:
+    """Whether layers with these W (m, k) do without U: W (x + E x) is then at least as cheap.
+
+    Not in half precision, where x + E x would round small changes away.
+    """
+    return all(
+        weight.shape[0] > 2 * weight.shape[1] and weight.dtype.itemsize >= torch.float32.itemsize
+        for weight in weights
+    )
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    if one.is_meta or other.is_meta or one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return torch.equal(one.to(other.device), other)
 
 
 def _trained_dtype(base: torch.dtype) -> torch.dtype:

@@ -17,8 +17,11 @@ from ..common.atomic import write_bytes
 from ..common.errors import InputError
 from .adapter import attached_layers, build_layers, plain_targets
 from .config import FrodConfig
+from .core import support_size
 from .layer import FrodLinear, SharedBasis
 from .storage import (
+    FLOATS,
+    INTEGERS,
     basis_cache_dir,
     check_layers,
     contents,
@@ -27,13 +30,17 @@ from .storage import (
     read_json,
     tensor_digest,
     tensor_digests,
+    tensor_of,
     tensors_in,
 )
 from .targets import Target
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE = (2, 3)  # version 2 stores lambda instead of its difference from lambda_0
 TENSORS_NAME = "frod_adapter.safetensors"
 SETTINGS_NAME = "frod_adapter.json"
+FIELDS: dict[str, type] = {"config": dict, "layers": dict, "supports": dict, "include_basis": bool}
+KINDS = {dict: "a mapping", bool: "true or false"}
 LEFT_PROBES = 4  # numbers stored per U
 
 
@@ -41,7 +48,7 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
     """Write the adapter of `layers`; with `include_basis`, V and the supports too."""
     tensors: dict[str, Tensor] = {}
     for name, layer in layers.items():
-        tensors |= {f"{name}.lambda": layer.lambda_, f"{name}.rotation": layer.rotation}
+        tensors |= {f"{name}.delta": layer.delta, f"{name}.rotation": layer.rotation}
     tensors |= _probes(layers)
     bases = _shared(layers)
     if include_basis:
@@ -81,9 +88,12 @@ def adapter_probes(model: nn.Module) -> dict[str, Tensor]:
 def check_adapter_probes(model: nn.Module, kept: Mapping[str, Tensor]) -> None:
     """Raise InputError unless V, the U and the supports of `model` fit saved `adapter_probes`."""
     layers = attached_layers(model)
-    supports = {
-        name: bytes(kept[f"support_sha256.{name}"].tolist()).hex() for name in _shared(layers)
-    }
+    bases = _shared(layers)
+    widths = {name: shared.width for name, shared in bases.items()}
+    _check_probes("the saved probes", kept, widths, len(layers))
+    if absent := [name for name in bases if f"support_sha256.{name}" not in kept]:
+        raise InputError(f"the saved probes: 'support_sha256.{absent[0]}' is missing. Save again.")
+    supports = {name: bytes(kept[f"support_sha256.{name}"].tolist()).hex() for name in bases}
     mismatch = _mismatch(layers, supports, layers, kept)
     if mismatch:
         raise InputError(
@@ -98,18 +108,17 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
     If U computed from a stored V is another U, both are computed from the weights.
     """
     settings, tensors = _files(folder)
-    try:
-        config = FrodConfig(**settings["config"])
-        saved, supports = settings["layers"], settings["supports"]
-        has_basis = settings["include_basis"]
-    except (KeyError, TypeError):
-        raise damaged(folder / SETTINGS_NAME) from None
+    config, saved, supports, has_basis = _described_in(settings, folder / SETTINGS_NAME)
     categories = plain_targets(model, config)
     _check_base(categories, saved, folder)
+    path = folder / TENSORS_NAME
+    widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
+    _check_probes(path, tensors, widths, len(saved))
     mismatch = ""
     if has_basis:
         given = {
-            name: (tensors[f"basis.{name}"], tensors[f"support.{name}"]) for name in categories
+            name: _given_in(path, tensors, name, members[0], config)
+            for name, members in categories.items()
         }
         layers = build_layers(categories, config, given=given)
         mismatch = _mismatch(layers, supports, saved, tensors)
@@ -124,9 +133,59 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
         )
     with torch.no_grad():
         for name, layer in layers.items():
-            layer.lambda_.copy_(tensors[f"{name}.lambda"])
-            layer.rotation.copy_(tensors[f"{name}.rotation"])
+            shape = tuple(layer.rotation.shape)
+            layer.delta.copy_(_delta(path, tensors, name, layer.start))
+            layer.rotation.copy_(tensor_of(path, tensors, f"{name}.rotation", shape, FLOATS))
     return layers
+
+
+def _described_in(
+    settings: dict[str, Any], path: Path
+) -> tuple[FrodConfig, dict[str, Any], dict[str, Any], bool]:
+    """Return the settings, layers, supports, and whether V is stored, as a file describes them."""
+    for field, kind in FIELDS.items():
+        if not isinstance(settings.get(field), kind):
+            raise InputError(
+                f"{path}: {field}={settings.get(field)!r} must be {KINDS[kind]}. "
+                "Save the adapter again, or copy it again."
+            )
+    try:
+        config = FrodConfig(**settings["config"])
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path}: config: {error}") from None
+    return config, settings["layers"], settings["supports"], settings["include_basis"]
+
+
+def _delta(path: Path, tensors: Mapping[str, Tensor], name: str, start: Tensor) -> Tensor:
+    """Return lambda - lambda_0 of a layer; version 2 of the format stores lambda."""
+    shape = tuple(start.shape)
+    if f"{name}.lambda" in tensors:
+        return tensor_of(path, tensors, f"{name}.lambda", shape, FLOATS).to(start) - start
+    return tensor_of(path, tensors, f"{name}.delta", shape, FLOATS)
+
+
+def _given_in(
+    path: Path, tensors: Mapping[str, Tensor], category: str, first: Target, config: FrodConfig
+) -> tuple[Tensor, Tensor]:
+    """Return the stored V (r x r) and the support (nnz,) of a category."""
+    width = first.factored.shape[1]
+    nnz = support_size(width, config.sparse_rate)
+    support = tensor_of(path, tensors, f"support.{category}", (nnz,), INTEGERS)
+    if nnz and not 0 <= int(support.min()) <= int(support.max()) < width**2:
+        raise InputError(
+            f"{path}: 'support.{category}' has entries outside of a {width} x {width} matrix. "
+            "Save the adapter again, or copy it again."
+        )
+    return tensor_of(path, tensors, f"basis.{category}", (width, width), FLOATS), support
+
+
+def _check_probes(
+    path: Path | str, tensors: Mapping[str, Tensor], widths: Mapping[str, int], layers: int
+) -> None:
+    """Raise InputError unless all probes are there, in their shapes."""
+    tensor_of(path, tensors, "left_probes", (layers, LEFT_PROBES), FLOATS)
+    for category, width in widths.items():
+        tensor_of(path, tensors, f"probe.{category}", (width,), FLOATS)
 
 
 def _probes(layers: dict[str, FrodLinear]) -> dict[str, Tensor]:
@@ -191,7 +250,7 @@ def _mismatch(
 ) -> str:
     """Name what differs from the saved V, U and supports; "" if nothing does."""
     for category, shared in _shared(layers).items():
-        if tensor_digest(shared.support) != supports[category]:
+        if tensor_digest(shared.support) != supports.get(category):
             return f"The support of {category!r}"
         errors = (_basis_probe(shared) - tensors[f"probe.{category}"]).abs()
         # Relative to each column, since the small ones of a badly scaled V matter equally.
@@ -214,9 +273,9 @@ def _tolerance(factor: Tensor) -> float:
 def _files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     path = folder / SETTINGS_NAME
     settings = read_json(path)
-    if not isinstance(settings, dict) or settings.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(settings, dict) or settings.get("schema_version") not in READABLE:
         raise InputError(
-            f"{path} does not have schema version {SCHEMA_VERSION}, the only supported one. "
+            f"{path}: schema_version must be one of {', '.join(map(str, READABLE))}. "
             "Save the adapter again."
         )
     content = read_bytes(folder / TENSORS_NAME)

@@ -25,7 +25,16 @@ from ..common.errors import InputError
 from .adapter import build_layers, plain_targets
 from .config import FrodConfig
 from .layer import FrodLinear
-from .storage import check_layers, contents, damaged, read_bytes, read_json, tensors_in
+from .storage import (
+    FLOATS,
+    INTEGERS,
+    check_layers,
+    contents,
+    read_bytes,
+    read_json,
+    tensor_of,
+    tensors_in,
+)
 from .targets import Target
 
 logger = logging.getLogger(__name__)
@@ -98,13 +107,16 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
     targets = settings.get("target_modules", "")
     if any(settings.get(field) is not None for field in ("layers_to_transform", "exclude_modules")):
         targets = "|".join(re.escape(name) for name in names)  # other settings select the layers
-    config = FrodConfig(
-        target_modules=targets,
-        sparse_rate=settings.get("sparse_rate", 0.01),
-        seed=settings.get("projection_prng_key", 0),
-        regularization=settings.get("regularization_alpha", 1e-3),
-        basis="peft",
-    )
+    try:
+        config = FrodConfig(
+            target_modules=targets,
+            sparse_rate=settings.get("sparse_rate", 0.01),
+            seed=settings.get("projection_prng_key", 0),
+            regularization=settings.get("regularization_alpha", 1e-3),
+            basis="peft",
+        )
+    except InputError as error:
+        raise InputError(f"{folder / SETTINGS_NAME}: {error}") from None
     categories = plain_targets(model, config)
     found = {target.name for members in categories.values() for target in members}
     check_layers(found, names, folder)
@@ -114,12 +126,12 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
         _check_base(category, members, given[category][0], folder)
     layers = build_layers(categories, config, given=given)
     for name, layer in layers.items():
-        scale, values = tensors[f"{LAYER}{name}{LAMBDA}"], tensors.get(f"{LAYER}{name}{ROTATION}")
-        shapes = layer.lambda_.shape, layer.rotation.shape
-        if values is None or (scale.shape, values.shape) != shapes:
-            raise damaged(path)
+        scale, values = (
+            tensor_of(path, tensors, f"{LAYER}{name}{kind}", tuple(trained.shape), FLOATS)
+            for kind, trained in ((LAMBDA, layer.delta), (ROTATION, layer.rotation))
+        )
         with torch.no_grad():
-            layer.lambda_.copy_(scale)
+            layer.delta.copy_(scale.to(layer.start) - layer.start)
             # The file's order of the entries of S is PEFT's; ours is sorted.
             layer.rotation.copy_(values[given[layer.shared.category][1].argsort()])
     return layers, _saved_modules(model, tensors, path)
@@ -152,20 +164,19 @@ def _basis_and_indices(
     category: str, width: int, tensors: dict[str, Tensor], path: Path
 ) -> tuple[Tensor, Tensor]:
     """Return V and the flat indices row * k + column of S, in the file's order."""
-    basis = tensors.get(f"{SHARED}frod_V.{category}", torch.empty(0))
-    pairs = tensors.get(f"{SHARED}frod_s_indices.{category}", torch.empty(0)).to(torch.int64)
-    is_complete = (
-        basis.shape == (width, width)
-        and pairs.shape[:-1] == (2,)
-        and bool(basis.isfinite().all())
-        and bool(((pairs >= 0) & (pairs < width)).all())
+    basis = tensor_of(path, tensors, f"{SHARED}frod_V.{category}", (width, width), FLOATS)
+    name = f"{SHARED}frod_s_indices.{category}"
+    count = tensors[name].shape[-1] if name in tensors and tensors[name].ndim == 2 else 0
+    pairs = tensor_of(path, tensors, name, (2, count), INTEGERS)
+    is_support = (
+        bool(((pairs >= 0) & (pairs < width)).all())
         and bool((pairs[0] != pairs[1]).all())
-        and len((pairs[0] * width + pairs[1]).unique()) == pairs.shape[1]
+        and len((pairs[0] * width + pairs[1]).unique()) == count
     )
-    if not is_complete:
+    if not is_support:
         raise InputError(
-            f"{path} has no complete V and support of {category!r} for layers with {width} inputs. "
-            "Load the base that it was trained on, or save the adapter again with "
+            f"{path}: {name!r} is not a set of entries off the diagonal of a {width} x {width} "
+            "matrix. Load the base that the adapter was trained on, or save it again with "
             "save_projection=True."
         )
     return basis, pairs[0] * width + pairs[1]

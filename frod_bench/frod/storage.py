@@ -23,10 +23,13 @@ from ..common.paths import cache_dir
 from .basis import JointBasis
 from .config import FrodConfig
 
+FLOATS, INTEGERS = "a floating-point type", "int64"  # kinds of the tensors of a file
+FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 logger = logging.getLogger(__name__)
 
 # Part of every key. Increase it if the same input gives another basis or another file.
-ENTRY_VERSION = 4
+ENTRY_VERSION = 5
 
 _unwritable: set[Path] = set()  # folders about which this process has warned
 
@@ -47,7 +50,7 @@ def read_json(path: Path) -> Any:
     content = read_bytes(path)
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter if it is nested too deeply
         raise damaged(path) from None
 
 
@@ -55,8 +58,31 @@ def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file."""
     try:
         return aligned(load(content))
-    except SafetensorError:
+    except (SafetensorError, KeyError, ValueError):  # the latter of types that torch has not
         raise damaged(path) from None
+
+
+def tensor_of(
+    path: Path | str, tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], kind: str
+) -> Tensor:
+    """Return a finite tensor of a file that has `shape` and whose type is of `kind`.
+
+    Raises:
+        InputError: it is missing or something else; the message names the file and the tensor.
+    """
+    found = tensors.get(name)
+    problem = ""
+    if found is None:
+        problem = "is missing"
+    elif tuple(found.shape) != shape:
+        problem = f"has shape {tuple(found.shape)}, expected {shape}"
+    elif found.dtype not in (FLOAT_TYPES if kind == FLOATS else (torch.int64,)):
+        problem = f"is {found.dtype}, expected {kind}"
+    elif not bool(found.isfinite().all()):
+        problem = "has NaN or infinite values"
+    if found is None or problem:
+        raise InputError(f"{path}: {name!r} {problem}. Save the adapter again, or copy it again.")
+    return found
 
 
 def aligned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -105,13 +131,16 @@ def basis_cache_dir(folder: Path | None = None) -> Path:
     return cache_dir() / "frod_basis"
 
 
-def basis_key(config: FrodConfig, blocks: list[int], weights: list[Tensor]) -> str:
+def basis_key(
+    config: FrodConfig, blocks: list[int], weights: list[Tensor], *, by_inverse: bool = False
+) -> str:
     """Hash the weights of a category and the settings that affect its basis."""
     described: dict[str, object] = {
         "version": ENTRY_VERSION,
         "basis": config.basis,
         "regularization": config.regularization,
         "blocks": blocks,
+        "by_inverse": by_inverse,
         "weights": tensor_digests(weights),
     }
     if config.basis == "peft":  # in float32, like PEFT: roundoff depends on these two
@@ -150,17 +179,21 @@ def _read(path: Path) -> JointBasis | None:
         logger.warning("The cached basis %s has a wrong checksum; computing it again.", path)
         return None
     layers = range(sum(name.startswith("scale.") for name in tensors))
+    inverse = tensors.get("inverse_transposed")
     return JointBasis(
         tensors["basis_transposed"].T,
-        [tensors[f"left_transposed.{index}"].T for index in layers],
+        [tensors[f"left_transposed.{index}"].T for index in layers] if inverse is None else [],
         [tensors[f"scale.{index}"] for index in layers],
+        None if inverse is None else inverse.T,
     )
 
 
 def _write(path: Path, entry: JointBasis) -> None:
     tensors = {"basis_transposed": entry.basis.T}
-    for index, (left, scale) in enumerate(zip(entry.left, entry.scale, strict=True)):
-        tensors |= {f"left_transposed.{index}": left.T, f"scale.{index}": scale}
+    if entry.inverse is not None:
+        tensors["inverse_transposed"] = entry.inverse.T
+    tensors |= {f"left_transposed.{index}": left.T for index, left in enumerate(entry.left)}
+    tensors |= {f"scale.{index}": scale for index, scale in enumerate(entry.scale)}
     tensors = contents(tensors)
     with replacing(path) as partial:
         save_file(tensors, partial, metadata={"sha256": _checksum(path.stem, tensors)})

@@ -64,6 +64,12 @@ def find_targets(
                 "Targets must be plain nn.Linear or transformers Conv1D layers with an ordinary "
                 "weight (neither quantized nor parametrized)."
             )
+        if _has_hooks(module):
+            raise InputError(
+                f"target_modules: {name!r} has hooks (e.g. accelerate's, from device_map=), which "
+                "the adapted layer would not call. Remove them before attaching (in accelerate: "
+                "remove_hook_from_module), and add them again to the adapted layer."
+            )
         target = Target(name, cast(nn.Linear, module), block_of(name, index), transposed)
         found.setdefault(category_of(name), []).append(target)
     grouped = {}
@@ -125,6 +131,12 @@ def _is_plain_linear(module: nn.Module) -> bool:
         and type(module.weight) is nn.Parameter  # not a quantized subclass
         and "weight" in module._parameters  # not computed by a parametrization
     )
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Whether something is called with the module, which its replacement would leave out."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return hasattr(module, "_hf_hook") or any(getattr(module, kind) for kind in kinds)
 
 
 def _matches(model: nn.Module, wanted: list[str] | str) -> list[tuple[str, nn.Module]]:

@@ -115,10 +115,10 @@ def test_basis_stays_on_the_inputs_where_the_layers_outputs_differ_in_number(
 ) -> None:
     model = nn.ModuleList([nn.ModuleDict({"fc": nn.Linear(16, rows)}) for rows in (8, 8, 4)])
     attach_frod(model, FrodConfig(["fc"], shared_side="smaller"), cache_dir=tmp_path)
-    assert [block["fc"].lambda_.numel() for block in model] == [16, 16, 16]
+    assert [block["fc"].delta.numel() for block in model] == [16, 16, 16]
     model = nn.ModuleList([nn.ModuleDict({"fc": nn.Linear(16, 8)}) for _ in range(2)])
     attach_frod(model, FrodConfig(["fc"], shared_side="smaller"), cache_dir=tmp_path)
-    assert [block["fc"].lambda_.numel() for block in model] == [8, 8]
+    assert [block["fc"].delta.numel() for block in model] == [8, 8]
 
 
 def test_basis_is_held_once_a_category_also_after_copy_and_cast(tmp_path: Path) -> None:

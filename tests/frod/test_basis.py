@@ -123,7 +123,7 @@ def test_basis_is_the_one_of_the_paper() -> None:
 def test_products_by_blocks_of_columns(
     monkeypatch: pytest.MonkeyPatch, name: str, block: int
 ) -> None:
-    monkeypatch.setattr(basis_module, "COLUMN_BLOCK", block)
+    monkeypatch.setattr(basis_module, "LEAF", block)
     stack = [weight.double() for weight in STACKS[name]()]
     rows = torch.cat(stack)
     gram = torch.zeros(32, 32, dtype=torch.float64)

@@ -1,6 +1,7 @@
 """Adapters as files, and the cache of bases: round trips, and what is refused."""
 
 import copy
+import hashlib
 import json
 import resource
 import subprocess
@@ -84,7 +85,7 @@ def test_what_is_read_begins_where_torchs_own_memory_does(
     read = [load_frod(Net(), folder, cache_dir=cache) for folder in folders]
     for one in [model, attach_frod(Net(), config, cache_dir=cache), *read]:
         for layer in (module for module in one.modules() if isinstance(module, FrodLinear)):
-            for tensor in (*layer.buffers(), layer.lambda_, layer.rotation):
+            for tensor in (*layer.buffers(), layer.delta, layer.rotation):
                 assert tensor.data_ptr() % 64 == 0
 
 
@@ -187,8 +188,8 @@ def test_another_basis_is_refused(
     """A column's sign, the least that roundoff could change in a basis without a rule for it."""
     exact = adapter_module.exact_basis
 
-    def flipped(*arguments):
-        factors = exact(*arguments)
+    def flipped(*arguments, **options):
+        factors = exact(*arguments, **options)
         factors.basis[:, 0] *= -1
         return factors
 
@@ -207,8 +208,8 @@ def test_another_u_in_the_same_basis_is_refused(
 ) -> None:
     exact = adapter_module.exact_basis
 
-    def moved(*arguments):
-        factors = exact(*arguments)
+    def moved(*arguments, **options):
+        factors = exact(*arguments, **options)
         factors.left[1][:] = factors.left[1].roll(1, dims=1)
         return factors
 
@@ -238,7 +239,7 @@ def test_stored_basis_is_read_and_not_computed(
     save_frod(model, tmp_path / "without_basis")
     save_frod(model, tmp_path / "with_basis", include_basis=True)
 
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise AssertionError("factored again")
 
     monkeypatch.setattr(adapter_module, "exact_basis", fail)
@@ -293,9 +294,110 @@ def test_another_schema_is_refused(saved: tuple[nn.Module, Path], cache: Path) -
     path = saved[1] / SETTINGS_NAME
     settings = json.loads(path.read_text())
     path.write_text(json.dumps(settings | {"schema_version": 99}))
-    assert "schema version" in refused(Net(), saved[1], cache)
+    assert "schema_version" in refused(Net(), saved[1], cache)
     path.write_text(json.dumps(settings | {"config": {"target_module": ["up"]}}))
-    assert "damaged" in refused(Net(), saved[1], cache)
+    assert "target_module" in refused(Net(), saved[1], cache)
+
+
+def test_an_adapter_that_stores_lambda_is_read(saved: tuple[nn.Module, Path], cache: Path) -> None:
+    """As versions before 0.3 wrote it: lambda, to one unit in its last place, and schema 2."""
+    lambdas = {
+        f"{name}.lambda": layer.lambda_.detach()
+        for name, layer in saved[0].named_modules()
+        if isinstance(layer, FrodLinear)
+    }
+    tensors = load_file(saved[1] / TENSORS_NAME)
+    rewrite(saved[1], {k: v for k, v in tensors.items() if ".delta" not in k} | lambdas, 2)
+    assert torch.allclose(load_frod(Net(), saved[1], cache_dir=cache)(X), saved[0](X), atol=1e-6)
+
+
+def rewrite(folder: Path, tensors: dict[str, torch.Tensor], schema_version: int = 3) -> None:
+    """Write other tensors into a folder, with the checksum that fits them."""
+    content = save(tensors)
+    (folder / TENSORS_NAME).write_bytes(content)
+    path = folder / SETTINGS_NAME
+    changed = {
+        "schema_version": schema_version,
+        "tensors_sha256": hashlib.sha256(content).hexdigest(),
+    }
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+NAN = float("nan")
+BAD_TENSORS: dict[str, tuple[str, Callable[[torch.Tensor], torch.Tensor | None], str]] = {
+    "delta missing": ("blocks.0.up.delta", lambda _: None, "is missing"),
+    "delta of one value": ("blocks.0.up.delta", lambda _: torch.ones(1), "has shape (1,)"),
+    "delta NaN": ("blocks.0.up.delta", lambda t: t * NAN, "has NaN or infinite values"),
+    "delta of integers": ("blocks.0.up.delta", lambda t: t.long(), "is torch.int64"),
+    "S of other size": ("blocks.1.up.rotation", lambda t: t[1:].clone(), "has shape"),
+    "delta of eight bits": (
+        "blocks.0.up.delta",
+        lambda t: t.to(torch.float8_e4m3fn),
+        "is torch.float8_e4m3fn",
+    ),
+    "S infinite": ("blocks.1.up.rotation", lambda t: t / 0, "has NaN or infinite values"),
+    "probes of U missing": ("left_probes", lambda _: None, "is missing"),
+    "probes of U cut": ("left_probes", lambda t: t[:-1].clone(), "has shape"),
+    "probe of V missing": ("probe.up", lambda _: None, "is missing"),
+    "probe of V NaN": ("probe.up", lambda t: t * NAN, "has NaN or infinite values"),
+    "V missing": ("basis.up", lambda _: None, "is missing"),
+    "V of other shape": ("basis.up", lambda t: t[:, :1].clone(), "has shape"),
+    "V of integers": ("basis.up", lambda t: t.long(), "is torch.int64"),
+    "support missing": ("support.up", lambda _: None, "is missing"),
+    "support of floats": ("support.up", lambda t: t.float(), "is torch.float32"),
+    "support of other shape": ("support.up", lambda t: t[:-1].clone(), "has shape"),
+    "support outside": ("support.up", lambda t: t + 10**6, "has entries outside"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TENSORS)
+def test_tensors_that_do_not_fit_are_refused(tmp_path: Path, cache: Path, case: str) -> None:
+    """The message names the file and the tensor, although the checksum fits."""
+    save_frod(attach_frod(Net(), CONFIG, cache_dir=cache), tmp_path / "bad", include_basis=True)
+    name, change, words = BAD_TENSORS[case]
+    tensors = load_file(tmp_path / "bad" / TENSORS_NAME)
+    changed = change(tensors.pop(name))
+    rewrite(tmp_path / "bad", tensors if changed is None else tensors | {name: changed})
+    message = refused(Net(), tmp_path / "bad", cache)
+    assert str(tmp_path / "bad" / TENSORS_NAME) in message
+    assert f"{name!r} {words}" in message
+
+
+BAD_SETTINGS = {
+    "empty": ("", "damaged"),
+    "too deep": ("[" * 100_000, "damaged"),
+    "a list": ("[]", "schema_version"),
+    "null": ("null", "schema_version"),
+    "no layers": ({"layers": None}, "layers=None"),
+    "a list of layers": ({"layers": [1]}, "layers=[1]"),
+    "supports of another kind": ({"supports": 3}, "supports=3"),
+    "no support": ({"supports": {}}, "support of"),
+    "config of another kind": ({"config": []}, "config=[]"),
+    "rate out of range": (
+        {"config": {"target_modules": ["up"], "sparse_rate": 7}},
+        "sparse_rate=7",
+    ),
+    "rate of 400 digits": (
+        {"config": {"target_modules": ["up"], "sparse_rate": 10**400}},
+        "sparse_rate=1000",
+    ),
+    "basis stored or not": ({"include_basis": "yes"}, "include_basis='yes'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_settings_that_do_not_fit_are_refused(
+    saved: tuple[nn.Module, Path], cache: Path, case: str
+) -> None:
+    change, words = BAD_SETTINGS[case]
+    path = saved[1] / SETTINGS_NAME
+    content = change
+    if not isinstance(change, str):
+        content = json.dumps(json.loads(path.read_text()) | change)
+    path.write_text(content)
+    message = refused(Net(), saved[1], cache)
+    assert words in message
+    assert str(saved[1]) in message
 
 
 def same_factors(one: nn.Module, other: nn.Module) -> bool:
@@ -313,7 +415,7 @@ def test_second_attaching_reads_the_cache(cache: Path, monkeypatch: pytest.Monke
     first = attach_frod(Net(), CONFIG, cache_dir=cache)
     assert len(list(cache.iterdir())) == 2  # one entry a category, nothing left beside them
 
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise AssertionError("factored again")
 
     monkeypatch.setattr(adapter_module, "exact_basis", fail)

@@ -125,7 +125,7 @@ def test_output_at_step_0_is_the_plain_layers_wherever_its_weight_lies(
         assert torch.equal(layer(x), wanted)
         with torch.no_grad():
             assert torch.equal(layer(x), wanted)
-    perturb([layer.lambda_], 0.1)
+    perturb([layer.delta], 0.1)
     wanted = dense_weight(layer, layer.lambda_, layer.rotation)
     got = layer.merged().T if transposed else layer.merged()
     assert torch.allclose(got.double(), wanted, atol=torch.finfo(dtype).eps)
@@ -145,10 +145,10 @@ def test_forward_and_gradients_equal_the_dense_reference(
     on_outputs: bool,
 ) -> None:
     layer = make_layer(rows, width, transposed=transposed, on_outputs=on_outputs)
-    perturb([layer.lambda_, layer.rotation], 0.3)
+    perturb([layer.delta, layer.rotation], 0.3)
     assert layer.bias is not None
     layer.bias.requires_grad_(trained_bias)
-    trained = [layer.lambda_, layer.rotation, *([layer.bias] if trained_bias else [])]
+    trained = [layer.delta, layer.rotation, *([layer.bias] if trained_bias else [])]
     x = gaussian(tokens, width, 5).double().view(2, -1, width).requires_grad_()
     upstream = gaussian(tokens, rows, 6).double().view(2, -1, rows)
 
@@ -178,7 +178,7 @@ def test_gradcheck(contraction: str, transposed: bool, on_outputs: bool) -> None
 
     def run(x: Tensor, values: Tensor, bias: Tensor) -> Tensor:
         if contraction == "merged":
-            merged = merged_weight(layer.weight, values.detach(), factors)
+            merged = merged_weight(layer.weight, values.detach(), factors, x.dtype)
             return MergedLinear.apply(x, values, bias, merged, factors)
         return FactoredLinear.apply(x, values, bias, layer.weight, factors)
 
@@ -217,7 +217,7 @@ def test_any_layer_computes_its_dense_weight(
         seed=seed,
         on_outputs=on_outputs,
     )
-    perturb([layer.lambda_, layer.rotation], 0.2, seed)
+    perturb([layer.delta, layer.rotation], 0.2, seed)
     x = gaussian(tokens, width, seed + 9).to(dtype)
     wanted = x.double() @ dense_weight(layer, layer.lambda_, layer.rotation).T
     wanted = (wanted + layer.bias.double()).detach()  # type: ignore[union-attr]
@@ -254,7 +254,7 @@ def test_no_tokens_have_gradients_too(contraction: str, shape: tuple[int, ...]) 
     x = torch.zeros(*shape, 6, dtype=torch.float64, requires_grad=True)
     y = layer(x)
     assert y.shape == (*shape, 10)
-    of_x, of_lambda = torch.autograd.grad(y.sum(), [x, layer.lambda_])
+    of_x, of_lambda = torch.autograd.grad(y.sum(), [x, layer.delta])
     assert of_x.shape == x.shape
     assert not of_lambda.any()
 
@@ -294,13 +294,14 @@ def test_a_weight_that_the_factors_do_not_give_is_gone_back_over(
     weight = layer.base_layer.weight
     assert isinstance(weight, nn.Parameter)
     x = gaussian(4, 6, 1).requires_grad_()
-    for wanted in ([True], [True, False]):
-        for _ in range(2):  # asked once for each weight
+    for is_given in (True, False):
+        for _ in range(2):
             (got,) = torch.autograd.grad(layer(x).square().sum(), x)
         dense = dense_weight(layer, layer.lambda_, layer.rotation).detach()
         y = x.double() @ dense.T + layer.bias.double()  # type: ignore[union-attr]
         assert torch.allclose(got.double(), 2 * y.detach() @ dense, rtol=1e-4, atol=1e-4)
-        assert answers == wanted
+        assert answers == [True]  # asked once, when it is attached
+        assert layer._spares_weight(torch.float32) == is_given
         write(weight, weight.detach() + 1e-3 * gaussian(*weight.shape, 7))
 
 
@@ -388,11 +389,11 @@ def test_sparse_product_does_not_read_what_it_writes_over(
 
 def test_trainables_are_float32_over_a_half_base_and_stay_so_when_cast() -> None:
     layer = make_layer(dtype=torch.bfloat16)
-    perturb([layer.lambda_, layer.rotation], 5e-4)
-    before = layer.lambda_.detach().clone()
+    perturb([layer.delta, layer.rotation], 5e-4)
+    before = layer.delta.detach().clone()
     layer.to(torch.float16).to(torch.bfloat16)
-    assert layer.lambda_.dtype == layer.rotation.dtype == layer.start.dtype == torch.float32
-    assert torch.equal(layer.lambda_, before)
+    assert layer.delta.dtype == layer.rotation.dtype == layer.start.dtype == torch.float32
+    assert torch.equal(layer.delta, before)
     assert layer.left.dtype == layer.shared.basis.dtype == layer.weight.dtype == torch.bfloat16
 
 
@@ -402,7 +403,7 @@ def test_half_layer_has_gradients_near_the_reference(contraction: str) -> None:
     x = gaussian(40, 16, 3).to(torch.bfloat16)
     for one, data in ((layer, x), (exact, x.double())):
         one(data).square().sum().backward()
-    for got, want in ((layer.lambda_, exact.lambda_), (layer.rotation, exact.rotation)):
+    for got, want in ((layer.delta, exact.delta), (layer.rotation, exact.rotation)):
         assert got.grad is not None
         assert got.grad.dtype == torch.float32
         error = torch.linalg.norm(got.grad.double() - want.grad) / torch.linalg.norm(want.grad)
@@ -417,22 +418,22 @@ def test_autocast_gives_the_plain_layers_output_at_step_0_and_trains(contraction
         assert y.dtype == torch.bfloat16
         assert torch.equal(y, layer.base_layer(x))
     y.float().sum().backward()
-    assert layer.lambda_.grad is not None
-    assert layer.lambda_.grad.dtype == x.grad.dtype == torch.float32
+    assert layer.delta.grad is not None
+    assert layer.delta.grad.dtype == x.grad.dtype == torch.float32
 
 
 def test_merged_weight_is_formed_once_until_a_value_changes() -> None:
     layer = make_layer()
     first = layer.merged()
     assert layer.merged() is first
-    optimizer = torch.optim.AdamW([layer.lambda_, layer.rotation], lr=0.1, foreach=True)
+    optimizer = torch.optim.AdamW([layer.delta, layer.rotation], lr=0.1, foreach=True)
     layer(gaussian(4, 6, 0).double()).square().sum().backward()
     optimizer.step()
     changed = layer.merged()
     assert changed is not first
     wanted = dense_weight(layer, layer.lambda_, layer.rotation)
     assert torch.allclose(changed, wanted, rtol=0, atol=1e-12)
-    layer.lambda_.data.add_(1)  # as averaging of weights does: no version counter moves
+    layer.delta.data.add_(1)  # as averaging of weights does: no version counter moves
     assert layer.merged() is not changed
     refreshed = layer.merged()
     with torch.no_grad():
@@ -440,7 +441,7 @@ def test_merged_weight_is_formed_once_until_a_value_changes() -> None:
     assert layer.merged() is not refreshed
 
 
-@pytest.mark.parametrize("name", ["lambda_", "rotation"])
+@pytest.mark.parametrize("name", ["delta", "rotation"])
 def test_a_change_of_either_trained_value_alone_refreshes_the_merged_weight(name: str) -> None:
     layer = make_layer()
     layer.merged()
@@ -453,7 +454,7 @@ def test_a_change_of_either_trained_value_alone_refreshes_the_merged_weight(name
 def test_no_optimizer_leaves_a_stale_weight(how: str) -> None:
     layer = make_layer(dtype=torch.float32)
     flags = {} if how == "plain" else {how: True}
-    optimizer = torch.optim.AdamW([layer.lambda_, layer.rotation], lr=0.1, **flags)
+    optimizer = torch.optim.AdamW([layer.delta, layer.rotation], lr=0.1, **flags)
     for _ in range(2):
         layer.merged()
         layer(gaussian(4, 6, 0)).square().sum().backward()
@@ -473,19 +474,19 @@ def test_training_goes_on_after_inference_mode(contraction: str) -> None:
 
 def test_copies_share_nothing_and_compute_the_same() -> None:
     layer = make_layer()
-    perturb([layer.lambda_, layer.rotation], 0.1)
+    perturb([layer.delta, layer.rotation], 0.1)
     x = gaussian(3, 6, 1).double()
     wanted = layer(x)
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert torch.equal(other(x), wanted)
-        perturb([other.lambda_], 0.1)
+        perturb([other.delta], 0.1)
         assert not torch.equal(other(x), wanted)
     assert torch.equal(layer(x), wanted)
 
 
 def test_only_trained_values_are_in_the_state_dict_beside_the_base() -> None:
     assert set(make_layer().state_dict()) == {
-        "lambda_",
+        "delta",
         "rotation",
         "base_layer.weight",
         "base_layer.bias",

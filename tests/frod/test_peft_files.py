@@ -129,12 +129,11 @@ def test_layers_that_peft_picked_by_index_are_found(tmp_path: Path) -> None:
     assert torch.allclose(ours(X), theirs(X), atol=1e-5)
 
 
-def test_v_of_another_machine_is_read_by_us_and_not_by_peft(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """PEFT's flaw: the U that it keeps belongs to the V that it computed, not to the one it read.
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, Path]:
+    """A model and its adapter, saved by PEFT, whose V has columns of another sign.
 
-    A column of another sign stands for what another thread count or library may give.
+    It stands for what another thread count, library or machine may give.
     """
     project = peft_model._projection_from_weights
 
@@ -145,11 +144,26 @@ def test_v_of_another_machine_is_read_by_us_and_not_by_peft(
 
     with monkeypatch.context() as patch:
         patch.setattr(peft_model, "_projection_from_weights", flipped)
-        theirs = adapted_by_peft(Net())
-        theirs.save_pretrained(tmp_path / "theirs")
-    opened = peft.PeftModel.from_pretrained(Net(), tmp_path / "theirs")
-    assert (opened(X) - theirs(X)).abs().max().item() > 1e-2
-    assert torch.allclose(load_frod(Net(), tmp_path / "theirs")(X), theirs(X), atol=1e-5)
+        model = adapted_by_peft(Net())
+        model.save_pretrained(tmp_path / "theirs")
+    return model, tmp_path / "theirs"
+
+
+def test_v_of_another_machine_is_read(foreign: tuple[nn.Module, Path]) -> None:
+    model, folder = foreign
+    assert torch.allclose(load_frod(Net(), folder)(X), model(X), atol=1e-5)
+
+
+def test_peft_reads_v_of_another_machine(foreign: tuple[nn.Module, Path]) -> None:
+    """Fails as expected while PEFT has the flaw, and passes from the version that mends it on."""
+    model, folder = foreign
+    difference = float((peft.PeftModel.from_pretrained(Net(), folder)(X) - model(X)).abs().max())
+    if difference > 1e-2:
+        pytest.xfail(
+            f"PEFT {peft.__version__} keeps the U of the V that it computed, not of the V that it "
+            f"read: outputs are off by {difference:.2g} (docs/explanation/peft_patches.md)."
+        )
+    assert difference < 1e-5
 
 
 def test_only_pefts_basis_is_saved_for_peft(tmp_path: Path) -> None:
@@ -178,7 +192,7 @@ def refused(model: nn.Module, folder: Path) -> str:
 def test_another_base_is_refused(theirs: tuple[nn.Module, Path]) -> None:
     assert "another base: V of" in refused(Net(seed=1), theirs[1])
     assert "other layers" in refused(Net(blocks=4), theirs[1])
-    assert "no complete V and support of 'up'" in refused(Net(width=14, hidden=20), theirs[1])
+    assert "frod_V.up' has shape (12, 12)" in refused(Net(width=14, hidden=20), theirs[1])
 
 
 @pytest.mark.parametrize(
@@ -212,6 +226,13 @@ def change_tensors(folder: Path, change: str) -> None:
     elif change == "S too short":
         key = "base_model.model.blocks.0.up.frod_lambda_s_values"
         tensors[key] = tensors[key][1:].clone()
+    elif change == "a support of floats":
+        key = "base_model.frod_s_indices.up"
+        tensors[key] = tensors[key].float()
+    elif change == "lambda of shape (1,)":
+        tensors["base_model.model.blocks.0.up.frod_lambda_l"] = torch.ones(1)
+    elif change == "lambda is not finite":
+        tensors["base_model.model.blocks.0.up.frod_lambda_l"][2] = float("inf")
     else:
         tensors["base_model.model.other.weight"] = torch.zeros(2)
     save_file(tensors, folder / TENSORS_NAME)
@@ -220,11 +241,14 @@ def change_tensors(folder: Path, change: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("no V", "no complete V and support of 'up'"),
-        ("V is not finite", "no complete V and support of 'up'"),
-        ("support on the diagonal", "no complete V and support of 'up'"),
-        ("support beyond the matrix", "no complete V and support of 'up'"),
-        ("S too short", "damaged"),
+        ("no V", "frod_V.up' is missing"),
+        ("V is not finite", "frod_V.up' has NaN or infinite values"),
+        ("support on the diagonal", "frod_s_indices.up' is not a set of entries"),
+        ("support beyond the matrix", "frod_s_indices.up' is not a set of entries"),
+        ("a support of floats", "frod_s_indices.up' is torch.float32, expected int64"),
+        ("S too short", "frod_lambda_s_values' has shape"),
+        ("lambda of shape (1,)", "frod_lambda_l' has shape (1,)"),
+        ("lambda is not finite", "frod_lambda_l' has NaN or infinite values"),
         ("a module that is not there", "'base_model.model.other.weight'"),
     ],
 )

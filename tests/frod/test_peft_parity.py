@@ -1,6 +1,7 @@
 """Parity with PEFT's FRoD where the basis is made by PEFT's own operations."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import peft
@@ -8,7 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frod_bench.frod import FrodConfig, FrodLinear, attach_frod, frod_parameters
+from frod_bench.frod import (
+    FrodConfig,
+    FrodLinear,
+    attach_frod,
+    decay_to_zero,
+    frod_parameters,
+)
 
 from .helpers import Net, gaussian
 
@@ -55,7 +62,7 @@ def test_outputs_equal_pefts_for_the_same_values(pair: tuple[nn.Module, nn.Modul
     with torch.no_grad():
         for ours, theirs in layer_pairs(*pair):
             change = 0.2 * torch.randn(ours.in_features, generator=generator)
-            ours.lambda_ += change
+            ours.delta += change
             theirs.frod_lambda_l["default"] += change
             values = 0.2 * torch.randn(ours.rotation.shape, generator=generator)
             order = their_order(pair[1], ours.shared.category, ours.in_features)
@@ -66,12 +73,18 @@ def test_outputs_equal_pefts_for_the_same_values(pair: tuple[nn.Module, nn.Modul
     assert torch.allclose(pair[0](x), pair[1](x), atol=1e-5)
 
 
-def train(model: nn.Module, groups: list[list[nn.Parameter]], steps: int = 200) -> Tensor:
-    """Losses of full-batch AdamW on a fixed task."""
+def train(
+    model: nn.Module,
+    groups: list[list[nn.Parameter]],
+    prepare: Callable[[nn.Module, torch.optim.Optimizer], object] = lambda *_: None,
+    steps: int = 200,
+) -> Tensor:
+    """Losses of full-batch AdamW with its default weight decay on a fixed task."""
     rates = (5e-3, 1e-3)
     optimizer = torch.optim.AdamW(
         [{"params": group, "lr": rate} for group, rate in zip(groups, rates, strict=True)]
     )
+    prepare(model, optimizer)
     x = gaussian(64, 12, 11) * 3
     labels = (x @ gaussian(12, 3, 12)).argmax(dim=1)
     losses = []
@@ -87,7 +100,7 @@ def train(model: nn.Module, groups: list[list[nn.Parameter]], steps: int = 200) 
 def test_200_training_steps_have_pefts_loss_curve(pair: tuple[nn.Module, nn.Module]) -> None:
     ours, theirs = pair
     groups = frod_parameters(ours)
-    curve = train(ours, [groups["lambda"], groups["rotation"]])
+    curve = train(ours, [groups["lambda"], groups["rotation"]], decay_to_zero)
     parameters = dict(theirs.named_parameters())
     wanted = train(
         theirs,

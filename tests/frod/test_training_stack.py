@@ -1,10 +1,8 @@
 """What surrounds a model in training: copies, casts, checkpointing, compilation, processes."""
 
 import copy
-import gc
 import io
 import pickle
-import weakref
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -98,42 +96,6 @@ def test_factors_are_held_by_columns_whatever_happens_to_the_model(
 
 
 # --- V in memory ---------------------------------------------------------------------------------
-
-
-def test_adapted_copies_of_one_backbone_hold_one_basis_a_category(tmp_path: Path) -> None:
-    base = Net()
-    first = adapted(copy.deepcopy(base), tmp_path)
-    second = adapted(copy.deepcopy(base), tmp_path, FrodConfig(["up", "down"], 0.2, seed=1))
-    save_frod(second, tmp_path / "adapter", include_basis=True)
-    loaded = load_frod(copy.deepcopy(base), tmp_path / "adapter", cache_dir=tmp_path)
-    assert len(bases(first, second, loaded)) == 2
-    for dtype in (torch.bfloat16, torch.float64):
-        first.to(dtype)
-        assert len(bases(first, second)) == 4
-        second.to(dtype)
-        assert len(bases(first, second)) == 2
-    # and only V: one of them trained or taken off, the other stays as it was
-    wanted = second(X.double())
-    perturb(trained_of(first), 0.1)
-    assert torch.equal(second(X.double()), wanted)
-
-
-def test_what_is_not_the_same_basis_is_held_apart(tmp_path: Path) -> None:
-    model, other = adapted(Net(), tmp_path), adapted(Net(seed=1), tmp_path)
-    assert len(bases(model, other)) == 4
-    rounded = adapted(Net(), tmp_path).to(torch.bfloat16).to(torch.float32)
-    assert len(bases(model, rounded)) == 4
-
-
-def test_a_basis_is_gone_with_the_last_model_that_held_it(tmp_path: Path) -> None:
-    model, other = adapted(Net(seed=5), tmp_path), adapted(Net(seed=5), tmp_path)
-    held = weakref.ref(next(iter(frod_layers(model).values())).shared.basis)
-    del model
-    gc.collect()
-    assert held() is not None
-    del other
-    gc.collect()
-    assert held() is None
 
 
 @pytest.mark.parametrize("how", ["pickle", "torch.save"])
