@@ -68,6 +68,7 @@ class ProtocolConfig:
     curve_split: str = one_of("validation", "test")  # on which the curve is measured
     selection: str = one_of("last", "best")  # the step whose model the final metrics are of
     metrics_split: str = one_of("test", "validation")  # on which the final metrics are measured
+    decay: str = one_of("start", "zero", default="start")  # method.decay of FRoD
 
 
 @dataclass
@@ -141,6 +142,8 @@ class MethodConfig:
     basis: str = one_of("exact", "peft", default="exact")  # frod
     # frod: the side of a layer on which its basis is
     shared_side: str = one_of("input", "smaller", default="input")
+    # frod: what weight decay draws lambda to, its start (the layer then goes back to W) or zero
+    decay: str = one_of("start", "zero", default="start")
     released_output: bool = False  # frod: the authors' layer, which starts at twice the weight
     # peft: `_target_` and its arguments; without target_modules, those of the backbone
     peft: dict[str, Any] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from frod_bench.frod import (
     adapter_probes,
     attach_frod,
     check_adapter_probes,
+    decay_to_zero,
     frod_parameters,
 )
 from frod_bench.frod.core import CorePattern
@@ -188,6 +189,12 @@ def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed:
     return dict(frod_parameters(model.backbone))
 
 
+def set_decay(model: Model, method: MethodConfig, optimizer: torch.optim.Optimizer) -> None:
+    """Let weight decay draw what `method.decay` says."""
+    if method.kind == "frod" and method.decay == "zero":
+        decay_to_zero(model.backbone, getattr(optimizer, "optimizer", optimizer))
+
+
 @torch.no_grad()
 def release_output(model: nn.Module) -> None:
     """Give FRoD's layers the output of its released code: y = W x + U (diag(lambda) + S^T) V^T x.
@@ -202,6 +209,7 @@ def release_output(model: nn.Module) -> None:
         transposed = (column * shared.width + row).sort().values
         shared.pattern = CorePattern(shared.width, transposed).to(shared.basis.device)
     for layer in layers:
+        layer.hold_left()  # U is the given weight's
         layer.weight.mul_(2)  # exact in every type
 
 

@@ -18,11 +18,12 @@ ADDED_KEYS: dict[str, dict[str, Any]] = {
         "apply": None,
         "options": {},
         "source": None,
+        "decay": "start",
     },
     "trainer": {},
     "task": {},
     "backbone": {},
-    "protocol": {},
+    "protocol": {"decay": "start"},
 }
 _EXACT_INTEGER = 2.0**53  # whole floats below it are exactly those integers
 

@@ -23,7 +23,14 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.load import TaskData, load_data
 from frod_bench.data.rows import Split
-from frod_bench.methods.registry import Model, Prepared, check_sketches, prepare, sketches_of
+from frod_bench.methods.registry import (
+    Model,
+    Prepared,
+    check_sketches,
+    prepare,
+    set_decay,
+    sketches_of,
+)
 from frod_bench.models.classifier import build_classifier, check_reads, recompute_activations
 from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
@@ -144,6 +151,7 @@ def run_cell(
         ),
         on_point=run.log,
     )
+    set_decay(prepared.model, settings.method, trainer.optimizer)
     setup_sec = ready.prepare_sec + time.perf_counter() - started
     progress = trainer.run()
     last = progress.curve[-1]

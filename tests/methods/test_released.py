@@ -41,7 +41,7 @@ def test_outputs_and_gradients_are_the_formulas(tmp_path: Path, tokens: int) -> 
     for before, after in zip(plain, model, strict=True):
         layer = after["fc"]
         with torch.no_grad():
-            layer.lambda_.add_(torch.randn_like(layer.lambda_))
+            layer.delta.normal_()
             layer.rotation.normal_()
         # S as the authors hold it: on the support that was drawn, the mirror of ours.
         ours = torch.zeros(WIDTH, WIDTH, dtype=torch.float64)
@@ -54,7 +54,7 @@ def test_outputs_and_gradients_are_the_formulas(tmp_path: Path, tokens: int) -> 
         weights = torch.randn_like(expected)
         (expected * weights).sum().backward()
         (layer(x) * weights).sum().backward()
-        torch.testing.assert_close(layer.lambda_.grad, scale.grad)
+        torch.testing.assert_close(layer.delta.grad, scale.grad)
         held = torch.zeros_like(ours)
         held.view(-1)[layer.shared.support] = layer.rotation.grad
         torch.testing.assert_close(held.T[row, column], s.grad[row, column])
