@@ -1,6 +1,6 @@
 """How close a FRoD layer's training step is to what its multiply-adds alone would take.
 
-The floor of a step is the multiply-adds of the cheaper of the two exact forms that use W in both
+The floor of a step is the multiply-adds of the cheapest of the exact forms that use W in both
 passes (docs/explanation/method.md, section 2; a layer whose backward pass does without W takes
 fewer), at the rate of a `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type,
 interleaved with the step. A step is forward and backward pass of one layer whose input requires a
@@ -36,10 +36,14 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
 
 def multiply_adds(tokens: int, rows: int, width: int) -> dict[str, int]:
     """Return those of a step, without products with C, of each exact form; W is (rows, width)."""
-    return {
+    forms = {
         "merged": 3 * tokens * rows * width + 2 * rows * width**2,
         "factored": 4 * tokens * rows * width + 2 * tokens * width**2,
     }
+    if rows > width:
+        per_token = min(4 * tokens * width**2, 3 * tokens * width**2 + 2 * width**3)
+        forms["on inputs"] = 2 * tokens * rows * width + per_token
+    return forms
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,11 @@ def _time_layer(
     square = torch.randn(size, size, device=device, dtype=dtype)
     work = min(multiply_adds(tokens, rows, width).values())
     plain = nn.Linear(width, rows, device=device, dtype=dtype)
-    start = layer.lambda_.detach().clone()
+    start = layer.delta.detach().clone()
     frod_sec, linear_sec, floor_sec = [], [], []
     for turn in range(rounds + 1):
         with torch.no_grad():
-            layer.lambda_.add_(CHANGE)
+            layer.delta.add_(CHANGE)
         product = seconds(lambda: torch.mm(square, square), device)
         linear = seconds(_step_of(plain, x, grad), device)
         ours = seconds(_step_of(layer, x, grad), device)
@@ -125,7 +129,7 @@ def _time_layer(
             linear_sec.append(linear)
             frod_sec.append(ours)
     with torch.no_grad():
-        layer.lambda_.copy_(start)
+        layer.delta.copy_(start)
     sizes = (shape, rows, width, len(layers), tokens, work)
     return LayerTimes(*sizes, frod_sec, linear_sec, floor_sec)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from frod_bench.bench.floor import by_model, over_the_floor
@@ -39,9 +40,10 @@ def _cpu_goals(race: Race) -> list[Goal]:
     numbers = _Numbers(race, "roberta_base", compiled=False)
     step, evaluation = partial(numbers.ratio, "step_ratio"), partial(numbers.ratio, "forward_ratio")
     goals: list[Goal] = [
-        (f"step, 512 tokens, {PEFT}", step(512, "frod_peft", "frod"), AT_LEAST, 1.8),
-        (f"step, 4096 tokens, {PEFT}", step(4096, "frod_peft", "frod"), AT_LEAST, 8.5),
-        (f"step, 4096 tokens, {FULL}", step(4096, "frod", "full"), AT_MOST, 1.25),
+        (f"step, 512 tokens, {PEFT}", step(512, "frod_peft", "frod"), AT_LEAST, 4.5),
+        (f"step, 4096 tokens, {PEFT}", step(4096, "frod_peft", "frod"), AT_LEAST, 12.0),
+        (f"step, 512 tokens, {FULL}", step(512, "frod", "full"), AT_MOST, 1.1),
+        (f"step, 4096 tokens, {FULL}", step(4096, "frod", "full"), AT_MOST, 0.95),
         ("step, 4096 tokens, FRoD / DoRA", step(4096, "frod", "dora"), AT_MOST, 1.0),
     ]
     for tokens in (512, 4096):
@@ -49,21 +51,32 @@ def _cpu_goals(race: Race) -> list[Goal]:
         goals.append((name, evaluation(tokens, "frod", "frozen"), AT_MOST, 1.03))
     attach = numbers.quotient("attach_sec", "frod_peft", "frod")
     cached = numbers.get("attach_cached_sec", 4096, "frod")
-    peak, memory = "peak memory, 4096 tokens", partial(numbers.quotient, "peak_rss_bytes")
+    peak, memory = "peak memory, {} tokens", partial(numbers.quotient, "peak_rss_bytes")
     goals += [
-        (f"attaching, {PEFT}", attach, AT_LEAST, 2.5),
-        ("attaching from the cache, seconds", cached, AT_MOST, 1.5),
-        (f"{peak}, {FULL}", memory("frod", "full"), AT_MOST, 1.0),
-        (f"{peak}, FRoD / PEFT's FRoD", memory("frod", "frod_peft"), AT_MOST, 0.75),
+        (f"attaching, {PEFT}", attach, AT_LEAST, 2.5 if is_intel() else 2.0),
+        ("attaching from the cache, seconds", cached, AT_MOST, 1.0),
+        (f"{peak.format(4096)}, {FULL}", memory("frod", "full"), AT_MOST, 0.95),
+        (f"{peak.format(4096)}, FRoD / PEFT's FRoD", memory("frod", "frod_peft"), AT_MOST, 0.82),
+        (f"{peak.format(512)}, FRoD / PEFT's FRoD", memory("frod", "frod_peft", 512), AT_MOST, 1.0),
     ]
+    for shape in ("embedded_encoder", "embedded_decoder", "embedded_vit"):
+        small = _Numbers(race, shape, compiled=False)
+        ratio = small.only_step_ratio("frod", "lora")
+        goals.append((f"step, {shape}, FRoD / LoRA", ratio, AT_MOST, 1.05))
     for tokens in (512, 4096):
         name = f"seconds over the floor, {tokens} tokens"
         layers = by_model(race.layers).get(("roberta_base", tokens))
         worst = max(times.ratio for times in layers) if layers else None
         together = over_the_floor(layers) if layers else None
-        goals.append((f"{name}, all layers", together, AT_MOST, 1.25))
+        goals.append((f"{name}, all layers", together, AT_MOST, 1.15 if tokens == 512 else 1.1))
         goals.append((f"{name}, worst layer shape", worst, AT_MOST, 1.25))
     return goals
+
+
+def is_intel() -> bool:
+    """Whether the processor is Intel's: set-up time depends on whose library code it runs."""
+    path = Path("/proc/cpuinfo")
+    return path.exists() and "GenuineIntel" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _cuda_goals(race: Race) -> list[Goal]:
@@ -91,7 +104,12 @@ class _Numbers:
         """Return the method's `step_ratio` or `forward_ratio` to another."""
         return (self.get(field, tokens, method) or {}).get(other)
 
-    def quotient(self, field: str, method: str, other: str) -> float | None:
-        """Divide a field of two methods' rows at the large batch."""
-        ours, theirs = self.get(field, 4096, method), self.get(field, 4096, other)
+    def only_step_ratio(self, method: str, other: str) -> float | None:
+        """Return `step_ratio` of a model that is timed at one number of tokens."""
+        tokens = next((tokens for tokens, name in self.rows if name == method), 0)
+        return self.ratio("step_ratio", tokens, method, other)
+
+    def quotient(self, field: str, method: str, other: str, tokens: int = 4096) -> float | None:
+        """Divide a field of two methods' rows."""
+        ours, theirs = self.get(field, tokens, method), self.get(field, tokens, other)
         return None if ours is None or theirs is None else ours / theirs

@@ -18,7 +18,7 @@ from frod_bench.config.settings import BackboneConfig, MethodConfig, TaskConfig
 from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
 from frod_bench.frod.core import CorePattern, support_size
-from frod_bench.frod.layer import FrodLinear, SharedBasis
+from frod_bench.frod.layer import FrodLinear, SharedBasis, has_form_on_inputs
 from frod_bench.frod.targets import find_targets
 from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models.classifier import tower_of, with_head
@@ -81,13 +81,16 @@ class FrodShapes(FrodLinear):
     its layers take m k multiply-adds more per token in float32.)
     """
 
-    def merged(self, dtype: torch.dtype | None = None) -> Tensor:
-        if self._merged is not None and self._merged[0].dtype == (dtype or self.weight.dtype):
-            return self._merged[0]
-        return super().merged(dtype)
+    def _formed_once(self, what: str, dtype: torch.dtype) -> Tensor:
+        if what in self._kept and self._kept[what][0].dtype == dtype:
+            return self._kept[what][0]
+        return super()._formed_once(what, dtype)
 
-    def _factors_give_weight(self) -> bool:
-        return True
+    def _spares_weight(self, dtype: torch.dtype) -> bool:
+        return dtype == self.weight.dtype and not self.is_half
+
+    def _is_at_start(self) -> bool:
+        return False
 
 
 def prepare_shapes(
@@ -139,10 +142,20 @@ def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
         dtype, width = members[0].weight.dtype, members[0].factored.shape[1]
         basis = torch.empty(width, width, dtype=dtype, device="meta")
         nowhere = torch.empty(0, dtype=torch.int64, device="cpu")
-        shared = SharedBasis(category, config, basis, nowhere, on_outputs=members[0].on_outputs)
+        on_outputs = members[0].on_outputs
+        by_inverse = (
+            config.basis == "exact"
+            and not on_outputs
+            and has_form_on_inputs([target.factored for target in members])
+        )
+        inverse = torch.empty_like(basis) if by_inverse else None
+        shared = SharedBasis(
+            category, config, basis, nowhere, inverse=inverse, on_outputs=on_outputs
+        )
         shared.pattern = DensePattern(width, support_size(width, config.sparse_rate))
         for target in members:
-            left = torch.empty(target.factored.shape, dtype=dtype, device="meta")
+            shape = target.factored.shape
+            left = None if by_inverse else torch.empty(shape, dtype=dtype, device="meta")
             scale = torch.empty(width, dtype=dtype, device="meta")
             layers[target.name] = FrodShapes(target.module, shared, left, scale, target.transposed)
     install(model, layers)

@@ -80,6 +80,9 @@ def trace_step(
         warnings.simplefilter("ignore", UserWarning)  # FRoD's layers ask for data pointers
         materialise(model)
         batch = make_batch()
+        layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
+        for one in layers if load.mixed_precision != "no" else ():
+            one.hold_left()  # as the first step of a run does
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, foreach=load.on_accelerator) if trained else None
         if optimizer is not None:  # a first step, so that moments exist
@@ -99,16 +102,15 @@ def trace_step(
         for parameter in () if load.accumulates else trained:
             parameter.register_post_accumulate_grad_hook(live.note_gradient)
         forward_flops, loss_bytes = _run(model, batch, optimizer, live, load.mixed_precision)
-        layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
-        merged = sum(byte_count([one._merged[0]]) for one in layers if one._merged)
+        merged = sum(byte_count([kept]) for one in layers for kept, _ in one._kept.values())
         factors = byte_count(
-            b for one in layers for b in (one.left, one.start, *one.shared.buffers())
+            b for one in layers for b in (*one.buffers(recurse=False), *one.shared.buffers())
         )
         with FlopCounterMode(display=False) as forming:
             for one in layers:
-                if one._merged is not None:
-                    one._merged = None  # so that it is formed again
-                    one.merged()
+                for what, (kept, _) in list(one._kept.items()):
+                    one._kept.clear()  # so that it is formed again
+                    one._formed_once(what, kept.dtype)
     if load.accumulates:  # the loss of the micro-batch before is alive, too
         live.peaks[0] += loss_bytes
         live.activation_peaks[0] += loss_bytes

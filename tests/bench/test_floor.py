@@ -33,9 +33,29 @@ def factored_step(x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, grad: torch
     h @ v.T
 
 
+def inputs_step(x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, grad: torch.Tensor) -> None:
+    """W (x + E x), U's shape being W's and V's that of P, E formed if that is cheaper."""
+    if len(x) > 2 * len(v):
+        change = v @ v.T  # E
+        (x @ change.T) @ u.T
+        back = grad @ u
+        back @ change
+        v.T @ (back.T @ x)
+    else:
+        ((x @ v) @ v.T) @ u.T
+        h = (grad @ u) @ v
+        h @ v.T
+
+
 @pytest.mark.parametrize(
     ("tokens", "rows", "width", "cheaper"),
-    [(512, 768, 3072, "factored"), (4096, 768, 3072, "merged"), (512, 768, 768, "merged")],
+    [
+        (512, 768, 3072, "factored"),
+        (4096, 768, 3072, "merged"),
+        (512, 768, 768, "merged"),
+        (512, 3072, 768, "on inputs"),
+        (4096, 3072, 768, "on inputs"),
+    ],
 )
 def test_multiply_adds_are_those_of_the_cheaper_form(
     tokens: int, rows: int, width: int, cheaper: str
@@ -43,7 +63,8 @@ def test_multiply_adds_are_those_of_the_cheaper_form(
     shapes = (tokens, width), (rows, width), (width, width), (tokens, rows)
     tensors = [torch.empty(shape, device="meta") for shape in shapes]
     counted = {}
-    for name, step in (("merged", merged_step), ("factored", factored_step)):
+    steps = {"merged": merged_step, "factored": factored_step}
+    for name, step in (steps | ({"on inputs": inputs_step} if rows > width else {})).items():
         with FlopCounterMode(display=False) as counter:
             step(*tensors)
         counted[name] = counter.get_total_flops() // 2
@@ -72,7 +93,7 @@ def test_each_layer_shape_is_timed_with_values_that_move(monkeypatch: pytest.Mon
 
     def note(layer: FrodLinear, given: tuple[torch.Tensor], _out: torch.Tensor) -> None:
         (x,) = given
-        seen.append((x.shape, x.requires_grad, float(layer.lambda_.detach()[0])))
+        seen.append((x.shape, x.requires_grad, float(layer.delta.detach()[0])))
 
     for module in model.values():
         module.register_forward_hook(note)
@@ -81,7 +102,7 @@ def test_each_layer_shape_is_timed_with_values_that_move(monkeypatch: pytest.Mon
     assert shapes == [(16, 8, 3), (8, 16, 1)]
     assert [shape for shape, _, _ in seen] == [torch.Size([5, 8])] * 3 + [torch.Size([5, 16])] * 3
     assert all(requires_grad for _, requires_grad, _ in seen)
-    assert len({value for _, _, value in seen}) == 6  # another one at each step
+    assert len({(shape, value) for shape, _, value in seen}) == 6  # another one at each step
     for times in found:
         seconds = [times.frod_sec, times.linear_sec, times.floor_sec]
         assert [len(rounds) for rounds in seconds] == [2, 2, 2]
