@@ -200,7 +200,7 @@ def test_sides_do_not_share_an_entry_of_the_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("change", [2e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("change", [2e-4, 1e-2])
 @pytest.mark.parametrize("how", ["bfloat16", "float16", "autocast, factored", "autocast, merged"])
 def test_small_changes_survive_half_precision(how: str, change: float, transposed: bool) -> None:
     """The slope of what the layer adds on U C V^T x, in training and in evaluation, is near 1.
@@ -209,7 +209,7 @@ def test_small_changes_survive_half_precision(how: str, change: float, transpose
     bfloat16. Rounding at random would leave the slope 1, with an error of 0.02 here.
     """
     dtype = torch.float16 if how == "float16" else torch.bfloat16
-    width, tokens = 96, 20 if how == "autocast, factored" else 6000
+    width, tokens = 96, 40 if how == "autocast, factored" else 6000
     base: Any = Conv1D(width, width) if transposed else nn.Linear(width, width)
     base.weight = nn.Parameter(gaussian(width, width, 1))
     model = nn.ModuleDict({"up": base if how.startswith("auto") else base.to(dtype)})
