@@ -213,9 +213,7 @@ def _joint_basis(
     weights = [target.factored for target in members]
     blocks = [target.block for target in members]
 
-    by_inverse = (
-        config.basis == "exact" and not members[0].on_outputs and has_form_on_inputs(weights)
-    )
+    by_inverse = has_form_on_inputs(config, weights, on_outputs=members[0].on_outputs)
 
     def build() -> JointBasis:
         if config.basis == "exact":

@@ -297,15 +297,14 @@ def _layer_parts(
     is_exact = dtype == torch.float64 or float32_is_full(weights[0].device)
     right = inverse = by_columns(eigenvectors.to(dtype))
     if factor.is_well_conditioned and len(rows) < len(weights):
-        solved = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
-        inverse = by_columns(solved.to(dtype))  # R^-1 Z, which W_i is multiplied with
+        inverse = _shared_inverse(factor, eigenvectors, dtype)
     for index, weight in enumerate(weights):
         own = rows.pop(index, None)
         if is_exact and (own is not None or factor.is_well_conditioned):
             pair = (inverse, weight.to(dtype)) if own is None else (right, own)
             product = (pair[0].T @ pair[1].T).T  # in column-major layout
             norms = torch.linalg.vector_norm(product, dim=0)
-            if bool(norms.min() > ROUNDED_MIN_COLUMN * norms.max()):
+            if _has_no_small_column(norms):
                 yield product.div_(norms), norms
                 continue
         yield _split(factor.orthonormal(weight.double()) @ eigenvectors)
@@ -322,12 +321,22 @@ def _by_inverse(
     work = torch.promote_types(weights[0].dtype, torch.float32)
     if work != torch.float64 and not float32_is_full(weights[0].device):
         return None
-    solved = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
-    inverse = by_columns(solved.to(work))
+    inverse = _shared_inverse(factor, eigenvectors, work)
     scales = [torch.linalg.vector_norm(inverse.T @ weight.to(work).T, dim=1) for weight in weights]
-    if not all(bool(norms.min() > ROUNDED_MIN_COLUMN * norms.max()) for norms in scales):
+    if not all(map(_has_no_small_column, scales)):
         return None
     return JointBasis(by_columns(basis.to(dtype or basis.dtype)), [], scales, inverse)
+
+
+def _shared_inverse(factor: RowFactor, eigenvectors: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return P = R^-1 Z (k x k), which W_i is multiplied with, in `dtype`."""
+    solved = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
+    return by_columns(solved.to(dtype))
+
+
+def _has_no_small_column(norms: Tensor) -> bool:
+    """Whether no column of B_i is so small that rounding could have made it."""
+    return bool(norms.min() > ROUNDED_MIN_COLUMN * norms.max())
 
 
 def _split(product: Tensor) -> Part:

@@ -246,10 +246,14 @@ class FrodLinear(nn.Module):
             )
         if self.is_on_inputs and dtype == self.weight.dtype:
             return linear(self._changed_inputs(x, values), self.weight, bias, self.transposed)
-        # The weight is only compared if that can matter.
-        spares_weight = not self._merges(x, dtype, True) and self._spares_weight(dtype)
+        # The weight is only compared if that can matter: what merges although the other form would
+        # spare it merges in any case.
+        merges, spares_weight = self._merges(x, dtype, True), False
+        if not merges:
+            spares_weight = self._spares_weight(dtype)
+            merges = not spares_weight and self._merges(x, dtype, False)
         factors = self._factors(dtype, self.start if spares_weight else None)
-        if self._merges(x, dtype, spares_weight):
+        if merges:
             return MergedLinear.apply(x, values, bias, self.merged(dtype), factors)
         if not torch.compiler.is_compiling():
             self._kept.pop("merged", None)  # what an evaluation formed
@@ -443,14 +447,20 @@ class FrodLinear(nn.Module):
         return f"category={self.shared.category!r}, nnz={self.rotation.numel()}"
 
 
-def has_form_on_inputs(weights: Sequence[Tensor]) -> bool:
+def has_form_on_inputs(config: FrodConfig, weights: Sequence[Tensor], *, on_outputs: bool) -> bool:
     """Whether layers with these W (m, k) do without U: W (x + E x) is then at least as cheap.
 
-    Not in half precision, where x + E x would round small changes away.
+    Only with an exact basis on the inputs, and not in half precision, where x + E x would round
+    small changes away.
     """
-    return all(
-        weight.shape[0] > 2 * weight.shape[1] and weight.dtype.itemsize >= torch.float32.itemsize
-        for weight in weights
+    return (
+        not on_outputs
+        and config.basis == "exact"
+        and all(
+            weight.shape[0] > 2 * weight.shape[1]
+            and weight.dtype.itemsize >= torch.float32.itemsize
+            for weight in weights
+        )
     )
 
 

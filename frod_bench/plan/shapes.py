@@ -143,11 +143,8 @@ def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
         basis = torch.empty(width, width, dtype=dtype, device="meta")
         nowhere = torch.empty(0, dtype=torch.int64, device="cpu")
         on_outputs = members[0].on_outputs
-        by_inverse = (
-            config.basis == "exact"
-            and not on_outputs
-            and has_form_on_inputs([target.factored for target in members])
-        )
+        weights = [target.factored for target in members]
+        by_inverse = has_form_on_inputs(config, weights, on_outputs=on_outputs)
         inverse = torch.empty_like(basis) if by_inverse else None
         shared = SharedBasis(
             category, config, basis, nowhere, inverse=inverse, on_outputs=on_outputs
