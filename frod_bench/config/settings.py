@@ -14,7 +14,6 @@ from omegaconf import MISSING
 
 # What learning rates can be multiplied: all of a method's, or that of one parameter group.
 RATE_FACTORS = ("all", "backbone", "adapter", "bias", "lambda", "rotation", "head")
-TRIALS = 64  # points of the sequence from which learning rates are drawn
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,8 @@ class TaskConfig:
     label_column: str = MISSING
     label_values: list[str] | None = None  # values of labels that are strings, in class order
     num_labels: int = MISSING  # 1: regression
+    # rows of the public data set's splits, `train` and `test`; estimates of cost alone read them
+    rows: dict[str, int] = within(1, default_factory=dict)
     metrics: list[str] = MISSING
     primary_metric: str = MISSING
 
@@ -139,7 +140,7 @@ class MethodConfig:
     learning_rates: dict[str, float] = within(0)
     sparse_rate: float = within(0, 1, default=0.02)  # frod: share of off-diagonals trained
     regularization: float = within(0, open_ends=True, default=1e-3)  # frod: pi, of the basis
-    basis: str = one_of("exact", "peft", default="exact")  # frod
+    basis: str = one_of("exact", "peft", "svd", "random", default="exact")  # frod
     # frod: the side of a layer on which its basis is
     shared_side: str = one_of("input", "smaller", default="input")
     # frod: what weight decay draws lambda to, its start (the layer then goes back to W) or zero
@@ -156,18 +157,20 @@ class MethodConfig:
 class TrainerConfig:
     """The budget and the optimizer; all of it changes the result and is in the cell's hash."""
 
-    max_steps: int = within(1)  # optimizer steps
+    max_steps: int = within(0)  # optimizer steps; with epochs at most these, and 0: no limit
+    # passes over the rows of train; null: max_steps alone
+    epochs: float | None = within(0, open_ends=True, default=None)
     batch_rows: int = within(1)  # rows per forward pass
     accumulation_steps: int = within(1, default=1)
     eval_batch_rows: int = within(1, default=128)
-    eval_every_steps: int = within(1)
+    eval_every_steps: int = within(0)  # with epochs 0: after each of them
     curve_rows: int | None = within(1, default=None)  # at most, of the curve's split; null: all
     train_rows: int | None = within(1, default=None)  # rows of train, drawn by seed; null: all
     test_rows: int | None = within(1, default=None)
     schedule: str = one_of("cosine", "linear", "constant", default="cosine")
     warmup_percent: float = within(0, 100, default=6.0)
     weight_decay: float = within(0, default=0.0)
-    clip_norm: float = within(0, open_ends=True, default=1.0)
+    clip_norm: float | None = within(0, open_ends=True, default=1.0)  # null: no clipping
     mixed_precision: str = one_of("no", "bf16", "fp16", default="no")
 
 
@@ -225,11 +228,9 @@ class Settings:
     head: str = one_of("classify", "rank", "auto", default="classify")
     # matched: the rank at which LoRA and DoRA train as many parameters as FRoD
     budget: str = one_of("default", "matched", default="default")
-    # number of the learning rates that are tried, with learning_rates=trial
-    trial: int = within(0, TRIALS - 1, default=0)
     # parameter group, or all -> factor of its learning rate
     rate_factors: dict[str, float] = within(
-        0, open_ends=True, default_factory=lambda: dict.fromkeys(RATE_FACTORS, 1.0)
+        0, default_factory=lambda: dict.fromkeys(RATE_FACTORS, 1.0)
     )
     size: int = within(0, default=0)  # index into an adapter's sizes, if an experiment lists them
     pretrained: bool = True  # false: the backbone starts from random values

@@ -11,12 +11,19 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.hooks import RemovableHandle
 
 from ..common.errors import InputError
-from .basis import JointBasis, exact_basis, factors_in, peft_basis
+from .basis import (
+    JointBasis,
+    exact_basis,
+    factors_in,
+    peft_basis,
+    random_basis,
+    svd_basis,
+)
 from .config import FrodConfig
 from .core import draw_supports
 from .layer import FrodLinear, SharedBasis, has_form_on_inputs
 from .storage import basis_cache_dir, basis_key, cached_basis
-from .targets import Target, check_weights, find_targets, head_parameters
+from .targets import Target, alone, check_weights, find_targets, head_parameters, role_of
 
 M = TypeVar("M", bound=nn.Module)
 GivenBasis = tuple[Tensor, Tensor]  # V (r, r) and the support (nnz,) of a category, from a file
@@ -134,6 +141,8 @@ def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target
             "FRoD is already attached to this model. Call merge_frod or unmerge_frod first."
         )
     categories = find_targets(model, config.target_modules, config.shared_side)
+    if config.basis == "svd":
+        categories = alone(categories)
     for targets in categories.values():
         check_weights(targets)
     return categories
@@ -151,8 +160,9 @@ def build_layers(
     """
     widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
     with ThreadPoolExecutor(max_workers=1) as thread:  # drawing takes one core
+        roles = {role_of(name): width for name, width in widths.items()}
         drawn = thread.submit(
-            draw_supports, {} if given else widths, config.sparse_rate, config.seed
+            draw_supports, {} if given else roles, config.sparse_rate, config.seed
         )
         bases = {
             category: _given_basis(members, given[category][0])
@@ -160,7 +170,10 @@ def build_layers(
             else _joint_basis(members, config, cache_folder)
             for category, members in categories.items()
         }
-        supports = {name: pair[1] for name, pair in given.items()} if given else drawn.result()
+        by_role = drawn.result()
+        supports = {
+            name: given[name][1] if given else by_role[role_of(name)] for name in categories
+        }
     layers = {}
     for category, members in categories.items():
         first, factors = members[0], bases.pop(category)
@@ -219,6 +232,10 @@ def _joint_basis(
         if config.basis == "exact":
             dtype = weights[0].dtype
             return exact_basis(weights, config.regularization, dtype, by_inverse=by_inverse)
+        if config.basis == "svd":
+            return svd_basis(weights)
+        if config.basis == "random":
+            return random_basis(weights, config.seed)
         stacked = dict(zip(blocks, weights, strict=True))  # PEFT keeps one layer per block
         return peft_basis(list(stacked.values()), weights, config.regularization)
 

@@ -164,6 +164,27 @@ def peft_basis(
     return _joined(factors.basis, parts, dtype)
 
 
+def svd_basis(weights: Sequence[Tensor]) -> JointBasis:
+    """Compute V (k x k), the right singular vectors of one layer W (m x k), in float64.
+
+    Where m < k the last columns of V complete an orthogonal matrix, and their lambda is 0. For a
+    layer that is alone in its category; signs are those of the joint basis.
+    """
+    (weight,) = weights
+    basis = _right_singular_vectors(weight.double())
+    return _joined(basis, [_split(weight.double() @ basis)], weight.dtype)
+
+
+def random_basis(weights: Sequence[Tensor], seed: int) -> JointBasis:
+    """Compute U_i and lambda_i for a random orthogonal V (k x k), drawn on the CPU, in float64."""
+    width, first = weights[0].shape[1], weights[0]
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    drawn = torch.randn(width, width, dtype=torch.float64, generator=generator)
+    basis, triangle = torch.linalg.qr(drawn)
+    basis = (basis * torch.where(triangle.diagonal() < 0, -1.0, 1.0)).to(first.device)
+    return _joined(basis, (_split(weight.double() @ basis) for weight in weights), first.dtype)
+
+
 def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
     """Compute U_i and lambda_i for a given V (k x k) in float64 on the CPU."""
     basis = basis.double().cpu()

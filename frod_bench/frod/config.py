@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from ..common.errors import InputError, did_you_mean
 
-BasisKind = Literal["exact", "peft"]
+BasisKind = Literal["exact", "peft", "svd", "random"]
 SharedSide = Literal["input", "smaller"]
 
 
@@ -22,7 +22,9 @@ class FrodConfig:
         seed: seed of the support of S; the same seed gives the same support as PEFT.
         regularization: pi of the higher-order CS decomposition, positive.
         basis: ``exact`` is the float64 decomposition of this package; ``peft`` repeats PEFT's
-            float32 operations in their order, so that adapters can be exchanged with it.
+            float32 operations in their order, so that adapters can be exchanged with it. Two are
+            for comparison: ``svd`` gives each layer its own V, its right singular vectors, and
+            ``random`` all layers of a category one orthogonal matrix drawn with `seed`.
         shared_side: ``input`` puts the shared basis on the inputs of the layers, as in the paper;
             ``smaller``, an extension, puts it on their outputs if these are fewer, so that S has
             m x m entries. It needs ``basis="exact"``.
@@ -57,9 +59,9 @@ class FrodConfig:
                 raise InputError(
                     f"{field}={value!r} is unknown.{did_you_mean(str(value), choices)}"
                 )
-        if self.basis == "peft" and self.shared_side != "input":
+        if self.basis != "exact" and self.shared_side != "input":
             raise InputError(
-                f"shared_side={self.shared_side!r} is unavailable with basis='peft', whose "
+                f"shared_side={self.shared_side!r} is unavailable with basis={self.basis!r}, whose "
                 "basis is on the inputs. Use shared_side='input' or basis='exact'."
             )
 

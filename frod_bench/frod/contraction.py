@@ -6,8 +6,7 @@ Shapes: T tokens, x (T, k), y (T, m), L (m, r), R (k, r); the values of C are (r
 docs/explanation/method.md (section 2) derives both forms and counts their multiply-adds.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +17,6 @@ from .core import CorePattern
 # Largest distance of L diag(lambda_0) R^T from W, in units of roundoff of its type, at which it may
 # replace W in the backward pass; for the exact basis it is 1 to 7 (docs/explanation/method.md).
 MAX_ROUNDOFF = 64
-
-_NONE = torch.empty(0)  # stands for a factor that is saved by autograd
 
 
 def merged_is_cheaper(
@@ -63,8 +60,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> 
     return y.view(*x.shape[:-1], weight.shape[1])
 
 
-@dataclass(frozen=True)
-class Factors:
+class Factors(NamedTuple):
     """Frozen parts of a layer other than its weight.
 
     Attributes:
@@ -93,17 +89,6 @@ class Factors:
         """Return L and R in `dtype`."""
         left = self.left.to(dtype)
         return left if self.left_scale == 1 else left * self.left_scale, self.right.to(dtype)
-
-
-def _save(ctx: Any, factors: Factors, *tensors: Tensor | None) -> None:
-    """Save for the backward pass; L and R as saved tensors, which checkpointing can drop."""
-    ctx.save_for_backward(factors.left, factors.right, *tensors)
-    ctx.factors = replace(factors, left=_NONE, right=_NONE)
-
-
-def _saved(ctx: Any) -> tuple[Factors, tuple[Any, ...]]:
-    left, right, *tensors = ctx.saved_tensors
-    return replace(ctx.factors, left=left, right=right), tuple(tensors)
 
 
 @torch.no_grad()
@@ -150,8 +135,8 @@ class MergedLinear(torch.autograd.Function):
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, merged: Tensor, factors: Factors
     ) -> Tensor:
         """Save x and the merged weight, which already contains `values` of C, (r + nnz,)."""
-        _save(ctx, factors, x, merged)
-        ctx.values_dtype = values.dtype
+        ctx.save_for_backward(x, merged)
+        ctx.factors, ctx.values_dtype = factors, values.dtype
         if factors.on_identity:  # x is added, since 1 + a small entry would lose its digits
             flat = x.reshape(-1, x.shape[-1])
             return torch.addmm(flat, flat, merged.T).view(x.shape)
@@ -164,7 +149,8 @@ class MergedLinear(torch.autograd.Function):
 
         dC is summed over tokens or over weight rows, whichever takes fewer multiply-adds.
         """
-        factors, (x, merged) = _saved(ctx)
+        factors: Factors = ctx.factors
+        x, merged = ctx.saved_tensors
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
         grad_x = grad_values = None
@@ -203,7 +189,8 @@ class FactoredLinear(torch.autograd.Function):
         """
         left, right = factors.cast(x.dtype)
         z = right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
-        _save(ctx, factors, z, values, weight if factors.start is None else None)
+        ctx.save_for_backward(z, values, weight if factors.start is None else None)
+        ctx.factors = factors
         turned = factors.pattern.times(values, z)
         if weight is None:
             y = x.clone(memory_format=torch.contiguous_format)
@@ -224,7 +211,8 @@ class FactoredLinear(torch.autograd.Function):
 
         If the factors replace W: dx = R (diag(lambda) + S)^T h.
         """
-        factors, (z, values, weight) = _saved(ctx)
+        factors: Factors = ctx.factors
+        z, values, weight = ctx.saved_tensors
         needs_x, needs_values, needs_bias, *_ = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
         left, right = factors.cast(flat.dtype)

@@ -113,6 +113,12 @@ def _csr_blocks(
 ) -> Iterator[tuple[slice, Tensor]]:
     """Iterate over the column range of each block and the block, (k x columns)."""
     width = len(starts[0]) - 1
+    if len(starts) == 1:  # small layers, whose products take little longer than Python
+        block = torch.sparse_csr_tensor(
+            starts[0], indices[0], values, size=(width, width), check_invariants=False
+        )
+        yield slice(0, width), block
+        return
     parts = zip(starts, indices, values.split([len(part) for part in indices]), strict=True)
     for number, part in enumerate(parts):
         columns = slice(number * BLOCK, min((number + 1) * BLOCK, width))
@@ -137,7 +143,7 @@ def _sampled(starts: list[Tensor], indices: list[Tensor], left: Tensor, right: T
         torch.sparse.sampled_addmm(block, left, right[columns].T, beta=0.0).values()
         for columns, block in _csr_blocks(starts, indices, empty)
     ]
-    return torch.cat(found)
+    return torch.cat(found) if len(found) > 1 else found[0]
 
 
 # Sparse tensors cannot be traced: in a compiled graph each of these products is one node.

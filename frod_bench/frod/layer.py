@@ -26,6 +26,9 @@ from .contraction import (
 from .core import CorePattern, by_columns, float32_is_full
 
 TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
+# Multiply-adds up to which a training step forms a weight anew: to find out that what is kept is
+# out of date takes as long (0.15 ms on a CPU).
+QUICKLY_FORMED = 2**23
 
 
 class SharedBasis(nn.Module):
@@ -73,8 +76,9 @@ class SharedBasis(nn.Module):
         In float16, V^T x could overflow although W x does not: the scale is then the power of two
         that bounds V^T x / scale by the largest entry of x. In other types it is 1.
         """
-        if dtype == self.basis.dtype != torch.float16:
-            return self.basis, 1.0
+        basis = self.basis
+        if dtype == basis.dtype != torch.float16:
+            return basis, 1.0
         scale = self._float16_scale if dtype == torch.float16 and not self.on_outputs else 1.0
         if torch.compiler.is_compiling():  # a graph keeps nothing
             return (self.basis / scale).to(dtype), scale
@@ -230,40 +234,45 @@ class FrodLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute (..., k) -> (..., m); the choice of contraction affects rounding only."""
-        dtype, bias = self.weight.dtype, self.bias
+        weight, bias = self.weight, self.bias
+        dtype = weight.dtype
+        is_half, is_on_inputs = self.is_half, self.is_on_inputs
         if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:  # as torch does
             dtype = torch.get_autocast_dtype(x.device.type)
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
         is_evaluation = not (self.training or torch.is_grad_enabled())
-        if is_evaluation and not self.is_half and not torch.compiler.is_compiling():
-            return linear(x, self.merged(dtype), bias, self.transposed)
         values = self._core_values()
-        if self.is_on_inputs and self.is_half:
+        if is_evaluation and not is_half and not torch.compiler.is_compiling():
+            merged = self._formed_once("merged", dtype, values)
+            return linear(x, merged, bias, self.transposed)
+        if is_on_inputs and is_half:
             raise InputError(
                 f"W of a layer of {self.shared.category!r} was cast to {dtype} by a wrapper (e.g. "
                 "FSDP2's param_dtype), and the layer holds no U. Call hold_left() of every "
                 "FrodLinear before wrapping the model, or cast the model before attaching."
             )
-        if self.is_on_inputs and dtype == self.weight.dtype:
-            return linear(self._changed_inputs(x, values), self.weight, bias, self.transposed)
+        if is_on_inputs and dtype == weight.dtype:
+            return linear(self._changed_inputs(x, values), weight, bias, self.transposed)
         # The weight is only compared if that can matter: what merges although the other form would
         # spare it merges in any case.
-        merges, spares_weight = self._merges(x, dtype, True), False
-        if not merges:
+        merges, spares_weight = not is_half and self._merges(x, dtype, True), False
+        if not merges and not is_half:
             spares_weight = self._spares_weight(dtype)
             merges = not spares_weight and self._merges(x, dtype, False)
         factors = self._factors(dtype, self.start if spares_weight else None)
         if merges:
-            return MergedLinear.apply(x, values, bias, self.merged(dtype), factors)
+            merged = self._formed_once("merged", dtype, values)
+            return MergedLinear.apply(x, values, bias, merged, factors)
         if not torch.compiler.is_compiling():
             self._kept.pop("merged", None)  # what an evaluation formed
-        return FactoredLinear.apply(x, values, bias, self.weight, factors)
+        return FactoredLinear.apply(x, values, bias, weight, factors)
 
     @property
     def left(self) -> Tensor:
         """U, in the type of the base; computed unless the layer holds it."""
-        if self.held_left is not None:
-            return self.held_left
+        held = self.held_left
+        if held is not None:
+            return held
         assert self.shared.inverse is not None
         device = self.weight.device.type
         with torch.no_grad(), torch.inference_mode(False), torch.autocast(device, enabled=False):
@@ -291,13 +300,11 @@ class FrodLinear(nn.Module):
         return self.weight.dtype.itemsize < torch.float32.itemsize
 
     def _merges(self, x: Tensor, dtype: torch.dtype, spares_weight: bool) -> bool:
-        """Whether the merged form takes fewer multiply-adds in this step, and keeps the change."""
-        width = self.in_features
-        counts = x.numel() // width, self.out_features, width, self.shared.width
-        sparse = self.shared.pattern.is_sparse_on(x.device, dtype)
-        return not self.is_half and merged_is_cheaper(
-            *counts, sparse=sparse, spares_weight=spares_weight
-        )
+        """Whether the merged form takes fewer multiply-adds in this step."""
+        width, shared = self.in_features, self.shared
+        counts = x.numel() // width, self.out_features, width, shared.width
+        sparse = shared.pattern.is_sparse_on(x.device, dtype)
+        return merged_is_cheaper(*counts, sparse=sparse, spares_weight=spares_weight)
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the adapted weight as the plain layer stores it, in `dtype` or the base's type.
@@ -305,7 +312,7 @@ class FrodLinear(nn.Module):
         It is kept until W or a trained value changes (see `Fingerprint`). A compiled graph cannot
         branch on values and forms the weight in every call.
         """
-        return self._formed_once("merged", dtype or self.weight.dtype)
+        return self._formed_once("merged", dtype or self.weight.dtype, self._core_values())
 
     def _changed_inputs(self, x: Tensor, values: Tensor) -> Tensor:
         """Return x + E x with E = P diag(lambda_0)^-1 C V^T; the layer is W (x + E x)."""
@@ -313,42 +320,48 @@ class FrodLinear(nn.Module):
         assert shared.inverse is not None
         assert self.entry_scale is not None
         factors = Factors(shared.inverse, shared.basis, shared.pattern, False, on_identity=True)
-        values = values * self.entry_scale
+        scaled = values * self.entry_scale
         if forms_change(x.numel() // self.in_features, self.in_features):
-            change = self._formed_once("change", self.weight.dtype)
-            return MergedLinear.apply(x, values, None, change, factors)
+            change = self._formed_once("change", self.weight.dtype, values)
+            return MergedLinear.apply(x, scaled, None, change, factors)
         if not torch.compiler.is_compiling():
             self._kept.clear()  # what an evaluation formed
-        return FactoredLinear.apply(x, values, None, None, factors)
+        return FactoredLinear.apply(x, scaled, None, None, factors)
 
-    def _formed_once(self, what: str, dtype: torch.dtype) -> Tensor:
+    def _formed_once(self, what: str, dtype: torch.dtype, values: Tensor) -> Tensor:
         """Return the merged weight or E, kept until W or a trained value changes."""
-        if torch.compiler.is_compiling():
-            return self._form(what, dtype)
-        sources = self.weight, self.delta, self.rotation
+        weight, values = self.weight.detach(), values.detach()
+        compares = compares_values(weight.device)
+        if torch.compiler.is_compiling() or (
+            self.training
+            and compares
+            and weight.numel() * self.shared.width <= QUICKLY_FORMED
+            and weight.data_ptr() % TORCH_ALIGNMENT == 0
+            and torch.is_grad_enabled()
+        ):
+            return self._form(what, dtype, values)
+        sources = (weight, values) if compares else (weight, self.delta, self.rotation)
         if what in self._kept:
             formed, formed_from = self._kept[what]
             if formed.dtype == dtype and formed_from.fits(*sources):
                 return formed
         # An inference tensor could not be saved for a later backward pass.
         with torch.inference_mode(False):
-            weight = self.weight.detach()
             # Some products round differently if W is not aligned as torch aligns its own memory,
             # e.g. in a view into a checkpoint file. Before the first step W itself is then kept.
             is_aligned = weight.data_ptr() % TORCH_ALIGNMENT == 0 or self.weight.is_inference()
-            is_aligned |= not compares_values(weight.device)
-            is_kept = what == "merged" and not is_aligned and not bool(self._core_values().any())
-            formed = weight.to(dtype) if is_kept else self._form(what, dtype)
+            is_aligned |= not compares
+            is_kept = what == "merged" and not is_aligned and not bool(values.any())
+            formed = weight.to(dtype) if is_kept else self._form(what, dtype, values)
             self._kept = {what: (formed, Fingerprint(*sources))}
         return formed
 
     @torch.no_grad()
-    def _form(self, what: str, dtype: torch.dtype) -> Tensor:
-        with torch.autocast(self.weight.device.type, enabled=False):
-            values = self._core_values()
-            if what == "merged" and not (self.is_on_inputs and dtype == self.weight.dtype):
-                return merged_weight(self.weight, values, self._factors(self.weight.dtype), dtype)
-            shared, weight = self.shared, self.weight
+    def _form(self, what: str, dtype: torch.dtype, values: Tensor) -> Tensor:
+        shared, weight = self.shared, self.weight
+        with torch.autocast(weight.device.type, enabled=False):
+            if what == "merged" and not (self.is_on_inputs and dtype == weight.dtype):
+                return merged_weight(weight, values, self._factors(weight.dtype), dtype)
             assert shared.inverse is not None
             assert self.entry_scale is not None
             right = shared.pattern.times(values * self.entry_scale, shared.basis.T)
@@ -381,7 +394,8 @@ class FrodLinear(nn.Module):
         basis, scale = shared.basis_in(dtype)
         if dtype != self.weight.dtype and not torch.compiler.is_compiling():
             self.hold_left()  # half precision needs it at every step
-        left, right = (basis, self.left) if shared.on_outputs else (self.left, basis)
+        own = self.left
+        left, right = (basis, own) if shared.on_outputs else (own, basis)
         rounds_once = dtype.itemsize < torch.float32.itemsize and not self._is_at_start()
         return Factors(
             left, right, shared.pattern, self.transposed, start, scale, rounds_once=rounds_once

@@ -143,6 +143,8 @@ def basis_key(
         "by_inverse": by_inverse,
         "weights": tensor_digests(weights),
     }
+    if config.basis == "random":
+        described["seed"] = config.seed
     if config.basis == "peft":  # in float32, like PEFT: roundoff depends on these two
         described |= {"torch": str(torch.__version__), "threads": torch.get_num_threads()}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -86,6 +86,20 @@ def find_targets(
     return grouped
 
 
+def alone(categories: dict[str, list[Target]]) -> dict[str, list[Target]]:
+    """Return a category for each layer, `category#position`, as if each had a basis of its own."""
+    return {
+        f"{name}#{position}": [member]
+        for name, members in categories.items()
+        for position, member in enumerate(members)
+    }
+
+
+def role_of(category: str) -> str:
+    """Return the category whose support a category has: of `category#position` the first part."""
+    return category.partition("#")[0]
+
+
 def category_of(name: str) -> str:
     """Return the role of a layer as PEFT names it, from the last two parts of its path.
 

@@ -19,7 +19,7 @@ from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
 from frod_bench.frod.core import CorePattern, support_size
 from frod_bench.frod.layer import FrodLinear, SharedBasis, has_form_on_inputs
-from frod_bench.frod.targets import find_targets
+from frod_bench.frod.targets import alone, find_targets
 from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models.classifier import tower_of, with_head
 from frod_bench.models.multiple_choice import MultipleChoice, Packed, check_causal
@@ -81,10 +81,10 @@ class FrodShapes(FrodLinear):
     its layers take m k multiply-adds more per token in float32.)
     """
 
-    def _formed_once(self, what: str, dtype: torch.dtype) -> Tensor:
+    def _formed_once(self, what: str, dtype: torch.dtype, values: Tensor) -> Tensor:
         if what in self._kept and self._kept[what][0].dtype == dtype:
             return self._kept[what][0]
-        return super()._formed_once(what, dtype)
+        return super()._formed_once(what, dtype, values)
 
     def _spares_weight(self, dtype: torch.dtype) -> bool:
         return dtype == self.weight.dtype and not self.is_half
@@ -138,6 +138,8 @@ def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
     """Do as `frod.attach_frod` does, with factors and supports that have no values."""
     layers: dict[str, FrodLinear] = {}
     categories = find_targets(model, config.target_modules, config.shared_side)
+    if config.basis == "svd":
+        categories = alone(categories)
     for category, members in categories.items():
         dtype, width = members[0].weight.dtype, members[0].factored.shape[1]
         basis = torch.empty(width, width, dtype=dtype, device="meta")

@@ -27,6 +27,8 @@ Batch = dict[str, Tensor]
 # Garbage is collected only before a new peak that exceeds the last one by this factor: what is
 # measured on a few layers is extrapolated, and so is a peak that is missed.
 GROWTH = 1.0005
+# torch counts no products that are added in place, as FRoD's factored form adds them.
+flop_registry.setdefault(torch.ops.aten.addmm_, flop_registry[torch.ops.aten.addmm])
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -110,7 +112,7 @@ def trace_step(
             for one in layers:
                 for what, (kept, _) in list(one._kept.items()):
                     one._kept.clear()  # so that it is formed again
-                    one._formed_once(what, kept.dtype)
+                    one._formed_once(what, kept.dtype, one._core_values())
     if load.accumulates:  # the loss of the micro-batch before is alive, too
         live.peaks[0] += loss_bytes
         live.activation_peaks[0] += loss_bytes

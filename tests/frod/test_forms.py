@@ -106,6 +106,7 @@ def merged_of(layer: FrodLinear) -> Tensor:
 def test_e_is_formed_once_for_all_micro_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     model = attached()
     layer, formed = first(model), []
+    monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)  # smaller layers form it anew
     form = FrodLinear._form
     monkeypatch.setattr(
         FrodLinear, "_form", lambda one, *how: formed.append(how) or form(one, *how)

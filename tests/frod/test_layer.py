@@ -422,7 +422,10 @@ def test_autocast_gives_the_plain_layers_output_at_step_0_and_trains(contraction
     assert layer.delta.grad.dtype == x.grad.dtype == torch.float32
 
 
-def test_merged_weight_is_formed_once_until_a_value_changes() -> None:
+def test_merged_weight_is_formed_once_until_a_value_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)
     layer = make_layer()
     first = layer.merged()
     assert layer.merged() is first
@@ -439,6 +442,19 @@ def test_merged_weight_is_formed_once_until_a_value_changes() -> None:
     with torch.no_grad():
         layer.weight.mul_(2)
     assert layer.merged() is not refreshed
+
+
+def test_a_small_layer_forms_its_weight_anew_in_training_and_keeps_it_in_evaluation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: True)
+    layer = make_layer()
+    x = gaussian(4, 6, 0).double()
+    layer.train()(x)
+    assert not layer._kept
+    with torch.no_grad():
+        layer.eval()(x)
+    assert layer._kept
 
 
 @pytest.mark.parametrize("name", ["delta", "rotation"])

@@ -157,6 +157,7 @@ def test_merged_weight_is_formed_once_a_step_however_many_micro_batches(
     merged_weight = layer_module.merged_weight
     monkeypatch.setattr(layer_module, "merged_weight", counted)
     monkeypatch.setattr(layer_module, "merged_is_cheaper", lambda *counts, **_: True)
+    monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)  # smaller layers form it anew
     model, trained = model_and_trained(tmp_path)
     accelerator = Accelerator(
         cpu=True, gradient_accumulation_steps=4, mixed_precision=mixed_precision

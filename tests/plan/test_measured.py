@@ -14,6 +14,7 @@ from transformers import AutoModel, PretrainedConfig
 
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodLinear, core
+from frod_bench.frod import layer as layer_module
 from frod_bench.methods.registry import prepare
 from frod_bench.models.classifier import recompute_activations, tower_of, with_head
 from frod_bench.models.loading import config_of
@@ -216,7 +217,10 @@ def test_what_the_last_loss_holds_is_alive_in_the_next_pass() -> None:
     assert among.activation_bytes[0] - alone.activation_bytes[0] == among.lasting_bytes
 
 
-def test_merged_weights_are_formed_once_for_all_micro_batches() -> None:
+def test_merged_weights_are_formed_once_for_all_micro_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)  # smaller layers form it anew
     settings = compose("profile=embedded", "task=rte", "method=frod")
     load = Load(16, mixed_precision="no", accumulates=False, on_accelerator=False)
     step, real = predicted(settings, load, blocks=2), Real(settings, load.rows, blocks=2)
