@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and the page of results.
+"""Write the published numbers of results/reference/ into README.md and two pages of docs/.
 
     python -m tools.published_numbers
 
@@ -19,12 +19,17 @@ from unittest import mock
 import pandas as pd
 
 from frod_bench.compare import command as compare
+from tools import llama_costs
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"embedded": "Synthetic data", "small": "Real data"}
 STEPS = {"FRoD": "frod", "full": "full", "LoRA": "lora", "DoRA": "dora", "PEFT": "frod_peft"}
-PAGES = (ROOT / "README.md", ROOT / "docs" / "reference" / "results.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "reference" / "results.md",
+    ROOT / "docs" / "explanation" / "method.md",
+)
 DEMO = (
     *("profile=small", "task=sst2,qnli", "method=frod,lora"),
     *("results_root=results/reference", "plot=none"),
@@ -150,6 +155,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "demo": demo,
     "step times": step_times,
+    "llama costs": llama_costs.table,
     "claims embedded": _claims("embedded"),
     "claims small": _claims("small"),
     "main embedded": _table("embedded", "main"),
