@@ -16,7 +16,7 @@ from omegaconf.errors import (
 from frod_bench.common import names, paths
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.config import callables
-from frod_bench.config.settings import RATE_FACTORS, TRIALS, Settings, bounds
+from frod_bench.config.settings import RATE_FACTORS, Settings, bounds
 
 
 def validate(config: DictConfig) -> None:
@@ -36,6 +36,12 @@ def validate(config: DictConfig) -> None:
             "choice. Allowed for it: classify. Set head=classify, or choose a task of "
             "suite=reasoning."
         )
+    for key in ("max_steps", "eval_every_steps") if config.trainer.epochs is None else ():
+        if config.trainer[key] == 0:
+            raise InputError(
+                f"trainer.{key}=0: is out of range, it must be in [1, inf) unless there are "
+                "trainer.epochs."
+            )
     if config.task.primary_metric not in config.task.metrics:
         raise InputError(
             f"task.primary_metric={config.task.primary_metric}: is not one of task.metrics, "
@@ -142,11 +148,9 @@ def register() -> None:
         "embedded_mirror": lambda: str(paths.embedded_mirror_dir()),
         "shipped_backbones": lambda: str(paths.SHIPPED_BACKBONES_DIR),
         "join": ",".join,
+        "by_protocol": lambda values, *, _root_: values.get(_root_.protocol.name, values["fair"]),
         "by_family": lambda values, *, _root_: values[_root_.task.family],
         "rate": learning_rate,
-        "trial_rate": lambda low, high, dimension, *, _root_: trial_rate(
-            low, high, dimension, _root_.trial
-        ),
         "sized": sized,
         "by_size": by_size,
         "by_budget": lambda default, matched, *, _root_: matched if is_matched(_root_) else default,
@@ -164,6 +168,11 @@ def is_ranked(root: DictConfig) -> bool:
     return head == "rank" or (head == "auto" and OmegaConf.select(root, "task.rank") is not None)
 
 
+def is_released(root: DictConfig) -> bool:
+    """Whether the rules are those of the released scripts, `protocol=paper`."""
+    return OmegaConf.select(root, "protocol.name", default="fair") == "paper"
+
+
 def is_matched(root: DictConfig) -> bool:
     """Whether `budget=matched`; a method's configuration alone has the default budget."""
     return OmegaConf.select(root, "budget", default="default") == "matched"
@@ -171,14 +180,16 @@ def is_matched(root: DictConfig) -> bool:
 
 def learning_rate(*keys: str | float, _root_: DictConfig) -> float:
     """The learning rate of the first of `keys` (`pissa.adapter`, `lora.adapter`) in the profile's
-    table for the task's family, `<family>_rank` first if options are ranked; a number as the last
-    of them is the default. Raises InputError if there is neither.
+    table for the task's family, `<family>_rank` first if options are ranked, and before these
+    `<family>_released` under `protocol=paper`; a number as the last of them is the default. Raises
+    InputError if there is neither.
     """
     family, tables = _root_.task.family, _root_.learning_rates
     for key in keys:
         if not isinstance(key, str):
             return float(key)
-        for name in ([f"{family}_rank"] if is_ranked(_root_) else []) + [family]:
+        names = [f"{family}_released"] if is_released(_root_) else []
+        for name in [*names, *([f"{family}_rank"] if is_ranked(_root_) else []), family]:
             found = OmegaConf.select(tables, f"{name}.{key}")
             if found is not None:
                 return float(found)
@@ -186,17 +197,6 @@ def learning_rate(*keys: str | float, _root_: DictConfig) -> float:
         f"learning_rates.{family}.{keys[0]}: is missing. Add it to the profile's table in "
         "conf/learning_rates/, or set method.learning_rates yourself."
     )
-
-
-def trial_rate(low: float, high: float, dimension: int, trial: int) -> float:
-    """A learning rate in [low, high], uniform on a log scale: a coordinate of Sobol point `trial`,
-    rounded to two digits, because people read tables of learning rates.
-    """
-    from scipy.stats import qmc  # takes long to import, and only trials need it
-
-    points = qmc.Sobol(d=4, scramble=True, rng=0).random(TRIALS)
-    drawn = low * (high / low) ** points[trial, dimension]
-    return float(f"{drawn:.1e}")
 
 
 def sized(key: str, default: Any, *, _root_: DictConfig) -> Any:

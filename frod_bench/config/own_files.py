@@ -24,7 +24,7 @@ from frod_bench.config.settings import MethodConfig, TaskConfig
 
 GROUP = "frod_bench.methods"  # of entry points
 SCHEMAS = {"method": MethodConfig, "task": TaskConfig}
-RESOLVERS = ("rate", "trial_rate", "sized", "by_size", "by_budget", "budget_rank", "budget_alpha")
+RESOLVERS = ("rate", "sized", "by_size", "by_budget", "budget_rank", "budget_alpha")
 # All but a key of the configuration, and the suite's own resolvers.
 NOT_ALLOWED = re.compile(rf"\$\{{(?!\s*(?:(?:{'|'.join(RESOLVERS)})\s*:|[\w.\[\]]+\s*\}})).*")
 NEEDS = {

@@ -71,6 +71,9 @@ def grid_of(overrides: Sequence[str]) -> Grid:
     ]
     counts = {key: len({w for line in lines for w in line if _key(w) == key}) for key in REPEATS}
     repeated = [key for key, count in counts.items() if count > 1]
+    repeats = len(lines) // len(distinct)
+    if points := ((base.experiment or {}).get("procedure") or {}).get("points"):
+        repeats, repeated = repeats * points, [*repeated, "learning rates of the first stage"]
     tasks = list(dict.fromkeys(cell.settings.task.name for cell in cells))
     title = f"{base.profile.title}, "
     title += "" if base.experiment is None else f"experiment {base.experiment.name}, "
@@ -78,7 +81,7 @@ def grid_of(overrides: Sequence[str]) -> Grid:
         title += f"suite {base.suite.name}"
     else:
         title += f"task{'s' if len(tasks) > 1 else ''} {', '.join(tasks)}"
-    return Grid(title, cells, len(lines) // len(distinct), repeated)
+    return Grid(title, cells, repeats, repeated)
 
 
 def _key(override: str) -> str:

@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
-from frod_bench.config.settings import BackboneConfig, Settings
+from frod_bench.config.settings import BackboneConfig, Settings, TrainerConfig
 from frod_bench.models.classifier import tower_of
 from frod_bench.models.loading import checkpoint_parameters, config_of, published_type
 from frod_bench.plan.cells import Accelerator
@@ -17,6 +17,7 @@ from frod_bench.plan.fit import DEVICES, Change, Fitted, Planned, changes, fit
 from frod_bench.plan.measure import measure_step, tokens_of, with_classes
 from frod_bench.plan.shapes import options_of, prepare_shapes, probe_numbers
 from frod_bench.plan.trace import Load, Step
+from frod_bench.training.loop import in_steps
 
 DATA_NOTE = (
     "Data sets: the package does not know their sizes. All texts take about 0.1 GB and an image "
@@ -152,11 +153,12 @@ class Planner:
         trainer = settings.trainer
         counts, load = self._counted(settings), self._load(settings)
         step, fitted = self._fitted(settings, load)
-        steps, parts = trainer.max_steps, trainer.accumulation_steps
+        steps, parts = budget_of(settings).max_steps, trainer.accumulation_steps
         if is_zero_shot(settings):
             steps = parts = 0
         change = fitted.change or Change()
-        flops = steps * flops_of(fitted.step, change.accumulation_steps or parts)
+        training = steps * flops_of(fitted.step, change.accumulation_steps or parts)
+        flops = training + rows_evaluated(settings) * step.forward_flops / load.rows
         tokens = tokens_of(tower_of(config_for(settings)), settings.backbone, load.options)
         hours = self.accelerator.hours(flops, trainer.mixed_precision)
         disk = disk_of(settings, counts.trained + counts.head, counts.stored - counts.trained)
@@ -271,9 +273,44 @@ def disk_of(settings: Settings, trained: int, probes: int) -> Disk:
     their two moments, and is complete before the previous one is removed. The best step's
     parameters are kept in addition, if it is selected.
     """
-    written = (settings.trainer.max_steps - 1) // settings.runtime.checkpoint_every_steps
+    written = (budget_of(settings).max_steps - 1) // settings.runtime.checkpoint_every_steps
     best = settings.protocol.selection == "best"
     return Disk(4 * trained + 8 * probes, 4 * trained * (3 * min(2, written) + best))
+
+
+def budget_of(settings: Settings) -> TrainerConfig:
+    """Return the trainer's budget in steps, with epochs of the public data set's rows.
+
+    Raises InputError if there are epochs and the task does not state its rows.
+    """
+    trainer, task = settings.trainer, settings.task
+    if trainer.epochs is None:
+        return trainer
+    if "train" not in task.rows:
+        raise InputError(
+            f"trainer.epochs={trainer.epochs:g}: a plan needs the number of rows of task "
+            f"{task.name}. Give it: +task.rows.train=10000"
+        )
+    kept = task.rows["train"] * (1 - settings.protocol.validation_percent / 100)
+    return in_steps(trainer, min(int(kept), trainer.train_rows or int(kept)))
+
+
+def rows_evaluated(settings: Settings) -> int:
+    """Return how many rows a cell evaluates, on its curve and at the end; 0 if it is not known,
+    as of synthetic data.
+    """
+    trainer, task, protocol = settings.trainer, settings.task, settings.protocol
+    if settings.profile.stand_in or not {"train", "test"} <= set(task.rows):
+        return 0
+    test = min(task.rows["test"], trainer.test_rows or task.rows["test"])
+    validation = int(task.rows["train"] * protocol.validation_percent / 100)
+    curve = test if protocol.curve_split == "test" else validation
+    if protocol.selection != "best":  # the best is picked on the whole split
+        curve = min(curve, trainer.curve_rows or curve)
+    final = test if protocol.metrics_split == "test" else validation
+    budget = budget_of(settings)
+    evaluations = 1 + -(-budget.max_steps // budget.eval_every_steps)
+    return evaluations * curve + final
 
 
 def download_of(backbone: BackboneConfig, model_root: str | None) -> Download:

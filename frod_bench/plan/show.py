@@ -17,7 +17,8 @@ from frod_bench.report.rules import ParametersRule
 from frod_bench.report.table import Row, Table, to_rich
 
 ASSUMPTIONS = (
-    "Every text has max_length tokens, an upper bound. Training only, without evaluation or setup.",
+    "Every text has max_length tokens, an upper bound. Hours count training and, if the task "
+    "states its rows, evaluations; not setup.",
     "FLOPs and memory: eager attention, FRoD's C written out; float32 weights, cast by autocast.",
     "Hours: FLOPs over the accelerator's peak times an assumed utilisation, with the change made.",
     "Peak then: of one device. With FSDP each device holds in full U and V, merged weights, casts; "

@@ -20,7 +20,7 @@ ADDED_KEYS: dict[str, dict[str, Any]] = {
         "source": None,
         "decay": "start",
     },
-    "trainer": {},
+    "trainer": {"epochs": None},
     "task": {},
     "backbone": {},
     "protocol": {"decay": "start"},
@@ -56,7 +56,7 @@ def identity(
     """
     task = config["task"]
     ranked = config.get("head") == "rank"
-    unread = _ORIGIN if ranked else (*_ORIGIN, "rank")
+    unread = (*_ORIGIN, "rows") if ranked else (*_ORIGIN, "rows", "rank")
     method = _without_added("method", config["method"])
     if "apply" in method:  # without the folder of its function's file
         method["apply"] = PurePath(method["apply"]).name

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -88,6 +88,21 @@ class StepBatches:
 
     def __len__(self) -> int:
         return (self.config.max_steps - self.first) * self.config.accumulation_steps
+
+
+def in_steps(config: TrainerConfig, rows: int) -> TrainerConfig:
+    """Turn the epochs of a configuration into steps on `rows` rows, at most its `max_steps` if it
+    has any, with an evaluation at the end of each epoch unless it has `eval_every_steps`.
+    """
+    if config.epochs is None:
+        return config
+    rows_per_step = config.batch_rows * config.accumulation_steps
+    steps = max(1, math.ceil(config.epochs * rows / rows_per_step))
+    return replace(
+        config,
+        max_steps=min(steps, config.max_steps or steps),
+        eval_every_steps=config.eval_every_steps or max(1, math.ceil(rows / rows_per_step)),
+    )
 
 
 def lr_multiplier(step: int, config: TrainerConfig) -> float:
@@ -200,7 +215,8 @@ class Trainer:
                     loss = self.problem.loss(self.model(**batch), labels) / parts
                 accelerator.backward(loss)
             total += accelerator.reduce(loss.detach(), "mean").item()
-        accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        if self.config.clip_norm is not None:
+            accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         progress.train_sec += time.perf_counter() - started

@@ -36,7 +36,7 @@ from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
 from frod_bench.training import checkpoint, memory, tracker
 from frod_bench.training.distributed import make_accelerator, name_blocks
-from frod_bench.training.loop import Point, Problem, Trainer, predict
+from frod_bench.training.loop import Point, Problem, Trainer, in_steps, predict
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ def run_cell(
             for name, parameters in prepared.groups.items()
         ],
         make_problem(settings, ready.data),
-        settings.trainer,
+        in_steps(settings.trainer, len(ready.data.train)),
         seed=settings.seed,
         accelerator=accelerator,
         checkpoints=checkpoint.Checkpoints(

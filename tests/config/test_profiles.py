@@ -55,17 +55,6 @@ def test_every_task_composes_and_every_method_on_one_a_family(profile: str, meth
             assert backbone["max_length"] > 0
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_trials_draw_every_rate_of_every_method(method: str) -> None:
-    with composer() as compose_one:
-        drawn = []
-        for trial in range(2):
-            line = ["experiment=tune", f"method={method}", f"trial={trial}"]
-            settings = conversion.resolve(without_hydra(compose_one(line)))
-            drawn.append(settings.method.learning_rates)
-    assert all(drawn[0][group] != drawn[1][group] for group in drawn[0])
-
-
 def strings(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [text for inner in value.values() for text in strings(inner)]

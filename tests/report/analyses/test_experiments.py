@@ -41,7 +41,7 @@ def test_the_grid_is_as_large_as_documented(name: str) -> None:
     ("words", "cells"),
     [
         ("experiment=ablation method.sparse_rate=0 rate_factors.lambda=1", 1),
-        ("experiment=ablation method.sparse_rate=0.02 rate_factors.lambda=1", 5),
+        ("experiment=ablation method.sparse_rate=0.02 rate_factors.lambda=1", 4),
         ("experiment=budget_curve method=full", 1),
         ("experiment=budget_curve method=lora", 6),
     ],
