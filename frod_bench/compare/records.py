@@ -12,7 +12,7 @@ from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import with_head
 from frod_bench.common.paths import is_published
 from frod_bench.compare.comparison import Comparison, Contrast
-from frod_bench.records import hashing, select, store
+from frod_bench.records import archive, hashing, select, store
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import Cell, Collected, collect, collect_folder
 from frod_bench.report.folder import Folder, read_folder, words_of
@@ -101,7 +101,7 @@ def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     tasks, methods, head = config.task or [], config.methods or [], config.head
     profile, protocol = config.profile or PROFILE, config.protocol or PROTOCOL
     root = Path(config.results_root).expanduser()
-    folder = root / profile / "records"
+    folder = archive.records_dir(root / profile)
     command = _command(config, profile, protocol)
     records, _ = store.scan(folder)
     if not records:

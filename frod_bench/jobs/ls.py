@@ -15,7 +15,7 @@ from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, cache_dir
-from frod_bench.records import store
+from frod_bench.records import archive, store
 
 DEFAULT_FOLDER = "results/embedded"
 BASES = "frod_basis"  # frod_bench.frod's folder, repeated because importing it loads torch
@@ -59,7 +59,7 @@ def configured(name: str) -> Rows:
 
 def records(folder: Path) -> Rows:
     """Task, method, protocol, status and number of such records; InputError if there are none."""
-    found, unusable = store.scan(folder / "records")
+    found, unusable = store.scan(archive.records_dir(folder))
     if not found and not unusable:
         raise InputError(
             f"folder={folder}: has no records. Name a folder that holds records/, such as "
@@ -78,7 +78,7 @@ def ls(words: Sequence[str]) -> None:
     """Print the lists that `words` name. Raises InputError for unknown words."""
     asked = parse("ls", words)
     folder = Path(asked.values.get("folder", DEFAULT_FOLDER))
-    has_records = any((folder / "records").glob("*/*/*.json"))
+    has_records = any((folder / "records").glob("*/*/*.json")) or archive.parts_of(folder)
     names = asked.actions or [*COLUMNS, *(["records"] if asked.values or has_records else [])]
     blocks = []
     for name in dict.fromkeys(names):

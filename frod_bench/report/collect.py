@@ -10,7 +10,7 @@ import pandas as pd
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
-from frod_bench.records import hashing, schema, select, store
+from frod_bench.records import archive, hashing, schema, select, store
 from frod_bench.records.schema import CurvePoint, Provenance, Record
 from frod_bench.records.store import Unusable
 from frod_bench.report.curves import evaluations
@@ -76,7 +76,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     `cells` are of one task, method and seed.
     """
     refuse_same(cells)
-    folder = results_dir / "records"
+    folder = archive.records_dir(results_dir)
     records, unusable = store.scan(folder)
     selector = select.Selector(records, profile)
     choices = [

@@ -1,0 +1,32 @@
+"""`frod-bench archive`: pack a results folder into parts for a repository, or unpack them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from frod_bench.cli.arguments import parse
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import check_writable
+from frod_bench.records import archive as parts
+
+
+def archive(words: Sequence[str]) -> None:
+    """Pack or unpack, and print what was written. Raises InputError if there is nothing to do."""
+    asked = parse("archive", words)
+    folder = Path(asked.values.get("folder", ""))
+    if "folder" not in asked.values or not (folder / "records").is_dir():
+        raise InputError(
+            f"folder={folder}: has no records. Name a folder that holds records/, such as "
+            "results/embedded."
+        )
+    out = Path(asked.values.get("out", folder))
+    if asked.action == "unpack":
+        check_writable(out, "out")
+        found = parts.parts_of(folder)
+        if not found:
+            raise InputError(f"folder={folder}: has no parts to unpack (records/{parts.PARTS}).")
+        print(f"{parts.unpack(found, out / 'records')} runs written to {out / 'records'}")
+        return
+    if "out" not in asked.values:
+        raise InputError("out: is missing. Name the folder whose records/ gets the new part.")
+    made, count = parts.pack(folder, out)
+    print(f"{count} runs in {made}" if made else f"{out} has all runs of {folder} already.")
