@@ -9,10 +9,17 @@ from frod_bench.cli.verbs import BY_NAME
 from frod_bench.common.errors import InputError, did_you_mean
 
 # Module of jobs/ of a verb without a room of its own, and the one room that has another name.
-JOBS = {"validate": "run", "verify": "reproduce", "tune": "profiles", "calibrate": "profiles"}
-JOBS |= {"run": "run", "reproduce": "reproduce", "ls": "ls", "cache": "ls"}
-ROOMS = {"analyze": "analyses"}
-RESUMES = set(BY_NAME) - {"ls", "cache", "validate", "plan", "compare"}  # these leave no work
+JOBS = {"validate": "run", "verify": "reproduce", "calibrate": "calibrate"}
+JOBS |= {"run": "run", "reproduce": "reproduce", "ls": "ls", "cache": "ls", "archive": "archive"}
+ROOMS = {"analyze": "analyses", "tune": "tuning"}
+RESUMES = set(BY_NAME) - {
+    "ls",
+    "cache",
+    "validate",
+    "plan",
+    "compare",
+    "archive",
+}  # these leave no work
 
 
 def main(verb: str | None = None) -> None:

@@ -13,6 +13,7 @@ Edits = tuple[tuple[str, str], ...]  # pairs for re.sub, applied in order
 SHORT = "trainer.max_steps=4 tracker=none"
 TRAINED = f"frod-bench run -m task=rte,cola method=frod,lora,full seed=0 {SHORT}"
 FEW_POINTS = "task=rte method.sparse_rate=0,0.02 rate_factors.lambda=1 rate_factors.rotation=1"
+FIRST_STAGE = "experiment.procedure.points=3 experiment.procedure.margin=0"
 ANOTHER = "rm -rf theirs && cp -r results/embedded theirs"
 OWN_SMALL = "mkdir -p results/mine && cp -r results/reference/small results/mine/"
 # What a plan neither needs nor accepts here: mirrors, and how the processes would run.
@@ -44,7 +45,6 @@ RULES = (
     Rule(r" mirror verify", "parse", "needs a mirror, which is not shipped"),
     Rule(r" mirror .*(out|suite)=| mirror backbones", "parse", "needs a network"),
     Rule(r"^frod-bench verify", "parse", "five minutes; tests run it on fewer cells"),
-    Rule(r" tune .*experiment=tune_paper", "parse", "needs records that only a GPU makes"),
     Rule(r"plan_only=true", "run", "plans"),
     Rule(
         r"^accelerate launch",
@@ -122,11 +122,22 @@ RULES = (
         ((r"$", f" task=rte method=frod {SHORT}"),),
     ),
     Rule(
-        r"^frod-bench tune ",
+        r"^frod-bench tune .*profile=(small|paper)",
+        "estimate",
+        "needs a GPU, or data that is not shipped",
+        ((r" tune ", " plan "), (r" out=\S+", ""), *NO_PLACES),
+    ),
+    Rule(
+        r"^frod-bench tune\b",
         "once",
-        "after the trials of one method on one task",
-        ((r" method=\S+", " method=pissa"), (r"$", " task=rte")),
-        "frod-bench run -m experiment=tune task=rte method=pissa tracker=none",
+        "the first stage of one method on one task, four steps long",
+        ((r" method=\S+", ""), (r"$", f" task=rte method=frozen {FIRST_STAGE} {SHORT}")),
+    ),
+    Rule(
+        r"^frod-bench archive ",
+        "run",
+        "after four steps of training",
+        before=f"{TRAINED} && frod-bench archive folder=results/embedded out=mine/embedded",
     ),
     Rule(r"^frod-bench run -m task=\S+ ", "short", "trains", ((r" seed=\S+", " seed=0"),)),
     Rule(r"^(frod-bench (run|reproduce)|make (reproduce-all|smoke))\b", "plan", "trains"),

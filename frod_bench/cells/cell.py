@@ -46,7 +46,7 @@ class Cell:
         varied = [f"{axis} {value}" for _, axis, value in self.axes]
         if self.protocol == "tune":
             rates = self.config["method"]["learning_rates"]
-            varied = [f"trial {self.config['trial']}", *(f"{k} {v:g}" for k, v in rates.items())]
+            varied = [f"{group} {rate:g}" for group, rate in rates.items()]
         return f"{name} ({', '.join(varied)})" if varied else name
 
     @property

@@ -22,7 +22,7 @@ from frod_bench.config.own_files import OwnFiles
 from frod_bench.config.settings import RATE_FACTORS, Settings
 
 # No other key depends on these, and none at all on the seed.
-NUMBERS = ("seed", "trial", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
+NUMBERS = ("seed", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
 Compose = Callable[[list[str]], DictConfig]
 MANY = 20  # runs whose planning takes seconds
 

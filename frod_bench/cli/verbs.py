@@ -48,6 +48,7 @@ PLOTS = ("figure", "terminal", "none")
 STYLES = ("screen", "paper")
 PARTS = ("all", "tables", "plots", "html")
 MIRRORS = ("backbones", "verify")
+ARCHIVES = ("pack", "unpack")
 ANALYSES = ("landscape", "spectrum", "expressible")
 PROFILES, PROTOCOLS = (
     tuple(sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml")))
@@ -186,16 +187,17 @@ VERBS = (
     ),
     Verb(
         "tune",
-        "Pick each method's learning rates from the trials of experiment=tune.",
-        "docs/reference/methods.md",
+        "Search each method's learning rates on validation, by one procedure for all.",
+        "docs/explanation/fairness.md",
         (
-            "run -m experiment=tune",
-            "tune",
+            "tune plan_only=true",
+            "tune method=pissa,rslora seed=100",
             "tune experiment=tune_small profile=small out=conf/learning_rates",
         ),
         Key("experiment", "tune", "tune, tune_small or tune_paper"),
         Key("out", "RESULTS_ROOT/PROFILE/learning_rates", "folder of the new table"),
-        *(key for key in GRID if key.name not in ("experiment", "seed", "suite", "protocol")),
+        *(key for key in GRID if key.name not in ("experiment", "protocol")),
+        *RUNTIME,
         aliases={"out_dir": "out"},
     ),
     Verb(
@@ -269,6 +271,20 @@ VERBS = (
         "docs/explanation/method.md",
         ("cache", "cache list", "cache clear"),
         Key("ACTION", "list", "first word: list or clear", ("list", "clear")),
+        composes=False,
+    ),
+    Verb(
+        "archive",
+        "Pack finished runs into compressed parts for a repository, or unpack such parts.",
+        "docs/reference/results_folder.md",
+        (
+            "archive folder=results/embedded out=mine/embedded",
+            "archive pack folder=results/embedded out=mine/embedded",
+            "archive unpack folder=mine/embedded out=results/embedded",
+        ),
+        Key("ACTION", "pack", "first word: pack or unpack", ARCHIVES),
+        Key("folder", "", "a results folder: with records, or with parts"),
+        Key("out", "", "the folder that gets the part, or the records"),
         composes=False,
     ),
     Verb(

@@ -74,7 +74,19 @@ def run(words: Sequence[str]) -> None:
             f"{flags[0]}: cannot be combined with -m, which takes overrides only (key=value)."
         )
     say("planning the grid")
-    run_grid(*compose_cells(overrides), check_methods)
+    base, cells = compose_cells(overrides)
+    refuse_searches(base)
+    run_grid(base, cells, check_methods)
+
+
+def refuse_searches(config: DictConfig) -> None:
+    """Raise InputError for an experiment whose runs depend on the results of others."""
+    if "procedure" in (config.experiment or {}):
+        name = config.experiment.name
+        raise InputError(
+            f"experiment={name}: is a search, whose later runs depend on the results of earlier "
+            f"ones. Run it with: frod-bench tune experiment={name}"
+        )
 
 
 def distinct(cells: Iterable[Cell], describe: Callable[[Cell], object]) -> list[Cell]:

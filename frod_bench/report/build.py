@@ -19,7 +19,13 @@ from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import one_class, paired_table
 from frod_bench.report.reproduction import cells_table
 from frod_bench.report.rules import Rules, load_rules
-from frod_bench.report.sensitivity import published_trials, sensitivity_of, trials_of, untuned
+from frod_bench.report.sensitivity import (
+    published_trials,
+    searched,
+    sensitivity_of,
+    trials_of,
+    untuned,
+)
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
 
@@ -70,7 +76,11 @@ def write_report(
     sensitivity = sensitivity_of(
         collected.records, profile, rule.learning_rate_factors, [rule.ours, *rule.against]
     )
-    trials = [trials_of(collected.records), published_trials(REFERENCE_DIR / profile)]
+    trials = [
+        trials_of(collected.records),
+        published_trials(REFERENCE_DIR / profile),
+        searched(collected.records, profile),
+    ]
     collected.warnings += untuned(frame, pd.concat([one for one in trials if one is not None]))
     numbers = Numbers(collected, profile, title, rules, sensitivity)
     if {"tables", "html"} & set(parts):  # they show scores; predictions take long to read

@@ -83,9 +83,15 @@ def factor_scores(records: Iterable[Record], factors: Sequence[float]) -> pd.Dat
 
 
 def trials_of(records: Iterable[Record]) -> pd.DataFrame:
-    """The trials of `experiment=tune`: family, task, head, method, trial, score (-inf: none)."""
-    tuning = [record for record in records if record["cell"]["protocol"] == "tune"]
-    trials = _one_setting(_runs(tuning, lambda record: record["config"].get("trial", 0)))
+    """The trials of the first version of the learning-rate procedure: family, task, head, method,
+    trial, score (-inf: none). Runs of the search have no number: their grids differ by method.
+    """
+    tuning = [
+        record
+        for record in records
+        if record["cell"]["protocol"] == "tune" and "trial" in record["config"]
+    ]
+    trials = _one_setting(_runs(tuning, lambda record: record["config"]["trial"]))
     return trials.assign(score=trials["value"].fillna(-np.inf))
 
 
@@ -144,6 +150,21 @@ def published_trials(folder: Path) -> pd.DataFrame | None:
         head=np.where(is_ranked, "rank", "classify"),
         score=pd.to_numeric(trials["score"], errors="coerce").fillna(-np.inf),
     )
+
+
+def searched(records: Iterable[Record], profile: str) -> pd.DataFrame:
+    """family, head and method of what the search of learning rates has run, here or published."""
+    found = {
+        (cell["family"], record["config"].get("head", "classify"), cell["method"])
+        for record in records
+        if (cell := record["cell"])["protocol"] == "tune" and "trial" not in record["config"]
+    }
+    path = REFERENCE_DIR / "search" / profile / "tables" / "picks.csv"
+    if path.exists():
+        for family, method in pd.read_csv(path)[["family", "method"]].itertuples(index=False):
+            name, _, head = family.partition("_")
+            found.add((name, head or "classify", method))
+    return pd.DataFrame(sorted(found), columns=["family", "head", "method"])
 
 
 def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:

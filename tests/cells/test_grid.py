@@ -13,8 +13,6 @@ from frod_bench.cells import grid as planning
 from frod_bench.cells.grid import compose_cells, composer, expand
 from frod_bench.cells.results import leave_failure
 from frod_bench.common.paths import CONF_DIR, PACKAGE_DIR
-from frod_bench.config.conversion import trial_rate
-from frod_bench.config.settings import TRIALS
 from frod_bench.records import store
 from tests.conftest import SHORT, MakeCell
 
@@ -106,10 +104,3 @@ def test_a_terminal_sees_how_many_cells_are_planned(
     assert list(planning.counted(lines)) == lines
     assert (f"planning {planning.MANY}/{planning.MANY}" in console.file.getvalue()) == is_terminal
     assert is_terminal or not console.file.getvalue()
-
-
-def test_trial_rates_fill_their_box() -> None:
-    rates = [trial_rate(1e-3, 1e-1, 0, trial) for trial in range(TRIALS)]
-    assert all(1e-3 <= rate <= 1e-1 for rate in rates)
-    for low, high in ((1e-3, 1e-2), (1e-2, 1e-1)):
-        assert sum(low <= rate < high for rate in rates) == pytest.approx(TRIALS / 2, abs=2)

@@ -80,7 +80,7 @@ def test_a_line_of_one_word_is_completed(
     assert set(answered(["--complete"], capsys).split()) == set(BY_NAME)
 
 
-@pytest.mark.parametrize(("verb", "resumes"), [("ls", False), ("tune", True)])
+@pytest.mark.parametrize(("verb", "resumes"), [("ls", False), ("calibrate", True)])
 def test_only_a_command_that_leaves_work_says_how_to_resume(
     verb: str, resumes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

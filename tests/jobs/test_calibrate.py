@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from frod_bench.jobs.profiles import best_constant, calibration, markdown
+from frod_bench.jobs.calibrate import best_constant, calibration, markdown
 from frod_bench.records import store
 
 

@@ -1,0 +1,1 @@
+"""How learning rates are picked: by one procedure for every method, on validation."""

@@ -1,0 +1,267 @@
+"""`frod-bench tune`: run the search of each method, write its evidence and the picked rates.
+
+Searches advance together, so that their runs share the workers. Runs that have records are not run
+again: after an interruption the same command goes on.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from frod_bench.cells.cell import Cell, cell_of
+from frod_bench.cells.grid import compose_cells
+from frod_bench.cli.arguments import parse
+from frod_bench.common.errors import CellsFailed, InputError
+from frod_bench.common.names import with_head
+from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
+from frod_bench.common.terminal import plain_console
+from frod_bench.config.settings import Settings
+from frod_bench.jobs.run import check_methods
+from frod_bench.records import store
+from frod_bench.report import figures
+from frod_bench.sweep.launch import run_grid
+from frod_bench.tuning import evidence, figure
+from frod_bench.tuning.procedure import (
+    HEAD,
+    STEPS_PER_DECADE,
+    Asking,
+    Point,
+    Rules,
+    rates_of,
+    search,
+)
+
+Key = tuple[str, str]  # family, with the head if options are ranked, and method
+WRITTEN = "# Written by `frod-bench tune`"  # the first words of a table written here
+SHIPPED_TABLES = CONF_DIR / "learning_rates"
+FROZEN = "frozen"
+FIRST_SEED = 100  # lower ones are judged
+
+
+class Searches:
+    """The searches of one command, and what they have found so far."""
+
+    def __init__(
+        self, base: DictConfig, cells: Sequence[Cell], known_heads: Mapping[str, int]
+    ) -> None:
+        experiment: Any = OmegaConf.to_container(base.experiment) if base.experiment else None
+        self.base, self.rules, self.known_heads = base, Rules.of(experiment), known_heads
+        self.cells: dict[Key, list[Cell]] = {}  # one of each task and seed
+        for cell in cells:
+            key = with_head(cell.family, cell.settings.head), cell.method
+            self.cells.setdefault(key, []).append(cell)
+        self.ties = {key: tie_of(of_key[0].settings) for key, of_key in self.cells.items()}
+        self.rows: list[dict[str, object]] = []
+        self.picks: dict[Key, Point] = {}
+
+    def run(self) -> None:
+        """Search the frozen backbone's head rate first, then all other methods together."""
+        frozen = [key for key in self.cells if key[1] == FROZEN]
+        self._advance({key: self._begin(key) for key in frozen})
+        self._advance({key: self._begin(key) for key in self.cells if key not in frozen})
+
+    def _begin(self, key: Key) -> Asking[Point | None]:
+        groups = list(self.cells[key][0].settings.method.learning_rates)
+        return search(key[1], groups, self._head_start(key[0]), self.rules)
+
+    def _head_start(self, family: str) -> int | None:
+        """The grid step of the frozen backbone's best head rate, found now or before."""
+        if (family, FROZEN) in self.picks:
+            return self.picks[family, FROZEN].head
+        return self.known_heads.get(family)
+
+    def _advance(self, searches: Mapping[Key, Asking[Point | None]]) -> None:
+        """Run what the searches ask for until each has its pick."""
+        asked: dict[Key, list[Point]] = {}
+        found: dict[Key, dict[Point, float]] = {}
+        stuck: list[str] = []
+        waiting = dict(searches)
+        while waiting:
+            for key, one in list(waiting.items()):
+                try:
+                    asked[key] = one.send(found[key]) if key in found else next(one)
+                except StopIteration as done:
+                    del waiting[key]
+                    if done.value is not None:
+                        self.picks[key] = done.value
+                except InputError as error:
+                    del waiting[key]
+                    stuck.append(f"{key[1]} in {key[0]}: {error}")
+            found = self._scores({key: asked[key] for key in waiting})
+        if stuck:
+            raise InputError(" ".join(stuck))
+
+    def _scores(self, asked: Mapping[Key, list[Point]]) -> dict[Key, dict[Point, float]]:
+        """Run the cells of the points that are asked for, and return their means in points."""
+        cells = {
+            (key, point): [self._at(cell, point, key) for cell in self.cells[key]]
+            for key, points in asked.items()
+            for point in points
+        }
+        self._run([cell for of_point in cells.values() for cell in of_point])
+        means: dict[Key, dict[Point, float]] = {key: {} for key in asked}
+        known = {
+            (row["family"], row["method"], row["config_hash"], row["seed"]) for row in self.rows
+        }
+        for (key, point), of_point in cells.items():
+            rows = [evidence.row_of(cell, point) for cell in of_point]
+            means[key][point] = evidence.mean_of(pd.DataFrame(rows))
+            self.rows += [
+                row
+                for row in rows
+                if (row["family"], row["method"], row["config_hash"], row["seed"]) not in known
+            ]
+        return means
+
+    def _run(self, cells: Sequence[Cell]) -> None:
+        """Run what is missing. A run that diverges is an answer; one that fails is not."""
+        if not cells:
+            return
+        try:
+            run_grid(self.base, cells, check_methods)
+        except CellsFailed:
+            statuses = {store.status_at(cell.record_path) for cell in cells}
+            if not statuses <= {"ok", "diverged"}:
+                raise
+
+    def _at(self, cell: Cell, point: Point, key: Key) -> Cell:
+        method = cell.settings.method
+        rates = rates_of(point, list(method.learning_rates), self.ties[key])
+        return cell_of(replace(cell.settings, method=replace(method, learning_rates=rates)))
+
+
+def tie_of(settings: Settings) -> float:
+    """1 / sqrt(s k) for the backbone's hidden width k: a row of S then moves in L2 as far as its
+    entry of lambda; 1 for methods without a rotation, and without sparse entries.
+    """
+    method = settings.method
+    if method.kind != "frod" or method.sparse_rate == 0:
+        return 1.0
+    from frod_bench.models.loading import config_of  # imports torch
+
+    config = config_of(settings.backbone.hub_id, settings.model_root)
+    width = getattr(config, "hidden_size", None) or config.vision_config.hidden_size
+    return float((method.sparse_rate * width) ** -0.5)
+
+
+def write_rates(picked: pd.DataFrame, experiment: str, path: Path) -> None:
+    """Write the table of learning rates that a profile composes; keeps those of other methods."""
+    old: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+    for _, row in picked.iterrows():
+        rates = {name.removeprefix("lr_"): row[name] for name in row.index if "lr_" in name[:3]}
+        own = {group: float(rate) for group, rate in rates.items() if not pd.isna(rate)}
+        old.setdefault(row["family"], {})[row["method"]] = own
+    methods = ", ".join(picked["method"].unique())
+    head = (
+        f"{WRITTEN}: the rates of {methods} by the procedure of\n"
+        f"# experiments/{experiment}.yaml, on validation; every run is in "
+        "results/<profile>/tables/search.csv, and how sure\n# the picks are in picks.csv. "
+        "Others are unchanged.\n"
+    )
+    path.write_text(head + yaml.safe_dump(old, sort_keys=False, default_flow_style=None))
+
+
+def rates_path(profile: str, folder: Path) -> Path:
+    """The file of a profile's tuned learning rates; never one that somebody wrote by hand."""
+    path = folder / f"{profile}.yaml"
+    first = path.read_text().split("\n", 1)[0] if path.exists() else WRITTEN
+    by_hand = not first.startswith(("# Written by `frod-bench tune`", "# Written by `python -m"))
+    return folder / f"{profile}_tuned.yaml" if by_hand else path
+
+
+def start(words: Sequence[str]) -> None:
+    """Search, write the two tables of evidence and the table of rates, and print their paths."""
+    asked = parse("tune", words)
+    base, cells = compose_cells(asked.grid("tune"))
+    profile, results_dir = base.profile.name, cells[0].results_dir
+    refuse_judged(cells)
+    tables = results_dir / "tables"
+    published = REFERENCE_DIR / "search" / profile / "tables"
+    names = ("search.csv", "picks.csv")
+    kept = {n: (tables if (tables / n).exists() else published) / n for n in names}
+    for path in kept.values():
+        evidence.check_version(path)
+    searches = Searches(base, cells, heads_in(kept["picks.csv"], base))
+    if base.plan_only:
+        plan(searches)
+        return
+    check_writable(results_dir, value=str(base.results_root))
+    searches.run()
+    table = pd.DataFrame(searches.rows)
+    picked = evidence.pick_rows(table, searches.picks, stride=searches.rules.stride)
+    tables.mkdir(parents=True, exist_ok=True)
+    whole = [evidence.merged(r, kept[n]) for n, r in zip(names, (table, picked), strict=True)]
+    for name, rows in zip(names, whole, strict=True):
+        rows.to_csv(tables / name, index=False)
+    drawn: list[Path] = []
+    if whole[0]["rate_step"].notna().any():
+        title = str(base.profile.title)
+        drawings = {"search": figure.drawing(whole[0], whole[1], title)}
+        drawn = figures.save(drawings, results_dir / "figures", base.figures.style)
+    folder = Path(asked.values.get("out", results_dir / "learning_rates"))
+    folder.mkdir(parents=True, exist_ok=True)
+    shipped = rates_path(profile, SHIPPED_TABLES)
+    path = folder / shipped.name
+    if not path.exists() and shipped.exists():  # keeps what is not searched now
+        path.write_text(shipped.read_text())
+    write_rates(picked, base.experiment.name, path)
+    print(*(tables / name for name in names), *drawn, path.resolve(), sep="\n")
+
+
+def refuse_judged(cells: Sequence[Cell]) -> None:
+    """Raise InputError for cells that measure on test, or with seeds or rates that are judged."""
+    for cell in cells:
+        settings = cell.settings
+        if settings.protocol.name != "tune" or settings.protocol.metrics_split != "validation":
+            raise InputError(
+                f"protocol={settings.protocol.name}: learning rates are picked on validation "
+                "alone. Leave protocol= out."
+            )
+        if settings.seed < FIRST_SEED:
+            raise InputError(
+                f"seed={settings.seed}: results are judged on it. Learning rates are picked on "
+                f"seeds from {FIRST_SEED} on, e.g. seed={FIRST_SEED}."
+            )
+        if changed := [name for name, by in settings.rate_factors.items() if by != 1]:
+            raise InputError(
+                f"rate_factors.{changed[0]}={settings.rate_factors[changed[0]]:g}: the search sets "
+                "the rates itself. Leave rate_factors out."
+            )
+
+
+def heads_in(path: Path, base: DictConfig) -> dict[str, int]:
+    """Grid step of the frozen backbone's best head rate by family, in the profile's table of rates
+    and, before it, in a table of picks.
+    """
+    rates: Any = OmegaConf.to_container(base.learning_rates, resolve=False) or {}
+    listed = {family: (of_family or {}).get(FROZEN, {}) for family, of_family in rates.items()}
+    found = {
+        family: round(STEPS_PER_DECADE * math.log10(of_frozen[HEAD]))
+        for family, of_frozen in listed.items()
+        if of_frozen.get(HEAD)
+    }
+    if path.exists():
+        picks = pd.read_csv(path)
+        own = picks[picks["method"] == FROZEN].dropna(subset=["head_step"])
+        found |= {f: int(s) for f, s in zip(own["family"], own["head_step"], strict=True)}
+    return found
+
+
+def plan(searches: Searches) -> None:
+    """Print how many runs the first stage of each search has; the next ones depend on these."""
+    console = plain_console()
+    total = 0
+    for (family, method), cells in searches.cells.items():
+        first = 1 if not cells[0].settings.method.learning_rates else searches.rules.points
+        total += first * len(cells)
+        console.print(f"{method} in {family}: {first} rates, {len(cells)} tasks and seeds")
+    console.print(
+        f"{total} runs in the first stage. Extensions, the head's rate and the rotation's follow, "
+        "about as many again; which ones depends on the results."
+    )

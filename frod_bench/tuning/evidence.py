@@ -1,0 +1,158 @@
+"""What a search found: its table of scores, and how sure its picks are."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from frod_bench.cells.cell import Cell
+from frod_bench.common.errors import InputError
+from frod_bench.common.names import with_head
+from frod_bench.records import store
+from frod_bench.tuning.procedure import VERSION, Point
+
+DRAWS = 2000  # of the bootstrap
+AUDIT = (
+    "picked_again_percent",
+    "within_a_step_percent",
+    "cost_of_another_pick_points",
+    "regret_points",
+)
+NONE = -999  # the step of a group that a method does not have
+POINT = ["rate_step", "head_step", "ratio"]  # columns that name a point
+PICK = ["family", "method"]
+
+
+def row_of(cell: Cell, point: Point) -> dict[str, object]:
+    """One run of a search. A run that diverged, or whose score is undefined, scores 0."""
+    record = store.load(cell.record_path)
+    metrics = record["metrics"]
+    ok = record["status"] == "ok" and metrics is not None
+    value = metrics[record["primary_metric"]]["value"] if ok and metrics is not None else None
+    return {
+        "procedure": VERSION,
+        "family": with_head(cell.family, cell.settings.head),
+        "method": cell.method,
+        **dict(zip(POINT, point, strict=True)),
+        **{f"lr_{group}": rate for group, rate in cell.settings.method.learning_rates.items()},
+        "task": cell.task,
+        "seed": cell.seed,
+        "metric": record["primary_metric"],
+        "points": 100.0 * (value or 0.0),
+        "status": record["status"],
+        "config_hash": cell.config_hash,
+    }
+
+
+def mean_of(rows: pd.DataFrame) -> float:
+    """Mean over tasks of the means over seeds, in points."""
+    return float(rows.groupby("task")["points"].mean().mean())
+
+
+def audit(
+    rows: pd.DataFrame, picked: Point, *, stride: int = 1, draws: int = DRAWS
+) -> dict[str, float]:
+    """How often the point would be picked again, and what another pick costs.
+
+    `rows` are the runs of one method in one family. A draw takes as many tasks with replacement,
+    and of each as many seeds, and picks the best point of all that were tried; the pick itself wins
+    a tie. Returns percents of the draws; in points, the mean over the draws with another pick of
+    what it scores less than `picked`, and the same over all draws. NaN if there is nothing to draw.
+    """
+    rows = rows.assign(ratio=rows["ratio"].astype("string").fillna(""))
+    steps = rows[POINT[:2]].fillna(NONE).astype(int)
+    names = list(zip(steps["rate_step"], steps["head_step"], rows["ratio"], strict=True))
+    wide = rows.assign(point=names).pivot_table(
+        index="point", columns=["task", "seed"], values="points", sort=False
+    )
+    tasks = wide.columns.get_level_values("task").unique()
+    scores = np.stack([wide[task].to_numpy() for task in tasks], axis=1)  # point, task, seed
+    if scores[0].size == 1:
+        return dict.fromkeys(AUDIT, math.nan)
+    generator = np.random.default_rng(0)
+    size = (draws, scores.shape[1])
+    drawn_tasks = generator.integers(scores.shape[1], size=size)
+    drawn_seeds = generator.integers(scores.shape[2], size=(*size, scores.shape[2]))
+    drawn = scores[:, drawn_tasks[..., None], drawn_seeds].mean(axis=(2, 3))  # point, draw
+    own = wide.index.get_loc(_name(picked))
+    winners = np.where(drawn[own] >= drawn.max(axis=0), own, drawn.argmax(axis=0))
+    means, other = scores.mean(axis=(1, 2)), winners != own
+    rates = np.array([name[1] if name[0] == NONE else name[0] for name in wide.index])
+    near = np.abs(rates[winners] - rates[own]) <= stride
+    cost = means[own] - means[winners]
+    found = (
+        100 * float((~other).mean()),
+        100 * float(near.mean()),
+        float(cost[other].mean()) if other.any() else 0.0,
+        float(cost.mean()),
+    )
+    return dict(zip(AUDIT, found, strict=True))
+
+
+def _name(point: Point) -> tuple[int, int, str]:
+    steps = (NONE if step is None else step for step in point[:2])
+    return (*steps, "" if point.ratio is None else str(point.ratio))  # type: ignore[return-value]
+
+
+def pick_rows(
+    table: pd.DataFrame, picks: Mapping[tuple[str, str], Point], *, stride: int = 1
+) -> pd.DataFrame:
+    """A row for each family and method: its pick, its trials, its mean and its audit."""
+    rates = [column for column in table if column.startswith("lr_")]
+    found = []
+    for (family, method), picked in picks.items():
+        rows = table[(table["family"] == family) & (table["method"] == method)]
+        own = rows[[_name(one) == _name(picked) for one in points_of(rows)]]
+        found.append(
+            {
+                "procedure": VERSION,
+                "family": family,
+                "method": method,
+                **dict(zip(POINT, picked, strict=True)),
+                "trials": len(rows.drop_duplicates(POINT)),
+                "tasks": rows["task"].nunique(),
+                "seeds": rows["seed"].nunique(),
+                **own.iloc[0][rates].to_dict(),
+                "points": mean_of(own),
+                **audit(rows, picked, stride=stride),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def points_of(rows: pd.DataFrame) -> list[Point]:
+    """The point of each row of a table of scores."""
+
+    def step(value: float) -> int | None:
+        return None if pd.isna(value) else int(value)
+
+    columns = zip(*(rows[name] for name in POINT), strict=True)
+    return [Point(step(a), step(b), None if pd.isna(c) else c) for a, b, c in columns]
+
+
+def check_version(path: Path) -> None:
+    """Raise InputError if a table is damaged, or of another version of the procedure."""
+    if not path.exists():
+        return
+    try:
+        versions = set(pd.read_csv(path).get("procedure", [None]))
+    except (ValueError, OSError) as error:  # of pandas, too
+        raise InputError(
+            f"{path}: cannot be read ({error}). Move it away, and run frod-bench tune again."
+        ) from error
+    if versions != {VERSION}:
+        raise InputError(
+            f"{path}: was not written by version {VERSION} of the procedure that picks learning "
+            "rates. Move it away, and run frod-bench tune again."
+        )
+
+
+def merged(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The rows of `table`, after those of other methods and families that `path` already has."""
+    if not path.exists():
+        return table
+    old = pd.read_csv(path)
+    is_replaced = old.set_index(PICK).index.isin(table.set_index(PICK).index)
+    return pd.concat([old[~is_replaced], table], ignore_index=True)

@@ -1,0 +1,76 @@
+"""Sensitivity to the learning rate, as the search saw it: a panel for each family."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from frod_bench.report import figures, style
+from frod_bench.report.figures import Drawing, Look
+from frod_bench.report.frame import Family
+from frod_bench.report.names import method_named, spelled
+from frod_bench.tuning.procedure import HEAD, ROTATION, TIED
+
+CAPTION = (
+    "Mean over the tasks of a family of the primary metric on validation (points), over the "
+    "method's learning rate (of FRoD: lambda's, with the rotation's tied to it), with the head at "
+    "the best of the frozen backbone; a run that diverged scores 0. Filled markers: the pick, "
+    "after the head's rate and the ratio of the rotation's were searched, too."
+)
+
+
+def curves(table: pd.DataFrame) -> pd.DataFrame:
+    """family, method, rate, points: the first grid of each method that has a rate of its own."""
+    rows = table[table["ratio"].isna() | (table["ratio"] == TIED)].dropna(subset=["rate_step"])
+    head = rows["head_step"].fillna(0)
+    tried = rows.groupby([rows["family"], rows["method"], head])["rate_step"].transform("nunique")
+    most = tried.groupby([rows["family"], rows["method"]]).transform("max")
+    rows = rows[tried == most]  # of the heads that were tried the one that the search begins with
+    rows = rows.assign(rate=main_rate(rows))
+    by_task = rows.groupby(["family", "method", "rate", "task"], sort=False)["points"].mean()
+    return by_task.groupby(["family", "method", "rate"], sort=False).mean().reset_index()
+
+
+def main_rate(rows: pd.DataFrame) -> pd.Series:
+    """The rate that is searched first, of each row: that of neither head nor rotation."""
+    others = (f"lr_{HEAD}", f"lr_{ROTATION}")
+    columns = [name for name in rows if name.startswith("lr_") and name not in others]
+    return rows[columns].bfill(axis=1).iloc[:, 0]
+
+
+def drawing(table: pd.DataFrame, picks: pd.DataFrame, title: str) -> Drawing:
+    """The figure of a search and its picks; `title` is the profile's."""
+    found = curves(table)
+    families = list(dict.fromkeys(found["family"]))
+    methods = list(dict.fromkeys(found["method"]))
+
+    def draw(look: Look) -> Figure:
+        handles = [figures.legend_handle(method_named(method)) for method in methods]
+        figure, axes = figures.panelled(
+            look,
+            len(families),
+            look.columns(3),
+            2.3,
+            handles,
+            y_label="validation score (points)",
+        )
+        for family, ax in zip(families, axes, strict=True):
+            _draw_family(ax, found[found["family"] == family], picks[picks["family"] == family])
+            name, _, head = family.partition("_")
+            ax.set_title(spelled(Family(name, head or "classify")))
+        return figure
+
+    return Drawing(f"Score over the learning rate · {title}", CAPTION, draw)
+
+
+def _draw_family(ax: Axes, lines: pd.DataFrame, picks: pd.DataFrame) -> None:
+    for method, line in lines.sort_values("rate").groupby("method", sort=False):
+        look = style.of_method(method_named(str(method)))
+        hollow = figures.marker_of(look, 0.7) | {"mfc": "white", "mec": look.color, "mew": 0.7}
+        ax.plot(line["rate"], line["points"], color=look.color, ls=look.line, **hollow)
+        own = picks[picks["method"] == method]
+        marker = figures.marker_of(look, 1.3, zorder=5)
+        ax.plot(main_rate(own), own["points"], color=look.color, ls="", **marker)
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("learning rate")

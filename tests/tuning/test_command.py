@@ -1,0 +1,204 @@
+"""`frod-bench tune`: it runs what the searches ask for, goes on after an interruption, writes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from frod_bench.cells.cell import Cell
+from frod_bench.cells.grid import compose_cells
+from frod_bench.common.errors import CellsFailed, InputError
+from frod_bench.jobs.run import run
+from frod_bench.records import store
+from frod_bench.tuning import command, evidence
+from frod_bench.tuning.procedure import Point, rate_at
+from tests.conftest import SHORT
+
+METHODS = "frozen,full,lora,frod"
+BEST = {"frozen": (None, -7), "full": (-14, -9), "lora": (-9, -7), "frod": (-6, -5)}
+
+
+def words_of(root: Path, *more: str) -> list[str]:
+    return [f"results_root={root}", "tracker=none", "runtime.jobs=1", *more]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+    """The cells that were run, in order; their scores are highest at `BEST`."""
+    done: list[Cell] = []
+
+    def run_grid(_base: object, cells: Sequence[Cell], _check: object) -> None:
+        done.extend(cell for cell in cells if cell not in done)
+
+    def row_of(cell: Cell, point: Point) -> dict[str, object]:
+        rate, head = BEST[cell.method]
+        points = 80.0 - 0.5 * (cell.task == "cola") - 0.1 * (cell.seed - 100)
+        points -= 0.0 if rate is None else abs((point.rate or 0) - rate)
+        points -= abs((point.head or 0) - head)
+        points -= 3.0 * (point.ratio == 1.0)
+        rates = {f"lr_{k}": v for k, v in cell.settings.method.learning_rates.items()}
+        named = {"procedure": 2, "family": cell.family, "method": cell.method, **rates}
+        named |= dict(zip(evidence.POINT, point, strict=True))
+        run_of = {"task": cell.task, "seed": cell.seed, "config_hash": cell.config_hash}
+        return named | run_of | {"points": points}
+
+    monkeypatch.setattr(command, "run_grid", run_grid)
+    monkeypatch.setattr(evidence, "row_of", row_of)
+    monkeypatch.setattr(command.figures, "save", draw_first())
+    return done
+
+
+def draw_first() -> Callable[..., list[Path]]:
+    """Draw a test's first figure alone: each takes seconds."""
+    save, drawn = command.figures.save, []
+
+    def save_first(*how: Any) -> list[Path]:
+        drawn.append(how)
+        return save(*how) if len(drawn) == 1 else []
+
+    return save_first
+
+
+def test_every_method_is_searched_and_the_tables_are_written(
+    ran: list[Cell], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.start(words_of(tmp_path, "task=rte,cola", f"method={METHODS}"))
+    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    names = ["search.csv", "picks.csv", "search.png", "search.pdf", "embedded.yaml"]
+    assert [path.name for path in written] == names
+    assert all(path.stat().st_size > 0 for path in written)
+    search, picks = (pd.read_csv(path) for path in written[:2])
+    rates = yaml.safe_load(written[-1].read_text())
+    for method, (rate, head) in BEST.items():
+        found = rates["nlu"][method]
+        assert found["head"] in {rate_at(step) for step in (head - 1, head, head + 1)}
+        main = [value for group, value in found.items() if group not in ("head", "rotation")]
+        assert main == ([] if rate is None else [rate_at(rate)])
+    assert rates["vision"]["full"]  # as shipped
+    assert set(picks["method"]) == set(BEST)
+    assert (picks["tasks"] == 2).all()
+    assert (picks["seeds"] == 2).all()
+    assert len(search) == len(ran)
+    assert len(search.drop_duplicates("config_hash")) == len(search)
+    assert all(cell.protocol == "tune" for cell in ran)
+    assert {cell.seed for cell in ran} == {100, 101}
+    ran.clear()
+    command.start(words_of(tmp_path, "task=rte,cola", "method=frozen,lora"))
+    again = pd.read_csv(written[0])
+    assert len(again) == len(search)
+    assert {cell.method for cell in ran} == {"frozen", "lora"}
+
+
+def test_other_methods_start_from_the_head_that_was_found_before(
+    ran: list[Cell], tmp_path: Path
+) -> None:
+    """In the folder's table of picks, else in the profile's table of rates."""
+    words = words_of(tmp_path, "task=rte", "seed=100")
+    command.start([*words, "method=lora"])
+    first = ran[0].settings.method.learning_rates
+    assert first["head"] == pytest.approx(0.0044, rel=0.3)  # frozen's of nlu, on the grid
+    command.start([*words, "method=frozen"])
+    ran.clear()
+    command.start([*words, "method=full"])
+    assert ran[0].settings.method.learning_rates["head"] == rate_at(-7)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["protocol=fair", "protocol=paper", "seed=0", "rate_factors.all=3"],
+)
+def test_what_is_judged_is_not_searched_on(ran: list[Cell], tmp_path: Path, word: str) -> None:
+    with pytest.raises(InputError, match=word.split("=", maxsplit=1)[0]):
+        command.start(words_of(tmp_path, "task=rte", "method=lora", word))
+    assert not ran
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1,2,3\n4\n5,6,7,8\n"])
+def test_a_damaged_table_is_named(ran: list[Cell], tmp_path: Path, content: bytes) -> None:
+    tables = tmp_path / "embedded" / "tables"
+    tables.mkdir(parents=True)
+    (tables / "search.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"search\.csv"):
+        command.start(words_of(tmp_path, "task=rte", "method=lora"))
+    assert not ran
+
+
+def test_a_run_that_failed_ends_the_command_and_one_that_diverged_does_not(
+    ran: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status: list[str | None] = ["diverged"]
+
+    def run_grid(_base: object, cells: Sequence[Cell], _check: object) -> None:
+        raise CellsFailed("1 of 9 runs failed.")
+
+    monkeypatch.setattr(command, "run_grid", run_grid)
+    monkeypatch.setattr(store, "status_at", lambda _path: status[0])
+    words = words_of(tmp_path, "task=rte", "method=frozen", "seed=100")
+    command.start(words)
+    for failure in ("failed", None):  # None: refused, or there was no space for its record
+        status[:] = [failure]
+        with pytest.raises(CellsFailed):
+            command.start(words)
+    assert not ran
+
+
+def test_a_plan_runs_nothing(
+    ran: list[Cell], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command.start(words_of(tmp_path, "suite=smoke", "plan_only=true"))
+    told = capsys.readouterr().out
+    assert "lora in nlu: 9 rates, 2 tasks and seeds" in told
+    assert "270 runs in the first stage" in told  # 3 tasks, 2 seeds, 5 methods, 9 rates
+    assert not ran
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_search_at_its_edge_is_named_and_no_table_is_written(
+    ran: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BEST, "lora", (40, -7))
+    with pytest.raises(InputError, match="lora in nlu: the best learning rate"):
+        command.start(words_of(tmp_path, "task=rte", "method=frozen,lora"))
+    assert not (tmp_path / "embedded" / "tables").exists()
+    assert ran
+
+
+def test_a_table_of_the_first_version_is_refused_before_anything_runs(
+    ran: list[Cell], tmp_path: Path
+) -> None:
+    tables = tmp_path / "embedded" / "tables"
+    tables.mkdir(parents=True)
+    (tables / "search.csv").write_text("family,method,trial\nnlu,lora,0\n")
+    with pytest.raises(InputError, match="not written by version 2"):
+        command.start(words_of(tmp_path, "task=rte", "method=lora"))
+    assert not ran
+
+
+def test_a_search_is_not_a_grid() -> None:
+    with pytest.raises(InputError, match="frod-bench tune experiment=tune"):
+        run(["-m", "experiment=tune", "task=rte"])
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_real_runs_are_searched_and_not_run_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        *words_of(tmp_path, *SHORT, "task=rte", "method=frozen", "seed=100"),
+        *("experiment.procedure.points=3", "experiment.procedure.margin=0"),
+    ]
+    command.start(words)
+    records = sorted((tmp_path / "embedded" / "records").rglob("*.json"))
+    assert len(records) == 3
+    stamps = [path.stat().st_mtime_ns for path in records]
+    search = pd.read_csv(tmp_path / "embedded" / "tables" / "search.csv")
+    assert search["points"].between(0, 100).all()
+    assert set(search["status"]) == {"ok"}
+    capsys.readouterr()
+    command.start(words)
+    assert [path.stat().st_mtime_ns for path in records] == stamps
+    _, cells = compose_cells(["experiment=tune", *words])
+    assert all(cell.settings.protocol.metrics_split == "validation" for cell in cells)

@@ -1,0 +1,110 @@
+"""What a search leaves: scores, the audit of its picks, the tables."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from frod_bench.common.errors import InputError
+from frod_bench.tuning.command import rates_path, write_rates
+from frod_bench.tuning.evidence import AUDIT, audit, check_version, mean_of, merged, pick_rows
+from frod_bench.tuning.procedure import TIED, Point
+
+TASKS = ["sst2", "cola", "mrpc", "rte"]
+
+
+def table(means: dict[Point, float], noise: float, method: str = "lora") -> pd.DataFrame:
+    generator = np.random.default_rng(1)
+    return pd.DataFrame(
+        {"procedure": 2, "family": "nlu", "method": method, "rate_step": point.rate,
+         "head_step": point.head, "ratio": point.ratio, "lr_adapter": 0.1, "lr_head": 0.2,
+         "lr_lambda": None, "task": task, "seed": seed,
+         "points": mean + 10 * number + noise * generator.standard_normal()}
+        for point, mean in means.items() for number, task in enumerate(TASKS) for seed in (100, 101)
+    )  # fmt: skip
+
+
+def test_a_pick_that_is_far_ahead_is_picked_again_and_costs_nothing() -> None:
+    best = Point(-8, -8, TIED)
+    rows = table({best: 60.0, Point(-9, -8, TIED): 50.0, Point(-8, -8, 0.1): 55.0}, noise=0.1)
+    assert audit(rows, best) == dict(zip(AUDIT, (100.0, 100.0, 0.0, 0.0), strict=True))
+
+
+def test_a_tie_is_no_other_pick_and_a_single_run_cannot_be_audited() -> None:
+    best = Point(-8, -8)
+    rows = table({Point(-10, -8): 60.0, best: 60.0}, noise=0.0)
+    assert audit(rows, best)["picked_again_percent"] == 100.0
+    single = rows[(rows["task"] == "sst2") & (rows["seed"] == 100)]
+    assert all(math.isnan(value) for value in audit(single, best).values())
+
+
+def test_the_next_rate_is_a_stride_away() -> None:
+    rows = table({Point(-10, -8): 60.0, Point(-8, -8): 60.0}, noise=3.0)
+    best = Point(-8, -8)
+    assert audit(rows, best, stride=2)["within_a_step_percent"] == 100.0
+    assert audit(rows, best, stride=1)["within_a_step_percent"] < 100.0
+
+
+def test_a_pick_among_equals_is_a_matter_of_luck() -> None:
+    """And what another pick costs is a part of the noise, in points, not more."""
+    points = [Point(step, -8) for step in range(-12, -3)]
+    rows = table(dict.fromkeys(points, 60.0), noise=2.0)
+    means = {p: mean_of(rows[rows["rate_step"] == p.rate]) for p in points}
+    best = max(points, key=means.__getitem__)
+    found = audit(rows, best)
+    assert found["picked_again_percent"] < 70
+    assert 0 < found["regret_points"] < found["cost_of_another_pick_points"] < 3.0
+    assert found["within_a_step_percent"] >= found["picked_again_percent"]
+
+
+def test_a_row_of_picks_counts_the_points_that_were_tried() -> None:
+    best = Point(-8, -8)
+    rows = table({best: 60.0, Point(-9, -8): 50.0, Point(-8, -6): 55.0}, noise=0.1)
+    other = table({Point(None, -8): 40.0}, noise=0.1, method="frozen")
+    found = pick_rows(pd.concat([rows, other]), {("nlu", "lora"): best})
+    assert found["trials"].tolist() == [3]
+    assert found[["tasks", "seeds"]].to_numpy().tolist() == [[4, 2]]
+    assert found["points"].iloc[0] == pytest.approx(75, abs=0.5)
+
+
+def test_a_method_that_is_searched_later_leaves_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "search.csv"
+    first = pd.concat([table({Point(-8, -8): 60.0}, 0.1), table({Point(-8, -8): 1.0}, 0.1, "dora")])
+    first.to_csv(path, index=False)
+    whole = merged(table({Point(-7, -8): 70.0}, 0.1), path)
+    assert whole["method"].value_counts().to_dict() == {"dora": 8, "lora": 8}
+    assert set(whole.loc[whole["method"] == "lora", "rate_step"]) == {-7}
+    assert len(merged(table({Point(-7, -8): 70.0}, 0.1), tmp_path / "none.csv")) == 8
+
+
+@pytest.mark.parametrize("columns", [{"trial": 1}, {"procedure": 1}])
+def test_a_table_of_another_version_of_the_procedure_is_refused(
+    tmp_path: Path, columns: dict[str, int]
+) -> None:
+    path = tmp_path / "search.csv"
+    pd.DataFrame([{"family": "nlu", "method": "lora", **columns}]).to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"search.csv: was not written by version 2"):
+        check_version(path)
+
+
+def test_rates_are_written_beside_those_of_other_methods(tmp_path: Path) -> None:
+    path = tmp_path / "embedded.yaml"
+    path.write_text("nlu:\n  dora: {adapter: 0.5}\nvision:\n  lora: {adapter: 0.25}\n")
+    rows = table({Point(-8, -8): 60.0}, 0.1)
+    write_rates(pick_rows(rows, {("nlu", "lora"): Point(-8, -8)}), "tune", path)
+    assert yaml.safe_load(path.read_text()) == {
+        "nlu": {"dora": {"adapter": 0.5}, "lora": {"adapter": 0.1, "head": 0.2}},
+        "vision": {"lora": {"adapter": 0.25}},
+    }
+    assert "lora" in path.read_text().splitlines()[0]
+
+
+def test_rates_that_somebody_wrote_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "paper.yaml").write_text("# The released ones.\n")
+    (tmp_path / "old.yaml").write_text("# Written by `python -m frod_bench.tune`: for each\n")
+    assert rates_path("paper", tmp_path) == tmp_path / "paper_tuned.yaml"
+    assert rates_path("old", tmp_path) == tmp_path / "old.yaml"
+    assert rates_path("new", tmp_path) == tmp_path / "new.yaml"
