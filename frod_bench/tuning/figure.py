@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 from frod_bench.report import figures, style
 from frod_bench.report.figures import Drawing, Look
 from frod_bench.report.frame import Family
-from frod_bench.report.names import method_named, spelled
+from frod_bench.report.names import label, method_named
 from frod_bench.tuning.procedure import HEAD, ROTATION, TIED
 
 CAPTION = (
@@ -57,7 +57,7 @@ def drawing(table: pd.DataFrame, picks: pd.DataFrame, title: str) -> Drawing:
         for family, ax in zip(families, axes, strict=True):
             _draw_family(ax, found[found["family"] == family], picks[picks["family"] == family])
             name, _, head = family.partition("_")
-            ax.set_title(spelled(Family(name, head or "classify")))
+            ax.set_title(label(Family(name, head or "classify")))
         return figure
 
     return Drawing(f"Score over the learning rate · {title}", CAPTION, draw)

@@ -26,7 +26,7 @@ def words_of(root: Path, *more: str) -> list[str]:
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
     """The cells that were run, in order; their scores are highest at `BEST`."""
     done: list[Cell] = []
 
@@ -45,6 +45,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
         run_of = {"task": cell.task, "seed": cell.seed, "config_hash": cell.config_hash}
         return named | run_of | {"points": points}
 
+    monkeypatch.setattr(command, "REFERENCE_DIR", tmp_path / "nothing is published")
     monkeypatch.setattr(command, "run_grid", run_grid)
     monkeypatch.setattr(evidence, "row_of", row_of)
     monkeypatch.setattr(command.figures, "save", draw_first())

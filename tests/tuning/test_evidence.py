@@ -9,9 +9,18 @@ import pytest
 import yaml
 
 from frod_bench.common.errors import InputError
+from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR
 from frod_bench.tuning.command import rates_path, write_rates
-from frod_bench.tuning.evidence import AUDIT, audit, check_version, mean_of, merged, pick_rows
-from frod_bench.tuning.procedure import TIED, Point
+from frod_bench.tuning.evidence import (
+    AUDIT,
+    audit,
+    check_version,
+    mean_of,
+    merged,
+    pick_rows,
+    points_of,
+)
+from frod_bench.tuning.procedure import TIED, Asking, Point, Rules, search
 
 TASKS = ["sst2", "cola", "mrpc", "rte"]
 
@@ -108,3 +117,36 @@ def test_rates_that_somebody_wrote_are_not_overwritten(tmp_path: Path) -> None:
     assert rates_path("paper", tmp_path) == tmp_path / "paper_tuned.yaml"
     assert rates_path("old", tmp_path) == tmp_path / "old.yaml"
     assert rates_path("new", tmp_path) == tmp_path / "new.yaml"
+
+
+def found_by(asking: Asking[Point | None], scores: dict[Point, float]) -> Point | None:
+    asked = next(asking)
+    while True:
+        try:
+            asked = asking.send({point: scores[point] for point in asked})
+        except StopIteration as done:
+            return done.value
+
+
+def test_the_published_runs_give_the_published_picks() -> None:
+    """By the procedure alone, from the table of scores."""
+    folder = REFERENCE_DIR / "search" / "embedded" / "tables"
+    table, picks = (pd.read_csv(folder / name) for name in ("search.csv", "picks.csv"))
+    experiment = yaml.safe_load((EXPERIMENTS_DIR / "tune.yaml").read_text())["experiment"]
+    rules = Rules.of(experiment)
+    heads = picks[picks["method"] == "frozen"].set_index("family")["head_step"]
+    for row in picks.itertuples():
+        own = table[(table["family"] == row.family) & (table["method"] == row.method)]
+        ratios = {"nan": None, "tied": "tied", "0.1": 0.1, "1": 1}
+        points = [p._replace(ratio=ratios[str(p.ratio or "nan")]) for p in points_of(own)]
+        scores = {
+            point: mean_of(own[[one == point for one in points]]) for point in dict.fromkeys(points)
+        }
+        groups = [g for g in ("lambda", "rotation", "adapter", "backbone", "head")
+                  if own[f"lr_{g}"].notna().any()]  # fmt: skip
+        picked = found_by(search(str(row.method), groups, int(heads[row.family]), rules), scores)
+        wanted = points_of(picks[picks.index == row.Index])[0]
+        assert str(picked) == str(wanted._replace(ratio=ratios[str(wanted.ratio or "nan")]))
+        assert picked is not None
+        assert scores[picked] == pytest.approx(row.points)
+        assert row.trials == len(scores)
