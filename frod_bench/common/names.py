@@ -29,6 +29,12 @@ def with_head(name: str, head: str) -> str:
     return name if head == "classify" else f"{name}_{head}"
 
 
+def without_head(name: str) -> tuple[str, str]:
+    """The two parts of a family's name as files spell it: `reasoning_rank` is (reasoning, rank)."""
+    family = name.removesuffix(with_head("", "rank"))
+    return family, "classify" if family == name else "rank"
+
+
 def is_hub_id(value: object) -> bool:
     """Whether a value is `name` or `owner/name`."""
     return isinstance(value, str) and value.count("/") <= 1 and all(map(is_name, value.split("/")))

@@ -92,15 +92,15 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
     known = {row["path"]: json.loads(row["record"]) for row in _rows(parts, ["path", "record"])}
     rows = []
     for record in records:
-        cell = record["cell"]
-        name = f"{cell['task']}/{cell['method']}/{cell['seed']}-{cell['config_hash']}.json"
+        path = store.path_below(source, record["cell"])
+        name = path.relative_to(source).as_posix()
         if record["status"] == "failed":
             continue
         if name not in known:
-            rows.append({"path": name} | _packed(source / name, record))
+            rows.append({"path": name} | _packed(path, record))
         elif known[name]["provenance"]["started_at"] != record["provenance"]["started_at"]:
             raise InputError(
-                f"{source / name}: was run again since {out} got it, and parts are not rewritten. "
+                f"{path}: was run again since {out} got it, and parts are not rewritten. "
                 "Pack into another folder."
             )
     if not rows:

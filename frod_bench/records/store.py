@@ -36,6 +36,12 @@ def record_path(results_root: str | Path, cell: Cell) -> Path:
     return inside(results_root, cell["profile"], "records", cell["task"], cell["method"], file)
 
 
+def path_below(records_dir: Path, cell: Cell) -> Path:
+    """A cell's record below a folder of records, as `record_path` lays it out."""
+    file = f"{cell['seed']}-{cell['config_hash']}.json"
+    return records_dir / cell["task"] / cell["method"] / file
+
+
 def predictions_path(record_path: Path) -> Path:
     """The predictions beside a record."""
     return record_path.with_name(record_path.name.removesuffix(".json") + ".predictions.parquet")
@@ -79,8 +85,7 @@ def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
         except (RecordError, OSError) as error:
             unusable.append(Unusable(path, str(error)))
             continue
-        cell = made["cell"]
-        own_path = records_dir / cell["task"] / cell["method"] / path.name
+        own_path = path_below(records_dir, made["cell"])
         kept, other = (path, made), found.get(own_path)
         if other is not None:
             kept, (again, _) = (kept, other) if path == own_path else (other, kept)

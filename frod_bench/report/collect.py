@@ -100,7 +100,7 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
         if made is None:
             rows.append(base | _absent(cell, folder, unusable))
             continue
-        path = _path(folder, made)
+        path = store.path_below(folder, made["cell"])
         rows.append(base | row_of(made) | {"path": str(path)})
         provenance[run] = made["provenance"]
         curve, troubles = _side_files(path, made)
@@ -121,7 +121,11 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
         for path, reason in unusable
         if str(path) not in paths  # otherwise it is the missing run of a row
     ]
-    runs = [select.Run.of(made) for made in records if str(_path(folder, made)) not in paths]
+    runs = [
+        select.Run.of(made)
+        for made in records
+        if str(store.path_below(folder, made["cell"])) not in paths
+    ]
     unasked = Counter(f"{with_head(run.task, run.head)}, {run.method}" for run in runs)
     others = [f"{name}: {n} of other cells" for name, n in unasked.items()]
     others += [f"{path}: unusable, {reason}" for path, reason in unusable]
@@ -210,12 +214,6 @@ def row_of(made: Record) -> dict[str, Any]:
         "code_version": made["provenance"]["code_version"],
         "device": made["provenance"]["device"],
     }
-
-
-def _path(folder: Path, made: Record) -> Path:
-    cell = made["cell"]
-    name = f"{cell['seed']}-{cell['config_hash']}.json"
-    return folder / cell["task"] / cell["method"] / name
 
 
 def _cautions(used: Sequence[Record]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.common.names import with_head
+from frod_bench.common.names import with_head, without_head
 from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.records import hashing
 from frod_bench.records.schema import Record
@@ -162,8 +162,7 @@ def searched(records: Iterable[Record], profile: str) -> pd.DataFrame:
     path = REFERENCE_DIR / "search" / profile / "tables" / "picks.csv"
     if path.exists():
         for family, method in pd.read_csv(path)[["family", "method"]].itertuples(index=False):
-            name, _, head = family.partition("_")
-            found.add((name, head or "classify", method))
+            found.add((*without_head(family), method))
     return pd.DataFrame(sorted(found), columns=["family", "head", "method"])
 
 

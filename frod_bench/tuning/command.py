@@ -4,7 +4,6 @@ Searches advance together, so that their runs share the workers. Runs that have 
 again: after an interruption the same command goes on.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +28,12 @@ from frod_bench.sweep.launch import run_grid
 from frod_bench.tuning import evidence, figure
 from frod_bench.tuning.procedure import (
     HEAD,
-    STEPS_PER_DECADE,
     Asking,
     Point,
     Rules,
     rates_of,
     search,
+    step_of,
 )
 
 Key = tuple[str, str]  # family, with the head if options are ranked, and method
@@ -57,7 +56,7 @@ class Searches:
             key = with_head(cell.family, cell.settings.head), cell.method
             self.cells.setdefault(key, []).append(cell)
         self.ties = {key: tie_of(of_key[0].settings) for key, of_key in self.cells.items()}
-        self.rows: list[dict[str, object]] = []
+        self.rows: dict[str, dict[str, object]] = {}  # by the hash of the cell
         self.picks: dict[Key, Point] = {}
 
     def run(self) -> None:
@@ -106,17 +105,11 @@ class Searches:
         }
         self._run([cell for of_point in cells.values() for cell in of_point])
         means: dict[Key, dict[Point, float]] = {key: {} for key in asked}
-        known = {
-            (row["family"], row["method"], row["config_hash"], row["seed"]) for row in self.rows
-        }
         for (key, point), of_point in cells.items():
             rows = [evidence.row_of(cell, point) for cell in of_point]
             means[key][point] = evidence.mean_of(pd.DataFrame(rows))
-            self.rows += [
-                row
-                for row in rows
-                if (row["family"], row["method"], row["config_hash"], row["seed"]) not in known
-            ]
+            for cell, row in zip(of_point, rows, strict=True):
+                self.rows.setdefault(cell.config_hash, row)
         return means
 
     def _run(self, cells: Sequence[Cell]) -> None:
@@ -171,7 +164,7 @@ def rates_path(profile: str, folder: Path) -> Path:
     """The file of a profile's tuned learning rates; never one that somebody wrote by hand."""
     path = folder / f"{profile}.yaml"
     first = path.read_text().split("\n", 1)[0] if path.exists() else WRITTEN
-    by_hand = not first.startswith(("# Written by `frod-bench tune`", "# Written by `python -m"))
+    by_hand = not first.startswith((WRITTEN, "# Written by `python -m"))
     return folder / f"{profile}_tuned.yaml" if by_hand else path
 
 
@@ -193,7 +186,7 @@ def start(words: Sequence[str]) -> None:
         return
     check_writable(results_dir, value=str(base.results_root))
     searches.run()
-    table = pd.DataFrame(searches.rows)
+    table = pd.DataFrame(searches.rows.values())
     picked = evidence.pick_rows(table, searches.picks, stride=searches.rules.stride)
     tables.mkdir(parents=True, exist_ok=True)
     whole = [evidence.merged(r, kept[n]) for n, r in zip(names, (table, picked), strict=True)]
@@ -242,7 +235,7 @@ def heads_in(path: Path, base: DictConfig) -> dict[str, int]:
     rates: Any = OmegaConf.to_container(base.learning_rates, resolve=False) or {}
     listed = {family: (of_family or {}).get(FROZEN, {}) for family, of_family in rates.items()}
     found = {
-        family: round(STEPS_PER_DECADE * math.log10(of_frozen[HEAD]))
+        family: step_of(of_frozen[HEAD])
         for family, of_frozen in listed.items()
         if of_frozen.get(HEAD)
     }

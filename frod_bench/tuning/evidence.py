@@ -28,9 +28,8 @@ PICK = ["family", "method"]
 def row_of(cell: Cell, point: Point) -> dict[str, object]:
     """One run of a search. A run that diverged, or whose score is undefined, scores 0."""
     record = store.load(cell.record_path)
-    metrics = record["metrics"]
-    ok = record["status"] == "ok" and metrics is not None
-    value = metrics[record["primary_metric"]]["value"] if ok and metrics is not None else None
+    is_scored = record["status"] == "ok"
+    value = record["metrics"][record["primary_metric"]]["value"] if is_scored else None
     return {
         "procedure": VERSION,
         "family": with_head(cell.family, cell.settings.head),
@@ -61,10 +60,7 @@ def audit(
     a tie. Returns percents of the draws; in points, the mean over the draws with another pick of
     what it scores less than `picked`, and the same over all draws. NaN if there is nothing to draw.
     """
-    rows = rows.assign(ratio=rows["ratio"].astype("string").fillna(""))
-    steps = rows[POINT[:2]].fillna(NONE).astype(int)
-    names = list(zip(steps["rate_step"], steps["head_step"], rows["ratio"], strict=True))
-    wide = rows.assign(point=names).pivot_table(
+    wide = rows.assign(point=list(map(_name, points_of(rows)))).pivot_table(
         index="point", columns=["task", "seed"], values="points", sort=False
     )
     tasks = wide.columns.get_level_values("task").unique()

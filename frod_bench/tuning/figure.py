@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from frod_bench.common.names import without_head
 from frod_bench.report import figures, style
 from frod_bench.report.figures import Drawing, Look
 from frod_bench.report.frame import Family
@@ -56,8 +57,7 @@ def drawing(table: pd.DataFrame, picks: pd.DataFrame, title: str) -> Drawing:
         )
         for family, ax in zip(families, axes, strict=True):
             _draw_family(ax, found[found["family"] == family], picks[picks["family"] == family])
-            name, _, head = family.partition("_")
-            ax.set_title(label(Family(name, head or "classify")))
+            ax.set_title(label(Family(*without_head(family))))
         return figure
 
     return Drawing(f"Score over the learning rate · {title}", CAPTION, draw)

@@ -99,7 +99,7 @@ class Rules:
                 "which the search of this method begins: "
                 f"+experiment.procedure.centers.{method}=0.001"
             )
-        return round(STEPS_PER_DECADE * math.log10(rate))
+        return step_of(rate)
 
 
 def _is_whole(value: object, least: int) -> bool:
@@ -125,6 +125,11 @@ Asking = Generator[list[Point], Scores, T]
 def rate_at(step: int) -> float:
     """The learning rate of a grid step, to three digits, because people read tables of them."""
     return float(f"{10 ** (step / STEPS_PER_DECADE):.3g}")
+
+
+def step_of(rate: float) -> int:
+    """The grid step that is nearest to a learning rate."""
+    return round(STEPS_PER_DECADE * math.log10(rate))
 
 
 def rates_of(point: Point, groups: Sequence[str], tie: float) -> dict[str, float]:
@@ -211,10 +216,10 @@ def search(
         at_pick, near = best, [head + step for step in rules.head_steps]
         limits |= {"stride": near[1] - near[0], "margin": 1}
         head = yield from climb(lambda s: Point(at_pick, s, ratio), near, what=HEADS, **limits)
-        around = [Point(best + number * rules.stride, head, ratio) for number in (-1, 0, 1)]
-        scores = yield around
-        own = around[1]
-        best = max((own, *around), key=lambda point: scores[point]).rate or best
+        around = (best - rules.stride, best, best + rules.stride)
+        points = {step: Point(step, head, ratio) for step in around}
+        scores = yield list(points.values())
+        best = max((best, *points), key=lambda step: scores[points[step]])  # it wins a tie
     picked = Point(best, head, ratio)
     if ratio is None:
         return picked
