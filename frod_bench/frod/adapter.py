@@ -11,17 +11,11 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.hooks import RemovableHandle
 
 from ..common.errors import InputError
-from .basis import (
-    JointBasis,
-    exact_basis,
-    factors_in,
-    peft_basis,
-    random_basis,
-    svd_basis,
-)
+from .basis import JointBasis, exact_basis, factors_in, peft_basis, random_basis, svd_basis
 from .config import FrodConfig
 from .core import draw_supports
-from .layer import FrodLinear, SharedBasis, has_form_on_inputs
+from .layer import FrodLinear
+from .shared import SharedBasis, has_form_on_inputs
 from .storage import basis_cache_dir, basis_key, cached_basis
 from .targets import Target, alone, check_weights, find_targets, head_parameters, role_of
 
@@ -158,22 +152,23 @@ def build_layers(
 
     Joint bases and supports are those `given`, or computed and cached if there is a folder.
     """
-    widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
-    with ThreadPoolExecutor(max_workers=1) as thread:  # drawing takes one core
-        roles = {role_of(name): width for name, width in widths.items()}
-        drawn = thread.submit(
-            draw_supports, {} if given else roles, config.sparse_rate, config.seed
-        )
+    if given:
         bases = {
-            category: _given_basis(members, given[category][0])
-            if given
-            else _joint_basis(members, config, cache_folder)
+            category: factors_in(
+                given[category][0].to(members[0].weight.dtype), [one.factored for one in members]
+            )
             for category, members in categories.items()
         }
-        by_role = drawn.result()
-        supports = {
-            name: given[name][1] if given else by_role[role_of(name)] for name in categories
-        }
+        supports = {category: support for category, (_, support) in given.items()}
+    else:
+        widths = {role_of(name): members[0].width for name, members in categories.items()}
+        with ThreadPoolExecutor(max_workers=1) as thread:  # drawing takes one core
+            drawn = thread.submit(draw_supports, widths, config.sparse_rate, config.seed)
+            bases = {
+                category: _joint_basis(members, config, cache_folder)
+                for category, members in categories.items()
+            }
+        supports = {category: drawn.result()[role_of(category)] for category in categories}
     layers = {}
     for category, members in categories.items():
         first, factors = members[0], bases.pop(category)
@@ -214,18 +209,12 @@ def _refuse_tied(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
             )
 
 
-def _given_basis(members: list[Target], basis: Tensor) -> JointBasis:
-    """Return the factors of a category in a basis from a file."""
-    return factors_in(basis.to(members[0].weight.dtype), [target.factored for target in members])
-
-
 def _joint_basis(
     members: list[Target], config: FrodConfig, cache_folder: Path | None
 ) -> JointBasis:
     """Return the factors of a category from the cache, or compute them, in the layers' types."""
     weights = [target.factored for target in members]
     blocks = [target.block for target in members]
-
     by_inverse = has_form_on_inputs(config, weights, on_outputs=members[0].on_outputs)
 
     def build() -> JointBasis:

@@ -2,8 +2,7 @@
 
 For N layers W_i (m_i x k): the stack of all rows is Q R; T is the mean over layers of
 (Q_i^T Q_i + pi I)^-1; its eigenvectors Z give V = R^T Z and B_i = Q_i Z, so that W_i = B_i V^T.
-docs/explanation/method.md (sections 1 and 4) derives this, the rules that make V canonical where
-the equations leave it open, costs and errors.
+docs/explanation/method.md (sections 1 and 4) derives this, costs and errors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +40,6 @@ FLAT_SPREAD = 1e-6
 # Eigenvalues closer than this fraction of the largest count as equal: float64 eigenvectors are
 # uncertain by about 1e-16 / gap.
 EQUAL_GAP = 1e-10
-
 Part = tuple[Tensor, Tensor]  # U_i (m_i x k) and lambda_i (k,)
 
 
@@ -118,12 +116,10 @@ def exact_basis(
     width = weights[0].shape[1]
     if sum(weight.shape[0] for weight in weights) < width:
         stack = torch.cat([weight.double() for weight in weights])
-        basis = _right_singular_vectors(stack)
-        parts = (_split(weight.double() @ basis) for weight in weights)
-        return _joined(basis, parts, dtype)
+        return _in_orthogonal(right_singular_vectors(stack), weights, dtype)
     factor = row_factor(weights)
     mean_inverse, rows = _mean_inverse(weights, factor, regularization)
-    eigenvectors = _canonical_eigenvectors(mean_inverse, factor.matrix)
+    eigenvectors = canonical_eigenvectors(mean_inverse, factor.matrix)
     # A rank below k leaves as many zero columns.
     eigenvectors = torch.nn.functional.pad(eigenvectors, (0, width - eigenvectors.shape[1]))
     basis = factor.transposed_times(eigenvectors)
@@ -171,18 +167,23 @@ def svd_basis(weights: Sequence[Tensor]) -> JointBasis:
     layer that is alone in its category; signs are those of the joint basis.
     """
     (weight,) = weights
-    basis = _right_singular_vectors(weight.double())
-    return _joined(basis, [_split(weight.double() @ basis)], weight.dtype)
+    return _in_orthogonal(right_singular_vectors(weight.double()), weights, weight.dtype)
 
 
 def random_basis(weights: Sequence[Tensor], seed: int) -> JointBasis:
     """Compute U_i and lambda_i for a random orthogonal V (k x k), drawn on the CPU, in float64."""
-    width, first = weights[0].shape[1], weights[0]
+    first = weights[0]
+    width = first.shape[1]
     generator = torch.Generator(device="cpu").manual_seed(seed)
     drawn = torch.randn(width, width, dtype=torch.float64, generator=generator)
-    basis, triangle = torch.linalg.qr(drawn)
-    basis = (basis * torch.where(triangle.diagonal() < 0, -1.0, 1.0)).to(first.device)
-    return _joined(basis, (_split(weight.double() @ basis) for weight in weights), first.dtype)
+    return _in_orthogonal(positive_qr(drawn).to(first.device), weights, first.dtype)
+
+
+def _in_orthogonal(
+    basis: Tensor, weights: Sequence[Tensor], dtype: torch.dtype | None
+) -> JointBasis:
+    """Compute the factors for an orthogonal V (k x k): B_i = W_i V."""
+    return _joined(basis, (_split(weight.double() @ basis) for weight in weights), dtype)
 
 
 def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
@@ -196,61 +197,6 @@ def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
             return weight @ torch.linalg.pinv(basis, rtol=1e-6).T
 
     return _joined(basis, (_split(solved(weight.double().cpu())) for weight in weights))
-
-
-def _canonical_eigenvectors(symmetric: Tensor, factor: Tensor) -> Tensor:
-    """Compute eigenvectors (r x r) of T, of which only the upper triangle is read."""
-    values, vectors = torch.linalg.eigh(symmetric, UPLO="U")
-    is_flat = bool(values[-1] - values[0] < FLAT_SPREAD * values[-1]) if len(values) else True
-    for group in [slice(0, len(values))] if is_flat else _equal_groups(values):
-        if group.stop - group.start > 1:
-            vectors[:, group] = _canonical_within(vectors[:, group], factor)
-    return vectors
-
-
-def _right_singular_vectors(stack: Tensor) -> Tensor:
-    """Compute V (k x k), orthogonal: right singular vectors of a stack with fewer rows than k."""
-    _, sigma, right = torch.linalg.svd(stack, full_matrices=True)
-    basis = right.T.contiguous()
-    for group in _equal_groups(torch.nn.functional.pad(sigma, (0, basis.shape[1] - len(sigma)))):
-        if group.stop - group.start > 1:
-            basis[:, group] = basis[:, group] @ _probe_rotation(basis[:, group])
-    return basis * canonical_signs(basis)
-
-
-def canonical_signs(columns: Tensor) -> Tensor:
-    """Signs (c,) that make the largest entry of each column positive; among equals, the first."""
-    magnitude = columns.abs()
-    largest = (magnitude >= (1 - 1e-6) * magnitude.amax(dim=0)).to(torch.uint8).argmax(dim=0)
-    return torch.where(columns.gather(0, largest[None])[0] < 0, -1.0, 1.0)
-
-
-def _equal_groups(values: Tensor) -> list[slice]:
-    """Split sorted values into runs that are equal to `EQUAL_GAP` times the largest magnitude."""
-    gaps = torch.diff(values).abs() > EQUAL_GAP * values.abs().max()
-    edges = [0, *(gaps.nonzero().flatten() + 1).tolist(), len(values)]
-    return [slice(start, stop) for start, stop in pairwise(edges)]
-
-
-def _canonical_within(vectors: Tensor, factor: Tensor) -> Tensor:
-    """Return the left singular vectors of F restricted to the span of `vectors` (r x c)."""
-    left, sigma, _ = torch.linalg.svd(vectors.T @ factor, full_matrices=False)
-    vectors = vectors @ left
-    for group in _equal_groups(sigma):
-        if group.stop - group.start > 1:
-            vectors[:, group] = vectors[:, group] @ _probe_rotation(factor.T @ vectors[:, group])
-    return vectors
-
-
-def _probe_rotation(columns: Tensor) -> Tensor:
-    """Return O (c x c), orthogonal, that gives the same `columns @ O` for any rotation of them.
-
-    O is from columns^T G = O R' with a fixed Gaussian G (k x c) and a positive diagonal of R'.
-    """
-    generator = torch.Generator(device="cpu").manual_seed(0)
-    probe = torch.randn(columns.shape, dtype=torch.float64, generator=generator)
-    rotation, triangle = torch.linalg.qr(columns.T @ probe.to(columns.device))
-    return rotation * torch.where(triangle.diagonal() < 0, -1.0, 1.0)
 
 
 def _mean_inverse(
@@ -276,7 +222,7 @@ def _mean_inverse(
             _add_woodbury(removed, orthonormal, regularization)
             inverses.diagonal().add_(1 / regularization)
             rounded = orthonormal.to(torch.promote_types(weight.dtype, torch.float32))
-            if (len(weights) * rounded.nbytes) <= KEPT_BYTES:
+            if len(weights) * rounded.nbytes <= KEPT_BYTES:
                 rows[index] = rounded
         elif has_grams:
             if by_grams is None:
@@ -471,3 +417,67 @@ def _estimated_condition(triangle: Tensor) -> float:
         smallest = torch.linalg.qr(torch.linalg.solve_triangular(triangle, down, upper=True))[0]
     norms = [torch.linalg.vector_norm(columns, dim=0).max() for columns in (up, down)]
     return float(norms[0] * norms[1])
+
+
+# The rules that make V unique where its equations leave it open: signs of columns, and rotations
+# within equal eigenvalues, would otherwise be roundoff, which differs from machine to machine
+# (docs/explanation/method.md, section 4).
+
+
+def canonical_eigenvectors(symmetric: Tensor, factor: Tensor) -> Tensor:
+    """Compute eigenvectors (r x r) of T, of which only the upper triangle is read; F is (r x k)."""
+    values, vectors = torch.linalg.eigh(symmetric, UPLO="U")
+    if len(values) < 2:
+        return vectors
+    is_flat = bool(values[-1] - values[0] < FLAT_SPREAD * values[-1])
+    for group in [slice(None)] if is_flat else _equal_groups(values):
+        vectors[:, group] = _left_singular_vectors(vectors[:, group], factor)
+    return vectors
+
+
+def right_singular_vectors(stack: Tensor) -> Tensor:
+    """Compute V (k x k), orthogonal: right singular vectors of a stack with fewer rows than k."""
+    _, sigma, right = torch.linalg.svd(stack, full_matrices=True)
+    basis = right.T.contiguous()
+    for group in _equal_groups(torch.nn.functional.pad(sigma, (0, len(basis) - len(sigma)))):
+        basis[:, group] = basis[:, group] @ _probe_rotation(basis[:, group])
+    return basis * canonical_signs(basis)
+
+
+def canonical_signs(columns: Tensor) -> Tensor:
+    """Signs (c,) that make the largest entry of each column positive; among equals, the first."""
+    magnitude = columns.abs()
+    largest = (magnitude >= (1 - 1e-6) * magnitude.amax(dim=0)).to(torch.uint8).argmax(dim=0)
+    return torch.where(columns.gather(0, largest[None])[0] < 0, -1.0, 1.0)
+
+
+def positive_qr(columns: Tensor) -> Tensor:
+    """Return the Q (n x n) of the QR decomposition whose R has a positive diagonal."""
+    rotation, triangle = torch.linalg.qr(columns)
+    return rotation * torch.where(triangle.diagonal() < 0, -1.0, 1.0)
+
+
+def _left_singular_vectors(vectors: Tensor, factor: Tensor) -> Tensor:
+    """Return the left singular vectors of F restricted to the span of `vectors` (r x c)."""
+    left, sigma, _ = torch.linalg.svd(vectors.T @ factor, full_matrices=False)
+    vectors = vectors @ left
+    for group in _equal_groups(sigma):
+        vectors[:, group] = vectors[:, group] @ _probe_rotation(factor.T @ vectors[:, group])
+    return vectors
+
+
+def _equal_groups(values: Tensor) -> list[slice]:
+    """Return the runs of two and more sorted values that are equal to `EQUAL_GAP`."""
+    gaps = torch.diff(values).abs() > EQUAL_GAP * values.abs().max()
+    edges = [0, *(gaps.nonzero().flatten() + 1).tolist(), len(values)]
+    return [slice(start, stop) for start, stop in pairwise(edges) if stop - start > 1]
+
+
+def _probe_rotation(columns: Tensor) -> Tensor:
+    """Return O (c x c), orthogonal, that gives the same `columns @ O` for any rotation of them.
+
+    O is from columns^T G = O R' with a fixed Gaussian G (k x c) and a positive diagonal of R'.
+    """
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    probe = torch.randn(columns.shape, dtype=torch.float64, generator=generator)
+    return positive_qr(columns.T @ probe.to(columns.device))

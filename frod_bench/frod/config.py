@@ -2,8 +2,8 @@
 
 import math
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from ..common.errors import InputError, did_you_mean
 
@@ -64,10 +64,6 @@ class FrodConfig:
                 f"shared_side={self.shared_side!r} is unavailable with basis={self.basis!r}, whose "
                 "basis is on the inputs. Use shared_side='input' or basis='exact'."
             )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings as plain JSON values."""
-        return asdict(self)
 
 
 def _is_number(value: object) -> bool:

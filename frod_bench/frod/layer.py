@@ -3,7 +3,6 @@
 With the basis on the outputs, U and V change roles (docs/explanation/method.md, sections 2 and 8).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ..common.errors import InputError
-from .config import FrodConfig
 from .contraction import (
     FactoredLinear,
     Factors,
@@ -23,91 +21,13 @@ from .contraction import (
     merged_is_cheaper,
     merged_weight,
 )
-from .core import CorePattern, by_columns, float32_is_full
+from .core import by_columns, float32_is_full
+from .shared import SharedBasis, trained_dtype
 
 TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
 # Multiply-adds up to which a training step forms a weight anew: to find out that what is kept is
 # out of date takes as long (0.15 ms on a CPU).
 QUICKLY_FORMED = 2**23
-
-
-class SharedBasis(nn.Module):
-    """What the layers of one category share, as a child of each: V and the support of S.
-
-    Its buffers are not in the state dict.
-
-    Attributes:
-        category: role of the layers in the model.
-        config: settings of the adapter.
-        basis: V, (r, r), in the type of the base weights; its width is r.
-        inverse: P, (r, r), if the layers have no U of their own: U = W P diag(lambda_0)^-1.
-        on_outputs: whether r = m and W = V diag(lambda) U^T; else r = k and W = U diag(lambda) V^T.
-    """
-
-    basis: Tensor
-    inverse: Tensor | None
-
-    def __init__(
-        self,
-        category: str,
-        config: FrodConfig,
-        basis: Tensor,
-        support: Tensor,
-        *,
-        inverse: Tensor | None = None,
-        on_outputs: bool = False,
-    ) -> None:
-        super().__init__()
-        self.category = category
-        self.config = config
-        self.on_outputs = on_outputs
-        self.width = len(basis)
-        self.register_buffer("basis", by_columns(basis), persistent=False)
-        inverse = None if inverse is None else by_columns(inverse.to(basis.device))
-        self.register_buffer("inverse", inverse, persistent=False)
-        self.pattern = CorePattern(len(basis), support).to(basis.device)
-        largest = 1.0 if basis.is_meta else float(basis.abs().sum(dim=0, dtype=torch.float32).max())
-        self._float16_scale = 2.0 ** math.ceil(math.log2(max(1.0, largest)))
-        self._casts: dict[tuple[torch.device, torch.dtype], Tensor] = {}
-
-    def basis_in(self, dtype: torch.dtype) -> tuple[Tensor, float]:
-        """Return V / scale in `dtype`, cast once for all layers of the category, and the scale.
-
-        In float16, V^T x could overflow although W x does not: the scale is then the power of two
-        that bounds V^T x / scale by the largest entry of x. In other types it is 1.
-        """
-        basis = self.basis
-        if dtype == basis.dtype != torch.float16:
-            return basis, 1.0
-        scale = self._float16_scale if dtype == torch.float16 and not self.on_outputs else 1.0
-        if torch.compiler.is_compiling():  # a graph keeps nothing
-            return (self.basis / scale).to(dtype), scale
-        key = self.basis.device, dtype
-        if key not in self._casts:
-            with torch.inference_mode(False), torch.no_grad():  # a later step may save it
-                self._casts[key] = (self.basis / scale).to(dtype)
-        return self._casts[key], scale
-
-    @property
-    def support(self) -> Tensor:
-        """Sorted flat indices row * r + column of S, int64 (nnz,)."""
-        return self.pattern.indices[self.width :]
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SharedBasis":
-        """Move or cast; P stays float32 or wider: layers that are cast need it for U."""
-        self._casts.clear()
-        kept = self.inverse
-        super()._apply(fn, recurse)
-        moved = self.inverse
-        if kept is not None and moved is not None and moved.dtype.itemsize < kept.dtype.itemsize:
-            self.inverse = kept.to(moved.device, _trained_dtype(moved.dtype))
-        return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_casts": {}}
-
-    def extra_repr(self) -> str:
-        return f"category={self.category!r}, width={self.width}"
 
 
 class Fingerprint:
@@ -118,16 +38,14 @@ class Fingerprint:
     wait for the device; there a step of any optimizer and the version counters tell.
     """
 
-    def __init__(self, *tensors: Tensor) -> None:
-        self.marks = _marks(tensors)
-        self.values = [value.clone() for value in _compared(tensors)]
+    def __init__(self, weight: Tensor, *trained: Tensor) -> None:
+        self.marks, values = _state(weight, trained)
+        self.values = [value.clone() for value in values]
 
-    def fits(self, *tensors: Tensor) -> bool:
+    def fits(self, weight: Tensor, *trained: Tensor) -> bool:
         """Whether nothing has changed."""
-        return self.marks == _marks(tensors) and all(
-            torch.equal(kept, value)
-            for kept, value in zip(self.values, _compared(tensors), strict=True)
-        )
+        marks, values = _state(weight, trained)
+        return marks == self.marks and all(map(torch.equal, self.values, values))
 
 
 def compares_values(device: torch.device) -> bool:
@@ -145,17 +63,13 @@ def _count_step(*_: object) -> None:
 register_optimizer_step_post_hook(_count_step)
 
 
-def _marks(tensors: Sequence[Tensor]) -> tuple[int, ...]:
-    weight, *trained = tensors
+def _state(weight: Tensor, trained: Sequence[Tensor]) -> tuple[tuple[int, ...], list[Tensor]]:
+    """Return the addresses, versions and steps of a `Fingerprint`, and the values to compare."""
     if compares_values(weight.device):
-        return _address_and_version(weight)
-    marks = [mark for tensor in tensors for mark in _address_and_version(tensor)]
-    return (*marks, _steps["count"] if trained else 0)
-
-
-def _compared(tensors: Sequence[Tensor]) -> list[Tensor]:
-    weight, *trained = (tensor.detach() for tensor in tensors)
-    return [weight.diagonal(), *trained] if compares_values(weight.device) else []
+        values = [weight.detach().diagonal(), *(one.detach() for one in trained)]
+        return _address_and_version(weight), values
+    marks = [mark for tensor in (weight, *trained) for mark in _address_and_version(tensor)]
+    return (*marks, _steps["count"] if trained else 0), []
 
 
 def _address_and_version(tensor: Tensor) -> tuple[int, int]:
@@ -202,13 +116,13 @@ class FrodLinear(nn.Module):
         self.transposed = transposed
         weight = self.weight
         self.in_features, self.out_features = weight.shape if transposed else weight.shape[::-1]
-        start = scale.to(weight.device, _trained_dtype(weight.dtype))
+        start = scale.to(weight.device, trained_dtype(weight.dtype))
         held = None if left is None else by_columns(left.to(weight))
         self.register_buffer("held_left", held, persistent=False)
         self.register_buffer("start", start, persistent=False)
-        # 1 / lambda_0 for each trained entry of C, by its row
-        rows = shared.pattern.indices // shared.width if left is None else None
-        entry_scale = None if rows is None else start.reciprocal()[rows]
+        entry_scale = None
+        if left is None:  # 1 / lambda_0 for each trained entry of C, by its row
+            entry_scale = start.reciprocal()[shared.pattern.indices // shared.width]
         self.register_buffer("entry_scale", entry_scale, persistent=False)
         self.delta = nn.Parameter(torch.zeros_like(start))
         self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.indices) - shared.width))
@@ -233,7 +147,10 @@ class FrodLinear(nn.Module):
         return self.start + self.delta
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute (..., k) -> (..., m); the choice of contraction affects rounding only."""
+        """Compute y = W x + U C V^T x + b, (..., k) -> (..., m), in a form that is exact and cheap.
+
+        The forms differ by rounding only (docs/explanation/method.md, section 2).
+        """
         weight, bias = self.weight, self.bias
         dtype = weight.dtype
         is_half, is_on_inputs = self.is_half, self.is_on_inputs
@@ -244,28 +161,19 @@ class FrodLinear(nn.Module):
         values = self._core_values()
         if is_evaluation and not is_half and not torch.compiler.is_compiling():
             merged = self._formed_once("merged", dtype, values)
-            return linear(x, merged, bias, self.transposed)
+            return linear(x, merged, bias, self.transposed)  # (W + U C V^T) x
         if is_on_inputs and is_half:
-            raise InputError(
-                f"W of a layer of {self.shared.category!r} was cast to {dtype} by a wrapper (e.g. "
-                "FSDP2's param_dtype), and the layer holds no U. Call hold_left() of every "
-                "FrodLinear before wrapping the model, or cast the model before attaching."
-            )
+            raise left_is_lost(self.shared.category, dtype)
         if is_on_inputs and dtype == weight.dtype:
             return linear(self._changed_inputs(x, values), weight, bias, self.transposed)
-        # The weight is only compared if that can matter: what merges although the other form would
-        # spare it merges in any case.
-        merges, spares_weight = not is_half and self._merges(x, dtype, True), False
-        if not merges and not is_half:
-            spares_weight = self._spares_weight(dtype)
-            merges = not spares_weight and self._merges(x, dtype, False)
+        merges, spares_weight = (False, False) if is_half else self._choose_form(x, dtype)
         factors = self._factors(dtype, self.start if spares_weight else None)
-        if merges:
+        if merges:  # (W + U C V^T) x
             merged = self._formed_once("merged", dtype, values)
             return MergedLinear.apply(x, values, bias, merged, factors)
         if not torch.compiler.is_compiling():
             self._kept.pop("merged", None)  # what an evaluation formed
-        return FactoredLinear.apply(x, values, bias, weight, factors)
+        return FactoredLinear.apply(x, values, bias, weight, factors)  # W x + U C V^T x
 
     @property
     def left(self) -> Tensor:
@@ -299,12 +207,20 @@ class FrodLinear(nn.Module):
         """Whether W is in half precision, where W + U C V^T would round small changes away."""
         return self.weight.dtype.itemsize < torch.float32.itemsize
 
-    def _merges(self, x: Tensor, dtype: torch.dtype, spares_weight: bool) -> bool:
-        """Whether the merged form takes fewer multiply-adds in this step."""
+    def _choose_form(self, x: Tensor, dtype: torch.dtype) -> tuple[bool, bool]:
+        """Return whether to merge, and if not, whether the backward pass does without W.
+
+        W is only compared if that can matter: if merging is cheaper than the other form without W,
+        it is cheaper in any case.
+        """
         width, shared = self.in_features, self.shared
         counts = x.numel() // width, self.out_features, width, shared.width
         sparse = shared.pattern.is_sparse_on(x.device, dtype)
-        return merged_is_cheaper(*counts, sparse=sparse, spares_weight=spares_weight)
+        if merged_is_cheaper(*counts, sparse=sparse, spares_weight=True):
+            return True, False
+        if self._spares_weight(dtype):
+            return False, True
+        return merged_is_cheaper(*counts, sparse=sparse, spares_weight=False), False
 
     def merged(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the adapted weight as the plain layer stores it, in `dtype` or the base's type.
@@ -316,17 +232,21 @@ class FrodLinear(nn.Module):
 
     def _changed_inputs(self, x: Tensor, values: Tensor) -> Tensor:
         """Return x + E x with E = P diag(lambda_0)^-1 C V^T; the layer is W (x + E x)."""
-        shared = self.shared
-        assert shared.inverse is not None
-        assert self.entry_scale is not None
-        factors = Factors(shared.inverse, shared.basis, shared.pattern, False, on_identity=True)
-        scaled = values * self.entry_scale
+        factors, scaled = self._factors_of_change(values)
         if forms_change(x.numel() // self.in_features, self.in_features):
             change = self._formed_once("change", self.weight.dtype, values)
             return MergedLinear.apply(x, scaled, None, change, factors)
         if not torch.compiler.is_compiling():
             self._kept.clear()  # what an evaluation formed
         return FactoredLinear.apply(x, scaled, None, None, factors)
+
+    def _factors_of_change(self, values: Tensor) -> tuple[Factors, Tensor]:
+        """Return the frozen parts of E, P and V, and the entries of diag(lambda_0)^-1 C."""
+        shared = self.shared
+        assert shared.inverse is not None
+        assert self.entry_scale is not None
+        factors = Factors(shared.inverse, shared.basis, shared.pattern, False, on_identity=True)
+        return factors, values * self.entry_scale
 
     def _formed_once(self, what: str, dtype: torch.dtype, values: Tensor) -> Tensor:
         """Return the merged weight or E, kept until W or a trained value changes."""
@@ -358,14 +278,13 @@ class FrodLinear(nn.Module):
 
     @torch.no_grad()
     def _form(self, what: str, dtype: torch.dtype, values: Tensor) -> Tensor:
-        shared, weight = self.shared, self.weight
+        weight = self.weight
         with torch.autocast(weight.device.type, enabled=False):
             if what == "merged" and not (self.is_on_inputs and dtype == weight.dtype):
                 return merged_weight(weight, values, self._factors(weight.dtype), dtype)
-            assert shared.inverse is not None
-            assert self.entry_scale is not None
-            right = shared.pattern.times(values * self.entry_scale, shared.basis.T)
-            change = shared.inverse @ right  # E, (k, k)
+            factors, scaled = self._factors_of_change(values)
+            right = factors.pattern.times(scaled, factors.right.T)
+            change = factors.left @ right  # E, (k, k)
             if what == "change":
                 return change
             pair = (change.T, weight) if self.transposed else (weight, change)
@@ -430,7 +349,7 @@ class FrodLinear(nn.Module):
 
         def move(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
-            dtype = moved.dtype if tensor is self.held_left else _trained_dtype(moved.dtype)
+            dtype = moved.dtype if tensor is self.held_left else trained_dtype(moved.dtype)
             return moved if moved.dtype == dtype else tensor.to(moved.device, dtype)
 
         self._kept.clear()
@@ -461,20 +380,12 @@ class FrodLinear(nn.Module):
         return f"category={self.shared.category!r}, nnz={self.rotation.numel()}"
 
 
-def has_form_on_inputs(config: FrodConfig, weights: Sequence[Tensor], *, on_outputs: bool) -> bool:
-    """Whether layers with these W (m, k) do without U: W (x + E x) is then at least as cheap.
-
-    Only with an exact basis on the inputs, and not in half precision, where x + E x would round
-    small changes away.
-    """
-    return (
-        not on_outputs
-        and config.basis == "exact"
-        and all(
-            weight.shape[0] > 2 * weight.shape[1]
-            and weight.dtype.itemsize >= torch.float32.itemsize
-            for weight in weights
-        )
+def left_is_lost(category: str, dtype: torch.dtype) -> InputError:
+    """Return the error for a layer that has no U and whose W was cast behind its back."""
+    return InputError(
+        f"W of a layer of {category!r} was cast to {dtype} by a wrapper (e.g. FSDP2's "
+        "param_dtype), and the layer holds no U. Call hold_left() of every FrodLinear before "
+        "wrapping the model, or cast the model before attaching."
     )
 
 
@@ -482,8 +393,3 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     if one.is_meta or other.is_meta or one.shape != other.shape or one.dtype != other.dtype:
         return False
     return torch.equal(one.to(other.device), other)
-
-
-def _trained_dtype(base: torch.dtype) -> torch.dtype:
-    """Return float32, or the type of the base if that is wider."""
-    return torch.promote_types(base, torch.float32)

@@ -6,6 +6,7 @@ docs/explanation/method.md (section 6) describes the two files of a folder.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from torch import Tensor, nn
 
 from ..common.atomic import write_bytes
 from ..common.errors import InputError
-from .adapter import attached_layers, build_layers, plain_targets
+from .adapter import GivenBasis, attached_layers, build_layers, plain_targets
 from .config import FrodConfig
 from .core import support_size
-from .layer import FrodLinear, SharedBasis
+from .layer import FrodLinear
+from .shared import SharedBasis
 from .storage import (
     FLOATS,
     INTEGERS,
+    SAVE_AGAIN,
     basis_cache_dir,
     check_layers,
     contents,
@@ -42,6 +45,7 @@ SETTINGS_NAME = "frod_adapter.json"
 FIELDS: dict[str, type] = {"config": dict, "layers": dict, "supports": dict, "include_basis": bool}
 KINDS = {dict: "a mapping", bool: "true or false"}
 LEFT_PROBES = 4  # numbers stored per U
+DIGEST_BYTES = 32  # of SHA-256
 
 
 def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -> None:
@@ -57,7 +61,7 @@ def write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) -
     content = save(contents(tensors))
     settings = {
         "schema_version": SCHEMA_VERSION,
-        "config": next(iter(layers.values())).shared.config.as_dict(),
+        "config": asdict(next(iter(layers.values())).shared.config),
         "include_basis": include_basis,
         "supports": {name: tensor_digest(shared.support) for name, shared in bases.items()},
         "layers": _described(
@@ -89,13 +93,13 @@ def check_adapter_probes(model: nn.Module, kept: Mapping[str, Tensor]) -> None:
     """Raise InputError unless V, the U and the supports of `model` fit saved `adapter_probes`."""
     layers = attached_layers(model)
     bases = _shared(layers)
-    widths = {name: shared.width for name, shared in bases.items()}
-    _check_probes("the saved probes", kept, widths, len(layers))
-    if absent := [name for name in bases if f"support_sha256.{name}" not in kept]:
-        raise InputError(f"the saved probes: 'support_sha256.{absent[0]}' is missing. Save again.")
-    supports = {name: bytes(kept[f"support_sha256.{name}"].tolist()).hex() for name in bases}
-    mismatch = _mismatch(layers, supports, layers, kept)
-    if mismatch:
+    source = "the saved probes"
+    _check_probes(source, kept, {name: one.width for name, one in bases.items()}, len(layers))
+    supports = {}
+    for name in bases:
+        digest = tensor_of(source, kept, f"support_sha256.{name}", (DIGEST_BYTES,), INTEGERS)
+        supports[name] = bytes(digest.tolist()).hex()
+    if mismatch := _mismatch(layers, supports, layers, kept):
         raise InputError(
             f"{mismatch} computed here is not the one that the saved values were trained with. "
             "Load them with the library versions and thread count that they were saved with."
@@ -107,19 +111,21 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
 
     If U computed from a stored V is another U, both are computed from the weights.
     """
-    settings, tensors = _files(folder)
-    config, saved, supports, has_basis = _described_in(settings, folder / SETTINGS_NAME)
+    settings, config = _settings(folder / SETTINGS_NAME)
+    saved, supports, has_basis = (settings[key] for key in ("layers", "supports", "include_basis"))
+    path = folder / TENSORS_NAME
+    content = read_bytes(path)
+    if hashlib.sha256(content).hexdigest() != settings.get("tensors_sha256"):
+        raise damaged(path)
+    tensors = tensors_in(path, content)
     categories = plain_targets(model, config)
     _check_base(categories, saved, folder)
-    path = folder / TENSORS_NAME
-    widths = {name: members[0].factored.shape[1] for name, members in categories.items()}
+    widths = {name: members[0].width for name, members in categories.items()}
     _check_probes(path, tensors, widths, len(saved))
     mismatch = ""
     if has_basis:
-        given = {
-            name: _given_in(path, tensors, name, members[0], config)
-            for name, members in categories.items()
-        }
+        sizes = {name: support_size(width, config.sparse_rate) for name, width in widths.items()}
+        given = {name: _given(path, tensors, name, widths[name], sizes[name]) for name in widths}
         layers = build_layers(categories, config, given=given)
         mismatch = _mismatch(layers, supports, saved, tensors)
     if mismatch or not has_basis:
@@ -139,21 +145,21 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
     return layers
 
 
-def _described_in(
-    settings: dict[str, Any], path: Path
-) -> tuple[FrodConfig, dict[str, Any], dict[str, Any], bool]:
-    """Return the settings, layers, supports, and whether V is stored, as a file describes them."""
+def _settings(path: Path) -> tuple[dict[str, Any], FrodConfig]:
+    """Return what an adapter's JSON file says, with all of `FIELDS`, and its config."""
+    settings = read_json(path)
+    if not isinstance(settings, dict) or settings.get("schema_version") not in READABLE:
+        raise InputError(
+            f"{path}: schema_version must be one of {', '.join(map(str, READABLE))}. "
+            "Save the adapter again."
+        )
     for field, kind in FIELDS.items():
-        if not isinstance(settings.get(field), kind):
-            raise InputError(
-                f"{path}: {field}={settings.get(field)!r} must be {KINDS[kind]}. "
-                "Save the adapter again, or copy it again."
-            )
+        if not isinstance(value := settings.get(field), kind):
+            raise InputError(f"{path}: {field}={value!r} must be {KINDS[kind]}. {SAVE_AGAIN}")
     try:
-        config = FrodConfig(**settings["config"])
+        return settings, FrodConfig(**settings["config"])
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: config: {error}") from None
-    return config, settings["layers"], settings["supports"], settings["include_basis"]
 
 
 def _delta(path: Path, tensors: Mapping[str, Tensor], name: str, start: Tensor) -> Tensor:
@@ -164,17 +170,15 @@ def _delta(path: Path, tensors: Mapping[str, Tensor], name: str, start: Tensor) 
     return tensor_of(path, tensors, f"{name}.delta", shape, FLOATS)
 
 
-def _given_in(
-    path: Path, tensors: Mapping[str, Tensor], category: str, first: Target, config: FrodConfig
-) -> tuple[Tensor, Tensor]:
+def _given(
+    path: Path, tensors: Mapping[str, Tensor], category: str, width: int, nnz: int
+) -> GivenBasis:
     """Return the stored V (r x r) and the support (nnz,) of a category."""
-    width = first.factored.shape[1]
-    nnz = support_size(width, config.sparse_rate)
     support = tensor_of(path, tensors, f"support.{category}", (nnz,), INTEGERS)
     if nnz and not 0 <= int(support.min()) <= int(support.max()) < width**2:
         raise InputError(
             f"{path}: 'support.{category}' has entries outside of a {width} x {width} matrix. "
-            "Save the adapter again, or copy it again."
+            f"{SAVE_AGAIN}"
         )
     return tensor_of(path, tensors, f"basis.{category}", (width, width), FLOATS), support
 
@@ -268,17 +272,3 @@ def _mismatch(
 
 def _tolerance(factor: Tensor) -> float:
     return max(2e-5, 4 * torch.finfo(factor.dtype).eps)
-
-
-def _files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    path = folder / SETTINGS_NAME
-    settings = read_json(path)
-    if not isinstance(settings, dict) or settings.get("schema_version") not in READABLE:
-        raise InputError(
-            f"{path}: schema_version must be one of {', '.join(map(str, READABLE))}. "
-            "Save the adapter again."
-        )
-    content = read_bytes(folder / TENSORS_NAME)
-    if hashlib.sha256(content).hexdigest() != settings.get("tensors_sha256"):
-        raise damaged(folder / TENSORS_NAME)
-    return settings, tensors_in(folder / TENSORS_NAME, content)

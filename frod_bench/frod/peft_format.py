@@ -122,7 +122,7 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
     check_layers(found, names, folder)
     given = {}
     for category, members in categories.items():
-        given[category] = _basis_and_indices(category, members[0].weight.shape[1], tensors, path)
+        given[category] = _basis_and_indices(category, members[0].width, tensors, path)
         _check_base(category, members, given[category][0], folder)
     layers = build_layers(categories, config, given=given)
     for name, layer in layers.items():

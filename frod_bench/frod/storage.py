@@ -25,6 +25,7 @@ from .config import FrodConfig
 
 FLOATS, INTEGERS = "a floating-point type", "int64"  # kinds of the tensors of a file
 FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+SAVE_AGAIN = "Save the adapter again, or copy it again."
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def tensor_of(
     elif not bool(found.isfinite().all()):
         problem = "has NaN or infinite values"
     if found is None or problem:
-        raise InputError(f"{path}: {name!r} {problem}. Save the adapter again, or copy it again.")
+        raise InputError(f"{path}: {name!r} {problem}. {SAVE_AGAIN}")
     return found
 
 
@@ -97,7 +98,7 @@ def contents(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def damaged(path: Path) -> InputError:
     """Return the error for a file whose content is not what was written."""
-    return InputError(f"{path} is truncated or damaged. Save the adapter again, or copy it again.")
+    return InputError(f"{path} is truncated or damaged. {SAVE_AGAIN}")
 
 
 def check_layers(found: Iterable[str], saved: Iterable[str], folder: Path) -> None:
@@ -126,13 +127,11 @@ def tensor_digests(tensors: Iterable[Tensor]) -> list[str]:
 
 def basis_cache_dir(folder: Path | None = None) -> Path:
     """Return `folder`, by default `frod_basis` in $FROD_BENCH_CACHE or the user's cache folder."""
-    if folder is not None:
-        return Path(folder)
-    return cache_dir() / "frod_basis"
+    return cache_dir() / "frod_basis" if folder is None else Path(folder)
 
 
 def basis_key(
-    config: FrodConfig, blocks: list[int], weights: list[Tensor], *, by_inverse: bool = False
+    config: FrodConfig, blocks: list[int], weights: list[Tensor], *, by_inverse: bool
 ) -> str:
     """Hash the weights of a category and the settings that affect its basis."""
     described: dict[str, object] = {

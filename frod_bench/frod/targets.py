@@ -45,6 +45,11 @@ class Target:
         """View of the matrix that equals U diag(lambda) V^T: W, or W^T if V is on the outputs."""
         return self.weight.T if self.on_outputs else self.weight
 
+    @property
+    def width(self) -> int:
+        """r, the width of V: the number of inputs, or of outputs if V is on these."""
+        return self.factored.shape[1]
+
 
 def find_targets(
     model: nn.Module, target_modules: list[str] | str, shared_side: SharedSide = "input"
@@ -75,10 +80,10 @@ def find_targets(
     grouped = {}
     for category, members in found.items():
         members.sort(key=lambda target: target.block)  # stable: model order breaks ties
-        widths = sorted({target.weight.shape[1] for target in members})
+        widths = sorted({target.width for target in members})
         for width in widths:
             name = category if len(widths) == 1 else f"{category}@{width}"
-            same_width = [target for target in members if target.weight.shape[1] == width]
+            same_width = [target for target in members if target.width == width]
             heights = {target.weight.shape[0] for target in same_width}
             if shared_side == "smaller" and len(heights) == 1 and 0 < min(heights) < width:
                 same_width = [replace(target, on_outputs=True) for target in same_width]

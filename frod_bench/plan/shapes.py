@@ -18,7 +18,8 @@ from frod_bench.config.settings import BackboneConfig, MethodConfig, TaskConfig
 from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
 from frod_bench.frod.core import CorePattern, support_size
-from frod_bench.frod.layer import FrodLinear, SharedBasis, has_form_on_inputs
+from frod_bench.frod.layer import FrodLinear
+from frod_bench.frod.shared import SharedBasis, has_form_on_inputs
 from frod_bench.frod.targets import alone, find_targets
 from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models.classifier import tower_of, with_head
@@ -141,7 +142,7 @@ def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
     if config.basis == "svd":
         categories = alone(categories)
     for category, members in categories.items():
-        dtype, width = members[0].weight.dtype, members[0].factored.shape[1]
+        dtype, width = members[0].weight.dtype, members[0].width
         basis = torch.empty(width, width, dtype=dtype, device="meta")
         nowhere = torch.empty(0, dtype=torch.int64, device="cpu")
         on_outputs = members[0].on_outputs
