@@ -1,5 +1,6 @@
 """Fixtures of most tests: a short, untracked run of the embedded profile; commands in process."""
 
+import multiprocessing
 import os
 import runpy
 import socket
@@ -96,6 +97,22 @@ def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         return done
 
     monkeypatch.setattr(launch, "run_cells", run_in_turn)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start processes from one that has imported all, which takes each of the spawned ones seconds.
+
+    They do what spawned ones do, with the environment of the first test that asks for this.
+    """
+    get_context = multiprocessing.get_context
+    prepared = get_context("forkserver")
+    prepared.set_forkserver_preload(["frod_bench.bench.race"])
+    monkeypatch.setattr(
+        multiprocessing,
+        "get_context",
+        lambda method=None: prepared if method == "spawn" else get_context(method),
+    )
 
 
 RunHere = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -31,19 +31,13 @@ peft: {_target_: peft.LoraConfig, r: 2}
 """
 
 
-def run(*words: str) -> "subprocess.CompletedProcess[str]":
-    """`python -m` in a process of its own: what it imports is what these tests are about."""
-    return subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, check=False, timeout=240
-    )
-
-
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """The example's YAML in a folder of its own."""
     return Path(shutil.copytree(EXAMPLE, tmp_path / "mine")) / YAML.name
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_example_runs_from_the_command_line_and_is_in_the_tables(
     tmp_path: Path, here: RunHere
 ) -> None:
@@ -142,7 +136,9 @@ def test_a_yaml_may_stand_on_one_of_the_suites(make_cell: MakeCell, tmp_path: Pa
     "entry",
     ["/{}/other", "{}/other", "../lora", "/method: lora", "/method@_global_.hydra.callbacks: lora"],
 )
-def test_a_yaml_stands_on_methods_alone_and_so_calls_nothing(tmp_path: Path, entry: str) -> None:
+def test_a_yaml_stands_on_methods_alone_and_so_calls_nothing(
+    tmp_path: Path, here: RunHere, entry: str
+) -> None:
     """Hydra calls what hydra.callbacks name, and any YAML may set them."""
     marker = tmp_path / "called"
     (tmp_path / "other.yaml").write_text(
@@ -154,7 +150,7 @@ def test_a_yaml_stands_on_methods_alone_and_so_calls_nothing(tmp_path: Path, ent
     path.write_text(
         f"defaults:\n- {entry.format(f'{up}{tmp_path}')}\n- lora\n- _self_\nname: mine\n"
     )
-    done = run("frod_bench.run", "task=rte", f"method={path}", "plan_only=true")
+    done = here("frod_bench.run", "task=rte", f"method={path}", "plan_only=true")
     assert done.returncode == 2, done.stdout
     assert "mine.yaml: defaults=" in done.stderr
     assert not marker.exists()
@@ -310,7 +306,8 @@ def apply(model, method, backbone, seed):
 """
 
 
-def test_plans_and_reports_import_no_function_and_a_run_does(tmp_path: Path) -> None:
+def test_plans_and_reports_import_no_function_and_a_run_does(tmp_path: Path, here: RunHere) -> None:
+    """The run is in a process of its own: this one must not know the function afterwards."""
     (tmp_path / "mine.yaml").write_text(PYTHON + "mine.py:apply")
     (tmp_path / "mine.py").write_text(MARKS)
     marker = tmp_path / "mine.imported"
@@ -318,15 +315,15 @@ def test_plans_and_reports_import_no_function_and_a_run_does(tmp_path: Path) -> 
     grid = ["experiment=main_table", "seed=0"]
 
     def said(*line: str) -> str:
-        done = run(*line)
-        assert done.returncode == 0, done.stderr
+        done = here(*line)
+        assert not done.returncode, done.stderr
         return done.stdout + done.stderr
 
     said("frod_bench.run", *words, "plan_only=true")
     said("frod_bench.run", "-m", *grid, *words, "plan_only=true")
     said("frod_bench.reproduce", *grid, *words, "plan_only=true")
     assert not marker.exists()
-    said("frod_bench.run", *words)
+    subprocess.run([sys.executable, "-m", "frod_bench.run", *words], check=True, timeout=240)
     marker.unlink()
     assert "has a record already" in said("frod_bench.run", *words)
     said("frod_bench.run", "-m", *grid, *words)
@@ -383,6 +380,7 @@ def test_a_name_inside_of_another_is_no_function(tmp_path: Path, source: str) ->
         callables.check_function("python", f"{tmp_path}/mine.py:apply")
 
 
+@pytest.mark.usefixtures("in_turn")
 @pytest.mark.parametrize("words", [[], ["-m"]])
 @pytest.mark.parametrize(
     ("source", "message"),
@@ -393,12 +391,12 @@ def test_a_name_inside_of_another_is_no_function(tmp_path: Path, source: str) ->
     ],
 )
 def test_what_only_an_import_tells_ends_a_run_with_status_two(
-    tmp_path: Path, words: list[str], source: str, message: str
+    tmp_path: Path, here: RunHere, words: list[str], source: str, message: str
 ) -> None:
     (tmp_path / "mine.yaml").write_text(PYTHON + "mine.py:apply")
     (tmp_path / "mine.py").write_text(source)
     line = (f"method={tmp_path}/mine.yaml", f"results_root={tmp_path}/results", "task=rte", *SHORT)
-    done = run("frod_bench.run", *words, *line)
+    done = here("frod_bench.run", *words, *line)
     assert done.returncode == 2, done.stderr
     assert re.search(message, done.stderr), done.stderr
     assert "Traceback" not in done.stderr

@@ -1,5 +1,6 @@
 """The command line: what a user sees, what is written, and the exit status."""
 
+import multiprocessing
 import re
 import resource
 import shutil
@@ -15,6 +16,7 @@ from frod_bench.training import runner
 from frod_bench.training.loop import Point, Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
 from tests.report.factory import result_of
+from tests.training.halted import run_and_halt
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -105,7 +107,7 @@ def test_one_cell_prints_its_record_last_and_is_not_run_again(
     tmp_path: Path, here: RunHere
 ) -> None:
     words = cell_words(tmp_path, "task=rte", "method=frod", "seed=3", "method.sparse_rate=0.01")
-    done = run(*words)
+    done = here(*words)
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.splitlines()[-1])
     assert path.is_absolute()
@@ -142,6 +144,7 @@ def test_plan_only_refuses_what_a_run_refuses(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_grid_leaves_out_what_is_done_and_runs_a_damaged_record_again(
     tmp_path: Path, here: RunHere, request: pytest.FixtureRequest
 ) -> None:
@@ -217,20 +220,19 @@ def test_a_full_disk_ends_with_status_one_and_nothing_half_written(
     assert not list((tmp_path / "results").rglob("*.part"))
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_killed_cell_goes_on_from_its_checkpoint(
     tmp_path: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overrides = ["method=frod", "trainer.max_steps=10", "runtime.checkpoint_every_steps=3"]
     words = cell_words(tmp_path / "parts", *overrides)[1:]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.training.halted", "8", *words],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "halted\n"
+    context = multiprocessing.get_context("spawn")
+    halted = context.Event()
+    process = context.Process(target=run_and_halt, args=(8, words, halted))
+    process.start()
+    assert halted.wait(120)
     process.kill()
-    process.wait()
+    process.join()
     steps, train_step = [], Trainer.train_step
 
     def counted(self: Trainer, step: int, batches: Any) -> Point:

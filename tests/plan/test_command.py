@@ -6,6 +6,7 @@ import re
 import runpy
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +18,21 @@ from rich.console import Console
 
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.methods import budget
-from frod_bench.plan import command
+from frod_bench.plan import command, measure
 from frod_bench.plan.cells import accelerator_of
 from frod_bench.plan.fit import Change, Fitted
 from frod_bench.plan.show import DENOMINATORS, NUMERATORS, PlanResult, as_json, hours_line, show
 from frod_bench.report.rules import load_rules
 
 SHORT = ("profile=embedded", "task=eurosat,rte", "accelerator=cpu-2")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shallow() -> Iterator[None]:
+    """Measure models of one and two blocks: test_measured says what the numbers are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "DEPTHS", (1, 2))
+        yield
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -150,7 +150,7 @@ def test_the_head_is_added_as_if_it_had_been_measured(
 ) -> None:
     settings = compose("profile=embedded", "task=sun397", f"method={method}")
     backbone = settings.backbones["vision"]
-    config = config_of(backbone.hub_id, settings.model_root)
+    config = config_with(settings, None if method == "frozen" else 2)
     load = Load(ROWS, mixed_precision="no", accumulates=accumulates, on_accelerator=False)
     added = with_classes(
         measure_step(config, backbone, settings.method, load), 397, config.hidden_size, load

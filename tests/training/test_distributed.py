@@ -3,12 +3,10 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +21,7 @@ from frod_bench.training import runner
 from frod_bench.training.distributed import make_accelerator
 from frod_bench.training.loop import Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
+from tests.training.together import break_off
 
 ODD = ("trainer.test_rows=31", "trainer.eval_batch_rows=10")  # the last batch has a row for one
 BROKEN = ("task=rte", "method=full", "trainer.max_steps=8", "runtime.checkpoint_every_steps=2")
@@ -56,22 +55,16 @@ def cell_from(words: Sequence[str]) -> Cell:
         return cells_of([words], compose_one)[0]
 
 
-def break_off(self: Trainer, step: int, batches: Any) -> Any:
-    """A step of the loop that fails at step 5."""
-    if step == 5:
-        raise RuntimeError("broke off")
-    return TRAIN_STEP(self, step, batches)
-
-
-TRAIN_STEP = Trainer.train_step
-
-
 def run_together(way: str, root: Path) -> dict[str, Path]:
-    """The records of all cases of a strategy, each run on two processes, in one launch."""
+    """The records of all cases of a strategy, each run on two processes, in one launch.
+
+    One process began the last case; and two begin it again under `left`, and break off.
+    """
     lines = [words_of(way, case, root / "two") for case in CASES[way]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "train_step", break_off)
         assert runner.execute(cell_from(lines[-1])).status == "failed"
+    lines.append(words_of(way, "broken off", root / "left"))
     (root / "lines.json").write_text(json.dumps(lines))
     done = subprocess.run(
         [
@@ -85,7 +78,7 @@ def run_together(way: str, root: Path) -> dict[str, Path]:
     assert done.returncode == 0, done.stderr
     paths = done.stdout.splitlines()  # one a cell: only the first process tells
     assert len(paths) == len(lines), done.stdout
-    return dict(zip(CASES[way], map(Path, paths), strict=True))
+    return dict(zip(CASES[way], map(Path, paths[:-1]), strict=True))
 
 
 @pytest.mark.timeout(1200)  # of a busy machine
@@ -100,6 +93,11 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path, way: str) -> None:
         counts = [store.load(path)["provenance"]["processes"] for path in (ours, cell.record_path)]  # type: ignore[typeddict-item]
         assert counts == [2, 1], case
         assert_same_files(ours, cell, CASES[way][case])
+    left = cell_from(words_of(way, "broken off", tmp_path / "left"))
+    assert store.load(left.record_path)["status"] == "failed"
+    assert list(left.place("checkpoints").glob("step-*.safetensors"))
+    assert runner.execute(left).status == "ok"  # one process goes on where two broke off
+    assert_same_result(left.record_path, cell.record_path, 1e-3)
 
 
 def assert_same_files(ours: Path, theirs: Cell, words: Sequence[str]) -> None:
@@ -135,31 +133,6 @@ def assert_same_result(ours: Path, theirs: Path, tolerance: float, flips: int = 
     for name, metric in a["metrics"].items():
         step = 1 / len(predicted[0])  # what one row is worth
         assert metric == pytest.approx(b["metrics"][name], abs=flips * step + 1e-6)
-
-
-def test_one_process_resumes_a_run_of_two_processes(make_cell: MakeCell, tmp_path: Path) -> None:
-    resumed, whole = make_cell(*BROKEN), make_cell(*BROKEN, f"results_root={tmp_path}/whole")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [*SHORT, *BROKEN, "runtime.device=cpu", f"results_root={tmp_path}/results"]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.training.halted", "6", *words],
-            env=variables(rank, 2, port), stdout=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "halted\n"
-    for process in processes:
-        process.kill()
-        process.wait()
-    assert list(resumed.place("checkpoints").glob("step-*.safetensors"))
-    for cell in (resumed, whole):
-        assert runner.execute(cell).status == "ok"
-    assert_same_result(resumed.record_path, whole.record_path, 1e-3)
 
 
 def variables(rank: int, processes: int, port: int) -> dict[str, str]:

@@ -1,17 +1,30 @@
 """The program that `accelerate launch` starts in the tests: cell after cell, to import torch once.
 
-together STRATEGY FILE: the command lines of cells, as JSON; STRATEGY is ddp or fsdp.
+together STRATEGY FILE: the command lines of cells, as JSON; STRATEGY is ddp or fsdp. The last cell
+breaks off.
 """
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from torch import distributed
 from torch.distributed.tensor import DTensor
 
 from frod_bench.jobs import run
-from frod_bench.training.loop import Progress, Trainer
+from frod_bench.training.loop import Point, Progress, Trainer
+
+TRAIN_STEP = Trainer.train_step
+
+
+def break_off(self: Trainer, step: int, batches: Iterator[Any]) -> Point:
+    """A step of the loop that fails at step 5."""
+    if step == 5:
+        raise RuntimeError("broke off")
+    return TRAIN_STEP(self, step, batches)
 
 
 def main(way: str, file: str) -> None:
@@ -27,8 +40,12 @@ def main(way: str, file: str) -> None:
     distributed.destroy_process_group = lambda _group=None: (
         None
     )  # the next cell's processes are the same
-    for words in json.loads(Path(file).read_text()):
+    *whole, broken = json.loads(Path(file).read_text())
+    for words in whole:
         run.run(words)
+    Trainer.train_step = break_off  # type: ignore[method-assign]
+    with suppress(RuntimeError, SystemExit):
+        run.run(broken)
     leave()
 
 
