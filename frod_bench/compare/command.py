@@ -12,6 +12,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import is_published
 from frod_bench.common.terminal import plain_console
 from frod_bench.compare.comparison import panels_of, print_curves, save_figures, show
+from frod_bench.compare.published import overlaid, read_losses
 from frod_bench.compare.records import PROFILE, CompareConfig, compare, parse
 from frod_bench.report.rules import load_rules
 
@@ -20,7 +21,9 @@ def main(arguments: Sequence[str]) -> int:
     """The command line; returns the exit status."""
     try:
         config = parse(arguments)
+        losses = read_losses(config.published) if config.published else None
         comparison = compare(config, load_rules())
+        published = overlaid(comparison, losses) if losses else {}
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -28,7 +31,9 @@ def main(arguments: Sequence[str]) -> int:
     show(comparison, console)
     if config.plot == "none":
         return 0
-    panels = panels_of(comparison)
+    panels = panels_of(comparison) | published
+    for shown in published.values():
+        console.print(str(shown.caption), markup=False, highlight=False, soft_wrap=True)
     if config.plot == "terminal":
         for shown in panels.values():
             print_curves(shown, console)

@@ -14,12 +14,17 @@ from rich.text import Text
 
 from frod_bench.report import style
 from frod_bench.report.collect import Collected, missing_runs
-from frod_bench.report.convergence import arrivals, format_target, format_time, time_summary
-from frod_bench.report.curves import AXES, Band, Curve, evaluated_curves
+from frod_bench.report.convergence import (
+    arrivals,
+    format_target,
+    format_time,
+    target_words,
+    time_summary,
+)
+from frod_bench.report.curves import AXES, Band, evaluated_curves
 from frod_bench.report.frame import (
     TASK_KEY,
     Method,
-    Run,
     by_task,
     is_method,
     method_of,
@@ -28,13 +33,27 @@ from frod_bench.report.frame import (
     tasks_in,
 )
 from frod_bench.report.names import label
-from frod_bench.report.paired import MEAN, MIDDLE, WINS, minus, p_text, paired_summary, signed
-from frod_bench.report.panels import ALL_TASKS, Panels, experiment_panels
+from frod_bench.report.paired import (
+    MEAN,
+    MIDDLE,
+    THESE,
+    WINS,
+    minus,
+    p_text,
+    paired_summary,
+    signed,
+)
+from frod_bench.report.panels import ALL_TASKS, LOSSES, SCORE, Panels, experiment_panels
 from frod_bench.report.rules import Rules
 from frod_bench.report.table import NOT_THERE, Row, Table, to_rich
 from frod_bench.report.tables import format_score, summarise
 
-_OVERALL = {MEAN: "all tasks", MIDDLE: "middle half", WINS: "wins, share"}
+_OVERALL = {
+    THESE: "these tasks",
+    MEAN: "tasks at random",
+    MIDDLE: "middle half",
+    WINS: "wins, share",
+}
 _NO_PAIR = (NOT_THERE, NOT_THERE, NOT_THERE, "no pair", "0", "")
 VALUES_SHOWN = 3  # of a setting that differs in several ways
 PLOT_LINES, PLOT_COLUMNS, FRAME_COLUMNS = 14, 100, 14
@@ -72,19 +91,17 @@ class Comparison:
         return self.collected.frame[self.shown]
 
     @cached_property
-    def measured(self) -> dict[Run, Curve]:
-        return evaluated_curves(self.collected.frame, self.collected.curves)
-
-    @cached_property
     def arrived(self) -> pd.DataFrame:
-        """When each cell, the reference's too, reached its task's target."""
-        rule = self.rules.convergence
-        return arrivals(self.collected.frame, self.measured, rule, self.reference)
+        """When each cell, the reference's too, reached its target."""
+        frame, rule = self.collected.frame, self.rules.convergence
+        followed = evaluated_curves(frame, self.collected.curves, rule.column)
+        return arrivals(frame, followed, rule, self.reference)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """A row per task and method: target (metric's own unit), score, steps and seconds to target
-        (texts), and the medians of the last two as steps_median and seconds_median.
+        """A row per task and method: target (of the curve that the rule names), score, steps and
+        seconds to target (texts), and the medians of the last two as steps_median and
+        seconds_median.
         """
         scores = summarise(self.cells)
         scores = scores[(scores["scope"] == "task") & scores["primary"]]
@@ -126,6 +143,7 @@ class Comparison:
         """A line for each task whose target nothing reaches, or that has none."""
         lines = []
         for task, rows in by_task(self.frame):
+            rule = self.rules.convergence
             target, known = rows["target"].iloc[0], rows["steps_median"].dropna()
             if np.isnan(target):
                 name = label(self.reference, in_text=True)
@@ -135,7 +153,8 @@ class Comparison:
                 )
             elif len(known) and np.isinf(known).all():
                 lines.append(
-                    f"{label(task)}: no method that is compared reaches {100 * target:.1f} points."
+                    f"{label(task)}: no method that is compared reaches the target, "
+                    f"{format_target(target, rule)} {rule.unit}."
                 )
         return lines
 
@@ -143,14 +162,14 @@ class Comparison:
 def show(comparison: Comparison, console: Console) -> None:
     """Print scores and times, settings that differ, and paired differences."""
     line = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    rule = comparison.rules.convergence
     for note in comparison.notes:
         line(note)
     console.print(to_rich(_scores(comparison)))
     line(
         "Score: mean over seeds ± half of the 95 % interval (Student's t), or the range of two "
-        f"seeds. Target: {100 * comparison.rules.convergence.target_fraction:.0f} % of the way "
-        f"that {label(comparison.reference, in_text=True)}'s mean curve goes; ∞: not reached. "
-        "Seconds are of training, with set-up charged."
+        f"seeds. Target: of {rule.words}, {target_words(rule, comparison.reference)}; "
+        "∞: not reached. Seconds are of training, with set-up charged."
     )
     for text in comparison.out_of_reach():
         line(text)
@@ -160,21 +179,23 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(to_rich(_differences(comparison)))
         line(
             f"Points of {comparison.heads[0]} minus {comparison.heads[1]}, paired by task and "
-            "seed, over the pairs that both have. Intervals: Student's t over pairs; over tasks a "
-            "bootstrap of tasks and seeds. McNemar: test examples that one alone gets right, and "
-            "the exact p-value, by Holm over tasks. Middle half: the interquartile mean over tasks "
-            "and seeds. Wins: how often a run of the one beats a run of the other."
+            "seed, over the pairs that both have. Intervals: Student's t over pairs; of the mean "
+            "of these tasks Student's t with the variance within them; of tasks drawn at random a "
+            "bootstrap of tasks and seeds. McNemar compares two trained models, not two methods: "
+            "test examples that one alone gets right, and the exact p-value, by Holm over tasks. "
+            "Middle half: the interquartile mean over tasks and seeds. Wins: how often a run of "
+            "the one beats a run of the other."
         )
     for warning in (*comparison.collected.warnings, *missing_runs(comparison.cells)):
         line(f"Warning: {warning}", style="yellow")
 
 
 def _scores(comparison: Comparison) -> Table:
-    rows = []
+    rows, rule = [], comparison.rules.convergence
     for row in comparison.frame.itertuples(index=False):
-        target, method = format_target(row.target), label(method_of(row))
+        target, method = format_target(row.target, rule), label(method_of(row))
         rows.append(Row(label(task_of(row)), (method, row.score, target, row.steps, row.seconds)))
-    numbers = ("score (points)", "target (points)", "steps to target", "seconds to target")
+    numbers = ("score (points)", f"target ({rule.unit})", "steps to target", "seconds to target")
     title = f"Comparison: {comparison.title}"
     return Table(title, "", ("task", "method", *numbers), rows, texts=1)
 
@@ -233,16 +254,30 @@ def _settings(comparison: Comparison) -> Table:
 
 
 def panels_of(comparison: Comparison) -> dict[str, Panels]:
-    """What is drawn: each task that has a curve, and the mean over all if there are several."""
-    panels = experiment_panels(
-        comparison.cells,
-        comparison.measured,
-        comparison.arrived,
-        comparison.title,
-        comparison.rules.convergence,
-        setting=comparison.caption,
-    )
-    return panels if len(panels) > 2 else {k: p for k, p in panels.items() if k != ALL_TASKS}
+    """What is drawn: each task that has a curve, and the mean over all if there are several; after
+    these, by `<task>_loss`, the held-out loss if the rules set targets of it.
+    """
+    cells, arrived, rule = comparison.cells, comparison.arrived, comparison.rules.convergence
+    drawn: dict[str, Panels] = {}
+    for quantity, ending in ((SCORE, ""), (LOSSES["held-out loss"], "_loss")):
+        if quantity is not SCORE and quantity.column != rule.column:
+            continue
+        curves = evaluated_curves(cells, comparison.collected.curves, quantity.column)
+        panels = experiment_panels(
+            cells,
+            curves,
+            arrived,
+            comparison.title,
+            rule,
+            quantity=quantity,
+            setting=comparison.caption,
+        )
+        drawn |= {
+            f"{name}{ending}": one
+            for name, one in panels.items()
+            if name != ALL_TASKS or len(panels) > 2
+        }
+    return drawn
 
 
 def save_figures(
@@ -259,16 +294,16 @@ def save_figures(
 
 def print_curves(panels: Panels, console: Console) -> None:
     """Print one plot per axis: the median over seeds of each method, and the target as a line."""
-    for axis in AXES:
+    for axis in panels.bands:
         title = f"{panels.title}: {panels.y_label} by {panels.x_labels[axis]}"
         if panels.has_target:
-            title += f"; the line across is the target, {100 * panels.target:.1f}"
+            title += f"; the line across is the {panels.target_text}"
         console.print(title, markup=False, highlight=False, soft_wrap=True)
-        plot = _plot(panels.bands[axis], 100 * panels.target, console)
+        plot = _plot(panels.bands[axis], panels.scale, panels.target, console)
         console.print(Text.from_ansi(plot), soft_wrap=True)
 
 
-def _plot(bands: Mapping[Method, Band], target: float, console: Console) -> str:
+def _plot(bands: Mapping[Method, Band], scale: float, target: float, console: Console) -> str:
     from uniplot import plot_to_string  # slow to import
 
     bands = {method: band for method, band in bands.items() if band.grid.size}
@@ -276,14 +311,14 @@ def _plot(bands: Mapping[Method, Band], target: float, console: Console) -> str:
     alike = console.color_system is None or len(set(colors)) < len(colors)
     plot: str = plot_to_string(
         xs=[band.grid for band in bands.values()],
-        ys=[100 * band.median for band in bands.values()],
+        ys=[scale * band.median for band in bands.values()],
         lines=True,
         legend_labels=[label(method) for method in bands],
         color=False if console.color_system is None else colors,
         character_set="ascii" if alike else "braille",
         force_ascii_characters=[MARKS[line % len(MARKS)] for line in range(len(bands))],
         x_gridlines=[],
-        y_gridlines=[] if math.isnan(target) else [target],
+        y_gridlines=[] if math.isnan(target) else [scale * target],
         width=max(20, min(PLOT_COLUMNS, console.width - FRAME_COLUMNS)),
         height=PLOT_LINES,
     )

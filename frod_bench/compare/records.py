@@ -45,6 +45,7 @@ class CompareConfig:
     head: str
     results_root: str
     plot: str
+    published: str | None  # whose curves are drawn over those of the methods
     figure_style: str
     out_dir: str | None
 
@@ -64,6 +65,7 @@ def parse(words: Sequence[str]) -> CompareConfig:
         head=given.get("head", "classify"),
         results_root=given.get("results_root", "results"),
         plot=given.get("plot", "figure"),
+        published=given.get("published"),
         figure_style=given.get("figures.style", "screen"),
         out_dir=given.get("out"),
     )
@@ -82,6 +84,12 @@ def parse(words: Sequence[str]) -> CompareConfig:
         )
     elif config.across:
         raise InputError("across=true is for two folders; name them by folder=A,B.")
+    if config.published and (config.folders or config.plot == "none"):
+        word = f"folder={given['folder']}" if config.folders else "plot=none"
+        raise InputError(
+            f"published={config.published}: is drawn over the curves of one folder's methods. "
+            f"Leave {word} out."
+        )
     return config
 
 

@@ -8,13 +8,13 @@ import pytest
 
 from frod_bench.compare import command as compare
 from frod_bench.compare.comparison import Comparison, panels_of
-from frod_bench.report.rules import load_rules
+from frod_bench.report.rules import rules_of_edition
 from tests.compare.test_methods import Captured, rehashed, row_of, wide_terminal
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 __all__ = ["wide_terminal"]  # a fixture
 
-RULES = load_rules()
+RULES = rules_of_edition("1")
 TASKS, SEEDS = ("rte", "cola"), (0, 1, 2)
 
 
@@ -135,7 +135,7 @@ def test_prints_and_draws(folders: tuple[Path, Path], capsys: Captured) -> None:
     assert [c.strip() for c in row_of(printed, "trainer.max_steps").split("│")[1:5]] == [
         *("trainer.max_steps", "50", "100", "6")
     ]
-    assert "all tasks" in printed
+    assert "these tasks" in printed
     assert f"A: {yours} (profile embedded, protocol fair)" in printed
     assert "FRoD · B" in printed[printed.index("by optimizer steps") :]
     (shown,) = panels_of(compared(folders, "task=rte")).values()

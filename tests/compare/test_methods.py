@@ -10,10 +10,10 @@ import pytest
 
 from frod_bench.compare import command as compare
 from frod_bench.records import hashing
-from frod_bench.report.rules import load_rules
+from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, synthetic_curve, write_record
 
-RULES = load_rules()
+RULES = rules_of_edition("1")
 RATES = {"full": 0.12, "frod": 0.07, "lora": 0.01}
 
 
@@ -51,7 +51,8 @@ def test_prints_scores_and_times_and_draws(results: Path, capsys: Captured) -> N
     assert ["FRoD" in row for row in rows] == [True, False]
     assert ["∞" in row for row in rows] == [False, True]
     drawn = sorted(p.name for p in (results / "embedded" / "figures").iterdir())
-    assert drawn == ["compare_rte_frod_lora.pdf", "compare_rte_frod_lora.png"]
+    names = ("compare_rte_frod_lora", "compare_rte_loss_frod_lora")
+    assert drawn == [f"{name}.{kind}" for name in names for kind in ("pdf", "png")]
 
 
 def test_figures_for_a_paper_have_their_captions_beside_them(results: Path, tmp_path: Path) -> None:
@@ -129,7 +130,8 @@ def test_curves_in_the_terminal(
     legend = next(line for line in printed.splitlines() if "FRoD" in line and "++" in line)
     assert "xx LoRA" in legend  # lines are told apart without colours, too
     plots = printed[printed.index("by optimizer steps") :]
-    assert plots.count("┌") == 2
+    assert plots.count("┌") == 4  # of the score and of the loss
+    assert "; the line across is the target 0." in plots
     assert plots.count("+") > 60
     assert plots.count("x") > 60
     assert (results / "embedded" / "figures" / "compare_rte_frod_lora.png").exists()

@@ -1,0 +1,1 @@
+"""What others measured: read, checked, and shown next to what the records say."""
