@@ -16,6 +16,7 @@ from frod_bench.stats.curves import (
     smooth,
     speedup,
     speedup_over_tasks,
+    target_from_lowest,
     target_from_reference,
     time_to_target,
 )
@@ -30,6 +31,7 @@ from frod_bench.stats.estimates import (
     difference_over_tasks,
     interquartile_mean,
     mean_interval,
+    mean_of_these_tasks,
     mean_over_tasks,
     seed_range,
     spread_interval,
@@ -43,6 +45,7 @@ from frod_bench.stats.paired import (
     mcnemar,
     merge_p_values,
     paired_difference,
+    paired_difference_of_these_tasks,
     probability_of_improvement,
     tost,
 )

@@ -50,6 +50,18 @@ def target_from_reference(
     return float(mean[0]) + fraction * gain
 
 
+def target_from_lowest(losses: ArrayLike, fraction: float, window: int) -> float:
+    """Return the target of one run's loss, start - fraction (start - lowest) of its smoothed curve.
+
+    The lowest value and not the last, since a held-out loss rises again. NaN if the loss never fell
+    below its start: then there is nothing to reach.
+    """
+    smoothed = smooth(losses, window)
+    if smoothed.size == 0 or not (gain := float(smoothed[0] - smoothed.min())) > 0:
+        return np.nan
+    return float(smoothed[0]) - fraction * gain
+
+
 def time_to_target(
     times: ArrayLike, values: ArrayLike, target: float, higher_is_better: bool = True
 ) -> float:

@@ -34,6 +34,7 @@ class Estimate(NamedTuple):
     n: int
 
 
+ROUNDING = 1e-9  # relative: differences that spread by less are equal
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
 
 
@@ -72,6 +73,29 @@ def mean_over_tasks(
     if len(tasks) < FEW_TASKS:
         return mean_interval(_means_over_seeds(tasks), confidence)
     return estimate_over_tasks([table], mean_of_means, confidence, resamples)
+
+
+def mean_of_these_tasks(table: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the mean over exactly these tasks of their means over seeds, with Student's interval.
+
+    Only seeds are random: the variance is pooled from the spreads within tasks, and so are the
+    degrees of freedom (Welch and Satterthwaite), since tasks spread by different amounts. `table`
+    is (tasks x seeds); a task without any value is left out. The interval is NaN if a task has a
+    single value, and if no task has any spread: that shows how coarse the metric is.
+    """
+    (tasks,) = stack_tables([table])
+    if len(tasks) == 0:
+        return NOTHING
+    mean = float(mean_of_means(tasks))
+    counts = (~np.isnan(tasks)).sum(axis=1)
+    variances = spread_over_seeds(tasks) ** 2 / counts  # of the tasks' means
+    total = float(variances.sum())
+    if not total > (ROUNDING * max(1.0, abs(mean))) ** 2:  # one seed, or no spread but rounding
+        return Estimate(mean, np.nan, np.nan, len(tasks))
+    freedom = total**2 / float((variances**2 / (counts - 1)).sum())
+    quantile = float(scipy_stats.t.ppf((1 + confidence) / 2, freedom))
+    half = quantile * np.sqrt(total) / len(tasks)
+    return Estimate(mean, mean - half, mean + half, len(tasks))
 
 
 def difference_over_tasks(

@@ -12,6 +12,7 @@ from frod_bench.stats.estimates import (
     Estimate,
     Floats,
     estimate_over_tasks,
+    mean_of_these_tasks,
     mean_over_tasks,
     present,
 )
@@ -45,21 +46,35 @@ def paired_difference(
     return mean_over_tasks(a - b, confidence, resamples)
 
 
+def paired_difference_of_these_tasks(
+    ours: ArrayLike, theirs: ArrayLike, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Return the mean of ours - theirs over exactly these tasks, as `mean_of_these_tasks`."""
+    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    return mean_of_these_tasks(a - b, confidence)
+
+
 def equivalence(
     ours: ArrayLike,
     theirs: ArrayLike,
     margin: float,
     alpha: float = 0.05,
     resamples: int = RESAMPLES,
+    *,
+    these_tasks: bool = False,
 ) -> Equivalence:
     """Apply two one-sided tests (TOST) at `alpha` to two paired (tasks x seeds) tables.
 
     Both reject exactly if the interval of confidence 1 - 2 alpha is within the margin (Schuirmann
-    1987). An unavailable interval supports no verdict. Raises ValueError unless the margin is > 0.
+    1987). With `these_tasks` the interval is of these tasks, otherwise of tasks drawn at random. An
+    unavailable interval supports no verdict. Raises ValueError unless the margin is > 0.
     """
     if not margin > 0:
         raise ValueError(f"margin is {margin}; it must be positive.")
-    found = paired_difference(ours, theirs, 1 - 2 * alpha, resamples)
+    if these_tasks:
+        found = paired_difference_of_these_tasks(ours, theirs, 1 - 2 * alpha)
+    else:
+        found = paired_difference(ours, theirs, 1 - 2 * alpha, resamples)
     return Equivalence(
         found,
         equivalent=-margin < found.low and found.high < margin,

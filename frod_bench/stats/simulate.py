@@ -2,7 +2,8 @@
 
     python -m frod_bench.stats.simulate [FILE]
 
-Simulated sweeps have 20 tasks x 3 seeds, a known truth, and spreads as in small benchmarks.
+Simulated sweeps have 20 tasks x 5 seeds, a known truth, and spreads as measured on the embedded
+profile: those of FRoD less full fine-tuning in its first published main table.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from scipy import stats as scipy_stats
 
 from frod_bench.stats.curves import speedup_over_tasks
 from frod_bench.stats.estimates import (
@@ -22,14 +24,17 @@ from frod_bench.stats.estimates import (
     interquartile_mean,
     mean_interval,
     mean_of_means,
+    mean_of_these_tasks,
     mean_over_tasks,
     spread_over_seeds,
 )
 from frod_bench.stats.paired import equivalence, probability_of_improvement
 
-TASKS, SEEDS = 20, 3
-TASK_SD, SEED_SD = 10.0, 1.5  # points
-EFFECT_SD = 1.0  # of a method's true difference from task to task, points
+TASKS, SEEDS = 20, 5
+# Points. A paired difference spreads by 3.0 over seeds, so a score by that over the root of two.
+TASK_SD, SEED_SD = 10.0, 3.0 / np.sqrt(2)
+UNEQUAL = 0.6  # of the log of a task's spread over seeds, around its mean square
+EFFECT_SD = 2.7  # of a method's true difference from task to task
 MARGIN, SPREAD_MARGIN = 1.0, 0.5  # points, those of conf/claims.yaml
 FULL = 2_000, 400, 1_999  # sweeps for the t interval, sweeps for every other row, resamples
 BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
@@ -71,18 +76,44 @@ def mean_coverage(
     return _share(_covers(estimate(table, resamples=resamples)) for table in scores)
 
 
+def these_tasks_coverage(
+    sweeps: int,
+    rng: Rng,
+    *,
+    unequal: float = UNEQUAL,
+    estimate: Callable[[Floats], Estimate] = mean_of_these_tasks,
+) -> float:
+    """Return the share of 95 % intervals that cover the mean of exactly these tasks."""
+    return _share(_covers(estimate(_noise(rng, unequal))) for _ in range(sweeps))
+
+
+def pooled_freedom(table: Floats) -> Estimate:
+    """As `mean_of_these_tasks` with all degrees of freedom: the suite does not use it."""
+    tasks, seeds = table.shape
+    mean, error = table.mean(), np.sqrt((table.var(axis=1, ddof=1) / seeds).sum()) / tasks
+    half = float(scipy_stats.t.ppf(0.975, tasks * (seeds - 1)) * error)
+    return Estimate(float(mean), float(mean) - half, float(mean) + half, tasks)
+
+
 def verdict_rate(
     verdict: Literal["equivalent", "worse"],
     difference: float,
     sweeps: int,
     resamples: int,
     rng: Rng,
+    *,
+    these_tasks: bool,
 ) -> float:
-    """Return the share of sweeps with this verdict at `MARGIN`, given the true mean difference."""
-    return _share(
-        getattr(equivalence(*_pair(rng, difference), MARGIN, resamples=resamples), verdict)
-        for _ in range(sweeps)
-    )
+    """Return the share of sweeps with this verdict at `MARGIN`, given the true mean difference, of
+    these tasks or of the population that they are drawn from.
+    """
+
+    def once() -> bool:
+        pair = _pair(rng, difference, centred=these_tasks)
+        found = equivalence(*pair, MARGIN, resamples=resamples, these_tasks=these_tasks)
+        return bool(getattr(found, verdict))
+
+    return _share(once() for _ in range(sweeps))
 
 
 def faster_rate(ratio: float, miss_share: float, sweeps: int, resamples: int, rng: Rng) -> float:
@@ -150,14 +181,24 @@ def findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[str]:
     truth = f"spread {TASK_SD:g} over tasks, {SEED_SD:g} over seeds"
     share = mean_coverage(sweeps, resamples, rng(2), interquartile_mean)
     yield _row("nested bootstrap of the interquartile mean", truth, covers, share, sweeps)
-    for difference, expected in ((0.0, power), (-MARGIN, "at most 5 %"), (-2.0, never)):
-        share = verdict_rate("equivalent", difference, sweeps, resamples, rng(3))
-        truth = f"difference {difference:g} points"
-        yield _row("found equivalent within 1 point", truth, expected, share, sweeps)
-    for difference, expected in ((-2.0, power), (-MARGIN, "at most 5 %"), (0.0, never)):
-        share = verdict_rate("worse", difference, sweeps, resamples, rng(4))
-        truth = f"difference {difference:g} points"
-        yield _row("found worse by more than 1 point", truth, expected, share, sweeps)
+    yield from _these_tasks(10 * t_sweeps)
+    for which in (True, False):
+        of_which = "of these tasks" if which else "of tasks drawn at random"
+        n = t_sweeps if which else sweeps  # without a bootstrap
+        low = power if which else "seldom: too little power"
+        for difference, expected in (
+            (0.0, low),
+            (-0.5, low),
+            (-MARGIN, "at most 5 %"),
+            (-2.0, "seldom" if not which else never),
+        ):
+            share = verdict_rate("equivalent", difference, n, resamples, rng(3), these_tasks=which)
+            truth = f"difference {difference:g} points {of_which}"
+            yield _row("found equivalent within 1 point", truth, expected, share, n)
+        for difference, expected in ((-2.0, power), (-MARGIN, "at most 5 %"), (0.0, "seldom")):
+            share = verdict_rate("worse", difference, n, resamples, rng(4), these_tasks=which)
+            truth = f"difference {difference:g} points {of_which}"
+            yield _row("found worse by more than 1 point", truth, expected, share, n)
     for ratio, expected in ((2.0, power), (1.0, "at most 2.5 %")):
         for misses in (0.0, 0.1):
             share = faster_rate(ratio, misses, sweeps, resamples, rng(5))
@@ -175,6 +216,23 @@ def findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[str]:
         share = improvement_rate(difference, sweeps, resamples, rng(8))
         truth = f"difference {difference:g} points"
         yield _row("probability of improvement above 1/2", truth, expected, share, sweeps)
+
+
+def _these_tasks(sweeps: int) -> Iterator[str]:
+    """The rows on the interval of exactly these tasks."""
+    question, covers = "interval of the mean of these tasks", "covers 95 %"
+    for unequal in (0.0, UNEQUAL):
+        truth = "seeds spread unequally from task to task" if unequal else "equal spreads"
+        share = these_tasks_coverage(sweeps, np.random.default_rng(9), unequal=unequal)
+        yield _row(question, truth, covers, share, sweeps)
+    share = these_tasks_coverage(sweeps, np.random.default_rng(9), estimate=pooled_freedom)
+    yield _row(
+        f"{question} with pooled degrees of freedom, which is not used",
+        truth,
+        covers,
+        share,
+        sweeps,
+    )
 
 
 def _row(question: str, truth: str, expected: str, share: float, sweeps: int) -> str:
@@ -212,11 +270,21 @@ def _covers(estimate: Estimate) -> bool:
     return bool(estimate.low <= 0 <= estimate.high)
 
 
-def _pair(rng: Rng, difference: float) -> tuple[Floats, Floats]:
+def _noise(rng: Rng, unequal: float) -> Floats:
+    """What seeds add, (tasks x seeds), of mean square `SEED_SD` squared over tasks."""
+    spread = np.exp(unequal * rng.normal(size=(TASKS, 1)))
+    spread *= SEED_SD / np.sqrt((spread**2).mean())
+    return np.asarray(spread * rng.normal(size=(TASKS, SEEDS)))
+
+
+def _pair(rng: Rng, difference: float, *, centred: bool = False) -> tuple[Floats, Floats]:
+    """Scores of two methods. The difference is that of the population of tasks or, `centred`, of
+    the tasks themselves.
+    """
     tasks = rng.normal(70, TASK_SD, (TASKS, 1))
-    effect = difference + rng.normal(0, EFFECT_SD, (TASKS, 1))
-    ours, theirs = rng.normal(0, SEED_SD, (2, TASKS, SEEDS))
-    return tasks + effect + ours, tasks + theirs
+    effect = rng.normal(0, EFFECT_SD, (TASKS, 1))
+    effect += difference - (effect.mean() if centred else 0.0)
+    return tasks + effect + _noise(rng, UNEQUAL), tasks + _noise(rng, UNEQUAL)
 
 
 if __name__ == "__main__":

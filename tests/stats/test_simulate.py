@@ -2,11 +2,12 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from frod_bench.stats import mean_over_tasks, simulate
+from frod_bench.stats import mean_of_these_tasks, mean_over_tasks, simulate
 
 SWEEPS, RESAMPLES = 200, 399
 
@@ -32,15 +33,37 @@ def test_nested_bootstrap_covers(seed_sd: float, rng: np.random.Generator) -> No
     assert simulate.mean_coverage(SWEEPS, RESAMPLES, rng, seed_sd=seed_sd) >= 0.90
 
 
+def rate(verdict: Any, difference: float, rng: np.random.Generator, *, these: bool) -> float:
+    sweeps = (verdict, difference, SWEEPS, RESAMPLES, rng)
+    return simulate.verdict_rate(*sweeps, these_tasks=these)
+
+
+@pytest.mark.parametrize("unequal", [0.0, simulate.UNEQUAL])
+def test_the_interval_of_these_tasks_covers(unequal: float, rng: np.random.Generator) -> None:
+    covered = simulate.these_tasks_coverage(2000, rng, unequal=unequal)
+    assert covered == pytest.approx(0.95, abs=0.015)
+
+
+def test_pooled_freedom_covers_less_where_spreads_differ(rng: np.random.Generator) -> None:
+    """This is the reason for Welch and Satterthwaite's degrees of freedom."""
+    used, unused = (
+        simulate.these_tasks_coverage(2000, np.random.default_rng(0), unequal=1.2, estimate=one)
+        for one in (mean_of_these_tasks, simulate.pooled_freedom)
+    )
+    assert unused < used - 0.01
+
+
 def test_equivalence_is_found_within_the_margin_only(rng: np.random.Generator) -> None:
-    assert simulate.verdict_rate("equivalent", 0.0, SWEEPS, RESAMPLES, rng) > 0.5
-    assert simulate.verdict_rate("equivalent", -simulate.MARGIN, SWEEPS, RESAMPLES, rng) < 0.10
-    assert simulate.verdict_rate("equivalent", -2.0, SWEEPS, RESAMPLES, rng) == 0
+    assert rate("equivalent", 0.0, rng, these=True) > 0.75
+    assert rate("equivalent", -simulate.MARGIN, rng, these=True) < 0.10
+    assert rate("equivalent", -2.0, rng, these=True) == 0
+    assert rate("equivalent", 0.0, rng, these=False) < 0.2  # tasks differ by too much
 
 
 def test_inferiority_is_found_beyond_the_margin_only(rng: np.random.Generator) -> None:
-    assert simulate.verdict_rate("worse", -2.0, SWEEPS, RESAMPLES, rng) > 0.6
-    assert simulate.verdict_rate("worse", -simulate.MARGIN, SWEEPS, RESAMPLES, rng) < 0.10
+    assert rate("worse", -2.0, rng, these=True) > 0.75
+    assert rate("worse", -simulate.MARGIN, rng, these=True) < 0.10
+    assert rate("worse", -simulate.MARGIN, rng, these=False) < 0.10
 
 
 @pytest.mark.parametrize("miss_share", [0.0, 0.1])
@@ -70,7 +93,7 @@ def test_the_table_is_written_between_its_markers(
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert text.count("\n| found equivalent") == 3
+    assert text.count("\n| found equivalent") == 8
 
 
 def test_help_answers_without_simulating(
