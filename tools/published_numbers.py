@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and two pages of docs/.
+"""Write the published numbers of results/reference/ into README.md and three pages of docs/.
 
     python -m tools.published_numbers
 
@@ -19,6 +19,8 @@ from unittest import mock
 import pandas as pd
 
 from frod_bench.compare import command as compare
+from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
+from frod_bench.report.claims.parts import suite_tasks
 from tools import llama_costs
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +31,7 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "docs" / "reference" / "results.md",
     ROOT / "docs" / "explanation" / "method.md",
+    ROOT / "docs" / "how-to" / "paper_scale.md",
 )
 DEMO = (
     *("profile=small", "task=sst2,qnli", "method=frod,lora"),
@@ -61,7 +64,12 @@ VERDICTS = {
         "({confidence:.0%} interval {low:+.1f} to {high:+.1f})",
     ),
 }
-WORDS = {"not supported": "no", "supported": "yes", "undecided at this budget": "undecided"}
+WORDS = {
+    "not supported": "no",
+    "supported": "yes",
+    "undecided at this budget": "undecided",
+    "consistent, not tested": "consistent",
+}
 
 
 def verdicts() -> str:
@@ -151,11 +159,24 @@ def _claims(profile: str) -> Callable[[], str]:
     return read
 
 
+def composition_table() -> str:
+    """FRoD's share of the parameters over the compositions of 20 of the 24 tasks, lowest first."""
+    counts = pd.read_csv(PAPER_COUNTS)
+    found = sorted(compositions(counts, len(suite_tasks("paper20"))), key=lambda item: item[1])
+    names = {"clip_vit_b32": "vision", "llama2_7b": "reasoning", "roberta_large": "GLUE"}
+    lines = [f"| {' | '.join(names[name] for name in found[0][0])} | % of the backbone |"]
+    lines.append("| ---: | ---: | ---: | ---: |")
+    for taken, share in found:
+        lines.append(f"| {' | '.join(map(str, taken.values()))} | {share:.3f} |")
+    return "\n".join(lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "demo": demo,
     "step times": step_times,
     "llama costs": llama_costs.table,
+    "compositions": composition_table,
     "claims embedded": _claims("embedded"),
     "claims small": _claims("small"),
     "main embedded": _table("embedded", "main"),

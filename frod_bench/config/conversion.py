@@ -136,9 +136,15 @@ def _refuse_unknown_keys(node: DictConfig, prefix: str = "") -> None:
 
 def _value(config: DictConfig, key: str) -> Any:
     try:
-        return OmegaConf.select(config, key, throw_on_missing=True)
+        value = OmegaConf.select(config, key, throw_on_missing=True)
+        return dict(value.items()) if isinstance(value, Mapping) else value
     except OmegaConfBaseException as error:
+        if (cause := _input_error_behind(error)) is not None:
+            raise cause from error
         raise InputError(f"{key}: cannot be resolved ({str(error).splitlines()[0]}).") from error
+
+
+CONSTANT = "_constant"  # ends the name of a family's rates without a decay
 
 
 def register() -> None:
@@ -180,23 +186,71 @@ def is_matched(root: DictConfig) -> bool:
 
 def learning_rate(*keys: str | float, _root_: DictConfig) -> float:
     """The learning rate of the first of `keys` (`pissa.adapter`, `lora.adapter`) in the profile's
-    table for the task's family, `<family>_rank` first if options are ranked, and before these
-    `<family>_released` under `protocol=paper`; a number as the last of them is the default. Raises
-    InputError if there is neither.
+    table for the task's family (`_families`); a number as the last of them is the default. A
+    variant that an experiment's axes make has its own if the table does (`frod (s 0.05)`). Raises
+    InputError if there is neither, or if the experiment has `own_rates` and there are none.
     """
     family, tables = _root_.task.family, _root_.learning_rates
+    settings = varied_settings(_root_)
     for key in keys:
         if not isinstance(key, str):
             return float(key)
-        names = [f"{family}_released"] if is_released(_root_) else []
-        for name in [*names, *([f"{family}_rank"] if is_ranked(_root_) else []), family]:
-            found = OmegaConf.select(tables, f"{name}.{key}")
-            if found is not None:
-                return float(found)
+        method, _, group = key.partition(".")
+        variant = names.with_settings(method, settings)
+        for name in _families(_root_):
+            of_family = (tables or {}).get(name) or {}
+            for one in dict.fromkeys((variant, method)):
+                if one == method != variant and _needs_own_rates(_root_):
+                    continue
+                found = (of_family.get(one) or {}).get(group)
+                if found is not None:
+                    return float(found)
+    if _needs_own_rates(_root_) and (settings or is_constant(_root_)):
+        experiment = _root_.experiment.name
+        search = "tune_constant" if is_constant(_root_) else experiment
+        raise InputError(
+            f"learning_rates.{_families(_root_)[0]}: has none for {variant}, and "
+            f"experiment={experiment} compares each at its own. Search them first: frod-bench tune "
+            f"experiment={search} out=conf/learning_rates"
+        )
     raise InputError(
         f"learning_rates.{family}.{keys[0]}: is missing. Add it to the profile's table in "
         "conf/learning_rates/, or set method.learning_rates yourself."
     )
+
+
+def _families(root: DictConfig) -> list[str]:
+    """The names under which a table has a family's rates, the most special first: `_released` under
+    `protocol=paper`, `_rank` if options are ranked, and these with `_constant` if the learning rate
+    does not decay (alone, for an experiment with `own_rates`).
+    """
+    family = root.task.family
+    found = [f"{family}_rank", family] if is_ranked(root) else [family]
+    if is_released(root):
+        return [f"{family}_released", *found]
+    if not is_constant(root):
+        return found
+    constant = f"{found[0]}{CONSTANT}"
+    return [constant] if _needs_own_rates(root) else [constant, *found]
+
+
+def is_constant(root: DictConfig) -> bool:
+    """Whether the learning rate does not decay."""
+    return OmegaConf.select(root, "trainer.schedule") == "constant"
+
+
+def varied_settings(root: DictConfig) -> str:
+    """The settings that the experiment varies for the method, as `Cell.variant` spells them."""
+    axes = OmegaConf.select(root, "experiment.axes") or {}
+    named = axes.get(root.method.name, axes.get("*")) or {}
+    values = ((name, OmegaConf.select(root, key)) for name, key in named.items())
+    return names.settings_text(pair for pair in values if pair[1] is not None)
+
+
+def _needs_own_rates(root: DictConfig) -> bool:
+    """Whether a variant may not run at its method's rates; a search finds them."""
+    own = bool(OmegaConf.select(root, "experiment.own_rates", default=False))
+    return own and OmegaConf.select(root, "protocol.name") != "tune"
 
 
 def sized(key: str, default: Any, *, _root_: DictConfig) -> Any:

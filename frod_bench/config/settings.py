@@ -143,6 +143,8 @@ class MethodConfig:
     basis: str = one_of("exact", "peft", "svd", "random", default="exact")  # frod
     # frod: the side of a layer on which its basis is
     shared_side: str = one_of("input", "smaller", default="input")
+    # frod: columns scales the steps of S by the columns of V, so that all move W equally far
+    rotation_scale: str = one_of("none", "columns", default="none")
     # frod: what weight decay draws lambda to, its start (the layer then goes back to W) or zero
     decay: str = one_of("start", "zero", default="start")
     released_output: bool = False  # frod: the authors' layer, which starts at twice the weight

@@ -1,6 +1,6 @@
 """A whole report: an experiment's records -> tables, figures and page in `results/<profile>/`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,19 +9,25 @@ import pandas as pd
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR, is_published
 from frod_bench.report.analyses.about import About
-from frod_bench.report.claims import Judged
+from frod_bench.report.claims.expressiveness import learned_updates
+from frod_bench.report.claims.judge import Beside, Judge, judge
+from frod_bench.report.claims.parts import Judged, suite_tasks
 from frod_bench.report.claims_table import COLUMNS, claims_frame, claims_table
-from frod_bench.report.collect import Cell, Collected, collect
+from frod_bench.report.collect import Cell, Collected, collect, collect_folder
 from frod_bench.report.convergence import convergence_table
-from frod_bench.report.frame import Method
+from frod_bench.report.curves import Curve, evaluated_curves
+from frod_bench.report.frame import Run
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import one_class, paired_table
+from frod_bench.report.published.numbers import load_published
+from frod_bench.report.published.table import published_table
 from frod_bench.report.reproduction import cells_table
 from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.sensitivity import (
     published_trials,
     searched,
+    searched_sensitivity,
     sensitivity_of,
     trials_of,
     untuned,
@@ -29,6 +35,7 @@ from frod_bench.report.sensitivity import (
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
 
+CONSTANT_RATE = "constant_rate"  # under the results root: the runs of that experiment
 PARTS = ("tables", "plots", "html")
 DEFAULT_FIGURES = ("convergence",)
 
@@ -53,41 +60,71 @@ def write_report(
     rules: Rules | None = None,
     figures: Sequence[str] = DEFAULT_FIGURES,
     figure_style: str = "screen",
+    own_rates: bool = False,
 ) -> Report:
     """Write `tables/`, `figures/` and `report.html` in `out_dir` from the records of `cells`.
 
     Without `out_dir` that is `<results_root>/<profile>`. `title` is the profile's title, `figures`
-    the kinds that are drawn, each but convergence with a table of its numbers. Raises InputError,
-    and writes nothing, if none of the cells has a record or a kind of figure does not fit them.
+    the kinds that are drawn, each but convergence with a table of its numbers. `own_rates`: each
+    variant of a method has its own learning rates. Raises InputError, and writes nothing, if none
+    of the cells has a record or a kind of figure does not fit them.
     """
     rules = rules or load_rules()
+    load_published()  # refuses what does not fit before anything is written
     collected = collect(results_root, profile, cells)
     frame = collected.frame
     if frame.empty or (frame["status"] == "missing").all():
         raise InputError(_nothing(results_root / profile / "records", len(frame), collected.others))
-    out_dir = out_dir or results_root / profile
+    return write_collected(
+        collected,
+        profile,
+        title,
+        out_dir or results_root / profile,
+        parts=parts,
+        rules=rules,
+        beside=_beside(collected, results_root, profile, rules),
+        figures=figures,
+        figure_style=figure_style,
+        own_rates=own_rates,
+    )
+
+
+def write_collected(
+    collected: Collected,
+    profile: str,
+    title: str,
+    out_dir: Path,
+    *,
+    parts: Sequence[str] = PARTS,
+    rules: Rules,
+    beside: Beside | None = None,
+    judge: Judge = judge,
+    figures: Sequence[str] = DEFAULT_FIGURES,
+    figure_style: str = "screen",
+    own_rates: bool = False,
+) -> Report:
+    """`write_report` of what was collected before, in `out_dir`; `judge` gives the claims, from the
+    frame and from what is `beside` it.
+    """
+    frame = collected.frame
     about = About(title, frame)
     found: dict[str, pd.DataFrame] = {}
     if set(figures) != set(DEFAULT_FIGURES):
         from frod_bench.report.analyses.kinds import analyse  # matplotlib: only for analyses
 
         found = analyse(figures, frame)
-    rule = rules.robustness
-    sensitivity = sensitivity_of(
-        collected.records, profile, rule.learning_rate_factors, [rule.ours, *rule.against]
-    )
     trials = [
         trials_of(collected.records),
         published_trials(REFERENCE_DIR / profile),
         searched(collected.records, profile),
     ]
     collected.warnings += untuned(frame, pd.concat([one for one in trials if one is not None]))
-    numbers = Numbers(collected, profile, title, rules, sensitivity)
+    numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
     if {"tables", "html"} & set(parts):  # they show scores; predictions take long to read
         collected.warnings += one_class(numbers.constant)
     paths: list[Path] = []
     if "tables" in parts:
-        paths += _write_tables(numbers, out_dir / "tables")
+        paths += _write_tables(numbers, out_dir / "tables", others="convergence" in figures)
         if found:
             from frod_bench.report.analyses.kinds import write_numbers
 
@@ -95,17 +132,53 @@ def write_report(
     if "plots" in parts:  # matplotlib: only where it draws
         from frod_bench.report.analyses.kinds import drawings
         from frod_bench.report.figures import convergence, save
+        from frod_bench.report.published.figure import draw as published_figure
 
         drawn = drawings(found, about)
         if "convergence" in figures:
             drawn |= {f"convergence_{name}": convergence(p) for name, p in numbers.panels.items()}
+            drawn["published"] = published_figure(load_published(), rules.convergence)
         paths += save(drawn, out_dir / "figures", figure_style)
     if "html" in parts:
         from frod_bench.report.page.write import write_page  # plotly: only where it draws
 
-        paths.append(write_page(numbers, out_dir))
+        paths.append(write_page(numbers, out_dir, others="convergence" in figures))
     judged = numbers.judged if {"tables", "html"} & set(parts) else None
     return Report(paths, collected, judged)
+
+
+def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules) -> Beside:
+    """What the claims are judged on beside the experiment's own cells."""
+    rule, tasks = rules.robustness, suite_tasks(rules.suite)
+    methods, results_dir = [rule.ours, *rule.against], results_root / profile
+    if rule.areas == "search":
+        sensitivity = searched_sensitivity(results_dir, profile, rule.learning_rate_factors, tasks)
+    else:
+        sensitivity = sensitivity_of(
+            collected.records, profile, rule.learning_rate_factors, methods
+        )
+    constant, make = None, ""
+    if rules.convergence.constant_rate:
+        root = results_root / CONSTANT_RATE
+        constant = _constant_rate(root / profile, profile, rules)
+        make = (
+            f"frod-bench reproduce experiment={CONSTANT_RATE} profile={profile} results_root={root}"
+        )
+    updates = learned_updates(results_dir, profile) if rules.expressiveness else None
+    return Beside(sensitivity, constant, make, updates)
+
+
+def _constant_rate(
+    folder: Path, profile: str, rules: Rules
+) -> tuple[pd.DataFrame, Mapping[Run, Curve]] | None:
+    """The runs of experiment=constant_rate that the rules name; None if there are none."""
+    if not (folder / "records").exists():
+        return None
+    rule, tasks = rules.convergence, suite_tasks(rules.suite)
+    methods = dict.fromkeys([rule.ours, *rule.decides, *rule.shown, rule.reference])
+    cells = [Cell(t, m, s, protocol="fair") for t in tasks for m in methods for s in rules.seeds]
+    found = collect_folder(folder, profile, cells)
+    return found.frame, evaluated_curves(found.frame, found.curves, rule.column)
 
 
 def _nothing(folder: Path, cells: int, others: Sequence[str]) -> str:
@@ -126,10 +199,12 @@ def _nothing(folder: Path, cells: int, others: Sequence[str]) -> str:
     )
 
 
-def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:
-    """Write the tables; `cells.csv` has all digits, so that runs can be compared bit for bit."""
+def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path]:
+    """Write the tables, that of what others measured if asked for; `cells.csv` has all digits, so
+    that runs can be compared bit for bit.
+    """
     title, rules, pairs = numbers.title, numbers.rules, numbers.pairs
-    ours, main = Method(rules.accuracy.ours), numbers.summary
+    ours, main = numbers.ours, numbers.summary
     claims, parameters, times = claims_frame(numbers.judged), numbers.parameters, numbers.times
     rule, moot = rules.convergence, numbers.moot_targets
     tables = {
@@ -141,6 +216,8 @@ def _write_tables(numbers: Numbers, out_dir: Path) -> list[Path]:
     }
     if pairs.empty:
         del tables["paired"]
+    if others:
+        tables["published"] = published_table(numbers.others, rules, title), numbers.others
     paths: list[Path] = []
     for name, (table, found) in tables.items():
         paths += write_table(table, csv_frame(found), out_dir, name)

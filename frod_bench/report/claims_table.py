@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, Judged, Part
+from frod_bench.report.claims.parts import (
+    CONSISTENT,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    UNDECIDED,
+    Claim,
+    Judged,
+    Part,
+)
+from frod_bench.report.published.words import words_of_others
 from frod_bench.report.table import Row, Table, to_rich
 
 HEADER = ("claim", "measured", "rule", "verdict", "profile, protocol")
@@ -17,7 +26,7 @@ TRACKED = (
     *("mean", "low", "high", "unit", "holes"),
 )
 SHOWN = "shown, does not decide"
-_FROM_THE_WORST = (NOT_SUPPORTED, UNDECIDED, SUPPORTED)
+_FROM_THE_WORST = (NOT_SUPPORTED, UNDECIDED, CONSISTENT, SUPPORTED)
 
 
 def claims_frame(judged: Judged) -> pd.DataFrame:
@@ -28,7 +37,8 @@ def claims_frame(judged: Judged) -> pd.DataFrame:
     for claim in judged.claims:
         base = {"claim": claim.key, "statement": claim.statement}
         own = {"rule": claim.rule, "verdict": claim.verdict, "holes": claim.holes}
-        rows.append(base | own | {"measured": headline(claim)})
+        measured = [headline(claim), words_of_others(claim.key, judged.rules)]
+        rows.append(base | own | {"measured": "; ".join(filter(None, measured))})
         for part in claim.parts:
             texts = {"part": part.name, "title": part.title, "measured": format_part(part)}
             numbers = part.estimate._asdict() | {"n_tasks": part.estimate.n}
@@ -48,10 +58,11 @@ def claims_table(judged: Judged, title: str) -> Table:
         rows.append(Row(row.title or row.statement, texts, strong=not row.part))
     rules = judged.rules
     dates = ", ".join(sorted({change.dated for change in rules.changes}))
-    changed = f"; additions of {dates} are listed there" if dates else ""
+    is_later = dates != rules.dated  # the second edition lists what it changed on its own date
+    changed = f"; additions of {dates} are listed there" if dates and is_later else ""
     caption = (
         f"Judged on the suite {rules.suite}, seeds {', '.join(map(str, rules.seeds))}, by the "
-        f"rules of conf/claims.yaml, fixed on {rules.dated}{changed}; in brackets the interval of "
+        f"rules of {rules.file}, fixed on {rules.dated}{changed}; in brackets the interval of "
         "that confidence. A claim with missing runs is undecided, whatever was measured."
     )
     notes = [f"{c.statement}, {c.verdict}: {c.holes}." for c in judged.claims if c.holes]
@@ -70,7 +81,11 @@ def show_claims(judged: Judged, title: str, console: Console) -> None:
     """Print the claims with what decides them: the first thing that a report says."""
     rows = []
     for claim in judged.claims:
-        lines = [f"{p.title}: {format_part(p)}" for p in claim.parts if p.verdict is not None]
+        deciding = [part for part in claim.parts if part.verdict is not None]
+        known = [part for part in deciding if not np.isnan(part.estimate.mean)]
+        lines = [f"{part.title}: {format_part(part)}" for part in known]
+        if lost := len(deciding) - len(known):
+            lines.append(f"{lost} of {len(deciding)} parts: no number (tables/claims.md says why)")
         rows.append(Row(claim.statement, ("\n".join(lines), claim.verdict)))
     header = ("claim", "measured", "verdict")
     console.print(to_rich(Table(f"Claims: {title}", "", header, rows, prose=True)))

@@ -1,7 +1,7 @@
 """Records -> one tidy frame: a row for each cell of an experiment, whatever became of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from frod_bench.common.errors import InputError
-from frod_bench.common.names import with_head
+from frod_bench.common.names import settings_text, with_head
 from frod_bench.records import archive, hashing, schema, select, store
 from frod_bench.records.schema import CurvePoint, Provenance, Record
 from frod_bench.records.store import Unusable
@@ -41,11 +41,8 @@ class Cell:
     @property
     def run(self) -> Run:
         """The cell's key in the report."""
-        settings = [
-            f"{name} {f'{value:g}' if isinstance(value, float) else value}"
-            for _, name, value in self.axes
-        ]
-        method = method_named(self.method, ", ".join(settings))
+        settings = settings_text((name, value) for _, name, value in self.axes)
+        method = method_named(self.method, settings)
         return Run(Task(self.task, self.head), method, self.seed)
 
 
@@ -75,61 +72,99 @@ def collect_folder(results_dir: Path, profile: str, cells: Sequence[Cell]) -> Co
     A bad record raises nothing: its cell is shown as `unusable`. Raises InputError if two of
     `cells` are of one task, method and seed.
     """
-    refuse_same(cells)
-    folder = archive.records_dir(results_dir)
-    records, unusable = store.scan(folder)
-    selector = select.Selector(records, profile)
-    choices = [
-        selector.choose(
-            select.Run(cell.task, cell.method, cell.seed, cell.head),
-            config_hash=cell.config_hash,
-            protocol=cell.protocol,
-        )
-        for cell in cells
-    ]
-    warnings = [choice.warning for choice in choices if choice.warning]
-    families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
-    rows: list[dict[str, Any]] = []
-    curves: Curves = {}
-    provenance = {}
-    for cell, (made, _) in zip(cells, choices, strict=True):
+    return collect_folders(profile, {results_dir: cells})
+
+
+def collect_folders(profile: str, asked: Mapping[Path, Sequence[Cell]]) -> Collected:
+    """`collect_folder` of several results folders as one, each with the cells that are its own."""
+    refuse_same(cell for cells in asked.values() for cell in cells)
+    whole = _Gathered()
+    for results_dir, cells in asked.items():
+        whole.add(archive.records_dir(results_dir), profile, cells)
+    return Collected(
+        frame_of(whole.rows),
+        whole.curves,
+        whole.provenance,
+        whole.others,
+        [*whole.warnings, *_cautions(whole.used), *whole.unusable],
+        whole.records,
+    )
+
+
+class _Gathered:
+    """What was found so far, folder after folder."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.curves: Curves = {}
+        self.provenance: dict[Run, Provenance] = {}
+        self.others: list[str] = []
+        self.warnings: list[str] = []
+        self.unusable: list[str] = []  # warnings that come last
+        self.used: list[Record] = []
+        self.records: list[Record] = []
+
+    def add(self, folder: Path, profile: str, cells: Sequence[Cell]) -> None:
+        """Add the records of `cells`, and what else is in a folder of records."""
+        records, unusable = store.scan(folder)
+        selector = select.Selector(records, profile)
+        choices = [
+            selector.choose(
+                select.Run(cell.task, cell.method, cell.seed, cell.head),
+                config_hash=cell.config_hash,
+                protocol=cell.protocol,
+            )
+            for cell in cells
+        ]
+        self.warnings += [choice.warning for choice in choices if choice.warning]
+        families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
+        for cell, (made, _) in zip(cells, choices, strict=True):
+            family = cell.family or families.get(cell.task, NO_FAMILY)
+            self._add_run(cell, family, made, folder, unusable)
+        self.used += [made for made, _ in choices if made is not None]
+        self.records += [made for made in records if made["cell"]["profile"] == profile]
+        counts = Counter(made["cell"]["profile"] for made in records)
+        if foreign := [f"{name} ({n})" for name, n in sorted(counts.items()) if name != profile]:
+            self.warnings.append(
+                f"Records of other profiles in this folder are not shown: {', '.join(foreign)}."
+            )
+        paths = {row.get("path") for row in self.rows}
+        self.unusable += [
+            f"{'/'.join(path.parts[-3:])} is not a usable record, and left out: {reason}"
+            for path, reason in unusable
+            if str(path) not in paths  # otherwise it is the missing run of a row
+        ]
+        runs = [
+            select.Run.of(made)
+            for made in records
+            if str(store.path_below(folder, made["cell"])) not in paths
+        ]
+        unasked = Counter(f"{with_head(run.task, run.head)}, {run.method}" for run in runs)
+        self.others += [f"{name}: {n} of other cells" for name, n in unasked.items()]
+        self.others += [f"{path}: unusable, {reason}" for path, reason in unusable]
+
+    def _add_run(
+        self,
+        cell: Cell,
+        family: str,
+        made: Record | None,
+        folder: Path,
+        unusable: Iterable[Unusable],
+    ) -> None:
         run = cell.run
-        family = cell.family or families.get(cell.task, NO_FAMILY)
         base = {**run.task._asdict(), "family": family, **run.method._asdict(), "seed": run.seed}
         base |= {f"{AXIS}{key}": value for key, _, value in cell.axes}
         if made is None:
-            rows.append(base | _absent(cell, folder, unusable))
-            continue
+            self.rows.append(base | _absent(cell, folder, unusable))
+            return
         path = store.path_below(folder, made["cell"])
-        rows.append(base | row_of(made) | {"path": str(path)})
-        provenance[run] = made["provenance"]
+        self.rows.append(base | row_of(made) | {"path": str(path)})
+        self.provenance[run] = made["provenance"]
         curve, troubles = _side_files(path, made)
         if curve:
-            curves[run] = curve
-        warnings += [f"{path.name} of {cell.task}, {spelled(run.method)}: {t}" for t in troubles]
-    used = [made for made, _ in choices if made is not None]
-    own = [made for made in records if made["cell"]["profile"] == profile]
-    counts = Counter(made["cell"]["profile"] for made in records)
-    if foreign := [f"{name} ({n})" for name, n in sorted(counts.items()) if name != profile]:
-        warnings.append(
-            f"Records of other profiles in this folder are not shown: {', '.join(foreign)}."
-        )
-    warnings += _cautions(used)
-    paths = {row.get("path") for row in rows}
-    warnings += [
-        f"{'/'.join(path.parts[-3:])} is not a usable record, and left out: {reason}"
-        for path, reason in unusable
-        if str(path) not in paths  # otherwise it is the missing run of a row
-    ]
-    runs = [
-        select.Run.of(made)
-        for made in records
-        if str(store.path_below(folder, made["cell"])) not in paths
-    ]
-    unasked = Counter(f"{with_head(run.task, run.head)}, {run.method}" for run in runs)
-    others = [f"{name}: {n} of other cells" for name, n in unasked.items()]
-    others += [f"{path}: unusable, {reason}" for path, reason in unusable]
-    return Collected(frame_of(rows), curves, provenance, others, warnings, own)
+            self.curves[run] = curve
+        named = f"{path.name} of {cell.task}, {spelled(run.method)}"
+        self.warnings += [f"{named}: {trouble}" for trouble in troubles]
 
 
 def _side_files(path: Path, made: Record) -> tuple[list[CurvePoint], list[str]]:
@@ -200,6 +235,8 @@ def row_of(made: Record) -> dict[str, Any]:
         "metric": made["primary_metric"],
         "higher_is_better": made["higher_is_better"],
         "curve_split": made["config"]["protocol"]["curve_split"],
+        "curve_rows": made["config"]["trainer"].get("curve_rows"),
+        "schedule": made["config"]["trainer"].get("schedule"),
         "backbone": cell["backbone"],
         "config_hash": cell["config_hash"],
         "settings_hash": hashing.settings_hash(made),

@@ -23,6 +23,7 @@ from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
 from frod_bench.report.collect import Cell, missing_runs
 from frod_bench.report.folder import cells_in
+from frod_bench.report.rules import EDITIONS, LATEST, rules_of_edition
 from frod_bench.training import tracker
 
 MAIN = "main_table"
@@ -44,7 +45,7 @@ def parse(words: Sequence[str], verb: str = "report") -> tuple[str, list[str], d
         if others := sorted({word.partition("=")[0] for word in overrides if word not in styles}):
             raise InputError(
                 f"folder={given['folder']}: is reported as it is, so {', '.join(others)} cannot be "
-                f"chosen. Allowed with it: out=DIR and {STYLE}."
+                f"chosen. Allowed with it: out=DIR, rules={'|'.join(EDITIONS)} and {STYLE}."
             )
     elif "out" in given:
         raise InputError(
@@ -74,8 +75,14 @@ def report_folder(part: str, given: Mapping[str, str], console: Console) -> list
     out_dir = Path(given.get("out", folder)).resolve()
     (out_dir / MANIFEST).unlink(missing_ok=True)
     names = folder.parent, folder.name, cells, title
-    written = write_report(*names, parts=CHOICES[part], out_dir=out_dir, figure_style=style)
-    _say(written, title, console)
+    written = write_report(
+        *names,
+        parts=CHOICES[part],
+        out_dir=out_dir,
+        rules=rules_of_edition(given.get("rules", LATEST)),
+        figure_style=style,
+    )
+    say(written, title, console)
     return written.paths
 
 
@@ -89,8 +96,16 @@ def asked_cells(cells: Iterable[sweep.Cell]) -> list[Cell]:
     ]
 
 
-def report(what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: Console) -> Report:
-    """Write `what` of a grid's cells, and print what is missing in it."""
+def report(
+    what: str,
+    config: DictConfig,
+    cells: Sequence[sweep.Cell],
+    console: Console,
+    edition: str = LATEST,
+) -> Report:
+    """Write `what` of a grid's cells, judged by the rules of `edition`, and print what is missing
+    in it.
+    """
     asked = asked_cells(cells)
     out_dir = folder_of(config)
     (out_dir / MANIFEST).unlink(missing_ok=True)
@@ -102,17 +117,19 @@ def report(what: str, config: DictConfig, cells: Sequence[sweep.Cell], console: 
         config.profile.title,
         parts=CHOICES[what],
         out_dir=out_dir,
+        rules=rules_of_edition(edition),
         figures=config.experiment.get("figures", DEFAULT_FIGURES),
         figure_style=config.figures.style,
+        own_rates=config.experiment.get("own_rates", False),
     )
-    _say(written, config.profile.title, console)
+    say(written, config.profile.title, console)
     tables = {"claims": claims_rows(written.judged)} if written.judged else {}
     tracker.log_report(config, out_dir, {k: tracker.Rows(*rows) for k, rows in tables.items()})
     return written
 
 
-def _say(written: Report, title: str, console: Console) -> None:
-    """The claims, the files (to standard output) and what is missing."""
+def say(written: Report, title: str, console: Console) -> None:
+    """Print the claims, the files (to standard output) and what is missing."""
     if written.judged:
         show_claims(written.judged, title, console)
     for path in written.paths:
@@ -132,9 +149,12 @@ def start(words: Sequence[str]) -> None:
     """The command line; exits with its status."""
     with exit_statuses():
         part, overrides, given = parse(words)
-        if given:
+        edition = given.get("rules", LATEST)
+        if "folder" in given:
             report_folder(part, given, plain_console(stderr=True))
             return
+        if edition != LATEST and not any(word.startswith("suite=") for word in overrides):
+            overrides = [*overrides, f"suite={rules_of_edition(edition).suite}"]
         config, cells = compose_cells(overrides)
         check_writable(folder_of(config), value=str(config.results_root))
-        report(part, config, cells, plain_console(stderr=True))
+        report(part, config, cells, plain_console(stderr=True), edition)

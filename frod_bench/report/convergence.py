@@ -25,32 +25,60 @@ from frod_bench.report.rules import ConvergenceRule
 from frod_bench.report.table import NOT_THERE, Row, Table
 
 # A run that diverged never reaches the target; one that failed or is missing might.
-_NEVER = ("diverged", "undefined")
+NEVER = ("diverged", "undefined")
 FACTORS = (1, 2, 4)  # of the performance profile
 MISSED = "∞"  # instead of a time, if the target is not reached
 
 
 def targets(
     frame: pd.DataFrame, curves: Mapping[Run, Curve], rule: ConvergenceRule, reference: Method
-) -> dict[Task, float]:
-    """Each task's target, in the metric's own unit.
+) -> dict[tuple[Task, int], float]:
+    """The target of each task and seed, in the unit of `rule.measured_on`.
 
-    NaN if the reference has no complete curve on the task, or does not improve.
+    On the score all seeds of a task share the target of the reference's mean curve; on the loss
+    each has its own. NaN if the reference has no complete curve, or does not improve.
     """
-    found: dict[Task, float] = {}
+    found: dict[tuple[Task, int], float] = {}
     for task, cells in by_task(frame):
-        found[task] = np.nan
         ended = cells[is_method(cells, reference) & (cells["status"] == "ok")]
         runs = map(run_of, ended.itertuples(index=False))
-        if whole := [curves[run] for run in runs if run in curves]:
-            steps = whole[0].steps
-            found[task] = stats.target_from_reference(
-                [stats.resample_onto(steps, curve.steps, curve.values) for curve in whole],
-                rule.target_fraction,
-                rule.window_evaluations,
-                higher_is_better=bool(ended["higher_is_better"].iloc[0]),
+        whole = {run.seed: curves[run] for run in runs if run in curves}
+        shared = np.nan
+        if rule.measured_on == "score" and whole:
+            shared = _shared_target(
+                list(whole.values()), rule, higher_is_better=bool(ended["higher_is_better"].iloc[0])
             )
+        seeds = list(cells["seed"].unique())
+        found |= {(task, seed): shared for seed in seeds}
+        if rule.measured_on == "loss":
+            found |= {(task, seed): target for seed, target in _own_targets(whole, seeds, rule)}
     return found
+
+
+def _own_targets(
+    curves: Mapping[int, Curve], seeds: Sequence[int], rule: ConvergenceRule
+) -> list[tuple[int, float]]:
+    """Each seed's own target, and none if too few of the reference's runs set one."""
+    own = {
+        seed: stats.target_from_lowest(curve.values, rule.target_fraction, rule.window_evaluations)
+        for seed, curve in curves.items()
+    }
+    n_targets = sum(not np.isnan(target) for target in own.values())
+    if n_targets <= rule.least_targets * len(seeds):
+        own = {}
+    return [(seed, own.get(seed, np.nan)) for seed in seeds]
+
+
+def _shared_target(
+    curves: Sequence[Curve], rule: ConvergenceRule, *, higher_is_better: bool
+) -> float:
+    steps = curves[0].steps
+    return stats.target_from_reference(
+        [stats.resample_onto(steps, curve.steps, curve.values) for curve in curves],
+        rule.target_fraction,
+        rule.window_evaluations,
+        higher_is_better=higher_is_better,
+    )
 
 
 def arrivals(
@@ -59,26 +87,26 @@ def arrivals(
     rule: ConvergenceRule,
     reference: Method | None = None,
 ) -> pd.DataFrame:
-    """When each run reached its task's target, which `reference` (by default the rule's) sets.
+    """When each run reached its target, which `reference` (by default the rule's) sets.
 
-    Columns: task, head, family, method, variant, side, seed, status, target (the metric's own
-    unit), has_curve (the run ended and was measured), steps, seconds (with set-up). Infinite: a
-    miss; NaN: unknown (no target, or a missing run).
+    `measured` are the curves of `rule.column`. Columns: task, head, family, method, variant, side,
+    seed, status, target (in the curve's own unit), has_curve (the run ended and was measured),
+    steps, seconds (with set-up). Infinite: a miss; NaN: unknown (no target, or a missing run).
     """
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
     rows = []
     for cell in frame.itertuples(index=False):
         run = run_of(cell)
-        target = goal[run.task]
+        target = goal[run.task, run.seed]
         times = [np.nan, np.nan]
         if run in measured:
             curve = measured[run].smoothed(rule.window_evaluations)
-            better = bool(cell.higher_is_better)
+            better = rule.measured_on == "score" and bool(cell.higher_is_better)
             times = [
                 stats.time_to_target(curve.times(axis), curve.values, target, better)
                 for axis in AXES
             ]
-        elif cell.status in _NEVER and not np.isnan(target):
+        elif cell.status in NEVER and not np.isnan(target):
             times = [np.inf, np.inf]
         base = (*run.task, cell.family, *run.method, cell.seed, cell.status, target)
         rows.append((*base, run in measured, *times))
@@ -90,7 +118,7 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
     """Median over seeds of each task and method, and the speed-up of `rule.ours` over it.
 
     Columns: task, head, family, method, variant, side, axis, n_seeds (known), n_expected, n_missed,
-    target, median, speedup (theirs / ours, of the medians; NaN: undecided).
+    target (median over seeds), median, speedup (theirs / ours, of the medians; NaN: undecided).
     """
     keys = [*TASK_KEY, "family", *METHOD_KEY]
     ordered = pd.concat(cells for _, cells in by_task(arrived))
@@ -100,7 +128,7 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
             n_seeds=(axis, "count"),
             n_expected=(axis, "size"),
             n_missed=(axis, lambda times: np.isinf(times).sum()),
-            target=("target", "first"),
+            target=("target", "median"),
             median=(axis, stats.median_over_seeds),
         )
         ours = found[is_method(found, Method(rule.ours))].set_index(TASK_KEY)["median"]
@@ -140,16 +168,16 @@ def convergence_table(
                 continue
             of_task = {method_of(row): row for row in cells.itertuples(index=False)}
             texts = (format_time(of_task.get(method), missed) for method in methods)
-            target = format_target(cells["target"].iloc[0])
+            target = format_target(cells["target"].iloc[0], rule)
             rows.append(Row(f"{label(task)} ({target})", tuple(texts)))
         ratios = (_median_speedup(of_axis, method, ours, missed) for method in methods)
         rows.append(Row(f"time over {label(ours)}'s", tuple(ratios), strong=True))
         rows += _profile_rows(of_axis, methods)
     infinity = f"{MISSED}: not reached. " if missed == MISSED else ""
     caption = (
-        f"First evaluation at which the curve, smoothed over {rule.window_evaluations} "
-        "evaluations, is at the task's target (in brackets, points), which is "
-        f"{100 * rule.target_fraction:.0f} % of the gain of {reference}'s mean curve; "
+        f"First evaluation at which the curve of {rule.words}, smoothed over "
+        f"{rule.window_evaluations} evaluations, is at the target (in brackets, "
+        f"{rule.unit}), which is {target_words(rule, Method(rule.reference))}; "
         f"{middle_seed(int(summary['n_expected'].max()))}. Seconds are of training with set-up. "
         f"{infinity}The time over {label(ours)}'s is the median over tasks: below 1 the method is "
         "faster; if both miss a task is undecided and left out. Last, the share of tasks on which "
@@ -197,9 +225,23 @@ def format_time(number: Any, never: str = MISSED) -> str:
     return text if is_whole else f"{text} ({number.n_seeds} of {number.n_expected} seeds)"
 
 
-def format_target(target: float) -> str:
-    """A target in points."""
-    return "no target" if np.isnan(target) else f"{100 * target:.1f}".replace("-", "−")
+def target_words(rule: ConvergenceRule, reference: Method) -> str:
+    """What the target is, for captions."""
+    share, name = f"{100 * rule.target_fraction:.0f} %", label(reference, in_text=True)
+    if rule.measured_on == "score":
+        return f"{share} of the gain of {name}'s mean curve"
+    return (
+        f"{share} of the way from the start to the lowest value of {name}'s curve with the same "
+        "seed"
+    )
+
+
+def format_target(target: float, rule: ConvergenceRule) -> str:
+    """A target in points, or as a loss."""
+    if np.isnan(target):
+        return "no target"
+    text = f"{100 * target:.1f}" if rule.measured_on == "score" else f"{target:.3f}"
+    return text.replace("-", "−")
 
 
 def _median_speedup(of_axis: pd.DataFrame, method: Method, ours: Method, missed: str) -> str:

@@ -232,28 +232,32 @@ def methods_below(ax: Axes, methods: Sequence[Method], **ticks: Any) -> None:
 
 
 def convergence(panels: Panels) -> Drawing:
-    """Curves by step and by second side by side, or one above the other in a narrow look."""
+    """Curves by step and by second side by side, or one above the other in a narrow look; of panels
+    that have one axis alone, those.
+    """
+    shown = [axis for axis in AXES if axis in panels.bands]
 
     def draw(look: Look) -> Figure:
         columns = look.columns(2)
         times = panels.arrived.values()
         reached = {m for of_axis in times for m, when in of_axis.items() if np.isfinite(when)}
         handles = [
-            legend_handle(method, marked=not panels.has_target or method in reached)
+            legend_handle(method, marked=not panels.has_arrivals or method in reached)
             for method in panels.bands["steps"]
         ]
         height = 2.35 if columns == 2 else 1.75
         figure, axes = panelled(
-            look, 2, columns, height, handles, y_label=panels.y_label, sharey=True
+            look, len(shown), columns, height, handles, y_label=panels.y_label, sharey=True
         )
-        for axis, ax in zip(AXES, axes, strict=True):
-            _draw_panel(ax, panels, axis)
+        for axis, ax in zip(shown, axes, strict=True):
+            draw_panel(ax, panels, axis)
         return figure
 
     return Drawing(panels.title, str(panels.caption), draw)
 
 
-def _draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
+def draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
+    """Draw the bands of an axis, the target, and when it is reached."""
     bands, times, scale = panels.bands[axis], panels.arrived.get(axis, {}), panels.scale
     for number, (method, band) in enumerate(bands.items()):
         look = style.of_method(method)
@@ -262,7 +266,7 @@ def _draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
         ax.fill_between(band.grid, low, high, color=look.color, alpha=0.13, lw=0, zorder=front)
         (line,) = ax.plot(band.grid, median, color=look.color, ls=look.line, zorder=front + 2)
         marker = marker_of(look, mew=0.8)
-        if not panels.has_target:  # markers tell lines apart in print
+        if not panels.has_arrivals:  # markers tell lines apart in print
             apart = max(1, len(band.grid) // MARKS)
             line.set(**marker, markevery=(number * apart // len(bands), apart))
         elif np.isfinite(when := times.get(method, np.nan)):
@@ -272,7 +276,7 @@ def _draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
         target = scale * panels.target
         ax.axhline(target, color=style.INK, lw=0.7, ls=(0, (2, 2)), zorder=1.5)
         ax.annotate(
-            f"target {target:.1f}",
+            panels.target_text,
             (1, target),
             xycoords=("axes fraction", "data"),
             xytext=(-2, -2.5),

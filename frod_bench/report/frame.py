@@ -25,7 +25,9 @@ class Family(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A column of a table: a method, a variant of it, in one of two folders if two are compared."""
+    """A column of a table: a method, a variant of it, and the side if two are compared: a folder, A
+    or B, or `here` next to `published`.
+    """
 
     method: str
     variant: str = ""
@@ -47,13 +49,31 @@ TASK_KEY, FAMILY_KEY, METHOD_KEY = (list(key._fields) for key in (Task, Family, 
 # failed, unusable or missing; `settings_hash` leaves the data out; `error` is `type: message`.
 TEXTS = (
     *(*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "profile_title", "protocol"),
-    *("metric", "higher_is_better", "curve_split", "backbone", "config_hash", "settings_hash"),
+    *(
+        "metric",
+        "higher_is_better",
+        "curve_split",
+        "schedule",
+        "backbone",
+        "config_hash",
+        "settings_hash",
+    ),
     *("error", "code_version", "device", "path"),
 )
-# Numbers are NaN if unknown. `value` is the primary metric on `n` test examples, in its own unit;
-# `trainable` includes the head, `trainable_percent` is 100 (trainable - head) / backbone.
+# Numbers are NaN if unknown; `curve_rows` also if a curve is of all rows of its split. `value` is
+# the primary metric on `n` test examples, in its own unit; `trainable` includes the head,
+# `trainable_percent` is 100 (trainable - head) / backbone.
 NUMBERS = (
-    *("value", "n", "stderr", "steps", "trainable", "trainable_head", "backbone_total"),
+    *(
+        "value",
+        "n",
+        "stderr",
+        "steps",
+        "curve_rows",
+        "trainable",
+        "trainable_head",
+        "backbone_total",
+    ),
     *("extra_frozen", "trainable_percent", "setup_sec", "train_sec", "eval_sec", "step_sec"),
     *("peak_rss_bytes", "peak_device_bytes"),
 )

@@ -25,6 +25,10 @@ METHODS = {
     "frod_peft": "FRoD (PEFT)",
     "frod_released": "FRoD (released)",
     "frod_smaller": "FRoD (smaller side)",
+    "adalora": "AdaLoRA",  # of PEFT alone, as the three below
+    "delora": "DeLoRA",
+    "gralora": "GraLoRA",
+    "pvera": "PVeRA",
 }
 _IN_TEXT = METHODS | {"full": "full fine-tuning", "frozen": "the frozen backbone"}
 TASKS = {

@@ -5,15 +5,17 @@ from functools import cached_property
 
 import pandas as pd
 
-from frod_bench.report.claims import Judged, judge
+from frod_bench.report.claims.judge import Beside, Judge, judge
+from frod_bench.report.claims.parts import Judged
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
 from frod_bench.report.curves import Curve, evaluated_curves
-from frod_bench.report.frame import Method, Run, Task
+from frod_bench.report.frame import Method, Run, Task, methods_in
 from frod_bench.report.paired import constant_predictions, paired_summary
 from frod_bench.report.panels import LOSSES, Panels, experiment_panels
+from frod_bench.report.published.numbers import load_published
+from frod_bench.report.published.table import beside
 from frod_bench.report.rules import Rules
-from frod_bench.report.sensitivity import Sensitivity
 from frod_bench.report.tables import parameter_summary, summarise
 
 
@@ -25,12 +27,14 @@ class Numbers:
     profile: str
     title: str
     rules: Rules
-    sensitivity: Sensitivity | None
+    beside: Beside
+    own_rates: bool = False  # whether each variant of a method has its own learning rates
+    judge: Judge = judge
 
     @cached_property
     def judged(self) -> Judged:
-        frame, measured = self.collected.frame, self.measured
-        return judge(frame, measured, self.sensitivity, self.profile, self.rules)
+        frame, followed = self.collected.frame, self.followed
+        return self.judge(frame, followed, self.beside, self.profile, self.rules)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -42,10 +46,19 @@ class Numbers:
         return parameter_summary(self.collected.frame)
 
     @cached_property
+    def ours(self) -> Method:
+        """What is paired with the others: the rules' own method; the first of its variants if each
+        has its own learning rates.
+        """
+        ours = Method(self.rules.accuracy.ours)
+        found = methods_in(self.collected.frame) if self.own_rates else []
+        return next((method for method in found if method.method == ours.method), ours)
+
+    @cached_property
     def pairs(self) -> pd.DataFrame:
         """The paired differences; empty if there is nothing to pair."""
         rule = self.rules.accuracy
-        return paired_summary(self.collected.frame, Method(rule.ours), rule.margin_points)
+        return paired_summary(self.collected.frame, self.ours, rule.margin_points)
 
     @cached_property
     def constant(self) -> dict[Task, list[Method]]:
@@ -64,14 +77,27 @@ class Numbers:
         return evaluated_curves(self.collected.frame, self.collected.curves)
 
     @cached_property
+    def followed(self) -> dict[Run, Curve]:
+        """The curve of each run on which the rules measure the time to a target."""
+        column = self.rules.convergence.column
+        if not column:
+            return self.measured
+        return evaluated_curves(self.collected.frame, self.collected.curves, column)
+
+    @cached_property
     def arrived(self) -> pd.DataFrame:
         """When each cell reached its target."""
-        return arrivals(self.collected.frame, self.measured, self.rules.convergence)
+        return arrivals(self.collected.frame, self.followed, self.rules.convergence)
 
     @cached_property
     def times(self) -> pd.DataFrame:
         """The convergence table's numbers."""
         return time_summary(self.arrived, self.rules.convergence)
+
+    @cached_property
+    def others(self) -> pd.DataFrame:
+        """What others measured next to what was measured here."""
+        return beside(load_published(), self.times, self.summary, self.rules)
 
     @cached_property
     def panels(self) -> dict[str, Panels]:
@@ -93,6 +119,12 @@ class Numbers:
         for name, loss in LOSSES.items():
             measured = evaluated_curves(frame, self.collected.curves, loss.column)
             found[name] = experiment_panels(
-                frame, measured, self.arrived, self.title, rule, quantity=loss
+                frame,
+                measured,
+                self.arrived,
+                self.title,
+                rule,
+                quantity=loss,
+                constant=self.moot_targets,
             )
         return found

@@ -33,6 +33,7 @@ COLUMNS = (
     *("least", "greatest"),  # the range over pairs
 )
 MEAN, MIDDLE, WINS = "mean difference", "interquartile mean", "probability of improvement"
+THESE = "mean difference on these tasks"  # with the interval of these, not of tasks drawn at random
 
 
 def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataFrame:
@@ -60,6 +61,7 @@ def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataF
         adjusted = stats.holm([row["p_value"] for row in of_tasks])
         rows += [row | {"p_holm": p} for row, p in zip(of_tasks, adjusted, strict=True)]
         overall = (
+            (THESE, stats.mean_of_these_tasks(difference)),
             (MEAN, stats.mean_over_tasks(difference)),
             (MIDDLE, stats.interquartile_mean(difference)),
             (WINS, stats.probability_of_improvement(mine, theirs)),
@@ -79,19 +81,21 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
         texts = tuple(_task_text(by_key[task, MEAN, method]) for method in methods)
         rows.append(Row(label(task), texts))
     rows.append(Row("all tasks", heading=True))
-    for quantity in (MEAN, MIDDLE, WINS):
+    for quantity in (THESE, MEAN, MIDDLE, WINS):
         texts = tuple(_overall_text(by_key[Task("", ""), quantity, m]) for m in methods)
         rows.append(Row(quantity, texts, strong=True))
     caption = (
         f"{name} minus each method, in points, paired by task and seed: mean ± half of the 95 % "
         "interval (Student's t; of fewer than three pairs their range). In brackets the test "
-        f"examples that one alone gets right, {name} : other, and McNemar's exact p-value."
+        f"examples that one alone gets right, {name} : other, and McNemar's exact p-value, which "
+        "compares the trained models and says nothing of other seeds."
     )
     notes = [
         "Examples are counted over all seeds; p-values are adjusted by Holm over the tasks of a "
         "column.",
-        "All tasks: the 95 % interval is of a bootstrap over tasks and seeds, of the mean of fewer "
-        f"than {stats.FEW_TASKS} tasks Student's t; the other two are then too narrow.",
+        "All tasks: on these tasks seeds alone are random (Student's t, variance within tasks). "
+        "The other 95 % intervals are of a bootstrap over tasks and seeds, of the mean of fewer "
+        f"than {stats.FEW_TASKS} tasks Student's t; the last two are then too narrow.",
     ]
     header = ("task", *map(label, methods))
     return Table(f"Paired differences: {title}", caption, header, rows, notes)

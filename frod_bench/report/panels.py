@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.report.convergence import middle_seed
+from frod_bench.report.convergence import middle_seed, target_words
 from frod_bench.report.curves import AXES, Axis, Band, Curve, band_over_seeds, band_over_tasks
 from frod_bench.report.frame import TASK_KEY, Method, Run, Task, by_method, by_task, run_of
 from frod_bench.report.names import label, metric_label, spelled
@@ -74,9 +74,19 @@ class Panels:
         return 1.0 if self.is_loss else 100.0
 
     @property
+    def target_text(self) -> str:
+        """The target as it is written next to its line."""
+        return f"target {self.scale * self.target:{'.3f' if self.is_loss else '.1f'}}"
+
+    @property
     def has_target(self) -> bool:
-        """Whether markers show when the target is reached."""
+        """Whether a line shows the target."""
         return bool(np.isfinite(self.target))
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether markers show when the target is reached."""
+        return bool(self.arrived)
 
 
 def experiment_panels(
@@ -94,7 +104,8 @@ def experiment_panels(
 
     `measured` are the `evaluated_curves` of `Collected.frame` for `quantity`, `arrived` its
     `arrivals`; `title` is the profile's, and `setting` says in captions which runs these are. Only
-    a score has a target, which is moot if the reference predicts a single class (`constant`).
+    the quantity of the rule has a target, which is moot if the reference predicts a single class
+    (`constant`); scores, too, have a marker at the time when it is reached.
     """
     window = quantity.window or rule.window_evaluations
     smoothed = {run: curve.smoothed(window) for run, curve in measured.items()}
@@ -102,8 +113,10 @@ def experiment_panels(
     arrived_on = dict(by_task(arrived))
     for task, cells in by_task(frame):
         if panels := _task_panels(task, cells, smoothed, rule, quantity):
-            if quantity is SCORE:
-                panels = _with_target(panels, arrived_on[task], rule, task in constant)
+            if quantity.column in (SCORE.column, rule.column):
+                has_line = quantity.column == rule.column
+                own = arrived_on[task]
+                panels = _with_target(panels, own, rule, task in constant, has_line=has_line)
             found[spelled(task)] = panels
     if mean := _mean_panels(frame, smoothed, rule, quantity):
         found[ALL_TASKS] = mean
@@ -186,24 +199,34 @@ def _mean_panels(
 
 
 def _with_target(
-    panels: Panels, arrived: pd.DataFrame, rule: ConvergenceRule, is_constant: bool
+    panels: Panels,
+    arrived: pd.DataFrame,
+    rule: ConvergenceRule,
+    is_constant: bool,
+    *,
+    has_line: bool,
 ) -> Panels:
-    """The panels of a task with its target, or with the reason why it has none."""
+    """The panels of a task with the times at which its target is reached, or with the reason why it
+    has none. `has_line`: the target is one of the quantity that is shown, and drawn.
+    """
     reference = label(Method(rule.reference), in_text=True)
-    target = float(arrived["target"].iloc[0])
+    target = float(arrived["target"].median())
     if np.isnan(target) or is_constant:
         why = "predicts a single class" if is_constant else "has no curve here or does not improve"
         markers = f"No target: {reference} {why}."
         return replace(panels, caption=panels.caption._replace(markers=markers))
+    of_seeds = " (drawn: the median of the seeds' targets)" if rule.column and has_line else ""
+    of_loss = "" if has_line else f"of {rule.words}, "
     markers = (
-        f"Target: {100 * rule.target_fraction:.0f} % of the gain of {reference}'s mean curve. A "
-        f"marker shows when a method reaches it ({middle_seed(arrived['seed'].nunique())}); a "
-        "method that misses it has none."
+        f"Target: {of_loss}{target_words(rule, Method(rule.reference))}{of_seeds}. A marker shows "
+        f"when a method reaches it ({middle_seed(arrived['seed'].nunique())}); a method that "
+        "misses it has none."
     )
     groups = list(by_method(arrived))
     times = {axis: {m: stats.median_over_seeds(rows[axis]) for m, rows in groups} for axis in AXES}
     caption = panels.caption._replace(markers=markers)
-    return replace(panels, caption=caption, target=target, arrived=times)
+    shown = target if has_line else np.nan
+    return replace(panels, caption=caption, target=shown, arrived=times)
 
 
 def _quantity_words(

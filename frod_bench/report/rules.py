@@ -1,6 +1,10 @@
-"""The rules by which the claims are judged: `conf/claims.yaml`, with its types."""
+"""The rules by which the claims are judged: `conf/claims.yaml`, with its types.
 
-from dataclasses import dataclass
+What a later edition decides otherwise is a field with the first edition's reading as its default,
+so that `conf/claims_v1.yaml` is read by the same code and judges as it did.
+"""
+
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 
-RULES_PATH = CONF_DIR / "claims.yaml"
+EDITIONS = {"1": CONF_DIR / "claims_v1.yaml", "2": CONF_DIR / "claims.yaml"}
+LATEST = "2"
+RULES_PATH = EDITIONS[LATEST]
 
 
 @dataclass
@@ -24,27 +30,47 @@ class Change:
 
 @dataclass
 class AccuracyRule:
-    """Equivalence to the reference, two one-sided tests."""
+    """Equivalence to the reference, two one-sided tests.
+
+    `estimand` is what the mean is of: tasks drawn at random, of which the suite's are a sample, or
+    these tasks, on which seeds alone are random. Tasks that differ by more than `count_beyond`
+    points are counted, and the mean without the tasks of `also_without` is shown.
+    """
 
     ours: str
     reference: str
     margin_points: float
     alpha: float
+    estimand: str = "drawn_tasks"
+    count_beyond_points: float | None = None
+    also_without: list[str] = field(default_factory=list)
+
+    @property
+    def these_tasks(self) -> bool:
+        """Whether the mean of exactly the suite's tasks is judged."""
+        return self.estimand == "these_tasks"
 
 
 @dataclass
 class ParametersRule:
-    """The share of trained parameters, by counting."""
+    """The share of trained parameters, by counting; `tested` is false where it chose the suite."""
 
     ours: str
     paper_percent: float
     judged_on_profile: str
     tolerance_points: float
+    tested: bool = True
 
 
 @dataclass
 class ConvergenceRule:
-    """Time to a target that the reference sets."""
+    """Time to a target that the reference sets, on the curve of the score or of held-out loss.
+
+    With `constant_rate` the runs at a constant learning rate are judged beside those of the main
+    table, and the claim must hold for both. Curves of the profiles of `whole_split` must be of all
+    rows of the split. A task has a target if more than `least_targets` of the reference's runs
+    set one.
+    """
 
     ours: str
     decides: list[str]
@@ -53,18 +79,54 @@ class ConvergenceRule:
     target_fraction: float
     window_evaluations: int
     max_undecided_share: float
-    published_ratio: dict[str, float]
+    published_ratio: dict[str, float] = field(default_factory=dict)
+    measured_on: str = "score"
+    constant_rate: bool = False
+    whole_split: list[str] = field(default_factory=list)
+    least_targets: float = 0.0
+
+    @property
+    def column(self) -> str:
+        """The column of the curves' lines; empty for each task's primary metric."""
+        return "eval_loss" if self.measured_on == "loss" else ""
+
+    @property
+    def words(self) -> str:
+        """What the curve is of."""
+        return "held-out loss" if self.measured_on == "loss" else "the score"
+
+    @property
+    def unit(self) -> str:
+        """The unit of targets in tables."""
+        return "loss" if self.measured_on == "loss" else "points"
 
 
 @dataclass
 class RobustnessRule:
-    """Spread over seeds, and what wrong learning rates cost."""
+    """Spread over seeds, and what wrong learning rates cost.
+
+    `areas` says where scores over learning rates come from: a grid of factors around the picked
+    rates (else trials), or the cells of the search around each method's best rate.
+    """
 
     ours: str
     against: list[str]
     spread_margin_points: float
     learning_rate_factors: list[float]
     area_margin_points: float
+    areas: str = "factors"
+    also_without: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ExpressivenessRule:
+    """Rank of the learned update, and the least error at equal budget."""
+
+    ours: str
+    against: list[str]
+    budget_rank: int
+    tasks: list[str]
+    seeds: list[int]
 
 
 @dataclass
@@ -80,6 +142,23 @@ class Rules:
     parameters: ParametersRule
     convergence: ConvergenceRule
     robustness: RobustnessRule
+    expressiveness: ExpressivenessRule | None = None
+    edition: int = 1
+
+    @property
+    def file(self) -> str:
+        """Where the rules are, for readers."""
+        return f"conf/{EDITIONS[str(self.edition)].name}"
+
+
+def rules_of_edition(edition: str) -> Rules:
+    """The rules of an edition, `1` or `2`. Raises InputError if there is no such edition."""
+    if edition not in EDITIONS:
+        raise InputError(
+            f"rules={edition}: is not an edition of the rules of the claims. "
+            f"Allowed: {', '.join(EDITIONS)}; the last is the default."
+        )
+    return load_rules(EDITIONS[edition])
 
 
 def load_rules(path: Path = RULES_PATH) -> Rules:
@@ -96,6 +175,12 @@ def load_rules(path: Path = RULES_PATH) -> Rules:
         "accuracy.margin_points": rules.accuracy.margin_points > 0,
         "convergence.target_fraction": 0 < convergence.target_fraction <= 1,
         "convergence.window_evaluations": convergence.window_evaluations >= 1,
+        "convergence.measured_on": convergence.measured_on in ("score", "loss"),
+        "accuracy.estimand": rules.accuracy.estimand in ("drawn_tasks", "these_tasks"),
+        "robustness.areas": rules.robustness.areas in ("factors", "search"),
+        "edition": str(rules.edition) in EDITIONS
+        and (path not in EDITIONS.values() or EDITIONS[str(rules.edition)] == path),
+        "convergence.least_targets": 0 <= convergence.least_targets < 1,
     }
     wrong = [name for name, holds in in_range.items() if not holds]
     if wrong:

@@ -1,9 +1,12 @@
 """Learning-rate sensitivity: the area under the score over the learning rates that were tried.
 
-These are a grid of factors (`experiment=rate_robustness`), else the trials of `experiment=tune`.
-Without records of either, the published tables of the profile are used, and reports say so.
+By the second edition of the rules these are the cells of the search (`frod-bench tune`) around each
+method's best rate. By the first they are a grid of factors (`experiment=rate_robustness`), else the
+trials of the procedure's first version. Without either in the results folder the published tables
+of the profile are used, and reports say so.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,16 +20,20 @@ from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import row_of
-from frod_bench.report.frame import TASK_KEY, Family
-from frod_bench.report.names import base_names, labels_in_text, spelled
+from frod_bench.report.frame import TASK_KEY, Family, Task
+from frod_bench.report.names import base_names, label, labels_in_text, spelled
 
+SEARCH_TABLE = Path("tables/search.csv")  # in a results folder
+STEPS_PER_DECADE = 4  # of the search's grid
+CLASSIFY = "classify"  # the released head
 FLOORED = ("diverged", "undefined")  # runs that came to their end, and gave no score
 _RANKED = with_head("", "rank")  # ends the name of a family in the published table of trials
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Areas in points, at most 0: a row for each task, a column for each method; NaN if unknown.
+    """Areas in points: a row for each task, a column for each method; NaN if unknown. At most 0,
+    but for those around the best rate of a family, which need not be a task's own.
 
     `over` says over what: factors or trials, whose, and what they lack.
     """
@@ -34,10 +41,85 @@ class Sensitivity:
     table: pd.DataFrame
     over: str
 
-    def missing(self, methods: Sequence[str]) -> str:
-        """Which methods lack some area; empty if none does."""
+    def missing(self, methods: Sequence[str], tasks: Sequence[str] = ()) -> str:
+        """Which methods lack some area, and which of `tasks` have none; empty if nothing does."""
         lost = [m for m in methods if m not in self.table or self.table[m].isna().any()]
-        return f"{self.over} missing for {labels_in_text(lost)}" if lost else ""
+        there = self.table.index.get_level_values("task") if len(self.table) else ()
+        lost_tasks = [label(Task(task)) for task in tasks if task not in there]
+        return "; ".join(
+            f"{self.over} missing for {which}"
+            for which in (labels_in_text(lost), ", ".join(lost_tasks))
+            if which
+        )
+
+
+def searched_sensitivity(
+    results_dir: Path, profile: str, factors: Sequence[float], tasks: Sequence[str]
+) -> Sensitivity | None:
+    """The areas of `tasks` over the search's cells at `factors` around each method's best rate; of
+    the search in the results folder, else of the published one. None if there is neither.
+    """
+    published = REFERENCE_DIR / "search" / profile
+    for folder, whose in ((results_dir, ""), (published, " of the published run")):
+        path = folder / SEARCH_TABLE
+        if path.exists():
+            found = search_areas(pd.read_csv(path), factors)
+            return Sensitivity(found[found.index.isin(tasks, level="task")], f"search{whose}")
+    return None
+
+
+def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
+    """Area of each task (index) and method (column), in points: mean over the grid steps nearest to
+    `factors` of the task's score, less its score at the best rate of the family.
+
+    Rates are compared with the head at the best of the frozen backbone and FRoD's rotation tied to
+    lambda, where the search has a whole grid; a run that gave no score has the lowest of its task.
+    All methods of a family are compared at the same steps and seeds: of a coarser grid, or one with
+    a hole, those that all have. NaN if a method lacks the best, an outer step, or a seed.
+    """
+    reach = {round(STEPS_PER_DECADE * math.log10(factor)) for factor in factors}
+    listed = table.dropna(subset=["rate_step"])
+    listed = listed[[without_head(name)[1] == CLASSIFY for name in listed["family"]]]
+    rows = []
+    for _, of_family in _scored(listed).groupby("family"):
+        grids = {name: _first_grid(own) for name, own in of_family.groupby("method")}
+        seeds = {seed for grid in grids.values() for seed in grid["seed"]}
+        around = {name: _around_best(grid, len(seeds)) for name, grid in grids.items()}
+        needed = {0, min(reach), max(reach)}
+        whole = {name: scores for name, scores in around.items() if needed <= set(scores.index)}
+        shared = reach.intersection(*(scores.index for scores in whole.values()))
+        for name, scores in around.items():
+            found = pd.Series(np.nan, index=scores.columns)
+            if name in whole:
+                found = scores.loc[sorted(shared)].mean() - scores.loc[0]
+            rows += [(task, CLASSIFY, name, float(area)) for task, area in found.items()]
+    areas_found = pd.DataFrame(rows, columns=[*TASK_KEY, "method", "area"])
+    return areas_found.set_index([*TASK_KEY, "method"])["area"].unstack("method")
+
+
+def _scored(rows: pd.DataFrame) -> pd.DataFrame:
+    """The runs of a search, those without a score with the lowest of their task."""
+    points = rows["points"].where(rows["status"] == "ok")
+    return rows.assign(points=points.fillna(points.groupby(rows["task"]).transform("min")))
+
+
+def _first_grid(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the setting of head and ratio at which most rates were tried."""
+    rates = rows.groupby(["head_step", "ratio"], dropna=False)["rate_step"].transform("nunique")
+    return rows[rates == rates.max()]
+
+
+def _around_best(grid: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+    """Scores by steps from the best rate (index) and task; without steps that lack a run. Of
+    equally good rates the one in the middle is the best, as in the search.
+    """
+    counts = grid.pivot_table(index="rate_step", columns="task", values="seed", aggfunc="nunique")
+    scores = grid.pivot_table(index="rate_step", columns="task", values="points")
+    means = scores.mean(axis=1)
+    middle = (means.index.min() + means.index.max()) / 2
+    best = min(means.index, key=lambda step: (-means[step], abs(step - middle), step))
+    scores = scores[(counts == n_seeds).all(axis=1)]
+    return scores.set_axis((scores.index - best).astype(int), axis="index")
 
 
 def sensitivity_of(

@@ -69,14 +69,15 @@ _SPARE_COLORS = ("#CC6677", "#44AA99", "#117733", "#4477AA", "#661100")  # of no
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
 _MATCHED_LINE = (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5))
-_SIDE_LINES = {"A": "-", "B": _SHORT}
+_SIDE_LINES = {"A": "-", "B": _SHORT, "here": "-", "published": _SHORT}
 
 
 def of_method(method: Method) -> MethodStyle:
     """A method's style, fixed by its name alone, so that it is the same in every figure.
 
     Variants of a method look alike, except that a variant at FRoD's count of parameters has another
-    line. If two folders are compared, the line says whose a method is.
+    line. If two folders, or records and published curves, are compared, the line says whose a
+    method is.
     """
     if method.side:
         return of_method(method._replace(side=""))._replace(line=_SIDE_LINES[method.side])

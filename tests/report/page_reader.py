@@ -7,6 +7,7 @@ from typing import Any
 
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Cell
+from frod_bench.report.rules import Rules
 
 
 class Page(html.parser.HTMLParser):
@@ -72,8 +73,13 @@ class Page(html.parser.HTMLParser):
         return json.loads(self.scripts[name])  # type: ignore[no-any-return]
 
 
-def write_page(root: Path, cells: list[Cell], title: str = "embedded (stand-in data)") -> Page:
+def write_page(
+    root: Path,
+    cells: list[Cell],
+    title: str = "embedded (stand-in data)",
+    rules: Rules | None = None,
+) -> Page:
     """The page of some cells, read back."""
-    report = write_report(root, "embedded", cells, title, parts=["html"])
+    report = write_report(root, "embedded", cells, title, parts=["html"], rules=rules)
     assert [path.name for path in report.paths] == ["report.html"]
     return Page(report.paths[0])

@@ -15,21 +15,21 @@ from rich.console import Console
 
 from frod_bench.common.errors import InputError
 from frod_bench.records import hashing
-from frod_bench.report import claims
 from frod_bench.report.build import write_report
-from frod_bench.report.claims import (
+from frod_bench.report.claims.judge import Beside, judge
+from frod_bench.report.claims.parts import (
     NOT_SUPPORTED,
     SUPPORTED,
     UNDECIDED,
     Claim,
     Judged,
-    judge,
+    combine,
     suite_tasks,
 )
 from frod_bench.report.claims_table import claims_rows, format_part, show_claims
 from frod_bench.report.collect import Cell, collect
 from frod_bench.report.curves import evaluated_curves
-from frod_bench.report.rules import Rules, load_rules
+from frod_bench.report.rules import Rules, rules_of_edition
 from frod_bench.report.sensitivity import (
     Sensitivity,
     areas,
@@ -40,7 +40,7 @@ from frod_bench.report.sensitivity import (
 )
 from tests.report.factory import make_record, synthetic_curve, write_record
 
-RULES = replace(load_rules(), suite="smoke")
+RULES = replace(rules_of_edition("1"), suite="smoke")
 TASKS = suite_tasks("smoke")
 METHODS = ("full", "lora", "dora", "frod")
 # Rates of approach of the synthetic curves: frod about twice as fast as the low-rank methods.
@@ -97,7 +97,8 @@ def judged(
 ) -> Judged:
     got = collect(root, profile, cells)
     found = None if table is None else Sensitivity(areas(table), "trials")
-    return judge(got.frame, evaluated_curves(got.frame, got.curves), found, profile, rules)
+    curves = evaluated_curves(got.frame, got.curves)
+    return judge(got.frame, curves, Beside(found), profile, rules)
 
 
 def claim(found: Judged, key: str) -> Claim:
@@ -141,7 +142,10 @@ def test_parameters_are_counted_on_the_papers_backbones(
 
     rule = replace(RULES.parameters, paper_percent=percent, tolerance_points=tolerance)
     cells = sweep(tmp_path, change=train)
-    got = claim(judged(tmp_path, cells, rules=replace(RULES, parameters=rule)), "parameters")
+    got = claim(
+        judged(tmp_path, cells, rules=replace(RULES, parameters=rule, suite="paper20_v1")),
+        "parameters",
+    )
     assert (got.verdict, got.holes) == (verdict, "")
     there, _, without, with_head, count, _ = got.parts
     assert there.verdict == verdict
@@ -191,7 +195,7 @@ def test_a_reference_without_a_curve_is_a_hole_and_no_missing_gain(tmp_path: Pat
         if (key.task.task, key.method.method) != ("rte", "full")
     }
     found = claim(
-        judge(got.frame, evaluated_curves(got.frame, curves), None, "embedded", RULES),
+        judge(got.frame, evaluated_curves(got.frame, curves), Beside(), "embedded", RULES),
         "convergence",
     )
     assert found.verdict == UNDECIDED
@@ -370,9 +374,8 @@ def test_a_partial_grid_of_factors_is_named(tmp_path: Path) -> None:
     assert few_methods.over == (
         "factors of the published run; the grid of factors here is partial, without dora, frod"
     )
-    found = judge(
-        collect(tmp_path, "embedded", sweep(tmp_path)).frame, {}, few_methods, "embedded", RULES
-    )
+    frame = collect(tmp_path, "embedded", sweep(tmp_path)).frame
+    found = judge(frame, {}, Beside(few_methods), "embedded", RULES)
     assert "partial, without dora, frod" in claim(found, "robustness").parts[-1].title
 
 
@@ -428,7 +431,7 @@ def test_what_was_not_run_is_no_evidence(tmp_path: Path) -> None:
     assert got.verdict == UNDECIDED
     assert got.holes == "DoRA: 9 runs are not in this experiment"
     assert "against each of LoRA, DoRA; a miss" in got.rule
-    whole = replace(RULES, suite="paper20")
+    whole = replace(RULES, suite="paper20_v1")
     assert claim(judged(tmp_path, cells, rules=whole), "accuracy").verdict == UNDECIDED
 
 
@@ -443,7 +446,7 @@ def test_more_than_the_rules_name_is_left_out(tmp_path: Path) -> None:
 def test_several_protocols_are_no_whole_evidence(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", sweep(tmp_path))
     got.frame.loc[0, "protocol"] = "paper"
-    found = judge(got.frame, evaluated_curves(got.frame, got.curves), None, "embedded", RULES)
+    found = judge(got.frame, evaluated_curves(got.frame, got.curves), Beside(), "embedded", RULES)
     assert claim(found, "accuracy").holes.startswith("records of several protocols: fair, paper")
 
 
@@ -455,10 +458,10 @@ def test_one_seed_has_no_spread_and_no_verdict(tmp_path: Path) -> None:
 
 
 def test_verdicts_combine() -> None:
-    assert claims.combine([SUPPORTED, None, SUPPORTED]) == SUPPORTED
-    assert claims.combine([SUPPORTED, UNDECIDED]) == UNDECIDED
-    assert claims.combine([UNDECIDED, NOT_SUPPORTED, SUPPORTED]) == NOT_SUPPORTED
-    assert claims.combine([None]) == UNDECIDED
+    assert combine([SUPPORTED, None, SUPPORTED]) == SUPPORTED
+    assert combine([SUPPORTED, UNDECIDED]) == UNDECIDED
+    assert combine([UNDECIDED, NOT_SUPPORTED, SUPPORTED]) == NOT_SUPPORTED
+    assert combine([None]) == UNDECIDED
 
 
 def test_a_suite_that_is_not_there_is_named() -> None:
@@ -488,7 +491,7 @@ def test_report_writes_the_claims_first_and_says_them(tmp_path: Path) -> None:
     own = long[long["part"].isna()].set_index("claim")["verdict"]
     assert own.to_dict() == {
         "accuracy": SUPPORTED,
-        "parameters": SUPPORTED,
+        "parameters": NOT_SUPPORTED,  # three tasks of other shares
         "convergence": SUPPORTED,
         "robustness": SUPPORTED,
     }
@@ -501,7 +504,7 @@ def test_report_writes_the_claims_first_and_says_them(tmp_path: Path) -> None:
     columns, rows = claims_rows(report.judged)
     table = pd.DataFrame(rows, columns=columns)
     own = table[table["part"] == ""]
-    assert own["verdict"].tolist() == [SUPPORTED] * 4
+    assert own["verdict"].tolist() == [SUPPORTED, NOT_SUPPORTED, SUPPORTED, SUPPORTED]
     assert own["mean"].isna().all()
     parts = table[table["part"] != ""]
     means = [part.estimate.mean for one in report.judged.claims for part in one.parts]

@@ -19,10 +19,10 @@ from frod_bench.report.curves import (
     evaluations,
 )
 from frod_bench.report.frame import Task
-from frod_bench.report.rules import load_rules
+from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, write_record
 
-RULE = replace(load_rules().convergence, window_evaluations=1, target_fraction=0.5)
+RULE = replace(rules_of_edition("1").convergence, window_evaluations=1, target_fraction=0.5)
 LOSS_FREE = {"full": [0.5, 0.7, 0.9, 0.9], "frod": [0.5, 0.6, 0.7, 0.9], "lora": [0.5] * 4}
 
 

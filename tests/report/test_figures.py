@@ -19,11 +19,11 @@ from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.frame import Method, Run, Task
 from frod_bench.report.names import method_named
 from frod_bench.report.panels import Panels, experiment_panels
-from frod_bench.report.rules import load_rules
+from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, write_record
 
 Experiment = tuple[Path, list[Cell]]
-RULE = load_rules().convergence
+RULE = rules_of_edition("1").convergence
 
 
 @pytest.fixture(scope="module")

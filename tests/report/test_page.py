@@ -17,6 +17,7 @@ from frod_bench.report.collect import Cell
 from frod_bench.report.command import CHOICES, parse
 from frod_bench.report.frame import Method
 from frod_bench.report.page.write import ours_second, unbroken
+from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, synthetic_curve, write_record
 from tests.report.page_reader import Page, write_page
 
@@ -161,7 +162,8 @@ def test_target_that_nothing_reaches_is_told_in_words(tmp_path: Path) -> None:
         for method, end in (("full", final), ("frod", 0.55)):
             curve = synthetic_curve(final=end, rate=0.2, seed=seed)
             write_record(tmp_path, make_record("rte", method, seed), curve)
-    page = write_page(tmp_path, [Cell("rte", m, s) for m in ("full", "frod") for s in range(3)])
+    cells = [Cell("rte", m, s) for m in ("full", "frod") for s in range(3)]
+    page = write_page(tmp_path, cells, rules=rules_of_edition("1"))
     found = [row[1:] for row in page.tables["times"] if row[0].startswith("RTE (")]
     assert found == [["not reached"] * 2] * 2  # in steps and in seconds
     chart = page.charts("curves-data")["rte/score/steps"]

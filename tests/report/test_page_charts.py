@@ -140,11 +140,19 @@ def test_losses_over_more_than_a_decade_have_a_logarithmic_axis() -> None:
 
 def test_losses_are_those_of_the_records(experiment: Experiment, page: Page) -> None:
     chart = page.charts("curves-data")["rte/held-out loss/steps"]
-    traces = {t["name"]: t for t in chart["figure"]["data"] if "hovertemplate" in t}
+    drawn = [t for t in chart["figure"]["data"] if "hovertemplate" in t]
+    traces = {t["name"]: t for t in drawn if t["mode"] == "lines"}
     gain = 1 - np.exp(-RATES["full"] * np.array([90, 95, 100]))
     assert traces["Full FT"]["y"][-1] == pytest.approx(np.mean(1 - 0.6 * gain), abs=1e-3)
     assert chart["figure"]["layout"]["yaxis"]["title"]["text"] == "validation loss"
-    assert "shapes" not in chart["figure"]["layout"]  # the target is one of the score
+    (line,) = chart["figure"]["layout"]["shapes"]
+    lowest = np.mean(1 - 0.6 * gain)
+    start = 1 - 0.6 * (1 - np.exp(-RATES["full"] * 5))
+    assert line["y0"] == pytest.approx(start - 0.9 * (start - lowest), abs=1e-3)
+    reached = {t["name"]: t["y"][0] for t in drawn if t["mode"] == "markers"}
+    assert reached["Full FT"] <= line["y0"]
+    score = page.charts("curves-data")["rte/score/steps"]
+    assert "shapes" not in score["figure"]["layout"]  # the target is one of the loss
     assert chart["caption"].startswith("Validation loss, smoothed over 3 evaluations. Line: median")
     lost = page.charts("curves-data")["dtd/training loss/seconds"]["caption"]
     assert lost.startswith("Training loss, smoothed over 20")

@@ -79,6 +79,7 @@ def _curve_chart(panels: Panels, axis: Axis, points: int) -> Chart:
         ends.append(f"{label(method)} {panels.scale * band.median[-1]:{form}}")
         if np.isfinite(when := times.get(method, np.nan)):
             height = panels.scale * float(np.interp(when, band.grid, band.median))
+            height = round(height, 4 if panels.is_loss else 2)
             traces.append(_target_reached(method, axis, when, height))
     layout = _layout(x_label, panels.y_label) | {"hovermode": "x unified"}
     layout["xaxis"]["rangemode"] = "tozero"
@@ -94,9 +95,11 @@ def _curve_chart(panels: Panels, axis: Axis, points: int) -> Chart:
     if panels.has_target:
         y = panels.scale * panels.target
         line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y}
-        place = {"xref": "paper", "x": 0, "xanchor": "left", "y": y, "yanchor": "bottom"}
+        # Of a logarithmic axis, plotly takes the position of a text as its logarithm.
+        text_y = float(np.log10(y)) if layout["yaxis"].get("type") == "log" else y
+        place = {"xref": "paper", "x": 0, "xanchor": "left", "y": text_y, "yanchor": "bottom"}
         layout["shapes"] = [line | {"line": {"width": 1, "dash": "dot"}}]
-        layout["annotations"] = [place | {"text": f"target {y:.1f}", "showarrow": False}]
+        layout["annotations"] = [place | {"text": panels.target_text, "showarrow": False}]
     text = f"{panels.title}: {panels.y_label} over {x_label}. At the end: {', '.join(ends)}."
     return Chart(
         {"data": traces, "layout": layout},
@@ -149,7 +152,7 @@ def _band_traces(method: Method, band: Band, scale: float, form: str) -> list[Js
 
 def _target_reached(method: Method, axis: Axis, when: float, height: float) -> Json:
     look = style.of_method(method)
-    return _trace(method, "markers", [round(when, 4)], [round(height, 2)]) | {
+    return _trace(method, "markers", [round(when, 4)], [height]) | {
         "marker": {"symbol": SYMBOLS[look.marker], "size": 10, "color": look.color},
         "hovertemplate": f"{label(method)} reaches the target at {when:,.4g} {axis}<extra></extra>",
     }

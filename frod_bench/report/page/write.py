@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from frod_bench.report import style, tables
-from frod_bench.report.claims import NOT_SUPPORTED, SUPPORTED
+from frod_bench.report.claims.parts import NOT_SUPPORTED, SUPPORTED
 from frod_bench.report.claims_table import claims_table, format_part, headline
 from frod_bench.report.convergence import convergence_table
 from frod_bench.report.frame import Method, method_of, methods_in, tasks_in
@@ -23,6 +23,8 @@ from frod_bench.report.numbers import Numbers
 from frod_bench.report.page import records
 from frod_bench.report.page.charts import Chart, curve_charts, dash, front_charts
 from frod_bench.report.paired import paired_table
+from frod_bench.report.published.table import published_table
+from frod_bench.report.published.words import words_of_others
 from frod_bench.report.table import NOT_THERE, Row, Table
 
 HERE = Path(__file__).parent
@@ -37,8 +39,8 @@ class Score(NamedTuple):
     value: float | None
 
 
-def write_page(numbers: Numbers, out_dir: Path) -> Path:
-    """Write `report.html` in `out_dir`; returns its path."""
+def write_page(numbers: Numbers, out_dir: Path, *, others: bool = True) -> Path:
+    """Write `report.html` in `out_dir`, with what others measured if asked for; return its path."""
     out_dir.mkdir(parents=True, exist_ok=True)
     environment = Environment(
         loader=FileSystemLoader(HERE),
@@ -56,10 +58,11 @@ def write_page(numbers: Numbers, out_dir: Path) -> Path:
         "score_of": score_of,
         "meanings": records.MEANINGS,
         "unbroken": unbroken,
+        "words_of_others": words_of_others,
         "verdict_kinds": {SUPPORTED: "good", NOT_SUPPORTED: "bad"},
     }
     text = environment.get_template("page.html.jinja").render(
-        page=page_content(numbers, out_dir),
+        page=page_content(numbers, out_dir, others=others),
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
@@ -101,11 +104,11 @@ def grouped(table: Table) -> list[tuple[str, list[tuple[Row, bool]]]]:
     return [(heading, rows) for heading, rows in groups if rows]
 
 
-def page_content(numbers: Numbers, page_dir: Path) -> dict[str, Any]:
+def page_content(numbers: Numbers, page_dir: Path, *, others: bool = True) -> dict[str, Any]:
     """What the page in `page_dir` shows of an experiment, by the names in the template."""
     frame, collected = numbers.collected.frame, numbers.collected
     title, rules = numbers.title, numbers.rules
-    ours = Method(rules.accuracy.ours)
+    ours = numbers.ours
     methods = ours_second(methods_in(numbers.summary), ours, Method(rules.accuracy.reference))
     summary = _in_order(methods, numbers.summary)
     scores = itertools.groupby(tables.score_lines(summary), lambda line: line.group)
@@ -145,6 +148,7 @@ def page_content(numbers: Numbers, page_dir: Path) -> dict[str, Any]:
         "fronts": front_charts(numbers.summary),
         "costs": _costs_table(summary, title),
         "parameters": tables.parameter_table(_in_order(methods, numbers.parameters), title),
+        "others_measured": published_table(numbers.others, rules, title) if others else None,
         "map": records.run_map(runs, methods),
         "counts": {name: statuses[name] for name in records.MEANINGS if name in statuses},
         "runs": runs,

@@ -1,0 +1,56 @@
+"""The report of one method beside committed runs of others: every table says how it compares.
+
+The thresholds are those of `conf/claims.yaml`, asked of another method: is it as accurate as each
+other one, and does it converge faster than the low-rank ones? They are judged on the tasks and
+seeds of the report. The paper's claims about FRoD are not judged again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from frod_bench.report.claims.accuracy import accuracy
+from frod_bench.report.claims.convergence import Arm, convergence
+from frod_bench.report.claims.judge import Beside
+from frod_bench.report.claims.parts import Claim, Evidence, Judged
+from frod_bench.report.curves import Curve
+from frod_bench.report.frame import Run
+from frod_bench.report.rules import Rules
+
+
+def rules_for(method: str, rules: Rules, suite: str, seeds: Sequence[int]) -> Rules:
+    """The rules with `method` as the one that is judged, on a suite and seeds."""
+    shown = [name for name in (rules.convergence.ours, *rules.convergence.shown) if name != method]
+    return replace(
+        rules,
+        suite=suite,
+        seeds=list(seeds),
+        accuracy=replace(rules.accuracy, ours=method),
+        # What the released loss curves say is about FRoD.
+        convergence=replace(
+            rules.convergence, ours=method, shown=shown, published_ratio={}, constant_rate=False
+        ),
+    )
+
+
+def judge_challenger(
+    frame: pd.DataFrame,
+    measured: Mapping[Run, Curve],
+    _beside: Beside,
+    profile: str,
+    rules: Rules,
+) -> Judged:
+    """Judge the method of `rules_for` on all of `Collected.frame`, against each other method."""
+    protocols = ", ".join(sorted(frame["protocol"].dropna().unique()))
+    tasks, seeds = tuple(frame["task"].unique()), tuple(rules.seeds)
+    cells = Evidence(frame, tasks, seeds, protocols, rules.confidence)
+    others = [name for name in frame["method"].unique() if name != rules.accuracy.ours]
+    claims = [_against(name, cells, rules) for name in others]
+    claims.append(convergence(Arm("", cells, measured), None, rules.convergence))
+    return Judged(tuple(claims), profile, protocols, rules)
+
+
+def _against(other: str, cells: Evidence, rules: Rules) -> Claim:
+    claim = accuracy(cells, replace(rules.accuracy, reference=other))
+    return replace(claim, key=f"accuracy_{other}")
