@@ -40,16 +40,17 @@ class Verb:
 
 
 # Keys that verbs read themselves although they compose a configuration.
-NOT_IN_A_CONFIGURATION = ("folder", "out", "accelerator", "format")
+NOT_IN_A_CONFIGURATION = ("folder", "out", "rules", "accelerator", "format", "against")
 BOOLEANS = ("false", "true")
 HEADS = ("classify", "rank", "auto")
 BUDGETS = ("default", "matched")
 PLOTS = ("figure", "terminal", "none")
 STYLES = ("screen", "paper")
+RULES = ("2", "1")  # editions
 PARTS = ("all", "tables", "plots", "html")
 MIRRORS = ("backbones", "verify")
 ARCHIVES = ("pack", "unpack")
-ANALYSES = ("landscape", "spectrum", "expressible")
+ANALYSES = ("landscape", "spectrum", "expressible", "curvature")
 PROFILES, PROTOCOLS = (
     tuple(sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml")))
     for group in ("profile", "protocol")
@@ -93,6 +94,7 @@ def grid(experiment: str, **defaults: str) -> tuple[Key, ...]:
 
 
 GRID = grid("main_table")
+CHALLENGED = {"method": "", "seed": "the main table's"}
 VERBS = (
     Verb(
         "run",
@@ -143,6 +145,7 @@ VERBS = (
         PART,
         Key("folder", "", "a results folder, reported as it is, without data or weights"),
         Key("out", "the folder", "where the report of a folder goes"),
+        Key("rules", "2", "edition of the claims' rules: 2, or 1 for older results", RULES),
         FIGURES,
         *GRID,
     ),
@@ -167,6 +170,7 @@ VERBS = (
         Key("head", "classify", "classify or rank", HEADS[:2]),
         Key("results_root", "results", "of the one folder"),
         Key("plot", "figure", "figure, terminal (also prints the curves) or none", PLOTS),
+        Key("published", "", "released_cars, peft_metamathqa or a CSV: others' losses, dashed"),
         FIGURES,
         Key("out", "figures/ beside the records", "where figures go"),
         composes=False,
@@ -194,11 +198,37 @@ VERBS = (
             "tune method=pissa,rslora seed=100",
             "tune experiment=tune_small profile=small out=conf/learning_rates",
         ),
-        Key("experiment", "tune", "tune, tune_small or tune_paper"),
+        Key(
+            "experiment", "tune", "tune, tune_small, tune_paper, or one whose variants are searched"
+        ),
         Key("out", "RESULTS_ROOT/PROFILE/learning_rates", "folder of the new table"),
         *(key for key in GRID if key.name not in ("experiment", "protocol")),
         *RUNTIME,
         aliases={"out_dir": "out"},
+    ),
+    Verb(
+        "challenge",
+        "Take a method of your own through search and seeds, beside the committed runs.",
+        "docs/how-to/challenge.md",
+        (
+            "challenge method=path/to/mine.yaml plan_only=true",
+            "challenge method=examples/my_method/layer_norms.yaml suite=smoke",
+            "challenge method=path/to/mine.yaml against=results/embedded",
+        ),
+        Key("against", "results/reference/PROFILE", "the others' results folder, which is read"),
+        *(
+            key._replace(default=CHALLENGED.get(key.name, key.default))
+            for key in GRID
+            if key.name not in ("experiment", "protocol")
+        ),
+        *RUNTIME,
+        FIGURES,
+        Key("method.KEY", "the method's", "a setting of the method: method.options.shifts=false"),
+        Key(
+            "experiment.procedure.KEY",
+            "tune's",
+            "a number of the search: see experiments/tune.yaml",
+        ),
     ),
     Verb(
         "calibrate",
@@ -210,10 +240,10 @@ VERBS = (
     ),
     Verb(
         "analyze",
-        "Analyze trained models: loss landscape, spectra and expressibility of updates.",
+        "Analyze models: loss landscape, updates (spectrum, expressible), curvature at the start.",
         "docs/how-to/analyses.md",
-        ("analyze landscape", "analyze spectrum task=rte", "analyze expressible seed=0"),
-        Key("ANALYSIS", "", "first word: landscape, spectrum or expressible", ANALYSES),
+        ("analyze landscape", "analyze spectrum task=rte", "analyze curvature seed=0"),
+        Key("ANALYSIS", "", "first word: landscape, spectrum, expressible or curvature", ANALYSES),
         *grid("the analysis's", suite="the experiment's"),
         FIGURES,
         OVERRIDES,

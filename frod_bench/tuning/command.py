@@ -11,15 +11,16 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from frod_bench.cells.cell import Cell, cell_of
-from frod_bench.cells.grid import compose_cells
+from frod_bench.cells.grid import compose_cells, composer
 from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.names import with_head
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
 from frod_bench.common.terminal import plain_console
+from frod_bench.config.conversion import CONSTANT
 from frod_bench.config.settings import Settings
 from frod_bench.jobs.run import check_methods
 from frod_bench.records import store
@@ -31,15 +32,19 @@ from frod_bench.tuning.procedure import (
     Asking,
     Point,
     Rules,
+    around,
     rates_of,
     search,
     step_of,
 )
 
-Key = tuple[str, str]  # family, with the head if options are ranked, and method
+# Family, with the head if options are ranked, and method, with what an experiment varies of it.
+Key = tuple[str, str]
 WRITTEN = "# Written by `frod-bench tune`"  # the first words of a table written here
 SHIPPED_TABLES = CONF_DIR / "learning_rates"
 FROZEN = "frozen"
+# Profile -> the experiment whose procedure it is searched by.
+SEARCHES = {"embedded": "tune", "small": "tune_small", "paper": "tune_paper"}
 FIRST_SEED = 100  # lower ones are judged
 
 
@@ -47,14 +52,17 @@ class Searches:
     """The searches of one command, and what they have found so far."""
 
     def __init__(
-        self, base: DictConfig, cells: Sequence[Cell], known_heads: Mapping[str, int]
+        self,
+        base: DictConfig,
+        cells: Sequence[Cell],
+        known_heads: Mapping[str, int],
+        known_picks: Mapping[Key, Point] | None = None,
     ) -> None:
-        experiment: Any = OmegaConf.to_container(base.experiment) if base.experiment else None
-        self.base, self.rules, self.known_heads = base, Rules.of(experiment), known_heads
+        self.base, self.rules = base, Rules.of(experiment_of(base))
+        self.known_heads, self.known_picks = known_heads, known_picks or {}
         self.cells: dict[Key, list[Cell]] = {}  # one of each task and seed
         for cell in cells:
-            key = with_head(cell.family, cell.settings.head), cell.method
-            self.cells.setdefault(key, []).append(cell)
+            self.cells.setdefault(key_of(cell), []).append(cell)
         self.ties = {key: tie_of(of_key[0].settings) for key, of_key in self.cells.items()}
         self.rows: dict[str, dict[str, object]] = {}  # by the hash of the cell
         self.picks: dict[Key, Point] = {}
@@ -65,17 +73,31 @@ class Searches:
         self._advance({key: self._begin(key) for key in frozen})
         self._advance({key: self._begin(key) for key in self.cells if key not in frozen})
 
-    def _begin(self, key: Key) -> Asking[Point | None]:
-        groups = list(self.cells[key][0].settings.method.learning_rates)
-        return search(key[1], groups, self._head_start(key[0]), self.rules)
+    def check(self) -> None:
+        """Raise InputError for a search that cannot begin."""
+        for key in self.cells:
+            next(self._begin(key), None)
 
-    def _head_start(self, family: str) -> int | None:
+    def _begin(self, key: Key) -> Asking[Point] | Asking[Point | None]:
+        if self.rules.around:
+            if key not in self.known_picks:
+                raise InputError(
+                    f"{key[1]} in {key[0]}: has no pick of a search to begin with. Search it "
+                    f"first: frod-bench tune method={key[1]}."
+                )
+            return around(self.known_picks[key], self.rules.around)
+        first = self.cells[key][0]
+        rates = first.settings.method.learning_rates
+        rules = self.rules.with_center_of(first.method, rates)
+        return search(first.method, list(rates), self.head_start(key[0]), rules)
+
+    def head_start(self, family: str) -> int | None:
         """The grid step of the frozen backbone's best head rate, found now or before."""
         if (family, FROZEN) in self.picks:
             return self.picks[family, FROZEN].head
         return self.known_heads.get(family)
 
-    def _advance(self, searches: Mapping[Key, Asking[Point | None]]) -> None:
+    def _advance(self, searches: Mapping[Key, Asking[Point] | Asking[Point | None]]) -> None:
         """Run what the searches ask for until each has its pick."""
         asked: dict[Key, list[Point]] = {}
         found: dict[Key, dict[Point, float]] = {}
@@ -99,7 +121,7 @@ class Searches:
     def _scores(self, asked: Mapping[Key, list[Point]]) -> dict[Key, dict[Point, float]]:
         """Run the cells of the points that are asked for, and return their means in points."""
         cells = {
-            (key, point): [self._at(cell, point, key) for cell in self.cells[key]]
+            (key, point): [self.at(cell, point) for cell in self.cells[key]]
             for key, points in asked.items()
             for point in points
         }
@@ -123,10 +145,21 @@ class Searches:
             if not statuses <= {"ok", "diverged"}:
                 raise
 
-    def _at(self, cell: Cell, point: Point, key: Key) -> Cell:
-        method = cell.settings.method
-        rates = rates_of(point, list(method.learning_rates), self.ties[key])
+    def at(self, cell: Cell, point: Point) -> Cell:
+        """The cell with the learning rates of a point."""
+        method, tie = cell.settings.method, self.ties[key_of(cell)]
+        rates = rates_of(point, list(method.learning_rates), tie)
         return cell_of(replace(cell.settings, method=replace(method, learning_rates=rates)))
+
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Every run that was asked for, and the picks."""
+        table = pd.DataFrame(self.rows.values())
+        return table, evidence.pick_rows(table, self.picks, stride=self.rules.stride)
+
+
+def key_of(cell: Cell) -> Key:
+    """The search that a cell belongs to."""
+    return with_head(cell.family, cell.settings.head), cell.variant
 
 
 def tie_of(settings: Settings) -> float:
@@ -143,19 +176,22 @@ def tie_of(settings: Settings) -> float:
     return float((method.sparse_rate * width) ** -0.5)
 
 
-def write_rates(picked: pd.DataFrame, experiment: str, path: Path) -> None:
-    """Write the table of learning rates that a profile composes; keeps those of other methods."""
+def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str = "") -> None:
+    """Write the table of learning rates that a profile composes; keeps those of other methods.
+
+    `schedule` ends the names of the families, if their rates are for another than the profile's.
+    """
     old: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
     for _, row in picked.iterrows():
         rates = {name.removeprefix("lr_"): row[name] for name in row.index if "lr_" in name[:3]}
         own = {group: float(rate) for group, rate in rates.items() if not pd.isna(rate)}
-        old.setdefault(row["family"], {})[row["method"]] = own
+        old.setdefault(f"{row['family']}{schedule}", {})[row["method"]] = own
     methods = ", ".join(picked["method"].unique())
     head = (
         f"{WRITTEN}: the rates of {methods} by the procedure of\n"
         f"# experiments/{experiment}.yaml, on validation; every run is in "
-        "results/<profile>/tables/search.csv, and how sure\n# the picks are in picks.csv. "
-        "Others are unchanged.\n"
+        f"tables/search{schedule}.csv of the results\n# folder, and how sure the picks are in "
+        f"picks{schedule}.csv. Others are unchanged.\n"
     )
     path.write_text(head + yaml.safe_dump(old, sort_keys=False, default_flow_style=None))
 
@@ -171,29 +207,30 @@ def rates_path(profile: str, folder: Path) -> Path:
 def start(words: Sequence[str]) -> None:
     """Search, write the two tables of evidence and the table of rates, and print their paths."""
     asked = parse("tune", words)
-    base, cells = compose_cells(asked.grid("tune"))
+    base, cells = compose_search(asked.grid("tune"))
     profile, results_dir = base.profile.name, cells[0].results_dir
     refuse_judged(cells)
     tables = results_dir / "tables"
     published = REFERENCE_DIR / "search" / profile / "tables"
-    names = ("search.csv", "picks.csv")
-    kept = {n: (tables if (tables / n).exists() else published) / n for n in names}
+    schedule = schedule_of(cells, searches_around=bool(Rules.of(experiment_of(base)).around))
+    names = (f"search{schedule}.csv", f"picks{schedule}.csv")
+    kept = {n: (tables if (tables / n).exists() else published) / n for n in {*names, "picks.csv"}}
     for path in kept.values():
         evidence.check_version(path)
-    searches = Searches(base, cells, heads_in(kept["picks.csv"], base))
+    searches = Searches(base, cells, heads_in(kept["picks.csv"], base), picks_in(kept["picks.csv"]))
+    searches.check()
     if base.plan_only:
         plan(searches)
         return
     check_writable(results_dir, value=str(base.results_root))
     searches.run()
-    table = pd.DataFrame(searches.rows.values())
-    picked = evidence.pick_rows(table, searches.picks, stride=searches.rules.stride)
+    table, picked = searches.tables()
     tables.mkdir(parents=True, exist_ok=True)
     whole = [evidence.merged(r, kept[n]) for n, r in zip(names, (table, picked), strict=True)]
     for name, rows in zip(names, whole, strict=True):
         rows.to_csv(tables / name, index=False)
     drawn: list[Path] = []
-    if whole[0]["rate_step"].notna().any():
+    if not schedule and whole[0]["rate_step"].notna().any():
         title = str(base.profile.title)
         drawings = {"search": figure.drawing(whole[0], whole[1], title)}
         drawn = figures.save(drawings, results_dir / "figures", base.figures.style)
@@ -203,8 +240,65 @@ def start(words: Sequence[str]) -> None:
     path = folder / shipped.name
     if not path.exists() and shipped.exists():  # keeps what is not searched now
         path.write_text(shipped.read_text())
-    write_rates(picked, base.experiment.name, path)
+    write_rates(picked, base.experiment.get("rules", base.experiment.name), path, schedule)
     print(*(tables / name for name in names), *drawn, path.resolve(), sep="\n")
+
+
+def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
+    """The base configuration and the cells of a search.
+
+    An experiment that has no procedure says what is searched, each variant for itself; protocol,
+    seeds and the numbers of the procedure are those of the profile's own search.
+    """
+    with composer() as compose_one:
+        named = [word for word in overrides if word.startswith(("experiment=", "profile="))]
+        asked = compose_one(named)
+        name = SEARCHES.get(asked.profile.name, SEARCHES["embedded"])
+        own = [word for word in named if word.startswith("profile=")]
+        is_search = asked.experiment is None or "procedure" in asked.experiment
+        rules = asked if is_search else compose_one([f"experiment={name}", *own])
+    if is_search:
+        return compose_cells(overrides)
+    given = dict(word.partition("=")[::2] for word in overrides)
+    if given.get("protocol", rules.protocol.name) != rules.protocol.name:
+        raise _is_judged(given["protocol"])
+    ours = {
+        "protocol": rules.protocol.name,
+        "seed": str(rules.hydra.sweeper.params.seed),
+        "trainer.eval_every_steps": "${trainer.max_steps}",
+    }
+    trainer: Any = OmegaConf.to_container(rules.trainer, resolve=False)
+    if isinstance(
+        curve_rows := trainer["curve_rows"], int
+    ):  # the search's own: its runs are then the main search's
+        ours["trainer.curve_rows"] = str(curve_rows)
+    added = [f"{key}={value}" for key, value in ours.items() if key not in given]
+    base, cells = compose_cells([*overrides, *added])
+    with open_dict(base):
+        base.experiment.procedure = rules.experiment.procedure
+        base.experiment.rules = name
+    return base, cells
+
+
+def experiment_of(base: DictConfig) -> dict[str, Any] | None:
+    """The experiment as plain values, None if there is none."""
+    found: Any = OmegaConf.to_container(base.experiment) if base.experiment else None
+    return found
+
+
+def schedule_of(cells: Sequence[Cell], *, searches_around: bool) -> str:
+    """What ends the names of tables and families: nothing, or that of rates without a decay, which
+    are tried around the picks of the search. Raises InputError if schedule and search do not fit.
+    """
+    for cell in cells:
+        if (cell.settings.trainer.schedule == "constant") != searches_around:
+            schedule = cell.settings.trainer.schedule
+            raise InputError(
+                f"trainer.schedule={schedule}: is not that of this search. Leave it out; rates "
+                "without a decay are searched by frod-bench tune experiment=tune_constant, after "
+                "frod-bench tune."
+            )
+    return CONSTANT if searches_around else ""
 
 
 def refuse_judged(cells: Sequence[Cell]) -> None:
@@ -212,10 +306,7 @@ def refuse_judged(cells: Sequence[Cell]) -> None:
     for cell in cells:
         settings = cell.settings
         if settings.protocol.name != "tune" or settings.protocol.metrics_split != "validation":
-            raise InputError(
-                f"protocol={settings.protocol.name}: learning rates are picked on validation "
-                "alone. Leave protocol= out."
-            )
+            raise _is_judged(settings.protocol.name)
         if settings.seed < FIRST_SEED:
             raise InputError(
                 f"seed={settings.seed}: results are judged on it. Learning rates are picked on "
@@ -226,6 +317,12 @@ def refuse_judged(cells: Sequence[Cell]) -> None:
                 f"rate_factors.{changed[0]}={settings.rate_factors[changed[0]]:g}: the search sets "
                 "the rates itself. Leave rate_factors out."
             )
+
+
+def _is_judged(protocol: str) -> InputError:
+    return InputError(
+        f"protocol={protocol}: learning rates are picked on validation alone. Leave protocol= out."
+    )
 
 
 def heads_in(path: Path, base: DictConfig) -> dict[str, int]:
@@ -246,14 +343,27 @@ def heads_in(path: Path, base: DictConfig) -> dict[str, int]:
     return found
 
 
+def picks_in(path: Path) -> dict[Key, Point]:
+    """The picks of a table, if it is there, by family and method."""
+    if not path.exists():
+        return {}
+    picks = pd.read_csv(path)
+    keys = zip(picks["family"], picks["method"], strict=True)
+    return dict(zip(keys, evidence.points_of(picks), strict=True))
+
+
 def plan(searches: Searches) -> None:
     """Print how many runs the first stage of each search has; the next ones depend on these."""
     console = plain_console()
     total = 0
     for (family, method), cells in searches.cells.items():
         first = 1 if not cells[0].settings.method.learning_rates else searches.rules.points
+        first = len(searches.rules.around) or first
         total += first * len(cells)
         console.print(f"{method} in {family}: {first} rates, {len(cells)} tasks and seeds")
+    if searches.rules.around:
+        console.print(f"{total} runs: the picks of the search, moved by steps of its grid.")
+        return
     console.print(
         f"{total} runs in the first stage. Extensions, the head's rate and the rotation's follow, "
         "about as many again; which ones depends on the results."

@@ -33,7 +33,7 @@ def row_of(cell: Cell, point: Point) -> dict[str, object]:
     return {
         "procedure": VERSION,
         "family": with_head(cell.family, cell.settings.head),
-        "method": cell.method,
+        "method": cell.variant,
         **dict(zip(POINT, point, strict=True)),
         **{f"lr_{group}": rate for group, rate in cell.settings.method.learning_rates.items()},
         "task": cell.task,

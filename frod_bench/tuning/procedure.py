@@ -9,7 +9,7 @@ that a search that was interrupted is repeated from the records that exist.
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
@@ -35,6 +35,8 @@ class Rules:
         head_steps: grid steps of the head's rates from the best of the frozen backbone.
         ratios: rates of the rotation over lambda's that are tried at the end; `tied` comes first.
         extensions: how often a grid is extended before the search gives up.
+        around: if any, no search but the picks of one under another schedule: grid steps by which
+            all their rates are moved.
     """
 
     centers: Mapping[str, float]
@@ -44,6 +46,7 @@ class Rules:
     head_steps: tuple[int, ...] = (-4, -2, 0, 2)
     ratios: tuple[str | float, ...] = (TIED, 0.1, 1.0)
     extensions: int = 4
+    around: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, experiment: Mapping[str, Any] | None) -> "Rules":
@@ -58,7 +61,8 @@ class Rules:
             )
         try:
             head_steps, ratios = tuple(node.pop("head_steps")), tuple(node.pop("ratios"))
-            rules = cls(**node, head_steps=head_steps, ratios=ratios)
+            around = tuple(node.pop("around", ()))
+            rules = cls(**node, head_steps=head_steps, ratios=ratios, around=around)
         except (KeyError, TypeError) as error:
             raise InputError(f"experiment.procedure: {error}; see experiments/tune.yaml.") from None
         rules._check()
@@ -78,6 +82,7 @@ class Rules:
                 0 in self.head_steps and len(apart) == 1 and apart.pop() > 0,
                 "at least two rising whole numbers, evenly spaced, 0 among them",
             ),
+            ("around", all(type(step) is int for step in self.around), "whole numbers"),
             (
                 "ratios",
                 self.ratios[:1] == (TIED,) and all(map(_is_rate, self.ratios[1:])),
@@ -89,6 +94,16 @@ class Rules:
                     f"experiment.procedure.{key}={getattr(self, key)}: must be {allowed}; see "
                     "experiments/tune.yaml."
                 )
+
+    def with_center_of(self, method: str, rates: Mapping[str, float]) -> "Rules":
+        """These rules; if they have no rate in the middle of the method's first grid, with that of
+        `rates`, its own.
+        """
+        main = main_group(list(rates)) or HEAD
+        own = rates.get(main)
+        if {method, main} & set(self.centers) or own is None or not _is_rate(own):
+            return self
+        return replace(self, centers={**self.centers, method: own})
 
     def center(self, method: str, group: str) -> int:
         """The grid step in the middle of a method's first grid. Raises InputError if unknown."""
@@ -142,10 +157,21 @@ def rates_of(point: Point, groups: Sequence[str], tie: float) -> dict[str, float
         else:
             assert point.rate is not None
             rates[group] = rate_at(point.rate)
-    if ROTATION in rates:
+    if has_rotation(groups):
         factor = tie if point.ratio == TIED else float(point.ratio or 0.0)
         rates[ROTATION] = float(f"{rates[LAMBDA] * factor:.3g}")
     return rates
+
+
+def main_group(groups: Sequence[str]) -> str | None:
+    """The parameter group whose rate is searched first; None if a head alone is trained."""
+    others = (HEAD, ROTATION) if has_rotation(groups) else (HEAD,)
+    return next((group for group in groups if group not in others), None)
+
+
+def has_rotation(groups: Sequence[str]) -> bool:
+    """Whether a rotation's rate follows lambda's: FRoD's groups, of whichever method."""
+    return {LAMBDA, ROTATION} <= set(groups)
 
 
 def climb(
@@ -192,8 +218,8 @@ def search(
 
     Returns None if nothing of the method is trained. Raises InputError as `climb`, named.
     """
-    main = next((group for group in groups if group not in (HEAD, ROTATION)), None)
-    ratio = TIED if ROTATION in groups else None
+    main = main_group(groups)
+    ratio = TIED if has_rotation(groups) else None
     has_head = HEAD in groups
     if main is None and not has_head:
         return None
@@ -226,3 +252,19 @@ def search(
     others = [picked._replace(ratio=one) for one in rules.ratios]
     scores = yield others
     return max(others, key=lambda point: scores[point])
+
+
+def around(pick: Point, steps: Sequence[int]) -> Asking[Point]:
+    """Return the best of a pick with all its rates moved by each of `steps`; of equally good ones
+    the least moved.
+    """
+
+    def moved(step: int | None, by: int) -> int | None:
+        return None if step is None else step + by
+
+    points = [
+        pick._replace(rate=moved(pick.rate, by), head=moved(pick.head, by))
+        for by in sorted(steps, key=abs)
+    ]
+    scores = yield points
+    return max(points, key=lambda point: scores[point])

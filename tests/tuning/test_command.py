@@ -11,12 +11,14 @@ import yaml
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
 from frod_bench.common.errors import CellsFailed, InputError
+from frod_bench.common.paths import CONF_DIR
 from frod_bench.jobs.run import run
 from frod_bench.records import store
 from frod_bench.tuning import command, evidence
 from frod_bench.tuning.procedure import Point, rate_at
 from tests.conftest import SHORT
 
+SHIPPED = CONF_DIR / "learning_rates" / "embedded.yaml"
 METHODS = "frozen,full,lora,frod"
 BEST = {"frozen": (None, -7), "full": (-14, -9), "lora": (-9, -7), "frod": (-6, -5)}
 
@@ -40,7 +42,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
         points -= abs((point.head or 0) - head)
         points -= 3.0 * (point.ratio == 1.0)
         rates = {f"lr_{k}": v for k, v in cell.settings.method.learning_rates.items()}
-        named = {"procedure": 2, "family": cell.family, "method": cell.method, **rates}
+        named = {"procedure": 2, "family": cell.family, "method": cell.variant, **rates}
         named |= dict(zip(evidence.POINT, point, strict=True))
         run_of = {"task": cell.task, "seed": cell.seed, "config_hash": cell.config_hash}
         return named | run_of | {"points": points}
@@ -203,3 +205,78 @@ def test_real_runs_are_searched_and_not_run_twice(
     assert [path.stat().st_mtime_ns for path in records] == stamps
     _, cells = compose_cells(["experiment=tune", *words])
     assert all(cell.settings.protocol.metrics_split == "validation" for cell in cells)
+
+
+def test_an_experiment_that_varies_a_setting_is_searched_variant_by_variant(
+    ran: list[Cell], tmp_path: Path
+) -> None:
+    words = ["experiment=capacity", "method.sparse_rate=0.02,0.1", "task=rte,cola"]
+    command.start(words_of(tmp_path, *words, "seed=100"))
+    variants = {"frod (s 0.02)", "frod (s 0.1)"}
+    assert {cell.settings.method.sparse_rate for cell in ran} == {0.02, 0.1}
+    assert {cell.protocol for cell in ran} == {"tune"}
+    assert {cell.settings.trainer.eval_every_steps for cell in ran} == {140}
+    tables = tmp_path / "embedded" / "tables"
+    picks = pd.read_csv(tables / "picks.csv")
+    assert set(picks["method"]) == variants
+    assert (picks["lr_lambda"] == rate_at(BEST["frod"][0] or 0)).all()
+    # The rotation is tied to lambda by 1 / sqrt(s k), each variant by its own s.
+    ties = (picks["lr_rotation"] / picks["lr_lambda"]).where(picks["ratio"] == "tied")
+    assert ties.nunique() == 2
+    rates = tmp_path / "embedded" / "learning_rates" / "embedded.yaml"
+    written = yaml.safe_load(rates.read_text())["nlu"]
+    assert variants < set(written)
+    assert written["frod"] == yaml.safe_load(SHIPPED.read_text())["nlu"]["frod"]
+    assert rates.read_text().splitlines()[1].startswith("# experiments/tune.yaml")
+
+
+def test_seeds_and_rules_of_the_search_are_the_profiles(tmp_path: Path) -> None:
+    given = [f"results_root={tmp_path}", "experiment=conditioning", "task=rte"]
+    base, cells = command.compose_search(given)
+    assert {cell.seed for cell in cells} == {100, 101}
+    assert {cell.variant for cell in cells} == {"frod (scaled by none)", "frod (scaled by columns)"}
+    assert base.experiment.procedure.stride == 1
+    with pytest.raises(InputError, match="protocol=fair"):
+        command.start(words_of(tmp_path, *given[1:], "protocol=fair"))
+
+
+def test_rates_without_a_decay_are_tried_around_the_picks_of_the_search(
+    ran: list[Cell], tmp_path: Path
+) -> None:
+    words = words_of(tmp_path, "task=rte,cola")
+    command.start([*words, "method=frozen,lora,frod"])
+    tables = tmp_path / "embedded" / "tables"
+    search, picks = ((tables / name).read_bytes() for name in ("search.csv", "picks.csv"))
+    ran.clear()
+    command.start([*words, "experiment=tune_constant", "method=lora,frod"])
+    assert all(cell.settings.trainer.schedule == "constant" for cell in ran)
+    assert len(ran) == 2 * 3 * 2 * 2  # methods, factors, tasks, seeds
+    assert (tables / "search.csv").read_bytes() == search
+    assert (tables / "picks.csv").read_bytes() == picks
+    found = pd.read_csv(tables / "picks_constant.csv").set_index("method")
+    before = pd.read_csv(tables / "picks.csv").set_index("method")
+    tried = pd.read_csv(tables / "search_constant.csv")
+    for method in ("lora", "frod"):
+        moved = tried.loc[tried["method"] == method, "rate_step"].unique()
+        assert sorted(moved - before.loc[method, "rate_step"]) == [-2, -1, 0]
+        assert found.loc[method, "ratio"] in (before.loc[method, "ratio"],) or method == "lora"
+    rates = yaml.safe_load((tmp_path / "embedded" / "learning_rates" / "embedded.yaml").read_text())
+    assert set(rates["nlu_constant"]) == {"lora", "frod"}
+    assert set(rates["nlu"]) >= {"lora", "frod", "frozen"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["experiment=tune_constant", "method=lora"], "has no pick of a search to begin with"),
+        (["experiment=tune_constant", "trainer.schedule=cosine"], r"trainer\.schedule=cosine: is"),
+        (["trainer.schedule=constant"], r"trainer\.schedule=constant: is .*tune_constant"),
+        (["experiment=tune_constant", "method=lora", "plan_only=true"], "has no pick"),
+    ],
+)
+def test_a_search_without_a_decay_begins_with_a_pick_and_fits_its_schedule(
+    ran: list[Cell], tmp_path: Path, words: list[str], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        command.start(words_of(tmp_path, "task=rte", *words))
+    assert not ran

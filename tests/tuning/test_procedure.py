@@ -125,6 +125,25 @@ def test_a_method_without_a_center_is_refused_with_the_key_to_set() -> None:
     assert Point(-12, -8) in next(search("mine", ["own", "head"], -8, rules))
 
 
+def test_without_a_center_the_first_grid_is_around_the_rate_of_the_methods_own_file() -> None:
+    rates = {"own": 1e-3, "head": 1e-2}
+    assert RULES.with_center_of("mine", rates).center("mine", "own") == -12
+    named = Rules({**RULES.centers, "mine": 1e-1})
+    assert named.with_center_of("mine", rates).center("mine", "own") == -4
+    of_group = RULES.with_center_of("mine", {"adapter": 1e-4, "head": 1e-2})
+    assert of_group.center("mine", "adapter") == -8  # as every other adapter's
+    assert RULES.with_center_of("mine", {"own": 0.0}) == RULES
+
+
+def test_a_rotation_without_lambda_is_a_group_as_any_other() -> None:
+    groups = ["rotation", "head"]
+    rules = RULES.with_center_of("mine", {"rotation": 1e-2, "head": 1e-2})
+    found, _ = answered(search("mine", groups, -8, rules), peaks(-8, -8))
+    assert found == Point(-8, -8)
+    assert isinstance(found, Point)
+    assert rates_of(found, groups, 0.5) == {"rotation": 0.01, "head": 0.01}
+
+
 @pytest.mark.parametrize(
     "node",
     [
