@@ -1,8 +1,9 @@
-"""`frod-bench analyze landscape|spectrum|expressible`: analyses of trained models.
+"""`frod-bench analyze landscape|spectrum|expressible|curvature`: analyses of models.
 
-Each reads the cells of its own experiment, unless the overrides name another that keeps trained
-values, and writes tables and a figure to a folder of the experiment's name beside the records.
-Missing runs are reported on standard error, with the command that makes them.
+Each reads the cells of its own experiment, unless the overrides name another (for an analysis of
+trained models, one that keeps trained values), and writes tables and a figure to a folder of the
+experiment's name beside the records. Missing runs are reported on standard error, with the command
+that makes them.
 """
 
 import shlex
@@ -13,6 +14,8 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
 
 from frod_bench.cells.cell import Cell, find_missing
 from frod_bench.cells.grid import compose_cells
@@ -32,7 +35,9 @@ EXPERIMENTS = {
     "landscape": "landscape",
     "spectrum": "update_spectrum",
     "expressible": "expressible",
+    "curvature": "curvature",
 }
+UNTRAINED = ("curvature",)  # analyses of the start, which need no run
 Say = Callable[[str], None]  # reports progress
 
 
@@ -79,7 +84,7 @@ def kept_cells(overrides: Sequence[str]) -> Kept:
     Raises InputError if the experiment keeps none, or no cell of it has any yet.
     """
     config, cells = compose_cells(overrides)
-    experiment, profile = config.experiment, config.profile
+    experiment = config.experiment
     if experiment is None or config.save != "adapter":
         name = None if experiment is None else experiment.name
         raise InputError(
@@ -104,13 +109,28 @@ def kept_cells(overrides: Sequence[str]) -> Kept:
             f"experiment={experiment.name}: none of its {len(cells)} runs has a trained model "
             f"under {results_dir}. {lacking[-1]}"
         )
-    protocols = ", ".join(dict.fromkeys(cell.protocol for cell in usable))
+    return Kept(usable, lacking, context_of(config, usable))
+
+
+def start_cells(overrides: Sequence[str]) -> Kept:
+    """Return the cells of the overrides' grid, whether or not they ran. Raises InputError if it is
+    not an experiment's.
+    """
+    config, cells = compose_cells(overrides)
+    if config.experiment is None:
+        raise InputError("experiment=none: has no name for the folder of an analysis. Name one.")
+    return Kept(cells, [], context_of(config, cells))
+
+
+def context_of(config: DictConfig, cells: Sequence[Cell]) -> Context:
+    """Return the context of an experiment's cells."""
+    profile = config.profile
+    protocols = ", ".join(dict.fromkeys(cell.protocol for cell in cells))
     caption = f"Profile {profile.name}, protocol {protocols}."
     if profile.stand_in:
         caption += " Data and backbones are synthetic: these are not the benchmarks' numbers."
-    out_dir = results_dir / str(experiment.name)
-    context = Context(str(profile.title), caption, out_dir, str(config.figures.style))
-    return Kept(usable, lacking, context)
+    out_dir = cells[0].results_dir / str(config.experiment.name)
+    return Context(str(profile.title), caption, out_dir, str(config.figures.style))
 
 
 def main(words: Sequence[str]) -> None:
@@ -121,7 +141,8 @@ def main(words: Sequence[str]) -> None:
     overrides = arguments.overrides
     if not any(override.startswith("experiment=") for override in overrides):
         overrides = [f"experiment={EXPERIMENTS[arguments.action]}", *overrides]
-    kept, say = kept_cells(overrides), partial(print, file=sys.stderr, flush=True)
+    find = start_cells if arguments.action in UNTRAINED else kept_cells
+    kept, say = find(overrides), partial(print, file=sys.stderr, flush=True)
     check_writable(kept.context.out_dir, value=str(kept.cells[0].settings.results_root))
     for line in kept.lacking:
         say(line)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from frod_bench.cells.fingerprint import fingerprints
 from frod_bench.common.errors import InputError
-from frod_bench.common.names import inside, with_head
+from frod_bench.common.names import inside, settings_text, with_head, with_settings
 from frod_bench.config import callables
 from frod_bench.config.settings import Settings
 from frod_bench.records import hashing, schema, store
@@ -46,7 +46,7 @@ class Cell:
         varied = [f"{axis} {value}" for _, axis, value in self.axes]
         if self.protocol == "tune":
             rates = self.config["method"]["learning_rates"]
-            varied = [f"{group} {rate:g}" for group, rate in rates.items()]
+            varied += [f"{group} {rate:g}" for group, rate in rates.items()]
         return f"{name} ({', '.join(varied)})" if varied else name
 
     @property
@@ -60,6 +60,11 @@ class Cell:
             for name, key in named.get(self.method, named.get("*", {})).items()
         )
         return tuple(axis for axis in found if axis[2] is not None)
+
+    @property
+    def variant(self) -> str:
+        """The method with the settings that the experiment varies: `frod (s 0.02)`."""
+        return with_settings(self.method, settings_text(axis[1:] for axis in self.axes))
 
     @property
     def results_dir(self) -> Path:

@@ -3,6 +3,7 @@ files, and are checked as text: files in a Hub cache are links out of their snap
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 
 from frod_bench.common.errors import InputError
@@ -33,6 +34,18 @@ def without_head(name: str) -> tuple[str, str]:
     """The two parts of a family's name as files spell it: `reasoning_rank` is (reasoning, rank)."""
     family = name.removesuffix(with_head("", "rank"))
     return family, "classify" if family == name else "rank"
+
+
+def settings_text(settings: Iterable[tuple[str, object]]) -> str:
+    """Settings that an experiment varies, by their short names: `s 0.02, r 8`; "" if none."""
+    return ", ".join(
+        f"{name} {f'{value:g}' if isinstance(value, float) else value}" for name, value in settings
+    )
+
+
+def with_settings(method: str, settings: str) -> str:
+    """A variant of a method as files spell it: `frod (s 0.02)`."""
+    return f"{method} ({settings})" if settings else method
 
 
 def is_hub_id(value: object) -> bool:

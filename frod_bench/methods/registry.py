@@ -29,6 +29,7 @@ from frod_bench.frod import (
     frod_parameters,
 )
 from frod_bench.frod.core import CorePattern
+from frod_bench.methods.conditioning import scale_steps, scales_of
 from frod_bench.methods.peft_adapter import peft_adapter
 from frod_bench.models.classifier import Classifier
 from frod_bench.models.multiple_choice import MultipleChoice
@@ -189,10 +190,20 @@ def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed:
     return dict(frod_parameters(model.backbone))
 
 
-def set_decay(model: Model, method: MethodConfig, optimizer: torch.optim.Optimizer) -> None:
-    """Let weight decay draw what `method.decay` says."""
+def adapt_steps(model: Model, method: MethodConfig, optimizer: torch.optim.Optimizer) -> None:
+    """Let the optimizer's steps be what `method.decay` and `method.rotation_scale` say."""
+    optimizer = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
     if method.kind == "frod" and method.decay == "zero":
-        decay_to_zero(model.backbone, getattr(optimizer, "optimizer", optimizer))
+        decay_to_zero(model.backbone, optimizer)
+    if scales := step_scales(model, method):
+        scale_steps(optimizer, scales)
+
+
+def step_scales(model: Model, method: MethodConfig) -> dict[Parameter, Tensor]:
+    """Return, for parameters whose steps are scaled entry by entry, the factors on them."""
+    if method.kind != "frod" or method.rotation_scale == "none":
+        return {}
+    return scales_of(model.backbone)
 
 
 @torch.no_grad()

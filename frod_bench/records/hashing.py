@@ -14,6 +14,7 @@ _ORIGIN = ("hub_id", "revision")  # where content comes from; its fingerprint sa
 ADDED_KEYS: dict[str, dict[str, Any]] = {
     "method": {
         "shared_side": "input",
+        "rotation_scale": "none",
         "released_output": False,
         "apply": None,
         "options": {},

@@ -26,9 +26,9 @@ from frod_bench.data.rows import Split
 from frod_bench.methods.registry import (
     Model,
     Prepared,
+    adapt_steps,
     check_sketches,
     prepare,
-    set_decay,
     sketches_of,
 )
 from frod_bench.models.classifier import build_classifier, check_reads, recompute_activations
@@ -151,7 +151,7 @@ def run_cell(
         ),
         on_point=run.log,
     )
-    set_decay(prepared.model, settings.method, trainer.optimizer)
+    adapt_steps(prepared.model, settings.method, trainer.optimizer)
     setup_sec = ready.prepare_sec + time.perf_counter() - started
     progress = trainer.run()
     last = progress.curve[-1]

@@ -302,7 +302,7 @@ def test_missing_runs_are_reported_with_their_command(kept: Kept, tmp_path: Path
     ("line", "message"),
     [
         (["landscap"], "'landscap': is not an action of analyze. Did you mean 'landscape'"),
-        ([], "No analysis is named. Allowed: expressible, landscape, spectrum"),
+        ([], "No analysis is named. Allowed: curvature, expressible, landscape, spectrum"),
         (["spectrum", "method=frdo"], "Did you mean 'frod'"),
         (
             ["spectrum", "experiment=main_table", "task=rte", "method=full"],

@@ -1,0 +1,322 @@
+"""Curvature at the start in each method's own coordinates, and the learning rate that was picked.
+
+Two measures of the training loss on fixed rows, before the first step and without dropout
+(docs/explanation/why.md derives what each should predict):
+
+- `eigenvalue`: the largest of the Hessian H. Gradient descent is stable up to a rate of
+  2 / eigenvalue. The lowest one, which bounds no rate, is in the table, too.
+- `sign_rate`: |g|_1 / s^T H s for s = sign(g), which is Adam's first step: the rate that goes to
+  the minimum of the loss along it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from frod_bench.analyses.command import Context, Say
+from frod_bench.analyses.hessian import Surface, ends_of
+from frod_bench.cells.cell import Cell
+from frod_bench.common.names import with_head, without_head
+from frod_bench.common.paths import REFERENCE_DIR
+from frod_bench.config.settings import Settings
+from frod_bench.methods.registry import Prepared, prepare, step_scales
+from frod_bench.report import style
+from frod_bench.report.figures import Drawing, Look, legend_handle, marker_of, panelled
+from frod_bench.report.frame import Family, Task
+from frod_bench.report.names import label, method_named
+from frod_bench.report.table import NOT_THERE, Row, Table
+from frod_bench.training import runner
+from frod_bench.training.loop import Problem, rows_of_step
+
+BATCHES = 4  # of train, the first that a run sees
+ALONE, WITH_HEAD = "adapter", "adapter and head"  # coordinates; of `full` all of the backbone
+HEAD, ROTATION = "head", "rotation"  # groups whose rate follows another one's
+FEWEST_POINTS = 4  # for a rank correlation
+# quantity -> its name, and the sign of its correlation with the learning rate if it explains it
+QUANTITIES = {
+    "eigenvalue": ("largest eigenvalue", -1),
+    "sign_rate": ("best rate of a sign step", 1),
+}
+
+
+@dataclass(frozen=True)
+class Start:
+    """A cell's model before its first step, in float64."""
+
+    prepared: Prepared
+    backward: Callable[[], None]  # adds the gradient of the loss
+
+
+def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
+    """Measure; write `curvature.*`, `curvature_ranks.csv` and the figure."""
+    found = measure(cells, say)
+    picks = picks_of(cells)
+    points = pooled(found, picks)
+    ranks = correlations(points)
+    others = {"curvature_points": points, "curvature_ranks": ranks}
+    drawings = {"curvature": draw(points, ranks, context)}
+    return context.write("curvature", table(found, points, ranks, context), found, others, drawings)
+
+
+def measure(cells: Sequence[Cell], say: Say) -> pd.DataFrame:
+    """Return one row per cell and coordinates."""
+    rows: list[dict[str, Any]] = []
+    for cell in cells:
+        start = start_of(cell.settings)
+        family = with_head(cell.family, cell.settings.head)
+        base: dict[str, Any] = {"task": cell.task, "family": family, "method": cell.variant}
+        base["seed"] = cell.seed
+        for coordinates, surface in surfaces_of(start, cell.settings):
+            row = base | {"coordinates": coordinates, "n": len(surface)}
+            row |= curvature_of(surface)
+            rows.append(row)
+            doubt = "" if row["is_sound"] else " (not converged)"
+            say(f"{cell.label}, {coordinates}: eigenvalue {row['eigenvalue']:.3g}{doubt}")
+    return pd.DataFrame(rows)
+
+
+def start_of(settings: Settings) -> Start:
+    """Build a cell's model before its first step, with its loss on the first rows of train."""
+    torch.set_num_threads(settings.runtime.threads)
+    accelerator = runner.make_accelerator(settings)
+    data = runner.load_data(settings)
+    model = runner.build_model(settings, data.num_labels)
+    prepared = prepare(model, settings.method, settings.backbone, settings.seed)
+    prepared.model.double().to(accelerator.device).eval()  # without dropout
+    problem = runner.make_problem(settings, data)
+    size = settings.trainer.batch_rows
+    order = rows_of_step(0, len(data.train), BATCHES * size, settings.seed)
+    batches = [
+        _batch([data.train[i] for i in order[start : start + size]], problem, accelerator.device)
+        for start in range(0, len(order), size)
+    ]
+
+    def backward() -> None:
+        for inputs, labels in batches:
+            loss = problem.loss(prepared.model(**inputs), labels) / len(batches)
+            loss.backward()
+
+    return Start(prepared, backward)
+
+
+def _batch(
+    rows: Sequence[Any], problem: Problem, device: torch.device
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return a batch's inputs and labels."""
+    batch = {name: _widened(values).to(device) for name, values in problem.collate(rows).items()}
+    return batch, batch.pop("labels")
+
+
+def _widened(values: Tensor) -> Tensor:
+    return values.double() if values.is_floating_point() else values
+
+
+def surfaces_of(start: Start, settings: Settings) -> Iterator[tuple[str, Surface]]:
+    """Yield the loss in the coordinates of the adapter alone, and with those of the head."""
+    groups = start.prepared.groups
+    adapter = [p for name, group in groups.items() if name != HEAD for p in group]
+    head = groups.get(HEAD, [])
+    scales = step_scales(start.prepared.model, settings.method)
+    for name, parameters in ((ALONE, adapter), (WITH_HEAD, [*adapter, *head])):
+        if adapter and (name == ALONE or head):
+            own = [scales.get(parameter) for parameter in parameters]
+            yield name, Surface(parameters, start.backward, own)
+
+
+def curvature_of(surface: Surface) -> dict[str, Any]:
+    """Return both measures, with what tells whether they can be trusted."""
+    gradient, ends = surface.gradient(), ends_of(surface)
+    signs = np.sign(gradient)  # 0 for entries without a gradient, such as LoRA's A
+    slope, along = float(np.abs(gradient).sum()), float(signs @ surface.product(signs))
+    return {
+        "eigenvalue": ends.largest,
+        "lowest": ends.lowest,
+        "residual": ends.residual,
+        "step_error": ends.step_error,
+        "products": ends.products,
+        "is_sound": ends.is_sound,
+        "moving": int(np.abs(signs).sum()),
+        "gradient_l1": slope,
+        "sign_curvature": along,
+        "sign_rate": slope / along if along > 0 else np.nan,
+    }
+
+
+def picks_of(cells: Sequence[Cell]) -> dict[tuple[str, str], float]:
+    """Return (family, method) -> the picked rate that was searched first: of neither head nor
+    rotation. From the search beside the records, or else the published one of the profile.
+    """
+    first = cells[0]
+    published = REFERENCE_DIR / "search" / first.profile
+    paths = [one / "tables/picks.csv" for one in (first.results_dir, published)]
+    path = next((one for one in paths if one.exists()), None)
+    if path is None:
+        return {}
+    table = pd.read_csv(path).set_index(["family", "method"])
+    found = {}
+    for cell in cells:
+        key = with_head(cell.family, cell.settings.head), cell.variant
+        groups = [g for g in cell.settings.method.learning_rates if g not in (HEAD, ROTATION)]
+        if groups and key in table.index:
+            found[key] = float(table.loc[key, f"lr_{groups[0]}"])
+    return found
+
+
+def pooled(found: pd.DataFrame, picks: Mapping[tuple[str, str], float]) -> pd.DataFrame:
+    """Return one row per family, method and coordinates: geometric means over tasks and seeds of
+    the measures, and the picked rate. A measure that is not positive in each cell is NaN, as is an
+    eigenvalue that did not converge in one.
+    """
+    rows, sound = [], found["is_sound"].astype(bool)
+    found = found.assign(eigenvalue=found["eigenvalue"].where(sound))
+    for key, of_key in found.groupby(["family", "method", "coordinates"], sort=False):
+        family, method, coordinates = key
+        row = {"family": family, "method": method, "coordinates": coordinates}
+        row |= {"cells": len(of_key)}
+        for name in QUANTITIES:
+            row[name] = float(
+                np.exp(np.log(of_key[name].where(of_key[name] > 0)).mean(skipna=False))
+            )
+        rows.append(row | {"picked_rate": picks.get((str(family), str(method)), np.nan)})
+    return pd.DataFrame(rows)
+
+
+def correlations(points: pd.DataFrame) -> pd.DataFrame:
+    """Return Spearman's correlation of each measure with the picked rate, by family and coordinates
+    and over all families; NaN for fewer than `FEWEST_POINTS` methods.
+    """
+    rows = []
+    families = list(points["family"].unique())
+    for coordinates, of_kind in points.groupby("coordinates", sort=False):
+        for family in [*families, *(["all"] if len(families) > 1 else [])]:
+            own = of_kind if family == "all" else of_kind[of_kind["family"] == family]
+            for name, (_, sign) in QUANTITIES.items():
+                pairs = own[[name, "picked_rate"]].dropna()
+                enough = len(pairs) >= FEWEST_POINTS
+                rho, p = spearmanr(pairs[name], pairs["picked_rate"]) if enough else (np.nan,) * 2
+                row = {"coordinates": coordinates, "family": family, "quantity": name}
+                row |= {"points": len(pairs), "spearman": float(rho), "p_value": float(p)}
+                rows.append(row | {"expected_sign": sign})
+    return pd.DataFrame(rows)
+
+
+def table(
+    found: pd.DataFrame, points: pd.DataFrame, ranks: pd.DataFrame, context: Context
+) -> Table:
+    """Return one row per task, method and coordinates, and notes on convergence and correlation."""
+    picks = points.drop_duplicates(["family", "method"]).set_index(["family", "method"])
+    rows = []
+    for (task, family), of_task in found.groupby(["task", "family"], sort=False):
+        rows.append(Row(label(Task(str(task), without_head(str(family))[1])), heading=True))
+        for (method, coordinates), own in of_task.groupby(["method", "coordinates"], sort=False):
+            rate = picks.loc[(family, method), "picked_rate"]
+            shown = NOT_THERE if np.isnan(rate) else f"{rate:.3g}"
+            cells = (str(coordinates), str(own["n"].iloc[0]), *(_range(own[q]) for q in QUANTITIES))
+            rows.append(Row(label(method_named(str(method))), (*cells, shown)))
+    unsound = int((~found["is_sound"].astype(bool)).sum())
+    notes = [_rank_words(line) for line in ranks.dropna(subset=["spearman"]).itertuples()]
+    if unsound:
+        notes.append(f"{unsound} eigenvalues did not converge: their means are not known.")
+    return Table(
+        f"Curvature at the start: {context.title}",
+        "Training loss on the first rows of train, before the first step: largest eigenvalue "
+        "of the Hessian, and the learning rate at which one step along the gradient's signs would "
+        f"be best; mean and range over seeds. {context.caption}",
+        (
+            *("method", "coordinates", "how many", *(name for name, _ in QUANTITIES.values())),
+            "picked learning rate",
+        ),
+        rows,
+        notes,
+        texts=1,
+    )
+
+
+def _range(values: pd.Series) -> str:
+    if values.isna().any():
+        return NOT_THERE
+    ends = f" ({values.min():.2g} to {values.max():.2g})" if len(values) > 1 else ""
+    return f"{values.mean():.3g}{ends}"
+
+
+def _rank_words(line: Any) -> str:
+    name, sign = QUANTITIES[line.quantity]
+    return (
+        f"{line.coordinates}, {_family_label(line.family)}: Spearman's correlation of the picked "
+        f"rate with “{name}” is {line.spearman:+.2f} over {line.points} methods "
+        f"(p {line.p_value:.2f}); it would be {sign:+d} if this explained the rates."
+    )
+
+
+def _family_label(family: str) -> str:
+    return "all families" if family == "all" else label(Family(*without_head(family)))
+
+
+def draw(points: pd.DataFrame, ranks: pd.DataFrame, context: Context) -> Drawing:
+    """Draw a panel per measure: picked learning rate over it, for the adapter's coordinates."""
+    own = points[points["coordinates"] == ALONE].dropna(subset=["picked_rate"])
+    methods = list(dict.fromkeys(own["method"]))
+    families = list(dict.fromkeys(own["family"]))
+    caption = (
+        "Learning rate that the search picked over two measures at the start, in the "
+        "coordinates that a method trains besides the head: geometric means over tasks and seeds. "
+        "If a measure explained the rates, points would fall along "
+        "the first panel and rise along the second; dotted: in inverse, or direct, "
+        f"proportion. {context.caption}"
+    )
+
+    def panels(look: Look) -> Figure:
+        handles = [legend_handle(method_named(method)) for method in methods]
+        figure, axes = panelled(
+            look, len(QUANTITIES), look.columns(2), 2.5, handles, y_label="picked learning rate"
+        )
+        for ax, (name, (title, sign)) in zip(axes, QUANTITIES.items(), strict=True):
+            _draw_panel(ax, own.dropna(subset=[name]), name, sign, name_families=len(families) > 1)
+            ax.set_xlabel(title)
+            rho = _rank_of(ranks, name, families)
+            ax.set_title(f"Spearman {rho:+.2f}" if np.isfinite(rho) else "too few for a rank")
+        return figure
+
+    return Drawing(f"Curvature and learning rates · {context.title}", caption, panels)
+
+
+def _rank_of(ranks: pd.DataFrame, name: str, families: Sequence[str]) -> float:
+    family = "all" if len(families) > 1 else "".join(families)
+    keys = ["coordinates", "family", "quantity"]
+    return float(ranks.set_index(keys)["spearman"].get((ALONE, family, name), np.nan))
+
+
+def _draw_panel(
+    ax: Axes, points: pd.DataFrame, name: str, sign: int, *, name_families: bool
+) -> None:
+    if points.empty:
+        ax.text(0.5, 0.5, "no learning rate was picked", transform=ax.transAxes, ha="center")
+        return
+    for row in points.itertuples():
+        look = style.of_method(method_named(str(row.method)))
+        x = getattr(row, name)
+        ax.plot(x, row.picked_rate, color=look.color, ls="", **marker_of(look, 1.2, zorder=4))
+        if name_families:
+            text = _family_label(str(row.family))
+            ax.annotate(text, (x, row.picked_rate), (4, 3), textcoords="offset points", fontsize=6)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    ax.set_autoscale_on(False)
+    centre = np.exp(np.log(points[[name, "picked_rate"]]).mean())
+    ends = np.array(ax.get_xlim())
+    line = centre["picked_rate"] * (ends / centre[name]) ** sign
+    ax.plot(ends, line, color=style.MUTED, lw=0.7, ls=(0, (1, 2)), zorder=1)

@@ -1,0 +1,106 @@
+"""Curvature at the start: what is measured, and what it is compared with."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from frod_bench.analyses import curvature, hessian
+from frod_bench.analyses.command import Context, main
+from frod_bench.analyses.curvature import ALONE, QUANTITIES, WITH_HEAD
+from frod_bench.analyses.hessian import Surface
+
+SMALL = ("tracker=none", "trainer.batch_rows=2", "trainer.train_rows=64", "trainer.curve_rows=16")
+
+
+def numbers(**columns: list[float]) -> pd.DataFrame:
+    """Measures of six methods in one family."""
+    methods = ["full", "lora", "dora", "frod", "vera", "pissa"]
+    frame = pd.DataFrame({"method": methods, **columns})
+    for name in QUANTITIES:
+        if name not in frame:
+            frame[name] = 1.0
+    return frame.assign(task="rte", family="nlu", seed=0, coordinates=ALONE, n=10, is_sound=True)
+
+
+def test_ranks_of_planted_rates() -> None:
+    """Rates in inverse proportion to the eigenvalue, and to the sign rate: -1 for both."""
+    values = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+    found = numbers(eigenvalue=values, sign_rate=values)
+    picks = {("nlu", m): 1 / v for m, v in zip(found["method"], values, strict=True)}
+    points = curvature.pooled(found, picks)
+    ranks = curvature.correlations(points).set_index("quantity")
+    assert ranks.loc["eigenvalue", "spearman"] == pytest.approx(-1)
+    assert ranks.loc["sign_rate", "spearman"] == pytest.approx(-1)
+    assert ranks.loc["sign_rate", "expected_sign"] == 1
+    few = curvature.correlations(curvature.pooled(found, dict(list(picks.items())[:3])))
+    assert few["spearman"].isna().all()
+
+
+def test_means_over_tasks_are_geometric_and_none_without_each_cell() -> None:
+    found = numbers(eigenvalue=[1.0] * 6, sign_rate=[1.0] * 6)
+    other = found.assign(task="sst2", eigenvalue=4.0, sign_rate=math.nan)
+    points = curvature.pooled(pd.concat([found, other]), {})
+    assert points["eigenvalue"].tolist() == pytest.approx([2.0] * 6)
+    assert points["sign_rate"].isna().all()
+    assert points["picked_rate"].isna().all()
+    unsound = curvature.pooled(pd.concat([found, other.assign(is_sound=False)]), {})
+    assert unsound["eigenvalue"].isna().all()
+
+
+def test_a_cell_is_measured_in_both_coordinates_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(curvature, "BATCHES", 2)
+    monkeypatch.setattr(hessian, "VECTORS", 4)
+    monkeypatch.setattr(hessian, "RESTARTS", 1)
+    root = tmp_path / "results"
+    words = [f"results_root={root}", "task=rte", "method=lora,frod", "seed=0", *SMALL]
+    main(["curvature", *words])
+    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert {path.suffix for path in written} == {".md", ".tex", ".csv", ".png", ".pdf"}
+    assert all(path.stat().st_size > 0 for path in written)
+    found = pd.read_csv(root / "embedded/curvature/tables/curvature.csv")
+    rows = found.set_index(["method", "coordinates"])
+    assert len(found) == 4
+    # LoRA's A has no gradient while B is 0: it does not move in the first step.
+    assert rows.loc[("lora", ALONE), "moving"] == rows.loc[("lora", ALONE), "n"] / 2
+    assert rows.loc[("frod", ALONE), "moving"] == rows.loc[("frod", ALONE), "n"]
+    both, alone = (rows.xs(name, level="coordinates") for name in (WITH_HEAD, ALONE))
+    assert (both["n"] > alone["n"]).all()
+    assert (both["gradient_l1"] > alone["gradient_l1"]).all()
+    assert (found["products"] > 0).all()
+    points = pd.read_csv(root / "embedded/curvature/tables/curvature_points.csv")
+    picked = points.set_index(["method", "coordinates"])["picked_rate"]
+    assert picked[("frod", ALONE)] == 0.00562  # of the published search
+    assert not (root / "embedded/records").exists()
+
+
+def test_a_sign_step_at_the_sign_rate_goes_to_the_minimum_along_it() -> None:
+    """A quadratic with a known minimum, one of whose entries has no gradient and does not move."""
+    curvatures = torch.tensor([1.0, 2.0, 8.0, 5.0], dtype=torch.float64)
+    parameter = torch.nn.Parameter(torch.tensor([3.0, -1.0, 0.5, 0.0]).double())
+    loss_at = lambda x: 0.5 * (curvatures * x**2).sum()  # noqa: E731
+    found = curvature.curvature_of(Surface([parameter], lambda: loss_at(parameter).backward()))
+    assert found["eigenvalue"] == pytest.approx(8)
+    assert found["moving"] == 3
+    signs = torch.tensor([1.0, -1.0, 1.0, 0.0]).double()
+    losses = [
+        float(loss_at(parameter.detach() - factor * found["sign_rate"] * signs))
+        for factor in (0.9, 1.0, 1.1)
+    ]
+    assert losses[1] == min(losses)
+    assert losses[0] == pytest.approx(losses[2])
+
+
+def test_the_words_name_what_did_not_converge(tmp_path: Path) -> None:
+    found = numbers().assign(is_sound=False, eigenvalue=math.nan)
+    points = curvature.pooled(found, {})
+    ranks = curvature.correlations(points)
+    shown = curvature.table(
+        found, points, ranks, Context("embedded", "Profile embedded.", tmp_path)
+    )
+    assert "6 eigenvalues did not converge" in shown.notes[-1]
+    assert shown.rows[1].cells[2:5] == ("–", "1", "–")
