@@ -15,6 +15,7 @@ TRAINED = f"frod-bench run -m task=rte,cola method=frod,lora,full seed=0 {SHORT}
 FEW_POINTS = "task=rte method.sparse_rate=0,0.02 rate_factors.lambda=1 rate_factors.rotation=1"
 FIRST_STAGE = "experiment.procedure.points=3 experiment.procedure.margin=0"
 ANOTHER = "rm -rf theirs && cp -r results/embedded theirs"
+EXAMPLE = "method=examples/my_method/layer_norms.yaml task=rte seed=0 against=results/embedded"
 OWN_SMALL = "mkdir -p results/mine && cp -r results/reference/small results/mine/"
 # What a plan neither needs nor accepts here: mirrors, and how the processes would run.
 NO_PLACES: Edits = ((r" (data_root|model_root|results_root|runtime\.\w+)=\S+", ""),)
@@ -45,6 +46,13 @@ RULES = (
     Rule(r" mirror verify", "parse", "needs a mirror, which is not shipped"),
     Rule(r" mirror .*(out|suite)=| mirror backbones", "parse", "needs a network"),
     Rule(r"^frod-bench verify", "parse", "five minutes; tests run it on fewer cells"),
+    Rule(
+        r"^frod-bench challenge ",
+        "once",
+        "the example on one task, four steps long, compared with runs of four steps",
+        ((r"^.*$", f"frod-bench challenge {EXAMPLE} {FIRST_STAGE} {SHORT}"),),
+        TRAINED,
+    ),
     Rule(r"plan_only=true", "run", "plans"),
     Rule(
         r"^accelerate launch",
@@ -126,6 +134,12 @@ RULES = (
         "estimate",
         "needs a GPU, or data that is not shipped",
         ((r" tune ", " plan "), (r" out=\S+", ""), *NO_PLACES),
+    ),
+    Rule(r"^frod-bench tune experiment=(?!tune)", "plan", "trains"),
+    Rule(
+        r"^frod-bench reproduce experiment=(capacity|slow_learning|basis|conditioning)\b",
+        "parse",
+        "needs the rates that its search finds",
     ),
     Rule(
         r"^frod-bench tune\b",
