@@ -41,6 +41,7 @@ def small_options(root: Path, *words: str) -> Options:
     return dataclasses.replace(parse(line), rounds=2)
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_run_leaves_a_document_and_tables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_run_leaves_a_document_and_tables(
     assert [path.name for path in options.path.parent.iterdir()] == ["frod.json"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_contenders_that_fail_are_out_and_the_others_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +95,7 @@ def test_contenders_that_fail_are_out_and_the_others_go_on(
     assert "full is out on embedded_encoder: its process died" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_race_that_is_interrupted_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
