@@ -62,6 +62,11 @@ def synthetic_curve(
     return points
 
 
+def evaluated(**curve: Any) -> list[dict[str, Any]]:
+    """The lines of a `synthetic_curve` that have an evaluation: most are of single batches."""
+    return [point for point in synthetic_curve(**curve) if "eval_loss" in point]
+
+
 def make_record(
     task: str = "rte",
     method: str = "frod",

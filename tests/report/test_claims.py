@@ -38,7 +38,7 @@ from frod_bench.report.sensitivity import (
     searched,
     sensitivity_of,
 )
-from tests.report.factory import make_record, synthetic_curve, write_record
+from tests.report.factory import evaluated, make_record, synthetic_curve, write_record
 
 RULES = replace(rules_of_edition("1"), suite="smoke")
 TASKS = suite_tasks("smoke")
@@ -70,7 +70,7 @@ def sweep(
         points = 80 + (offset or {}).get(cell.method, 0.0)
         points += (cell.seed - 1) * (spread or {}).get(cell.method, 0.2)
         made = make_record(cell.task, cell.method, cell.seed, points / 100, profile=profile)
-        curve = synthetic_curve(rate=rates[cell.method], seed=cell.seed, every=2)
+        curve = evaluated(rate=rates[cell.method], seed=cell.seed, every=2)
         if (kept := change(made)) is not None:
             write_record(root, kept, curve)
     return cells

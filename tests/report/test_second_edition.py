@@ -32,7 +32,7 @@ from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.rules import load_rules
 from frod_bench.report.sensitivity import Sensitivity, search_areas, searched_sensitivity
 from frod_bench.tuning import evidence
-from tests.report.factory import make_record, synthetic_curve, write_record
+from tests.report.factory import evaluated, make_record, synthetic_curve, write_record
 
 WHOLE = load_rules()
 RULES = replace(WHOLE, suite="smoke")
@@ -60,7 +60,7 @@ def sweep(
     cells = [Cell(t, m, s) for t in TASKS for m in METHODS for s in RULES.seeds]
     for cell in cells:
         score = points(cell.task, cell.method, cell.seed) / 100
-        lines = synthetic_curve(rate=rates[cell.method], seed=cell.seed, every=2)
+        lines = evaluated(rate=rates[cell.method], seed=cell.seed, every=2)
         lines = curve(cell.method, cell.seed, lines)
         made = make_record(cell.task, cell.method, cell.seed, score)
         made["config"]["trainer"] |= trainer
