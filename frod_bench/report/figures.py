@@ -275,13 +275,17 @@ def draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
     if panels.has_target:
         target = scale * panels.target
         ax.axhline(target, color=style.INK, lw=0.7, ls=(0, (2, 2)), zorder=1.5)
+        # Below the line there is room until the first curve of a loss falls through it.
+        first = min(filter(np.isfinite, times.values()), default=np.inf)
+        end = max(band.grid[-1] for band in bands.values())
+        on_left = panels.is_loss and first > end / 2
         ax.annotate(
             panels.target_text,
-            (1, target),
+            (0 if on_left else 1, target),
             xycoords=("axes fraction", "data"),
-            xytext=(-2, -2.5),
+            xytext=(2 if on_left else -2, -2.5),
             textcoords="offset points",
-            ha="right",
+            ha="left" if on_left else "right",
             va="top",
             color=style.MUTED,
         )

@@ -76,7 +76,7 @@ class Panels:
     @property
     def target_text(self) -> str:
         """The target as it is written next to its line."""
-        return f"target {self.scale * self.target:{'.3f' if self.is_loss else '.1f'}}"
+        return f"target {self.scale * self.target:{'.3g' if self.is_loss else '.1f'}}"
 
     @property
     def has_target(self) -> bool:
