@@ -3,14 +3,26 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from frod_bench.report.collect import Cell
+from frod_bench.report.figures import Drawing
+from frod_bench.report.published import figure
 from tests.report.factory import FAMILIES, PRIMARY, make_record, synthetic_curve, write_record
 from tests.report.page_reader import Page, write_page
 
 RATES = {"full": 0.12, "lora": 0.03, "frod": 0.07, "frozen": 0.004}
 SEEDS = (0, 1, 2)
 MISSING = ("cola", "lora", 1)
+
+
+@pytest.fixture(autouse=True)
+def _published_drawn_by_its_own_tests(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others measured is the same figure in every report, and takes a second."""
+    if request.path.name != "test_published.py":
+        monkeypatch.setattr(figure, "draw", lambda *_: Drawing("published", "", lambda _: Figure()))
 
 
 @pytest.fixture(scope="session")
