@@ -61,14 +61,12 @@ def expressiveness(updates: Updates, rule: ExpressivenessRule, confidence: float
         errors = errors[
             (errors["budget"] == f"rank {rule.budget_rank}") & (errors["method"] == LEARNED_BY)
         ]
-    holes = "; ".join(
-        _holes(name, table, is_published, column, names, rule)
-        for name, table, is_published, column, names in (
-            (SPECTRUM, updates.spectrum, updates.is_published[0], "method", methods),
-            (EXPRESSIBLE, errors, updates.is_published[1], "parametrisation", [OURS, LOW_RANK]),
-        )
-        if _holes(name, table, is_published, column, names, rule)
+    fits = [OURS, LOW_RANK]
+    lost = (
+        _holes(SPECTRUM, updates.spectrum, updates.is_published[0], "method", methods, rule),
+        _holes(EXPRESSIBLE, errors, updates.is_published[1], "parametrisation", fits, rule),
     )
+    holes = "; ".join(filter(None, lost))
     parts = (
         *_rank_parts(updates, rule, confidence, holes),
         _error_part(errors, updates.is_published[1], rule, confidence, holes),
