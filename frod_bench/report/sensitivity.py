@@ -82,7 +82,7 @@ def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
     listed = listed[[without_head(name)[1] == CLASSIFY for name in listed["family"]]]
     rows = []
     for _, of_family in _scored(listed).groupby("family"):
-        grids = {name: _first_grid(own) for name, own in of_family.groupby("method")}
+        grids = {name: first_grid(own) for name, own in of_family.groupby("method")}
         seeds = {seed for grid in grids.values() for seed in grid["seed"]}
         around = {name: _around_best(grid, len(seeds)) for name, grid in grids.items()}
         needed = {0, min(reach), max(reach)}
@@ -103,7 +103,7 @@ def _scored(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(points=points.fillna(points.groupby(rows["task"]).transform("min")))
 
 
-def _first_grid(rows: pd.DataFrame) -> pd.DataFrame:
+def first_grid(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of the setting of head and ratio at which most rates were tried."""
     rates = rows.groupby(["head_step", "ratio"], dropna=False)["rate_step"].transform("nunique")
     return rows[rates == rates.max()]

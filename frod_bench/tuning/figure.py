@@ -10,7 +10,8 @@ from frod_bench.report import figures, style
 from frod_bench.report.figures import Drawing, Look
 from frod_bench.report.frame import Family
 from frod_bench.report.names import label, method_named
-from frod_bench.tuning.procedure import HEAD, ROTATION, TIED
+from frod_bench.report.sensitivity import first_grid
+from frod_bench.tuning.procedure import HEAD, ROTATION
 
 CAPTION = (
     "Mean over the tasks of a family of the primary metric on validation (points), over the "
@@ -22,11 +23,8 @@ CAPTION = (
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
     """family, method, rate, points: the first grid of each method that has a rate of its own."""
-    rows = table[table["ratio"].isna() | (table["ratio"] == TIED)].dropna(subset=["rate_step"])
-    head = rows["head_step"].fillna(0)
-    tried = rows.groupby([rows["family"], rows["method"], head])["rate_step"].transform("nunique")
-    most = tried.groupby([rows["family"], rows["method"]]).transform("max")
-    rows = rows[tried == most]  # of the heads that were tried the one that the search begins with
+    searched = table.dropna(subset=["rate_step"]).groupby(["family", "method"], sort=False)
+    rows = pd.concat([first_grid(of_method) for _, of_method in searched])
     rows = rows.assign(rate=main_rate(rows))
     by_task = rows.groupby(["family", "method", "rate", "task"], sort=False)["points"].mean()
     return by_task.groupby(["family", "method", "rate"], sort=False).mean().reset_index()

@@ -14,9 +14,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from frod_bench.common.errors import InputError
+from frod_bench.report.sensitivity import STEPS_PER_DECADE
 
 VERSION = 2  # of the procedure; version 1 drew eight Sobol points a method
-STEPS_PER_DECADE = 4
 TIED = "tied"  # the rotation's rate is lambda's / sqrt(s k)
 ROTATION, LAMBDA, HEAD = "rotation", "lambda", "head"
 RATE, HEADS = "learning rate", "learning rate of the head"  # what is searched, in errors
