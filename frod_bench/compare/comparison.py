@@ -21,10 +21,11 @@ from frod_bench.report.convergence import (
     target_words,
     time_summary,
 )
-from frod_bench.report.curves import AXES, Band, evaluated_curves
+from frod_bench.report.curves import AXES, Band, Curve, evaluated_curves
 from frod_bench.report.frame import (
     TASK_KEY,
     Method,
+    Run,
     by_task,
     is_method,
     method_of,
@@ -91,11 +92,16 @@ class Comparison:
         return self.collected.frame[self.shown]
 
     @cached_property
+    def followed(self) -> dict[Run, Curve]:
+        """The curve of each run on which the rules measure the time to a target."""
+        column = self.rules.convergence.column
+        return evaluated_curves(self.collected.frame, self.collected.curves, column)
+
+    @cached_property
     def arrived(self) -> pd.DataFrame:
         """When each cell, the reference's too, reached its target."""
         frame, rule = self.collected.frame, self.rules.convergence
-        followed = evaluated_curves(frame, self.collected.curves, rule.column)
-        return arrivals(frame, followed, rule, self.reference)
+        return arrivals(frame, self.followed, rule, self.reference)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -262,7 +268,9 @@ def panels_of(comparison: Comparison) -> dict[str, Panels]:
     for quantity, ending in ((SCORE, ""), (LOSSES["held-out loss"], "_loss")):
         if quantity is not SCORE and quantity.column != rule.column:
             continue
-        curves = evaluated_curves(cells, comparison.collected.curves, quantity.column)
+        curves = comparison.followed
+        if quantity.column != rule.column:
+            curves = evaluated_curves(cells, comparison.collected.curves, quantity.column)
         panels = experiment_panels(
             cells,
             curves,
