@@ -23,6 +23,15 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f"{hint} Allowed: {', '.join(names)}."
 
 
+def input_error_behind(error: BaseException | None) -> InputError | None:
+    """The InputError that led to an error: OmegaConf wraps what a resolver raises, and keeps it as
+    the context only.
+    """
+    while error is not None and not isinstance(error, InputError):
+        error = error.__context__
+    return error
+
+
 class CellsFailed(RuntimeError):  # noqa: N818  (a result, not a programming error)
     """Some runs failed or diverged; each has a record with the reason. Exit status 1."""
 

@@ -9,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 from frod_bench.common.errors import InputError
 
 LONGEST = 100
+LONGEST_FILE_NAME = 255  # bytes; file systems allow no more
 RULE = (
     "must be a text of letters, digits and _ . - that starts with a letter or a digit, at most "
     f"{LONGEST} characters long"
@@ -83,11 +84,15 @@ def check_hub_id(field: str, value: object) -> None:
 
 
 def check_hub_config(field: str, value: str) -> None:
-    """Raise InputError if the name of a data set's configuration has several parts, or is `..`."""
-    if _SEPARATOR.search(value) or value in (".", ".."):
+    """Raise InputError if the name of a data set's configuration has several parts, is `..`, or
+    cannot be that of a folder.
+    """
+    is_part = not _SEPARATOR.search(value) and value not in ("", ".", "..")
+    if not is_part or not value.isprintable() or len(value.encode()) > LONGEST_FILE_NAME:
         raise InputError(
-            f"{field}={value!r} must be the name of a configuration, without / and \\, and not .. "
-            "Name it as the data set's card does."
+            f"{field}={value[:LONGEST]!r} must be the name of a configuration, without / and \\, "
+            f"not empty, not .. and at most {LONGEST_FILE_NAME} bytes long. Name it as the data "
+            "set's card does."
         )
 
 

@@ -1,12 +1,14 @@
 """Folders: the package's own data, the user's cache, and where we may write."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import platformdirs
 
 from frod_bench.common.errors import InputError
+from frod_bench.common.names import LONGEST_FILE_NAME
 
 PACKAGE_DIR = Path(__file__).parents[1]
 CONF_DIR = PACKAGE_DIR / "conf"
@@ -14,10 +16,19 @@ EXPERIMENTS_DIR = PACKAGE_DIR / "search" / "experiment"  # experiments/ of the r
 SHIPPED_BACKBONES_DIR = PACKAGE_DIR / "embedded" / "backbones"
 REFERENCE_DIR = PACKAGE_DIR / "reference"  # results/reference, what the project publishes
 
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+LONGEST_PATH = 3000  # bytes; of 4,096, so that files of a run have room
+
 
 def cache_dir() -> Path:
     """Folder for files that can be recomputed: `FROD_BENCH_CACHE`, else the user's cache."""
     return Path(os.environ.get("FROD_BENCH_CACHE") or platformdirs.user_cache_dir("frod_bench"))
+
+
+def writable_cache_dir() -> Path:
+    """The cache's folder. Raises InputError if nothing can be written there."""
+    check_writable(cache_dir(), "FROD_BENCH_CACHE")
+    return cache_dir()
 
 
 def is_published(folder: Path) -> bool:
@@ -30,11 +41,50 @@ def embedded_mirror_dir() -> Path:
     return cache_dir() / "embedded_mirror"
 
 
+def at_home(key: str, value: str) -> str:
+    """The value of `key`, with the home folder for a `~` at its beginning. Raises InputError if
+    there is no such home.
+    """
+    if not value.startswith("~"):
+        return value
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError as error:
+        raise InputError(
+            f"{key}={value}: there is no such home folder. Write the folder out, {key}=/path/to/it."
+        ) from error
+
+
+def check_path(key: str, value: str) -> None:
+    """Raise InputError unless the value of `key` can be the path of a folder of this machine."""
+    problem = ""
+    if not value.strip() or not value.isprintable():
+        problem = "must be a path of printable characters"
+    elif ADDRESS.match(value):
+        problem = "is an address, and must be a folder of this machine"
+    elif any(len(part.encode()) > LONGEST_FILE_NAME for part in Path(value).parts):
+        problem = f"has a name in it of more than {LONGEST_FILE_NAME} bytes"
+    elif len(value.encode()) > LONGEST_PATH:
+        problem = f"is longer than {LONGEST_PATH} bytes"
+    if problem:
+        shown = value if len(value) <= LONGEST_FILE_NAME else f"{value[:LONGEST_FILE_NAME]}..."
+        raise InputError(f"{key}={shown!r}: {problem}. Name such a folder, e.g. {key}=my/folder.")
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file at a path, also if no file can have such a name."""
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def check_writable(folder: Path, key: str = "results_root", value: str | None = None) -> None:
     """Raise InputError unless `folder` can be written to and is not published by the project.
 
     `key` is the option that named it and `value` what the user gave, by default `folder`.
     """
+    check_path(key, str(folder))
     given = f"{key}={folder if value is None else value}"
     if is_published(folder):
         raise InputError(

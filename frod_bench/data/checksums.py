@@ -4,11 +4,13 @@ A repository, whose files are in `<root>/<hub id>/`, is incomplete until it is l
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
@@ -35,23 +37,27 @@ def read_sums(root: Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
     try:
-        noted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        entries = {hub_id: Entry(**entry) for hub_id, entry in noted.items()}
-        named = [(hub_id, list(entry.files.keys())) for hub_id, entry in entries.items()]
-    except (ValueError, TypeError, AttributeError) as error:
+        entries = _adapter().validate_json(path.read_bytes(), strict=True)
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{path}: cannot be read as a mirror's checksums ({error}). Remove it and copy again: "
+            f"{path}: cannot be read as a mirror's checksums ({reason}). Remove it and copy again: "
             "complete files are not downloaded twice."
         ) from error
-    for hub_id, files in named:  # listed files are read, and removed if they were changed
+    for hub_id, entry in entries.items():  # listed files are read, and removed if they were changed
         if not is_hub_id(hub_id):
             raise InputError(f"{path}: {hub_id!r} is not a Hub id, NAME or OWNER/NAME. {_REPAIR}")
-        if outside := [name for name in files if not name or not stays(name)]:
+        if outside := [n for n in entry.files if not n or not n.isprintable() or not stays(n)]:
             raise InputError(
                 f"{path}: {hub_id!r} lists the file {outside[0]!r}, which is not in the "
                 f"repository. {_REPAIR}"
             )
     return entries
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[dict[str, Entry]]:
+    return TypeAdapter(dict[str, Entry])
 
 
 def add_entry(root: Path, hub_id: str, entry: Entry) -> None:

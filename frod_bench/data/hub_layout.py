@@ -8,6 +8,7 @@ A card is data from elsewhere: what leads out of the snapshot is refused, except
 of a Hub cache are.
 """
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub.repocard import metadata_load
+from huggingface_hub.repocard import REGEX_YAML_BLOCK, metadata_load
 
 from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.common.names import stays
+from frod_bench.common.yaml_text import check_yaml, read_text
 from frod_bench.config.settings import TaskConfig
 
 CARD = "README.md"
+BESIDE_CARD = ".huggingface.yaml"  # which `datasets` reads, too
+DEEPEST = 3  # double stars in a pattern; each of them walks the folder below
 DATA = "data"  # the name of a folder that says nothing about its content
 NO_DATA = {".md", ".gitattributes", ".gitignore", "LICENSE"}  # names or suffixes
 ABOUT = {"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
@@ -165,30 +169,49 @@ def _absent(folder: Path, hub_config: str, found: Iterable[str]) -> InputError:
 
 def _listed(folder: Path) -> dict[str, list[tuple[str, str]] | str]:
     """Return configuration -> its (split, pattern) pairs, or the folder of its files."""
-    card = folder / CARD
-    if not card.is_file():
-        return {}
+    found: dict[str, list[tuple[str, str]] | str] = {}
+    for file in (folder / BESIDE_CARD, folder / CARD):
+        if file.is_file():
+            stat = file.stat()
+            found = _read_card(file, stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _read_card(card: Path, _size: int, _mtime_ns: int) -> dict[str, list[tuple[str, str]] | str]:
+    """Read a card, or what `datasets` reads beside it, once per content."""
     try:
-        front = metadata_load(card)
-        configs = (front or {}).get("configs", [])
+        text = read_text(card)
+        front = REGEX_YAML_BLOCK.search(text)
+        check_yaml(text if card.name != CARD else front[2] if front else "")
+        if card.name != CARD:
+            return {}
+        configs = (metadata_load(card) or {}).get("configs", [])
         _check_configs(card, configs)
         return {entry["config_name"]: _entry(entry) for entry in configs}
     except InputError:
         raise
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise InputError(
-            f"{card}: its front matter cannot be read ({type(error).__name__}). It must list "
-            "configs, each with config_name and data_files, as a Hub card does."
+            f"{card}: its front matter cannot be read ({reason}). It must be YAML in UTF-8 that "
+            "lists configs, each with config_name and data_files, as a Hub card does. Correct it, "
+            "or remove it: without a card, names of folders and files decide."
         ) from error
 
 
 def _check_configs(card: Path, configs: Iterable[Mapping[str, Any]]) -> None:
     """Raise InputError if one of `configs`, all of which `datasets` follows, leads outside."""
     for config in configs:
-        folder = config.get("data_dir")
+        folder = str(config.get("data_dir") or "")
         patterns = [pattern for _, pattern in _pairs(config.get("data_files", []), "")]
-        for key, path in [("data_dir", folder or ""), *(("data_files", one) for one in patterns)]:
-            if not stays(str(path)):
+        for key, path in [("data_dir", folder), *(("data_files", one) for one in patterns)]:
+            if path.count("**") > DEEPEST or not path.isprintable():
+                raise InputError(
+                    f"{card}: {key} {path!r} of configuration {config.get('config_name')!r} must "
+                    f"be printable and have ** at most {DEEPEST} times. Write a simpler pattern."
+                )
+            if not stays(path):
                 raise InputError(
                     f"{card}: {key} {path!r} of configuration {config.get('config_name')!r} leads "
                     "out of the data set's folder. Patterns must be relative to it, without .. and "
@@ -216,7 +239,13 @@ def _pairs(data_files: object, split: str) -> list[tuple[str, str]]:
 
 
 def _data_files(folder: Path, pattern: str = "**/*") -> list[Path]:
-    return sorted(file for file in folder.glob(pattern) if _may_be_data(file, folder))
+    try:
+        return sorted(file for file in folder.glob(pattern) if _may_be_data(file, folder))
+    except (ValueError, NotImplementedError, OSError) as error:
+        raise InputError(
+            f"{folder}: the files of the pattern {pattern!r} cannot be listed ({error}). Correct "
+            "the pattern in the card, or the folder."
+        ) from error
 
 
 def _tables(files: list[Path]) -> list[Path]:

@@ -89,14 +89,8 @@ def image_encoder(
     """Return an encoder with the mean and deviation of the backbone's image processor.
 
     `folder` is the data set's, for images that are files of their own. Raises InputError if the
-    backbone has no image processor, or no `image_size` is given.
+    backbone has no image processor.
     """
-    if backbone.image_size <= 0:
-        raise InputError(
-            f"backbone.image_size={backbone.image_size} of {backbone.name}: the task reads images, "
-            "and needs the number of pixels per side, e.g. 224. A language model cannot read "
-            "images: choose a vision backbone."
-        )
     with readable(backbone_path, "image processor", "A task on images needs a vision model"):
         processor = AutoImageProcessor.from_pretrained(
             backbone_path, revision=backbone.revision, trust_remote_code=False

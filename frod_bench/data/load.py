@@ -15,10 +15,11 @@ from frod_bench.config.settings import BackboneConfig, Settings, TaskConfig
 from frod_bench.data.hub_layout import splits_read
 from frod_bench.data.images import image_encoder
 from frod_bench.data.labels import check_orders, read_labels
-from frod_bench.data.prompts import prompt_of
-from frod_bench.data.ranking import OptionEncoder, rank_prompt_of
+from frod_bench.data.prompts import prompt_of, rank_prompt_of
+from frod_bench.data.ranking import OptionEncoder
 from frod_bench.data.rows import Encoder, PreparedSplit, Row, Split
 from frod_bench.data.source import check_column, read_data_set, take_split
+from frod_bench.data.task import check_inputs
 from frod_bench.data.text import PromptEncoder, SentenceEncoder, tokens_of
 
 TEST_SEED = 0  # every seed is tested on the same subsample: seeds vary the training alone
@@ -122,22 +123,12 @@ def _prepare(source: _Source) -> tuple[Encoder, dict[str, PreparedSplit]]:
 
 def _encoder(source: _Source) -> Encoder:
     task, backbone, backbone_path = source.task, source.backbone, source.backbone_path
+    check_inputs(task, backbone, source.head)
     if source.head == "rank":
         prompt = rank_prompt_of(task)
         return OptionEncoder(prompt, tokens_of(backbone, backbone_path), task.num_labels)
     if task.family == "reasoning":
         return PromptEncoder(prompt_of(task), tokens_of(backbone, backbone_path))
-    if task.label_column in task.input_columns:
-        raise InputError(
-            f"task.input_columns={list(task.input_columns)}: would show the label, "
-            f"{task.label_column!r}. Remove that column."
-        )
-    most = 1 if task.family == "vision" else 2
-    if not 1 <= len(task.input_columns) <= most:
-        raise InputError(
-            f"task.input_columns={list(task.input_columns)} of task {task.name}: a task of family "
-            f"{task.family} needs {'one column' if most == 1 else 'one or two columns'}."
-        )
     if task.family == "vision":
         folder = None if source.data_root is None else Path(source.data_root) / task.hub_id
         return image_encoder(task.input_columns[0], backbone, backbone_path, folder)

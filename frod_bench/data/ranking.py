@@ -7,72 +7,14 @@ Cutting, cleaning and columns are those of the prompt with listed options (`prom
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from frod_bench.common.errors import InputError
-from frod_bench.config.settings import RankConfig, TaskConfig
-from frod_bench.data.prompts import Prompt, digest_of, names_in, prompt_of
+from frod_bench.data.prompts import RankPrompt
 from frod_bench.data.rows import Encoded, Encoder, Inputs
 from frod_bench.data.text import Tokens
-
-
-@dataclass(frozen=True)
-class RankPrompt:
-    """A task's question without the options, and the source of the options."""
-
-    question: Prompt
-    config: RankConfig
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of everything that determines the text of question and options."""
-        return digest_of({"question": asdict(self.question.config), "rank": asdict(self.config)})
-
-    def options(self, row: Mapping[str, Any]) -> list[str]:
-        """Return the row's options in class order."""
-        if self.config.options:
-            return list(self.config.options)
-        return [self.question.clean(option) for option in self.question.options(row)]
-
-
-def rank_prompt_of(task: TaskConfig) -> RankPrompt:
-    """Return the task's question and options. Raises InputError if `task.rank` does not fit."""
-    rank = task.rank
-    if rank is None or task.prompt is None or task.num_labels < 2:
-        raise InputError(
-            f"head=rank: task {task.name} is not multiple choice (it has no task.rank). "
-            "Allowed for it: classify. Set head=classify, or describe its options in task.rank."
-        )
-    listed = prompt_of(task)
-    config = replace(task.prompt, template=rank.template, version=rank.version)
-    columns = names_in(rank.template, "task.rank.template")
-    question = replace(listed, config=config, columns=columns)
-    if bool(rank.options) == bool(listed.option_columns):
-        raise InputError(
-            f"task.rank.options={list(rank.options)} of task {task.name}: a task needs them if its "
-            "rows have no options of their own, and only then. Add or remove them."
-        )
-    if rank.options and len(rank.options) != task.num_labels:
-        raise InputError(
-            f"task.rank.options={list(rank.options)}: {len(rank.options)} options for the "
-            f"{task.num_labels} classes of task {task.name}. Give one per class, in class order."
-        )
-    known = set(listed.columns)
-    if not question.columns or not set(question.columns) <= known:
-        raise InputError(
-            f"task.rank.template={rank.template!r}: must name columns of task.prompt.template "
-            f"({', '.join(sorted(known))}) in braces, and not the options."
-        )
-    if task.prompt.truncate is not None and task.prompt.truncate not in question.columns:
-        raise InputError(
-            f"task.prompt.truncate={task.prompt.truncate!r}: is not in task.rank.template. Name "
-            f"one of its columns ({', '.join(question.columns)})."
-        )
-    return RankPrompt(question, rank)
 
 
 class OptionEncoder(Encoder):

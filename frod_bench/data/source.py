@@ -7,6 +7,7 @@ this machine. So the files that patterns match are checked before any of them is
 import functools
 import hashlib
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features
 
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import is_below
+from frod_bench.common.paths import check_writable
 from frod_bench.config.settings import TaskConfig
 from frod_bench.data.hub_layout import files_of, find_files, is_listed, split_files, splits_read
 
@@ -133,8 +135,11 @@ def _load_checked(
 ) -> DatasetDict:
     """Load a data set as `datasets.load_dataset(path, name, **places)` does.
 
-    Raises InputError unless all files that a card names are the data set's by `is_own`.
+    Raises InputError unless all files that a card names are the data set's by `is_own`, and if the
+    cache of `datasets` cannot be written to.
     """
+    key = next((key for key in ("HF_DATASETS_CACHE", "HF_HOME") if key in os.environ), "HF_HOME")
+    check_writable(Path(datasets.config.HF_DATASETS_CACHE), key, os.environ.get(key))
     builder = datasets.load_dataset_builder(path, name, **places)
     for split, files in (builder.config.data_files or {}).items():
         for file in map(str, files):

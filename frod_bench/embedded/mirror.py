@@ -94,7 +94,7 @@ def _unwritable(root: Path, error: OSError) -> InputError:
 
 def _is_current(root: Path, seed: int) -> bool:
     version = root / VERSION_FILE
-    return version.is_file() and version.read_text().strip() == mirror_version(seed)
+    return version.is_file() and version.read_bytes().strip() == mirror_version(seed).encode()
 
 
 def _write_repository(folder: Path, hub_id: str, seed: int) -> None:

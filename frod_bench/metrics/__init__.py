@@ -1,19 +1,16 @@
-"""Metrics by name, as modules of `evaluate`: value, number of rows, standard error."""
+"""Metrics by name: value, number of rows, standard error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
-import datasets
-import evaluate
 import numpy as np
 from numpy.typing import ArrayLike
 
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.metrics import scores
 
-OF_CLASSES = {"accuracy": scores.accuracy, "matthews": scores.matthews, "f1": scores.f1}
-OF_VALUES = {"pearson": scores.pearson, "spearman": scores.spearman}
+# Names of the functions in `scores`.
+OF_CLASSES = ("accuracy", "matthews", "f1")
+OF_VALUES = ("pearson", "spearman")
 HIGHER_IS_BETTER = dict.fromkeys((*OF_CLASSES, *OF_VALUES), True)
 
 
@@ -26,34 +23,31 @@ class MetricValue:
     stderr: float | None  # over rows, not over seeds; None if there are too few rows
 
 
-class RowMetric(evaluate.Metric):
-    """The metric `config_name` of two columns, predictions and references."""
-
-    def _info(self) -> evaluate.MetricInfo:
-        column = datasets.Value("int64" if self.config_name in OF_CLASSES else "float64")
-        return evaluate.MetricInfo(
-            description=self.config_name,
-            citation="",
-            features=datasets.Features({"predictions": column, "references": column}),
+def check_names(names: Sequence[str], num_labels: int | None = None) -> None:
+    """Raise InputError unless each is the name of a metric, given once, and with `num_labels`, 1
+    for a regression, one that is defined for so many classes.
+    """
+    if not names:
+        raise InputError(
+            "task.metrics=[]: names no metric. Name one, e.g. task.metrics=[accuracy]."
         )
-
-    def _compute(self, predictions: list[float], references: list[float]) -> scores.Score:
-        score = (OF_CLASSES | OF_VALUES)[self.config_name]
-        return score(np.asarray(predictions), np.asarray(references))
-
-
-@cache
-def _metric(name: str) -> RowMetric:
-    # In memory, since the default is a cache file over which processes compete.
-    return RowMetric(config_name=name, keep_in_memory=True)
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raise InputError if there is no metric of one of the names."""
     for name in names:
+        about = f"task.metrics=[{','.join(names)}]"
         if name not in HIGHER_IS_BETTER:
             hint = did_you_mean(name, HIGHER_IS_BETTER)
-            raise InputError(f"metrics: unknown metric {name!r}.{hint}")
+            raise InputError(f"{about}: unknown metric {name!r}.{hint}")
+        if list(names).count(name) > 1:
+            raise InputError(f"{about}: {name} is named twice. Name it once.")
+        if num_labels == 1 and name in OF_CLASSES:
+            raise InputError(
+                f"{about}: {name} is of classes, and task.num_labels=1 is a regression. Use "
+                f"{' or '.join(OF_VALUES)}."
+            )
+        if name == "f1" and num_labels not in (None, 2):
+            raise InputError(
+                f"{about}: f1 is defined for two classes, and task.num_labels={num_labels}. Use "
+                "accuracy or matthews."
+            )
 
 
 def compute(
@@ -64,6 +58,8 @@ def compute(
     Raises InputError if a metric is unknown, or f1 is requested for more than two classes, and
     ValueError if the arrays are empty, of different lengths, or not finite.
     """
+    from frod_bench.metrics.rows import metric_of  # imports slowly, and names alone are often asked
+
     check_names(names)
     predicted, true = np.asarray(predictions), np.asarray(labels)
     if predicted.ndim != 1 or predicted.shape != true.shape or len(true) == 0:
@@ -73,6 +69,6 @@ def compute(
         raise ValueError("predictions or labels contain values that are not finite")
     values = {}
     for name in names:
-        value, stderr = _metric(name).compute(predictions=predicted, references=true)
+        value, stderr = metric_of(name).compute(predictions=predicted, references=true)
         values[name] = MetricValue(value, len(true), stderr)
     return values

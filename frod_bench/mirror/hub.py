@@ -170,7 +170,7 @@ def _find(wanted: Repository) -> Found:
         names = _model_names(wanted, list(files))
     else:
         names = _data_names(wanted, info.sha, list(files))
-    if outside := [name for name in names if not stays(name)]:
+    if outside := [name for name in names if not (name.isprintable() and stays(name))]:
         raise InputError(
             f"{wanted.hub_id}: lists the file {outside[0]!r}, which is not in the repository. "
             "Leave it out, and tell its maintainers."
@@ -244,7 +244,11 @@ def trim_card(path: Path, configs: Collection[str]) -> None:
     kept = dict(front)
     for key in ("configs", "dataset_info"):
         if isinstance(front.get(key), list):
-            kept[key] = [entry for entry in front[key] if entry.get("config_name") in configs]
+            kept[key] = [
+                entry
+                for entry in front[key]
+                if isinstance(entry, dict) and entry.get("config_name") in configs
+            ]
     if kept != front:
         metadata_save(path, kept)
 

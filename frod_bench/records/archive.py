@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import inside
-from frod_bench.common.paths import cache_dir
+from frod_bench.common.paths import cache_dir, writable_cache_dir
 from frod_bench.records import store
 from frod_bench.records.schema import Record, RecordError
 
@@ -57,6 +57,7 @@ def records_dir(results_dir: Path) -> Path:
     unpacked = cache_dir() / "evidence" / digest.hexdigest()[:32] / "records"
     names = [row["path"] for row in _rows(parts, ["path"])]
     if not all((unpacked / name).is_file() for name in names):
+        writable_cache_dir()
         unpack(parts, unpacked)
     return unpacked
 

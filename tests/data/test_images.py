@@ -16,6 +16,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import BackboneConfig
 from frod_bench.data import rows as rows_module
 from frod_bench.data.images import image_encoder
+from frod_bench.data.task import check_inputs
 from tests.data.conftest import Load, png, task_config, write_mirror
 
 Backbones = dict[str, tuple[BackboneConfig, Path]]
@@ -102,8 +103,8 @@ def test_a_column_without_images_is_refused(load: Load, tmp_path: Path) -> None:
 
 def test_a_text_backbone_on_images_is_refused(backbones: Backbones) -> None:
     backbone, path = backbones["nlu"]
-    with pytest.raises(InputError, match="image_size"):
-        image_encoder("image", backbone, str(path))
+    with pytest.raises(InputError, match=r"backbones\.vision\.image_size=0: .*choose a backbone"):
+        check_inputs(task_config("eurosat"), backbone, "classify")
     with pytest.raises(InputError, match="the image processor of"):
         image_encoder("image", replace(backbone, image_size=32), str(path))
 

