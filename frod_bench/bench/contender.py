@@ -14,7 +14,7 @@ from transformers import RobertaConfig, RobertaModel
 from frod_bench.bench.floor import LayerTimes, seconds, time_layers
 from frod_bench.bench.options import Batch, Shape, model_label
 from frod_bench.cells.grid import composer, without_hydra
-from frod_bench.config import conversion
+from frod_bench.config import checks, conversion
 from frod_bench.config.settings import Settings
 from frod_bench.frod import attach_frod
 from frod_bench.methods.registry import Model, Prepared, frod_config, prepare
@@ -54,7 +54,7 @@ def compose_settings(shape: Shape, method: str) -> Settings:
     with composer() as compose_one:
         words = [f"task={shape.task}", f"method={method}", "tracker=none"]
         config = without_hydra(compose_one(words))
-    conversion.validate(config)
+    checks.validate(config)
     composed = conversion.resolve(config)
     if shape.encoder is not None:
         named = replace(composed.backbone, name=shape.name)

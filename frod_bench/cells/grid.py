@@ -8,18 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.progress import Progress, TextColumn
 
 from frod_bench.cells.cell import Cell, cell_of
 from frod_bench.cells.fingerprint import backbone_fingerprint
-from frod_bench.common.errors import InputError, Lack, MissingInputError
+from frod_bench.common.errors import Lack, MissingInputError
 from frod_bench.common.paths import CONF_DIR, SHIPPED_BACKBONES_DIR, embedded_mirror_dir
 from frod_bench.common.terminal import plain_console
-from frod_bench.config import conversion
+from frod_bench.config import checks, conversion
+from frod_bench.config.overrides import check_grid, read_overrides
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.config.settings import RATE_FACTORS, Settings
+from frod_bench.data.task import check_task
 
 # No other key depends on these, and none at all on the seed.
 NUMBERS = ("seed", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
@@ -71,26 +72,19 @@ def _verify_once() -> None:
     verify_backbones()
 
 
-def refuse_lists(overrides: Sequence[str]) -> None:
-    """Raise InputError for `method=[a,b]`: Hydra would merge the two into one."""
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if value.startswith("[") and (CONF_DIR / key).is_dir():
-            names = value.strip("[]").replace(" ", "")
-            raise InputError(f"{override}: is a list. A grid is written -m {key}={names}.")
-
-
 def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[list[str]]:
     """Every combination of the choices (`seed=0,1,2`, `seed=range(3)`, in Hydra's grammar) in
-    `overrides` and, for other keys, in `params`.
+    `overrides` and, for other keys, in `params`. Raises InputError for words that make no grid.
     """
-    refuse_lists(overrides)
     lines = [f"{key}={value}" for key, value in (params or {}).items()]
+    chosen = {one.get_key_element(): one for one in read_overrides([*lines, *overrides])}
+    check_grid(chosen.values())
     choices: dict[str, list[str]] = {}
-    for override in OverridesParser.create().parse_overrides([*lines, *overrides]):
-        key = override.get_key_element()
+    for key, override in chosen.items():
         if override.is_sweep_override():
             choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        elif override.is_delete():
+            choices[key] = [str(override.input_line)]
         else:
             choices[key] = [f"{key}={override.get_value_element_as_str()}"]
     return [list(combination) for combination in itertools.product(*choices.values())]
@@ -118,16 +112,17 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
         shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
         if shared not in composed:
             composed[shared] = without_hydra(compose_one(list(shared)))
-            conversion.validate(composed[shared])
+            checks.validate(composed[shared])
             ensure_inputs(composed[shared])
         config = composed[shared]
         numbers = dict(o.split("=") for o in overrides if o not in shared)
         for key, value in numbers.items():
             OmegaConf.update(config, key, value)
-        conversion.check_bounds(config, {key.split(".")[0] for key in numbers})
+        checks.check_bounds(config, {key.split(".")[0] for key in numbers})
         but_for_seed = tuple(o for o in overrides if not o.startswith("seed="))
         if but_for_seed not in resolved:
             resolved[but_for_seed] = conversion.resolve(config)
+            check_task(resolved[but_for_seed])
         try:
             cells.append(cell_of(replace(resolved[but_for_seed], seed=config.seed)))
         except MissingInputError as error:
@@ -150,13 +145,14 @@ def composer() -> Iterator[Compose]:
     register()
     files = OwnFiles()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        yield lambda overrides: compose("config", files.named(overrides), return_hydra_config=True)
+        yield lambda words: compose("config", files.named(words), return_hydra_config=True)
 
 
 def compose_cells(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     """The base configuration of a grid (choices left out), and the grid's cells."""
     with composer() as compose_one:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = read_overrides(overrides)
+        check_grid(parsed)
         fixed = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
         base = compose_one(fixed)
         grid = expand(base.hydra.sweeper.params, overrides)

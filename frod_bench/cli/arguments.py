@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 
 from frod_bench.cli.exits import keys, unknown_key
 from frod_bench.cli.verbs import BY_NAME, Key, Verb
+from frod_bench.common import secrets
 from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import at_home, check_path
 
 MULTIRUN = ("-m", "--multirun")  # allowed and superfluous: these verbs always take a grid
+# Keys whose values are paths, or may be, several as a,b.
+PATHS = ("results_root", "data_root", "model_root", "folder", "folders", "root", "out", "out_dir")
+PATHS += ("against", "task", "method")
+DIGITS = 10  # of whole numbers
 
 
 @dataclass
@@ -42,7 +48,7 @@ class Arguments:
         names = self.names(key)
         if names is None:
             return None
-        if all(name.isdecimal() for name in names):
+        if all(name.isdecimal() and len(name) <= DIGITS for name in names):
             return [int(name) for name in names]
         raise InputError(
             f"{key}={self.values[key]}: is not a whole number or a list of them, e.g. {key}=0,1,2."
@@ -51,18 +57,35 @@ class Arguments:
     def integer(self, key: str, least: int) -> int | None:
         """A whole number; None if it was not given. Raises InputError for one below `least`."""
         value = self.values.get(key)
-        if value is None or (value.isdecimal() and int(value) >= least):
-            return None if value is None else int(value)
+        if value is None:
+            return None
+        if value.isdecimal() and len(value) <= DIGITS and int(value) >= least:
+            return int(value)
         raise InputError(f"{key}={value}: must be a whole number of at least {least}.")
+
+
+def prepared(words: Sequence[str]) -> list[str]:
+    """The words with `~` in paths replaced, which a shell does not do after `=`. Raises InputError
+    for a secret, and for a home folder that does not exist.
+    """
+    found = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        secrets.refuse(key if equals else "A word", word)
+        if equals and key.lstrip("-+") in PATHS and "~" in value:
+            value = ",".join(at_home(key, one) for one in value.split(","))
+        found.append(f"{key}{equals}{value}")
+    return found
 
 
 def parse(verb_name: str, words: Sequence[str]) -> Arguments:
     """Take a command line apart.
 
-    Raises InputError for an unknown action, key or flag, with the nearest known one; and for a key
-    that is given twice, without a value, or with one that is not a choice.
+    Raises InputError for an unknown action, key or flag, with the nearest known one; for a key that
+    is given twice, without a value, or with one that is not a choice; for a path that no folder can
+    have; and as `prepared`.
     """
-    verb, found, left = BY_NAME[verb_name], Arguments(), list(words)
+    verb, found, left = BY_NAME[verb_name], Arguments(), prepared(words)
     actions = verb.action.choices
     while left and "=" not in left[0] and not left[0].startswith("-"):
         if not actions or (found.actions and not verb.action.several):
@@ -87,6 +110,9 @@ def parse(verb_name: str, words: Sequence[str]) -> Arguments:
             found.overrides.append(word)
         else:
             _refuse(verb, word, name if equals else word)
+    for name in set(PATHS) & found.values.keys() - {"task", "method"}:
+        for item in items(found.values[name]):
+            check_path(name, item)
     return found
 
 

@@ -1,6 +1,5 @@
 """Exit statuses, and messages that explain the errors of Hydra and OmegaConf."""
 
-import dataclasses
 import difflib
 import re
 import signal
@@ -8,10 +7,23 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, get_type_hints
 
-from frod_bench.common import processes
-from frod_bench.common.errors import CellsFailed, InputError, did_you_mean
+from frod_bench.common import processes, secrets
+from frod_bench.common.errors import CellsFailed, InputError, did_you_mean, input_error_behind
+
+# Words of OmegaConf's errors -> what to do.
+ADVICE = {
+    "converted to Integer": "Give it a whole number.",
+    "converted to Float": "Give it a number.",
+    "not a valid bool": "Give it true or false.",
+    "is not Optional": "Give it a value, or leave it out: null is not allowed.",
+    "is not a ListConfig": "Give it a list, [a,b].",
+    "Cannot assign": "Set its keys one by one, KEY.NAME=VALUE.",
+    "Interpolation key": "Name a key of the configuration in ${...}.",
+    "Recursive interpolation": "Let ${...} name another key than its own.",
+    "already at": "Leave out the +, which adds what does not exist yet.",
+    "Could not override": "Put a + before a key that does not exist yet, +KEY=VALUE.",
+}
 
 
 def explain(error: Exception) -> str | None:
@@ -19,10 +31,11 @@ def explain(error: Exception) -> str | None:
 
     Hydra's errors are recognized by their module, because importing Hydra takes a second.
     """
-    if isinstance(error, InputError):
-        return str(error)
-    if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf"):
+    of_hydra = type(error).__module__.partition(".")[0] in ("hydra", "omegaconf")
+    if not (of_hydra or isinstance(error, InputError)):
         return None
+    if (behind := input_error_behind(error)) is not None:  # itself, or raised by our resolver
+        return str(behind)
     from hydra.errors import MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -38,7 +51,9 @@ def explain(error: Exception) -> str | None:
     key = getattr(cause, "full_key", None) or (quoted and (quoted[1] or quoted[2]))
     if key and re.search(r"Key '|not in ", message):
         return unknown_key(key)
-    return f"{key}: {message}" if key else message
+    said = f"{key}: {message}" if key else message
+    advice = next((advice for words, advice in ADVICE.items() if words in message), "")
+    return f"{said.rstrip('.')}. {advice}" if advice else said
 
 
 def unknown_key(key: str, own: Sequence[str] = ()) -> str:
@@ -55,17 +70,17 @@ def unknown_key(key: str, own: Sequence[str] = ()) -> str:
     return f"{key}: there is no such key.{hint}{allowed if beside else ''}"
 
 
-def keys() -> list[str]:
+def keys() -> tuple[str, ...]:
     """Every key of the schema, with dots."""
-    from frod_bench.config.settings import Settings
+    from frod_bench.config import settings  # imports OmegaConf
 
-    def walk(kind: Any, prefix: str) -> Iterator[str]:
-        for name, hint in get_type_hints(kind).items():
-            yield prefix + name
-            if dataclasses.is_dataclass(hint):
-                yield from walk(hint, f"{prefix}{name}.")
+    return settings.keys()
 
-    return list(walk(Settings, ""))
+
+def _shown(text: str) -> str:
+    from frod_bench.common.terminal import shown  # imports rich, and only an error needs it
+
+    return shown(text)
 
 
 @contextmanager
@@ -76,6 +91,7 @@ def exit_statuses(resumes: bool = True) -> Iterator[None]:
     run one cell together, the first on each machine prints the message. After an error of the
     operating system, the message says how to go on if the command `resumes` its work.
     """
+    secrets.keep_out_of_logs()
     prints = processes.is_first_here()
     # A shell without job control starts background processes that ignore SIGINT.
     is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -85,18 +101,18 @@ def exit_statuses(resumes: bool = True) -> Iterator[None]:
     try:
         yield
     except CellsFailed as error:
-        sys.exit(str(error) if prints else 1)
+        sys.exit(_shown(str(error)) if prints else 1)
     except KeyboardInterrupt:
         print("Interrupted. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if message := explain(error):
             if prints:
-                print(f"error: {message}", file=sys.stderr)
+                print(f"error: {_shown(message)}", file=sys.stderr)
             sys.exit(2)
         if isinstance(error, OSError):
             hint = " No file is incomplete. Run the same command again to resume."
-            sys.exit(f"error: {error}.{hint if resumes else ''}")
+            sys.exit(f"error: {_shown(str(error))}.{hint if resumes else ''}")
         raise
     finally:
         if resets:

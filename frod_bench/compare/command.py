@@ -10,7 +10,7 @@ from pathlib import Path
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import is_published
-from frod_bench.common.terminal import plain_console
+from frod_bench.common.terminal import plain_console, shown
 from frod_bench.compare.comparison import panels_of, print_curves, save_figures, show
 from frod_bench.compare.published import overlaid, read_losses
 from frod_bench.compare.records import PROFILE, CompareConfig, compare, parse
@@ -25,18 +25,18 @@ def main(arguments: Sequence[str]) -> int:
         comparison = compare(config, load_rules())
         published = overlaid(comparison, losses) if losses else {}
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(shown(f"error: {error}"), file=sys.stderr)
         return 2
     console = plain_console()
     show(comparison, console)
     if config.plot == "none":
         return 0
     panels = panels_of(comparison) | published
-    for shown in published.values():
-        console.print(str(shown.caption), markup=False, highlight=False, soft_wrap=True)
+    for panel in published.values():
+        console.print(str(panel.caption), markup=False, highlight=False, soft_wrap=True)
     if config.plot == "terminal":
-        for shown in panels.values():
-            print_curves(shown, console)
+        for panel in panels.values():
+            print_curves(panel, console)
     try:
         out_dir, figure_style = _out_dir(config), config.figure_style
         for path in save_figures(panels, comparison.name, out_dir, figure_style):

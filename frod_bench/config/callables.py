@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import is_file
 
 FORMS = "Write package.module:function, or path/to/file.py:function."
 
@@ -94,7 +95,7 @@ def _source(reference: str) -> Path:
     where, _ = parts(reference)
     if not where.endswith(".py"):
         return module_file(f"method.apply={reference}", where)
-    if not Path(where).is_file():
+    if not is_file(Path(where)):
         raise InputError(f"method.apply={reference}: there is no file {where}. {FORMS}")
     return Path(where)
 

@@ -4,6 +4,7 @@ Hydra composes as it composes those of the suite (docs/reference/methods.md).
 
 import dataclasses
 import hashlib
+import io
 import re
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -12,14 +13,16 @@ from typing import Any
 
 import yaml
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import check_name, is_name
-from frod_bench.common.paths import CONF_DIR
+from frod_bench.common.paths import CONF_DIR, is_file
+from frod_bench.common.yaml_text import check_yaml, read_text
 from frod_bench.config import callables
+from frod_bench.config.overrides import read_overrides
 from frod_bench.config.settings import MethodConfig, TaskConfig
 
 GROUP = "frod_bench.methods"  # of entry points
@@ -41,16 +44,14 @@ class OwnFiles:
 
     def named(self, overrides: Sequence[str]) -> list[str]:
         """The overrides, with `method=` and `task=` replaced by names that Hydra knows. Raises
-        InputError if there is no such method, or a file cannot be used.
+        InputError as `read_overrides`, if there is no such method, or if a file cannot be used.
         """
-        return [self._known(override) for override in overrides]
+        return [self._known(override) for override in read_overrides(overrides)]
 
-    def _known(self, override: str) -> str:
-        group = override.partition("=")[0]
-        if group not in SCHEMAS:
-            return override
-        value = OverridesParser.create().parse_override(override).value()
-        if not isinstance(value, str):  # a list or a choice, which Hydra refuses by itself
+    def _known(self, parsed: Override) -> str:
+        override, group = str(parsed.input_line), parsed.get_key_element()
+        value = parsed.value()
+        if group not in SCHEMAS or not isinstance(value, str):
             return override
         if "/" in value or value.endswith((".yaml", ".yml")):
             path = Path(value).expanduser().resolve()
@@ -92,15 +93,20 @@ def read(path: Path, override: str, group: str = "method") -> DictConfig:
     """The YAML of a method or a task; the file of a method's function made absolute. Raises
     InputError unless it is a YAML mapping with a new name, known keys, and values of their types.
     """
-    if not path.is_file():
+    if not is_file(path):
         near = sorted(file.name for file in path.parent.glob("[!.]*.y*ml"))
-        hint = did_you_mean(path.name, near) if near else ""
+        hint = did_you_mean(path.name, near) if near else " Name an existing one."
         raise InputError(f"{override}: there is no file {path}.{hint}")
     try:
-        content = OmegaConf.load(path)
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+        check_yaml(text)
+        content = OmegaConf.load(io.StringIO(text))
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{override}: {path} is not valid YAML ({reason}).") from error
+        raise InputError(
+            f"{override}: {path} is not valid YAML ({reason}). Correct it: it needs "
+            f"{NEEDS[group]}, as the files in conf/{group} have them."
+        ) from error
     if not isinstance(content, DictConfig) or not content:
         raise InputError(
             f"{override}: {path} is not a mapping. It needs {NEEDS[group]}, as the files in "
@@ -145,8 +151,9 @@ def _check_interpolations(path: Path, content: DictConfig) -> None:
 def _check_defaults(path: Path, content: Any, group: str) -> None:
     """Refuse defaults of other groups, e.g. hydra.callbacks, which Hydra would execute."""
     defaults = content.get("defaults", [])
-    odd = [one for one in defaults if one != "_self_" and not is_name(one)]
-    if not isinstance(defaults, list) or odd:
+    is_list = isinstance(defaults, list)
+    odd = [one for one in defaults if one != "_self_" and not is_name(one)] if is_list else []
+    if not is_list or odd:
         raise InputError(
             f"{path}: defaults={odd[0] if odd else defaults!r}: must be a list of {group}s of the "
             "suite, by name, and _self_, as [lora, _self_]. Write other settings into the file."
@@ -154,16 +161,21 @@ def _check_defaults(path: Path, content: Any, group: str) -> None:
 
 
 def _check_keys(path: Path, content: DictConfig, group: str) -> None:
-    body = OmegaConf.masked_copy(content, [str(key) for key in content if key != "defaults"])
+    names = [key for key in content if key != "defaults"]
     known = [field.name for field in dataclasses.fields(SCHEMAS[group])]
-    if unknown := [str(key) for key in body if key not in known]:
+    if unknown := [str(key) for key in names if key not in known]:
         raise InputError(
             f"{path}: {unknown[0]}: {group}s have no such key." + did_you_mean(unknown[0], known)
         )
-    try:
-        OmegaConf.merge(OmegaConf.structured(SCHEMAS[group]), body)
-    except OmegaConfBaseException as error:
-        raise InputError(f"{path}: {error.full_key}: {str(error).splitlines()[0]}") from error
+    for name in map(str, names):
+        body = OmegaConf.masked_copy(content, name)
+        try:
+            OmegaConf.merge(OmegaConf.structured(SCHEMAS[group]), body)
+        except OmegaConfBaseException as error:
+            raise InputError(
+                f"{path}: {error.full_key or name}: {str(error).splitlines()[0].rstrip('.')}. Give "
+                f"it a value as the files in conf/{group} do."
+            ) from error
 
 
 def _installed(entry: EntryPoint, override: str) -> tuple[Path, DictConfig]:

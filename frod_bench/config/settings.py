@@ -1,5 +1,5 @@
 """The schema of the configuration: every key that Hydra may set, with its type, which Hydra checks,
-and its bounds, which `conversion.validate` checks.
+and its bounds, which `checks.validate` checks.
 """
 
 import dataclasses
@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING
 
 # What learning rates can be multiplied: all of a method's, or that of one parameter group.
 RATE_FACTORS = ("all", "backbone", "adapter", "bias", "lambda", "rotation", "head")
+POOLINGS = ("first", "last", "mean", "pooler")
+MOST = 2**31  # of rows, steps, tokens or pixels; counters of this size fit every library's integers
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,9 @@ class TaskConfig:
     rank: RankConfig | None = None  # null: not a multiple choice, head=rank is refused
     label_column: str = MISSING
     label_values: list[str] | None = None  # values of labels that are strings, in class order
-    num_labels: int = MISSING  # 1: regression
+    num_labels: int = within(1, 100_000)  # 1: regression
     # rows of the public data set's splits, `train` and `test`; estimates of cost alone read them
-    rows: dict[str, int] = within(1, default_factory=dict)
+    rows: dict[str, int] = within(1, MOST, default_factory=dict)
     metrics: list[str] = MISSING
     primary_metric: str = MISSING
 
@@ -123,11 +125,11 @@ class BackboneConfig:
     name: str = MISSING
     hub_id: str = MISSING
     revision: str | None = None
-    pooling: str = MISSING  # first | mean | last | pooler
-    max_length: int = 0  # tokens to which a text is cut
-    image_size: int = 0  # pixels per side
+    pooling: str = one_of(*POOLINGS)
+    max_length: int = within(0, MOST, default=0)  # tokens to which a text is cut
+    image_size: int = within(0, 2**14, default=0)  # pixels per side
     target_modules: list[str] = MISSING
-    modules_per_block: int = MISSING  # number of target modules in each block
+    modules_per_block: int = within(1, MOST)  # number of target modules in each block
 
 
 @dataclass
@@ -159,16 +161,18 @@ class MethodConfig:
 class TrainerConfig:
     """The budget and the optimizer; all of it changes the result and is in the cell's hash."""
 
-    max_steps: int = within(0)  # optimizer steps; with epochs at most these, and 0: no limit
+    max_steps: int = within(0, MOST)  # optimizer steps; with epochs at most these, and 0: no limit
     # passes over the rows of train; null: max_steps alone
     epochs: float | None = within(0, open_ends=True, default=None)
-    batch_rows: int = within(1)  # rows per forward pass
-    accumulation_steps: int = within(1, default=1)
-    eval_batch_rows: int = within(1, default=128)
-    eval_every_steps: int = within(0)  # with epochs 0: after each of them
-    curve_rows: int | None = within(1, default=None)  # at most, of the curve's split; null: all
-    train_rows: int | None = within(1, default=None)  # rows of train, drawn by seed; null: all
-    test_rows: int | None = within(1, default=None)
+    batch_rows: int = within(1, MOST)  # rows per forward pass
+    accumulation_steps: int = within(1, MOST, default=1)
+    eval_batch_rows: int = within(1, MOST, default=128)
+    eval_every_steps: int = within(0, MOST)  # with epochs 0: after each of them
+    # at most, of the curve's split; null: all
+    curve_rows: int | None = within(1, MOST, default=None)
+    # rows of train, drawn by seed; null: all
+    train_rows: int | None = within(1, MOST, default=None)
+    test_rows: int | None = within(1, MOST, default=None)
     schedule: str = one_of("cosine", "linear", "constant", default="cosine")
     warmup_percent: float = within(0, 100, default=6.0)
     weight_decay: float = within(0, default=0.0)
@@ -182,7 +186,8 @@ class TrackerConfig:
 
     name: str = one_of("wandb", "none")
     project: str = "frod_bench"
-    mode: str | None = None  # null: online if the user is logged in, else offline
+    # null: online if the user is logged in, else offline
+    mode: str | None = one_of("online", "offline", "disabled", default=None)
 
 
 @dataclass
@@ -193,7 +198,7 @@ class RuntimeConfig:
     threads: int = within(1, 4096, default=1)  # per worker
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
     progress: bool = True
-    checkpoint_every_steps: int = within(1, default=50)
+    checkpoint_every_steps: int = within(1, MOST, default=50)
     gradient_checkpointing: bool = False  # recompute activations instead of keeping them
 
 
@@ -234,7 +239,8 @@ class Settings:
     rate_factors: dict[str, float] = within(
         0, default_factory=lambda: dict.fromkeys(RATE_FACTORS, 1.0)
     )
-    size: int = within(0, default=0)  # index into an adapter's sizes, if an experiment lists them
+    # index into an adapter's sizes, if an experiment lists them
+    size: int = within(0, MOST, default=0)
     pretrained: bool = True  # false: the backbone starts from random values
     results_root: str = "results"
     data_root: str | None = None  # null: the Hub
@@ -255,15 +261,31 @@ class Settings:
 
 
 @cache
+def keys() -> tuple[str, ...]:
+    """Every key of the schema, with dots."""
+
+    def walk(kind: type, prefix: str) -> Iterator[str]:
+        for name, hint in get_type_hints(kind).items():
+            yield prefix + name
+            if dataclasses.is_dataclass(hint):
+                yield from walk(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
+
+    return tuple(walk(Settings, ""))
+
+
+@cache
 def bounds() -> dict[str, Range | tuple[str, ...]]:
-    """The range or the choices of every bounded key, with dots."""
+    """The range or the choices of every bounded key, with dots; `*` is each name of a mapping."""
 
     def walk(kind: type, prefix: str) -> Iterator[tuple[str, Range | tuple[str, ...]]]:
         hints = get_type_hints(kind)
         for one in dataclasses.fields(kind):
+            name, hint = prefix + one.name, hints[one.name]
+            if get_origin(hint) is dict:
+                name, hint = f"{name}.*", get_args(hint)[1]
             if "bound" in one.metadata:
                 yield prefix + one.name, one.metadata["bound"]
-            elif dataclasses.is_dataclass(hints[one.name]):
-                yield from walk(hints[one.name], f"{prefix}{one.name}.")
+            elif dataclasses.is_dataclass(hint):
+                yield from walk(hint, f"{name}.")  # type: ignore[arg-type]
 
     return dict(walk(Settings, ""))

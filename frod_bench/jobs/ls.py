@@ -15,6 +15,7 @@ from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, cache_dir
+from frod_bench.common.terminal import shown
 from frod_bench.records import archive, store
 
 DEFAULT_FOLDER = "results/embedded"
@@ -83,6 +84,7 @@ def ls(words: Sequence[str]) -> None:
     blocks = []
     for name in dict.fromkeys(names):
         rows = records(folder) if name == "records" else configured(name)
+        rows = [[shown(cell, in_a_line=True) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [name] if len(names) > 1 else []
         for row in rows:

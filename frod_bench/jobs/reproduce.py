@@ -21,7 +21,14 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.jobs.run import check_methods
 from frod_bench.report import reproduction
 from frod_bench.report.collect import Collected, collect, refuse_same
-from frod_bench.report.command import MANIFEST, asked_cells, folder_of, parse, report
+from frod_bench.report.command import (
+    MANIFEST,
+    asked_cells,
+    folder_of,
+    parse,
+    refuse_nameless,
+    report,
+)
 from frod_bench.report.reproduction import Check, Reproduction, published_cells
 from frod_bench.sweep.launch import run_grid
 
@@ -56,6 +63,7 @@ def reproduce(words: Sequence[str]) -> None:
     part, overrides, _ = parse(words, "reproduce")
     console.print("planning the grid")
     config, cells = compose_cells(overrides)
+    refuse_nameless(config)
     refuse_same(asked_cells(cells))
     failed: CellsFailed | CellsRefused | None = None
     try:

@@ -10,14 +10,17 @@ import hydra
 from omegaconf import DictConfig
 
 from frod_bench.cells.cell import Cell, cell_of, find_missing
-from frod_bench.cells.grid import compose_cells, ensure_inputs, refuse_lists, register
-from frod_bench.cli.arguments import MULTIRUN, parse
+from frod_bench.cells.grid import compose_cells, ensure_inputs, register
+from frod_bench.cli.arguments import MULTIRUN, parse, prepared
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import processes
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.paths import CONF_DIR, check_writable
-from frod_bench.config import conversion
+from frod_bench.common.terminal import shown
+from frod_bench.config import checks, conversion
+from frod_bench.config.overrides import read_overrides, refuse_grid, without_flags
 from frod_bench.config.own_files import OwnFiles
+from frod_bench.data.task import check_task
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
 
@@ -25,9 +28,11 @@ from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_as
 @exit_statuses()  # here, because Hydra adds a line to errors that reach it
 def run_one(config: DictConfig) -> None:
     """Run the cell that `config` asks for, unless it has a record, and print the record's path."""
-    conversion.validate(config)
+    checks.validate(config)
     ensure_inputs(config)
-    cell = cell_of(conversion.resolve(config))
+    settings = conversion.resolve(config)
+    check_task(settings)
+    cell = cell_of(settings)
     found = find_missing([cell])
     failure = ""
     if config.plan_only:
@@ -56,17 +61,20 @@ def run_one(config: DictConfig) -> None:
 def say(message: str) -> None:
     """Print to standard error, on each machine once."""
     if processes.is_first_here():
-        print(message, file=sys.stderr)
+        print(shown(message), file=sys.stderr)
 
 
 def run(words: Sequence[str]) -> None:
     """Run a cell or a grid. Hydra's own `-m` would start one job after another, without a plan."""
     register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors arrive complete, and are explained here
+    words = prepared(words)
     overrides = [word for word in words if word not in MULTIRUN]
     if len(overrides) == len(words):
-        refuse_lists(words)
-        sys.argv[1:] = OwnFiles().named(words)  # Hydra reads them there
+        settings = without_flags(words)
+        refuse_grid(read_overrides(settings))
+        named = dict(zip(settings, OwnFiles().named(settings), strict=True))
+        sys.argv[1:] = [named.get(word, word) for word in words]  # Hydra reads them there
         run_one()
         return
     if flags := [word for word in overrides if word.startswith("-")]:
@@ -152,7 +160,7 @@ def validate(words: Sequence[str]) -> None:
             print(check(cell))
         except Exception as error:  # of any type: a damaged file raises its reader's own
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-            print(f"{cell.label}: {kind}{error}", file=sys.stderr)
+            print(shown(f"{cell.label}: {kind}{error}"), file=sys.stderr)
             wrong.append(cell.label)
     if wrong:
         raise InputError(f"{len(wrong)} of {len(checked)} cannot run: {', '.join(wrong)}.")

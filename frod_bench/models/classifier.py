@@ -11,12 +11,12 @@ from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.config.settings import POOLINGS
 from frod_bench.models.loading import load_config, load_model
 
 transformers_logging.set_verbosity_error()  # missing weights are an error of ours, in `loading`
 transformers_logging.disable_progress_bar()
 
-POOLINGS = ("first", "last", "mean", "pooler")
 HEAD_STD = 0.02  # standard deviation of the initial weights, as in the heads of BERT
 
 

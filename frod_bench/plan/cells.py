@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from frod_bench.cells.grid import NUMBERS, composer, expand, refuse_lists, without_hydra
+from frod_bench.cells.grid import NUMBERS, composer, expand, without_hydra
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import PACKAGE_DIR
-from frod_bench.config import conversion
+from frod_bench.config import checks, conversion
+from frod_bench.config.overrides import check_grid, read_overrides
 from frod_bench.config.settings import Settings
+from frod_bench.data.task import check_task
 from frod_bench.records.hashing import identity
 
 TABLE = PACKAGE_DIR / "plan" / "accelerators.yaml"
@@ -42,8 +43,8 @@ def grid_of(overrides: Sequence[str]) -> Grid:
 
     Raises InputError for bad input, and Hydra's errors for overrides that do not compose.
     """
-    refuse_lists(overrides)
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    parsed = read_overrides(overrides)
+    check_grid(parsed)
     fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
     with composer() as compose_one:
         base = compose_one(fixed)
@@ -55,8 +56,9 @@ def grid_of(overrides: Sequence[str]) -> Grid:
         found: dict[str, PlannedCell] = {}
         for line in distinct:
             config = without_hydra(compose_one(list(line)))
-            conversion.validate(config)
+            checks.validate(config)
             settings = conversion.resolve(config)
+            check_task(settings)
             # what not all lines have, and what the names of tasks and methods do not show
             words = [word for word in line if _key(word) not in NAMED]
             variant = " ".join(word for word in words if any(word not in other for other in lines))

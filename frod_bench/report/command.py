@@ -138,6 +138,15 @@ def say(written: Report, title: str, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def refuse_nameless(config: DictConfig) -> None:
+    """Raise InputError without an experiment, whose name is that of the report."""
+    if config.experiment is None:
+        raise InputError(
+            "experiment=none: has no grid to report on. Name one, e.g. experiment=main_table, or "
+            "report the records of a folder, frod-bench report folder=results/embedded."
+        )
+
+
 def folder_of(config: DictConfig) -> Path:
     """Where an experiment's report goes: the main table's beside the records."""
     results_dir = Path(config.results_root).resolve() / str(config.profile.name)
@@ -156,5 +165,6 @@ def start(words: Sequence[str]) -> None:
         if edition != LATEST and not any(word.startswith("suite=") for word in overrides):
             overrides = [*overrides, f"suite={rules_of_edition(edition).suite}"]
         config, cells = compose_cells(overrides)
+        refuse_nameless(config)
         check_writable(folder_of(config), value=str(config.results_root))
         report(part, config, cells, plain_console(stderr=True), edition)

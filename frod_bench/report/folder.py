@@ -135,7 +135,7 @@ def _nothing_in(path: Path, unusable: Sequence[store.Unusable]) -> str:
     if unusable:
         return (
             f"{path}: none of the {len(unusable)} files under records/ is a record, such as "
-            f"{unusable[0].path.name}: {unusable[0].reason}"
+            f"{unusable[0].path.name}: {unusable[0].reason} Restore them, or run the cells again."
         )
     inside = sorted(str(one.parent) for one in path.glob("*/records")) if path.is_dir() else []
     hint = f" Did you mean {inside[0]}?" if inside else ""

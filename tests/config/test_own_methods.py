@@ -11,7 +11,6 @@ import pytest
 
 from frod_bench.analyses.command import main as analyse
 from frod_bench.cells.grid import compose_cells
-from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.config import callables
 from frod_bench.records import hashing, store
@@ -206,74 +205,6 @@ def test_a_bad_entry_point_is_refused(package: Path, name: str, message: str) ->
 
 
 PYTHON = "name: mine\nkind: python\nlearning_rates: {norms: 1e-3, head: 1e-3}\napply: "
-BAD_FILES = {
-    "nothing there": (None, r"method=\S*mine.yaml: there is no file \S*mine.yaml.*mine.yml"),
-    "no YAML": ("name: [", "mine.yaml is not valid YAML"),
-    "not text": (b"\xff\xfe\x00\x81", "mine.yaml is not valid YAML"),
-    "a list": ("- name", "is not a mapping.*name, kind and learning_rates"),
-    "empty": ("", "is not a mapping"),
-    "no name": ("kind: frozen", r"mine.yaml: has no name. Give it one, e.g. name: mine"),
-    "a name that is no folder": ("name: a/b", "name='a/b' must be a text of letters"),
-    "a name that is taken": ("name: lora\nkind: frozen", "name=lora is taken"),
-    "no kind": ("name: mine", "method.kind"),
-    "an unknown kind": ("name: mine\nkind: pefft", "kind=pefft: is unknown. Did you mean 'peft'"),
-    "an unknown key": ("name: mine\nkind: frozen\nrank: 8", "rank: methods have no such key"),
-    "a value of the wrong type": (
-        "name: mine\nkind: frod\nsparse_rate: many",
-        "sparse_rate: Value 'many' .* Float",
-    ),
-    "no rates": ("name: mine\nkind: frozen", "method.learning_rates"),
-    "no function": (PYTHON + "null", "method.apply: is missing"),
-    "no function named": (PYTHON + "norms.py", "does not name a function. Write package.module"),
-    "no such file": (PYTHON + "nroms.py:train_norms", r"there is no file \S*nroms.py"),
-    "no such function": (PYTHON + "norms.py:train_nroms", "Did you mean 'train_norms'"),
-    "no such module": (PYTHON + "no_such_module:apply", "no module 'no_such_module'"),
-    "no such package": (PYTHON + "no.such:apply", "no module 'no.such'"),
-    "a module of no package": (PYTHON + "json.decoder.x:apply", "no module 'json.decoder.x'"),
-    "dots alone": (PYTHON + "..:apply", r"no module '\.\.'"),
-    "no Python": (PYTHON + "mine.py:apply", r"mine.py is not valid Python .*invalid syntax"),
-    "a module without names": (PYTHON + "broken.py:apply", "no function 'apply'. Write package"),
-    "a function and another kind": (
-        "name: mine\nkind: frozen\nlearning_rates: {head: 1e-3}\napply: norms.py:train_norms",
-        "is read only if method.kind=python",
-    ),
-}
-
-
-def write_bad(folder: Path, text: str | bytes | None) -> Path:
-    path = folder / "mine.yaml"
-    folder.joinpath("mine.yml" if text is None else path.name).write_bytes(
-        text if isinstance(text, bytes) else (text or "").encode()
-    )
-    (folder / "norms.py").write_text((EXAMPLE / "layer_norms.py").read_text())
-    (folder / "broken.py").write_text("1 / 0")
-    (folder / "mine.py").write_text("def apply(:")
-    return path
-
-
-@pytest.mark.parametrize("what", BAD_FILES)
-def test_a_bad_file_gets_one_message(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
-) -> None:
-    text, message = BAD_FILES[what]
-    path = write_bad(tmp_path, text)
-    with pytest.raises(SystemExit) as stopped, exit_statuses():
-        compose_cells(["task=rte", f"method={path}", "seed=0"])
-    assert stopped.value.code == 2
-    [told] = capsys.readouterr().err.splitlines()
-    assert re.search(message, told), told
-
-
-@pytest.mark.parametrize("words", [[], ["-m"]])
-def test_bad_files_end_a_run_with_status_two(
-    tmp_path: Path, here: RunHere, words: list[str]
-) -> None:
-    path = write_bad(tmp_path, PYTHON + "norms.py:train_nroms")
-    done = here("frod_bench.run", *words, f"method={path}", f"results_root={tmp_path}/results")
-    assert done.returncode == 2
-    assert "Did you mean 'train_norms'" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "results").exists()
 
 
 def test_an_analysis_runs_the_function_that_was_composed_and_not_the_one_in_a_record(

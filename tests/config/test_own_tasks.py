@@ -45,31 +45,6 @@ def test_a_missing_file_is_not_mistaken_for_a_hidden_one(tmp_path: Path) -> None
     assert ".hidden" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"name": "cola"}, "name=cola is taken by a task of the suite"),
-        ({"name": "../mine"}, "must be a text of letters"),
-        ({"num_lables": 3}, "num_lables: tasks have no such key. Did you mean 'num_labels'?"),
-        ({"num_labels": "two"}, "num_labels: "),
-        ({"defaults": ["/../../etc/passwd"]}, "must be a list of tasks of the suite"),
-    ],
-)
-def test_a_bad_file_gets_one_message(
-    tmp_path: Path, changes: dict[str, object], message: str
-) -> None:
-    with pytest.raises(InputError) as raised:
-        compose_cells([f"task={write_task(tmp_path, **changes)}"])
-    assert message in str(raised.value)
-    assert len(str(raised.value).splitlines()) == 1
-
-
-def test_a_path_without_a_file_suggests_its_neighbours(tmp_path: Path) -> None:
-    write_task(tmp_path)
-    with pytest.raises(InputError, match=r"Did you mean 'my_task\.yaml'"):
-        compose_cells([f"task={tmp_path}/my_tsak.yaml"])
-
-
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     one, two = write_task(tmp_path / "a"), write_task(tmp_path / "b")
     with pytest.raises(InputError, match="Tables tell tasks apart by name"):

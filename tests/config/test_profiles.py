@@ -12,7 +12,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from frod_bench.cells.grid import compose_cells, composer, without_hydra
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.config import conversion
+from frod_bench.config import checks, conversion
 from frod_bench.config.settings import TaskConfig
 from frod_bench.models import classifier as models
 
@@ -37,7 +37,7 @@ def on_task(profile: str, method: str, task: str) -> dict[str, Any]:
             OmegaConf.structured(TaskConfig),
             OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml"),
         )
-    conversion.validate(config)
+    checks.validate(config)
     return asdict(conversion.resolve(config))
 
 

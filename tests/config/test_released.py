@@ -7,7 +7,7 @@ import pytest
 
 from frod_bench.cells.grid import composer, without_hydra
 from frod_bench.common.errors import InputError
-from frod_bench.config import conversion
+from frod_bench.config import checks, conversion
 from frod_bench.config.settings import Settings, TrainerConfig
 from frod_bench.plan.costs import budget_of, rows_evaluated
 from frod_bench.records.hashing import identity
@@ -104,7 +104,7 @@ def test_epochs_become_steps_with_an_evaluation_after_each(
 @pytest.mark.parametrize("key", ["max_steps", "eval_every_steps"])
 def test_no_steps_without_epochs_are_refused(key: str) -> None:
     with composer() as compose_one, pytest.raises(InputError, match=rf"trainer\.{key}=0"):
-        conversion.validate(without_hydra(compose_one([f"trainer.{key}=0"])))
+        checks.validate(without_hydra(compose_one([f"trainer.{key}=0"])))
 
 
 def test_a_plan_counts_the_epochs_and_the_evaluations_of_the_public_data_set() -> None:

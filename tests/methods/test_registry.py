@@ -16,7 +16,7 @@ from transformers import LlamaConfig, LlamaModel, RobertaConfig, RobertaModel
 from frod_bench.cells.grid import composer, without_hydra
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.config import conversion
+from frod_bench.config import checks, conversion
 from frod_bench.config.settings import BackboneConfig, MethodConfig, Settings
 from frod_bench.methods import peft_adapter
 from frod_bench.methods.registry import Model, matching, prepare
@@ -63,7 +63,7 @@ def backbone_config(**changes: Any) -> BackboneConfig:
 def composed(name: str, family: str = "nlu") -> Settings:
     with composer() as compose_one:
         config = without_hydra(compose_one([f"method={name}", f"task={TASKS[family]}"]))
-        conversion.validate(config)
+        checks.validate(config)
         return conversion.resolve(config)
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import runpy
 import socket
 import sys
@@ -16,7 +15,6 @@ import pytest
 from huggingface_hub import constants
 from rich.console import Console
 
-from frod_bench.cli.exits import exit_statuses
 from frod_bench.methods import budget
 from frod_bench.plan import command, measure
 from frod_bench.plan.cells import accelerator_of
@@ -201,42 +199,3 @@ def test_a_plan_writes_nothing(
     monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path / "cache"))
     run(capsys, "profile=embedded", "task=rte", "method=frozen", "format=json")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["accelerator=h100"], r"accelerator=h100: is unknown.*Did you mean 'h100-80gb'"),
-        (["format=xml"], r"format=xml: 'xml' is unknown.*table"),
-        (["profile=papper"], r"profile=papper.*Did you mean 'paper'"),
-        (["suite=paper21"], r"suite=paper21.*Did you mean 'paper20'"),
-        (["method=loar"], r"method=loar.*Did you mean"),
-        (["task=rte,cloa", "method=frozen"], r"task=cloa.*Did you mean 'cola'"),
-        (["profile"], r"'profile': is not key=value"),
-        (["--formt=json"], r"'formt': is not a flag of plan. Did you mean 'format'"),
-        (["trainer.batch_rows=0"], r"trainer.batch_rows=0: is out of range"),
-        (["trainer.bathc_rows=1"], r"trainer.bathc_rows: there is no such key"),
-        (["task=rte", "method=frod_peft"], r"method=frod_peft: can't be planned"),
-        (
-            ["task=rte", "method=frozen", "backbones.nlu.max_length=0"],
-            r"backbone.max_length=0: embedded_encoder does not accept such inputs",
-        ),
-        (
-            ["profile=paper", "task=cars", "method=frozen", "backbones.vision.image_size=100"],
-            r"backbone.image_size=100: clip_vit_b32 does not accept such inputs. Give 224",
-        ),
-        (["task=sst2", "head=rank"], r"head=rank: task sst2 .*not a multiple choice"),
-        (["experiment=mached_budget"], r"experiment=mached_budget.*Did you mean 'matched_budget'"),
-    ],
-)
-def test_bad_input_is_one_message_and_status_2(
-    capsys: pytest.CaptureFixture[str], words: list[str], message: str
-) -> None:
-    with pytest.raises(SystemExit) as stopped, exit_statuses():
-        command.main(words)
-    assert stopped.value.code == 2
-    captured = capsys.readouterr()
-    assert not captured.out
-    lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert re.search(message, lines[0]), lines[0]

@@ -10,7 +10,7 @@ from transformers import AutoModel
 
 from frod_bench.cells.grid import composer, without_hydra
 from frod_bench.common.errors import InputError
-from frod_bench.config import conversion
+from frod_bench.config import checks, conversion
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, adapter_probes, attach_frod
 from frod_bench.methods.registry import prepare
@@ -46,7 +46,7 @@ CHECKPOINTS = {
 def compose(*overrides: str) -> Settings:
     with composer() as compose_one:
         config = without_hydra(compose_one(list(overrides)))
-        conversion.validate(config)
+        checks.validate(config)
         return conversion.resolve(config)
 
 

@@ -1,0 +1,159 @@
+"""The words that Hydra reads, checked before it reads them: its grammar allows more than a command
+of ours has a meaning for (`~seed`, `task=null`, `seed=range(0)`), and its errors name no remedy.
+"""
+
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+from hydra.errors import HydraException
+
+from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
+from frod_bench.config.settings import keys
+
+MOST_CELLS = 1_000_000
+SHOWN = 200  # characters of a word in a message
+# What a grid has one of; all else may differ from cell to cell.
+OF_A_GRID = ("results_root", "data_root", "model_root", "runtime", "tracker", "figures", "save")
+OF_A_GRID += ("plan_only", "experiment", "suite")
+SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # flags of Hydra's that run nothing
+WITH_CFG = ("--resolve", "--package", "-p")
+# Hydra's own ways to start several runs, and the only values at which they are not used.
+STARTERS = {"hydra/launcher": "basic", "hydra/sweeper": "basic", "hydra.mode": "RUN"}
+
+
+def read_overrides(words: Iterable[str]) -> list[Override]:
+    """Parse overrides. Raises InputError for a word that is not one, for a group or a key that is
+    taken away, for a list of choices in brackets, and for Hydra's own ways to start several runs.
+    """
+    found = [_parsed(word) for word in words]
+    for override in found:
+        word, key = str(override.input_line), override.get_key_element().lstrip("+~")
+        if override.is_delete():
+            _check_removed(word, key)
+        elif key in STARTERS and override.value() != STARTERS[key]:
+            raise InputError(
+                f"{word}: is not used, since the suite starts the runs of a grid itself. Leave it "
+                "out; -m starts a grid, and runtime.jobs=N sets its number of workers."
+            )
+        elif not override.is_sweep_override():
+            _check_choice(word, key, override.value())
+    return found
+
+
+def refuse_grid(overrides: Iterable[Override]) -> None:
+    """Raise InputError if one of the words of a single run lists several values."""
+    for override in overrides:
+        if override.is_sweep_override():
+            raise InputError(f"{override.input_line}: is a grid of several runs: start it with -m.")
+
+
+def without_flags(words: Sequence[str]) -> list[str]:
+    """The words without those flags of Hydra's that print something and run nothing, and without
+    what follows such a flag. Raises InputError for others: `--config-dir` and its like would
+    replace the suite's configuration, and `--experimental-rerun` unpickles a file.
+    """
+    flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+    allowed = (*SHOWING, *WITH_CFG)
+    for flag in flags:
+        if flag not in allowed:
+            raise InputError(f"{flag}: is not a flag of run.{did_you_mean(flag, allowed)}")
+        if flag in WITH_CFG and not {"--cfg", "-c"} & set(flags):
+            raise InputError(f"{flag}: is read only with --cfg. Add --cfg job, or leave it out.")
+    return [word for word in words if word[:1] != "-" and ("=" in word or not flags)]
+
+
+def check_grid(overrides: Iterable[Override]) -> None:
+    """Raise InputError for choices that make no grid: none, too many, ones that cannot be listed,
+    or several values of a key that a grid has one of.
+    """
+    total = 1
+    for override in overrides:
+        if not override.is_sweep_override():
+            continue
+        word, key = str(override.input_line), override.get_key_element().lstrip("+")
+        if key.partition(".")[0] in OF_A_GRID:
+            raise InputError(
+                f"{word}: a grid has one {key} for all of its runs. Name one, and start a command "
+                "for each other."
+            )
+        value = override.value()
+        if isinstance(value, ChoiceSweep):
+            for one in value.list:
+                _check_choice(word, key, getattr(one, "text", one))  # in quotes it is an object
+        total *= _count(word, key, value)
+    if total > MOST_CELLS:
+        raise InputError(
+            f"The grid has {total:,} runs, more than {MOST_CELLS:,}. Name fewer values, and start "
+            "several commands if all of them are meant."
+        )
+
+
+def groups() -> dict[str, Path]:
+    """The folder of each config group (task, method, ...)."""
+    found = {path.name: path for path in CONF_DIR.iterdir() if path.is_dir()}
+    return found | {"experiment": EXPERIMENTS_DIR}
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(word: str) -> Override:
+    try:
+        found = OverridesParser.create().parse_override(word)
+        if found.is_sweep_override() or not found.is_delete():
+            found.value()  # casts such as int(x) fail here
+    except (HydraException, RecursionError, ValueError, ArithmeticError) as error:
+        if "=" not in word:
+            raise InputError(f"{word}: is not key=value. Write {word}=VALUE.") from error
+        reason = str(error).splitlines()[0] if isinstance(error, HydraException) else error
+        reason = reason or "it has a character that Hydra's grammar does not allow"
+        key, _, value = word.partition("=")
+        quoted = f"\"{key}='{value}'\""
+        raise InputError(
+            f"{word[:SHOWN]}: cannot be read as key=value ({str(reason).rstrip('.')}). Put a value "
+            f"with special characters in quotes: {quoted[:SHOWN]}."
+        ) from error
+    return found
+
+
+def _check_removed(word: str, key: str) -> None:
+    top = key.partition(".")[0]
+    if key in keys() or key in groups() or top == "rate_factors":
+        advice = f"{key}=none" if key in ("tracker", "experiment") else f"{key}=VALUE"
+        raise InputError(f"{word}: cannot be left out, every run has it. Set it, {advice}.")
+
+
+def _check_choice(word: str, key: str, value: object) -> None:
+    """Raise InputError unless a value of a group is a name."""
+    folder = groups().get(key.partition("@")[0])
+    if folder is None or isinstance(value, str):
+        return
+    if isinstance(value, list):
+        names = ",".join(str(getattr(one, "text", one)) for one in value)
+        raise InputError(f"{word}: is a list. A grid is written -m {key}={names}.")
+    names = (path.stem for path in folder.glob("*.yaml"))
+    raise InputError(f"{word}: names no {key}.{did_you_mean(str(value), names)}")
+
+
+def _count(word: str, key: str, value: object) -> int:
+    """The number of values of a sweep."""
+    if isinstance(value, ChoiceSweep):
+        return len(value.list)
+    example = f"{key}=range(3) is 0, 1 and 2"
+    if not isinstance(value, RangeSweep):
+        raise InputError(f"{word}: cannot be listed. Name each value, {key}=a,b; {example}.")
+    ends = [float(end) for end in (value.start, value.stop, value.step) if end is not None]
+    if not all(map(math.isfinite, ends)) or value.step == 0:
+        raise InputError(
+            f"{word}: is not a range. Give it finite ends, and a step other than 0; {example}."
+        )
+    start, stop, step = ends
+    count = math.ceil((stop - start) / step)
+    if count <= 0:
+        raise InputError(
+            f"{word}: has no value in it, so there is nothing to run. Name some: {example}."
+        )
+    return count
