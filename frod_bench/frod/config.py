@@ -79,7 +79,7 @@ def _checked_targets(targets: object) -> list[str] | str:
     if isinstance(targets, str):
         try:
             re.compile(targets)
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise InputError(
                 f"target_modules={targets!r} is not a regular expression ({error}). "
                 "Give a list of layer names or one valid pattern."

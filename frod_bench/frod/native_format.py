@@ -6,7 +6,7 @@ docs/explanation/method.md (section 6) describes the two files of a folder.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,10 @@ def read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, Fr
     if hashlib.sha256(content).hexdigest() != settings.get("tensors_sha256"):
         raise damaged(path)
     tensors = tensors_in(path, content)
-    categories = plain_targets(model, config)
+    searched = config
+    if isinstance(config.target_modules, str):  # from elsewhere, it could match without an end
+        searched = replace(config, target_modules=list(saved))
+    categories = plain_targets(model, searched)
     _check_base(categories, saved, folder)
     widths = {name: members[0].width for name, members in categories.items()}
     _check_probes(path, tensors, widths, len(saved))

@@ -105,8 +105,10 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
         if key.startswith(LAYER) and key.endswith(LAMBDA)
     ]
     targets = settings.get("target_modules", "")
-    if any(settings.get(field) is not None for field in ("layers_to_transform", "exclude_modules")):
-        targets = "|".join(re.escape(name) for name in names)  # other settings select the layers
+    others = ("layers_to_transform", "exclude_modules")  # settings that select layers, too
+    if isinstance(targets, str) or any(settings.get(field) is not None for field in others):
+        # Also instead of a pattern from elsewhere, which could match without an end.
+        targets = "|".join(re.escape(name) for name in names)
     try:
         config = FrodConfig(
             target_modules=targets,

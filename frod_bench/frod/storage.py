@@ -44,6 +44,8 @@ def read_bytes(path: Path) -> bytes:
             f"{path.parent} is not a FRoD adapter: {path} is missing. "
             "Give a folder that save_frod or PEFT wrote."
         ) from None
+    except OSError as error:  # a folder in place of a file, or the other way round
+        raise InputError(f"{path} cannot be read ({error.strerror}). {SAVE_AGAIN}") from None
 
 
 def read_json(path: Path) -> Any:

@@ -16,6 +16,8 @@ from frod_bench.common.errors import InputError, did_you_mean
 
 TARGET = "_target_"
 _REMOVE = "Remove it; a method that needs it can be written in Python, with method.kind=python."
+# How PEFT declares an argument of a plain type -> what it must be.
+PLAIN = {"bool": "true or false", "int": "a number", "float": "a number", "str": "a text"}
 # Argument (dots descend) -> why it is refused.
 LOADING = {
     "auto_mapping": "names a module that is imported",
@@ -52,6 +54,12 @@ def peft_adapter(arguments: Mapping[str, Any], target_modules: list[str]) -> Any
                 f"method.peft.{name}={value}: {target} has no such argument."
                 + did_you_mean(name, known)
             )
+        declared = fields[name].removeprefix("<class '").removesuffix("'>")
+        if not _fits(value, declared):
+            raise InputError(
+                f"method.peft.{name}={value}: must be {PLAIN[declared]}, as {target} declares. "
+                "Give it such a value."
+            )
         if isinstance(value, Mapping) and "Config" in fields[name] and "dict" not in fields[name]:
             raise InputError(
                 f"method.peft.{name}: needs a configuration object of PEFT, which YAML cannot "
@@ -78,6 +86,15 @@ def adapter_kinds() -> dict[str, type[PeftConfig]]:
         if getattr(peft, one.__name__, None) is one
         and "target_modules" in {field.name for field in dataclasses.fields(one)}
     }
+
+
+def _fits(value: object, declared: str) -> bool:
+    """Whether a value is of a declared plain type; PEFT takes `use_dora: maybe` for true. Numbers
+    may be whole or not: an alpha that a matched rank scales is not.
+    """
+    if declared in ("int", "float"):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return declared not in PLAIN or isinstance(value, bool if declared == "bool" else str)
 
 
 def _check_entries(node: Mapping[Any, Any], prefix: str = "") -> None:

@@ -35,6 +35,8 @@ from frod_bench.models.classifier import Classifier
 from frod_bench.models.multiple_choice import MultipleChoice
 
 Model = Classifier | MultipleChoice
+# What PEFT raises for arguments of odd types and values, which it does not check itself.
+REFUSALS = (ValueError, TypeError, ArithmeticError, AttributeError, AssertionError, LookupError)
 Groups = dict[str, list[Parameter]]
 Applier = Callable[[Model, MethodConfig, BackboneConfig, int], Groups]
 
@@ -171,7 +173,7 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
                 model.backbone = get_peft_model(model.backbone, adapter)
         else:
             inject_adapter_in_model(adapter, model.backbone)
-    except ValueError as error:
+    except REFUSALS as error:
         raise InputError(
             f"method.peft: PEFT refuses {method.peft} ({error}). Change the argument that it names."
         ) from error
