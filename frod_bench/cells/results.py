@@ -22,6 +22,7 @@ from frod_bench import __version__
 from frod_bench.cells.cell import Cell
 from frod_bench.common import atomic, locks, processes
 from frod_bench.common.paths import PACKAGE_DIR
+from frod_bench.common.secrets import redacted
 from frod_bench.records import schema, store
 
 DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"}
@@ -105,8 +106,8 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
         "status": "failed",
         "error": {
             "type": type(error).__name__,
-            "message": encodable(str(error)),
-            "where": encodable("".join(traceback.format_exception(error))),
+            "message": redacted(encodable(str(error))),
+            "where": redacted(encodable("".join(traceback.format_exception(error)))),
         },
         "metrics": {},
         "primary_metric": cell.settings.task.primary_metric,

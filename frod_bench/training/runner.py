@@ -18,7 +18,7 @@ from frod_bench import metrics
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, cell_of, find_missing
 from frod_bench.cells.results import Outcome
-from frod_bench.common import locks, processes
+from frod_bench.common import locks, processes, secrets
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.load import TaskData, load_data
@@ -59,6 +59,7 @@ def execute(cell: Cell) -> Outcome:
     others raise what goes wrong in them.
     """
     logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra sets it to INFO
+    secrets.keep_out_of_logs()
     started_at = results.now()
     try:
         accelerator = make_accelerator(cell.settings)
