@@ -6,11 +6,9 @@ import sys
 
 import pytest
 
-from frod_bench import __main__ as front
 from frod_bench.cli.arguments import Arguments, parse
 from frod_bench.cli.help import candidates
 from frod_bench.cli.verbs import BY_NAME, VERBS
-from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 
 
@@ -53,39 +51,6 @@ def test_lists_are_read_with_and_without_brackets() -> None:
     assert parse("bench", []).integer("rounds", 5) is None
 
 
-@pytest.mark.parametrize(
-    ("verb", "words", "message"),
-    [
-        ("report", ["tabels"], "'tabels': is not an action of report. Did you mean 'tables'"),
-        ("report", ["tables", "plots"], "'plots': is not key=value"),
-        ("compare", ["taks=rte"], "'taks': is not a key of compare. Did you mean 'task'"),
-        ("compare", ["task"], "'task': is not key=value. Write task=VALUE"),
-        ("compare", ["plot=figur"], "'figur' is unknown. Did you mean 'figure'"),
-        ("compare", ["seed="], "seed: is empty"),
-        ("compare", ["seed=0", "seeds=1"], "seed: is given twice"),
-        ("plan", ["format=jsn"], "Did you mean 'json'"),
-        ("tune", ["oot=x"], "oot: there is no such key. Did you mean 'out'"),
-        ("report", ["foldr=x"], "foldr: there is no such key. Did you mean 'folder'"),
-        ("validate", ["sede=0"], "sede: there is no such key. Did you mean 'seed'"),
-        ("mirror", ["--from-package-idnex"], "Did you mean '--from-package-index'"),
-        ("reproduce", ["--tracker"], "'--tracker': is not a flag of reproduce"),
-    ],
-)
-def test_unknown_words_are_refused_with_the_nearest_name(
-    verb: str, words: list[str], message: str
-) -> None:
-    with pytest.raises(InputError) as caught:
-        parse(verb, words)
-    assert message in str(caught.value)
-
-
-def test_numbers_are_checked() -> None:
-    with pytest.raises(InputError, match="rounds=4: must be a whole number of at least 5"):
-        parse("bench", ["rounds=4"]).integer("rounds", 5)
-    with pytest.raises(InputError, match="seed=a: is not a whole number"):
-        parse("compare", ["seed=a"]).integers("seed")
-
-
 def test_words_complete_to_verbs_actions_keys_and_names() -> None:
     assert candidates("frod-bench re") == ["report ", "reproduce "]
     assert len(candidates("frod-bench ")) == len(VERBS)
@@ -96,16 +61,6 @@ def test_words_complete_to_verbs_actions_keys_and_names() -> None:
     assert candidates("frod-bench run -m method=frod,lor") == ["frod,lora"]
     assert candidates("frod-bench compare plot=t") == ["terminal"]
     assert candidates("frod-bench run experiment=main") == ["main_table"]
-
-
-def test_completion_is_for_bash_only(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["frod-bench", "--completion", "powershell"])
-    with pytest.raises(SystemExit) as ended:
-        front.main()
-    assert ended.value.code == 2
-    assert "Allowed: bash" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

@@ -180,39 +180,6 @@ def test_several_configurations_of_a_cell_are_told_in_one_line(
 BOTH = ["task=rte", "methods=[frod]"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["tsk=rte"], "'tsk': is not a key of compare. Did you mean 'task'?"),
-        (["rte"], "'rte': is not key=value"),
-        (["task=rte"], "task and method must be given"),
-        (["task=[]", "methods=[frod]"], "task: is empty"),
-        ([*BOTH, "seeds=[x]"], "seed=[x]: is not a whole number"),
-        (["task=rt", "methods=[frod]"], "No records of task 'rt'. Did you mean 'rte'?"),
-        (["task=rte", "methods=[frodo]"], "No records of method 'frodo' on task 'rte'. Did you"),
-        ([*BOTH, "profile=small"], "Run them: frod-bench run -m task="),
-        ([*BOTH, "profile=none"], "'none' is unknown. Allowed: embedded, paper, small."),
-        ([*BOTH, "protocol=foo"], "'foo' is unknown. Allowed: fair, paper, tune."),
-        ([*BOTH, "protocol=paper"], "None of the 3 cells has a record"),
-        (
-            [*BOTH, "plot=terminals"],
-            "plot=terminals: 'terminals' is unknown. Did you mean 'terminal'?",
-        ),
-        ([*BOTH, "across=true"], "across=true is for two folders"),
-        (["folders=[a]"], "folder has 1 names; give two"),
-        (["folders=a,b"], "results_root is not used if folder names two folders"),
-    ],
-)
-def test_bad_input_is_one_line_and_status_2(
-    results: Path, capsys: Captured, arguments: list[str], words: str
-) -> None:
-    assert compare.main([*arguments, f"results_root={results}"]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert words in captured.err
-    assert len(captured.err.splitlines()) == 1
-
-
 def test_a_figure_that_cannot_be_written_is_one_line(results: Path, capsys: Captured) -> None:
     (results / "file").write_text("")
     arguments = [*BOTH, f"results_root={results}", f"out_dir={results / 'file'}"]

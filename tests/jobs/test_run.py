@@ -4,8 +4,6 @@ import multiprocessing
 import re
 import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,72 +17,8 @@ from tests.report.factory import result_of
 from tests.training.halted import run_and_halt
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, check=False, timeout=240
-    )
-
-
 def cell_words(root: Path, *overrides: str) -> list[str]:
     return ["frod_bench.run", f"results_root={root}/results", *SHORT, *overrides]
-
-
-BAD_INPUT = [
-    (["task=rtee"], r"task=rtee.*Did you mean 'rte'"),
-    (["method=frdo"], r"method=frdo.*Did you mean 'frod'"),
-    (["profile=embeded"], r"profile=embeded.*Did you mean 'embedded'"),
-    (["sede=3"], r"sede: there is no such key. Did you mean 'seed'"),
-    (["trainer.max_step=3"], r"trainer.max_step:.*Did you mean 'trainer.max_steps'"),
-    (["trainer.max_steps=many"], r"trainer.max_steps: .*'many'.*Integer"),
-    (["trainer.max_steps=0"], r"trainer.max_steps=0: is out of range.*\[1"),
-    (["seed=-1"], r"seed=-1: is out of range.*\[0"),
-    (["method.sparse_rate=2"], r"method.sparse_rate=2.0: is out of range.*\[0, 1\]"),
-    (["seed=0,1"], r"start it with -m"),
-    (["data_root=/nowhere"], r"data_root=/nowhere: has no data set 'nyu-mll/glue'.*looked in"),
-    (["model_root=/nowhere"], r"model_root=/nowhere: has no backbone 'encoder'"),
-    (["trainer.schedule=cosin"], r"trainer.schedule=cosin.*Did you mean 'cosine'"),
-    (["runtime.device=gpu"], r"runtime.device=gpu: must be"),
-    (["method.learning_rates.head=-1"], r"method.learning_rates.head=-1.0: is out of range"),
-    (["experiment=main_tabl"], r"experiment=main_tabl.*Did you mean 'main_table'"),
-    (["+foo=1"], r"foo: there is no such key"),
-    (["+trainer.foo=1"], r"trainer.foo: there is no such key"),
-    (["method=[frod,lora]"], r"is a list. A grid is written -m method=frod,lora"),
-    (["task.primary_metric=f1"], r"task.primary_metric=f1: is not one of task.metrics, accuracy"),
-    (["-m", "method=full,frdo"], r"method=frdo.*Did you mean 'frod'"),
-    (["-m", "--cfg"], r"--cfg: cannot be combined with -m"),
-]
-
-
-ANNOUNCEMENTS = ("planning the grid", "writing the synthetic data sets, once for all runs")
-
-
-@pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[" ".join(w) for w, _ in BAD_INPUT])
-def test_bad_input_gets_one_message_and_status_two(
-    tmp_path: Path, here: RunHere, words: list[str], message: str
-) -> None:
-    done = here(*cell_words(tmp_path, *words))
-    assert done.returncode == 2, done.stderr
-    assert re.search(message, done.stderr), done.stderr
-    told = [line for line in done.stderr.splitlines() if line not in ANNOUNCEMENTS]
-    assert len(told) == 1, told
-    assert done.stdout == ""
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("words", [["task=rtee"], ["-m", "task=rtee"]])
-def test_bad_input_ends_the_process_with_status_two(tmp_path: Path, words: list[str]) -> None:
-    done = run(*cell_words(tmp_path, *words))
-    assert done.returncode == 2, done.stderr
-    assert "Did you mean 'rte'" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-
-
-def test_results_that_cannot_be_written_are_bad_input(tmp_path: Path, here: RunHere) -> None:
-    (tmp_path / "file").write_text("")
-    done = here(*cell_words(tmp_path, f"results_root={tmp_path}/file/results"))
-    assert done.returncode == 2
-    assert re.search(r"results_root=.*cannot be written to", done.stderr)
 
 
 @pytest.mark.parametrize(

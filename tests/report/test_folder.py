@@ -51,19 +51,6 @@ def test_its_figures_can_be_drawn_for_a_paper(tmp_path: Path) -> None:
         report_folder("plots", given | {"figures.style": "print"}, QUIET)
 
 
-def test_what_it_refuses(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No records under"):
-        cells_in(tmp_path)
-    write_record(tmp_path, make_record("rte", "frod", 0))
-    with pytest.raises(InputError, match="so seed cannot be chosen"):
-        parse([f"folder={tmp_path / 'embedded'}", "seed=0"])
-    with pytest.raises(InputError, match="out=mine: is for a report of a folder"):
-        parse(["out=mine"])
-    (tmp_path / "embedded").rename(tmp_path / "mine")
-    with pytest.raises(InputError, match="holds records of profile embedded"):
-        cells_in(tmp_path / "mine")
-
-
 def test_a_record_that_cannot_be_used_is_a_hole_and_not_forgotten(tmp_path: Path) -> None:
     for method in ("full", "frod"):
         for seed in (0, 1):
@@ -75,8 +62,3 @@ def test_a_record_that_cannot_be_used_is_a_hole_and_not_forgotten(tmp_path: Path
     text = (tmp_path / "embedded/tables/main.md").read_text()
     assert "| RTE | 80.0 (80.0 to 80.0) | 80.0 (1 of 2: 1 unusable) |" in text
     assert f"- rte/frod/{twin.name} is not a usable record, and left out: " in text
-
-
-def test_no_records_say_how_to_make_some(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="or make some: `make smoke`"):
-        cells_in(tmp_path)

@@ -119,16 +119,6 @@ def test_what_is_judged_is_not_searched_on(ran: list[Cell], tmp_path: Path, word
     assert not ran
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1,2,3\n4\n5,6,7,8\n"])
-def test_a_damaged_table_is_named(ran: list[Cell], tmp_path: Path, content: bytes) -> None:
-    tables = tmp_path / "embedded" / "tables"
-    tables.mkdir(parents=True)
-    (tables / "search.csv").write_bytes(content)
-    with pytest.raises(InputError, match=r"search\.csv"):
-        command.start(words_of(tmp_path, "task=rte", "method=lora"))
-    assert not ran
-
-
 def test_a_run_that_failed_ends_the_command_and_one_that_diverged_does_not(
     ran: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
