@@ -61,7 +61,7 @@ PART = Key("PART", "all", "first word: what to report, all, tables, plots or htm
 FIGURES = Key("figures.style", "screen", "paper: a paper's widths, fonts and .tex captions", STYLES)
 OVERRIDES = Key("KEY=VALUE", "", "every other key of `frod-bench run`")
 RUNTIME = (
-    Key("runtime.jobs", "0", "worker processes; 0 is one per core"),
+    Key("runtime.jobs", "0", "worker processes; 0 is one per GPU or core"),
     Key("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
     Key("tracker", "wandb", "none: nothing is logged to wandb"),
     Key("plan_only", "false", "true: print what would run, and run nothing", BOOLEANS),
@@ -315,6 +315,15 @@ VERBS = (
         Key("ACTION", "pack", "first word: pack or unpack", ARCHIVES),
         Key("folder", "", "a results folder: with records, or with parts"),
         Key("out", "", "the folder that gets the part, or the records"),
+        composes=False,
+    ),
+    Verb(
+        "prune",
+        "List what killed runs left in a results folder (checkpoints, locks, ...), or delete it.",
+        "docs/how-to/resume_and_repair.md",
+        ("prune", "prune results_root=results/glue", "prune delete=true"),
+        Key("results_root", "results", "the folder, with all folders in it"),
+        Key("delete", "false", "true: delete what is listed", BOOLEANS),
         composes=False,
     ),
     Verb(
