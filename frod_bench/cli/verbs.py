@@ -336,6 +336,18 @@ VERBS = (
         composes=False,
     ),
     Verb(
+        "rehearse",
+        "Take two steps of every task and method before a grid is paid for; writes no result.",
+        "docs/how-to/paper_scale.md",
+        (
+            "rehearse profile=paper suite=paper20 data_root=mirror model_root=mirror",
+            "rehearse profile=small task=rte,boolq method=frod,full",
+            "rehearse suite=smoke",
+        ),
+        *GRID,
+        *RUNTIME[:2],
+    ),
+    Verb(
         "validate",
         "Check configuration, data, backbone and method of cells without training; writes nothing.",
         "docs/reference/methods.md",

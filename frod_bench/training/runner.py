@@ -90,9 +90,11 @@ def execute(cell: Cell, *, waits: bool = True) -> Outcome:
     return outcome
 
 
-def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
-    """Read the cell's data and backbone and apply its method; writes nothing. Raises InputError if
-    they do not fit together.
+def make_ready(
+    cell: Cell, accelerator: Accelerator | None = None, *, blocks: int | None = None
+) -> Ready:
+    """Read the cell's data and backbone (of which `blocks`, if given, are the first ones that are
+    read) and apply its method; writes nothing. Raises InputError if they do not fit together.
     """
     settings = cell.settings
     accelerator = accelerator or make_accelerator(settings)
@@ -103,7 +105,7 @@ def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
             "planned. Start the same command again."
         )
     data = load_data(settings)
-    model = build_model(settings, data.num_labels)
+    model = build_model(settings, data.num_labels, blocks)
     backbone = settings.backbone
     sample = data.collate([data.train[0]])
     del sample["labels"]
@@ -235,13 +237,16 @@ def final_metrics(
     return found, pa.concat_tables(tables)
 
 
-def build_model(settings: Settings, num_labels: int) -> Model:
-    """Build the family's backbone with a new head, or as a language model that answers itself."""
+def build_model(settings: Settings, num_labels: int, blocks: int | None = None) -> Model:
+    """Build the family's backbone with a new head, or as a language model that answers itself; of
+    its first `blocks` blocks alone, if given.
+    """
     backbone = settings.backbone
     common: dict[str, Any] = {
         "revision": backbone.revision,
         "pretrained": settings.pretrained,
         "seed": settings.seed,
+        "blocks": blocks,
     }
     if settings.head == "rank":
         return build_multiple_choice(settings.backbone_path, **common)
