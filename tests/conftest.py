@@ -18,7 +18,8 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from frod_bench.cells.cell import Cell
-from frod_bench.cells.grid import cells_of, composer
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import cells_of
 from frod_bench.sweep import launch
 from frod_bench.sweep.display import Finished, SweepDisplay
 from frod_bench.sweep.pool import Environment, Work

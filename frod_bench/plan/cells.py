@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from frod_bench.cells.grid import NUMBERS, composer, expand, refuse_lists, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
+from frod_bench.cells.grid import NUMBERS, expand, refuse_lists
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.config import conversion

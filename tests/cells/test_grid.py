@@ -12,7 +12,8 @@ from rich.console import Console
 
 from frod_bench.cells import cell as sweep
 from frod_bench.cells import grid as planning
-from frod_bench.cells.grid import compose_cells, composer, expand
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import compose_cells, expand
 from frod_bench.cells.results import leave_failure
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, PACKAGE_DIR
 from frod_bench.records import store
