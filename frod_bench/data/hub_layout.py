@@ -11,7 +11,9 @@ of a Hub cache are.
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -163,16 +165,22 @@ def _absent(folder: Path, hub_config: str, found: Iterable[str]) -> InputError:
     return MissingInputError([Lack(str(folder), f"configuration {hub_config!r}", advice)])
 
 
-def _listed(folder: Path) -> dict[str, list[tuple[str, str]] | str]:
+def _listed(folder: Path) -> Mapping[str, list[tuple[str, str]] | str]:
     """Return configuration -> its (split, pattern) pairs, or the folder of its files."""
     card = folder / CARD
     if not card.is_file():
         return {}
+    found = card.stat()
+    return _read_card(card, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@lru_cache(maxsize=256)  # a plan asks for every cell
+def _read_card(card: Path, *_state: int) -> Mapping[str, list[tuple[str, str]] | str]:
     try:
         front = metadata_load(card)
         configs = (front or {}).get("configs", [])
         _check_configs(card, configs)
-        return {entry["config_name"]: _entry(entry) for entry in configs}
+        return MappingProxyType({entry["config_name"]: _entry(entry) for entry in configs})
     except InputError:
         raise
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:

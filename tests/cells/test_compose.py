@@ -53,8 +53,8 @@ def test_each_choice_is_composed_once(composed: list[list[str]]) -> None:
         ),
         (["task=rte", "method=frozen", "head=classify"], ["task=piqa", "method=vera", "head=auto"]),
         (
-            ["experiment=capacity", "task=rte", "method.sparse_rate=0.02"],
-            ["experiment=capacity", "task=gtsrb", "method.sparse_rate=0.1"],
+            ["experiment=capacity", "protocol=tune", "task=rte", "method.sparse_rate=0.02"],
+            ["experiment=capacity", "protocol=tune", "task=gtsrb", "method.sparse_rate=0.1"],
         ),
         (
             ["task=rte", "method=lora", "trainer.max_steps=140", "trainer.schedule=cosine"],
