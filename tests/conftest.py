@@ -18,9 +18,11 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from frod_bench.cells.cell import Cell
-from frod_bench.cells.grid import cells_of, composer
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import cells_of
 from frod_bench.sweep import launch
-from frod_bench.sweep.pool import Finished, SweepDisplay, Work
+from frod_bench.sweep.display import Finished, SweepDisplay
+from frod_bench.sweep.pool import Environment, Work
 from tests.machine import REQUIREMENTS
 
 # No test measures speed: a machine that has other work would fail it.
@@ -88,11 +90,12 @@ def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the cells of a grid in this process, one after another, instead of in workers."""
 
     def run_in_turn(
-        cells: Sequence[Cell], work: Work, _lost: Work, _jobs: int, display: SweepDisplay
+        cells: Sequence[Cell], work: Work, _workers: Sequence[Environment], display: SweepDisplay
     ) -> list[Finished]:
         done = []
         for cell in cells:
-            done.append(Finished(cell, *work(cell), seconds=0.0))
+            status, summary, is_ours = work.run(cell)
+            done.append(Finished(cell, status, summary, seconds=0.0, is_ours=is_ours))
             display.finished(done[-1])
         return done
 

@@ -42,8 +42,9 @@ _COMMAND_LINE = f"""\
 A key of the configuration can follow every verb that composes one; all of them are in the
 [configuration reference](configuration.md).
 
-Exit status: 0; 1 if a run failed; 2 for bad input; 130 if interrupted. To complete verbs, keys and
-names of tasks and methods in bash: `eval "$(frod-bench --completion bash)"`, e.g. in `~/.bashrc`.
+Exit status: 0; 1 if a run failed; 2 for bad input; 130 if interrupted; 143 if stopped by SIGTERM or
+SIGUSR1. To complete verbs, keys and names of tasks and methods in bash:
+`eval "$(frod-bench --completion bash)"`, e.g. in `~/.bashrc`.
 """
 
 _CONFIGURATION = f"""\

@@ -155,6 +155,12 @@ RULES = (
     ),
     Rule(r"^frod-bench run -m task=\S+ ", "short", "trains", ((r" seed=\S+", " seed=0"),)),
     Rule(r"^(frod-bench (run|reproduce)|make (reproduce-all|smoke))\b", "plan", "trains"),
+    Rule(
+        r"^frod-bench rehearse .*profile=paper",
+        "once",
+        "the embedded backbones on one task",
+        ((r"^.*$", "frod-bench rehearse task=rte method=frod,lora"),),
+    ),
     Rule(r"^frod-bench plan .*profile=paper", "estimate", "two minutes for twenty tasks"),
     Rule(r"^python -m tools\.shown_commands", "run", "this program", ((r"$", " --list"),)),
     AS_SHOWN,

@@ -13,7 +13,7 @@ from transformers import RobertaConfig, RobertaModel
 
 from frod_bench.bench.floor import LayerTimes, seconds, time_layers
 from frod_bench.bench.options import Batch, Shape, model_label
-from frod_bench.cells.grid import composer, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
 from frod_bench.config import checks, conversion
 from frod_bench.config.settings import Settings
 from frod_bench.frod import attach_frod

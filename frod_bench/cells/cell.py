@@ -3,7 +3,7 @@ imports torch, so that bad input is refused within a second.
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -107,23 +107,35 @@ def cell_of(settings: Settings) -> Cell:
     """The cell that validated settings ask for. Raises InputError if the data set, the backbone or
     the method's function does not exist.
     """
+    return seeded(settings)(settings.seed)
+
+
+def seeded(settings: Settings) -> Callable[[int], Cell]:
+    """The cells of settings by their seeds: all but the hash is found out once. Raises InputError
+    as `cell_of` does.
+    """
     if settings.method.apply is not None:
         source = callables.source_hash(settings.method.apply)
         settings = replace(settings, method=replace(settings.method, source=source))
     data, weights = fingerprints(settings)
-    return Cell(
-        profile=settings.profile.name,
-        protocol=settings.protocol.name,
-        task=settings.task.name,
-        family=settings.task.family,
-        method=settings.method.name,
-        backbone=settings.backbone.name,
-        seed=settings.seed,
-        config_hash=hashing.config_hash(hashing.identity(asdict(settings), data, weights)),
-        data_fingerprint=data,
-        backbone_fingerprint=weights,
-        settings=settings,
-    )
+    identity = hashing.identity(asdict(settings), data, weights)
+
+    def with_seed(seed: int) -> Cell:
+        return Cell(
+            profile=settings.profile.name,
+            protocol=settings.protocol.name,
+            task=settings.task.name,
+            family=settings.task.family,
+            method=settings.method.name,
+            backbone=settings.backbone.name,
+            seed=seed,
+            config_hash=hashing.config_hash(identity | {"seed": seed}),
+            data_fingerprint=data,
+            backbone_fingerprint=weights,
+            settings=replace(settings, seed=seed),
+        )
+
+    return with_seed
 
 
 @dataclass(frozen=True)

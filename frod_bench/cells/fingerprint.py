@@ -1,10 +1,10 @@
 """Content hashes of a task's data and of a backbone; a cell's hash contains them, not paths."""
 
-import functools
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
+from frod_bench.cells.known_hashes import sha256_of
 from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.checksums import SUMS_FILE, read_sums
@@ -84,8 +84,7 @@ def _hash_files(key: str, root: Path, hub_id: str, files: list[Path]) -> str:
     entry = read_sums(root).get(hub_id)
     noted = entry.files if entry is not None else {}
     for file in files:
-        stat, name = file.stat(), file.relative_to(folder).as_posix()
-        found = _hash_file(file, stat.st_size, stat.st_mtime_ns)
+        name, found = file.relative_to(folder).as_posix(), sha256_of(file)
         if noted.get(name, found) != found:
             raise InputError(
                 f"{key}={root}: {hub_id}/{name} has another SHA-256 than {SUMS_FILE} notes. The "
@@ -95,9 +94,3 @@ def _hash_files(key: str, root: Path, hub_id: str, files: list[Path]) -> str:
         digest.update(name.encode())
         digest.update(bytes.fromhex(found))
     return digest.hexdigest()
-
-
-@functools.lru_cache(maxsize=4096)
-def _hash_file(file: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  (they key the cache)
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

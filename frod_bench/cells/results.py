@@ -33,11 +33,16 @@ PACKAGES = (
 STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record is replaced by a lower one
 
 
+BUSY = "busy"  # another process runs the cell
+OVER_LIMIT = "over its time limit"
+
+
 class Outcome(NamedTuple):
     """How a run ended, in the few words that a progress display needs."""
 
-    status: str  # ok | failed | diverged
+    status: str  # ok | failed | diverged; without a record: BUSY, OVER_LIMIT, a sweep's `refused`
     summary: str  # the primary metric, or the error
+    is_ours: bool = True  # False: another process has run the cell
 
 
 def leave_record(

@@ -1,6 +1,5 @@
 """What a challenge will run, and about how long that takes, before anything runs."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -8,6 +7,7 @@ from statistics import fmean
 from frod_bench.cells.cell import Cell
 from frod_bench.challenge.reference import Reference
 from frod_bench.common.names import with_head
+from frod_bench.sweep.allotment import cores
 from frod_bench.tuning.command import Searches
 from frod_bench.tuning.procedure import HEAD, Rules, has_rotation, main_group
 
@@ -87,7 +87,7 @@ def price_of(
         Stage("search of learning rates", (least, usual), (least_seconds, usual_seconds)),
         Stage("judged seeds", (len(judged),) * 2, (own, own)),
     )
-    return Price(stages, mean, jobs or os.cpu_count() or 1)
+    return Price(stages, mean, jobs or cores())
 
 
 def points(rules: Rules, groups: Sequence[str]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from frod_bench.common import processes, secrets
+from frod_bench.common import processes, secrets, stopping
 from frod_bench.common.errors import CellsFailed, InputError, did_you_mean, input_error_behind
 
 # Words of OmegaConf's errors -> what to do.
@@ -87,9 +87,10 @@ def _shown(text: str) -> str:
 def exit_statuses(resumes: bool = True) -> Iterator[None]:
     """Turn errors that a user can fix into one message and an exit status.
 
-    1 if a run failed or diverged, 2 for bad input, 130 if interrupted. Of several processes that
-    run one cell together, the first on each machine prints the message. After an error of the
-    operating system, the message says how to go on if the command `resumes` its work.
+    1 if a run failed or diverged, 2 for bad input, 130 if interrupted, 143 if stopped by a signal.
+    Of several processes that run one cell together, the first on each machine prints the message.
+    After an error of the operating system, the message says how to go on if the command `resumes`
+    its work.
     """
     secrets.keep_out_of_logs()
     prints = processes.is_first_here()
@@ -99,12 +100,17 @@ def exit_statuses(resumes: bool = True) -> Iterator[None]:
     if resets:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        yield
+        with stopping.listening():
+            yield
     except CellsFailed as error:
         sys.exit(_shown(str(error)) if prints else 1)
     except KeyboardInterrupt:
         print("Interrupted. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)
+    except stopping.Stopped as stop:
+        if prints:
+            print(f"Stopped by {stop}. Run the same command again to resume.", file=sys.stderr)
+        sys.exit(stopping.STATUS)
     except Exception as error:
         if message := explain(error):
             if prints:

@@ -9,7 +9,10 @@ from frod_bench.cli.verbs import BY_NAME, VERBS, Key, Verb
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
 
 WIDTH = 80
-EXIT_STATUSES = "Exit status: 0; 1 if a run failed; 2 for bad input; 130 if interrupted."
+EXIT_STATUSES = (
+    "Exit status: 0; 1 if a run failed; 2 for bad input; 130 if interrupted;\n"
+    "143 if stopped by SIGTERM or SIGUSR1."
+)
 # Asks `frod-bench --complete LINE` for the words that can follow.
 BASH_COMPLETION = """\
 _frod_bench() {

@@ -61,7 +61,7 @@ PART = Key("PART", "all", "first word: what to report, all, tables, plots or htm
 FIGURES = Key("figures.style", "screen", "paper: a paper's widths, fonts and .tex captions", STYLES)
 OVERRIDES = Key("KEY=VALUE", "", "every other key of `frod-bench run`")
 RUNTIME = (
-    Key("runtime.jobs", "0", "worker processes; 0 is one per core"),
+    Key("runtime.jobs", "0", "worker processes; 0 is one per GPU or core"),
     Key("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
     Key("tracker", "wandb", "none: nothing is logged to wandb"),
     Key("plan_only", "false", "true: print what would run, and run nothing", BOOLEANS),
@@ -318,6 +318,15 @@ VERBS = (
         composes=False,
     ),
     Verb(
+        "prune",
+        "List what killed runs left in a results folder (checkpoints, locks, ...), or delete it.",
+        "docs/how-to/resume_and_repair.md",
+        ("prune", "prune results_root=results/glue", "prune delete=true"),
+        Key("results_root", "results", "the folder, with all folders in it"),
+        Key("delete", "false", "true: delete what is listed", BOOLEANS),
+        composes=False,
+    ),
+    Verb(
         "ls",
         "List tasks, methods, experiments, suites, profiles or the records of a results folder.",
         "README.md",
@@ -325,6 +334,18 @@ VERBS = (
         Key("WHAT", "everything", f"{', '.join(LISTS[:-1])} or records", LISTS, several=True),
         Key("folder", "results/embedded", "the folder whose records are listed"),
         composes=False,
+    ),
+    Verb(
+        "rehearse",
+        "Take two steps of every task and method before a grid is paid for; writes no result.",
+        "docs/how-to/paper_scale.md",
+        (
+            "rehearse profile=paper suite=paper20 data_root=mirror model_root=mirror",
+            "rehearse profile=small task=rte,boolq method=frod,full",
+            "rehearse suite=smoke",
+        ),
+        *GRID,
+        *RUNTIME[:2],
     ),
     Verb(
         "validate",

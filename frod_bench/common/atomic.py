@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+TEMPORARIES = ".*.partial"  # pattern of the names that `temporary` gives
+
+
+def temporary(path: Path) -> Path:
+    """A new name in the folder of `path`, which no other writer has on any machine."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -13,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     body succeeds, once flushed to the disk; only a writer that is killed leaves it behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    partial = temporary(path)
     partial.touch(exist_ok=False)
     mode = partial.stat().st_mode
     try:

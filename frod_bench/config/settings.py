@@ -194,11 +194,14 @@ class TrackerConfig:
 class RuntimeConfig:
     """How a cell is run on this machine; none of it changes the result."""
 
-    jobs: int = within(0, 4096, default=0)  # worker processes; 0: one per core
+    # worker processes; 0: one per GPU, without one per core that this process may use
+    jobs: int = within(0, 4096, default=0)
     threads: int = within(1, 4096, default=1)  # per worker
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...
     progress: bool = True
     checkpoint_every_steps: int = within(1, MOST, default=50)
+    # of training, after which a cell ends with a checkpoint and without a record; null: no limit
+    cell_minutes: float | None = within(0, open_ends=True, default=None)
     gradient_checkpointing: bool = False  # recompute activations instead of keeping them
 
 

@@ -8,11 +8,12 @@ A card is data from elsewhere: what leads out of the snapshot is refused, except
 of a Hub cache are.
 """
 
-import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -167,19 +168,19 @@ def _absent(folder: Path, hub_config: str, found: Iterable[str]) -> InputError:
     return MissingInputError([Lack(str(folder), f"configuration {hub_config!r}", advice)])
 
 
-def _listed(folder: Path) -> dict[str, list[tuple[str, str]] | str]:
+def _listed(folder: Path) -> Mapping[str, list[tuple[str, str]] | str]:
     """Return configuration -> its (split, pattern) pairs, or the folder of its files."""
-    found: dict[str, list[tuple[str, str]] | str] = {}
+    found: Mapping[str, list[tuple[str, str]] | str] = {}
     for file in (folder / BESIDE_CARD, folder / CARD):
         if file.is_file():
-            stat = file.stat()
-            found = _read_card(file, stat.st_size, stat.st_mtime_ns)
+            state = file.stat()
+            found = _read_card(file, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     return found
 
 
-@functools.lru_cache(maxsize=256)
-def _read_card(card: Path, _size: int, _mtime_ns: int) -> dict[str, list[tuple[str, str]] | str]:
-    """Read a card, or what `datasets` reads beside it, once per content."""
+@lru_cache(maxsize=256)  # a plan asks for every cell
+def _read_card(card: Path, *_state: int) -> Mapping[str, list[tuple[str, str]] | str]:
+    """Read a card; of what `datasets` reads beside it, only check that it can be read."""
     try:
         text = read_text(card)
         front = REGEX_YAML_BLOCK.search(text)
@@ -188,7 +189,7 @@ def _read_card(card: Path, _size: int, _mtime_ns: int) -> dict[str, list[tuple[s
             return {}
         configs = (metadata_load(card) or {}).get("configs", [])
         _check_configs(card, configs)
-        return {entry["config_name"]: _entry(entry) for entry in configs}
+        return MappingProxyType({entry["config_name"]: _entry(entry) for entry in configs})
     except InputError:
         raise
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, OSError) as error:

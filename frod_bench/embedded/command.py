@@ -7,7 +7,8 @@ from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import embedded_mirror_dir
-from frod_bench.embedded.mirror import DEFAULT_SEED, write_mirror
+from frod_bench.embedded.current import DEFAULT_SEED
+from frod_bench.embedded.mirror import write_mirror
 
 
 def start(words: Sequence[str]) -> None:

@@ -8,7 +8,6 @@
 """
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,13 @@ import pyarrow.parquet as pq
 import yaml
 from datasets import Dataset
 
-from frod_bench.common import locks
 from frod_bench.common.errors import InputError
 from frod_bench.data.hub_schema import features_of
 from frod_bench.embedded import images, nlu, reasoning
+from frod_bench.embedded.current import DEFAULT_SEED, VERSION_FILE, mirror_version, unwritable
 
 # (Hub id, Hub config) -> seed -> split -> rows, each a dict of values that fit the Hub's features.
 SETS = images.SETS | nlu.SETS | reasoning.SETS
-DEFAULT_SEED = 0
-VERSION_FILE = "VERSION"
-# Increased whenever a generator gives other rows: mirrors in users' caches are then written again.
-# tests/embedded/test_mirror.py ties it to a digest of the rows.
-ROWS_VERSION = 1
-
-
-def mirror_version(seed: int) -> str:
-    """All that a mirror's rows depend on: the version of the generators, and the seed."""
-    return f"rows {ROWS_VERSION}, seed {seed}"
 
 
 def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
@@ -53,7 +42,7 @@ def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
         root.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     except OSError as error:
-        raise _unwritable(root, error) from error
+        raise unwritable(root, error) from error
     try:
         fresh = scratch / "fresh"
         for hub_id in sorted({hub_id for hub_id, _ in SETS}):
@@ -66,35 +55,6 @@ def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return root
-
-
-def ensure_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
-    """Return `root`, after writing it if it is absent or of another version or seed.
-
-    Processes that ask at the same time wait for the first, by a lock file next to `root`.
-    """
-    if _is_current(root, seed):
-        return root
-    try:
-        with locks.locked(root.parent / f".{root.name}.lock", "the synthetic data sets"):
-            if not _is_current(root, seed):
-                print("writing the synthetic data sets, once for all runs", file=sys.stderr)
-                write_mirror(root, seed)
-    except OSError as error:
-        raise _unwritable(root, error) from error
-    return root
-
-
-def _unwritable(root: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{root}: cannot be written ({error.strerror}). Name another folder by out=DIR, or another "
-        "cache by FROD_BENCH_CACHE."
-    )
-
-
-def _is_current(root: Path, seed: int) -> bool:
-    version = root / VERSION_FILE
-    return version.is_file() and version.read_bytes().strip() == mirror_version(seed).encode()
 
 
 def _write_repository(folder: Path, hub_id: str, seed: int) -> None:

@@ -14,7 +14,8 @@ import pandas as pd
 from rich.console import Console
 
 from frod_bench.cells.cell import Cell
-from frod_bench.cells.grid import cells_of, compose_cells, composer
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import cells_of, compose_cells
 from frod_bench.cells.results import code_version
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console

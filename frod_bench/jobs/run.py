@@ -10,7 +10,8 @@ import hydra
 from omegaconf import DictConfig
 
 from frod_bench.cells.cell import Cell, cell_of, find_missing
-from frod_bench.cells.grid import compose_cells, ensure_inputs, register
+from frod_bench.cells.compose import register
+from frod_bench.cells.grid import compose_cells, ensure_inputs
 from frod_bench.cli.arguments import MULTIRUN, parse, prepared
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import processes

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING
 
 from frod_bench.common.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:  # names alone are asked for by every plan
+    from numpy.typing import ArrayLike
 
 # Names of the functions in `scores`.
 OF_CLASSES = ("accuracy", "matthews", "f1")
@@ -51,14 +52,16 @@ def check_names(names: Sequence[str], num_labels: int | None = None) -> None:
 
 
 def compute(
-    names: Sequence[str], predictions: ArrayLike, labels: ArrayLike
+    names: Sequence[str], predictions: "ArrayLike", labels: "ArrayLike"
 ) -> dict[str, MetricValue]:
     """Compare predictions (n,) with labels (n,): class numbers, or values for regression.
 
     Raises InputError if a metric is unknown, or f1 is requested for more than two classes, and
     ValueError if the arrays are empty, of different lengths, or not finite.
     """
-    from frod_bench.metrics.rows import metric_of  # imports slowly, and names alone are often asked
+    import numpy as np
+
+    from frod_bench.metrics.rows import metric_of
 
     check_names(names)
     predicted, true = np.asarray(predictions), np.asarray(labels)

@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import filter_repo_objects
 
-from frod_bench.cells.grid import composer
+from frod_bench.cells.compose import composer
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import check_hub_id, inside, stays
 from frod_bench.common.paths import check_writable

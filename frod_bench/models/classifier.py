@@ -1,6 +1,7 @@
 """A backbone with one linear head: the model that methods prepare and the loop trains."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +78,20 @@ def build_classifier(
     num_labels: int,
     pretrained: bool,
     seed: int,
+    blocks: int | None = None,
 ) -> Classifier:
-    """Load the backbone from `source` (a folder or a Hub id) in float32 and add a head.
+    """Load the backbone from `source` (a folder or a Hub id) in float32 and add a head. `blocks`
+    reads the first ones alone, as `with_blocks` does.
 
     Raises InputError as `load_model` does.
     """
     torch.manual_seed(seed)
     needed_for = "A checkpoint of `transformers` with safetensors weights is needed"
+    config = with_blocks(load_config(source, revision, needed_for), blocks)
     backbone = load_model(
         AutoModel,
         source,
-        tower_of(load_config(source, revision, needed_for)),
+        tower_of(config),
         revision=revision,
         pretrained=pretrained,
         needed_for=needed_for,
@@ -101,6 +105,20 @@ def build_classifier(
 def tower_of(config: PretrainedConfig) -> PretrainedConfig:
     """Return the image model's configuration if the checkpoint also has a text model (CLIP)."""
     return getattr(config, "vision_config", config)
+
+
+def with_blocks(config: PretrainedConfig, blocks: int | None) -> PretrainedConfig:
+    """Return the configuration of the same model with its first `blocks` blocks alone; None, or at
+    least as many as it has, changes nothing.
+    """
+    if blocks is None or tower_of(config).num_hidden_layers <= blocks:
+        return config
+    shallow = deepcopy(config)
+    tower = tower_of(shallow)
+    tower.num_hidden_layers = blocks
+    if getattr(tower, "layer_types", None) is not None:  # one for each block
+        tower.layer_types = tower.layer_types[:blocks]
+    return shallow
 
 
 def with_head(backbone: PreTrainedModel, pooling: str, num_labels: int) -> Classifier:

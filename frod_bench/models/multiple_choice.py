@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from frod_bench.common.errors import InputError
+from frod_bench.models.classifier import with_blocks
 from frod_bench.models.loading import load_config, load_model
 
 _PROBE_TOKENS = 4  # of the forward passes that check our scores when a model is loaded
@@ -140,16 +141,22 @@ class MultipleChoice(nn.Module):
 
 
 def build_multiple_choice(
-    source: str | Path, *, revision: str | None, pretrained: bool, seed: int
+    source: str | Path,
+    *,
+    revision: str | None,
+    pretrained: bool,
+    seed: int,
+    blocks: int | None = None,
 ) -> MultipleChoice:
-    """Load a causal language model from `source` (a folder or a Hub id) in float32.
+    """Load a causal language model from `source` (a folder or a Hub id) in float32. `blocks` reads
+    the first ones alone, as `with_blocks` does.
 
     Raises InputError as `load_model` does, or if the checkpoint is not a causal language model, or
     does not compute its logits by one linear map of the last hidden states.
     """
     torch.manual_seed(seed)
     needed_for = "A causal language model of `transformers` with safetensors weights is needed"
-    config = load_config(source, revision, needed_for)
+    config = with_blocks(load_config(source, revision, needed_for), blocks)
     check_causal(config, str(source))
     language_model = load_model(
         AutoModelForCausalLM,

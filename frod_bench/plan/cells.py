@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, replace
 
 import yaml
 
-from frod_bench.cells.grid import NUMBERS, composer, expand, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
+from frod_bench.cells.grid import NUMBERS, expand
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.config import checks, conversion

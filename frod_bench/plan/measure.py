@@ -1,7 +1,6 @@
 """A cell's step, measured on shapes; deep models are extrapolated from two shallow ones."""
 
 import warnings
-from copy import deepcopy
 from dataclasses import asdict, replace
 
 import torch
@@ -11,7 +10,7 @@ from transformers import PretrainedConfig
 
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import BackboneConfig, MethodConfig
-from frod_bench.models.classifier import recompute_activations, tower_of
+from frod_bench.models.classifier import recompute_activations, tower_of, with_blocks
 from frod_bench.plan.shapes import Options, prepare_shapes
 from frod_bench.plan.trace import Batch, Load, Step, trace_step
 
@@ -29,9 +28,8 @@ def measure_step(
     check_inputs(tower_of(config), backbone)
     blocks, (first, second) = tower_of(config).num_hidden_layers, DEPTHS
 
-    def with_blocks(number: int) -> Step:
-        shallow = deepcopy(config)
-        tower_of(shallow).num_hidden_layers = number
+    def with_depth(number: int) -> Step:
+        shallow = with_blocks(config, number)
         num_labels = 1 if load.options is None else None
         model = prepare_shapes(shallow, backbone, method, num_labels=num_labels).model
         if load.checkpointing:
@@ -48,8 +46,8 @@ def measure_step(
         return low + (high - low) * (blocks - first) // (second - first)
 
     if blocks <= second:
-        return with_blocks(blocks)
-    low, high = (asdict(with_blocks(number)) for number in DEPTHS)
+        return with_depth(blocks)
+    low, high = (asdict(with_depth(number)) for number in DEPTHS)
     return Step(**tree_map(extend, low, high))
 
 

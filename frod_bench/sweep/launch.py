@@ -1,6 +1,5 @@
-"""Run a grid of cells: planned completely before anything is launched, then run in a pool."""
+"""Run a grid of cells: planned completely before anything is launched, then run by an engine."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,14 +10,17 @@ from rich.table import Table
 
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, Plan, find_missing
-from frod_bench.cells.results import Outcome
+from frod_bench.cells.results import OVER_LIMIT, Outcome
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.paths import check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import callables
+from frod_bench.config.settings import RuntimeConfig
 from frod_bench.records import store
-from frod_bench.sweep.pool import Finished, SweepDisplay, run_cells
+from frod_bench.sweep import allotment
+from frod_bench.sweep.display import Finished, SweepDisplay
+from frod_bench.sweep.pool import Work, WorkersFailedError, run_cells
 from frod_bench.training import tracker
 
 REFUSED = "refused"  # status of a cell whose input is bad; it has no record
@@ -33,7 +35,8 @@ def run_grid(
 
     `check_methods` refuses, for a plan, what a run would refuse by itself. Raises InputError before
     anything is launched if a result could not be written or an input is unavailable, CellsRefused
-    at the end if bad input is all that went wrong, and CellsFailed if a run failed or diverged.
+    at the end if bad input is all that went wrong, and CellsFailed if a run failed, diverged or
+    reached its time limit, or no worker can start.
     """
     found = find_missing(cells)
     if config.plan_only:
@@ -59,7 +62,7 @@ def run_grid(
             f"{config.tracker.project}. tracker=none (make: TRACKER=none) uploads nothing.",
             soft_wrap=True,
         )
-    launch(found, config.runtime.jobs or os.cpu_count() or 1, config.runtime.progress)
+    launch(found, config.runtime)
 
 
 def set_aside(found: Plan, say: Callable[[str], object]) -> None:
@@ -89,32 +92,62 @@ def check_hub(cells: Sequence[Cell]) -> None:
         check_available(reads_hub)
 
 
-def launch(found: Plan, jobs: int, progress: bool) -> None:
+def launch(found: Plan, runtime: RuntimeConfig) -> None:
     """Run the missing cells, report progress, and end with the table of failures."""
     console = plain_console(stderr=True)
     set_aside(found, console.print)
     total, missing = len(found.cells), found.missing
-    display = SweepDisplay(total, total - len(missing), console, progress)
-    started = time.monotonic()
-    with display.progress:
-        done = run_cells(missing, work, lost, jobs, display)
+    workers = allotment.workers(runtime.jobs, runtime.device) if missing else []
+    minutes = runtime.cell_minutes
+    job = Work(work, lost, prepare, None if minutes is None else 60 * minutes)
+    display = SweepDisplay(total, total - len(missing), console, runtime.progress)
+    started, none_starts = time.monotonic(), None
+    try:
+        with display.progress:
+            done = run_cells(missing, job, workers, display)
+    except WorkersFailedError as error:
+        done, none_starts = error.done, error
     for root in {cell.results_dir / "checkpoints" for cell in missing}:
         locks.remove_empty(root)  # a worker leaves a folder in which another is at work
     failures = [one for one in done if one.status != "ok"]
-    console.print(f"{total - len(failures)} of {total} cells are done, {len(done)} ran now.")
+    not_run = len(missing) - len(done)
+    console.print(f"{total - len(failures) - not_run} of {total} cells are done, {ran(done)}.")
     if len(failures) < len(done):
-        console.print(pace(done, time.monotonic() - started, min(jobs, len(missing))))
+        console.print(pace(done, time.monotonic() - started, min(len(workers), len(missing))))
     if failures:
         print_failures(failures, console)
-        refused = all(one.status == REFUSED for one in failures)
-        raise (CellsRefused if refused else CellsFailed)(
-            f"{len(failures)} of {total} {'cells were refused' if refused else 'runs failed'}."
+    if none_starts is not None:
+        raise none_starts
+    if failures:
+        is_refused = all(one.status == REFUSED for one in failures)
+        raise (CellsRefused if is_refused else CellsFailed)(verdict(failures, total))
+
+
+def ran(done: Sequence[Finished]) -> str:
+    """How many cells ran, and by whom."""
+    ours = sum(one.is_ours for one in done)
+    theirs = len(done) - ours
+    return f"{ours} ran now" + (f", {theirs} were run by another process" if theirs else "")
+
+
+def verdict(failures: Sequence[Finished], total: int) -> str:
+    """What went wrong, in one line. Cells over their time limit are not failures of a method."""
+    if all(one.status == REFUSED for one in failures):
+        return f"{len(failures)} of {total} cells were refused."
+    late = sum(one.status == OVER_LIMIT for one in failures)
+    failed = len(failures) - late
+    lines = [f"{failed} of {total} runs failed."] if failed else []
+    if late:
+        lines.append(
+            f"{late} of {total} runs reached runtime.cell_minutes and have no record. Run the same "
+            "command again to resume them."
         )
+    return " ".join(lines)
 
 
 def print_failures(failures: Sequence[Finished], console: Console) -> None:
     """Print the table of failures."""
-    table = Table(title=f"{len(failures)} runs failed")
+    table = Table(title=f"{len(failures)} runs failed or reached their time limit")
     for column in ("cell", "status", "reason", "record"):
         table.add_column(column, overflow="fold")
     for one in failures:
@@ -124,23 +157,29 @@ def print_failures(failures: Sequence[Finished], console: Console) -> None:
 
 def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
     """One line: the speed, and the share of the workers' time outside training and evaluation."""
-    times = [store.load(one.cell.record_path)["time"] for one in done if one.status == "ok"]
+    ours = [one for one in done if one.is_ours]
+    times = [store.load(one.cell.record_path)["time"] for one in ours if one.status == "ok"]
     busy_sec = sum(
         (spent["train_sec"] + spent["eval_sec"] for spent in times if spent is not None), start=0.0
     )
     elsewhere = 100 * (1 - busy_sec / (workers * wall_sec))
     return (
-        f"{wall_sec:.0f} s with {workers} workers: {60 * len(done) / wall_sec:.1f} cells a minute; "
+        f"{wall_sec:.0f} s with {workers} workers: {60 * len(ours) / wall_sec:.1f} cells a minute; "
         f"{elsewhere:.0f} % of the time was not spent on training and evaluation."
     )
 
 
+def prepare() -> None:
+    """Import what every cell needs, so that a worker that cannot is noticed before it has one."""
+    import frod_bench.training.runner  # noqa: F401  (torch is imported in workers only)
+
+
 def work(cell: Cell) -> Outcome:
     """Run a cell in a worker. Bad input leaves nothing, any other error a `failed` record."""
-    from frod_bench.training.runner import execute  # torch is imported in workers only
+    from frod_bench.training.runner import execute
 
     try:
-        return execute(cell)
+        return execute(cell, waits=False)
     except InputError as error:
         return Outcome(REFUSED, str(error))
     except Exception as error:

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from frod_bench.common import stopping
 from frod_bench.config.settings import TrainerConfig
 from frod_bench.training.checkpoint import (
     Checkpoints,
@@ -123,7 +124,8 @@ def lr_multiplier(step: int, config: TrainerConfig) -> float:
 class Trainer:
     """Trains a model in place, from the newest usable checkpoint on if there is one. `groups` are
     torch's parameter groups, each with `params`, `lr` and a `name`; without any the run has no
-    steps (zero-shot). `on_point` is called with every point of the curve.
+    steps (zero-shot). `on_point` is called with every point of the curve. No step begins after
+    `deadline`, a time of `time.monotonic`, but the first one does.
     """
 
     def __init__(
@@ -137,8 +139,10 @@ class Trainer:
         accelerator: Accelerator,
         checkpoints: Checkpoints,
         on_point: Callable[[Point], None] = lambda _point: None,
+        deadline: float = math.inf,
     ) -> None:
         self.problem, self.config, self.seed = problem, config, seed
+        self.deadline = deadline
         self.accelerator, self.checkpoints, self.on_point = accelerator, checkpoints, on_point
         self.learning_rates = {group["name"]: group["lr"] for group in groups}
         self.last_step = config.max_steps if groups else 0
@@ -163,7 +167,9 @@ class Trainer:
 
     def run(self) -> Progress:
         """Train to the last step, or until a loss is NaN or infinite (`diverged`). With
-        `problem.is_better` the model ends with the parameters of the best evaluation.
+        `problem.is_better` the model ends with the parameters of the best evaluation. Raises
+        EndedEarly, with a checkpoint of the last step, if the process is asked to stop or the
+        deadline has passed.
         """
         progress, last = self.progress, self.last_step
         for point in progress.curve:
@@ -171,22 +177,38 @@ class Trainer:
         if not progress.curve:
             self.add_point({"step": 0, "epoch": 0.0, "seconds": 0.0}, evaluate=True)
         batches = iter(self.loader)
-        for step in range(self.first_step + 1, last + 1):
-            point = self.train_step(step, batches)
-            is_due = step % self.config.eval_every_steps == 0 or step == last
-            self.add_point(point, evaluate=is_due and math.isfinite(point["train_loss"]))
-            losses = (point["train_loss"], point.get("eval_loss", 0.0))
-            progress.diverged = not all(map(math.isfinite, losses))
-            if progress.diverged:
-                break
-            if step % self.checkpoints.every_steps == 0 and step < last:
-                writes = self.accelerator.is_main_process
-                self.checkpoints.save(step, self.state, vars(progress), writes=writes)
+        with stopping.deferred():
+            for step in range(self.first_step + 1, last + 1):
+                point = self.train_step(step, batches)
+                is_due = step % self.config.eval_every_steps == 0 or step == last
+                self.add_point(point, evaluate=is_due and math.isfinite(point["train_loss"]))
+                losses = (point["train_loss"], point.get("eval_loss", 0.0))
+                progress.diverged = not all(map(math.isfinite, losses))
+                if progress.diverged:
+                    break
+                end = self.reason_to_end(step)
+                if end or (step % self.checkpoints.every_steps == 0 and step < last):
+                    writes = self.accelerator.is_main_process
+                    self.checkpoints.save(step, self.state, vars(progress), writes=writes)
+                if end:
+                    raise end
         if progress.best is not None:
             self.accelerator.wait_for_everyone()  # the main process may still write the file
             restore_parameters(self.checkpoints.best, self.unwrapped)
             self.accelerator.wait_for_everyone()  # it removes the file after saving the record
         return progress
+
+    def reason_to_end(self, step: int) -> stopping.EndedEarly | None:
+        """Why the run has to end after `step`, if it does; all processes agree."""
+        is_stopped = stopping.requested()
+        is_late = step < self.last_step and time.monotonic() > self.deadline
+        if self.accelerator.num_processes > 1:
+            flags = torch.tensor([float(is_stopped), float(is_late)])
+            total = self.accelerator.reduce(flags.to(self.accelerator.device), "sum")
+            is_stopped, is_late = (total > 0).tolist()
+        if is_stopped:
+            return stopping.Stopped("a signal to another of its processes")
+        return stopping.TimeIsUp(f"its checkpoint is of step {step}") if is_late else None
 
     def train_step(self, step: int, batches: Iterator[Batch]) -> Point:
         """Take one optimizer step (numbered from 1) on `accumulation_steps` micro-batches."""

@@ -1,6 +1,7 @@
 """One cell -> one record: where task, method, training loop and tracker meet."""
 
 import logging
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -17,8 +18,9 @@ from torch.nn import functional
 from frod_bench import metrics
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, cell_of, find_missing
+from frod_bench.cells.leftovers import remove_temporaries
 from frod_bench.cells.results import Outcome
-from frod_bench.common import locks, processes, secrets
+from frod_bench.common import locks, processes, secrets, stopping
 from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.load import TaskData, load_data
@@ -52,26 +54,36 @@ class Ready:
     prepare_sec: float
 
 
-def execute(cell: Cell) -> Outcome:
+def execute(cell: Cell, *, waits: bool = True) -> Outcome:
     """Run one cell and save its record, `failed` after an exception. Only one process runs a cell
-    at a time: the next one waits, then finds the record. Bad input raises InputError and leaves
-    nothing. If several processes train the cell together, the first one saves the record, and the
-    others raise what goes wrong in them.
+    at a time: the next one waits, then finds the record, or without `waits` returns BUSY at once.
+    Bad input raises InputError and leaves nothing; so does a run that is stopped or reaches its
+    time limit, apart from its checkpoint. If several processes train the cell together, the first
+    one saves the record, and the others raise what goes wrong in them.
     """
     logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra sets it to INFO
     secrets.keep_out_of_logs()
     started_at = results.now()
     try:
         accelerator = make_accelerator(cell.settings)
-        writes = accelerator.is_main_process
-        with locks.locked(cell.lock_path, cell.label) if writes else nullcontext():
-            (is_missing,) = broadcast_object_list([writes and bool(find_missing([cell]).missing)])
+        lock = locks.locked(cell.lock_path, cell.label, wait=waits)
+        with lock if accelerator.is_main_process else nullcontext(False) as has_lock:
+            is_missing = has_lock and bool(find_missing([cell]).missing)
+            may_run, is_missing = broadcast_object_list([has_lock, is_missing])
+            if not may_run:
+                return Outcome(results.BUSY, "another process runs it")
             if not is_missing:
-                return results.outcome_of(store.load(cell.record_path))
+                found = results.outcome_of(store.load(cell.record_path))
+                return found._replace(is_ours=False)
+            if has_lock:
+                remove_temporaries(cell)
             outcome = run_and_record(make_ready(cell, accelerator), started_at)
         accelerator.end_training()
     except InputError:
         raise
+    except stopping.TimeIsUp as late:
+        minutes = cell.settings.runtime.cell_minutes
+        return Outcome(results.OVER_LIMIT, f"runtime.cell_minutes={minutes:g}; {late}")
     except Exception as error:
         if not processes.is_first():
             raise
@@ -79,9 +91,11 @@ def execute(cell: Cell) -> Outcome:
     return outcome
 
 
-def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
-    """Read the cell's data and backbone and apply its method; writes nothing. Raises InputError if
-    they do not fit together.
+def make_ready(
+    cell: Cell, accelerator: Accelerator | None = None, *, blocks: int | None = None
+) -> Ready:
+    """Read the cell's data and backbone (of which `blocks`, if given, are the first ones that are
+    read) and apply its method; writes nothing. Raises InputError if they do not fit together.
     """
     settings = cell.settings
     accelerator = accelerator or make_accelerator(settings)
@@ -92,7 +106,7 @@ def make_ready(cell: Cell, accelerator: Accelerator | None = None) -> Ready:
             "planned. Start the same command again."
         )
     data = load_data(settings)
-    model = build_model(settings, data.num_labels)
+    model = build_model(settings, data.num_labels, blocks)
     backbone = settings.backbone
     sample = data.collate([data.train[0]])
     del sample["labels"]
@@ -119,6 +133,9 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
             started_at=started_at,
             device=str(ready.accelerator.device),
         )
+    except stopping.TimeIsUp:
+        run.finish({"status": results.OVER_LIMIT}, exit_code=1)
+        raise
     except Exception as error:
         run.finish({"status": "failed"}, exit_code=1)
         return results.leave_failure(cell, error)
@@ -136,7 +153,7 @@ def run_cell(
     cell, prepared, settings = ready.cell, ready.prepared, ready.cell.settings
     accelerator, task = ready.accelerator, settings.task
     started = time.perf_counter()
-    rates = settings.method.learning_rates
+    rates, minutes = settings.method.learning_rates, settings.runtime.cell_minutes
     trainer = Trainer(
         prepared.model,
         [
@@ -151,6 +168,7 @@ def run_cell(
             cell.place("checkpoints"), settings.runtime.checkpoint_every_steps
         ),
         on_point=run.log,
+        deadline=math.inf if minutes is None else time.monotonic() + 60 * minutes,
     )
     adapt_steps(prepared.model, settings.method, trainer.optimizer)
     setup_sec = ready.prepare_sec + time.perf_counter() - started
@@ -220,13 +238,16 @@ def final_metrics(
     return found, pa.concat_tables(tables)
 
 
-def build_model(settings: Settings, num_labels: int) -> Model:
-    """Build the family's backbone with a new head, or as a language model that answers itself."""
+def build_model(settings: Settings, num_labels: int, blocks: int | None = None) -> Model:
+    """Build the family's backbone with a new head, or as a language model that answers itself; of
+    its first `blocks` blocks alone, if given.
+    """
     backbone = settings.backbone
     common: dict[str, Any] = {
         "revision": backbone.revision,
         "pretrained": settings.pretrained,
         "seed": settings.seed,
+        "blocks": blocks,
     }
     if settings.head == "rank":
         return build_multiple_choice(settings.backbone_path, **common)

@@ -14,7 +14,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from frod_bench.cells.cell import Cell, cell_of
-from frod_bench.cells.grid import compose_cells, composer
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.names import with_head

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from frod_bench.cells.grid import cells_of, composer
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import cells_of
 from frod_bench.cli.arguments import prepared
 from frod_bench.jobs.run import check_methods
 from tests.conftest import SHORT

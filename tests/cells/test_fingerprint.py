@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from frod_bench.cells.compose import composer
 from frod_bench.cells.fingerprint import data_fingerprint
-from frod_bench.cells.grid import cells_of, composer
+from frod_bench.cells.grid import cells_of
 from frod_bench.common.errors import InputError
 
 FORMS = [

@@ -11,9 +11,10 @@ from frod_bench.cells import results
 from frod_bench.cells.cell import Cell
 from frod_bench.common import locks, terminal
 from frod_bench.common.errors import CellsFailed, InputError
+from frod_bench.config.settings import RuntimeConfig
 from frod_bench.records import schema, store
 from frod_bench.sweep import launch
-from frod_bench.sweep.pool import Finished, SweepDisplay
+from frod_bench.sweep.display import Finished, SweepDisplay
 from frod_bench.training import runner
 from tests.conftest import MakeCell
 
@@ -76,7 +77,7 @@ def test_a_failure_while_another_process_runs_the_cell_is_kept_beside(make_cell:
     cell = make_cell("task=rte", "method=frozen")
     with locks.locked(cell.lock_path, "another"):
         locks._held.clear()  # as seen from a process that does not hold it
-        status, summary = launch.leave_failure(cell, RuntimeError("out of memory"))
+        status, summary, _ = launch.leave_failure(cell, RuntimeError("out of memory"))
     assert status == "failed"
     assert "kept as" in summary
     assert not cell.record_path.exists()
@@ -123,7 +124,7 @@ def test_what_cannot_be_saved_leaves_the_curve_of_the_record_that_stays(finished
 
 def test_a_file_name_that_is_no_text_is_told_in_the_failure(make_cell: MakeCell) -> None:
     cell = make_cell("task=rte", "method=frozen")
-    status, summary = launch.leave_failure(cell, FileNotFoundError("caf\udce9"))
+    status, summary, _ = launch.leave_failure(cell, FileNotFoundError("caf\udce9"))
     assert (status, summary) == ("failed", "FileNotFoundError: caf\\udce9")
     assert store.load(cell.record_path)["status"] == "failed"
 
@@ -157,7 +158,7 @@ def test_brackets_in_an_error_reach_the_reader(
     invalid.record_path.parent.mkdir(parents=True)
     invalid.record_path.write_text('{"schema_version": "[/x] [word]"}')
 
-    def run_cells(cells, work, lost, jobs, display) -> list[Finished]:
+    def run_cells(cells, work, workers, display) -> list[Finished]:
         ended = [Finished(cell, "failed", HOSTILE, 1.0)]
         display.running([cell])
         display.finished(ended[0])
@@ -166,7 +167,7 @@ def test_brackets_in_an_error_reach_the_reader(
     monkeypatch.setattr(launch, "run_cells", run_cells)
     monkeypatch.setenv("COLUMNS", "400")
     with pytest.raises(CellsFailed):
-        launch.launch(sweep.find_missing([cell, invalid]), jobs=1, progress=True)
+        launch.launch(sweep.find_missing([cell, invalid]), RuntimeConfig(jobs=1))
     told = capsys.readouterr().err
     assert told.count(HOSTILE) == 2  # as it happened, and in the table
     assert "[/x] [word]" in told

@@ -56,7 +56,7 @@ def test_runs_are_priced_at_the_seconds_of_their_tasks_and_shared_by_the_workers
 
 
 def test_no_number_of_jobs_is_one_worker_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("frod_bench.challenge.price.cores", lambda: 3)
     reference: Any = SimpleNamespace(seconds={})
     searches: Any = SimpleNamespace(rules=RULES, cells={})
     assert price_of(reference, [], searches, [], jobs=0).workers == 3

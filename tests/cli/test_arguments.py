@@ -52,7 +52,7 @@ def test_lists_are_read_with_and_without_brackets() -> None:
 
 
 def test_words_complete_to_verbs_actions_keys_and_names() -> None:
-    assert candidates("frod-bench re") == ["report ", "reproduce "]
+    assert candidates("frod-bench rep") == ["report ", "reproduce "]
     assert len(candidates("frod-bench ")) == len(VERBS)
     assert {"all ", "folder=", "task="} <= set(candidates("frod-bench report "))
     assert candidates("frod-bench mirror --f") == ["--from-package-index "]

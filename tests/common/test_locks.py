@@ -1,14 +1,18 @@
 """One process a cell: a second one waits, finds the record, and needs no one to clean up."""
 
+import errno
+import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from frod_bench.common import locks
+from frod_bench.common import leases, locks
 from frod_bench.records import store
 from frod_bench.sweep import launch
 from frod_bench.training import runner
@@ -107,7 +111,7 @@ def test_the_second_of_two_runs_finds_the_record_done(
         second.wait_until_told("rte/frozen/0: another process works on it")
         hidden.rename(cell.record_path)
     second.join(120)
-    assert second.result == first
+    assert second.result == first._replace(is_ours=False)
 
 
 def test_the_command_line_says_that_it_waits(tmp_path: Path, make_cell: MakeCell) -> None:
@@ -127,16 +131,126 @@ def test_the_command_line_says_that_it_waits(tmp_path: Path, make_cell: MakeCell
     assert waiting.returncode == 0
 
 
-def test_a_file_system_without_locks_costs_no_cell(
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has the lock at `tmp_path / "0-abc.lock"` until it is killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "0-abc.lock")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_whoever_does_not_wait_is_told_that_it_is_held(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    lock = tmp_path / "0-abc.lock"
+    with locks.locked(lock, "rte/frod/0", wait=False) as is_ours:
+        assert not is_ours
+    assert locks.is_held(lock)
+    holder.kill()
+    holder.wait()
+    assert not locks.is_held(lock)
+    with locks.locked(lock, "rte/frod/0", wait=False) as is_ours:
+        assert is_ours
+        assert locks.is_held(lock)
+    assert list(tmp_path.iterdir()) == []
+
+
+def mounts(folder: Path, file: Path, kind: str, options: str) -> Path:
+    """A list of mounts by which `folder` is on a file system of this kind."""
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    file.write_text(f"36 35 {number} / {folder} rw shared:1 - {kind} server:/export {options}\n")
+    return file
+
+
+def no_locks(number: int) -> Any:
+    def flock(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return flock
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_locks_has_leases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("fcntl.flock", no_locks(number))
+    lock = tmp_path / "checkpoints" / "0-abc.lock"
+    with locks.locked(lock, "rte/frod/0") as is_ours:
+        assert is_ours
+        assert [path.name for path in lock.parent.iterdir()] == ["0-abc.lock.lease"]
+        assert leases.take(lock.with_name("0-abc.lock.lease")) is None
+        assert locks.is_held(lock)
+    assert not locks.is_held(lock)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_error_is_not_taken_for_a_missing_feature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcntl.flock", no_locks(errno.EIO))
+    with pytest.raises(OSError, match="Input/output"), locks.locked(tmp_path / "0-abc", "cell"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "file"),
+    [
+        ("nfs4", "rw,vers=4.2,local_lock=none", "0-abc.lock"),
+        ("nfs4", "rw,vers=4.2,local_lock=all", "0-abc.lock.lease"),
+        ("nfs", "rw,vers=3,nolock,local_lock=all", "0-abc.lock.lease"),
+        ("lustre", "rw,flock", "0-abc.lock"),
+        ("lustre", "rw,localflock", "0-abc.lock.lease"),
+        ("beegfs", "rw", "0-abc.lock.lease"),
+    ],
+)
+def test_locks_that_end_at_the_machine_are_replaced_by_leases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, options: str, file: str
+) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    monkeypatch.setattr(locks, "MOUNTS", mounts(folder, tmp_path / "mounts", kind, options))
+    with locks.locked(folder / "0-abc.lock", "rte/frod/0"):
+        assert [path.name for path in folder.iterdir()] == [file]
+    assert list(folder.iterdir()) == []
+
+
+def test_one_waits_for_the_lease_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def no_locks(*arguments: object) -> None:
-        raise OSError(37, "No locks available")
+    monkeypatch.setattr("fcntl.flock", no_locks(errno.ENOLCK))
+    monkeypatch.setattr(locks, "POLL_SEC", 0.01)
+    lease = leases.take(tmp_path / "0-abc.lock.lease")
+    assert lease is not None
+    with locks.locked(tmp_path / "0-abc.lock", "rte/frod/0", wait=False) as is_ours:
+        assert not is_ours
 
-    monkeypatch.setattr("fcntl.flock", no_locks)
-    with locks.locked(tmp_path / "0-abc", "rte/frod/0"):
-        pass
-    assert "No locks available" in caplog.text
+    def enter() -> bool:
+        with locks.locked(tmp_path / "0-abc.lock", "rte/frod/0") as is_ours:
+            return is_ours
+
+    second = Waiting(enter, caplog)
+    second.wait_until_told("rte/frod/0: another process works on it")
+    lease.release()
+    second.join(60)
+    assert second.result is True
+
+
+def test_folders_of_cells_that_run_are_not_removed(tmp_path: Path) -> None:
+    for name in ("0-abc", "1-def"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    with locks.locked(tmp_path / "checkpoints" / "0-abc.lock", "cell"):
+        locks.remove_empty(tmp_path / "checkpoints")
+        assert (tmp_path / "checkpoints" / "0-abc").is_dir()
+        assert not (tmp_path / "checkpoints" / "1-def").exists()
+    locks.remove_empty(tmp_path / "checkpoints")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_worker_that_was_killed_costs_no_record_that_another_left(make_cell: MakeCell) -> None:

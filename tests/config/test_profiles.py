@@ -10,7 +10,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 from transformers import CLIPConfig, CLIPModel
 
-from frod_bench.cells.grid import compose_cells, composer, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
+from frod_bench.cells.grid import compose_cells
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import checks, conversion
 from frod_bench.config.settings import TaskConfig

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from frod_bench.cells.grid import composer, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
 from frod_bench.common.errors import InputError
 from frod_bench.config import checks, conversion
 from frod_bench.config.settings import Settings, TrainerConfig

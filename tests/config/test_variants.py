@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf, open_dict
 
-from frod_bench.cells.grid import compose_cells, composer, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
+from frod_bench.cells.grid import compose_cells
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
 from frod_bench.config import conversion

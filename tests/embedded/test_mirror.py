@@ -10,7 +10,7 @@ from datasets import Dataset, load_dataset
 
 from frod_bench.common.errors import InputError
 from frod_bench.data.hub_schema import data_sets, features_of, splits_of
-from frod_bench.embedded import mirror
+from frod_bench.embedded import current, mirror
 from frod_bench.embedded.command import start
 from frod_bench.embedded.images import ROWS
 from frod_bench.embedded.mirror import SETS
@@ -18,7 +18,7 @@ from frod_bench.embedded.mirror import SETS
 SMALL = ("ylecun/mnist", "mnist")
 # Of the rows of seed 0, pictures cut to 200 and 100 by `few_pictures`. Where one changes, so do the
 # rows that users have in their caches and every hash that stands on them: raise
-# `mirror.ROWS_VERSION`, and say why in the commit.
+# `current.ROWS_VERSION`, and say why in the commit.
 ROWS_VERSION = 1
 ROWS_DIGESTS = {
     ("Rowan/hellaswag", "default"): "a216f75e049c",
@@ -87,7 +87,7 @@ def test_every_recorded_data_set_has_synthetic_rows() -> None:
 @pytest.mark.parametrize(("hub_id", "config"), sorted(SETS))
 def test_rows_fit_the_recorded_schema(hub_id: str, config: str) -> None:
     rows_of = SETS[hub_id, config](0)
-    assert mirror.ROWS_VERSION == ROWS_VERSION
+    assert current.ROWS_VERSION == ROWS_VERSION
     assert _rows_digest(rows_of) == ROWS_DIGESTS[hub_id, config]
     features = features_of(hub_id, config)
     assert set(rows_of) <= set(splits_of(hub_id, config))
@@ -104,7 +104,7 @@ def test_rows_fit_the_recorded_schema(hub_id: str, config: str) -> None:
 def test_load_dataset_reads_it_as_a_hub_snapshot(tmp_path: Path) -> None:
     root = mirror.write_mirror(tmp_path / "mirror")
     loaded = load_dataset(str(root / SMALL[0]), SMALL[1], cache_dir=str(tmp_path / "cache"))
-    expected = SETS[SMALL](mirror.DEFAULT_SEED)
+    expected = SETS[SMALL](current.DEFAULT_SEED)
     assert {split: len(table) for split, table in loaded.items()} == {
         split: len(rows) for split, rows in expected.items()
     }
@@ -129,14 +129,14 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("only_mnist")
 def test_ensure_writes_once_and_again_when_the_version_differs(tmp_path: Path) -> None:
     root = tmp_path / "mirror"
-    mirror.ensure_mirror(root)
+    current.ensure_mirror(root)
     before = (root / "VERSION").stat().st_mtime_ns
-    mirror.ensure_mirror(root)
+    current.ensure_mirror(root)
     assert (root / "VERSION").stat().st_mtime_ns == before
 
     (root / "VERSION").write_text("of an older generator\n")
-    mirror.ensure_mirror(root)
-    assert (root / "VERSION").read_text().strip() == mirror.mirror_version(0)
+    current.ensure_mirror(root)
+    assert (root / "VERSION").read_text().strip() == current.mirror_version(0)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["mirror"]
 
 

@@ -1,20 +1,33 @@
 """The command line: what a user sees, what is written, and the exit status."""
 
 import multiprocessing
+import os
 import re
 import resource
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from frod_bench.cells.cell import Cell
+from frod_bench.common import atomic
 from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import Point, Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
 from tests.report.factory import result_of
 from tests.training.halted import run_and_halt
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *words], capture_output=True, text=True, check=False, timeout=240
+    )
 
 
 def cell_words(root: Path, *overrides: str) -> list[str]:
@@ -131,7 +144,7 @@ def test_a_cell_whose_input_is_bad_is_refused_and_the_sweep_goes_on(
 def broken_mirror(folder: Path) -> Path:
     """The embedded mirror's GLUE with an rte whose files are no parquet."""
     from frod_bench.common.paths import embedded_mirror_dir
-    from frod_bench.embedded.mirror import ensure_mirror
+    from frod_bench.embedded.current import ensure_mirror
 
     mirror = ensure_mirror(embedded_mirror_dir())
     shutil.copytree(mirror / "nyu-mll", folder / "mirror" / "nyu-mll")
@@ -181,3 +194,104 @@ def test_a_killed_cell_goes_on_from_its_checkpoint(
     assert runner.execute(whole).status == "ok"
     assert result_of(whole.record_path) == result_of(resumed.record_path)
     assert not list(resumed.place("checkpoints").rglob("step-*"))
+
+
+def left_in(cell: Cell) -> list[str]:
+    """The names of all files of a cell's results folder, but for its record and side files."""
+    files = (path for path in cell.results_dir.rglob("*") if path.is_file())
+    return sorted(path.name for path in files if path.parent != cell.record_path.parent)
+
+
+def test_a_stopped_cell_leaves_a_checkpoint_and_is_resumed_bit_for_bit(
+    tmp_path: Path, here: RunHere, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = ["method=frod", "trainer.max_steps=10", "runtime.checkpoint_every_steps=100"]
+    train_step = Trainer.train_step
+
+    def stopped(self: Trainer, step: int, batches: Any) -> Point:
+        if step == 7:
+            signal.raise_signal(signal.SIGTERM)
+        return train_step(self, step, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", stopped)
+        done = here(*cell_words(tmp_path, *overrides))
+    assert done.returncode == 143
+    assert "Stopped by SIGTERM. Run the same command again to resume." in done.stderr
+    cell = make_cell(*overrides)
+    assert left_in(cell) == ["step-00000007.safetensors"]
+    assert not cell.record_path.exists()
+    assert runner.execute(cell).status == "ok"
+    whole = make_cell(*overrides, f"results_root={tmp_path}/whole")
+    assert runner.execute(whole).status == "ok"
+    assert result_of(whole.record_path) == result_of(cell.record_path)
+    assert left_in(cell) == []
+
+
+@pytest.mark.usefixtures("in_turn")
+@pytest.mark.parametrize("grid", [[], ["-m"]])
+def test_a_cell_over_its_time_limit_has_a_checkpoint_and_no_record(
+    tmp_path: Path, here: RunHere, make_cell: MakeCell, grid: list[str]
+) -> None:
+    overrides = ["task=rte", "method=frozen", "runtime.cell_minutes=1e-9"]
+    cell = make_cell(*overrides)
+    assert cell.config_hash == make_cell(*overrides[:2]).config_hash
+    for step in (1, 2, 3):  # each try has one step, and the last of the four ends the run
+        done = here(*cell_words(tmp_path, *grid, *overrides))
+        assert "runtime.cell_minutes" in str(done.returncode)
+        assert f"its checkpoint is of step {step}" in done.stderr + str(done.returncode)
+        assert not cell.record_path.exists()
+        assert f"step-{step:08d}.safetensors" in left_in(cell)
+    assert here(*cell_words(tmp_path, *grid, *overrides)).returncode == 0
+    assert store.load(cell.record_path)["status"] == "ok"
+
+
+def test_a_stopped_sweep_leaves_checkpoints_and_is_resumed_bit_for_bit(
+    tmp_path: Path, make_cell: MakeCell
+) -> None:
+    overrides = [
+        *("task=rte", "method=frozen", "trainer.max_steps=80", "trainer.eval_every_steps=20"),
+        "runtime.checkpoint_every_steps=2",
+    ]
+    cell = make_cell(*overrides)
+    words = cell_words(tmp_path, "-m", *overrides, "runtime.jobs=1")
+    sweep = subprocess.Popen([sys.executable, "-m", *words], stderr=subprocess.PIPE, text=True)
+    while sweep.poll() is None and not list(cell.place("checkpoints").glob("step-*")):
+        time.sleep(0.02)
+    sweep.terminate()
+    _, told = sweep.communicate(timeout=60)
+    assert sweep.returncode == 143, told
+    assert told.endswith("Stopped by SIGTERM. Run the same command again to resume.\n")
+    assert not cell.record_path.exists()
+    assert all(name.startswith("step-") for name in left_in(cell))
+    assert runner.execute(cell).status == "ok"
+    whole = make_cell(*overrides, f"results_root={tmp_path}/whole")
+    assert runner.execute(whole).status == "ok"
+    assert result_of(whole.record_path) == result_of(cell.record_path)
+
+
+def test_a_sweep_whose_workers_cannot_start_stamps_no_cell_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken" / "torch").mkdir(parents=True)
+    torch = tmp_path / "broken" / "torch" / "__init__.py"
+    torch.write_text("raise OSError('libcudart.so.13: cannot open shared object file')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"), prepend=os.pathsep)
+    done = run(*cell_words(tmp_path, "-m", "task=rte,cola", "method=frozen", "runtime.jobs=1"))
+    assert done.returncode == 1, done.stderr
+    assert "No worker can start: 3 in a row ended before they could run a cell" in done.stderr
+    assert "(OSError: libcudart.so.13: cannot open shared object file)" in done.stderr
+    assert "0 of 2 cells are done, 0 ran now." in done.stderr
+    assert not list((tmp_path / "results").rglob("*.json"))
+
+
+def test_a_cell_removes_what_a_killed_try_left(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=frozen", "save=adapter")
+    ours = [atomic.temporary(path) for path in (cell.record_path, cell.adapter_path)]
+    ours.append(atomic.temporary(cell.place("checkpoints") / "step-00000003.safetensors"))
+    other = atomic.temporary(cell.record_path.with_name("1-0123456789abcdef.json"))
+    for path in (*ours, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert runner.execute(cell).status == "ok"
+    assert [path for path in (*ours, other) if path.exists()] == [other]

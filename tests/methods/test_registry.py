@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, RobertaConfig, RobertaModel
 
-from frod_bench.cells.grid import composer, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import checks, conversion

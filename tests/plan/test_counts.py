@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
-from frod_bench.cells.grid import composer, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
 from frod_bench.common.errors import InputError
 from frod_bench.config import checks, conversion
 from frod_bench.config.settings import Settings

@@ -8,7 +8,8 @@ import pytest
 from huggingface_hub.errors import GatedRepoError
 
 from frod_bench.cells.cell import Cell
-from frod_bench.cells.grid import cells_of, composer
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import cells_of
 from frod_bench.common.errors import InputError
 from frod_bench.mirror import hub
 from frod_bench.sweep import preflight as obtainable

@@ -13,7 +13,8 @@ import pytest
 from safetensors.torch import load_file
 
 from frod_bench.cells.cell import Cell
-from frod_bench.cells.grid import cells_of, composer
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import cells_of
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.records import store

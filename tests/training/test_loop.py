@@ -5,7 +5,9 @@ import json
 import math
 import re
 import shutil
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.amp import GradScaler
 
+from frod_bench.common import stopping
 from frod_bench.config.settings import TrainerConfig
 from frod_bench.training.checkpoint import Checkpoints, TrainingState
 from frod_bench.training.loop import Point, Problem, Progress, Trainer, lr_multiplier, rows_of_step
@@ -79,6 +82,7 @@ class Scaling(Accelerator):
 def fit(
     folder: Path, trainer_config: TrainerConfig, problem: Problem | None = None,
     on_point: Any = lambda _p: None, scaler: GradScaler | None = None, rate: float = 0.05,
+    deadline: float = math.inf,
 ) -> tuple[nn.Module, Progress]:  # fmt: skip
     torch.manual_seed(1)
     model = Net()
@@ -86,7 +90,7 @@ def fit(
     trainer = Trainer(
         model, [{"name": "all", "params": list(model.parameters()), "lr": rate}],
         problem or make_problem(), trainer_config, seed=3, accelerator=accelerator,
-        checkpoints=Checkpoints(folder, every_steps=4), on_point=on_point,
+        checkpoints=Checkpoints(folder, every_steps=4), on_point=on_point, deadline=deadline,
     )  # fmt: skip
     return model, trainer.run()
 
@@ -369,3 +373,65 @@ def test_the_best_step_is_restored(tmp_path: Path) -> None:
     x = torch.stack([row[0] for row in problem.held_out])
     y = torch.stack([row[1] for row in problem.held_out])
     assert problem.loss(restored(x), y).item() == pytest.approx(best["eval_loss"], rel=1e-5)
+
+
+def assert_same(one: tuple[nn.Module, Progress], other: tuple[nn.Module, Progress]) -> None:
+    """Assert that two runs have the same curve and the same weights, bit for bit."""
+    assert without_seconds(one[1]) == without_seconds(other[1])
+    for name, values in one[0].state_dict().items():
+        assert torch.equal(values, other[0].state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("number", "step"), [(signal.SIGTERM, 5), (signal.SIGUSR1, 8), (signal.SIGTERM, 12)]
+)
+def test_a_stopped_run_ends_after_its_step_and_is_resumed_bit_for_bit(
+    tmp_path: Path, number: int, step: int
+) -> None:
+    def stop(point: Point) -> None:
+        if point["step"] == step:
+            signal.raise_signal(number)
+
+    with pytest.raises(stopping.Stopped), stopping.listening():
+        fit(tmp_path / "parts", config(), on_point=stop)
+    steps = [path.name for path in (tmp_path / "parts").glob("step-*")]
+    assert max(steps) == f"step-{step:08d}.safetensors"
+    resumed = []
+    parts = fit(tmp_path / "parts", config(), on_point=resumed.append)
+    assert [point["step"] for point in resumed] == list(range(13))
+    assert_same(parts, fit(tmp_path / "whole", config()))
+
+
+def test_a_stop_before_the_first_step_leaves_no_checkpoint(tmp_path: Path) -> None:
+    def stop(point: Point) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(stopping.Stopped), stopping.listening():
+        fit(tmp_path, config(), on_point=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_beyond_its_deadline_ends_after_a_step_and_is_resumed_bit_for_bit(
+    tmp_path: Path,
+) -> None:
+    late = config(max_steps=3)
+    for step in (1, 2):
+        with pytest.raises(stopping.TimeIsUp, match=f"step {step}"):
+            fit(tmp_path / "parts", late, deadline=-math.inf)
+    parts = fit(tmp_path / "parts", late, deadline=-math.inf)  # nothing is left after its step
+    assert_same(parts, fit(tmp_path / "whole", late))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [((1.0, 0.0), stopping.Stopped), ((0.0, 1.0), stopping.TimeIsUp), ((0.0, 0.0), type(None))],
+)
+def test_all_processes_end_with_the_one_that_has_to(
+    theirs: tuple[float, float], expected: type
+) -> None:
+    flags = torch.tensor(theirs)
+    together = SimpleNamespace(
+        num_processes=2, device="cpu", reduce=lambda ours, reduction: ours + flags
+    )
+    trainer: Any = SimpleNamespace(last_step=12, deadline=math.inf, accelerator=together)
+    assert isinstance(Trainer.reason_to_end(trainer, 3), expected)

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frod_bench.cells.grid import composer, without_hydra
+from frod_bench.cells.compose import composer, without_hydra
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR
 from frod_bench.config import conversion

@@ -134,6 +134,7 @@ RANGES = (
     cell("protocol.validation_percent=0", "protocol.validation_percent=0", "set a share, or"),
     cell("protocol.curve_split=train", "protocol.curve_split=train", "Allowed: test, validation"),
     cell("runtime.device=gpu", "runtime.device=gpu", "must be auto, cpu, cuda or cuda:N"),
+    cell("runtime.cell_minutes=0", "runtime.cell_minutes=0.0", "must be in (0, inf)"),
     cell("runtime.jobs=1000000", "runtime.jobs=1000000", "must be in [0, 4096]"),
     cell("backbones.nlu.pooling=max", "backbones.nlu.pooling=max", "Did you mean 'mean'?"),
     cell("backbones.nlu.max_length=-1", "backbones.nlu.max_length=-1", "must be in [0, "),

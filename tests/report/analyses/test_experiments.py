@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from frod_bench.cells.grid import compose_cells, composer, expand
+from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import compose_cells, expand
 from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.report.analyses.kinds import CONVERGENCE, KINDS
 

@@ -1,0 +1,164 @@
+"""What runs that were killed leave in a results folder: checkpoints that nobody resumes from,
+temporary files, locks, and the files that were set aside. Whether a process still needs one of them
+is decided by the lock of its cell.
+"""
+
+import os
+import re
+import shutil
+import time
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+from frod_bench.cells.cell import Cell
+from frod_bench.common import atomic, locks
+from frod_bench.common.paths import is_published
+from frod_bench.records import store
+
+CHECKPOINT, ASIDE = "checkpoint", "set aside"
+TEMPORARY, LOCK = "temporary", "lock"
+BEST = "best.safetensors"  # the best step's parameters, of no use without a checkpoint of the run
+STALE_SEC = 3600.0  # since the last write to a temporary file that is not a cell's
+_ASIDE = re.compile(r".+\.json\.(invalid|failed|diverged)-\d+(\..+)?")
+_KINDS = ("records", "checkpoints", "adapters")
+
+
+class Place(NamedTuple):
+    """Where a cell's files are, by their names alone."""
+
+    results_dir: Path  # <results root>/<profile>
+    task: str
+    method: str
+    stem: str  # <seed>-<hash>
+
+    def folder(self, kind: str) -> Path:
+        """The folder of the cell's files of a kind, which cells of one task and method share."""
+        return self.results_dir / kind / self.task / self.method
+
+    @property
+    def lock(self) -> Path:
+        """As `Cell.lock_path`."""
+        return self.folder("checkpoints") / f"{self.stem}.lock"
+
+    @property
+    def checkpoints(self) -> Path:
+        """As `Cell.place("checkpoints")`."""
+        return self.folder("checkpoints") / self.stem
+
+
+class Leftover(NamedTuple):
+    """A file, or a folder of checkpoints, that may be deleted."""
+
+    path: Path
+    kind: str  # CHECKPOINT | ASIDE | TEMPORARY | LOCK
+    place: Place | None  # of its cell; None: it is not a cell's
+    size_bytes: int
+
+
+def remove_temporaries(cell: Cell) -> None:
+    """Remove the temporary files of earlier tries of a cell, whose lock the caller has."""
+    place = Place(cell.results_dir, cell.task, cell.method, cell.record_path.stem)
+    beside = [place.folder(kind).glob(f".{place.stem}{atomic.TEMPORARIES}") for kind in _KINDS]
+    for found in (*beside, place.checkpoints.glob(atomic.TEMPORARIES)):
+        for path in found:
+            path.unlink(missing_ok=True)
+
+
+def find(root: Path) -> list[Leftover]:
+    """All leftovers below `root` that no process holds, in order of path."""
+    found = []
+    for name, folders, files in os.walk(root):
+        folder = Path(name)
+        if is_published(folder):
+            folders.clear()
+            continue
+        for path in (folder, *(folder / file for file in files)):
+            if (one := _leftover(path, root)) is not None and not _is_used(one):
+                found.append(one)
+    inside = {one.path for one in found if one.kind == CHECKPOINT}
+    return sorted(one for one in found if one.path.parent not in inside)
+
+
+def remove(leftover: Leftover) -> bool:
+    """Remove a leftover under the lock of its cell; False if a process needs it by now."""
+    place = leftover.place
+    if place is None:
+        leftover.path.unlink(missing_ok=True)
+        return True
+    with locks.locked(place.lock, place.stem, wait=False) as is_ours:
+        if not is_ours or _kind(leftover.path, place) != leftover.kind:
+            return False
+        if leftover.kind == CHECKPOINT:
+            shutil.rmtree(leftover.path)
+        else:
+            leftover.path.unlink(missing_ok=True)
+    return True
+
+
+def place_of(path: Path, root: Path) -> Place | None:
+    """The cell that a file or a folder of checkpoints below `root` belongs to; None if it is not a
+    cell's.
+    """
+    for own in (path, path.parent):  # in the folder of a method, or in that of a cell in there
+        above = own.parents
+        if len(above) > 3 and above[2].name in _KINDS and above[2].is_relative_to(root):
+            stem = own.name.removeprefix(".").partition(".")[0]
+            return Place(above[3], above[1].name, above[0].name, stem)
+    return None
+
+
+def _leftover(path: Path, root: Path) -> Leftover | None:
+    place = place_of(path, root)
+    kind = _kind(path, place)
+    return None if kind is None else Leftover(path, kind, place, _size_bytes(path))
+
+
+def _size_bytes(path: Path) -> int:
+    """The size of a file, or of all in a folder; 0 if its writer has removed it by now."""
+    size_bytes = 0
+    for one in (path, *path.rglob("*")):
+        with suppress(FileNotFoundError):
+            size_bytes += one.stat().st_size if one.is_file() else 0
+    return size_bytes
+
+
+def _kind(path: Path, place: Place | None) -> str | None:
+    """What sort of leftover a path is; None if it is not one."""
+    if fnmatchcase(path.name, atomic.TEMPORARIES):
+        return TEMPORARY
+    if place is None:
+        return None
+    if path.name.startswith(f"{place.stem}.lock") and path.parent == place.lock.parent:
+        return LOCK
+    if path.parent == place.folder("records") and _ASIDE.fullmatch(path.name):
+        return ASIDE
+    if path == place.checkpoints and path.is_dir() and _is_useless(place):
+        return CHECKPOINT
+    return None
+
+
+def _is_useless(place: Place) -> bool:
+    """Whether no run resumes from a cell's checkpoints: it has its record, or there are none. They
+    are newer than the record if the cell runs again, e.g. to keep its trained values.
+    """
+    record = place.folder("records") / f"{place.stem}.json"
+    try:
+        files = list(place.checkpoints.iterdir())
+        if store.status_at(record) in ("ok", "diverged"):
+            written_sec = record.stat().st_mtime
+            return all(file.stat().st_mtime <= written_sec for file in files)
+        names = {path.name for path in files}
+    except OSError:  # what cannot be read may be needed
+        return False
+    return all(name == BEST or fnmatchcase(name, atomic.TEMPORARIES) for name in names)
+
+
+def _is_used(leftover: Leftover) -> bool:
+    if leftover.place is not None:
+        return locks.is_held(leftover.place.lock)
+    try:
+        return time.time() - leftover.path.stat().st_mtime < STALE_SEC
+    except FileNotFoundError:  # its writer has removed it by now
+        return True

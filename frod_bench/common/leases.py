@@ -1,0 +1,151 @@
+"""Leases: locks for file systems whose own locks are missing or end at the machine. A lease is a
+file that its holder creates exclusively and touches every few seconds; it says which process that
+is. It is stale, and is taken over, once the process is gone, or for a process of another machine
+once its last touch is older than a limit.
+
+A holder that is suspended for longer than the limit can lose its lease to another machine. It then
+goes on beside the new one, with a warning: a lease saves work, and does not guard data.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from frod_bench.common import atomic
+
+logger = logging.getLogger(__name__)
+
+BEAT_SEC = 10.0  # between two touches
+LIMIT_SEC = 120.0  # after the last one, the lease of another machine is stale
+
+
+class Lease:
+    """A lease that this process holds. A thread touches it until it is released."""
+
+    def __init__(self, path: Path, content: str) -> None:
+        self._path, self._content = path, content
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    def release(self) -> None:
+        """Remove the file, unless another process has taken the lease over."""
+        self._ended.set()
+        self._thread.join()
+        if self._is_ours():
+            self._path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SEC):
+            with suppress(OSError):  # the file server is away; perhaps it is back at the next beat
+                if not self._is_ours():
+                    logger.warning("%s: another process has taken this lease over.", self._path)
+                    return
+                os.utime(self._path)  # without a time of ours, the file server takes its own
+
+    def _is_ours(self) -> bool:
+        try:
+            return self._path.read_text(encoding="utf-8") == self._content
+        except FileNotFoundError:
+            return False
+
+
+def take(path: Path) -> Lease | None:
+    """Create the lease at `path`, in a folder that exists, or take over a stale one; None if
+    another process has it.
+    """
+    content = json.dumps({**_place(), **_process(os.getpid()), "token": uuid.uuid4().hex})
+    if _create(path, content) or _take_over(path, content):
+        return Lease(path, content)
+    return None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lease at `path`."""
+    return path.exists() and not _is_stale(path)
+
+
+def _create(path: Path, content: str) -> bool:
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _take_over(path: Path, content: str) -> bool:
+    """Replace a stale lease. Whoever does that holds a second lease meanwhile and looks again, so
+    that nobody replaces the new lease of another process that was faster.
+    """
+    guard = path.with_name(f"{path.name}.over")
+    if not _is_stale(path):
+        return False
+    if _is_stale(guard):  # its holder died in the lines below
+        guard.unlink(missing_ok=True)
+    if not _create(guard, content):
+        return False
+    try:
+        if not _is_stale(path):
+            return False
+        ours = atomic.temporary(path)
+        ours.write_text(content, encoding="utf-8")
+        ours.replace(path)
+    finally:
+        guard.unlink(missing_ok=True)
+    return True
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether there is a lease that nobody holds any more."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        is_here = {name: noted[name] for name in _place()} == _place()
+        process = {name: noted[name] for name in _process(os.getpid())}
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError):  # its creator has not written it yet, or never will
+        is_here = False
+    if is_here:
+        return _process(process["pid"]) != process
+    return _age_sec(path) > LIMIT_SEC
+
+
+def _age_sec(path: Path) -> float:
+    """The time since `path` was touched, by the clock of the file server alone."""
+    now = atomic.temporary(path)
+    now.touch(exist_ok=False)
+    try:
+        with path.open("rb") as lease:  # on NFS only opening a file asks its server
+            return now.stat().st_mtime - os.fstat(lease.fileno()).st_mtime
+    except FileNotFoundError:  # it was released just now
+        return 0.0
+    finally:
+        now.unlink(missing_ok=True)
+
+
+def _place() -> dict[str, str]:
+    """Where process numbers mean the same: a machine since its start, or a container on it."""
+    return {
+        "host": socket.gethostname(),
+        "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip(),
+        "pid_namespace": str(Path("/proc/self/ns/pid").readlink()),
+    }
+
+
+def _process(pid: int) -> dict[str, Any]:
+    """A process by its number and when it started, since numbers are used again; without a start
+    if it is gone, also if its parent has not noticed yet.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {"pid": pid, "started": None}
+    state, *fields = stat.rpartition(")")[2].split()  # proc(5): a name with blanks comes before
+    return {"pid": pid, "started": None if state in "ZX" else int(fields[18])}

@@ -1,0 +1,37 @@
+"""`frod-bench prune`: list what runs that were killed left in a results folder, or delete it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from frod_bench.cells import leftovers
+from frod_bench.cli.arguments import parse
+from frod_bench.common import locks
+from frod_bench.common.errors import InputError
+from frod_bench.common.paths import check_writable
+
+
+def prune(words: Sequence[str]) -> None:
+    """Print each leftover with its size; with `delete=true` remove it. Raises InputError if the
+    folder does not exist.
+    """
+    values = parse("prune", words).values
+    root = Path(values.get("results_root", "results"))
+    deletes = values.get("delete") == "true"
+    if not root.is_dir():
+        raise InputError(f"results_root={root}: is not a folder. Name the folder of your results.")
+    if deletes:
+        check_writable(root)
+    found = leftovers.find(root)
+    if deletes:
+        found = [one for one in found if leftovers.remove(one)]
+        for folder in {one.place.results_dir for one in found if one.place is not None}:
+            locks.remove_empty(folder / "checkpoints")
+    for one in found:
+        print(f"{_megabytes(one.size_bytes):>12}  {one.kind:<10}  {one.path}")
+    total = f"{len(found)} leftovers, {_megabytes(sum(one.size_bytes for one in found))}"
+    hint = " delete=true deletes them." if found and not deletes else ""
+    print(f"{total}, {'deleted from' if deletes else 'in'} {root}.{hint}")
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"

@@ -1,0 +1,72 @@
+"""What this process may use of the machine: how many workers a sweep starts, the GPU of each."""
+
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from frod_bench.sweep.pool import Environment
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+# Slurm's allotment in CPUs: of a task, if the job asks for one, else of the job on this machine.
+SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+# Device files of a GPU driver, also in Windows' Linux and of AMD. Without one torch is not asked.
+DRIVERS = ("nvidiactl", "dxg", "kfd")
+COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+
+
+def workers(jobs: int, device: str) -> list[Environment]:
+    """The environment of each worker, for `runtime.jobs` and `runtime.device`: by default one
+    worker per GPU, which sees no other GPU, or one per core. More workers than GPUs share them.
+    """
+    names = gpus() if device in ("auto", "cuda") else []
+    if not names:
+        on_gpu = device.startswith("cuda")  # a named one, or none that torch sees
+        return [{} for _ in range(jobs or (1 if on_gpu else cores()))]
+    return [{VISIBLE: names[n % len(names)]} for n in range(jobs or len(names))]
+
+
+def cores() -> int:
+    """The cores that this process may use: by its affinity, by the quota of its container (cgroup
+    version 1 or 2), and by Slurm's allotment.
+    """
+    import joblib  # a tenth of a second, for sweeps alone
+
+    found = int(joblib.cpu_count())
+    allotted = next((os.environ[name] for name in SLURM if name in os.environ), "")
+    return min(found, int(allotted)) if allotted.isdecimal() and int(allotted) else found
+
+
+def gpus() -> Sequence[str]:
+    """The GPUs that a worker can use, as CUDA_VISIBLE_DEVICES names them."""
+    if not any(Path("/dev", name).exists() for name in DRIVERS):
+        return ()
+    count = count_gpus()
+    listed = os.environ.get(VISIBLE)
+    names = [str(n) for n in range(count)] if listed is None else _names(listed)
+    # CUDA shows a process one part of a divided GPU at most, however many are listed.
+    is_divided = count > 0 and all(name.startswith("MIG-") for name in names)
+    return names if is_divided else names[:count]
+
+
+@functools.cache
+def count_gpus() -> int:
+    """How many GPUs torch sees, asked in a process of its own: importing torch takes seconds and a
+    context on the GPU, and the launcher needs neither.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, check=False
+    )
+    return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdecimal() else 0
+
+
+def _names(listed: str) -> list[str]:
+    """The items of a list of devices, up to the first that is none, as CUDA reads it."""
+    names: list[str] = []
+    for name in map(str.strip, listed.split(",")):
+        if not (name.isdecimal() or name.startswith(("GPU-", "MIG-"))):
+            break
+        names.append(name)
+    return names

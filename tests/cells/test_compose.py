@@ -1,0 +1,115 @@
+"""Combinations that are put together are what Hydra composes; it composes each choice once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from frod_bench.cells import compose as compose_module
+from frod_bench.cells.cell import cell_of
+from frod_bench.cells.compose import composer, without_hydra
+from frod_bench.cells.grid import cells_of
+from frod_bench.common.errors import InputError
+from frod_bench.config import conversion
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The overrides that Hydra composes, as they come."""
+    asked: list[list[str]] = []
+    ours = compose_module.compose
+
+    def counting(name: str, overrides: list[str], **options: Any) -> DictConfig:
+        asked.append(overrides)
+        return ours(name, overrides, **options)
+
+    monkeypatch.setattr(compose_module, "compose", counting)
+    return asked
+
+
+def by_hydra(words: Sequence[str]) -> DictConfig:
+    with composer() as compose_one:
+        return without_hydra(compose_one(words))
+
+
+def test_each_choice_is_composed_once(composed: list[list[str]]) -> None:
+    tasks, methods = ("rte", "boolq", "dtd", "cola"), ("full", "lora", "frod")
+    with composer() as compose_one:
+        for task in tasks:
+            for method in methods:
+                compose_one([f"task={task}", f"method={method}"])
+    assert len(composed) == 1 + (len(tasks) - 1) + (len(methods) - 1)
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        (["task=rte", "method=frod"], ["task=boolq", "method=lora"]),
+        (
+            ["task=cars", "method=full", "budget=default"],
+            ["task=sst2", "method=dora", "budget=matched"],
+        ),
+        (["task=rte", "method=frozen", "head=classify"], ["task=piqa", "method=vera", "head=auto"]),
+        (
+            ["experiment=capacity", "protocol=tune", "task=rte", "method.sparse_rate=0.02"],
+            ["experiment=capacity", "protocol=tune", "task=gtsrb", "method.sparse_rate=0.1"],
+        ),
+        (
+            ["task=rte", "method=lora", "trainer.max_steps=140", "trainer.schedule=cosine"],
+            ["task=boolq", "method=pissa", "trainer.max_steps=420", "trainer.schedule=constant"],
+        ),
+        (["profile=embedded", "task=rte", "seed=0"], ["profile=paper", "task=boolq", "seed=1"]),
+        (
+            ["task=rte", "method=frod", "protocol=fair"],
+            ["task=rte", "method=lora", "protocol=paper"],
+        ),
+    ],
+)
+def test_a_combination_is_what_hydra_composes(base: list[str], words: list[str]) -> None:
+    with composer() as compose_one:
+        compose_one(base)
+        made = without_hydra(compose_one(words))
+        again = without_hydra(compose_one(words))
+    expected = by_hydra(words)
+    assert OmegaConf.to_container(made) == OmegaConf.to_container(expected)
+    assert conversion.resolve(made) == conversion.resolve(expected)
+    assert made == again
+    assert made is not again
+
+
+def test_choices_that_change_the_same_node_are_composed_together(composed: list[list[str]]) -> None:
+    words = ["task=boolq", "trainer.max_steps=9", "trainer.batch_rows=3"]
+    with composer() as compose_one:
+        compose_one(["task=rte", "trainer.max_steps=140", "trainer.batch_rows=16"])
+        trainer = compose_one(words).trainer
+    assert (trainer.max_steps, trainer.batch_rows) == (9, 3)
+    assert composed[-1] == words
+
+
+def test_an_edited_configuration_does_not_change_the_next() -> None:
+    with composer() as compose_one:
+        compose_one(["task=rte", "method=frod"])
+        first = compose_one(["task=boolq", "method=lora"])
+        first.task.num_labels = 77
+        assert compose_one(["task=boolq", "method=lora"]).task.num_labels == 2
+
+
+def test_an_unknown_choice_is_refused_in_any_place_of_a_grid() -> None:
+    with composer() as compose_one:
+        compose_one(["task=rte", "method=frod"])
+        with pytest.raises(InputError, match="method=lorra: no method has this name"):
+            compose_one(["task=boolq", "method=lorra"])
+        with pytest.raises(HydraException, match="task/rtee"):
+            compose_one(["task=rtee", "method=lora"])
+
+
+def test_cells_of_other_seeds_have_the_hashes_of_cells_made_alone() -> None:
+    grid = [["task=rte", "method=lora", f"seed={seed}"] for seed in (0, 7)]
+    with composer() as compose_one:
+        cells = cells_of(grid, compose_one)
+    for words, cell in zip(grid, cells, strict=True):
+        alone = cell_of(conversion.resolve(by_hydra(words)))
+        assert (cell, cell.settings) == (alone, alone.settings)
+    assert len({cell.config_hash for cell in cells}) == 2

@@ -1,0 +1,180 @@
+"""`frod-bench prune`: what it lists, what it deletes, and what it leaves to running processes."""
+
+import fcntl
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from frod_bench import __main__ as front
+from frod_bench.cells import leftovers
+from frod_bench.cells.leftovers import STALE_SEC
+from frod_bench.common import locks
+from frod_bench.records import store
+from tests.report.factory import make_record, write_record
+
+STEP = "step-00000050.safetensors"
+
+
+def file(path: Path, size_bytes: int = 0, seconds_ago: float = 0.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size_bytes)
+    touched_sec = path.stat().st_mtime - seconds_ago
+    os.utime(path, (touched_sec, touched_sec))
+    return path
+
+
+def partial(path: Path) -> Path:
+    """The name of a temporary file of a writer, as `atomic.temporary` makes them."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+
+
+class Results:
+    """A results folder with a finished run, and runs that are not finished."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.record = write_record(root, make_record())
+        self.records = self.record.parent
+        self.checkpoints = root / "embedded" / "checkpoints" / Path(*self.records.parts[-2:])
+        self.finished = self.record.stem
+
+    def files(self) -> set[Path]:
+        return {path for path in self.root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")
+
+
+def prune(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["frod-bench", "prune", *words])
+    front.main()
+
+
+def leftovers_of(results: Results) -> list[Path]:
+    """Make one of each kind, in order of path."""
+    made = [
+        file(results.checkpoints / results.finished / STEP, 2_000_000, seconds_ago=60).parent,
+        file(results.checkpoints / "2-0123456789abcdef" / "best.safetensors").parent,
+        file(results.checkpoints / "3-0123456789abcdef.lock"),
+        file(results.checkpoints / "4-0123456789abcdef.lock.lease", seconds_ago=STALE_SEC),
+        file(partial(results.checkpoints / "1-0123456789abcdef" / STEP), 500_000),
+        file(partial(results.record)),
+        file(partial(store.curve_path(results.record))),
+        file(results.records / f"{results.record.name}.invalid-1"),
+        file(results.records / f"{results.record.name}.failed-2"),
+        file(results.records / f"{results.record.name}.diverged-1"),
+        file(results.records / f"{results.record.name}.diverged-1.curve.jsonl"),
+        file(partial(results.root / "embedded/tables/main.csv"), seconds_ago=STALE_SEC + 60),
+    ]
+    return sorted(made)
+
+
+def needed_in(results: Results) -> set[Path]:
+    """Make what somebody may need, and return all files that are to stay."""
+    file(results.checkpoints / "1-0123456789abcdef" / STEP)  # of a run that can be resumed
+    file(partial(results.root / "embedded/tables/claims.csv"))  # its writer may be at work
+    file(results.root / "embedded/tables/main.csv")
+    return results.files()
+
+
+def test_leftovers_are_listed_and_stay(
+    results: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed_in(results)
+    made = leftovers_of(results)
+    before = results.files()
+    prune(monkeypatch, f"results_root={results.root}")
+    *lines, total = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines] == list(map(str, made))
+    assert total == (f"{len(made)} leftovers, 2.5 MB, in {results.root}. delete=true deletes them.")
+    assert results.files() == before
+
+
+def test_delete_removes_what_is_listed_and_nothing_else(
+    results: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = needed_in(results)
+    made = leftovers_of(results)
+    prune(monkeypatch, f"results_root={results.root}", "delete=true")
+    told = capsys.readouterr().out
+    assert f"{len(made)} leftovers, 2.5 MB, deleted from {results.root}." in told
+    assert results.files() == needed
+    assert sorted(path.name for path in results.checkpoints.iterdir()) == ["1-0123456789abcdef"]
+    prune(monkeypatch, f"results_root={results.root}")
+    assert capsys.readouterr().out == f"0 leftovers, 0.0 MB, in {results.root}.\n"
+
+
+@pytest.mark.parametrize("delete", ["false", "true"])
+def test_what_a_process_works_on_stays(
+    results: Results, delete: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    made = leftovers_of(results)
+    lock = results.checkpoints / f"{results.finished}.lock"
+    with locks.locked(lock, "a run"):
+        before = results.files()
+        prune(monkeypatch, f"results_root={results.root}", f"delete={delete}")
+        assert results.finished not in capsys.readouterr().out
+        if delete == "true":
+            left = {path for path in before if results.finished in str(path)}
+            assert left <= results.files()
+            assert len(results.files()) < len(before)
+    assert len(made) > 6
+
+
+def test_what_a_process_has_taken_since_it_was_listed_stays(results: Results) -> None:
+    file(results.checkpoints / results.finished / STEP, seconds_ago=60)
+    [one] = leftovers.find(results.root)
+    with (results.checkpoints / f"{results.finished}.lock").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert not leftovers.remove(one)
+    assert one.path.exists()
+    results.record.unlink()  # it is to be run again, from this checkpoint
+    assert not leftovers.remove(one)
+    assert one.path.exists()
+
+
+def test_a_finished_cell_that_runs_again_keeps_its_checkpoint(results: Results) -> None:
+    checkpoint = file(results.checkpoints / results.finished / STEP, seconds_ago=-60)
+    assert leftovers.find(results.root) == []
+    os.utime(checkpoint, (0, 0))
+    assert [one.path for one in leftovers.find(results.root)] == [checkpoint.parent]
+
+
+def test_a_record_that_cannot_be_read_keeps_its_checkpoint(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file(results.checkpoints / results.finished / STEP)
+    results.record.unlink()
+    results.record.mkdir()
+    assert leftovers.find(results.root) == []
+
+
+def test_a_part_of_the_path_above_the_results_is_not_taken_for_a_cell(tmp_path: Path) -> None:
+    root = tmp_path / "checkpoints" / "me" / "mine" / "results"
+    root.mkdir(parents=True)
+    assert leftovers.find(root) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["results_root=/nowhere"], "results_root=/nowhere: is not a folder"),
+        (["delete=yes"], "delete=yes"),
+        (["results_root=results/reference", "delete=true"], "is what the project publishes"),
+        (["folder=results"], "is not a key of prune"),
+    ],
+)
+def test_bad_input_ends_with_status_2(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with pytest.raises(SystemExit) as ended:
+        prune(monkeypatch, *words)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,111 @@
+"""What a sweep may use of the machine: cores, Slurm's allotment, and one worker per GPU."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frod_bench.sweep import allotment
+from frod_bench.sweep.allotment import VISIBLE, workers
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with 8 cores, without GPUs and without Slurm."""
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    monkeypatch.setattr(allotment, "DRIVERS", ())
+    for name in (VISIBLE, *allotment.SLURM):
+        monkeypatch.delenv(name, raising=False)
+
+
+def have_gpus(monkeypatch: pytest.MonkeyPatch, count: int, listed: str | None = None) -> None:
+    monkeypatch.setattr(allotment, "DRIVERS", ("null",))
+    monkeypatch.setattr(allotment, "count_gpus", lambda: count)
+    if listed is not None:
+        monkeypatch.setenv(VISIBLE, listed)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "device", "count"), [(0, "auto", 8), (0, "cpu", 8), (3, "auto", 3), (0, "cuda:1", 1)]
+)
+def test_without_a_gpu_there_is_a_worker_per_core(jobs: int, device: str, count: int) -> None:
+    assert workers(jobs, device) == [{}] * count
+
+
+@pytest.mark.parametrize(
+    ("variables", "count"),
+    [
+        ({"SLURM_CPUS_PER_TASK": "4", "SLURM_CPUS_ON_NODE": "6"}, 4),
+        ({"SLURM_CPUS_ON_NODE": "6"}, 6),
+        ({"SLURM_CPUS_ON_NODE": "64"}, 8),  # what Slurm says does not make cores
+        ({"SLURM_CPUS_PER_TASK": ""}, 8),
+        ({"SLURM_CPUS_PER_TASK": "0"}, 8),
+    ],
+)
+def test_slurms_allotment_is_respected(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], count: int
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert len(workers(0, "cpu")) == count
+
+
+def test_affinity_is_respected_without_torch() -> None:
+    code = (
+        "import os, sys\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from frod_bench.sweep.allotment import workers\n"
+        "assert workers(0, 'auto') == [{}], workers(0, 'auto')\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    environment = {**os.environ, VISIBLE: ""}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("count", "listed", "names"),
+    [
+        (2, None, ["0", "1"]),
+        (2, "3,1", ["3", "1"]),
+        (1, " 5 ", ["5"]),
+        (1, "GPU-8932f937,-1,2", ["GPU-8932f937"]),
+        (1, "MIG-a,MIG-b", ["MIG-a", "MIG-b"]),  # torch sees one of them
+        (0, "MIG-a", []),  # a torch without CUDA
+        (0, "", []),
+    ],
+)
+def test_each_gpu_has_a_worker_that_sees_no_other(
+    monkeypatch: pytest.MonkeyPatch, count: int, listed: str | None, names: list[str]
+) -> None:
+    have_gpus(monkeypatch, count, listed)
+    assert list(allotment.gpus()) == names
+    for device in ("auto", "cuda"):
+        found = workers(0, device)
+        expected = [{VISIBLE: name} for name in names]
+        assert found == (expected or [{}] * (8 if device == "auto" else 1))
+    assert workers(0, "cpu") == [{}] * 8
+    assert workers(0, "cuda:1") == [{}]
+
+
+def test_more_workers_than_gpus_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    have_gpus(monkeypatch, 2)
+    assert [worker[VISIBLE] for worker in workers(5, "auto")] == ["0", "1", "0", "1", "0"]
+    assert [worker[VISIBLE] for worker in workers(1, "auto")] == ["0"]
+
+
+def test_gpus_are_counted_in_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allotment.count_gpus.cache_clear()
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(
+        "class cuda:\n    device_count = staticmethod(lambda: 3)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert allotment.count_gpus() == 3
+    allotment.count_gpus.cache_clear()
+    (tmp_path / "torch" / "__init__.py").write_text("raise OSError('no libcudart')\n")
+    assert allotment.count_gpus() == 0
+    allotment.count_gpus.cache_clear()
