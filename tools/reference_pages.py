@@ -73,6 +73,12 @@ A run leaves one record, a JSON file at
 (`<seed>-<hash>.predictions.parquet`) next to it. A record that does not match this schema is never
 read: it is named in the report and counted as unusable. Where the folders of a results folder are,
 and what a report writes there: [results folder](results_folder.md).
+
+These files, and the trained values that `save=adapter` keeps, are on the disk before the record
+that names them. The record notes their sizes and SHA-256. Each plan compares the sizes, which finds
+what a full disk or a power failure cut off, and runs a cell again whose file is missing or differs.
+The SHA-256 is compared when a file is read, by a report or `frod-bench archive`: a plan would have
+to read the files of all runs.
 """
 
 _FROD = f"""\

@@ -91,10 +91,12 @@ def kept_cells(overrides: Sequence[str]) -> Kept:
             f"experiment={name}, save={config.save}: keeps no trained models, which this analysis "
             "reads. Name an experiment with save: adapter, e.g. update_spectrum."
         )
-    missing, usable = set(find_missing(cells).missing), []
+    found, usable = find_missing(cells), []
+    missing, unreadable = set(found.missing), dict(found.unreadable)
     lacking = [f"{cell.label}: no trained values" for cell in cells if cell in missing]
+    lacking += [f"{cell.label}: {reason}" for cell, reason in found.unreadable]
     for cell in cells:
-        if cell in missing:
+        if cell in missing or cell in unreadable:
             continue
         if store.load(cell.record_path)["status"] == "ok":
             usable.append(cell)

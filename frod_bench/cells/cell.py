@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from frod_bench.cells.fingerprint import fingerprints
 from frod_bench.common.errors import InputError
@@ -138,41 +138,68 @@ def seeded(settings: Settings) -> Callable[[int], Cell]:
     return with_seed
 
 
+class Unreadable(NamedTuple):
+    """A cell that cannot be looked at. It is neither run nor done: it may have a good record."""
+
+    cell: Cell
+    reason: str
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a sweep has to run."""
 
     cells: tuple[Cell, ...]  # all that were asked for
     missing: tuple[Cell, ...]  # of them, those without a usable record
-    invalid: tuple[store.Unusable, ...]  # files at a record's path that cannot be trusted
+    invalid: tuple[store.Unusable, ...]  # what is at a record's path and cannot be trusted
+    damaged: tuple[store.Unusable, ...] = ()  # other files of runs, which therefore run again
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def find_missing(cells: Iterable[Cell]) -> Plan:
     """Look at the records of `cells`; reads only. A cell is done if its record is valid and its run
-    ended (`ok` or `diverged`: the same seed would diverge again), and its trained values were kept
-    if they are asked for.
+    ended (`ok` or `diverged`: the same seed would diverge again), and the run's files have their
+    sizes, with its trained values if they are asked for. What cannot be read costs its cell alone.
     """
     unique = tuple(dict.fromkeys(cells))
-    missing, invalid = [], []
+    missing, invalid, damaged, unreadable = [], [], [], []
     for cell in unique:
-        path = cell.record_path
         try:
-            status = _status(path) if path.exists() else "missing"
+            path = cell.record_path
+            made = store.load(path)
+            lost = [] if made["status"] == "failed" else list(_lost_files(cell, path, made))
+        except (FileNotFoundError, NotADirectoryError):
+            missing.append(cell)
         except schema.RecordError as error:
             invalid.append(store.Unusable(path, str(error)))
-            status = "invalid"
-        kept = cell.settings.save == "none" or cell.adapter_path.exists() or status == "diverged"
-        if status not in ("ok", "diverged") or not kept:
             missing.append(cell)
-    return Plan(unique, tuple(missing), tuple(invalid))
+        except (OSError, RuntimeError) as error:  # pathlib raises the latter for a loop of links
+            unreadable.append(Unreadable(cell, f"its record cannot be read ({error})."))
+        else:
+            damaged += lost
+            if lost or made["status"] == "failed":
+                missing.append(cell)
+    return Plan(unique, tuple(missing), tuple(invalid), tuple(damaged), tuple(unreadable))
 
 
-def _status(path: Path) -> str:
-    """A record's status; `incomplete` if a file that it names is missing."""
-    document = store.load(path)
-    beside = (document["curve"], document["predictions"])
-    whole = all((path.parent / name).exists() for name in beside if name)
-    return document["status"] if whole else "incomplete"
+def _lost_files(cell: Cell, path: Path, made: schema.Record) -> Iterator[store.Unusable]:
+    """The files of a run that ended that are missing, or of another size than its record notes.
+    Their SHA-256 is compared when they are read, by reports: a plan would read all of all runs.
+    """
+    noted = made.get("files")
+    files: list[tuple[Literal["curve", "predictions", "adapter"], Path]] = []
+    for kind in ("curve", "predictions"):
+        if (name := made[kind]) is not None:
+            files.append((kind, path.parent / name))
+    if cell.settings.save == "adapter" and made["status"] == "ok":
+        files.append(("adapter", cell.adapter_path))
+    for kind, file in files:
+        digest = noted[kind] if noted else None
+        reason = store.damage_by_size(file, digest)
+        if reason is None and noted and digest is None:
+            reason = "the record does not note it."
+        if reason is not None:
+            yield store.Unusable(file, reason)
 
 
 def records_of(

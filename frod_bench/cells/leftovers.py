@@ -19,7 +19,7 @@ from frod_bench.records import store
 
 CHECKPOINT, ASIDE = "checkpoint", "set aside"
 TEMPORARY, LOCK = "temporary", "lock"
-BEST = "best.safetensors"  # the best step's parameters, of no use without a checkpoint of the run
+BEST = "best-*.safetensors"  # the best step's parameters, of no use without a checkpoint
 STALE_SEC = 3600.0  # since the last write to a temporary file that is not a cell's
 _ASIDE = re.compile(r".+\.json\.(invalid|failed|diverged)-\d+(\..+)?")
 _KINDS = ("records", "checkpoints", "adapters")
@@ -152,7 +152,8 @@ def _is_useless(place: Place) -> bool:
         names = {path.name for path in files}
     except OSError:  # what cannot be read may be needed
         return False
-    return all(name == BEST or fnmatchcase(name, atomic.TEMPORARIES) for name in names)
+    useless = (BEST, atomic.TEMPORARIES)
+    return all(any(fnmatchcase(name, pattern) for pattern in useless) for name in names)
 
 
 def _is_used(leftover: Leftover) -> bool:

@@ -1,5 +1,6 @@
-"""What a run writes: its record, its curve and its predictions, every file atomically. Needs no
-torch, so that the process that watches the workers can write for one that died.
+"""What a run writes: its curve and its predictions, and then the record that names them, each file
+atomically, and on the disk before the next. Needs no torch, so that the process that watches the
+workers can write for one that died.
 """
 
 import functools
@@ -93,6 +94,7 @@ def leave_record(
     with ExitStack() as replaced_together:
         for kind, file, content, write in side_files:
             if content is not None:
+                store.make_way(file)
                 partial = replaced_together.enter_context(atomic.replacing(file))
                 write(content, partial)
                 document[kind], document["files"][kind] = file.name, store.digest_of(partial)

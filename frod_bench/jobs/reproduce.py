@@ -3,11 +3,10 @@
 Both are compared with the published run, `results/reference/<profile>/tables/cells.csv`.
 """
 
-import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +18,7 @@ from frod_bench.cells.grid import cells_of, compose_cells
 from frod_bench.cells.results import code_version
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
+from frod_bench.jobs import manifest
 from frod_bench.jobs.run import check_methods
 from frod_bench.report import reproduction
 from frod_bench.report.collect import Collected, collect, refuse_same
@@ -35,24 +35,6 @@ from frod_bench.sweep.launch import run_grid
 
 PROFILE = "embedded"  # its data and weights come with the suite
 METHODS = ("full", "lora", "dora", "frod")  # those that the claims compare
-
-
-def stamps(paths: Iterable[Path]) -> dict[str, list[int] | None]:
-    """Size in bytes and modification time in nanoseconds per file; None if it does not exist."""
-    found = {path: path.stat() if path.exists() else None for path in paths}
-    return {str(p): [stat.st_size, stat.st_mtime_ns] if stat else None for p, stat in found.items()}
-
-
-def made_from(
-    cells: Iterable[Cell], figure_style: str, written: Iterable[Path]
-) -> dict[str, object]:
-    """Everything that decides whether a report is current: code, style, records and its files."""
-    return {
-        "code_version": code_version()[0],
-        "figures": figure_style,
-        "records": stamps(cell.record_path for cell in cells),
-        "written": stamps(written),
-    }
 
 
 def reproduce(words: Sequence[str]) -> None:
@@ -73,17 +55,18 @@ def reproduce(words: Sequence[str]) -> None:
         failed = error
     if config.plan_only:
         return
-    manifest = folder_of(config) / MANIFEST
-    style, collected = config.figures.style, None
-    noted = json.loads(manifest.read_text()) if manifest.exists() else {"written": ()}
+    path, collected = folder_of(config) / MANIFEST, None
+    sources = manifest.sources_of(cells, config.figures.style)
     _, is_dirty = code_version()
-    if not is_dirty and noted == made_from(cells, style, map(Path, noted["written"])):
+    if not is_dirty and manifest.is_current(path, sources):
         console.print(f"Tables, figures and page in {folder_of(config)} are up to date.")
     else:
         written = report(part, config, cells, console)
         collected = written.collected
-        noted = made_from(cells, style, written.paths)
-        manifest.write_text(json.dumps(noted, indent=1))
+        try:
+            manifest.write(path, sources, written.paths)
+        except OSError as error:
+            console.print(f"{path}: cannot be written ({error}); the next run reports again.")
     try:
         if (published := published_cells(cells[0].profile)) is not None:
             outcome = reproduction_of(cells, published, collected)

@@ -38,7 +38,10 @@ def run_one(config: DictConfig) -> None:
     failure = ""
     if config.plan_only:
         check_methods(found.missing)
-        say(f"{cell.label}: {'would run' if found.missing else 'has a record already'}")
+        state = "would run" if found.missing else "has a record already"
+        say(f"{cell.label}: {found.unreadable[0].reason if found.unreadable else state}")
+    elif found.unreadable:
+        failure = f"{cell.label}: {found.unreadable[0].reason}"
     elif not found.missing:
         say(f"{cell.label}: has a record already")
     else:

@@ -269,13 +269,14 @@ def counts_of(settings: Settings) -> Counts:
 def disk_of(settings: Settings, trained: int, probes: int) -> Disk:
     """Return what a cell takes with so many trained parameters, the head's included.
 
-    Values are float32, and an adapter file's `probes` float64. A checkpoint has the parameters and
-    their two moments, and is complete before the previous one is removed. The best step's
-    parameters are kept in addition, if it is selected.
+    Values are float32, and `probes` float64. A checkpoint has the parameters with their two moments
+    and the probes. Two are kept, and the older one is removed before the next is written. If the
+    best step is selected, its parameters are kept in addition: of each checkpoint, and the latest.
     """
     written = (budget_of(settings).max_steps - 1) // settings.runtime.checkpoint_every_steps
-    best = settings.protocol.selection == "best"
-    return Disk(4 * trained + 8 * probes, 4 * trained * (3 * min(2, written) + best))
+    kept, selects = min(2, written), settings.protocol.selection == "best"
+    checkpoints = kept * (12 * trained + 8 * probes)
+    return Disk(4 * trained + 8 * probes, checkpoints + (kept + 1) * selects * 4 * trained)
 
 
 def budget_of(settings: Settings) -> TrainerConfig:

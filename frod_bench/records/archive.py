@@ -64,18 +64,19 @@ def records_dir(results_dir: Path) -> Path:
 
 def unpack(parts: list[Path], folder: Path) -> int:
     """Write the runs of `parts` that `folder` does not have; returns how many."""
-    written = 0
-    for row in _rows(parts):
-        path = inside(folder, *row["path"].split("/"))
-        if path.exists():
-            continue
-        if row["curve"] is not None:
-            atomic.write_text(store.curve_path(path), row["curve"])
-        if row["predictions"] is not None:
-            atomic.write_bytes(store.predictions_path(path), row["predictions"])
-        atomic.write_text(path, row["record"])  # last: what it names exists
-        written += 1
-    return written
+    written: set[Path] = set()
+    with atomic.writing_many() as write:
+        for row in _rows(parts):
+            path = inside(folder, *row["path"].split("/"))
+            if path in written or path.exists():
+                continue
+            if row["curve"] is not None:
+                write(store.curve_path(path), row["curve"].encode())
+            if row["predictions"] is not None:
+                write(store.predictions_path(path), row["predictions"])
+            write(path, row["record"].encode())  # last: what it names exists
+            written.add(path)
+    return len(written)
 
 
 def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:

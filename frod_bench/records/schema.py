@@ -29,6 +29,12 @@ def _utf8(value: str) -> str:
     return value
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("printable text")
+    return value
+
+
 def _file_name(value: str) -> str:
     if PurePosixPath(value).name != value or value == ".." or set(value) & {"\\", "\0"}:
         raise ValueError("a file name without folders")
@@ -40,6 +46,8 @@ Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Text = Annotated[str, AfterValidator(_utf8)]
+Printable = Annotated[Text, AfterValidator(_printable)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 FileName = Annotated[Text, AfterValidator(_file_name)]  # in the record's folder
 Status = Literal["ok", "failed", "diverged"]
 
@@ -144,8 +152,8 @@ class Record(TypedDict):
     status: Status
     error: Failure | None
     cell: Cell
-    metrics: dict[Text, Metric]  # values in the metric's own unit: accuracies in [0, 1]
-    primary_metric: Text
+    metrics: dict[Printable, Metric]  # values in the metric's own unit: accuracies in [0, 1]
+    primary_metric: Printable
     higher_is_better: bool
     params: Params | None
     time: Time | None
@@ -168,6 +176,42 @@ class CurvePoint(TypedDict, total=False):
     seconds: float  # of training since the first step, without evaluation and set-up
     train_loss: float | None
     eval_loss: float | None
+
+
+class _Profile(TypedDict):
+    title: Printable
+
+
+class _Protocol(TypedDict):
+    curve_split: Printable
+    selection: NotRequired[Text]
+
+
+class _Method(TypedDict):
+    learning_rates: dict[Text, Finite]
+
+
+class _Trainer(TypedDict, total=False):
+    curve_rows: Count | None
+    schedule: Text
+
+
+class _Experiment(TypedDict):
+    name: NotRequired[Text]
+
+
+class _ReadByReports(TypedDict):
+    """What reports read of a configuration besides the cell."""
+
+    profile: _Profile
+    protocol: _Protocol
+    method: _Method
+    trainer: _Trainer
+    head: NotRequired[Literal["classify", "rank"]]
+    pretrained: NotRequired[bool]
+    experiment: NotRequired[_Experiment | None]
+    rate_factors: NotRequired[dict[Text, Finite]]
+    trial: NotRequired[Finite]
 
 
 def validate(record: object) -> None:
@@ -200,10 +244,15 @@ def _adapter() -> TypeAdapter[Record]:
     return TypeAdapter(Record)
 
 
-def _first_message(error: ValidationError) -> str:
+@functools.cache
+def _config_adapter() -> TypeAdapter[_ReadByReports]:
+    return TypeAdapter(_ReadByReports)
+
+
+def _first_message(error: ValidationError, *parents: str) -> str:
     """The first problem in words such as "params.trainable is True; it must be a valid integer"."""
     first = error.errors(include_url=False)[0]
-    field = ".".join(map(str, first["loc"]))
+    field = ".".join(map(str, (*parents, *first["loc"])))
     if first["type"] == "missing":
         return f"{field} is missing."
     shown = repr(first["input"])
@@ -272,16 +321,12 @@ def _check_cell(record: Record) -> None:
             "seed": config["seed"],
             "config_hash": config_hash(identity(config, *fingerprints)),
         }
-        read_by_reports = {
-            "config.profile.title": config["profile"].get("title"),
-            "config.protocol.curve_split": config["protocol"].get("curve_split"),
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        _config_adapter().validate_python(config, strict=True)
+    except ValidationError as error:
+        raise RecordError(_first_message(error, "config")) from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RecordError(f"config is not a composed configuration ({error!r}).") from error
-    for field, text in read_by_reports.items():
-        if not isinstance(text, str) or not text.isprintable():
-            raise RecordError(f"{field} is {text!r}; it must be printable text.")
-    for name in ("profile", "protocol", "task", "method", "backbone"):
+    for name in ("profile", "protocol", "task", "family", "method", "backbone"):
         if not is_name(cell[name]):
             raise RecordError(f"cell.{name} is {cell[name]!r}; it {RULE}.")
     for name, value in expected.items():

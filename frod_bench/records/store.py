@@ -6,7 +6,9 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
@@ -53,16 +55,21 @@ def curve_path(record_path: Path) -> Path:
 
 
 def save(record: Mapping[str, Any], path: Path) -> None:
-    """Write a record atomically. Raises RecordError if it is invalid, OSError if that fails."""
+    """Write a record, durably. Raises RecordError if it is invalid, OSError if that fails."""
     validate(record)
     text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    make_way(path)
     atomic.write_text(path, text + "\n")
 
 
 def load(path: Path) -> Record:
-    """Read a record. Raises RecordError if it cannot be trusted, OSError if there is no file."""
+    """Read a record. Raises RecordError if it cannot be trusted, OSError if there is no file or if
+    it cannot be read.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except IsADirectoryError:
+        raise RecordError("it is a folder.") from None
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON ({error}).") from error
     validate(record)
@@ -74,12 +81,13 @@ def load(path: Path) -> Record:
 
 
 def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
-    """All records under a folder, and the JSON files that are not records, in order of path. Of two
-    files with the same cell, the one at the cell's own path is its record.
+    """All records under a folder, and the JSON files that are not records and the folders that
+    cannot be read, in order of path. Of two files with the same cell, the one at the cell's own
+    path is its record.
     """
     found: dict[Path, tuple[Path, Record]] = {}
     unusable: list[Unusable] = []
-    for path in sorted(records_dir.rglob("*.json")):
+    for path in sorted(_json_files(records_dir, unusable)):
         try:
             made = load(path)
         except (RecordError, OSError) as error:
@@ -94,6 +102,19 @@ def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
     return [made for _, made in found.values()], sorted(unusable)
 
 
+def _json_files(folder: Path, unreadable: list[Unusable]) -> Iterator[Path]:
+    """The paths that end in .json; folders that cannot be read are added to `unreadable`."""
+
+    def note(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # none has been made yet, or it is gone
+            unreadable.append(Unusable(Path(error.filename), f"it cannot be read ({error})."))
+
+    for place, folders, files in os.walk(folder, onerror=note):
+        for name in (*folders, *files):
+            if name.endswith(".json"):
+                yield Path(place, name)
+
+
 def beside(path: Path, what: str) -> Path:
     """The first free name `<name>.<what>-<n>` beside a record; no scan takes it for a record."""
     names = (path.with_name(f"{path.name}.{what}-{n}") for n in itertools.count(1))
@@ -101,7 +122,7 @@ def beside(path: Path, what: str) -> Path:
 
 
 def status_at(path: Path) -> str | None:
-    """The status of the valid record at `path`, or None. Raises OSError if the file exists and
+    """The status of the valid record at `path`, or None. Raises OSError if a file is there that
     cannot be read: it may be a good record.
     """
     try:
@@ -123,6 +144,12 @@ def set_aside(path: Path) -> Path | None:
         if not kept:
             raise
         return max(kept, key=lambda one: one.stat().st_ctime_ns)  # renamed last
+
+
+def make_way(path: Path) -> None:
+    """Rename a folder in the place of a file that is about to be written, as `set_aside` does."""
+    if path.is_dir():
+        path.rename(beside(path, "invalid"))
 
 
 def digest_of(path: Path) -> FileDigest:
@@ -147,6 +174,23 @@ def damage_of(
     )
 
 
+def damage_by_size(path: Path, noted: FileDigest | None) -> str | None:
+    """The reason why a run's file cannot be what its record notes (None: version 1 notes nothing),
+    by its size alone, which a plan of thousands of runs has the time for; `damage_of` reads all of
+    it. Raises OSError if that cannot be found out.
+    """
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "it is missing."
+    if not stat.S_ISREG(found.st_mode):
+        return "it is not a file."
+    if found.st_size != noted["bytes"] if noted else found.st_size == 0:
+        wanted = f"the run wrote {noted['bytes']:,}" if noted else "the run wrote more"
+        return f"it has {found.st_size:,} bytes, and {wanted}."
+    return None
+
+
 def read_curve(record_path: Path, record: Record | None = None) -> list[CurvePoint]:
     """The curve beside a record. Raises RecordError if it is missing, malformed or, with `record`
     given, not as it was written.
@@ -163,11 +207,14 @@ def read_curve(record_path: Path, record: Record | None = None) -> list[CurvePoi
     for number, line in enumerate(lines, start=1):
         try:
             point = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordError(f"{path.name} line {number} is not JSON ({error}).") from error
         places = [point.get(name) for name in ("step", "seconds")] if type(point) is dict else []
-        if not places or not all(type(place) in (int, float) for place in places):
+        if not places or not all(map(is_usable_number, places)):
             raise RecordError(f"{path.name} line {number} is not a point with step and seconds.")
+        last = points[-1] if points else None
+        if last and (last["step"] >= point["step"] or last["seconds"] > point["seconds"]):
+            raise RecordError(f"{path.name} line {number} is not after the line before it.")
         for name, value in point.items():
             is_no_value = value is None or (type(value) is float and not math.isfinite(value))
             if not (is_no_value or is_usable_number(value)):

@@ -180,9 +180,12 @@ def _side_files(path: Path, made: Record) -> tuple[list[CurvePoint], list[str]]:
         else:
             if made["status"] == "ok" and not evaluations(curve, metric, 0.0).values.size:
                 troubles.append(f"its curve has no evaluation with a finite {metric}.")
-    predictions = store.predictions_path(path)
-    if predictions.exists() and (damage := store.damage_of(made, "predictions", predictions)):
-        troubles.append(damage)
+    try:
+        predictions = store.predictions_path(path)
+        if predictions.exists() and (damage := store.damage_of(made, "predictions", predictions)):
+            troubles.append(damage)
+    except OSError as error:
+        troubles.append(f"predictions cannot be read ({error}).")
     return curve, troubles
 
 

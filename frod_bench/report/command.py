@@ -6,6 +6,7 @@ on the page. With `folder=` the records of a results folder are reported as they
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -73,7 +74,7 @@ def report_folder(part: str, given: Mapping[str, str], console: Console) -> list
         raise InputError(f"figures.style={style}: is unknown. Allowed: {STYLE}.")
     cells, title = cells_in(folder)
     out_dir = Path(given.get("out", folder)).resolve()
-    (out_dir / MANIFEST).unlink(missing_ok=True)
+    _forget(out_dir)
     names = folder.parent, folder.name, cells, title
     written = write_report(
         *names,
@@ -108,7 +109,7 @@ def report(
     """
     asked = asked_cells(cells)
     out_dir = folder_of(config)
-    (out_dir / MANIFEST).unlink(missing_ok=True)
+    _forget(out_dir)
     console.print("writing the report" if what == "all" else f"writing the report's {what}")
     written = write_report(
         Path(config.results_root),
@@ -126,6 +127,12 @@ def report(
     tables = {"claims": claims_rows(written.judged)} if written.judged else {}
     tracker.log_report(config, out_dir, {k: tracker.Rows(*rows) for k, rows in tables.items()})
     return written
+
+
+def _forget(out_dir: Path) -> None:
+    """Remove the manifest of the report that is about to be replaced."""
+    with suppress(OSError):  # it is missing; or it stays, and does not fit what is written now
+        (out_dir / MANIFEST).unlink()
 
 
 def say(written: Report, title: str, console: Console) -> None:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from frod_bench.report import style
@@ -137,21 +138,28 @@ def render(drawing: Drawing, look: Look = SCREEN) -> Figure:
     """The figure, with title and caption if the look has them."""
     with look.applied():
         figure = drawing.draw(look)
-        if not look.is_whole:
-            return figure
-        caption = textwrap.fill(drawing.caption, CAPTION_COLUMNS)
-        width, height = figure.get_size_inches()
-        figure.set_size_inches(width, height + TITLE_IN + LINE_IN * (caption.count("\n") + 2))
-        left: Props = {"x": 0.012, "ha": "left"}
-        figure.supxlabel(caption, **left, fontsize=7, color=style.MUTED, linespacing=1.4)
-        bold: Props = {"size": 9.5, "weight": "bold"}
-        if figure.legends:
-            (legend,) = figure.legends
-            legend.set_title(drawing.title, prop=FontProperties(**bold))
-            legend.set_alignment("left")
-        else:
-            figure.suptitle(drawing.title, **left, **bold)
+        if look.is_whole:
+            _head(figure, drawing)
+        for text in figure.findobj(Text):
+            if "$" in text.get_text():  # in a name: no text of ours is a formula
+                text.set_parse_math(False)
     return figure
+
+
+def _head(figure: Figure, drawing: Drawing) -> None:
+    """Add title and caption."""
+    caption = textwrap.fill(drawing.caption, CAPTION_COLUMNS)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + TITLE_IN + LINE_IN * (caption.count("\n") + 2))
+    left: Props = {"x": 0.012, "ha": "left"}
+    figure.supxlabel(caption, **left, fontsize=7, color=style.MUTED, linespacing=1.4)
+    bold: Props = {"size": 9.5, "weight": "bold"}
+    if figure.legends:
+        (legend,) = figure.legends
+        legend.set_title(drawing.title, prop=FontProperties(**bold))
+        legend.set_alignment("left")
+    else:
+        figure.suptitle(drawing.title, **left, **bold)
 
 
 def _latex_figure(path: Path, drawing: Drawing, look: Look) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_integer_dtype, is_numeric_dtype, is_string_dtype
 
 from frod_bench import stats
 from frod_bench.records import store
@@ -27,6 +29,12 @@ from frod_bench.report.names import label
 from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.report.tables import seeds_interval, so_many
 
+_TYPES = {  # of the columns of predictions: one of these
+    "split": (is_string_dtype,),
+    "row_id": (is_integer_dtype, is_string_dtype),
+    "prediction": (is_numeric_dtype,),
+    "label": (is_numeric_dtype,),
+}
 COLUMNS = (
     *("scope", *TASK_KEY, *METHOD_KEY, "quantity", "mean", "low", "high", "n", "tost_p"),
     *("n_tested", "only_ours", "only_theirs", "p_value", "p_holm"),
@@ -102,21 +110,29 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
 
 
 def predictions_of(path: Path) -> pd.DataFrame | None:
-    """The kept predictions of a record: split, row_id, prediction, label; None if none are kept."""
-    file = store.predictions_path(path)
-    return _read(path, file.stat().st_mtime_ns) if file.exists() else None
+    """The kept predictions of a record: split, row_id, prediction, label; None if none are kept, or
+    if they are not as they were written.
+    """
+    try:
+        return _read(path, store.predictions_path(path).stat().st_mtime_ns)
+    except OSError:
+        return None
 
 
 @lru_cache(maxsize=2048)
 def _read(record_path: Path, _mtime_ns: int) -> pd.DataFrame | None:
     file = store.predictions_path(record_path)
     try:
+        if store.damage_of(store.load(record_path), "predictions", file) is not None:
+            return None
         table = pd.read_parquet(file)
-        is_damaged = store.damage_of(store.load(record_path), "predictions", file) is not None
-    except (OSError, ValueError):
+    except (OSError, ValueError, pa.ArrowException):
         return None
-    has_columns = {"split", "row_id", "prediction", "label"} <= set(table.columns)
-    return table if has_columns and not is_damaged else None
+    fits = all(
+        name in table and any(is_type(table[name]) for is_type in types)
+        for name, types in _TYPES.items()
+    )
+    return table if fits else None
 
 
 def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
@@ -147,7 +163,7 @@ def _is_constant(path: str) -> bool:
 def hits_of(path: Path) -> "pd.Series[bool] | None":
     """Whether each kept prediction is right, by split and row; None if there are no classes."""
     table = predictions_of(path)
-    if table is None or not pd.api.types.is_integer_dtype(table["label"]):
+    if table is None or not is_integer_dtype(table["label"]):
         return None
     right = table["prediction"] == table["label"]
     return right.set_axis(pd.MultiIndex.from_frame(table[["split", "row_id"]]))

@@ -24,6 +24,7 @@ from frod_bench.sweep.pool import Work, WorkersFailedError, run_cells
 from frod_bench.training import tracker
 
 REFUSED = "refused"  # status of a cell whose input is bad; it has no record
+UNREADABLE = "unreadable"  # of a cell that was not run, since its record may be there
 
 
 def run_grid(
@@ -44,8 +45,11 @@ def run_grid(
         console = plain_console()
         for cell in found.missing:
             console.print(f"{cell.label}  {cell.record_path}", soft_wrap=True)
-        missing, total = len(found.missing), len(found.cells)
-        console.print(f"{missing} of {total} cells would run, {total - missing} are done.")
+        missing, total, lost = len(found.missing), len(found.cells), len(found.unreadable)
+        done = f"{total - missing - lost} are done" + (f", {lost} cannot be read" * bool(lost))
+        console.print(f"{missing} of {total} cells would run, {done}.")
+        for cell, reason in found.unreadable:
+            console.print(f"{cell.label}: {reason}", soft_wrap=True)
         return
     if processes.count() > 1:
         raise InputError(
@@ -66,14 +70,22 @@ def run_grid(
 
 
 def set_aside(found: Plan, say: Callable[[str], object]) -> None:
-    """Rename the invalid files at the paths of missing records, each under its cell's lock."""
+    """Rename what is invalid at the paths of missing records, each under its cell's lock, and say
+    why these cells run again.
+    """
     cells = {cell.record_path: cell for cell in found.missing}
-    for unusable in found.invalid:
-        cell = cells[unusable.path]
-        with locks.locked(cell.lock_path, cell.label, wait=False) as is_ours:
-            aside = store.set_aside(unusable.path) if is_ours else None
-        if aside is not None:
-            say(f"{unusable.path}: {unusable.reason} Kept as {aside.name}; the cell runs again.")
+    for path, reason in found.invalid:
+        cell = cells[path]
+        try:
+            with locks.locked(cell.lock_path, cell.label, wait=False) as is_ours:
+                aside = store.set_aside(path) if is_ours else None
+        except OSError as error:
+            say(f"{path}: {reason} It cannot be renamed ({error}).")
+        else:
+            if aside is not None:
+                say(f"{path}: {reason} Kept as {aside.name}; the cell runs again.")
+    for path, reason in found.damaged:
+        say(f"{path}: {reason} The cell runs again.")
 
 
 def check_functions(missing: Iterable[Cell]) -> None:
@@ -100,7 +112,8 @@ def launch(found: Plan, runtime: RuntimeConfig) -> None:
     workers = allotment.workers(runtime.jobs, runtime.device) if missing else []
     minutes = runtime.cell_minutes
     job = Work(work, lost, prepare, None if minutes is None else 60 * minutes)
-    display = SweepDisplay(total, total - len(missing), console, runtime.progress)
+    unread = [Finished(cell, UNREADABLE, why, 0.0) for cell, why in found.unreadable]
+    display = SweepDisplay(total, total - len(missing) - len(unread), console, runtime.progress)
     started, none_starts = time.monotonic(), None
     try:
         with display.progress:
@@ -109,10 +122,10 @@ def launch(found: Plan, runtime: RuntimeConfig) -> None:
         done, none_starts = error.done, error
     for root in {cell.results_dir / "checkpoints" for cell in missing}:
         locks.remove_empty(root)  # a worker leaves a folder in which another is at work
-    failures = [one for one in done if one.status != "ok"]
+    failures = [*unread, *(one for one in done if one.status != "ok")]
     not_run = len(missing) - len(done)
     console.print(f"{total - len(failures) - not_run} of {total} cells are done, {ran(done)}.")
-    if len(failures) < len(done):
+    if any(one.status == "ok" for one in done):
         console.print(pace(done, time.monotonic() - started, min(len(workers), len(missing))))
     if failures:
         print_failures(failures, console)
@@ -131,12 +144,17 @@ def ran(done: Sequence[Finished]) -> str:
 
 
 def verdict(failures: Sequence[Finished], total: int) -> str:
-    """What went wrong, in one line. Cells over their time limit are not failures of a method."""
+    """What went wrong, in one line. Cells that were not run, and those over their time limit, are
+    not failures of a method.
+    """
     if all(one.status == REFUSED for one in failures):
         return f"{len(failures)} of {total} cells were refused."
     late = sum(one.status == OVER_LIMIT for one in failures)
-    failed = len(failures) - late
+    unread = sum(one.status == UNREADABLE for one in failures)
+    failed = len(failures) - late - unread
     lines = [f"{failed} of {total} runs failed."] if failed else []
+    if unread:
+        lines.append(f"{unread} of {total} records cannot be read, and their cells were not run.")
     if late:
         lines.append(
             f"{late} of {total} runs reached runtime.cell_minutes and have no record. Run the same "
@@ -188,7 +206,8 @@ def work(cell: Cell) -> Outcome:
 
 def lost(cell: Cell) -> Outcome:
     """Leave the record of a cell whose worker was killed, unless another process has run it."""
-    if not find_missing([cell]).missing:
+    found = find_missing([cell])
+    if not found.missing and not found.unreadable:
         return results.outcome_of(store.load(cell.record_path))
     return leave_failure(cell, RuntimeError("the worker died (killed, or out of memory)"))
 

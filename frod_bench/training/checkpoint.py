@@ -1,30 +1,41 @@
 """Checkpoints of a run: safetensors files with the progress as JSON metadata, nothing pickled. If
 several processes train one model, all of them call these functions and one of them writes, the file
 that a single process would write: tensors that FSDP shards are put together.
+
+A run never fails for a checkpoint: one that is damaged, or made by other code, is passed over, and
+one that cannot be written is left out.
 """
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
+from typing_extensions import TypedDict
 
-from frod_bench.common import atomic
+from frod_bench.common import atomic, processes
+from frod_bench.records import store
+from frod_bench.training import tensor_files
 
 logger = logging.getLogger(__name__)
 
+STEP, BEST, SKETCH = "step", "best", "sketch"
+KEPT = 2  # checkpoints of a run: if the newest is damaged, the one before it is used
+
 
 class CheckpointError(ValueError):
-    """A checkpoint that is incomplete, or that does not fit the model."""
+    """A checkpoint that is incomplete, or that does not fit the model or the run."""
 
 
 class TrainingState(NamedTuple):
@@ -36,72 +47,197 @@ class TrainingState(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a checkpoint is of and was made by. Only one of the same origin is resumed from."""
+
+    names: Mapping[str, str] = field(default_factory=dict)  # of cell, method, versions of code
+    # small tensors that identify what the method computes and does not train, and their check,
+    # which raises ValueError if those of a checkpoint are not this model's
+    sketches: Callable[[], dict[str, Tensor]] = dict
+    check_sketches: Callable[[Mapping[str, Tensor]], None] = lambda _: None
+
+
+class _State(TypedDict):
+    """The metadata of a checkpoint."""
+
+    step: int
+    origin: dict[str, str]
+    scaler: dict[str, float]
+    progress: dict[str, Any]
+    best: str | None  # the name of the file with the parameters of the best step so far
+
+
+class _Kept(NamedTuple):
+    """The files of a usable checkpoint."""
+
+    file: Path
+    best: Path | None
+
+
+@dataclass
 class Checkpoints:
-    """The checkpoints of one run: the newest, and the parameters of the best step so far."""
+    """The checkpoints of one run: the newest two, and for each the parameters of the best step that
+    it knows of.
+    """
 
     folder: Path
     every_steps: int  # between two checkpoints
-
-    @property
-    def best(self) -> Path:
-        """The file with the parameters of the best step so far."""
-        return self.folder / "best.safetensors"
-
-    def file(self, step: int) -> Path:
-        """The checkpoint of a step."""
-        return self.folder / f"step-{step:08d}.safetensors"
+    origin: Origin = field(default_factory=Origin)
+    _kept: list[_Kept] = field(default_factory=list, init=False)  # that are usable, oldest first
+    _best: Path | None = field(default=None, init=False)  # of the best step so far
+    _best_held: dict[str, Tensor] | None = field(default=None, init=False)  # if no file holds it
+    _has_warned: bool = field(default=False, init=False)
 
     def save(
         self, step: int, state: TrainingState, progress: dict[str, Any], *, writes: bool
     ) -> None:
-        """Write the trained parameters, the state of optimizer and gradient scaler, and `progress`;
-        then remove older checkpoints.
+        """Write the trained parameters, the state of optimizer and gradient scaler, and `progress`.
+        The older of two checkpoints makes room for it. If the disk has no space the run goes on
+        without, with one warning.
         """
-        tensors = _gathered(_trained(state.model) | _optimizer_tensors(state.optimizer), writes)
+        tensors = _trained(state.model) | _optimizer_tensors(state.optimizer)
+        tensors |= {f"{SKETCH}/{name}": t for name, t in self.origin.sketches().items()}
+        tensors = _gathered(tensors, writes)
         if not writes:
             return
-        content = {
+        self._kept = self._kept[1 - KEPT :]
+        self._remove_others()
+        if self._best_held and not self._write_best(progress["best"], self._best_held):
+            return  # without the best step's parameters it could not be resumed from
+        content: _State = {
             "step": step,
+            "origin": dict(self.origin.names),
             "scaler": _scaler_state(state.scaler),
-            "tensors": sorted(tensors),
             "progress": progress,
+            "best": self._best.name if self._best else None,
         }
-        with atomic.replacing(self.file(step)) as partial:
-            save_file(tensors, partial, metadata={"state": json.dumps(content)})
-        for other in self.folder.glob("step-*.safetensors"):
-            if other != self.file(step):
-                other.unlink()
+        metadata = {"state": json.dumps(content)}
+        if file := self._written(_stem(STEP, step), tensors, metadata):
+            self._kept.append(_Kept(file, self._best))
 
     def restore(
-        self, state: TrainingState, progress_fields: Iterable[str]
+        self, state: TrainingState, progress_type: type
     ) -> tuple[int, dict[str, Any]] | None:
-        """Load the newest usable checkpoint; return its step and its progress, with exactly
-        `progress_fields`. Others are skipped with a warning. None, and nothing is changed, if there
-        is none.
+        """Load the newest usable checkpoint; return its step and its progress, with exactly the
+        fields of the dataclass `progress_type`. Others are passed over with a warning. None, and
+        nothing is changed, if there is none.
         """
-        for file in sorted(self.folder.glob("step-*.safetensors"), reverse=True):
+        for file in _found(self.folder, STEP):
             try:
-                tensors, content = _read(file)
-                _check_parameters(state.model, tensors)
-                _check_optimizer(state.optimizer, tensors)
-                _check_names("scaler", content["scaler"], _scaler_state(state.scaler))
-                _check_names("progress", content["progress"], progress_fields)
-                if content["progress"]["best"] is not None:  # the run ends by restoring it
-                    _check_parameters(state.model, load_file(self.best))
-            except (OSError, ValueError, SafetensorError) as error:
+                tensors, content = self._checked(file, state, progress_type)
+            except Exception as error:  # whatever is wrong with a file costs the file alone
                 logger.warning(
                     "The checkpoint %s can't be used (%s). The run resumes from the one before it, "
                     "or starts over.",
                     file,
-                    error,
+                    str(error) or type(error).__name__,
                 )
                 continue
             _load_parameters(state.model, tensors)
             _load_optimizer_tensors(state.optimizer, tensors)
             if state.scaler is not None:
                 state.scaler.load_state_dict(content["scaler"])
+            self._best = self._best_of(content)
+            self._kept = [_Kept(file, self._best)]
             return content["step"], content["progress"]
         return None
+
+    def save_best(self, best: Mapping[str, float], model: nn.Module, *, writes: bool) -> None:
+        """Keep the trained parameters of the best point so far: in a file, or in memory if the disk
+        has no space.
+        """
+        tensors = _gathered(_trained(model), writes)
+        if writes and not self._write_best(best, tensors):
+            self._best_held = {name: t.detach().cpu().clone() for name, t in tensors.items()}
+
+    def restore_best(self, best: Mapping[str, float], model: nn.Module) -> None:
+        """Load what `save_best` kept of the best point. Raises CheckpointError if it is gone."""
+        tensors = self._best_held
+        if not tensors:
+            found = _found(self.folder, _stem(BEST, best["step"]))  # another process may write it
+            if not found:
+                raise CheckpointError(f"{self.folder}: the best step's parameters are gone.")
+            tensors, _ = tensor_files.read(self._best if self._best in found else found[0])
+            _check_parameters(model, tensors)
+        _load_parameters(model, tensors)
+
+    def _checked(
+        self, file: Path, state: TrainingState, progress_type: type
+    ) -> tuple[dict[str, Tensor], _State]:
+        """Return the tensors and the state of a checkpoint, and change nothing. Raises an error of
+        any kind unless all of it fits.
+        """
+        tensors, metadata = tensor_files.read(file)
+        text = metadata.get("state", "null")
+        TypeAdapter(_State).validate_json(text, strict=True)
+        content: _State = json.loads(text)  # numbers as they were written, to the last bit
+        progress = content["progress"]
+        _check_names("progress", progress, [one.name for one in fields(progress_type)])
+        TypeAdapter(progress_type).validate_json(json.dumps(progress), strict=True)
+        _check_origin(content["origin"], self.origin.names)
+        steps = {content["step"], progress["curve"][-1]["step"], int(file.stem.split("-")[1])}
+        if len(steps) > 1:
+            raise CheckpointError(f"it is of several steps, {sorted(steps)}")
+        _check_parameters(state.model, tensors)
+        _check_optimizer(state.optimizer, tensors)
+        _check_names("scaler", content["scaler"], _scaler_state(state.scaler))
+        sketches = {name: t for name, t in tensors.items() if name.startswith(f"{SKETCH}/")}
+        self.origin.check_sketches({n.removeprefix(f"{SKETCH}/"): t for n, t in sketches.items()})
+        if (progress["best"] is None) != (content["best"] is None):
+            raise CheckpointError("progress.best and best: both or neither must be null")
+        if file_of_best := self._best_of(content):  # the run ends by restoring it
+            best, _ = tensor_files.read(file_of_best)
+            _check_parameters(state.model, best)
+        return tensors, content
+
+    def _best_of(self, content: _State) -> Path | None:
+        return self.folder / Path(content["best"]).name if content["best"] else None
+
+    def _write_best(self, best: Mapping[str, float], tensors: dict[str, Tensor]) -> bool:
+        """Write the parameters of the best point, and return whether the disk has them. Those of
+        the point that was the best make room, unless a checkpoint knows of no better one.
+        """
+        stem = _stem(BEST, best["step"])
+        if self._best not in {one.best for one in self._kept}:
+            _remove(self._best)
+        self._best = self._written(stem, tensors)
+        if self._best is None and processes.count() > 1:
+            raise CheckpointError(
+                f"{self.folder}: the best step's parameters cannot be written there, and memory "
+                "can hold them for a single process alone. Free some space."
+            )
+        if self._best is None:
+            return False
+        for other in _found(self.folder, stem):
+            if other != self._best:  # of a run that was interrupted after this step
+                _remove(other)
+        self._best_held = None
+        return True
+
+    def _written(
+        self, stem: str, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+    ) -> Path | None:
+        """Write a file; or warn, once in a run, that it cannot be written."""
+        try:
+            return tensor_files.write(self.folder, stem, tensors, metadata)
+        except (OSError, SafetensorError) as error:
+            if not self._has_warned:
+                logger.warning(
+                    "%s: a checkpoint cannot be written (%s). The run goes on; if it is "
+                    "interrupted, it resumes from an older checkpoint, or starts over. Free some "
+                    "space there.",
+                    self.folder,
+                    error,
+                )
+            self._has_warned = True
+            return None
+
+    def _remove_others(self) -> None:
+        """Remove the checkpoints that are not kept, and the best steps that none of them names."""
+        kept = {self._best, *(path for one in self._kept for path in one)}
+        for path in (*_found(self.folder, STEP), *_found(self.folder, BEST)):
+            if path not in kept:
+                _remove(path)
 
 
 def save_parameters(
@@ -110,6 +246,7 @@ def save_parameters(
     """Write the trained parameters alone, and small `extra` tensors, by one rename."""
     tensors = _gathered(_trained(model), writes)
     if writes:
+        store.make_way(file)
         with atomic.replacing(file) as partial:
             save_file(tensors | dict(extra or {}), partial)
 
@@ -124,17 +261,34 @@ def restore_parameters(file: Path, model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if not name.startswith("model/")}
 
 
-def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of a checkpoint, all that were saved, and the rest of its state."""
-    with safe_open(file, "pt") as opened:
-        content = json.loads((opened.metadata() or {}).get("state", "{}"))
-    _check_names("state", content, ("step", "scaler", "tensors", "progress"))
-    tensors = load_file(file)
-    _check_names("file", tensors, content["tensors"])
-    return tensors, content
+def _remove(path: Path | None) -> None:
+    with suppress(OSError):  # it is e.g. a folder, which is passed over when it is read, too
+        if path is not None:
+            path.unlink()
 
 
-def _check_names(where: str, found: Iterable[str], expected: Iterable[str]) -> None:
+def _stem(kind: str, step: float) -> str:
+    return f"{kind}-{int(step):08d}"
+
+
+def _found(folder: Path, stem: str) -> list[Path]:
+    """The files of a kind, the newest first; none if the folder cannot be read."""
+    try:
+        return tensor_files.find(folder, stem)
+    except OSError as error:
+        logger.warning("%s: the checkpoints there cannot be read (%s).", folder, error)
+        return []
+
+
+def _check_origin(found: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    for name in sorted({*found, *expected}):
+        if found.get(name) != expected.get(name):
+            raise CheckpointError(
+                f"its {name} is {found.get(name)!r}; that of this run is {expected.get(name)!r}"
+            )
+
+
+def _check_names(where: str, found: Collection[str], expected: Collection[str]) -> None:
     """Raise CheckpointError, with the first name that is missing or unknown, unless all match."""
     lacking, unknown = sorted({*expected} - {*found}), sorted({*found} - {*expected})
     if lacking:
@@ -146,7 +300,7 @@ def _check_names(where: str, found: Iterable[str], expected: Iterable[str]) -> N
 def _check_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Raise CheckpointError unless `model/<name>` are the trained parameters in shape and type."""
     expected = _trained(model)
-    _check_names("model", (name for name in tensors if name.startswith("model/")), expected)
+    _check_names("model", [name for name in tensors if name.startswith("model/")], expected)
     for name, parameter in expected.items():
         found, needed = ((t.dtype, tuple(t.shape)) for t in (tensors[name], parameter))
         if found != needed:
@@ -154,13 +308,22 @@ def _check_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 
 def _check_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Raise CheckpointError unless every state is a number or has the shape of its parameter."""
+    """Raise CheckpointError unless every state is a number or has the shape of its parameter, and
+    all parameters that have states have those of the same names.
+    """
     shapes = {str(number): p.shape for number, p in enumerate(_parameters_of(optimizer))}
+    keys: dict[str, set[str]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
-            shape = shapes.get(name.split("/")[1])
+            _, number, key = name.split("/")
+            shape = shapes.get(number)
             if shape is None or tensor.shape not in (shape, torch.Size()):
                 raise CheckpointError(f"{name} is {tuple(tensor.shape)}; its parameter is {shape}")
+            keys.setdefault(number, set()).add(key)
+    every = set().union(*keys.values())
+    for number, own in keys.items():
+        if lacking := sorted(every - own):
+            raise CheckpointError(f"file lacks optimizer/{number}/{lacking[0]}")
 
 
 def _scaler_state(scaler: GradScaler | None) -> dict[str, float]:
@@ -213,5 +376,6 @@ def _load_optimizer_tensors(optimizer: Optimizer, tensors: dict[str, Tensor]) ->
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
             _, number, key = name.split("/")
-            state.setdefault(int(number), {})[key] = _sharded_like(tensor, parameters[int(number)])
+            own = tensor.clone()  # a view would depend on the file, which is removed
+            state.setdefault(int(number), {})[key] = _sharded_like(own, parameters[int(number)])
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

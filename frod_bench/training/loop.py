@@ -18,13 +18,9 @@ from torch.utils.data import DataLoader
 
 from frod_bench.common import stopping
 from frod_bench.config.settings import TrainerConfig
-from frod_bench.training.checkpoint import (
-    Checkpoints,
-    TrainingState,
-    restore_parameters,
-    save_parameters,
-)
+from frod_bench.training.checkpoint import Checkpoints, TrainingState
 
+VERSION = 1  # of what a step computes. Increase it if a run could not resume from an older one's
 Batch = dict[str, Tensor]
 Point = dict[str, float]
 Collate = Callable[[Sequence[Any]], Batch]
@@ -155,7 +151,7 @@ class Trainer:
         else:
             self.model, self.optimizer = accelerator.prepare_model(model, None, True), optimizer
         self.state = TrainingState(model, self.optimizer, accelerator.scaler)
-        restored = checkpoints.restore(self.state, progress_fields=vars(Progress()))
+        restored = checkpoints.restore(self.state, Progress)
         self.first_step, progress = restored or (0, {})
         self.progress = Progress(**progress)
         loader: DataLoader[Any] = DataLoader(
@@ -194,7 +190,7 @@ class Trainer:
                     raise end
         if progress.best is not None:
             self.accelerator.wait_for_everyone()  # the main process may still write the file
-            restore_parameters(self.checkpoints.best, self.unwrapped)
+            self.checkpoints.restore_best(progress.best, self.unwrapped)
             self.accelerator.wait_for_everyone()  # it removes the file after saving the record
         return progress
 
@@ -259,7 +255,7 @@ class Trainer:
             if is_finite and better is not None and (best is None or better(point, best)):
                 self.progress.best = dict(point)
                 writes = self.accelerator.is_main_process
-                save_parameters(self.checkpoints.best, self.unwrapped, writes=writes)
+                self.checkpoints.save_best(point, self.unwrapped, writes=writes)
         self.progress.curve.append(point)
         self.on_point(point)
 

@@ -1,5 +1,6 @@
 """One cell -> one record: where task, method, training loop and tracker meet."""
 
+import functools
 import logging
 import math
 import time
@@ -25,6 +26,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.load import TaskData, load_data
 from frod_bench.data.rows import Split
+from frod_bench.frod import layer
 from frod_bench.methods.registry import (
     Model,
     Prepared,
@@ -36,7 +38,7 @@ from frod_bench.methods.registry import (
 from frod_bench.models.classifier import build_classifier, check_reads, recompute_activations
 from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
-from frod_bench.training import checkpoint, memory, tracker
+from frod_bench.training import checkpoint, loop, memory, tracker
 from frod_bench.training.distributed import make_accelerator, name_blocks
 from frod_bench.training.loop import Point, Problem, Trainer, in_steps, predict
 
@@ -165,7 +167,9 @@ def run_cell(
         seed=settings.seed,
         accelerator=accelerator,
         checkpoints=checkpoint.Checkpoints(
-            cell.place("checkpoints"), settings.runtime.checkpoint_every_steps
+            cell.place("checkpoints"),
+            settings.runtime.checkpoint_every_steps,
+            origin_of(cell, prepared),
         ),
         on_point=run.log,
         deadline=math.inf if minutes is None else time.monotonic() + 60 * minutes,
@@ -210,6 +214,21 @@ def run_cell(
         "data_counts": asdict(ready.data.counts) | {"prompt_digest": ready.data.prompt_digest},
     }
     return body, progress.curve, predictions
+
+
+def origin_of(cell: Cell, prepared: Prepared) -> checkpoint.Origin:
+    """Return what a cell's checkpoints are of: the cell, the code that they were made by, and the
+    basis that trained values belong to, since other library versions may compute another one.
+    """
+    model, method = prepared.model, cell.settings.method
+    names = {"cell": cell.config_hash, "method": method.name, "loop": str(loop.VERSION)}
+    if method.kind == "frod":
+        names["layer"] = str(layer.VERSION)
+    return checkpoint.Origin(
+        names,
+        functools.cache(functools.partial(sketches_of, model, method)),
+        functools.partial(check_sketches, model, method),
+    )
 
 
 def final_metrics(

@@ -1,5 +1,7 @@
 """Atomic writes: all of the new content or the old, and no temporary file is left."""
 
+import errno
+import os
 import threading
 from pathlib import Path
 
@@ -43,3 +45,76 @@ def test_writers_at_the_same_time_do_not_share_a_temporary_file(tmp_path: Path) 
         thread.join()
     assert file.read_text() in texts
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is flushed and renamed from now on, in order, by the names of files and folders."""
+    done: list[str] = []
+    fsync, rename = os.fsync, os.replace
+
+    def flush(descriptor: int) -> None:
+        done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def replace(source: str, target: str) -> None:
+        done.append(f"> {Path(target).name}")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "replace", replace)
+    return done
+
+
+def test_a_file_and_new_folders_are_on_the_disk_once_it_is_written(
+    tmp_path: Path, flushed: list[str]
+) -> None:
+    atomic.write_text(tmp_path / "a" / "b" / "file", "text")
+    partial, *rest = flushed[2:]
+    assert flushed[:2] == [tmp_path.name, "a"]  # they have the entries of a and b
+    assert partial.endswith(".partial")
+    assert rest == ["> file", "b"]
+    flushed.clear()
+    atomic.write_text(tmp_path / "a" / "b" / "file", "text")
+    assert flushed[1:] == ["> file", "b"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO, errno.ENOSPC])
+def test_a_file_system_may_be_unable_to_flush_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if number in (errno.EINVAL, errno.ENOTSUP):
+        atomic.flush_folder(tmp_path)
+        return
+    with pytest.raises(OSError, match=os.strerror(number)):
+        atomic.flush_folder(tmp_path)
+
+
+def test_many_files_appear_in_order_once_all_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flushed: list[str]
+) -> None:
+    monkeypatch.setattr(os, "sync", lambda: flushed.append("all"))
+    with atomic.writing_many() as write:
+        for name in "cab":
+            write(tmp_path / "new" / name, name.encode())
+        assert not [path for path in tmp_path.rglob("*") if path.name in "cab"]
+    assert flushed == ["all", "> c", "> a", "> b", "all"]
+    assert {path.name: path.read_text() for path in (tmp_path / "new").iterdir()} == {
+        name: name for name in "abc"
+    }
+
+
+def test_many_files_are_all_or_none(tmp_path: Path) -> None:
+    def write_two() -> None:
+        with atomic.writing_many() as write:
+            write(tmp_path / "a", b"1")
+            write(tmp_path / "a" / "below a file", b"2")
+
+    (tmp_path / "a").touch()
+    with pytest.raises(OSError, match="a"):
+        write_two()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b""]

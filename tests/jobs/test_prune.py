@@ -15,7 +15,8 @@ from frod_bench.common import locks
 from frod_bench.records import store
 from tests.report.factory import make_record, write_record
 
-STEP = "step-00000050.safetensors"
+STEP = "step-00000050-0123abcd.safetensors"
+BEST = "best-00000040-4567cdef.safetensors"
 
 
 def file(path: Path, size_bytes: int = 0, seconds_ago: float = 0.0) -> Path:
@@ -59,7 +60,7 @@ def leftovers_of(results: Results) -> list[Path]:
     """Make one of each kind, in order of path."""
     made = [
         file(results.checkpoints / results.finished / STEP, 2_000_000, seconds_ago=60).parent,
-        file(results.checkpoints / "2-0123456789abcdef" / "best.safetensors").parent,
+        file(results.checkpoints / "2-0123456789abcdef" / BEST).parent,
         file(results.checkpoints / "3-0123456789abcdef.lock"),
         file(results.checkpoints / "4-0123456789abcdef.lock.lease", seconds_ago=STALE_SEC),
         file(partial(results.checkpoints / "1-0123456789abcdef" / STEP), 500_000),

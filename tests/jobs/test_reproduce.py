@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from matplotlib.figure import Figure
@@ -58,6 +59,34 @@ def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(tmp_path: Path, 
     table.write_text("typed")
     assert "up to date" not in run("0", "task=rte")
     assert table.read_text() != "typed"
+
+
+def test_a_record_that_arrives_during_the_report_makes_it_stale(
+    tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a manifest that is damaged, or cannot be written, costs a report and no more."""
+    page = tmp_path / "results/embedded/report.html"
+    manifest = page.with_name("tables") / ".made_from.json"
+    arriving = True
+
+    def report(*_: object) -> SimpleNamespace:
+        page.write_text("all records that there are")
+        if arriving:
+            for path in (page.parent / "records").rglob("*.json"):
+                path.write_text(path.read_text() + " ")
+        return SimpleNamespace(paths=[page], collected=None)
+
+    monkeypatch.setattr(reproduce, "report", report)
+    run("0", "task=rte")
+    arriving = False
+    assert "up to date" not in run("0", "task=rte")
+    assert "up to date" in run("0", "task=rte")
+    manifest.write_bytes(b'{"written": 1, \xff')
+    assert "up to date" not in run("0", "task=rte")
+    assert "up to date" in run("0", "task=rte")
+    manifest.unlink()
+    manifest.mkdir()
+    assert "cannot be written" in run("0", "task=rte")
 
 
 def test_what_no_table_can_show_is_refused_before_it_runs(tmp_path: Path) -> None:

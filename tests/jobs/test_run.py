@@ -219,7 +219,8 @@ def test_a_stopped_cell_leaves_a_checkpoint_and_is_resumed_bit_for_bit(
     assert done.returncode == 143
     assert "Stopped by SIGTERM. Run the same command again to resume." in done.stderr
     cell = make_cell(*overrides)
-    assert left_in(cell) == ["step-00000007.safetensors"]
+    (left,) = left_in(cell)
+    assert left.startswith("step-00000007-")
     assert not cell.record_path.exists()
     assert runner.execute(cell).status == "ok"
     whole = make_cell(*overrides, f"results_root={tmp_path}/whole")
@@ -241,7 +242,7 @@ def test_a_cell_over_its_time_limit_has_a_checkpoint_and_no_record(
         assert "runtime.cell_minutes" in str(done.returncode)
         assert f"its checkpoint is of step {step}" in done.stderr + str(done.returncode)
         assert not cell.record_path.exists()
-        assert f"step-{step:08d}.safetensors" in left_in(cell)
+        assert any(name.startswith(f"step-{step:08d}-") for name in left_in(cell))
     assert here(*cell_words(tmp_path, *grid, *overrides)).returncode == 0
     assert store.load(cell.record_path)["status"] == "ok"
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from frod_bench.config.settings import Settings
 from frod_bench.frod import storage
 from frod_bench.plan.costs import Disk, Download, counts_of, disk_of, download_of
-from frod_bench.training import checkpoint, loop, runner
+from frod_bench.training import runner, tensor_files
 from tests.conftest import MakeCell
 from tests.plan.test_counts import compose
 
@@ -31,40 +31,37 @@ def test_a_cell_writes_what_is_planned(
 ) -> None:
     checkpoints: list[int] = []
     best: list[int] = []
-    save, save_parameters = checkpoint.Checkpoints.save, loop.save_parameters
+    write = tensor_files.write
 
-    def watched_save(self: Any, step: int, *args: Any, **kwargs: Any) -> None:
-        save(self, step, *args, **kwargs)
-        checkpoints.append(value_bytes(self.file(step)))
-
-    def watched_parameters(file: Path, *args: Any, **kwargs: Any) -> None:
-        save_parameters(file, *args, **kwargs)
-        best.append(value_bytes(file))
+    def watched(folder: Path, stem: str, *args: Any) -> Path:
+        file = write(folder, stem, *args)
+        (best if stem.startswith("best") else checkpoints).append(value_bytes(file))
+        return file
 
     monkeypatch.setattr(storage, "_write", pytest.fail)  # a cell keeps no basis
-    monkeypatch.setattr(checkpoint.Checkpoints, "save", watched_save)
-    monkeypatch.setattr(loop, "save_parameters", watched_parameters)
+    monkeypatch.setattr(tensor_files, "write", watched)
     every = "runtime.checkpoint_every_steps=2"
     cell = make_cell("task=rte", "method=frod", "save=adapter", "protocol=paper", every)
     assert runner.execute(cell).status == "ok"
     assert len(checkpoints) == 1  # at step 2 of 4
     kept = value_bytes(cell.adapter_path)
     found = planned(cell.settings)
-    assert found == Disk(kept, checkpoints[0] + best[0])
+    assert found == Disk(kept, checkpoints[0] + 2 * best[0])  # of the checkpoint, and after it
 
 
 @pytest.mark.parametrize(
     ("words", "times"),
     [
-        ((), 2 * 3),  # parameters and two moments, whole before the last one goes
-        (("protocol=paper",), 2 * 3 + 1),
+        ((), 2 * 3),  # parameters and two moments, of two checkpoints
+        (("protocol=paper",), 2 * 3 + 3),
         (("runtime.checkpoint_every_steps=3000",), 1 * 3),
         (("runtime.checkpoint_every_steps=5000",), 0),
     ],
 )
 def test_checkpoints_of_a_cell(words: tuple[str, ...], times: int) -> None:
     settings = compose("profile=paper", "task=rte", "method=lora", "protocol=fair", *words)
-    assert disk_of(settings, 1000, 10) == Disk(4080, 4 * 1000 * times)
+    probes = 8 * 10 * min(2, times // 3)  # of each
+    assert disk_of(settings, 1000, 10) == Disk(4080, 4 * 1000 * times + probes)
 
 
 @pytest.mark.parametrize(

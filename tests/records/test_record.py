@@ -1,6 +1,8 @@
 """Records: what is trusted, what is refused and by which words, and that writing is all or none."""
 
+import contextlib
 import copy
+import errno
 import json
 import os
 import subprocess
@@ -130,6 +132,43 @@ def test_round_trip(tmp_path: Path, status: str) -> None:
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # no temporary file is left
 
 
+READ_BY_REPORTS = [
+    ("head", ["classify"], r"config\.head is \['classify'\]"),
+    ("head", "none", r"config\.head is 'none'; it must be 'classify' or 'rank'"),
+    ("pretrained", "yes", r"config\.pretrained is 'yes'"),
+    ("rate_factors", [1], r"config\.rate_factors is \[1\]"),
+    ("rate_factors", {"all": "x"}, r"config\.rate_factors\.all is 'x'"),
+    ("trial", "first", r"config\.trial is 'first'"),
+    ("experiment", "x", r"config\.experiment is 'x'"),
+    ("trainer.curve_rows", "abc", r"config\.trainer\.curve_rows is 'abc'"),
+    ("trainer.curve_rows", 1e308, r"config\.trainer\.curve_rows is 1e\+308"),
+    ("trainer.schedule", [1], r"config\.trainer\.schedule is \[1\]"),
+    ("protocol.selection", [1], r"config\.protocol\.selection is \[1\]"),
+    ("protocol.curve_split", None, r"config\.protocol\.curve_split is None"),
+    ("profile.title", "a\0b", r"config\.profile\.title is 'a\\x00b'; it must be printable text"),
+    ("method.learning_rates", {"lambda": float("inf")}, "not JSON compliant|finite number"),
+    ("method.learning_rates", None, r"config\.method\.learning_rates is None"),
+    ("task.family", "a b", r"cell\.family is 'a b'; it must be a text of letters"),
+    ("trainer.deep", json.loads('{"a":' * 900 + "1" + "}" * 900), "RecursionError"),
+    ("trainer.text", "\ud800", "UnicodeEncodeError"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "words"), READ_BY_REPORTS)
+def test_what_reports_read_of_a_configuration_is_checked(
+    path: str, value: object, words: str
+) -> None:
+    made = make_record()
+    made["config"] = changed(made["config"], path, value)
+    if path == "task.family":
+        made["config"]["backbones"]["a b"] = made["config"]["backbones"]["nlu"]
+        made["cell"]["family"] = "a b"
+    with contextlib.suppress(ValueError, RecursionError):
+        made["cell"]["config_hash"] = hash_of(made["config"], "data-rte", "backbone-nlu")
+    with pytest.raises(schema.RecordError, match=words):
+        schema.validate(made)
+
+
 def test_every_missing_field_is_named() -> None:
     for name in make_record():
         broken = make_record()
@@ -165,6 +204,33 @@ def test_scan_trusts_only_whole_records_at_their_own_place(tmp_path: Path) -> No
     assert records == [make_record()]
     assert {u.path.name for u in unusable} == {*bad, "7-binary.json", "8-folder.json"}
     assert all(u.reason for u in unusable)
+
+
+def test_scan_goes_on_where_something_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_record(tmp_path, make_record(task)) for task in ("rte", "cola", "boolq")]
+    closed, broken, _ = paths
+    scandir, read_text = os.scandir, Path.read_text
+
+    def scan(place: Any) -> Any:
+        if Path(place) == closed.parent:
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return scandir(place)
+
+    def read(path: Path, *args: Any, **kwargs: Any) -> str:
+        if path == broken:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read_text(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(Path, "read_text", read)
+    records, unusable = store.scan(tmp_path)
+    assert [made["cell"]["task"] for made in records] == ["boolq"]
+    assert {one.path: one.reason.partition("]")[0] for one in unusable} == {
+        closed.parent: "it cannot be read ([Errno 13",
+        broken: "[Errno 5",
+    }
 
 
 def test_scan_of_no_folder_is_empty(tmp_path: Path) -> None:
@@ -234,6 +300,28 @@ def test_read_curve_names_the_line(tmp_path: Path) -> None:
         store.read_curve(path)
     store.curve_path(path).write_bytes(b"\xff\xfe")
     with pytest.raises(schema.RecordError, match="curve cannot be read"):
+        store.read_curve(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[" * 100_000, "line 2 is not JSON"),
+        ("[]", "line 2 is not a point"),
+        ('{"step": 1e400, "seconds": 1}', "line 2 is not a point"),
+        ('{"step": NaN, "seconds": 1}', "line 2 is not a point"),
+        ('{"step": 2, "seconds": 1e308}', "line 2 is not a point"),
+        ('{"step": 2, "seconds": 2, "accuracy": 1e308}', "accuracy is not a usable number"),
+        ('{"step": 1, "seconds": 2}', "line 2 is not after the line before it"),
+        ('{"step": 2, "seconds": 0}', "line 2 is not after the line before it"),
+    ],
+)
+def test_a_line_of_a_curve_that_no_figure_could_draw_is_named(
+    tmp_path: Path, line: str, words: str
+) -> None:
+    path = write_record(tmp_path, make_record())
+    store.curve_path(path).write_text('{"step": 1, "seconds": 0.1}\n' + line)
+    with pytest.raises(schema.RecordError, match=words):
         store.read_curve(path)
 
 

@@ -158,7 +158,7 @@ def test_one_bad_record_is_unusable_and_the_report_goes_on(tmp_path: Path) -> No
     got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in range(6)])
     assert got.frame["status"].tolist() == ["unusable"] * 3 + ["ok"] * 3
     for error, words in zip(
-        got.frame["error"], ("title is None", "less than or equal", "UTF-8"), strict=False
+        got.frame["error"], ("title is missing", "less than or equal", "UTF-8"), strict=False
     ):
         assert words in error
     assert sum("eval_loss is not a usable number" in line for line in got.warnings) == 2

@@ -1,0 +1,74 @@
+"""The manifest of a report: it says whether the report is current, and only if it is whole."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from frod_bench.cells.cell import Cell
+from frod_bench.jobs import manifest
+
+DAMAGES = [
+    *(b"", b"\xff\xfe\x00", b"null", b"[]", b"3", b'"text"', b"{}", b'{"written": 3}'),
+    *(b'{"written": ["a"]}', b'{"written": {"\\u0000": null}}', b'{"written": {"x": 1e400}}'),
+    *(b"[" * 100_000, b'{"written": {"' + b"a" * 5000 + b'": null}}', b"1" * 10_000),
+]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """A record, a table, and where the manifest is."""
+    found = {name: tmp_path / name for name in ("record", "table", "manifest")}
+    for name in ("record", "table"):
+        found[name].write_text(name)
+    return found
+
+
+def sources(files: dict[str, Path], style: str = "screen") -> dict[str, Any]:
+    cell = cast(Cell, SimpleNamespace(record_path=files["record"]))
+    return manifest.sources_of([cell], style)
+
+
+def test_it_is_current_until_something_changes(files: dict[str, Path]) -> None:
+    path = files["manifest"]
+    assert not manifest.is_current(path, sources(files))
+    manifest.write(path, sources(files), [files["table"]])
+    assert manifest.is_current(path, sources(files))
+    assert not manifest.is_current(path, sources(files, "paper"))
+    for name in ("record", "table"):
+        manifest.write(path, sources(files), [files["table"]])
+        files[name].write_text("another")
+        assert not manifest.is_current(path, sources(files))
+    manifest.write(path, sources(files), [files["table"]])
+    files["table"].unlink()
+    assert not manifest.is_current(path, sources(files))
+
+
+@pytest.mark.parametrize("content", DAMAGES, ids=lambda content: str(content[:20]))
+def test_whatever_is_in_it_the_report_is_written_anew(
+    files: dict[str, Path], content: bytes
+) -> None:
+    files["manifest"].write_bytes(content)
+    assert not manifest.is_current(files["manifest"], sources(files))
+    manifest.write(files["manifest"], sources(files), [files["table"]])
+    assert manifest.is_current(files["manifest"], sources(files))
+
+
+def test_a_folder_in_its_place_is_no_manifest(files: dict[str, Path]) -> None:
+    files["manifest"].mkdir()
+    assert not manifest.is_current(files["manifest"], sources(files))
+
+
+def test_it_appears_at_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest.write(files["manifest"], sources(files), [files["table"]])
+    before = files["manifest"].read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        manifest.write(files["manifest"], sources(files), [])
+    assert files["manifest"].read_bytes() == before
+    assert sorted(path.name for path in files["table"].parent.iterdir()) == sorted(files)
