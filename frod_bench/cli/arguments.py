@@ -15,8 +15,10 @@ from frod_bench.common.paths import at_home, check_path
 
 MULTIRUN = ("-m", "--multirun")  # allowed and superfluous: these verbs always take a grid
 # Keys whose values are paths, or may be, several as a,b.
-PATHS = ("results_root", "data_root", "model_root", "folder", "folders", "root", "out", "out_dir")
-PATHS += ("against", "task", "method")
+PATHS = (
+    *("results_root", "data_root", "model_root", "folder", "folders", "root", "out", "out_dir"),
+    *("against", "task", "method"),
+)
 DIGITS = 10  # of whole numbers
 
 

@@ -112,20 +112,22 @@ def _check_tables(config: DictConfig) -> None:
     the suite has tasks.
     """
     for key in ("learning_rates", "adapter_sizes"):
-        families = config[key]
-        for family in families or () if isinstance(families, DictConfig | None) else ("",):
-            methods = families[family] if family else families
-            is_table = isinstance(methods, DictConfig | None) and all(
-                isinstance(methods[method], DictConfig | None) for method in methods or ()
-            )
-            if not is_table:
-                name = f"{key}.{family}" if family else key
-                raise InputError(
-                    f"{name}={methods}: must map methods to their numbers, as "
-                    f"{name}.lora={{head: 1e-3}} does. See the files of conf/{key}/."
-                )
+        _check_table(key, config[key], levels=3)
     if (suite := config.suite) is not None:
         tasks_of(suite.get("tasks") if isinstance(suite, DictConfig) else None)
+
+
+def _check_table(key: str, node: Any, levels: int) -> None:
+    """Raise InputError unless a node is a mapping of mappings, so many `levels` deep, or null."""
+    if node is None or levels == 0:
+        return
+    if not isinstance(node, DictConfig):
+        raise InputError(
+            f"{key}={node}: must be a mapping, of families to methods to their numbers. See the "
+            f"files of conf/{key.partition('.')[0]}/."
+        )
+    for name in node:
+        _check_table(f"{key}.{name!s}", node[name], levels - 1)
 
 
 def tasks_of(names: Any) -> list[str]:
@@ -192,7 +194,8 @@ def _refuse_unknown_keys(node: DictConfig, prefix: str = "") -> None:
     kind = OmegaConf.get_type(node)
     fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else None
     known = None if fields is None else [field.name for field in fields]
-    for key in node:
+    keys: list[Any] = list(node)
+    for key in keys:
         if known is not None and key not in known:
             raise ConfigKeyError(f"Key '{prefix}{key}' not in the schema")
         if not (OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key)):

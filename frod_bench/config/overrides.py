@@ -18,8 +18,10 @@ from frod_bench.config.settings import keys
 MOST_CELLS = 1_000_000
 SHOWN = 200  # characters of a word in a message
 # What a grid has one of; all else may differ from cell to cell.
-OF_A_GRID = ("results_root", "data_root", "model_root", "runtime", "tracker", "figures", "save")
-OF_A_GRID += ("plan_only", "experiment", "suite")
+OF_A_GRID = (
+    *("results_root", "data_root", "model_root", "runtime", "tracker", "figures", "save"),
+    *("plan_only", "experiment", "suite"),
+)
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # flags of Hydra's that run nothing
 WITH_CFG = ("--resolve", "--package", "-p")
 # Hydra's own ways to start several runs, and the only values at which they are not used.
@@ -132,8 +134,8 @@ def _check_choice(word: str, key: str, value: object) -> None:
     if folder is None or isinstance(value, str):
         return
     if isinstance(value, list):
-        names = ",".join(str(getattr(one, "text", one)) for one in value)
-        raise InputError(f"{word}: is a list. A grid is written -m {key}={names}.")
+        listed = ",".join(str(getattr(one, "text", one)) for one in value)
+        raise InputError(f"{word}: is a list. A grid is written -m {key}={listed}.")
     names = (path.stem for path in folder.glob("*.yaml"))
     raise InputError(f"{word}: names no {key}.{did_you_mean(str(value), names)}")
 
