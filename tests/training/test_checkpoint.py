@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from frod_bench.frod import layer, native_format
 from frod_bench.records.store import digest_of
-from frod_bench.training import runner, tensor_files
+from frod_bench.training import loop, runner, tensor_files
 from frod_bench.training.checkpoint import (
     Checkpoints,
     Origin,
@@ -332,6 +333,45 @@ def test_when_there_is_space_again_the_best_step_is_written_too(
         fit(tmp_path / "parts", config(), selecting(), on_point=kill_at(9))
     assert steps_in(tmp_path / "parts") == [8]
     assert_same(fit(tmp_path / "parts", config(), selecting()), whole)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ((loop, "VERSION", 2), r"can't be used \(its loop is '1'; that of this run is '2'\)"),
+        ((layer, "VERSION", 2), r"can't be used \(its layer is '1'; that of this run is '2'\)"),
+        ((native_format, "_basis_probe", lambda shared: shared.basis[0].double()), "The basis of"),
+        (None, ""),
+    ],
+)
+def test_a_cell_resumes_if_code_and_basis_are_the_same(
+    make_cell: MakeCell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    changed: tuple[object, str, object] | None,
+    told: str,
+) -> None:
+    words = ("task=rte", "method=frod", "runtime.checkpoint_every_steps=1")
+    cells = [make_cell(*words, f"results_root={tmp_path}/{name}") for name in ("whole", "parts")]
+    assert runner.execute(cells[0]).status == "ok"
+    train_step, steps = loop.Trainer.train_step, []
+
+    def breaking(self: loop.Trainer, step: int, batches: Any) -> Any:
+        steps.append(step)
+        if steps == [1, 2, 3, 4]:
+            raise RuntimeError("broke off")
+        return train_step(self, step, batches)
+
+    monkeypatch.setattr(loop.Trainer, "train_step", breaking)
+    assert runner.execute(cells[1]).status == "failed"
+    if changed:
+        monkeypatch.setattr(*changed)
+    assert runner.execute(cells[1]).status == "ok"
+    assert steps[4:] == ([1, 2, 3, 4] if changed else [4])
+    assert re.search(told, caplog.text) if told else "can't be used" not in caplog.text
+    one, other = (result_of(cell.record_path) for cell in cells)
+    assert one == other
 
 
 @pytest.mark.parametrize("method", ["frod", "lora"])
