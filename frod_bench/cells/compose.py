@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -20,11 +20,14 @@ from frod_bench.cells.fingerprint import backbone_fingerprint
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import conversion
 from frod_bench.config.own_files import OwnFiles
+from frod_bench.config.settings import Settings
 
 Compose = Callable[[Sequence[str]], DictConfig]
 Nodes = dict[str, Any]  # name -> node at the top of a configuration
 # Groups whose files set their own node alone; other groups choose between files of further groups.
 SEPARATE = ("task", "method")
+NODES = get_type_hints(Settings)
+VALUES = [name for name, kind in NODES.items() if kind in (bool, int, str, str | None)]
 
 
 def register() -> None:
@@ -118,9 +121,8 @@ class Composer:
 
 def is_separate(key: str) -> bool:
     """Whether a key is a value, or a group whose files set their own node alone."""
-    return key in SEPARATE or (
-        not (CONF_DIR / key).is_dir() and key.replace(".", "").isidentifier()
-    )
+    root, dot, _ = key.partition(".")
+    return key in SEPARATE or key in VALUES or (bool(dot) and root in NODES)
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

@@ -180,7 +180,7 @@ def _listed(folder: Path) -> Mapping[str, list[tuple[str, str]] | str]:
 
 @lru_cache(maxsize=256)  # a plan asks for every cell
 def _read_card(card: Path, *_state: int) -> Mapping[str, list[tuple[str, str]] | str]:
-    """Read a card; of what `datasets` reads beside it, only check that it can be read."""
+    """Read a card; of what `datasets` reads next to it, only check that it can be read."""
     try:
         text = read_text(card)
         front = REGEX_YAML_BLOCK.search(text)

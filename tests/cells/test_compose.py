@@ -60,6 +60,7 @@ def test_each_choice_is_composed_once(composed: list[list[str]]) -> None:
             ["task=rte", "method=lora", "trainer.max_steps=140", "trainer.schedule=cosine"],
             ["task=boolq", "method=pissa", "trainer.max_steps=420", "trainer.schedule=constant"],
         ),
+        (["experiment=capacity", "task=rte"], ["experiment=tune", "task=boolq"]),
         (["profile=embedded", "task=rte", "seed=0"], ["profile=paper", "task=boolq", "seed=1"]),
         (
             ["task=rte", "method=frod", "protocol=fair"],

@@ -158,7 +158,8 @@ def test_disk_space_is_reported(short_plan: dict[str, Any]) -> None:
     for cell in short_plan["cells"]:
         disk, parameters = cell["disk_bytes"], cell["parameters"]
         assert disk["kept_with_save_adapter"] >= 4 * parameters["stored_with_head"]
-        assert disk["checkpoints_while_it_runs"] == 24 * parameters["trainable_with_head"]
+        probes = disk["checkpoints_while_it_runs"] - 24 * parameters["trainable_with_head"]
+        assert (probes > 0) if cell["method"] == "frod" else (probes == 0)
     words = ("profile=paper", "task=eurosat", "method=frozen", "save=adapter", "seed=0,1,2")
     result = command.plan(words, "cpu-2")
     assert result.kept_bytes == 3 * 4 * 10 * (768 + 1)

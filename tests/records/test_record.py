@@ -83,6 +83,14 @@ def test_hash_holds_the_content_of_data_and_backbone() -> None:
     assert len({hash_of(config), hash_of(config, "x"), hash_of(config, "d", "x")}) == 3
 
 
+def nested(levels: int) -> object:
+    """Dicts in dicts, deeper than any recursion limit."""
+    value: object = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
 def changed(config: dict[str, Any], path: str, value: object = "changed") -> dict[str, Any]:
     """A copy with the value at a dotted path replaced."""
     result = copy.deepcopy(config)
@@ -149,7 +157,7 @@ READ_BY_REPORTS = [
     ("method.learning_rates", {"lambda": float("inf")}, "not JSON compliant|finite number"),
     ("method.learning_rates", None, r"config\.method\.learning_rates is None"),
     ("task.family", "a b", r"cell\.family is 'a b'; it must be a text of letters"),
-    ("trainer.deep", json.loads('{"a":' * 900 + "1" + "}" * 900), "RecursionError"),
+    ("trainer.deep", nested(20_000), "RecursionError"),
     ("trainer.text", "\ud800", "UnicodeEncodeError"),
 ]
 
