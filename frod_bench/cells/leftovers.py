@@ -19,9 +19,9 @@ from frod_bench.records import store
 
 CHECKPOINT, ASIDE = "checkpoint", "set aside"
 TEMPORARY, LOCK = "temporary", "lock"
-BEST = "best-*.safetensors"  # the best step's parameters, of no use without a checkpoint
+BEST = "best*.safetensors"  # the best step's parameters, of no use without a checkpoint
 STALE_SEC = 3600.0  # since the last write to a temporary file that is not a cell's
-_ASIDE = re.compile(r".+\.json\.(invalid|failed|diverged)-\d+(\..+)?")
+_ASIDE = re.compile(r".+\.json\.(invalid|failed|diverged)-\d+(\..+)?|.+\.\w+\.invalid-\d+")
 _KINDS = ("records", "checkpoints", "adapters")
 
 
@@ -49,7 +49,7 @@ class Place(NamedTuple):
 
 
 class Leftover(NamedTuple):
-    """A file, or a folder of checkpoints, that may be deleted."""
+    """A file, or a folder of checkpoints or in a file's place, that may be deleted."""
 
     path: Path
     kind: str  # CHECKPOINT | ASIDE | TEMPORARY | LOCK
@@ -90,7 +90,7 @@ def remove(leftover: Leftover) -> bool:
     with locks.locked(place.lock, place.stem, wait=False) as is_ours:
         if not is_ours or _kind(leftover.path, place) != leftover.kind:
             return False
-        if leftover.kind == CHECKPOINT:
+        if leftover.path.is_dir():  # checkpoints, or a folder that was in the place of a file
             shutil.rmtree(leftover.path)
         else:
             leftover.path.unlink(missing_ok=True)
@@ -132,7 +132,8 @@ def _kind(path: Path, place: Place | None) -> str | None:
         return None
     if path.name.startswith(f"{place.stem}.lock") and path.parent == place.lock.parent:
         return LOCK
-    if path.parent == place.folder("records") and _ASIDE.fullmatch(path.name):
+    beside = (place.folder("records"), place.folder("adapters"))
+    if path.parent in beside and _ASIDE.fullmatch(path.name):
         return ASIDE
     if path == place.checkpoints and path.is_dir() and _is_useless(place):
         return CHECKPOINT

@@ -67,6 +67,8 @@ def leftovers_of(results: Results) -> list[Path]:
         file(partial(results.record)),
         file(partial(store.curve_path(results.record))),
         file(results.records / f"{results.record.name}.invalid-1"),
+        file(results.records / f"{results.record.name}.invalid-2" / "in a folder").parent,
+        file(results.records / f"{store.curve_path(results.record).name}.invalid-1" / "in").parent,
         file(results.records / f"{results.record.name}.failed-2"),
         file(results.records / f"{results.record.name}.diverged-1"),
         file(results.records / f"{results.record.name}.diverged-1.curve.jsonl"),
