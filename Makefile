@@ -21,7 +21,7 @@ GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed
 REPORT = $(BIN)/python -m frod_bench.report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-all smoke verify tables plots report test lint bench clean
+.PHONY: help setup reproduce-all smoke verify tables plots report test lint audit bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ lint: setup  ## check style, types and the order of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: setup  ## look the pinned versions up in the published advisories, if there is a network
+	@$(BIN)/python -m tools.audit
 
 bench: setup  ## time FRoD and the other methods (DEVICE=cuda: on a GPU); half an hour on two cores
 	@$(BIN)/python -m frod_bench.bench device=$(DEVICE) results_root=$(RESULTS)

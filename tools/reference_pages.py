@@ -10,7 +10,6 @@ import ast
 import dataclasses
 import inspect
 import json
-import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +54,8 @@ _CONFIGURATION = f"""\
 One composed configuration is one run. On the command line, `group=name` selects a file of `conf/`
 and `key=value` sets a key: `frod-bench run task=rte method=frod trainer.max_steps=50`.
 `frod-bench run task=rte --cfg job` prints the composed configuration. Values are checked: a wrong
-type, an unknown key or a value that is not allowed ends with exit status 2.
+type, an unknown key or a value that is not allowed ends with exit status 2. Whole numbers are at
+most 2,147,483,648.
 
 Keys under `profile`, `protocol`, `task`, `method`, `backbones` and `trainer`, and `seed`, `head`
 and `pretrained`, are part of a record's hash: another value is another run. The default is the
@@ -240,7 +240,7 @@ def _allowed(field: "dataclasses.Field[Any]") -> str:
         return ""
     if isinstance(bound, tuple):
         return ", ".join(f"`{value}`" for value in bound)
-    if math.isinf(bound.high):
+    if bound.high >= settings.MOST:
         return f"{'>' if bound.open_ends else '≥'} {bound.low:g}"
     ends = f"{bound.low:,.16g} to {bound.high:,.16g}"
     return f"{ends}, both excluded" if bound.open_ends else ends

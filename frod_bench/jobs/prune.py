@@ -8,6 +8,7 @@ from frod_bench.cli.arguments import parse
 from frod_bench.common import locks
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable
+from frod_bench.common.terminal import shown
 
 
 def prune(words: Sequence[str]) -> None:
@@ -27,7 +28,8 @@ def prune(words: Sequence[str]) -> None:
         for folder in {one.place.results_dir for one in found if one.place is not None}:
             locks.remove_empty(folder / "checkpoints")
     for one in found:
-        print(f"{_megabytes(one.size_bytes):>12}  {one.kind:<10}  {one.path}")
+        size = _megabytes(one.size_bytes)
+        print(shown(f"{size:>12}  {one.kind:<10}  {one.path}", in_a_line=True))
     total = f"{len(found)} leftovers, {_megabytes(sum(one.size_bytes for one in found))}"
     hint = " delete=true deletes them." if found and not deletes else ""
     print(f"{total}, {'deleted from' if deletes else 'in'} {root}.{hint}")

@@ -178,6 +178,8 @@ def test_a_cell_with_wandb_and_its_report_leave_no_secret(
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     kinds = {path.suffix for path in files}
     assert {".json", ".jsonl", ".parquet", ".safetensors", ".wandb", ".html", ".csv"} <= kinds
+    runs = [path.read_bytes() for path in files if path.suffix == ".wandb"]
+    assert all(b"frozen" in run for run in runs)  # wandb's files are plain: a secret would be seen
     assert not {path: found for path in files if (found := leaked(path.read_bytes()))}
     said = capfd.readouterr()
     assert not leaked(said.out + said.err)
