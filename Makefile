@@ -8,10 +8,12 @@ METHODS ?= full,lora,dora,frod,frozen
 SEEDS   ?= 0,1,2
 HEAD    ?= classify
 JOBS    ?= 0
+LAUNCHER ?= local
 RESULTS ?= results
 DEVICE  ?= cpu
 TRACKER ?=
 LOCKED  ?=
+EXTRAS  ?= $(if $(filter ray,$(LAUNCHER)),ray,$(if $(filter submitit,$(LAUNCHER)),slurm))
 DATA_ROOT  ?=
 MODEL_ROOT ?=
 
@@ -27,6 +29,7 @@ help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: PROFILE=$(PROFILE) SUITE=$(SUITE) METHODS=$(METHODS) SEEDS=$(SEEDS) JOBS=$(JOBS) (0: one per GPU or core)"
 	@echo "           HEAD=$(HEAD) (auto: rank if a task has options) RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (local mirrors)"
+	@echo "           LAUNCHER=$(LAUNCHER) (ray: a Ray cluster; submitit: jobs of Slurm)"
 	@echo "           TRACKER=$(TRACKER) (none: no wandb) LOCKED=$(LOCKED) (1: the exact versions of constraints.txt)"
 
 INSTALLED = $(VENV)/.installed$(if $(LOCKED),-locked)
@@ -37,16 +40,23 @@ $(INSTALLED): pyproject.toml $(if $(LOCKED),constraints.txt)
 	@rm -f $(VENV)/.installed*
 	@touch $@
 
-setup: $(INSTALLED)  ## create .venv and install the suite (LOCKED=1: versions of constraints.txt)
+comma := ,
+FOR_EXTRAS = $(if $(EXTRAS),$(VENV)/.extras-$(subst $(comma),-,$(EXTRAS)))
+
+$(VENV)/.extras-%: $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(LOCKED),--constraint constraints.txt) -e '.[$(EXTRAS)]'
+	@touch $@
+
+setup: $(INSTALLED) $(FOR_EXTRAS)  ## create .venv and install the suite (LOCKED=1: versions of constraints.txt; EXTRAS=ray,slurm)
 
 reproduce-all: setup  ## main job: run the missing cells, then write tables, figures and page
-	@$(BIN)/python -m frod_bench.reproduce $(GRID) runtime.jobs=$(JOBS)
+	@$(BIN)/python -m frod_bench.reproduce $(GRID) runtime.jobs=$(JOBS) launcher=$(LAUNCHER)
 
 smoke: setup  ## the main job on 3 tasks, one per family, with one seed: results/smoke
 	@$(MAKE) --no-print-directory reproduce-all SUITE=smoke SEEDS=0 RESULTS=$(RESULTS)/smoke
 
 verify: setup  ## run twelve cells of the published run again and compare them
-	@$(BIN)/python -m frod_bench verify runtime.jobs=$(JOBS)
+	@$(BIN)/python -m frod_bench verify runtime.jobs=$(JOBS) launcher=$(LAUNCHER)
 
 tables: setup  ## write the tables from the existing records
 	@$(REPORT) tables $(GRID)

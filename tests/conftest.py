@@ -20,9 +20,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import cells_of
-from frod_bench.sweep import launch
+from frod_bench.sweep import engines
 from frod_bench.sweep.display import Finished, SweepDisplay
-from frod_bench.sweep.pool import Environment, Work
+from frod_bench.sweep.workers import Environment, Work
 from tests.machine import REQUIREMENTS
 
 # No test measures speed: a machine that has other work would fail it.
@@ -99,7 +99,7 @@ def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
             display.finished(done[-1])
         return done
 
-    monkeypatch.setattr(launch, "run_cells", run_in_turn)
+    monkeypatch.setattr(engines, "run_cells", run_in_turn)
 
 
 @pytest.fixture

@@ -135,6 +135,9 @@ MEANINGS = {
     "trainer.mixed_precision": "autocast type",
     "tracker.name": "where runs are logged",
     "tracker.project": "project in wandb",
+    "launcher.name": "the engine, chosen by launcher=",
+    "launcher.address": "of the Ray cluster; null: start one; auto: the one that runs; HOST:PORT",
+    "launcher.executor": "of submitit; local: processes on this machine stand for jobs",
     "runtime.progress": "false: no progress lines",
     "runtime.checkpoint_every_steps": "steps between two checkpoints to resume from",
 }
@@ -273,6 +276,7 @@ _GROUPS: tuple[tuple[str, str, Columns], ...] = (
     ("trainer", "conf/trainer", _COMMENT),
     ("learning_rates", "conf/learning_rates", _COMMENT),
     ("tracker", "conf/tracker", {"project": lambda c, _: c.get("project", "")}),
+    ("launcher", "conf/launcher", _COMMENT),
     ("experiment", "experiments", _COMMENT),
 )
 

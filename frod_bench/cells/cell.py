@@ -35,8 +35,11 @@ class Cell:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The settings as plain values, as a record contains them, without the style of figures."""
-        return {key: value for key, value in asdict(self.settings).items() if key != "figures"}
+        """The settings as plain values, as a record contains them: without the style of figures and
+        the engine that started the run.
+        """
+        not_kept = ("figures", "launcher")
+        return {k: value for k, value in asdict(self.settings).items() if k not in not_kept}
 
     @property
     def label(self) -> str:

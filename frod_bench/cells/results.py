@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from frod_bench import __version__
-from frod_bench.cells.cell import Cell
+from frod_bench.cells.cell import Cell, find_missing
 from frod_bench.common import atomic, locks, processes
 from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.common.secrets import redacted
@@ -35,13 +35,14 @@ STANDING = {None: 0, "failed": 1, "diverged": 2, "ok": 3}  # no record is replac
 
 
 BUSY = "busy"  # another process runs the cell
+REFUSED = "refused"  # its input is bad
 OVER_LIMIT = "over its time limit"
 
 
 class Outcome(NamedTuple):
     """How a run ended, in the few words that a progress display needs."""
 
-    status: str  # ok | failed | diverged; without a record: BUSY, OVER_LIMIT, a sweep's `refused`
+    status: str  # ok | failed | diverged; without a record: BUSY, REFUSED, OVER_LIMIT
     summary: str  # the primary metric, or the error
     is_ours: bool = True  # False: another process has run the cell
 
@@ -141,6 +142,16 @@ def leave_failure(cell: Cell, error: Exception) -> Outcome:
 def encodable(text: str) -> str:
     """The text, with what UTF-8 cannot encode (e.g. bytes of a file name) as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def ended(cell: Cell) -> Outcome | None:
+    """How the run of a cell ended, by its record; None if it has none that counts, or none that can
+    be read.
+    """
+    found = find_missing([cell])
+    if found.missing or found.unreadable:
+        return None
+    return outcome_of(store.load(cell.record_path))
 
 
 def outcome_of(document: Mapping[str, Any]) -> Outcome:

@@ -25,7 +25,7 @@ from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR, check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import TrackerConfig
-from frod_bench.jobs.run import check, check_methods
+from frod_bench.jobs.run import check, check_methods, sweep
 from frod_bench.records import store
 from frod_bench.report import figures, reproduction
 from frod_bench.report.build import write_collected
@@ -35,7 +35,6 @@ from frod_bench.report.command import MAIN, asked_cells, say
 from frod_bench.report.names import label, method_named
 from frod_bench.report.reproduction import Reproduction
 from frod_bench.report.rules import load_rules
-from frod_bench.sweep.launch import run_grid
 from frod_bench.tuning import figure
 from frod_bench.tuning.command import (
     FIRST_SEED,
@@ -125,7 +124,7 @@ def run(words: Sequence[str]) -> None:
     console.print(f"judged seeds: {len(cells)} runs of {challenge.name} at the picked rates")
     failed: CellsFailed | CellsRefused | None = None
     try:
-        run_grid(challenge.config, cells, check_methods)
+        sweep(challenge.config, cells)
     except (CellsFailed, CellsRefused) as error:
         failed = error
     write_comparison(challenge, cells, verified, console)
@@ -160,7 +159,7 @@ def challenge_of(asked: Arguments) -> Challenge:
             f"is judged there. Name seeds below {FIRST_SEED}, e.g. seed=0,1,2."
         )
     name, profile = cells[0].method, cells[0].profile
-    not_theirs = ("method", "plan_only", "tracker", "figures", "runtime")
+    not_theirs = ("method", "plan_only", "tracker", "figures", "runtime", "launcher")
     of_others = [word for word in judged if not word.lstrip("+~").startswith(not_theirs)]
     _, others = compose_cells([f"experiment={MAIN}", *of_others])
     if name in {cell.method for cell in others}:
@@ -243,7 +242,7 @@ def verify(challenge: Challenge, console: Console) -> Verified:
     cells, reference = challenge.sample, challenge.reference
     console.print(f"verify: does this machine reproduce {len(cells)} of the committed runs?")
     try:
-        run_grid(challenge.config, cells)
+        sweep(challenge.config, cells)
     except (CellsFailed, CellsRefused) as error:
         console.print(str(error))
     profile = challenge.profile

@@ -9,7 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from frod_bench.common import processes, secrets, stopping
-from frod_bench.common.errors import CellsFailed, InputError, did_you_mean, input_error_behind
+from frod_bench.common.errors import (
+    CellsFailed,
+    Detached,
+    InputError,
+    did_you_mean,
+    input_error_behind,
+)
 
 # Words of OmegaConf's errors -> what to do.
 ADVICE = {
@@ -104,6 +110,8 @@ def exit_statuses(resumes: bool = True) -> Iterator[None]:
             yield
     except CellsFailed as error:
         sys.exit(_shown(str(error)) if prints else 1)
+    except Detached as left:
+        print(left, file=sys.stderr)
     except KeyboardInterrupt:
         print("Interrupted. Run the same command again to resume.", file=sys.stderr)
         sys.exit(130)

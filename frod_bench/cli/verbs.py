@@ -46,6 +46,7 @@ HEADS = ("classify", "rank", "auto")
 BUDGETS = ("default", "matched")
 PLOTS = ("figure", "terminal", "none")
 STYLES = ("screen", "paper")
+ENGINES = ("local", "ray", "submitit")
 RULES = ("2", "1")  # editions
 PARTS = ("all", "tables", "plots", "html")
 MIRRORS = ("backbones", "verify")
@@ -63,6 +64,7 @@ OVERRIDES = Key("KEY=VALUE", "", "every other key of `frod-bench run`")
 RUNTIME = (
     Key("runtime.jobs", "0", "worker processes; 0 is one per GPU or core"),
     Key("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
+    Key("launcher", "local", "where runs go: ray, a cluster; submitit, jobs of Slurm", ENGINES),
     Key("tracker", "wandb", "none: nothing is logged to wandb"),
     Key("plan_only", "false", "true: print what would run, and run nothing", BOOLEANS),
 )
@@ -131,7 +133,7 @@ VERBS = (
         "Check that this machine reproduces the published run: twelve cells, run again.",
         "docs/how-to/reproducing.md",
         ("verify", "verify runtime.jobs=1", "verify runtime.device=cpu"),
-        *RUNTIME[:2],
+        *RUNTIME[:3],
     ),
     Verb(
         "report",
@@ -345,7 +347,7 @@ VERBS = (
             "rehearse suite=smoke",
         ),
         *GRID,
-        *RUNTIME[:2],
+        *RUNTIME[:3],
     ),
     Verb(
         "validate",

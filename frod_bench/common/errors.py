@@ -36,6 +36,10 @@ class CellsFailed(RuntimeError):  # noqa: N818  (a result, not a programming err
     """Some runs failed or diverged; each has a record with the reason. Exit status 1."""
 
 
+class Detached(Exception):  # noqa: N818  (neither an error)
+    """The command leaves its runs to jobs that do not need it. Exit status 0, and no report."""
+
+
 class Lack(NamedTuple):
     """Something that is missing in a folder for data or backbones."""
 

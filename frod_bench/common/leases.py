@@ -60,7 +60,7 @@ def take(path: Path) -> Lease | None:
     """Create the lease at `path`, in a folder that exists, or take over a stale one; None if
     another process has it.
     """
-    content = json.dumps({**_place(), **_process(os.getpid()), "token": uuid.uuid4().hex})
+    content = json.dumps({**about_process(os.getpid()), "token": uuid.uuid4().hex})
     if _create(path, content) or _take_over(path, content):
         return Lease(path, content)
     return None
@@ -69,6 +69,11 @@ def take(path: Path) -> Lease | None:
 def is_held(path: Path) -> bool:
     """Whether a process holds the lease at `path`."""
     return path.exists() and not _is_stale(path)
+
+
+def about_process(pid: int) -> dict[str, Any]:
+    """What tells a process of this machine from all others; `started` is None if it is gone."""
+    return {**_place(), **_process(pid)}
 
 
 def _create(path: Path, content: str) -> bool:

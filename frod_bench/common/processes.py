@@ -2,10 +2,22 @@
 
 import os
 
+# What mpirun, and srun with a PMI, tell the processes that they start; accelerate takes them for
+# processes that train together, if torchrun's variables are missing.
+OF_MPI = ("PMI_", "OMPI_COMM_WORLD_", "MV2_COMM_WORLD_")
+
 
 def count() -> int:
     """The number of processes, on all machines."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def forget_mpi() -> None:
+    """Make this process one that trains alone, unless torchrun started it: `srun -n 8` starts eight
+    that share the cells of a grid, not each cell.
+    """
+    for name in [name for name in os.environ if name.startswith(OF_MPI)] if count() == 1 else ():
+        del os.environ[name]
 
 
 def is_first() -> bool:

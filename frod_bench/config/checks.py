@@ -14,6 +14,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from frod_bench.common import names, paths, secrets
 from frod_bench.common.errors import InputError, did_you_mean, input_error_behind
 from frod_bench.config import callables
+from frod_bench.config.launchers import check_launcher
 from frod_bench.config.settings import MOST, RATE_FACTORS, Range, bounds
 from frod_bench.records.schema import LARGEST
 
@@ -28,6 +29,7 @@ def validate(config: DictConfig) -> None:
     _check_names(config)
     _check_places(config)
     callables.check_function(config.method.kind, config.method.apply)
+    check_launcher(config)
     for name in config.rate_factors:
         if name not in RATE_FACTORS:
             raise InputError(f"rate_factors.{name}: is unknown." + did_you_mean(name, RATE_FACTORS))

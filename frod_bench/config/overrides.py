@@ -19,13 +19,18 @@ MOST_CELLS = 1_000_000
 SHOWN = 200  # characters of a word in a message
 # What a grid has one of; all else may differ from cell to cell.
 OF_A_GRID = (
-    *("results_root", "data_root", "model_root", "runtime", "tracker", "figures", "save"),
-    *("plan_only", "experiment", "suite"),
+    *("results_root", "data_root", "model_root", "runtime", "launcher", "tracker", "figures"),
+    *("save", "plan_only", "experiment", "suite"),
 )
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # flags of Hydra's that run nothing
 WITH_CFG = ("--resolve", "--package", "-p")
 # Hydra's own ways to start several runs, and the only values at which they are not used.
 STARTERS = {"hydra/launcher": "basic", "hydra/sweeper": "basic", "hydra.mode": "RUN"}
+INSTEAD = {
+    "hydra/launcher": "launcher=ray or launcher=submitit names the engine of a grid",
+    "hydra/sweeper": "-m KEY=a,b makes a grid, and frod-bench tune searches learning rates",
+    "hydra.mode": "-m starts a grid",
+}
 
 
 def read_overrides(words: Iterable[str]) -> list[Override]:
@@ -39,8 +44,8 @@ def read_overrides(words: Iterable[str]) -> list[Override]:
             _check_removed(word, key)
         elif key in STARTERS and override.value() != STARTERS[key]:
             raise InputError(
-                f"{word}: is not used, since the suite starts the runs of a grid itself. Leave it "
-                "out; -m starts a grid, and runtime.jobs=N sets its number of workers."
+                f"{word}: is not used, since the suite plans a grid and starts its runs itself. "
+                f"Leave it out; {INSTEAD[key]}."
             )
         elif not override.is_sweep_override():
             _check_choice(word, key, override.value())

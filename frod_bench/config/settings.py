@@ -205,6 +205,36 @@ class RuntimeConfig:
     gradient_checkpointing: bool = False  # recompute activations instead of keeping them
 
 
+ENGINES = ("local", "ray", "submitit")
+
+
+@dataclass
+class LauncherConfig:
+    """The engine that runs the cells of a grid. None of it changes the result or is in a record;
+    each engine has the keys of its own file.
+    """
+
+    name: str = one_of(*ENGINES, default=ENGINES[0])
+    address: str | None = None  # null: start a cluster; auto: the one that runs here; HOST:PORT
+    # of a worker or a job; null: by runtime.device
+    gpus: float | None = within(0, 1, default=None)
+    # local: processes on this machine that stand for jobs
+    executor: str = one_of("slurm", "local", default="slurm")
+    detach: bool = False  # true: submit and leave; the same command later says what remains
+    # wall time of a job; half of it is filled with runs, by their estimates
+    job_minutes: int = within(1, 525_600, default=60)
+    # of one run; null: as `frod-bench plan` estimates it
+    cell_minutes: float | None = within(0, 525_600, open_ends=True, default=None)
+    # of a job; null: as `frod-bench plan` estimates it
+    memory_gb: float | None = within(0, 100_000, open_ends=True, default=None)
+    # that the estimates are for; null: a100-80gb, without a GPU cpu-2
+    accelerator: str | None = None
+    # before the wall time ends, for the step that is under way and its checkpoint
+    notice_sec: int = within(1, 65_535, default=120)
+    # further options of sbatch, by their long names: partition, account, ...
+    sbatch: dict[str, Any] = field(default_factory=dict)
+
+
 FIGURE_STYLES = ("screen", "paper")
 
 
@@ -229,6 +259,7 @@ class Settings:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
     figures: FiguresConfig = field(default_factory=FiguresConfig)
     learning_rates: Any = None  # family -> method -> group -> learning rate; methods read it
     adapter_sizes: Any = None  # family -> method -> sizes, if the profile has its own

@@ -13,17 +13,17 @@ from rich.table import Table
 
 from frod_bench.cells.cell import Cell, cell_of
 from frod_bench.cells.grid import compose_cells
-from frod_bench.cells.results import Outcome
+from frod_bench.cells.results import REFUSED, Outcome
 from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import Settings
 from frod_bench.data.rows import Row, Split
 from frod_bench.jobs.run import distinct
-from frod_bench.sweep import allotment
+from frod_bench.sweep import engines
 from frod_bench.sweep.display import Finished, SweepDisplay
-from frod_bench.sweep.launch import REFUSED, check_hub, prepare
-from frod_bench.sweep.pool import Work, run_cells
+from frod_bench.sweep.launch import check_hub, prepare
+from frod_bench.sweep.workers import Work
 
 BLOCKS = 2  # of the backbone
 STEPS = 2
@@ -36,13 +36,21 @@ def rehearse(words: Sequence[str]) -> None:
     CellsRefused or CellsFailed at the end if some could not run.
     """
     base, cells = compose_cells(parse("rehearse", words).grid("main_table"))
+    if base.launcher.name == "submitit":
+        raise InputError(
+            "launcher=submitit: a rehearsal has no records, so what a job sees does not come back. "
+            "Start it in a job: srun frod-bench rehearse ..."
+        )
     chosen = distinct(cells, lambda cell: (cell.task, cell.settings.head))
     check_hub(chosen)
     console = plain_console(stderr=True)
     display = SweepDisplay(len(chosen), 0, console, base.runtime.progress)
-    with display.progress:
-        workers = allotment.workers(base.runtime.jobs or 1, base.runtime.device)
-        done = run_cells(chosen, Work(work, lost, prepare), workers, display)
+    base.runtime.jobs = base.runtime.jobs or 1
+    with (
+        engines.opened(base.launcher, base.runtime, chosen) as engine,
+        display.progress,
+    ):
+        done = engine.run(chosen, Work(work, lost, prepare), display)
     order = {cell: place for place, cell in enumerate(chosen)}
     done.sort(key=lambda one: order[one.cell])
     plain_console().print(table_of(done))

@@ -19,7 +19,7 @@ from frod_bench.cells.results import code_version
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.jobs import manifest
-from frod_bench.jobs.run import check_methods
+from frod_bench.jobs.run import sweep
 from frod_bench.report import reproduction
 from frod_bench.report.collect import Collected, collect, refuse_same
 from frod_bench.report.command import (
@@ -31,9 +31,9 @@ from frod_bench.report.command import (
     report,
 )
 from frod_bench.report.reproduction import Check, Reproduction, published_cells
-from frod_bench.sweep.launch import run_grid
 
 PROFILE = "embedded"  # its data and weights come with the suite
+HOW_IT_RUNS = ("runtime.", "launcher=", "launcher.")  # keys that verify leaves to the user
 METHODS = ("full", "lora", "dora", "frod")  # those that the claims compare
 
 
@@ -50,7 +50,7 @@ def reproduce(words: Sequence[str]) -> None:
     refuse_same(asked_cells(cells))
     failed: CellsFailed | CellsRefused | None = None
     try:
-        run_grid(config, cells, check_methods)
+        sweep(config, cells)
     except (CellsFailed, CellsRefused) as error:
         failed = error
     if config.plan_only:
@@ -92,12 +92,12 @@ def sample(published: pd.DataFrame) -> list[tuple[str, str, int]]:
 def rerun_sample(words: Sequence[str], console: Console) -> Reproduction:
     """Run the sample in a temporary folder and compare it; the folder is kept if it differs.
 
-    Raises InputError for words other than `runtime.` settings, or if there is no published run.
+    Raises InputError for words other than `HOW_IT_RUNS`, or if there is no published run.
     """
-    if odd := [word for word in words if not word.startswith("runtime.")]:
+    if odd := [word for word in words if not word.lstrip("+").startswith(HOW_IT_RUNS)]:
         raise InputError(
             f"{odd[0]}: verify runs the published settings, so only how it runs can be chosen. "
-            "Allowed: runtime.KEY=VALUE, e.g. runtime.jobs=1."
+            "Allowed: runtime.KEY=VALUE, e.g. runtime.jobs=1, launcher=NAME and launcher.KEY=VALUE."
         )
     published = published_cells(PROFILE)
     if published is None:
@@ -105,7 +105,11 @@ def rerun_sample(words: Sequence[str], console: Console) -> Reproduction:
             f"results/reference/{PROFILE}: has no tables/cells.csv to compare with. Restore it "
             "from git, or install the package again."
         )
-    folder = Path(tempfile.mkdtemp(prefix="frod_bench_verify_"))
+    if detached := [word for word in words if word.startswith("launcher.detach=")]:
+        raise InputError(f"{detached[0]}: verify waits for its runs. Leave it out.")
+    engines = {word for word in words if word.startswith("launcher=")} - {"launcher=local"}
+    place = Path.cwd() if engines else None  # /tmp of one machine is not that of another
+    folder = Path(tempfile.mkdtemp(prefix="frod_bench_verify_", dir=place))
     fixed = [f"profile={PROFILE}", f"results_root={folder}", "tracker=none", *words]
     try:
         with composer() as compose_one:
@@ -115,7 +119,7 @@ def rerun_sample(words: Sequence[str], console: Console) -> Reproduction:
             ]
             cells, config = cells_of(lines, compose_one), compose_one(fixed)
         try:
-            run_grid(config, cells)
+            sweep(config, cells)
         except (CellsFailed, CellsRefused) as error:
             console.print(str(error))
         outcome = reproduction_of(cells, published)

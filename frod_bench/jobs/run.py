@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from frod_bench.config import checks, conversion
 from frod_bench.config.overrides import read_overrides, refuse_grid, without_flags
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.data.task import check_task
+from frod_bench.sweep.batches import Needs
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
 
@@ -30,6 +31,11 @@ from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_as
 def run_one(config: DictConfig) -> None:
     """Run the cell that `config` asks for, unless it has a record, and print the record's path."""
     checks.validate(config)
+    if config.launcher.name != "local":
+        raise InputError(
+            f"launcher={config.launcher.name}: starts the runs of a grid, and this is a single "
+            "run. Add -m, or leave launcher= out."
+        )
     ensure_inputs(config)
     settings = conversion.resolve(config)
     check_task(settings)
@@ -88,7 +94,21 @@ def run(words: Sequence[str]) -> None:
     say("planning the grid")
     base, cells = compose_cells(overrides)
     refuse_searches(base)
-    run_grid(base, cells, check_methods)
+    sweep(base, cells)
+
+
+def sweep(config: DictConfig, cells: Sequence[Cell]) -> None:
+    """As `launch.run_grid`, with what it cannot know by itself: every command that sweeps calls
+    this.
+    """
+    run_grid(config, cells, check_methods, estimate)
+
+
+def estimate(cells: Sequence[Cell], accelerator: str) -> Mapping[Cell, Needs]:
+    """What cells need, by the plan's estimate."""
+    from frod_bench.plan.needs import needs  # imports torch, and only a scheduler asks
+
+    return needs(cells, accelerator)
 
 
 def refuse_searches(config: DictConfig) -> None:

@@ -1,6 +1,7 @@
 """What is planned: the cells of the overrides or of an experiment, each once, and on what."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import yaml
@@ -85,6 +86,19 @@ def grid_of(overrides: Sequence[str]) -> Grid:
     else:
         title += f"task{'s' if len(tasks) > 1 else ''} {', '.join(tasks)}"
     return Grid(title, cells, repeats, repeated)
+
+
+@contextmanager
+def without_hub() -> Iterator[None]:
+    """While the body runs, transformers asks the Hub for nothing, and so waits for nothing."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _key(override: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.terminal import plain_console
-from frod_bench.plan.cells import accelerator_of, grid_of
+from frod_bench.plan.cells import accelerator_of, grid_of, without_hub
 
 if TYPE_CHECKING:  # imported only when the input is known to be good, because it imports torch
     from frod_bench.plan.show import PlanResult
@@ -34,11 +34,8 @@ def main(words: Sequence[str]) -> None:
 
 def plan(overrides: Sequence[str], accelerator_name: str) -> "PlanResult":
     """Estimate the cells of the overrides; raises as `grid_of` and `Planner.cost` do."""
-    from huggingface_hub import constants
-
-    accelerator, before = accelerator_of(accelerator_name), constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = True  # transformers asks nothing, and so waits for nothing
-    try:
+    accelerator = accelerator_of(accelerator_name)
+    with without_hub():
         grid = grid_of(overrides)
 
         from frod_bench.plan.costs import Planner, download_of
@@ -49,8 +46,6 @@ def plan(overrides: Sequence[str], accelerator_name: str) -> "PlanResult":
         cells = [planner.cost(one.settings, one.variant) for one in grid.cells]
         by_backbone = {one.settings.backbone.hub_id: one.settings for one in grid.cells}
         downloads = [download_of(one.backbone, one.model_root) for one in by_backbone.values()]
-    finally:
-        constants.HF_HUB_OFFLINE = before
     return PlanResult(grid, accelerator, cells, downloads, load_rules().parameters)
 
 

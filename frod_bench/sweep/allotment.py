@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from frod_bench.sweep.pool import Environment
+from frod_bench.sweep.workers import Environment
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Slurm's allotment in CPUs: of a task, if the job asks for one, else of the job on this machine.

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, Plan, find_missing
-from frod_bench.cells.results import OVER_LIMIT, Outcome
+from frod_bench.cells.results import OVER_LIMIT, REFUSED, Outcome
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.paths import check_writable
@@ -18,26 +18,30 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.config import callables
 from frod_bench.config.settings import RuntimeConfig
 from frod_bench.records import store
-from frod_bench.sweep import allotment
+from frod_bench.sweep import engines
+from frod_bench.sweep.batches import Estimate
 from frod_bench.sweep.display import Finished, SweepDisplay
-from frod_bench.sweep.pool import Work, WorkersFailedError, run_cells
+from frod_bench.sweep.engines import Engine
+from frod_bench.sweep.pool import WorkersFailedError
+from frod_bench.sweep.workers import Work
 from frod_bench.training import tracker
 
-REFUSED = "refused"  # status of a cell whose input is bad; it has no record
-UNREADABLE = "unreadable"  # of a cell that was not run, since its record may be there
+UNREADABLE = "unreadable"  # status of a cell that was not run, since its record may be there
 
 
 def run_grid(
     config: DictConfig,
     cells: Sequence[Cell],
     check_methods: Callable[[Sequence[Cell]], None] = lambda _: None,
+    estimate: Estimate | None = None,
 ) -> None:
     """Run those of `cells` that are not done yet, or with `plan_only=true` print them.
 
-    `check_methods` refuses, for a plan, what a run would refuse by itself. Raises InputError before
-    anything is launched if a result could not be written or an input is unavailable, CellsRefused
-    at the end if bad input is all that went wrong, and CellsFailed if a run failed, diverged or
-    reached its time limit, or no worker can start.
+    `check_methods` refuses, for a plan, what a run would refuse by itself, and `estimate` says what
+    cells need, for engines that ask for it. Raises InputError before anything is launched if a
+    result could not be written, an input is unavailable or the engine is, CellsRefused at the end
+    if bad input is all that went wrong, CellsFailed if a run failed, diverged or reached its time
+    limit, or no worker can start, and Detached if the runs are left to jobs.
     """
     found = find_missing(cells)
     if config.plan_only:
@@ -50,6 +54,8 @@ def run_grid(
         console.print(f"{missing} of {total} cells would run, {done}.")
         for cell, reason in found.unreadable:
             console.print(f"{cell.label}: {reason}", soft_wrap=True)
+        if (queued := engines.queued_line(config.launcher, found.missing)) is not None:
+            console.print(queued, soft_wrap=True)
         return
     if processes.count() > 1:
         raise InputError(
@@ -66,7 +72,8 @@ def run_grid(
             f"{config.tracker.project}. tracker=none (make: TRACKER=none) uploads nothing.",
             soft_wrap=True,
         )
-    launch(found, config.runtime)
+    with engines.opened(config.launcher, config.runtime, found.missing, estimate) as engine:
+        launch(found, config.runtime, engine)
 
 
 def set_aside(found: Plan, say: Callable[[str], object]) -> None:
@@ -104,12 +111,11 @@ def check_hub(cells: Sequence[Cell]) -> None:
         check_available(reads_hub)
 
 
-def launch(found: Plan, runtime: RuntimeConfig) -> None:
+def launch(found: Plan, runtime: RuntimeConfig, engine: Engine) -> None:
     """Run the missing cells, report progress, and end with the table of failures."""
     console = plain_console(stderr=True)
     set_aside(found, console.print)
     total, missing = len(found.cells), found.missing
-    workers = allotment.workers(runtime.jobs, runtime.device) if missing else []
     minutes = runtime.cell_minutes
     job = Work(work, lost, prepare, None if minutes is None else 60 * minutes)
     unread = [Finished(cell, UNREADABLE, why, 0.0) for cell, why in found.unreadable]
@@ -117,7 +123,7 @@ def launch(found: Plan, runtime: RuntimeConfig) -> None:
     started, none_starts = time.monotonic(), None
     try:
         with display.progress:
-            done = run_cells(missing, job, workers, display)
+            done = engine.run(missing, job, display) if missing else []
     except WorkersFailedError as error:
         done, none_starts = error.done, error
     for root in {cell.results_dir / "checkpoints" for cell in missing}:
@@ -126,7 +132,7 @@ def launch(found: Plan, runtime: RuntimeConfig) -> None:
     not_run = len(missing) - len(done)
     console.print(f"{total - len(failures) - not_run} of {total} cells are done, {ran(done)}.")
     if any(one.status == "ok" for one in done):
-        console.print(pace(done, time.monotonic() - started, min(len(workers), len(missing))))
+        console.print(pace(done, time.monotonic() - started, engine.workers))
     if failures:
         print_failures(failures, console)
     if none_starts is not None:
@@ -173,17 +179,23 @@ def print_failures(failures: Sequence[Finished], console: Console) -> None:
     console.print(table)
 
 
-def pace(done: Sequence[Finished], wall_sec: float, workers: int) -> str:
-    """One line: the speed, and the share of the workers' time outside training and evaluation."""
+def pace(done: Sequence[Finished], wall_sec: float, workers: int | None) -> str:
+    """One line: the speed and, if it is known how many there are, the share of the workers' time
+    outside training and evaluation.
+    """
     ours = [one for one in done if one.is_ours]
+    speed = f"{60 * len(ours) / wall_sec:.1f} cells a minute"
+    if workers is None:
+        return f"{wall_sec:.0f} s: {speed}."
     times = [store.load(one.cell.record_path)["time"] for one in ours if one.status == "ok"]
     busy_sec = sum(
         (spent["train_sec"] + spent["eval_sec"] for spent in times if spent is not None), start=0.0
     )
+    workers = min(workers, len(done))
     elsewhere = 100 * (1 - busy_sec / (workers * wall_sec))
     return (
-        f"{wall_sec:.0f} s with {workers} workers: {60 * len(ours) / wall_sec:.1f} cells a minute; "
-        f"{elsewhere:.0f} % of the time was not spent on training and evaluation."
+        f"{wall_sec:.0f} s with {workers} workers: {speed}; {elsewhere:.0f} % of the time was not "
+        "spent on training and evaluation."
     )
 
 
@@ -206,10 +218,8 @@ def work(cell: Cell) -> Outcome:
 
 def lost(cell: Cell) -> Outcome:
     """Leave the record of a cell whose worker was killed, unless another process has run it."""
-    found = find_missing([cell])
-    if not found.missing and not found.unreadable:
-        return results.outcome_of(store.load(cell.record_path))
-    return leave_failure(cell, RuntimeError("the worker died (killed, or out of memory)"))
+    died = RuntimeError("the worker died (killed, or out of memory)")
+    return results.ended(cell) or leave_failure(cell, died)
 
 
 def leave_failure(cell: Cell, error: Exception) -> Outcome:

@@ -26,6 +26,7 @@ def make_accelerator(settings: Settings) -> Accelerator:
     Raises InputError if the device does not exist, the processes cannot share a batch equally, or
     accelerate is configured for another strategy than DDP or FSDP 2.
     """
+    processes.forget_mpi()
     device = settings.runtime.device
     if device.startswith("cuda"):
         _choose_cuda(device)

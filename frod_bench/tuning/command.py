@@ -23,10 +23,9 @@ from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.conversion import CONSTANT
 from frod_bench.config.settings import Settings
-from frod_bench.jobs.run import check_methods
+from frod_bench.jobs.run import sweep
 from frod_bench.records import store
 from frod_bench.report import figures
-from frod_bench.sweep.launch import run_grid
 from frod_bench.tuning import evidence, figure
 from frod_bench.tuning.procedure import (
     HEAD,
@@ -140,7 +139,7 @@ class Searches:
         if not cells:
             return
         try:
-            run_grid(self.base, cells, check_methods)
+            sweep(self.base, cells)
         except CellsFailed:
             statuses = {store.status_at(cell.record_path) for cell in cells}
             if not statuses <= {"ok", "diverged"}:

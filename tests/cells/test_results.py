@@ -13,7 +13,7 @@ from frod_bench.common import locks, terminal
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.config.settings import RuntimeConfig
 from frod_bench.records import schema, store
-from frod_bench.sweep import launch
+from frod_bench.sweep import engines, launch
 from frod_bench.sweep.display import Finished, SweepDisplay
 from frod_bench.training import runner
 from tests.conftest import MakeCell
@@ -164,10 +164,12 @@ def test_brackets_in_an_error_reach_the_reader(
         display.finished(ended[0])
         return ended
 
-    monkeypatch.setattr(launch, "run_cells", run_cells)
+    monkeypatch.setattr(engines, "run_cells", run_cells)
     monkeypatch.setenv("COLUMNS", "400")
     with pytest.raises(CellsFailed):
-        launch.launch(sweep.find_missing([cell, invalid]), RuntimeConfig(jobs=1))
+        launch.launch(
+            sweep.find_missing([cell, invalid]), RuntimeConfig(), engines.LocalEngine([{}])
+        )
     told = capsys.readouterr().err
     assert told.count(HOSTILE) == 2  # as it happened, and in the table
     assert "[/x] [word]" in told

@@ -228,7 +228,7 @@ def test_a_run_that_failed_is_raised_after_the_report(
     monkeypatch.setattr(command, "verify", lambda *_: done.append("verify"))
     monkeypatch.setattr(command.Searches, "run", lambda _: done.append("search"))
     monkeypatch.setattr(command, "write_search", lambda _: [])
-    monkeypatch.setattr(command, "run_grid", fail)
+    monkeypatch.setattr(command, "sweep", fail)
     monkeypatch.setattr(command, "write_comparison", lambda *_: done.append("report"))
     with pytest.raises(CellsFailed):
         command.run(words_of(tmp_path))

@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED_FILE = re.compile(r"`((?:frod_bench|tests|tools|conf)/[\w./-]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
-GROUPS = ("profile", "protocol", "suite", "task", "method", "experiment", "tracker")
+GROUPS = ("profile", "protocol", "suite", "task", "method", "experiment", "tracker", "launcher")
 # Of verbs that compose a configuration: every key of the schema, and these.
 OWN_KEYS = {"accelerator", "backbone", "format", "out", "root", "folder", "plot", "across"}
 MAKE_VARIABLES = set(re.findall(r"^([A-Z_]+)\s*\?=", (ROOT / "Makefile").read_text(), re.M))

@@ -101,7 +101,7 @@ def test_a_sample_that_was_left_out_fails_and_its_records_are_kept(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(reproduce, "sample", lambda published: [("rte", "frozen", 0)])
-    monkeypatch.setattr(reproduce, "run_grid", lambda config, cells: None)
+    monkeypatch.setattr(reproduce, "sweep", lambda config, cells: None)
     outcome = reproduce.rerun_sample([], Console(quiet=True))
     assert [check.holds for check in outcome.checks] == [False]
     assert "have no record" in outcome.checks[0].text

@@ -19,7 +19,8 @@ from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import locks, stopping
 from frod_bench.sweep import pool
 from frod_bench.sweep.display import Finished
-from frod_bench.sweep.pool import Work, WorkersFailedError, run_cells
+from frod_bench.sweep.pool import WorkersFailedError, run_cells
+from frod_bench.sweep.workers import Work
 
 
 class Watching:

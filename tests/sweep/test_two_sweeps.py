@@ -11,7 +11,8 @@ from unittest.mock import Mock
 
 from frod_bench.cells.results import BUSY, Outcome
 from frod_bench.common import locks
-from frod_bench.sweep.pool import Work, run_cells
+from frod_bench.sweep.pool import run_cells
+from frod_bench.sweep.workers import Work
 
 CELLS, CELL_SEC, WORKERS = 24, 0.05, 2  # workers of each sweep
 FOLDER = "SHARED_FOLDER_OF_THE_TEST"

@@ -32,7 +32,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
     """The cells that were run, in order; their scores are highest at `BEST`."""
     done: list[Cell] = []
 
-    def run_grid(_base: object, cells: Sequence[Cell], _check: object) -> None:
+    def sweep(_base: object, cells: Sequence[Cell]) -> None:
         done.extend(cell for cell in cells if cell not in done)
 
     def row_of(cell: Cell, point: Point) -> dict[str, object]:
@@ -48,7 +48,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
         return named | run_of | {"points": points}
 
     monkeypatch.setattr(command, "REFERENCE_DIR", tmp_path / "nothing is published")
-    monkeypatch.setattr(command, "run_grid", run_grid)
+    monkeypatch.setattr(command, "sweep", sweep)
     monkeypatch.setattr(evidence, "row_of", row_of)
     monkeypatch.setattr(command.figures, "save", draw_first())
     return done
@@ -124,10 +124,10 @@ def test_a_run_that_failed_ends_the_command_and_one_that_diverged_does_not(
 ) -> None:
     status: list[str | None] = ["diverged"]
 
-    def run_grid(_base: object, cells: Sequence[Cell], _check: object) -> None:
+    def sweep(_base: object, cells: Sequence[Cell]) -> None:
         raise CellsFailed("1 of 9 runs failed.")
 
-    monkeypatch.setattr(command, "run_grid", run_grid)
+    monkeypatch.setattr(command, "sweep", sweep)
     monkeypatch.setattr(store, "status_at", lambda _path: status[0])
     words = words_of(tmp_path, "task=rte", "method=frozen", "seed=100")
     command.start(words)

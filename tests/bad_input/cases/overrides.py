@@ -65,9 +65,9 @@ FLAGS = (
     command("--shell-completion", "--shell-completion: is not a flag", "Allowed: --cfg"),
     command("-x", "-x: is not a flag of run", "Allowed: --cfg"),
     command("-m --cfg", "--cfg: cannot be combined with -m", "overrides only (key=value)"),
-    command("hydra/launcher=ray", "hydra/launcher=ray: is not used", "runtime.jobs=N"),
-    command("-m hydra/launcher=joblib", "hydra/launcher=joblib: is not used", "runtime.jobs=N"),
-    command("-m hydra/sweeper=optuna", "hydra/sweeper=optuna: is not used", "-m starts a grid"),
+    command("hydra/launcher=ray", "hydra/launcher=ray: is not used", "launcher=ray or"),
+    command("-m hydra/launcher=joblib", "hydra/launcher=joblib: is not used", "launcher=submitit"),
+    command("-m hydra/sweeper=optuna", "hydra/sweeper=optuna: is not used", "frod-bench tune"),
     command("hydra.mode=MULTIRUN", "hydra.mode=MULTIRUN: is not used", "-m starts a grid"),
     command("hydra.nope=3", "hydra.nope", "there is no such key"),
 )

@@ -1,0 +1,53 @@
+"""Which processes train together: those of torchrun, and not those that srun or mpirun started."""
+
+import os
+
+import pytest
+from accelerate.state import AcceleratorState, PartialState
+
+from frod_bench.common import processes
+from frod_bench.config.settings import MethodConfig, RuntimeConfig, Settings, TrainerConfig
+from frod_bench.training.distributed import make_accelerator
+
+# As `srun -n 8 --mpi=pmi2` of Slurm 24.11 sets them, and Open MPI's mpirun.
+STARTED_BY = {
+    "srun": {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "PMI_RANK": "3", "PMI_SIZE": "8"},
+    "mpirun": {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8"},
+}
+
+
+@pytest.mark.parametrize("launcher", STARTED_BY)
+def test_eight_tasks_of_a_job_are_a_queue_of_runs_and_not_one_run(
+    launcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without that, accelerate would wait for the seven others."""
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in STARTED_BY[launcher].items():
+        monkeypatch.setenv(name, value)
+    assert processes.count() == 1
+    assert processes.is_first()
+    assert processes.is_first_here()
+
+    settings = Settings(
+        runtime=RuntimeConfig(device="cpu"),
+        trainer=TrainerConfig(batch_rows=4),
+        method=MethodConfig(kind="frozen"),
+    )
+    accelerator = make_accelerator(settings)
+    assert accelerator.num_processes == 1
+    assert os.environ.get("SLURM_NTASKS") == STARTED_BY[launcher].get("SLURM_NTASKS")
+
+
+def test_torchruns_processes_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in STARTED_BY["mpirun"].items() | {("WORLD_SIZE", "8"), ("RANK", "3")}:
+        monkeypatch.setenv(name, value)
+    processes.forget_mpi()
+    assert "OMPI_COMM_WORLD_SIZE" in os.environ
+    assert processes.count() == 8
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
