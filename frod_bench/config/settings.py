@@ -178,6 +178,10 @@ class TrainerConfig:
     weight_decay: float = within(0, default=0.0)
     clip_norm: float | None = within(0, open_ends=True, default=1.0)  # null: no clipping
     mixed_precision: str = one_of("no", "bf16", "fp16", default="no")
+    # a batch of texts goes through the model in so many groups of similar length: less padding
+    length_groups: int = within(1, MOST, default=1)
+    # true: a probe of images computes each row's feature once, if the backbone has no dropout
+    cached_features: bool = False
 
 
 @dataclass

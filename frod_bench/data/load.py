@@ -74,7 +74,6 @@ def load_data(settings: Settings) -> TaskData:
         split.examine(ids)
     unusable = sum(split.rows_read - len(split.usable) for split in splits.values())
     unusable += sum(len(split.broken.intersection(ids)) for split, ids in parts)
-    label_type = torch.float32 if task.num_labels == 1 else torch.int64
     prompt = None
     if task.prompt is not None:
         prompt = rank_prompt_of(task) if settings.head == "rank" else prompt_of(task)
@@ -82,7 +81,7 @@ def load_data(settings: Settings) -> TaskData:
         train=source.select(train),
         validation=source.select(validation),
         tests={name: splits[split].select(rows[split]) for name, split in names.items()},
-        collate=partial(encoder.collate, label_type=label_type),
+        collate=partial(encoder.collate, label_type=label_type_of(task.num_labels)),
         num_labels=task.num_labels,
         counts=Counts(
             rows_read=sum(split.rows_read for split in splits.values()),
@@ -91,6 +90,11 @@ def load_data(settings: Settings) -> TaskData:
         ),
         prompt_digest=None if prompt is None else prompt.digest,
     )
+
+
+def label_type_of(num_labels: int) -> torch.dtype:
+    """The type of a batch's labels: classes, or with one label real values."""
+    return torch.float32 if num_labels == 1 else torch.int64
 
 
 @dataclass(frozen=True)

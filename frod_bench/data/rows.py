@@ -7,7 +7,7 @@ select, so all cells of a task that run in one process share the work.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -161,12 +161,19 @@ class PreparedSplit:
         )
 
 
+class RowSource(Protocol):
+    """Something that has the rows of a split by their positions."""
+
+    def row(self, index: int) -> Row:
+        """Return the row at a position."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split(Sequence[Row]):
     """An immutable selection of rows, indexable by a DataLoader."""
 
     ids: tuple[int, ...]
-    source: PreparedSplit
+    source: RowSource
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -21,7 +21,7 @@ ADDED_KEYS: dict[str, dict[str, Any]] = {
         "source": None,
         "decay": "start",
     },
-    "trainer": {"epochs": None},
+    "trainer": {"epochs": None, "length_groups": 1, "cached_features": False},
     "task": {},
     "backbone": {},
     "protocol": {"decay": "start"},

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from frod_bench.common import stopping
 from frod_bench.config.settings import TrainerConfig
+from frod_bench.training import length_groups
 from frod_bench.training.checkpoint import Checkpoints, TrainingState
 
 VERSION = 1  # of what a step computes. Increase it if a run could not resume from an older one's
@@ -230,7 +231,8 @@ class Trainer:
             is_last = part == parts - 1
             with nullcontext() if is_last else accelerator.no_sync(self.model):
                 with accelerator.autocast():
-                    loss = self.problem.loss(self.model(**batch), labels) / parts
+                    outputs = length_groups.forward(self.model, batch, self.config.length_groups)
+                    loss = self.problem.loss(outputs, labels) / parts
                 accelerator.backward(loss)
             total += accelerator.reduce(loss.detach(), "mean").item()
         if self.config.clip_norm is not None:
@@ -294,6 +296,6 @@ def predict(
         batch = {name: t.to(accelerator.device) for name, t in collate(chunk).items()}
         labels.append(accelerator.gather(batch.pop("labels"))[: stop - start].cpu())
         with accelerator.autocast():
-            outputs = model(**batch).float()
+            outputs = length_groups.forward(model, batch, config.length_groups).float()
         logits.append(accelerator.gather(outputs)[: stop - start].cpu())
     return torch.cat(logits), torch.cat(labels)

@@ -40,6 +40,7 @@ from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
 from frod_bench.training import checkpoint, loop, memory, tracker
 from frod_bench.training.distributed import make_accelerator, name_blocks
+from frod_bench.training.features import with_features
 from frod_bench.training.loop import Point, Problem, Trainer, in_steps, predict
 
 logger = logging.getLogger(__name__)
@@ -156,14 +157,15 @@ def run_cell(
     accelerator, task = ready.accelerator, settings.task
     started = time.perf_counter()
     rates, minutes = settings.method.learning_rates, settings.runtime.cell_minutes
+    data, model = with_features(settings, ready.data, prepared, accelerator)
     trainer = Trainer(
-        prepared.model,
+        model,
         [
             {"name": name, "params": parameters, "lr": rates[name]}
             for name, parameters in prepared.groups.items()
         ],
-        make_problem(settings, ready.data),
-        in_steps(settings.trainer, len(ready.data.train)),
+        make_problem(settings, data),
+        in_steps(settings.trainer, len(data.train)),
         seed=settings.seed,
         accelerator=accelerator,
         checkpoints=checkpoint.Checkpoints(
@@ -195,7 +197,7 @@ def run_cell(
             "where": f"step {last['step']:g}",
         }
     else:
-        found, predictions = final_metrics(trainer, settings, ready.data)
+        found, predictions = final_metrics(trainer, settings, data)
     eval_sec = progress.eval_sec + time.perf_counter() - measuring
     body = {
         "status": "diverged" if progress.diverged else "ok",

@@ -28,7 +28,13 @@ ODD = ("trainer.test_rows=31", "trainer.eval_batch_rows=10")  # the last batch h
 BROKEN = ("task=rte", "method=full", "trainer.max_steps=8", "runtime.checkpoint_every_steps=2")
 CASES = {
     "ddp": {
-        "full": ("task=boolq", "method=full", "trainer.accumulation_steps=2", "tracker=wandb"),
+        "full": (
+            "task=boolq",
+            "method=full",
+            "trainer.accumulation_steps=2",
+            "trainer.length_groups=2",
+            "tracker=wandb",
+        ),
         "best step": ("task=eurosat", "method=lora", "protocol=paper"),
         "frod": ("task=rte", "method=frod", "save=adapter"),
         "nothing trained": ("task=piqa", "method=frozen", "head=rank"),
