@@ -16,6 +16,8 @@ LOCKED  ?=
 EXTRAS  ?= $(if $(filter ray,$(LAUNCHER)),ray,$(if $(filter submitit,$(LAUNCHER)),slurm))
 DATA_ROOT  ?=
 MODEL_ROOT ?=
+KILLS   ?= 100
+SEED    ?= 0
 
 EXPERIMENT = experiment=main_table
 PLACES = results_root=$(RESULTS) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(if $(MODEL_ROOT),model_root=$(MODEL_ROOT))
@@ -23,7 +25,7 @@ GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed
 REPORT = $(BIN)/python -m frod_bench.report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-all smoke verify tables plots report test lint audit bench clean
+.PHONY: help setup reproduce-all smoke verify tables plots report test lint audit bench chaos clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +83,9 @@ audit: setup  ## look the pinned versions up in the published advisories, if the
 
 bench: setup  ## time FRoD and the other methods (DEVICE=cuda: on a GPU); half an hour on two cores
 	@$(BIN)/python -m frod_bench.bench device=$(DEVICE) results_root=$(RESULTS)
+
+chaos: setup  ## kill processes of short sweeps KILLS=100 times, by SEED=0, and count what that costs
+	@$(BIN)/python -m tools.chaos kills=$(KILLS) seed=$(SEED)
 
 clean:  ## remove .venv, build files and caches (records stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

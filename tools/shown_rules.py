@@ -39,7 +39,11 @@ class Rule(NamedTuple):
 AS_SHOWN = Rule("", "run", "cheap")
 RULES = (
     Rule(r"^(source|git|pip|docker|wandb|sbatch) ", "parse", "needs a network, or is not ours"),
-    Rule(r"^make (setup|test|lint|bench|clean)\b", "parse", ".ci/run starts what is cheap of them"),
+    Rule(
+        r"^make (setup|test|lint|bench|chaos|clean)\b",
+        "parse",
+        ".ci/run starts what is cheap of them",
+    ),
     Rule(
         r"<\w+>|\.\.\.|\bNAME\b|\bVERB\b|\bDIR\b|reproduce=|\$reproduce", "parse", "a placeholder"
     ),

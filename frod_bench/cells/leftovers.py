@@ -81,20 +81,33 @@ def find(root: Path) -> list[Leftover]:
     return sorted(one for one in found if one.path.parent not in inside)
 
 
+def find_in_cache(folder: Path) -> list[Leftover]:
+    """The temporary files and folders in a cache that nobody writes to, in order of path."""
+    found = (
+        Leftover(path, TEMPORARY, None, _size_bytes(path))
+        for path in folder.rglob(atomic.TEMPORARIES)
+    )
+    return sorted(one for one in found if not _is_used(one))
+
+
 def remove(leftover: Leftover) -> bool:
     """Remove a leftover under the lock of its cell; False if a process needs it by now."""
     place = leftover.place
     if place is None:
-        leftover.path.unlink(missing_ok=True)
+        _delete(leftover.path)
         return True
     with locks.locked(place.lock, place.stem, wait=False) as is_ours:
         if not is_ours or _kind(leftover.path, place) != leftover.kind:
             return False
-        if leftover.path.is_dir():  # checkpoints, or a folder that was in the place of a file
-            shutil.rmtree(leftover.path)
-        else:
-            leftover.path.unlink(missing_ok=True)
+        _delete(leftover.path)
     return True
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():  # checkpoints, half a data set, or a folder in the place of a file
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def place_of(path: Path, root: Path) -> Place | None:

@@ -321,10 +321,14 @@ VERBS = (
     ),
     Verb(
         "prune",
-        "List what killed runs left in a results folder (checkpoints, locks, ...), or delete it.",
+        "List what killed runs left (checkpoints, locks, temporary files, ...), or delete it.",
         "docs/how-to/resume_and_repair.md",
         ("prune", "prune results_root=results/glue", "prune delete=true"),
-        Key("results_root", "results", "the folder, with all folders in it"),
+        Key(
+            "results_root",
+            "results",
+            "the folder; all in it and in the cache is searched",
+        ),
         Key("delete", "false", "true: delete what is listed", BOOLEANS),
         composes=False,
     ),

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 BEAT_SEC = 10.0  # between two touches
 LIMIT_SEC = 120.0  # after the last one, the lease of another machine is stale
+# Leases touched in the future: the touch, and this machine's monotonic time when it was first seen.
+_from_the_future: dict[Path, tuple[float, float]] = {}
 
 
 class Lease:
@@ -119,7 +122,10 @@ def _is_stale(path: Path) -> bool:
         is_here = False
     if is_here:
         return _process(process["pid"]) != process
-    return _age_sec(path) > LIMIT_SEC
+    age_sec = _age_sec(path)
+    if age_sec < -LIMIT_SEC:  # the file server's clock was set back: it cannot tell for hours
+        age_sec = _unchanged_sec(path)
+    return age_sec > LIMIT_SEC
 
 
 def _age_sec(path: Path) -> float:
@@ -133,6 +139,19 @@ def _age_sec(path: Path) -> float:
         return 0.0
     finally:
         now.unlink(missing_ok=True)
+
+
+def _unchanged_sec(path: Path) -> float:
+    """How long this process has seen a lease with one and the same touch."""
+    try:
+        touched, now_sec = path.stat().st_mtime, time.monotonic()
+    except FileNotFoundError:
+        return 0.0
+    known, since_sec = _from_the_future.get(path, (None, now_sec))
+    if known != touched:
+        _from_the_future[path] = touched, now_sec
+        return 0.0
+    return now_sec - since_sec
 
 
 def _place() -> dict[str, str]:

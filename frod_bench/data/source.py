@@ -20,12 +20,14 @@ import datasets
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, DatasetDict, Features
 
+from frod_bench.common import hub_client
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import is_below
 from frod_bench.common.paths import check_writable
 from frod_bench.config.settings import TaskConfig
 from frod_bench.data.hub_layout import files_of, find_files, is_listed, split_files, splits_read
 
+hub_client.limit_waiting()
 datasets.disable_progress_bars()  # they would draw over the suite's own
 _READING = (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError)
 _NO_ROWS = re.compile(r'Instruction "(.+)" corresponds to no data')

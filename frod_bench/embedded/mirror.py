@@ -40,7 +40,9 @@ def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
         )
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+        # A temporary name, by which `frod-bench prune` finds what a killed process leaves.
+        name = {"prefix": f".{root.name}.", "suffix": ".partial"}
+        scratch = Path(tempfile.mkdtemp(**name, dir=root.parent))
     except OSError as error:
         raise unwritable(root, error) from error
     try:

@@ -1,4 +1,6 @@
-"""`frod-bench prune`: list what runs that were killed left in a results folder, or delete it."""
+"""`frod-bench prune`: list what runs that were killed left among the results and in the cache, or
+delete it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +9,7 @@ from frod_bench.cells import leftovers
 from frod_bench.cli.arguments import parse
 from frod_bench.common import locks
 from frod_bench.common.errors import InputError
-from frod_bench.common.paths import check_writable
+from frod_bench.common.paths import cache_dir, check_writable
 from frod_bench.common.terminal import shown
 
 
@@ -22,7 +24,7 @@ def prune(words: Sequence[str]) -> None:
         raise InputError(f"results_root={root}: is not a folder. Name the folder of your results.")
     if deletes:
         check_writable(root)
-    found = leftovers.find(root)
+    found = list(dict.fromkeys([*leftovers.find(root), *leftovers.find_in_cache(cache_dir())]))
     if deletes:
         found = [one for one in found if leftovers.remove(one)]
         for folder in {one.place.results_dir for one in found if one.place is not None}:
@@ -32,7 +34,7 @@ def prune(words: Sequence[str]) -> None:
         print(shown(f"{size:>12}  {one.kind:<10}  {one.path}", in_a_line=True))
     total = f"{len(found)} leftovers, {_megabytes(sum(one.size_bytes for one in found))}"
     hint = " delete=true deletes them." if found and not deletes else ""
-    print(f"{total}, {'deleted from' if deletes else 'in'} {root}.{hint}")
+    print(f"{total}, {'deleted from' if deletes else 'in'} {root} and the cache.{hint}")
 
 
 def _megabytes(size_bytes: int) -> str:

@@ -26,12 +26,14 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import filter_repo_objects
 
 from frod_bench.cells.compose import composer
+from frod_bench.common import hub_client
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import check_hub_id, inside, stays
 from frod_bench.common.paths import check_writable
 from frod_bench.data.checksums import Entry, add_entry, damage, hash_file, read_sums
 from frod_bench.data.hub_layout import CARD, data_patterns
 
+hub_client.limit_waiting()
 CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this model"
 MODEL_FILES = (
     *("config.json", "model*.safetensors", "model.safetensors.index.json"),

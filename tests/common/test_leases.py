@@ -77,6 +77,25 @@ def test_a_lease_is_stale_by_its_process_or_else_by_its_age(
         lease.release()
 
 
+def test_a_clock_that_was_set_back_makes_no_lease_last_for_hours(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_sec = 1000.0
+    monkeypatch.setattr(leases.time, "monotonic", lambda: now_sec)
+    left_by(path, -5 * 3600, host="other")
+    assert leases.is_held(path)
+    now_sec += leases.LIMIT_SEC - 1
+    left_by(path, -5 * 3600, host="other")  # its holder is alive
+    assert leases.is_held(path)
+    now_sec += leases.LIMIT_SEC - 1
+    assert leases.is_held(path)
+    now_sec += 2
+    assert not leases.is_held(path)
+    lease = leases.take(path)
+    assert lease is not None
+    lease.release()
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"host": 1}'])
 @pytest.mark.parametrize(("seconds_ago", "is_held"), [(0, True), (OLD_SEC, False)])
 def test_a_lease_that_says_nothing_counts_by_its_age(

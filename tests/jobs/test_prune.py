@@ -12,6 +12,7 @@ from frod_bench import __main__ as front
 from frod_bench.cells import leftovers
 from frod_bench.cells.leftovers import STALE_SEC
 from frod_bench.common import locks
+from frod_bench.embedded import mirror
 from frod_bench.records import store
 from tests.report.factory import make_record, write_record
 
@@ -44,6 +45,12 @@ class Results:
 
     def files(self) -> set[Path]:
         return {path for path in self.root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -94,7 +101,9 @@ def test_leftovers_are_listed_and_stay(
     prune(monkeypatch, f"results_root={results.root}")
     *lines, total = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines] == list(map(str, made))
-    assert total == (f"{len(made)} leftovers, 2.5 MB, in {results.root}. delete=true deletes them.")
+    assert total == (
+        f"{len(made)} leftovers, 2.5 MB, in {results.root} and the cache. delete=true deletes them."
+    )
     assert results.files() == before
 
 
@@ -105,11 +114,38 @@ def test_delete_removes_what_is_listed_and_nothing_else(
     made = leftovers_of(results)
     prune(monkeypatch, f"results_root={results.root}", "delete=true")
     told = capsys.readouterr().out
-    assert f"{len(made)} leftovers, 2.5 MB, deleted from {results.root}." in told
+    assert f"{len(made)} leftovers, 2.5 MB, deleted from {results.root} and the cache." in told
     assert results.files() == needed
     assert sorted(path.name for path in results.checkpoints.iterdir()) == ["1-0123456789abcdef"]
     prune(monkeypatch, f"results_root={results.root}")
-    assert capsys.readouterr().out == f"0 leftovers, 0.0 MB, in {results.root}.\n"
+    assert capsys.readouterr().out == f"0 leftovers, 0.0 MB, in {results.root} and the cache.\n"
+
+
+def test_the_cache_has_temporary_files_and_half_a_data_set(
+    results: Results, cache: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    kept = file(cache / "frod_basis/0123.safetensors", 500_000, seconds_ago=2 * STALE_SEC)
+    at_work = file(partial(kept), 500_000)
+    left = file(partial(kept), 500_000, seconds_ago=STALE_SEC + 60)
+    with monkeypatch.context() as patch:  # the scratch folder stays, as after SIGKILL
+        patch.setattr(mirror, "_write_repository", lambda folder, *_: file(folder / "rows", 50_000))
+        patch.setattr(mirror, "mirror_version", lambda _: killed())
+        patch.setattr(mirror.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            mirror.write_mirror(cache / "embedded_mirror")
+    (half,) = (path for path in cache.iterdir() if path.name.startswith(".embedded_mirror."))
+    sizes = {path: path.stat().st_size for path in half.rglob("*") if path.is_file()}
+    os.utime(half, (0, 0))
+    prune(monkeypatch, f"results_root={results.root}", "delete=true")
+    told = capsys.readouterr().out
+    assert f"{sum(sizes.values()) / 1e6:.1f} MB  temporary   {half}" in told
+    assert f"0.5 MB  temporary   {left}" in told
+    assert {path for path in cache.rglob("*") if path.is_file()} == {kept, at_work}
+    assert not half.exists()
 
 
 @pytest.mark.parametrize("delete", ["false", "true"])

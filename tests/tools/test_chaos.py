@@ -1,0 +1,222 @@
+"""The harness that kills sweeps: it stops a writer where it was told to, and counts each cost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from frod_bench.records import store
+from tests.report.factory import make_record, synthetic_curve, write_record
+from tools.chaos import __main__ as chaos
+from tools.chaos import kills, verdict
+from tools.chaos.sweeps import INSIDE, Folder
+from tools.chaos.verdict import Counts
+
+WRITES = """
+import sys
+from pathlib import Path
+from frod_bench.common import atomic
+path, text = Path(sys.argv[1]), '{"status": "ok"}'
+if "tables" in path.parts:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+else:
+    atomic.write_text(path, text)
+"""
+TEXT = '{"status": "ok"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "during", "moment", "left"),
+    [
+        ("checkpoints/rte/lora/0-a/step-1.safetensors", "checkpoint", "half", (None, TEXT[:8])),
+        ("records/rte/lora/0-a.json", "record", "half", (None, TEXT[:8])),
+        ("records/rte/lora/0-a.json", "record", "before", (None, TEXT)),
+        ("frod_basis/0123.safetensors", "cache", "after", (TEXT, None)),
+        ("tables/main.md", "report", "half", (TEXT[:8], None)),
+    ],
+)
+def test_a_process_stops_where_it_was_told_to(
+    name: str, during: str, moment: str, left: tuple[str | None, str | None], tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path)
+    order = {"id": "one", "during": during, "moment": moment, "skip": 0}
+    folder.order_file.write_text(json.dumps(order))
+    path = tmp_path / "results" / name
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITES, str(path)],
+        env={
+            **os.environ,
+            "CHAOS_CONTROL": str(folder.control),
+            "PYTHONPATH": os.pathsep.join([str(INSIDE), *sys.path]),
+        },
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (stopped := [e for e in folder.journal() if e["what"] == "stopped"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    assert [(one["order"], one["pid"]) for one in stopped] == [("one", process.pid)]
+    partials = [one.read_text() for one in path.parent.glob(".*.partial")]
+    assert (path.read_text() if path.exists() else None, *(partials or [None])) == left
+    assert not folder.order_file.exists()
+
+
+def test_the_modes_have_every_kind_and_the_seed_fixes_them() -> None:
+    hands = kills.dealt(14, ["local", "rivals"], Random(3))
+    assert [len(hand) for hand in hands.values()] == [7, 7]
+    assert hands == kills.dealt(14, ["local", "rivals"], Random(3))
+    assert hands != kills.dealt(14, ["local", "rivals"], Random(4))
+    for hand in hands.values():
+        assert {kill.during for kill in hand} == {None, "checkpoint", "record", "cache", "report"}
+        assert [hand[0].during, hand[-1].during] == ["cache", "report"]
+    assert not any(kill.victim == kills.EVERYTHING for kill in hands["local"])
+    cut_off = [
+        kill
+        for seed in range(50)
+        for hand in kills.dealt(14, ["local", "rivals"], Random(seed)).values()
+        for kill in hand
+        if kill.moment == kills.HALF
+    ]
+    assert len(cut_off) > 50
+    assert not any(kill.victim == kills.LAUNCHER for kill in cut_off)  # whose writer would go on
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Folder, Folder]:
+    """A disturbed folder and an undisturbed one, with the same two runs and a report."""
+    whole = Folder(tmp_path / "undisturbed")
+    for seed in (0, 1):
+        record = write_record(whole.results, make_record(seed=seed), synthetic_curve(steps=4))
+        adapter = whole.results / "embedded/adapters" / Path(*record.parts[-3:-1])
+        adapter.mkdir(parents=True, exist_ok=True)
+        (adapter / f"{record.stem}.safetensors").write_bytes(b"values")
+    ours = Folder(tmp_path / "ours")
+    shutil.copytree(whole.results, ours.results)
+    table = ours.results / "embedded/tables/main.md"
+    table.parent.mkdir()
+    table.write_text("a table")
+    stamp = [table.stat().st_size, table.stat().st_mtime_ns]
+    (table.parent / ".made_from.json").write_text(json.dumps({"written": {str(table): stamp}}))
+    ours.cache.mkdir()
+    note(ours, *(("record", path, "ok") for path in records(ours)))
+    return ours, whole
+
+
+def records(folder: Folder) -> list[Path]:
+    return sorted((folder.results / "embedded/records").rglob("*.json"))
+
+
+def note(folder: Folder, *entries: tuple[str, Path, str | None]) -> None:
+    with folder.journal_file.open("a") as journal:
+        for what, path, status in entries:
+            journal.write(json.dumps({"what": what, "path": str(path), "status": status}) + "\n")
+
+
+def checkpoint_of(record: Path) -> Path:
+    task, method = record.parts[-3:-1]
+    return record.parents[3] / "checkpoints" / task / method / record.stem / "step-00000002-ab"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
+    "nothing": (lambda _: None, Counts()),
+    "a failed try beside its record": (
+        lambda f: records(f)[0].with_name(f"{records(f)[0].name}.failed-1").write_text("{}"),
+        Counts(),
+    ),
+    "a temporary file that prune removes": (
+        lambda f: (f.cache / ".entry.safetensors.ab.partial").write_bytes(b"half"),
+        Counts(),
+    ),
+    "lost": (lambda f: records(f)[0].unlink(), Counts(lost=1)),
+    "damaged": (lambda f: records(f)[0].write_text("{"), Counts(lost=1)),
+    "another cell": (
+        lambda f: shutil.copy(records(f)[0], records(f)[0].with_name("7-0123456789abcdef.json")),
+        Counts(doubled=1),
+    ),
+    "set aside": (
+        lambda f: records(f)[0].with_name(f"{records(f)[0].name}.invalid-1").write_text("{"),
+        Counts(doubled=1),
+    ),
+    "other predictions": (
+        lambda f: store.curve_path(records(f)[1]).write_text('{"step": 1, "seconds": 0.5}\n'),
+        Counts(different=1),
+    ),
+    "other trained values": (
+        lambda f: next((f.results / "embedded/adapters").rglob("1-*")).write_bytes(b"others"),
+        Counts(different=1),
+    ),
+    "run twice": (lambda f: note(f, ("record", records(f)[0], "ok")), Counts(run_twice=1)),
+    "trained twice": (
+        lambda f: note(f, ("checkpoint", checkpoint_of(records(f)[0]), None)),
+        Counts(run_twice=1),
+    ),
+    "a table that is half-written": (
+        lambda f: (f.results / "embedded/tables/main.md").write_text("a t"),
+        Counts(reports=1),
+    ),
+    "no report": (
+        lambda f: (f.results / "embedded/tables/.made_from.json").unlink(),
+        Counts(reports=1),
+    ),
+}
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_every_cost_is_counted(
+    cost: str, folders: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, whole = folders
+    damage, counts = COSTS[cost]
+    damage(ours)
+    monkeypatch.setattr(  # as `frod-bench prune` does, which has tests of its own
+        verdict, "prune", lambda folder: [path.unlink() for path in verdict.temporaries(folder)]
+    )
+    found, left = verdict.judge(ours, whole)
+    assert found == counts
+    assert left == ("temporary" in cost)
+    assert found.is_clean == (counts == Counts())
+
+
+def test_what_prune_leaves_is_counted(
+    folders: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, whole = folders
+    (ours.results / "embedded/tables/.main.md.ab.partial").write_text("half")
+    checkpoint = checkpoint_of(records(ours)[0])
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"")
+    monkeypatch.setattr(verdict, "prune", lambda _: None)
+    assert verdict.judge(ours, whole)[0] == Counts(temporary=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["kill=3"], "kill: is not a key"),
+        (["kills=many"], "'many': is not a whole number"),
+        (["modes=local,all"], "modes=all: is none of local, rivals, ray"),
+    ],
+)
+def test_bad_words_end_with_status_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chaos.main(words) == 2
+    assert message in capsys.readouterr().err

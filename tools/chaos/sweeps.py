@@ -1,0 +1,136 @@
+"""A sweep in processes of its own, which are found by a variable of their environment: workers of
+any engine inherit it, wherever they are started.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+INSIDE = Path(__file__).parent / "inside"
+TAG = "CHAOS_SWEEP"
+OF_WORKERS = (b"multiprocessing.spawn", b"ray::")  # in their command lines
+DONE, FAILED = 0, 1  # exit statuses: all cells are done; some failed, as those of killed workers
+
+
+class ChaosError(Exception):
+    """A sweep that hangs, or ends as none should."""
+
+
+class Folder:
+    """A results folder with a cache of its own, and what the harness notes about it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.results, self.cache = path, path / "results", path / "cache"
+        self.control = path / "control"
+        self.journal_file, self.order_file = self.control / "journal", self.control / "order.json"
+        self.control.mkdir(parents=True)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What the processes have noted, in order; the last line may be of a killed process."""
+        if not self.journal_file.exists():
+            return []
+        entries = []
+        for line in self.journal_file.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):
+                entries.append(json.loads(line))
+        return entries
+
+
+class Sweep:
+    """One command that runs a grid and writes its report, started again until it is done."""
+
+    def __init__(self, folder: Folder, words: Sequence[str], name: str) -> None:
+        self.folder, self.words, self.name = folder, words, name
+        self.tag = uuid.uuid4().hex
+        self.log = folder.path / f"{name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+        self.noted = 0  # entries of the journal when it was started
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended with all cells done. Raises ChaosError for an odd exit status."""
+        status = None if self.process is None else self.process.poll()
+        if status not in (None, DONE, FAILED, -signal.SIGKILL):
+            raise ChaosError(f"{self.name} ended with status {status}:\n{self.tail()}")
+        return status == DONE
+
+    def start(self) -> None:
+        """Run the same command, as a user would again."""
+        path = [str(INSIDE), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {
+            **os.environ,
+            TAG: self.tag,
+            "CHAOS_CONTROL": str(self.folder.control),
+            "PYTHONPATH": os.pathsep.join(path),
+            "FROD_BENCH_CACHE": str(self.folder.cache),
+            "HF_HOME": str(self.folder.path / "home"),
+            "HF_HUB_OFFLINE": "1",
+        }
+        command = [sys.executable, "-m", "frod_bench.reproduce", *self.words]
+        self.noted = len(self.folder.journal())
+        self.starts += 1
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, f"results_root={self.folder.results}"],
+                cwd=self.folder.path, env=environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def pids(self) -> list[int]:
+        """Its processes, the launcher first."""
+        found = _tagged(f"{TAG}={self.tag}".encode())
+        launcher = self.process.pid if self.process else 0
+        return sorted(found, key=lambda pid: pid != launcher)
+
+    def workers(self) -> list[int]:
+        """Its processes that run cells."""
+        return [pid for pid in self.pids() if any(part in _command(pid) for part in OF_WORKERS)]
+
+    def kill(self, pids: Sequence[int] | None = None) -> None:
+        """Kill some of its processes, or all, and those that they start meanwhile."""
+        while targets := [pid for pid in (self.pids() if pids is None else pids) if _lives(pid)]:
+            for pid in targets:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if self.process is not None:
+                self.process.poll()  # else it stays as a zombie
+
+    def tail(self) -> str:
+        """The end of what it printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
+
+
+def _tagged(tag: bytes) -> Iterator[int]:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):  # it has ended, or is another user's
+                if tag in (folder / "environ").read_bytes().split(b"\0"):
+                    yield int(folder.name)
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process exists and is not a zombie, which has nothing left to kill."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
