@@ -107,6 +107,7 @@ def pick_rows(
                 "family": family,
                 "method": method,
                 **dict(zip(POINT, picked, strict=True)),
+                "ratio": None if picked.ratio is None else str(picked.ratio),  # as in its file
                 "trials": len(rows.drop_duplicates(POINT)),
                 "tasks": rows["task"].nunique(),
                 "seeds": rows["seed"].nunique(),
@@ -149,6 +150,6 @@ def merged(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The rows of `table`, after those of other methods and families that `path` already has."""
     if not path.exists():
         return table
-    old = pd.read_csv(path)
+    old = pd.read_csv(path, dtype={"ratio": str})
     is_replaced = old.set_index(PICK).index.isin(table.set_index(PICK).index)
     return pd.concat([old[~is_replaced], table], ignore_index=True)

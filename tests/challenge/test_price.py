@@ -21,7 +21,7 @@ def test_the_points_are_those_that_the_published_searches_took() -> None:
         own = [group for group in groups if not pd.isna(row[f"lr_{group}"])]
         least, usual = points(RULES, own)
         assert least <= row["trials"]
-        assert abs(row["trials"] - usual) <= 1
+        assert abs(row["trials"] - usual) <= 2
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,16 @@ def test_the_next_rate_is_a_stride_away() -> None:
     assert audit(rows, best, stride=1)["within_a_step_percent"] < 100.0
 
 
+def test_the_ratio_of_a_pick_is_written_as_it_was_asked_for(tmp_path: Path) -> None:
+    """Alone in its column, 1 would be read and written again as 1.0."""
+    path = tmp_path / "picks.csv"
+    lora, frod = Point(-8, -8), Point(-7, -8, 1)
+    rows = pd.concat([table({lora: 60.0}, 0.1), table({frod: 61.0}, 0.1, method="frod")])
+    pick_rows(rows, {("nlu", "frod"): frod}).to_csv(path, index=False)
+    merged(pick_rows(rows, {("nlu", "lora"): lora}), path).to_csv(path, index=False)
+    assert list(pd.read_csv(path, dtype=str, keep_default_na=False)["ratio"]) == ["1", ""]
+
+
 def test_a_pick_among_equals_is_a_matter_of_luck() -> None:
     """And what another pick costs is a part of the noise, in points, not more."""
     points = [Point(step, -8) for step in range(-12, -3)]
