@@ -12,7 +12,7 @@ from tools.chaos.kills import EVERYTHING, LAUNCHER, WORKER, WRITER, Kill
 from tools.chaos.sweeps import ChaosError, Folder, Sweep
 
 POLL_SEC = 0.02
-LIMIT_SEC = 400.0  # of one wait: a sweep that takes longer hangs
+LIMIT_SEC = 1200.0  # of one wait: a sweep that takes longer hangs
 MOST_STARTS = 6  # of a sweep that is no longer disturbed
 
 

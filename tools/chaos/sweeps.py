@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 INSIDE = Path(__file__).parent / "inside"
 TAG = "CHAOS_SWEEP"
-OF_WORKERS = (b"multiprocessing.spawn", b"ray::")  # in their command lines
+OF_WORKERS = (b"multiprocessing.spawn", b"ray::Host")  # in their command lines
 DONE, FAILED = 0, 1  # exit statuses: all cells are done; some failed, as those of killed workers
 
 
