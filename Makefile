@@ -17,6 +17,7 @@ EXTRAS  ?= $(if $(filter ray,$(LAUNCHER)),ray,$(if $(filter submitit,$(LAUNCHER)
 DATA_ROOT  ?=
 MODEL_ROOT ?=
 KILLS   ?= 100
+MODES   ?= local,rivals,ray
 SEED    ?= 0
 
 EXPERIMENT = experiment=main_table
@@ -85,7 +86,7 @@ bench: setup  ## time FRoD and the other methods (DEVICE=cuda: on a GPU); half a
 	@$(BIN)/python -m frod_bench.bench device=$(DEVICE) results_root=$(RESULTS)
 
 chaos: setup  ## kill processes of short sweeps KILLS=100 times, by SEED=0, and count what that costs
-	@$(BIN)/python -m tools.chaos kills=$(KILLS) seed=$(SEED)
+	@$(BIN)/python -m tools.chaos kills=$(KILLS) seed=$(SEED) modes=$(MODES)
 
 clean:  ## remove .venv, build files and caches (records stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -12,9 +12,10 @@ MOMENTS = {HALF: "half written", BEFORE: "before the rename", AFTER: "after the 
 # Every kind of kill in turn: a victim at a random moment, or a write that is cut off.
 KINDS = (WORKER, "checkpoint", LAUNCHER, "record", SWEEP, "cache", "report")
 LONGEST_DELAY_SEC = 5.0
-# Occasions of a write that are let pass, up to: a cell's record comes after its trained values,
-# predictions and curve; a report has one file that is put in its place by a rename.
-MOST_SKIPPED = {"checkpoint": 3, "record": 3, "cache": 1, "report": 0}
+# Occasions of a write that a process lets pass, up to: a cell's record comes after its trained
+# values, predictions and curve; a report has one file that is put in its place by a rename, and a
+# process may write one basis alone.
+MOST_SKIPPED = {"checkpoint": 3, "record": 3, "cache": 0, "report": 0}
 
 
 @dataclass(frozen=True)

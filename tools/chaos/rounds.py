@@ -24,18 +24,21 @@ class Round:
         self.made: list[Kill] = []
 
     def disturb(self, kills: Sequence[Kill]) -> list[Kill]:
-        """Make the kills; returns those that found no occasion before all cells were done."""
+        """Make the kills; returns those that found no occasion before all cells were done, after
+        those whose turn did not come.
+        """
+        waiting: list[Kill] = []
         left: list[Kill] = []
         for kill in kills:
             if self.all_done():
-                left.append(kill)
+                waiting.append(kill)
                 continue
             make = self.kill_at_random if kill.during is None else self.kill_in_a_write
             if make(kill):
                 self.made.append(kill)
             else:
                 left.append(kill)
-        return left
+        return waiting + left
 
     def finish(self) -> None:
         """Start the same command until it is done. Raises ChaosError if it never is."""
