@@ -88,10 +88,13 @@ def connected(launcher: Any, runtime: Any) -> Iterator[RayEngine]:
 
 
 def _import_ray(*, alone: bool) -> Any:
-    """Ray, whose processes listen on 127.0.0.1 only if they are on this machine `alone`."""
+    """Ray. If its processes are on this machine `alone`, they listen on 127.0.0.1 only, and workers
+    have the priority that they have without Ray.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's authors
     if alone:  # Ray takes the address of the network card otherwise; it reads this when imported
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:

@@ -77,7 +77,7 @@ def unlike(_cell: Any) -> Outcome:
 def where(cell: Any) -> Outcome:
     (folder() / f"{os.getpid()}.begun").touch()
     wait_for("*.begun", 2)
-    return Outcome("ok", f"{os.getpid()} {Path.cwd()}")
+    return Outcome("ok", f"{os.getpid()} {os.nice(0)} {Path.cwd()}")
 
 
 def test_cells_run_in_workers_of_their_own_in_the_same_folder(
@@ -88,8 +88,8 @@ def test_cells_run_in_workers_of_their_own_in_the_same_folder(
     done = three.run(cells_of("abcd"), Work(where, unlike), Mock())
     found = [one.summary.split() for one in done]
     assert {one.status for one in done} == {"ok"}
-    assert len({process for process, _ in found} - {str(os.getpid())}) == 2
-    assert {place for _, place in found} == {str(Path.cwd())}
+    assert len({process for process, _, _ in found} - {str(os.getpid())}) == 2
+    assert {tuple(rest) for _, *rest in found} == {(str(os.nice(0)), str(Path.cwd()))}
 
 
 def die_or_find_busy(cell: Any) -> Outcome:
