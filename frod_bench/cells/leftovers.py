@@ -20,6 +20,7 @@ from frod_bench.records import store
 CHECKPOINT, ASIDE = "checkpoint", "set aside"
 TEMPORARY, LOCK = "temporary", "lock"
 BEST = "best*.safetensors"  # the best step's parameters, of no use without a checkpoint
+UNNAMED = ".tmp??????"  # what safetensors writes first, beside the file that it is to make
 STALE_SEC = 3600.0  # since the last write to a temporary file that is not a cell's
 _ASIDE = re.compile(r".+\.json\.(invalid|failed|diverged)-\d+(\..+)?|.+\.\w+\.invalid-\d+")
 _KINDS = ("records", "checkpoints", "adapters")
@@ -61,7 +62,8 @@ def remove_temporaries(cell: Cell) -> None:
     """Remove the temporary files of earlier tries of a cell, whose lock the caller has."""
     place = Place(cell.results_dir, cell.task, cell.method, cell.record_path.stem)
     beside = [place.folder(kind).glob(f".{place.stem}{atomic.TEMPORARIES}") for kind in _KINDS]
-    for found in (*beside, place.checkpoints.glob(atomic.TEMPORARIES)):
+    within = [place.checkpoints.glob(pattern) for pattern in (atomic.TEMPORARIES, UNNAMED)]
+    for found in (*beside, *within):
         for path in found:
             path.unlink(missing_ok=True)
 
@@ -85,7 +87,8 @@ def find_in_cache(folder: Path) -> list[Leftover]:
     """The temporary files and folders in a cache that nobody writes to, in order of path."""
     found = (
         Leftover(path, TEMPORARY, None, _size_bytes(path))
-        for path in folder.rglob(atomic.TEMPORARIES)
+        for pattern in (atomic.TEMPORARIES, UNNAMED)
+        for path in folder.rglob(pattern)
     )
     return sorted(one for one in found if not _is_used(one))
 
@@ -112,9 +115,10 @@ def _delete(path: Path) -> None:
 
 def place_of(path: Path, root: Path) -> Place | None:
     """The cell that a file or a folder of checkpoints below `root` belongs to; None if it is not a
-    cell's.
+    cell's, or if its name does not say.
     """
-    for own in (path, path.parent):  # in the folder of a method, or in that of a cell in there
+    in_method, in_cell = path, path.parent  # it is in the folder of a method, or of a cell
+    for own in (in_cell,) if _is_unnamed(path) else (in_method, in_cell):
         above = own.parents
         if len(above) > 3 and above[2].name in _KINDS and above[2].is_relative_to(root):
             stem = own.name.removeprefix(".").partition(".")[0]
@@ -139,7 +143,7 @@ def _size_bytes(path: Path) -> int:
 
 def _kind(path: Path, place: Place | None) -> str | None:
     """What sort of leftover a path is; None if it is not one."""
-    if fnmatchcase(path.name, atomic.TEMPORARIES):
+    if fnmatchcase(path.name, atomic.TEMPORARIES) or _is_unnamed(path):
         return TEMPORARY
     if place is None:
         return None
@@ -151,6 +155,11 @@ def _kind(path: Path, place: Place | None) -> str | None:
     if path == place.checkpoints and path.is_dir() and _is_useless(place):
         return CHECKPOINT
     return None
+
+
+def _is_unnamed(path: Path) -> bool:
+    in_kinds = not {"checkpoints", "adapters"}.isdisjoint(path.parent.parts)
+    return in_kinds and fnmatchcase(path.name, UNNAMED) and path.is_file()
 
 
 def _is_useless(place: Place) -> bool:
@@ -166,7 +175,7 @@ def _is_useless(place: Place) -> bool:
         names = {path.name for path in files}
     except OSError:  # what cannot be read may be needed
         return False
-    useless = (BEST, atomic.TEMPORARIES)
+    useless = (BEST, atomic.TEMPORARIES, UNNAMED)
     return all(any(fnmatchcase(name, pattern) for pattern in useless) for name in names)
 
 

@@ -41,6 +41,7 @@ class Results:
         self.record = write_record(root, make_record())
         self.records = self.record.parent
         self.checkpoints = root / "embedded" / "checkpoints" / Path(*self.records.parts[-2:])
+        self.adapters = root / "embedded" / "adapters" / Path(*self.records.parts[-2:])
         self.finished = self.record.stem
 
     def files(self) -> set[Path]:
@@ -70,7 +71,9 @@ def leftovers_of(results: Results) -> list[Path]:
         file(results.checkpoints / "2-0123456789abcdef" / BEST).parent,
         file(results.checkpoints / "3-0123456789abcdef.lock"),
         file(results.checkpoints / "4-0123456789abcdef.lock.lease", seconds_ago=STALE_SEC),
+        file(results.checkpoints / "1-0123456789abcdef" / ".tmpAb3dEf", 1_000),
         file(partial(results.checkpoints / "1-0123456789abcdef" / STEP), 500_000),
+        file(results.adapters / ".tmpZz0_9a", seconds_ago=STALE_SEC + 60),
         file(partial(results.record)),
         file(partial(store.curve_path(results.record))),
         file(results.records / f"{results.record.name}.invalid-1"),
@@ -89,6 +92,8 @@ def needed_in(results: Results) -> set[Path]:
     file(results.checkpoints / "1-0123456789abcdef" / STEP)  # of a run that can be resumed
     file(partial(results.root / "embedded/tables/claims.csv"))  # its writer may be at work
     file(results.root / "embedded/tables/main.csv")
+    file(results.adapters / ".tmpAb3dEf")  # safetensors may be writing an adapter of any cell
+    file(results.root / "embedded/tables/.tmpAb3dEf", seconds_ago=STALE_SEC + 60)  # not the suite's
     return results.files()
 
 
@@ -131,6 +136,7 @@ def test_the_cache_has_temporary_files_and_half_a_data_set(
     kept = file(cache / "frod_basis/0123.safetensors", 500_000, seconds_ago=2 * STALE_SEC)
     at_work = file(partial(kept), 500_000)
     left = file(partial(kept), 500_000, seconds_ago=STALE_SEC + 60)
+    unnamed = file(kept.with_name(".tmpAb3dEf"), 500_000, seconds_ago=STALE_SEC + 60)
     with monkeypatch.context() as patch:  # the scratch folder stays, as after SIGKILL
         patch.setattr(mirror, "_write_repository", lambda folder, *_: file(folder / "rows", 50_000))
         patch.setattr(mirror, "mirror_version", lambda _: killed())
@@ -144,6 +150,7 @@ def test_the_cache_has_temporary_files_and_half_a_data_set(
     told = capsys.readouterr().out
     assert f"{sum(sizes.values()) / 1e6:.1f} MB  temporary   {half}" in told
     assert f"0.5 MB  temporary   {left}" in told
+    assert f"0.5 MB  temporary   {unnamed}" in told
     assert {path for path in cache.rglob("*") if path.is_file()} == {kept, at_work}
     assert not half.exists()
 
