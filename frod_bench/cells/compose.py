@@ -2,9 +2,11 @@
 
 A composition takes Hydra a tenth of a second, and a grid of twenty tasks and five methods has a
 hundred. But a task changes the node `task` alone, and a method the node `method`: so 24 of them
-say what the other 76 are.
+say what the other 76 are. And a value (`seed=3`) is set after all groups are chosen: that takes
+no composition.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -12,13 +14,15 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench.cells.fingerprint import backbone_fingerprint
-from frod_bench.common.paths import CONF_DIR
+from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
 from frod_bench.config import conversion
+from frod_bench.config.overrides import read_overrides
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.config.settings import Settings
 
@@ -28,6 +32,8 @@ Nodes = dict[str, Any]  # name -> node at the top of a configuration
 SEPARATE = ("task", "method")
 NODES = get_type_hints(Settings)
 VALUES = [name for name, kind in NODES.items() if kind in (bool, int, str, str | None)]
+
+Stamp = tuple[tuple[str, int, int], ...]  # path, time of change and size of each file
 
 
 def register() -> None:
@@ -57,43 +63,71 @@ def _budget_rank(default: int, *, _root_: DictConfig, _parent_: DictConfig) -> i
 
 @contextmanager
 def composer() -> Iterator[Compose]:
-    """Compose configurations outside `hydra.main`. The first one of its keys has Hydra's node."""
+    """Compose configurations outside `hydra.main`; of Hydra's own node they have what a grid reads,
+    `hydra.sweeper.params`.
+    """
     register()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         yield Composer()
 
 
 class Composer:
-    """Composes overrides, from parts where it can.
-
-    Of overrides with the same keys the first are the base. A combination that differs from it in
-    several of them is the base with the nodes that each one changes, if no node is changed by two.
-    """
+    """Composes the overrides of one command."""
 
     def __init__(self) -> None:
         self.files = OwnFiles()
-        self.bases: dict[tuple[str, ...], tuple[tuple[str, ...], DictConfig]] = {}
-        self.changes: dict[tuple[tuple[str, ...], int, str], Nodes] = {}  # (keys, place, word)
+        self.parts = parts_of(stamp_of_files())
+        self.named: dict[str, str] = {}  # a choice -> the same with a name that Hydra knows
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
-        """The configuration of the overrides, which the caller may edit."""
-        words = tuple(overrides)
-        keys = tuple(word.partition("=")[0] for word in words)
-        if keys not in self.bases:
-            config = self._by_hydra(words)
-            self.bases[keys] = words, without_hydra(deepcopy(config))
-            return config
-        base, config = self.bases[keys]
+        """The configuration of the overrides, which the caller may edit. Raises InputError as
+        `OwnFiles.named`, Hydra's errors for choices that do not exist, and OmegaConf's for values
+        that a key cannot have.
+        """
+        read = read_overrides(overrides)
+        plain = all(one.type == OverrideType.CHANGE for one in read)  # else their order matters
+        choices: list[Override] = []
+        values: list[Override] = []
+        for one in read:
+            (values if plain and is_value(one) else choices).append(one)
+        words = tuple(self._named(str(one.input_line)) for one in choices)
+        config = self.parts.chosen(words)
+        for one in values:
+            OmegaConf.update(config, one.key_or_group, one.value(), merge=True)
+        return config
+
+    def _named(self, word: str) -> str:
+        if word not in self.named:
+            (self.named[word],) = self.files.named([word])
+        return self.named[word]
+
+
+class Parts:
+    """What Hydra has composed, and configurations that are put together from it.
+
+    Of choices that differ in `SEPARATE` groups alone, the first are the base. A combination that
+    differs from it in several of them is the base with the nodes that each one changes, if no node
+    is changed by two.
+    """
+
+    def __init__(self) -> None:
+        self.bases: dict[tuple[str, ...], tuple[tuple[str, ...], DictConfig]] = {}
+        self.changes: dict[tuple[tuple[str, ...], int, str], Nodes] = {}  # (kind, place, word)
+
+    def chosen(self, words: tuple[str, ...]) -> DictConfig:
+        """The configuration of choices, a copy."""
+        kind = tuple(group if (group := group_of(word)) in SEPARATE else word for word in words)
+        if kind not in self.bases:
+            self.bases[kind] = words, by_hydra(words)
+        base, config = self.bases[kind]
         places = [place for place, word in enumerate(words) if word != base[place]]
-        if not places or not all(is_separate(keys[place]) for place in places):
-            return self._by_hydra(words)
         try:
-            changes = [self._changes(keys, place, words[place]) for place in places]
+            changes = [self._changes(kind, place, words[place]) for place in places]
         except (HydraException, OmegaConfBaseException):  # not a configuration by itself
-            return self._by_hydra(words)
+            return by_hydra(words)
         names = [name for change in changes for name in change]
         if len(set(names)) < len(names):
-            return self._by_hydra(words)
+            return by_hydra(words)
         made = deepcopy(config)
         with open_dict(made):
             for change in changes:
@@ -101,28 +135,55 @@ class Composer:
                     made[name] = node
         return made
 
-    def _by_hydra(self, words: Sequence[str]) -> DictConfig:
-        return compose("config", self.files.named(words), return_hydra_config=True)
-
-    def _changes(self, keys: tuple[str, ...], place: int, word: str) -> Nodes:
-        """The nodes that one override changes in the base."""
-        known = self.changes.get((keys, place, word))
+    def _changes(self, kind: tuple[str, ...], place: int, word: str) -> Nodes:
+        """The nodes that one choice changes in the base."""
+        known = self.changes.get((kind, place, word))
         if known is None:
-            base, config = self.bases[keys]
-            other = without_hydra(self._by_hydra((*base[:place], word, *base[place + 1 :])))
+            base, config = self.bases[kind]
+            other = by_hydra((*base[:place], word, *base[place + 1 :]))
             before, after = OmegaConf.to_container(config), OmegaConf.to_container(other)
             assert isinstance(before, dict)
             assert isinstance(after, dict)
             names = [str(name) for name in after if after[name] != before[name]]
             known = {name: other._get_node(name) for name in names}
-            self.changes[keys, place, word] = known
+            self.changes[kind, place, word] = known
         return known
 
 
-def is_separate(key: str) -> bool:
-    """Whether a key is a value, or a group whose files set their own node alone."""
+@functools.lru_cache(maxsize=1)
+def parts_of(_stamp: Stamp) -> Parts:
+    """What this process has composed from `conf/` with this stamp, with whichever composer."""
+    return Parts()
+
+
+def by_hydra(words: Sequence[str]) -> DictConfig:
+    """What Hydra composes."""
+    config = compose("config", list(words), return_hydra_config=True)
+    with open_dict(config):
+        config.hydra = {"sweeper": {"params": config.hydra.sweeper._get_node("params")}}
+    return config
+
+
+def group_of(word: str) -> str:
+    """The group of a choice, `group=name`."""
+    return word.partition("=")[0]
+
+
+def stamp_of_files() -> Stamp:
+    """What changes if a file does from which Hydra composes: a search writes learning rates."""
+    paths = [path for root in (CONF_DIR, EXPERIMENTS_DIR) for path in sorted(root.rglob("*.yaml"))]
+    stats = [path.stat() for path in paths]
+    return tuple(
+        (str(path), stat.st_mtime_ns, stat.st_size) for path, stat in zip(paths, stats, strict=True)
+    )
+
+
+def is_value(override: Override) -> bool:
+    """Whether an override gives a key a value, which Hydra does after it has chosen all groups."""
+    key = override.key_or_group
     root, dot, _ = key.partition(".")
-    return key in SEPARATE or key in VALUES or (bool(dot) and root in NODES)
+    one = override.package is None and not override.is_sweep_override()
+    return one and (key in VALUES or (bool(dot) and root in NODES))
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

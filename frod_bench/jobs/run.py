@@ -10,7 +10,7 @@ import hydra
 from omegaconf import DictConfig
 
 from frod_bench.cells.cell import Cell, cell_of, find_missing
-from frod_bench.cells.compose import register
+from frod_bench.cells.compose import composer, register, without_hydra
 from frod_bench.cells.grid import compose_cells, ensure_inputs
 from frod_bench.cli.arguments import MULTIRUN, parse, prepared
 from frod_bench.cli.exits import exit_statuses
@@ -26,7 +26,6 @@ from frod_bench.sweep.batches import Needs
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
 @exit_statuses()  # here, because Hydra adds a line to errors that reach it
 def run_one(config: DictConfig) -> None:
     """Run the cell that `config` asks for, unless it has a record, and print the record's path."""
@@ -68,6 +67,12 @@ def run_one(config: DictConfig) -> None:
         raise CellsFailed(failure)
 
 
+@hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+def run_by_hydra(config: DictConfig) -> None:
+    """As `run_one`, with Hydra's own flags and settings, for which it composes twice."""
+    run_one(config)
+
+
 def say(message: str) -> None:
     """Print to standard error, on each machine once."""
     if processes.is_first_here():
@@ -83,9 +88,14 @@ def run(words: Sequence[str]) -> None:
     if len(overrides) == len(words):
         settings = without_flags(words)
         refuse_grid(read_overrides(settings))
+        if settings == words and not any(word.lstrip("+~").startswith("hydra") for word in words):
+            with composer() as compose_one:
+                config = without_hydra(compose_one(words))
+            run_one(config)
+            return
         named = dict(zip(settings, OwnFiles().named(settings), strict=True))
         sys.argv[1:] = [named.get(word, word) for word in words]  # Hydra reads them there
-        run_one()
+        run_by_hydra()
         return
     if flags := [word for word in overrides if word.startswith("-")]:
         raise InputError(

@@ -1,5 +1,6 @@
 """Docs, docstrings, comments and messages use the standard words of the field."""
 
+import functools
 import io
 import re
 import tokenize
@@ -35,12 +36,15 @@ EXEMPT = {
 }
 
 
-def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Iterate over numbers and lines of a page, or of the comments and strings of a module."""
+@functools.cache
+def prose(path: Path) -> tuple[tuple[int, str], ...]:
+    """Numbers and lines of a page, or of the comments and strings of a module."""
     text = path.read_text("utf-8")
-    if path.suffix == ".md":
-        yield from enumerate(text.splitlines(), 1)
-        return
+    return tuple(enumerate(text.splitlines(), 1) if path.suffix == ".md" else quoted(text))
+
+
+def quoted(text: str) -> Iterator[tuple[int, str]]:
+    """Iterate over numbers and lines of a module's comments and strings."""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.COMMENT, tokenize.STRING):
             for offset, line in enumerate(token.string.splitlines()):

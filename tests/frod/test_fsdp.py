@@ -15,6 +15,7 @@ PARTS = (slice(0, 24), slice(24, 48))  # micro-batches of each process
 pytestmark = pytest.mark.skipif(not distributed.is_available(), reason="torch has no distributed")
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(("by", "decay"), [("block", "start"), ("layer", "zero")])
 def test_a_sharded_model_trains_saves_and_merges_as_one_process_does(
     tmp_path: Path, by: str, decay: str

@@ -312,6 +312,7 @@ def test_default_backend_compiles_a_training_step(
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch has no distributed")
+@pytest.mark.usefixtures("forked")
 def test_two_processes_train_as_one_does_on_the_whole_batch(tmp_path: Path) -> None:
     multiprocessing.spawn(train_a_share, args=(2, tmp_path), nprocs=2)
     model, wanted = model_and_trained(tmp_path)

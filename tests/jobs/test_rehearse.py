@@ -14,6 +14,7 @@ from frod_bench.training import runner
 from tests.conftest import MakeCell
 
 
+@pytest.mark.usefixtures("forked")
 def test_what_cannot_run_is_named_and_the_rest_is_rehearsed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from frod_bench.common import paths
 from frod_bench.common.errors import CellsRefused, InputError
 from frod_bench.jobs import reproduce
 from frod_bench.records import store
+from frod_bench.report import command
 from frod_bench.report.figures import Drawing
 from frod_bench.report.published import figure
 from frod_bench.sweep import launch
@@ -44,7 +45,14 @@ def run(
     return once
 
 
-def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(tmp_path: Path, run) -> None:
+def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Report in tables alone, without figures and page, which take seconds."""
+    monkeypatch.setitem(command.CHOICES, "all", ("tables",))
+
+
+def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(
+    tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "1 of 1 cells are done, 1 ran now." in run("0", "task=rte")
     written = tmp_path / "results/embedded"
     table, drawn_file = written / "tables/main.md", next((written / "figures").glob("*.png"))
@@ -56,6 +64,7 @@ def test_a_second_run_leaves_all_alone_and_redraws_what_is_gone(tmp_path: Path, 
     drawn_file.unlink()
     assert "up to date" not in run("0", "task=rte")
     assert drawn_file.exists()
+    draw_nothing(monkeypatch)
     table.write_text("typed")
     assert "up to date" not in run("0", "task=rte")
     assert table.read_text() != "typed"
@@ -96,7 +105,9 @@ def test_what_no_table_can_show_is_refused_before_it_runs(tmp_path: Path) -> Non
     assert not (tmp_path / "results").exists()
 
 
-def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> None:
+def test_an_interrupted_job_runs_only_what_is_missing(
+    tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Started as in the background of a script, where SIGINT is ignored; Ctrl-C reaches all."""
     words = [f"results_root={tmp_path}/results", *SHORT, *GRID, "seed=0,1,2,3"]
     job = subprocess.Popen(
@@ -115,11 +126,15 @@ def test_an_interrupted_job_runs_only_what_is_missing(tmp_path: Path, run) -> No
     assert "Traceback" not in told
     left = len(store.scan(records)[0])
     assert 1 <= left < 8
+    draw_nothing(monkeypatch)
     assert f"8 of 8 cells are done, {8 - left} ran now." in run("0,1,2,3")
 
 
 @pytest.mark.usefixtures("in_turn")
-def test_cells_that_are_refused_are_missing_in_the_report(tmp_path: Path) -> None:
+def test_cells_that_are_refused_are_missing_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_nothing(monkeypatch)
     grid = ("task=rte,boolq", "method=bitfit", "seed=0", "runtime.jobs=1")
     words = [f"results_root={tmp_path}/results", *SHORT, *grid]
     with pytest.raises(CellsRefused, match="1 of 2 cells were refused"):

@@ -1,4 +1,7 @@
-"""The pool of workers: order, workers that die, stop or cannot start, and signals."""
+"""The pool of workers: order, workers that die, stop or cannot start, and signals.
+
+Workers are spawned where it matters what they inherit, signals and variables; elsewhere forked.
+"""
 
 import multiprocessing
 import os
@@ -120,6 +123,7 @@ def end(cell: Any) -> Outcome:
     return Outcome("ok", "")
 
 
+@pytest.mark.usefixtures("forked")
 def test_cells_run_in_their_order_and_a_dead_worker_costs_its_cell_alone() -> None:
     cells = cells_of(["first", "dies", "last"])
     done = run_cells(cells, Work(end, lost), [{}], Mock())
@@ -152,6 +156,7 @@ def locked_work(cell: Any) -> Outcome:
         return Outcome("ok", "ran")
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("is_recorded", [True, False], ids=["finishes", "dies"])
 def test_a_cell_that_another_process_runs_comes_last(tmp_path: Path, is_recorded: bool) -> None:
     """The other process is this one; it ends when all others are done, with a record or without."""
@@ -180,6 +185,7 @@ def unlike(_cell: Any) -> Outcome:
     raise AssertionError("no cell may be lost")
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     ("prepare", "reason"), [(fail_to_import, "ImportError: libcudart"), (die, "exit code 7")]
 )
@@ -241,6 +247,7 @@ def stop_once(cell: Any) -> Outcome:
     return Outcome("ok", f"try {tries + 1}")
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_worker_that_is_stopped_costs_its_cell_a_second_try_at_most(tmp_path: Path) -> None:
     done = run_cells(cells_of(["once", "twice"], tmp_path), Work(stop_once, lost), [{}], Mock())
     assert [(one.cell.label, one.status, one.summary) for one in done] == [
@@ -285,6 +292,7 @@ def hang(cell: Any) -> Outcome:
     return Outcome("ok", "")
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_worker_far_beyond_the_time_limit_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "GRACE_SEC", 0.2)
     cells = cells_of(["hangs", "next"])

@@ -1,9 +1,10 @@
 """`frod-bench tune`: it runs what the searches ask for, goes on after an interruption, writes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.jobs.run import run
 from frod_bench.records import store
+from frod_bench.report.figures import Drawing
 from frod_bench.tuning import command, evidence
 from frod_bench.tuning.procedure import Point, rate_at
 from tests.conftest import SHORT
@@ -50,24 +52,39 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
     monkeypatch.setattr(command, "REFERENCE_DIR", tmp_path / "nothing is published")
     monkeypatch.setattr(command, "sweep", sweep)
     monkeypatch.setattr(evidence, "row_of", row_of)
-    monkeypatch.setattr(command.figures, "save", draw_first())
+    monkeypatch.setattr(command.figures, "save", first_alone(draw))
     return done
 
 
-def draw_first() -> Callable[..., list[Path]]:
-    """Draw a test's first figure alone: each takes seconds."""
-    save, drawn = command.figures.save, []
+Save = Callable[..., list[Path]]
+WRITE = command.figures.save
+
+
+def draw(drawings: Mapping[str, Drawing], *_: Any) -> list[Path]:
+    """Draw figures without writing them, which takes longest."""
+    for drawing in drawings.values():
+        plt.close(command.figures.render(drawing))
+    return []
+
+
+def first_alone(save: Save) -> Save:
+    """Only a test's first figure: each takes a second."""
+    saved: list[Any] = []
 
     def save_first(*how: Any) -> list[Path]:
-        drawn.append(how)
-        return save(*how) if len(drawn) == 1 else []
+        saved.append(how)
+        return save(*how) if len(saved) == 1 else []
 
     return save_first
 
 
 def test_every_method_is_searched_and_the_tables_are_written(
-    ran: list[Cell], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ran: list[Cell],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(command.figures, "save", first_alone(WRITE))
     command.start(words_of(tmp_path, "task=rte,cola", f"method={METHODS}"))
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     names = ["search.csv", "picks.csv", "search.png", "search.pdf", "embedded.yaml"]
@@ -177,8 +194,9 @@ def test_a_search_is_not_a_grid() -> None:
 
 @pytest.mark.usefixtures("in_turn")
 def test_real_runs_are_searched_and_not_run_twice(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(command.figures, "save", first_alone(draw))
     words = [
         *words_of(tmp_path, *SHORT, "task=rte", "method=frozen", "seed=100"),
         *("experiment.procedure.points=3", "experiment.procedure.margin=0"),
