@@ -19,6 +19,7 @@ MODEL_ROOT ?=
 KILLS   ?= 100
 MODES   ?= local,rivals,ray
 SEED    ?= 0
+MANY_SEEDS ?= 100
 
 EXPERIMENT = experiment=main_table
 PLACES = results_root=$(RESULTS) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(if $(MODEL_ROOT),model_root=$(MODEL_ROOT))
@@ -26,7 +27,7 @@ GRID = $(EXPERIMENT) profile=$(PROFILE) suite=$(SUITE) 'method=$(METHODS)' 'seed
 REPORT = $(BIN)/python -m frod_bench.report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-all smoke verify tables plots report test lint audit bench chaos clean
+.PHONY: help setup reproduce-all smoke verify tables plots report test lint audit bench bench-scale chaos clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +85,9 @@ audit: setup  ## look the pinned versions up in the published advisories, if the
 
 bench: setup  ## time FRoD and the other methods (DEVICE=cuda: on a GPU); half an hour on two cores
 	@$(BIN)/python -m frod_bench.bench device=$(DEVICE) results_root=$(RESULTS)
+
+bench-scale: setup  ## time plan, scan and report of MANY_SEEDS=100 times 100 synthetic records
+	@$(BIN)/python -m tools.scale seeds=$(MANY_SEEDS)
 
 chaos: setup  ## kill processes of short sweeps KILLS=100 times, by SEED=0, and count what that costs
 	@$(BIN)/python -m tools.chaos kills=$(KILLS) seed=$(SEED) modes=$(MODES)

@@ -9,7 +9,7 @@ from frod_bench.cli.verbs import BY_NAME
 from frod_bench.common.errors import InputError, did_you_mean
 
 # Module of jobs/ of a verb without a room of its own, and the one room that has another name.
-JOBS = {"validate": "run", "verify": "reproduce", "calibrate": "calibrate"}
+JOBS = {"validate": "run", "verify": "verify", "calibrate": "calibrate"}
 JOBS |= {"run": "run", "reproduce": "reproduce", "ls": "ls", "cache": "ls", "archive": "archive"}
 JOBS |= {"prune": "prune", "rehearse": "rehearse"}
 ROOMS = {"analyze": "analyses", "tune": "tuning"}

@@ -32,7 +32,7 @@ from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Prepared, prepare, step_scales
 from frod_bench.report import style
 from frod_bench.report.figures import Drawing, Look, legend_handle, marker_of, panelled
-from frod_bench.report.frame import Family, Task
+from frod_bench.report.keys import Family, Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.training import runner

@@ -25,7 +25,7 @@ from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
 from frod_bench.frod.core import draw_supports, support_size
 from frod_bench.report import style
 from frod_bench.report.figures import Drawing, Look, legend_entry, panelled
-from frod_bench.report.frame import Method, Task
+from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.training import runner

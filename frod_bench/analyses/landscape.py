@@ -31,7 +31,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Model
 from frod_bench.report.figures import Drawing, Look, panelled
-from frod_bench.report.frame import Task
+from frod_bench.report.keys import Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import Row, Table
 from frod_bench.training import runner

@@ -20,7 +20,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.frod.targets import category_of
 from frod_bench.report import style
 from frod_bench.report.figures import Drawing, Look, legend_handle, panelled
-from frod_bench.report.frame import Task
+from frod_bench.report.keys import Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import NOT_THERE, Row, Table
 

@@ -44,7 +44,7 @@ class Cell:
     @property
     def label(self) -> str:
         """Short name: task/method/seed, and what tells the cell from others of its grid."""
-        task = with_head(self.task, self.config.get("head", "classify"))
+        task = with_head(self.task, self.settings.head)
         name = f"{task}/{self.method}/{self.seed}"
         varied = [f"{axis} {value}" for _, axis, value in self.axes]
         if self.protocol == "tune":
@@ -57,11 +57,9 @@ class Cell:
         """(key, short name, value) of each setting that the experiment varies for this method, or
         for all (`*`), and that the method has (`full` has no rank).
         """
-        named = (self.config["experiment"] or {}).get("axes", {})
-        found = (
-            (key, name, _setting(self.config, key))
-            for name, key in named.get(self.method, named.get("*", {})).items()
-        )
+        named = (self.settings.experiment or {}).get("axes", {})
+        varied = named.get(self.method, named.get("*", {}))
+        found = ((key, name, _setting(self.config, key)) for name, key in varied.items())
         return tuple(axis for axis in found if axis[2] is not None)
 
     @property
@@ -121,7 +119,7 @@ def seeded(settings: Settings) -> Callable[[int], Cell]:
         source = callables.source_hash(settings.method.apply)
         settings = replace(settings, method=replace(settings.method, source=source))
     data, weights = fingerprints(settings)
-    identity = hashing.identity(asdict(settings), data, weights)
+    hash_of = hashing.hashes_by_seed(hashing.identity(asdict(settings), data, weights))
 
     def with_seed(seed: int) -> Cell:
         return Cell(
@@ -132,7 +130,7 @@ def seeded(settings: Settings) -> Callable[[int], Cell]:
             method=settings.method.name,
             backbone=settings.backbone.name,
             seed=seed,
-            config_hash=hashing.config_hash(identity | {"seed": seed}),
+            config_hash=hash_of(seed),
             data_fingerprint=data,
             backbone_fingerprint=weights,
             settings=replace(settings, seed=seed),

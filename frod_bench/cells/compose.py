@@ -181,9 +181,14 @@ def stamp_of_files() -> Stamp:
 def is_value(override: Override) -> bool:
     """Whether an override gives a key a value, which Hydra does after it has chosen all groups."""
     key = override.key_or_group
-    root, dot, _ = key.partition(".")
     one = override.package is None and not override.is_sweep_override()
-    return one and (key in VALUES or (bool(dot) and root in NODES))
+    return one and key not in SEPARATE and is_separate(key)
+
+
+def is_separate(key: str) -> bool:
+    """Whether a key is a value, or a group whose files set their own node alone."""
+    root, dot, _ = key.partition(".")
+    return key in SEPARATE or key in VALUES or (bool(dot) and root in NODES)
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

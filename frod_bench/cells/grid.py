@@ -11,12 +11,13 @@ from rich.progress import Progress, TextColumn
 
 from frod_bench.cells.cell import Cell, seeded
 from frod_bench.cells.compose import Compose, composer, without_hydra
+from frod_bench.cells.of_tasks import OfTasks, Shared, with_task
 from frod_bench.common.errors import Lack, MissingInputError
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR, embedded_mirror_dir
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import checks, conversion
 from frod_bench.config.overrides import check_grid, read_overrides
-from frod_bench.config.settings import RATE_FACTORS
+from frod_bench.config.settings import RATE_FACTORS, Settings
 from frod_bench.data.task import check_task
 from frod_bench.embedded.current import ensure_mirror
 
@@ -73,38 +74,47 @@ def counter(total: int) -> Iterator[Callable[[], None]]:
 
 def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     """Compose, validate and fingerprint every cell of a grid, each once; cells that differ in
-    `NUMBERS` alone share the composing, and those that differ in the seed all but the hash. Raises
-    InputError for bad input.
+    `NUMBERS` alone share the composing, as those of tasks of one kind do (`of_tasks`), and those
+    that differ in the seed all but the hash. Raises InputError for bad input.
     """
     composed: dict[tuple[str, ...], list[int]] = {}
     for place, overrides in enumerate(grid):
         shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
         composed.setdefault(shared, []).append(place)
+    of_tasks, seeds = OfTasks(compose_one), dict[tuple[str, ...], int]()
     found: dict[int, Cell] = {}
     lacks: list[Lack] = []
     with counter(len(grid)) as count:
         for shared, places in composed.items():
-            config = without_hydra(compose_one(shared))
-            checks.validate(config)
-            ensure_inputs(config)
+            made, task = of_tasks.configuration(shared)
+            ensure_inputs(made.config)
             by_numbers: dict[tuple[str, ...], Callable[[int], Cell]] = {}
             for place in places:
                 count()
-                numbers = tuple(o for o in grid[place] if o not in shared)
-                seed = set_numbers(config, [o for o in numbers if o.startswith("seed=")])
+                numbers = [o for o in grid[place] if o.split("=")[0] in NUMBERS]
+                named = tuple(o for o in numbers if o.startswith("seed="))
+                if named not in seeds:
+                    seeds[named] = set_numbers(made.config, named)
                 but_for_seed = tuple(o for o in numbers if not o.startswith("seed="))
                 try:
                     if but_for_seed not in by_numbers:
-                        set_numbers(config, but_for_seed)
-                        settings = conversion.resolve(config)
+                        settings = with_task(settings_of(made, but_for_seed), task)
                         check_task(settings)
                         by_numbers[but_for_seed] = seeded(settings)
-                    found[place] = by_numbers[but_for_seed](seed)
+                    found[place] = by_numbers[but_for_seed](seeds[named])
                 except MissingInputError as error:
                     lacks += error.lacks
     if lacks:
         raise MissingInputError(lacks)
     return list(dict.fromkeys(found[place] for place in range(len(grid))))
+
+
+def settings_of(made: Shared, numbers: tuple[str, ...]) -> Settings:
+    """The settings of a configuration at these `key=value` of `NUMBERS`."""
+    if numbers not in made.resolved:
+        set_numbers(made.config, numbers)
+        made.resolved[numbers] = conversion.resolve(made.config)
+    return made.resolved[numbers]
 
 
 def set_numbers(config: DictConfig, overrides: Sequence[str]) -> int:

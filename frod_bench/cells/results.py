@@ -14,10 +14,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from frod_bench import __version__
 from frod_bench.cells.cell import Cell, find_missing
@@ -25,6 +22,9 @@ from frod_bench.common import atomic, locks, processes
 from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.common.secrets import redacted
 from frod_bench.records import schema, store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DTYPES = {"no": "float32", "bf16": "bfloat16 (mixed)", "fp16": "float16 (mixed)"}
 PACKAGES = (
@@ -51,7 +51,7 @@ def leave_record(
     cell: Cell,
     body: Mapping[str, Any],
     curve: Sequence[Mapping[str, float]] | None,
-    predictions: pa.Table | None,
+    predictions: "pa.Table | None",
     *,
     started_at: str,
     device: str,
@@ -90,7 +90,7 @@ def leave_record(
         document["files"]["adapter"] = store.digest_of(cell.adapter_path)
     side_files: tuple[tuple[str, Path, Any, Callable[[Any, Path], object]], ...] = (
         ("curve", store.curve_path(path), curve, write_curve),
-        ("predictions", store.predictions_path(path), predictions, pq.write_table),
+        ("predictions", store.predictions_path(path), predictions, write_predictions),
     )
     with ExitStack() as replaced_together:
         for kind, file, content, write in side_files:
@@ -170,6 +170,13 @@ def write_curve(curve: Sequence[Mapping[str, float]], path: Path) -> None:
         for point in curve
     )
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_predictions(predictions: "pa.Table", path: Path) -> None:
+    """Write a table as parquet."""
+    import pyarrow.parquet as pq  # a plan, which writes none, imports this module, too
+
+    pq.write_table(predictions, path)
 
 
 def now() -> str:

@@ -28,10 +28,11 @@ from frod_bench.config.settings import TrackerConfig
 from frod_bench.jobs.run import check, check_methods, sweep
 from frod_bench.records import store
 from frod_bench.report import figures, reproduction
+from frod_bench.report.asked import MAIN, asked_cells, refuse_same
 from frod_bench.report.build import write_collected
 from frod_bench.report.challenger import judge_challenger, rules_for
-from frod_bench.report.collect import collect_folder, collect_folders, refuse_same
-from frod_bench.report.command import MAIN, asked_cells, say
+from frod_bench.report.collect import collect_folder, collect_folders
+from frod_bench.report.command import say
 from frod_bench.report.names import label, method_named
 from frod_bench.report.reproduction import Reproduction
 from frod_bench.report.rules import load_rules

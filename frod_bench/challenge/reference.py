@@ -13,11 +13,11 @@ import pandas as pd
 from frod_bench.cells.cell import Cell
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
-from frod_bench.jobs.reproduce import sample
-from frod_bench.records import archive, hashing, store
+from frod_bench.jobs.verify import sample
+from frod_bench.records import hashing, sources
 from frod_bench.records.schema import Record
-from frod_bench.report import collect
-from frod_bench.report.command import asked_cells
+from frod_bench.report.asked import Cell as Asked
+from frod_bench.report.asked import asked_cells
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Reference:
         """The methods that have a record."""
         return list(dict.fromkeys(cell.method for cell in self.records))
 
-    def asked(self, cells: Sequence[Cell] | None = None) -> list[collect.Cell]:
+    def asked(self, cells: Sequence[Cell] | None = None) -> list[Asked]:
         """`cells`, by default all, as a report asks for them: with the hashes of their records."""
         chosen = self.cells if cells is None else cells
         return [
@@ -71,9 +71,9 @@ class Reference:
 def read_reference(folder: Path, cells: Sequence[Cell], words: Sequence[str]) -> Reference:
     """The records of `cells`, which `words` asked for, in a results folder.
 
-    Raises InputError if there are none, and as `archive.records_dir`.
+    Raises InputError if there are none, and as `sources.opened`.
     """
-    records, _ = store.scan(archive.records_dir(folder))
+    records, _ = sources.opened(folder).scan()
     by_settings = {hashing.settings_hash(record): record for record in records}
     found = {cell: by_settings.get(settings_of(cell)) for cell in cells}
     made = {cell: record for cell, record in found.items() if record is not None}

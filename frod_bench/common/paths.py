@@ -15,6 +15,7 @@ CONF_DIR = PACKAGE_DIR / "conf"
 EXPERIMENTS_DIR = PACKAGE_DIR / "search" / "experiment"  # experiments/ of the repository
 SHIPPED_BACKBONES_DIR = PACKAGE_DIR / "embedded" / "backbones"
 REFERENCE_DIR = PACKAGE_DIR / "reference"  # results/reference, what the project publishes
+CELLS_PATH = Path("tables/cells.csv")  # under results/<profile> and results/reference/<profile>
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LONGEST_PATH = 3000  # bytes; of 4,096, so that files of a run have room

@@ -22,17 +22,8 @@ from frod_bench.report.convergence import (
     time_summary,
 )
 from frod_bench.report.curves import AXES, Band, Curve, evaluated_curves
-from frod_bench.report.frame import (
-    TASK_KEY,
-    Method,
-    Run,
-    by_task,
-    is_method,
-    method_of,
-    methods_in,
-    task_of,
-    tasks_in,
-)
+from frod_bench.report.frame import by_task, is_method, method_of, methods_in, task_of, tasks_in
+from frod_bench.report.keys import TASK_KEY, Method, Run
 from frod_bench.report.names import label
 from frod_bench.report.paired import (
     MEAN,

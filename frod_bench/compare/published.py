@@ -14,7 +14,8 @@ import numpy as np
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.compare.comparison import Comparison
 from frod_bench.report.curves import Band, Curve, band_over_seeds, evaluated_curves
-from frod_bench.report.frame import Method, methods_in, run_of
+from frod_bench.report.frame import methods_in, run_of
+from frod_bench.report.keys import Method
 from frod_bench.report.names import label
 from frod_bench.report.panels import (
     ALL_TASKS,

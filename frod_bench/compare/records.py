@@ -12,11 +12,13 @@ from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import with_head
 from frod_bench.common.paths import is_published
 from frod_bench.compare.comparison import Comparison, Contrast
-from frod_bench.records import archive, hashing, select, store
+from frod_bench.records import hashing, select, sources
 from frod_bench.records.schema import Record
-from frod_bench.report.collect import Cell, Collected, collect, collect_folder
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import Collected, collect, collect_folder
 from frod_bench.report.folder import Folder, read_folder, words_of
-from frod_bench.report.frame import Method, Run, method_of
+from frod_bench.report.frame import method_of
+from frod_bench.report.keys import Method, Run
 from frod_bench.report.names import label, method_named, spelled
 from frod_bench.report.rules import Rules
 
@@ -109,9 +111,10 @@ def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     tasks, methods, head = config.task or [], config.methods or [], config.head
     profile, protocol = config.profile or PROFILE, config.protocol or PROTOCOL
     root = Path(config.results_root).expanduser()
-    folder = archive.records_dir(root / profile)
+    source = sources.opened(root / profile)
+    folder = source.folder
     command = _command(config, profile, protocol)
-    records, _ = store.scan(folder)
+    records, _ = source.scan()
     if not records:
         raise InputError(
             f"No records under {folder}. Run them: {command}. Or name the results_root= and "

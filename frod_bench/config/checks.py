@@ -88,8 +88,20 @@ def _check_names(config: DictConfig) -> None:
     for family in config.backbones:
         for key, check in (("name", names.check_name), ("hub_id", names.check_hub_id)):
             check(f"backbones.{family}.{key}", _value(config, f"backbones.{family}.{key}"))
+    _check_origin(config)
+
+
+def _check_origin(config: DictConfig) -> None:
+    """Raise InputError unless a task's data set can be one on the Hub."""
     names.check_hub_id("task.hub_id", _value(config, "task.hub_id"))
     names.check_hub_config("task.hub_config", _value(config, "task.hub_config"))
+
+
+def check_task(config: DictConfig) -> None:
+    """What `validate` checks of the node `task`, of a configuration that may have no other."""
+    check_bounds(config, [key for key in bounds() if key.startswith("task.")])
+    names.check_name("task.name", _value(config, "task.name"))
+    _check_origin(config)
 
 
 def _check_places(config: DictConfig) -> None:

@@ -17,7 +17,6 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
-from huggingface_hub.repocard import REGEX_YAML_BLOCK, metadata_load
 
 from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.common.names import stays
@@ -25,6 +24,8 @@ from frod_bench.common.yaml_text import check_yaml, read_text
 from frod_bench.config.settings import TaskConfig
 
 CARD = "README.md"
+# The front matter of a card, as huggingface_hub.repocard finds it, which takes long to import.
+FRONT_MATTER = re.compile(r"^(\s*---(?:\r\n|\r|\n))([\S\s]*?)((?:\r\n|\r|\n)---[ \t]*(\r\n|\n|$))")
 BESIDE_CARD = ".huggingface.yaml"  # which `datasets` reads, too
 DEEPEST = 3  # double stars in a pattern; each of them walks the folder below
 DATA = "data"  # the name of a folder that says nothing about its content
@@ -183,11 +184,13 @@ def _read_card(card: Path, *_state: int) -> Mapping[str, list[tuple[str, str]] |
     """Read a card; of what `datasets` reads next to it, only check that it can be read."""
     try:
         text = read_text(card)
-        front = REGEX_YAML_BLOCK.search(text)
-        check_yaml(text if card.name != CARD else front[2] if front else "")
+        front = FRONT_MATTER.search(text)
+        matter = text if card.name != CARD else front[2] if front else ""
+        check_yaml(matter)
         if card.name != CARD:
             return {}
-        configs = (metadata_load(card) or {}).get("configs", [])
+        named = yaml.safe_load(matter)
+        configs = [] if named is None else named.get("configs", [])
         _check_configs(card, configs)
         return MappingProxyType({entry["config_name"]: _entry(entry) for entry in configs})
     except InputError:

@@ -7,6 +7,7 @@ from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable
 from frod_bench.records import archive as parts
+from frod_bench.records.parts import PARTS, parts_of
 
 
 def archive(words: Sequence[str]) -> None:
@@ -21,9 +22,9 @@ def archive(words: Sequence[str]) -> None:
     out = Path(asked.values.get("out", folder))
     if asked.action == "unpack":
         check_writable(out, "out")
-        found = parts.parts_of(folder)
+        found = parts_of(folder)
         if not found:
-            raise InputError(f"folder={folder}: has no parts to unpack (records/{parts.PARTS}).")
+            raise InputError(f"folder={folder}: has no parts to unpack (records/{PARTS}).")
         print(f"{parts.unpack(found, out / 'records')} runs written to {out / 'records'}")
         return
     if "out" not in asked.values:

@@ -16,7 +16,8 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, cache_dir
 from frod_bench.common.terminal import shown
-from frod_bench.records import archive, store
+from frod_bench.records import sources
+from frod_bench.records.parts import parts_of
 
 DEFAULT_FOLDER = "results/embedded"
 BASES = "frod_basis"  # frod_bench.frod's folder, repeated because importing it loads torch
@@ -60,7 +61,7 @@ def configured(name: str) -> Rows:
 
 def records(folder: Path) -> Rows:
     """Task, method, protocol, status and number of such records; InputError if there are none."""
-    found, unusable = store.scan(archive.records_dir(folder))
+    found, unusable = sources.opened(folder).scan()
     if not found and not unusable:
         raise InputError(
             f"folder={folder}: has no records. Name a folder that holds records/, such as "
@@ -79,7 +80,7 @@ def ls(words: Sequence[str]) -> None:
     """Print the lists that `words` name. Raises InputError for unknown words."""
     asked = parse("ls", words)
     folder = Path(asked.values.get("folder", DEFAULT_FOLDER))
-    has_records = any((folder / "records").glob("*/*/*.json")) or archive.parts_of(folder)
+    has_records = any((folder / "records").glob("*/*/*.json")) or parts_of(folder)
     names = asked.actions or [*COLUMNS, *(["records"] if asked.values or has_records else [])]
     blocks = []
     for name in dict.fromkeys(names):

@@ -3,41 +3,53 @@ is a cache: one that is damaged or missing costs the time of a report, and nothi
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.results import code_version
 from frod_bench.common import atomic
+from frod_bench.common.paths import CELLS_PATH, REFERENCE_DIR
 
-WRITTEN = "written"
+WRITTEN, COMPARED = "written", "compared"
 
 
-def sources_of(cells: Iterable[Cell], figure_style: str) -> dict[str, Any]:
-    """What decides whether a report of `cells` is current: code, style and records. Taken before
-    the report reads, so that a record which arrives in the meantime is not taken for reported.
+def sources_of(cells: Sequence[Cell], figure_style: str) -> dict[str, Any]:
+    """What decides whether a report of `cells` is current, and its comparison with the published
+    run: code, style, records, and that run. Taken before the report reads, so that a record which
+    arrives in the meantime is not taken for reported.
     """
     return {
         "code_version": code_version()[0],
         "figures": figure_style,
+        "published": _stamps(REFERENCE_DIR / name / CELLS_PATH for name in {cells[0].profile}),
         "records": _stamps(cell.record_path for cell in cells),
     }
 
 
-def is_current(path: Path, sources: dict[str, Any]) -> bool:
-    """Whether the manifest is of these sources, and the report's files are as they were written."""
+def compared_lines(path: Path, sources: dict[str, Any]) -> list[str] | None:
+    """The kept lines of the comparison, if the manifest is of these sources and the report's files
+    are as they were written; else None.
+    """
     try:
         noted = json.loads(path.read_bytes())
-        written = noted.pop(WRITTEN)
-        return bool(written) and noted == sources and _stamps(map(Path, written)) == written
+        written, lines = noted.pop(WRITTEN), noted.pop(COMPARED)
+        is_current = bool(written) and noted == sources and _stamps(map(Path, written)) == written
+        is_whole = type(lines) is list and all(type(line) is str for line in lines)
     except (OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        return False
+        return None
+    return lines if is_current and is_whole else None
 
 
-def write(path: Path, sources: dict[str, Any], written: Iterable[Path]) -> None:
-    """Note the sources of a report and the files that it wrote. Raises OSError if that fails."""
-    atomic.write_text(path, json.dumps({**sources, WRITTEN: _stamps(written)}, indent=1) + "\n")
+def write(
+    path: Path, sources: dict[str, Any], written: Iterable[Path], compared: Sequence[str]
+) -> None:
+    """Note the sources of a report, the files that it wrote and the lines of its comparison. Raises
+    OSError if that fails.
+    """
+    noted = {**sources, WRITTEN: _stamps(written), COMPARED: list(compared)}
+    atomic.write_text(path, json.dumps(noted, indent=1) + "\n")
 
 
 def _stamps(paths: Iterable[Path]) -> dict[str, list[int] | None]:

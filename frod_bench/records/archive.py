@@ -1,13 +1,10 @@
 """Records as evidence that a repository keeps: compressed parts, which are only ever added.
 
 `records/part-001.parquet` and its successors hold a row for each run: the record and the files
-next to it. Readers see a folder: `records_dir` unpacks the parts of a results folder into the
-cache, once for each content.
+next to it. `records.sources` reads them where they are; here they are written and unpacked.
 """
 
-import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,56 +14,19 @@ import pyarrow.parquet as pq
 from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import inside
-from frod_bench.common.paths import cache_dir, writable_cache_dir
-from frod_bench.records import store
+from frod_bench.records import sources, store
+from frod_bench.records.parts import COLUMNS, parts_of, rows_of
 from frod_bench.records.schema import Record, RecordError
+from frod_bench.records.sources import Source
 
-PARTS = "part-[0-9][0-9][0-9].parquet"
-COLUMNS = pa.schema(
-    [
-        ("path", pa.string()),
-        ("record", pa.string()),
-        ("curve", pa.string()),
-        ("predictions", pa.binary()),
-    ]
-)
 WHOLE_CURVES = "main_table"  # the experiment whose curves keep the training loss of every step
-
-
-def parts_of(results_dir: Path) -> list[Path]:
-    """The parts of a results folder, in the order in which they were added."""
-    return sorted((results_dir / "records").glob(PARTS))
-
-
-def records_dir(results_dir: Path) -> Path:
-    """The folder of all records of a results folder: its own, or if it has parts a copy in the
-    cache of what they hold.
-
-    Raises InputError if a part is damaged, or if there are records as files beside the parts.
-    """
-    own, parts = results_dir / "records", parts_of(results_dir)
-    if not parts:
-        return own
-    if loose := next(own.glob("*/*/*.json"), None):
-        raise InputError(
-            f"{own}: has parts and records as files, e.g. {loose.name}. Move the files into a "
-            "folder of their own, or unpack the parts there: frod-bench archive unpack "
-            f"folder={results_dir} out=DIR."
-        )
-    digest = hashlib.sha256("".join(store.digest_of(path)["sha256"] for path in parts).encode())
-    unpacked = cache_dir() / "evidence" / digest.hexdigest()[:32] / "records"
-    names = [row["path"] for row in _rows(parts, ["path"])]
-    if not all((unpacked / name).is_file() for name in names):
-        writable_cache_dir()
-        unpack(parts, unpacked)
-    return unpacked
 
 
 def unpack(parts: list[Path], folder: Path) -> int:
     """Write the runs of `parts` that `folder` does not have; returns how many."""
     written: set[Path] = set()
     with atomic.writing_many() as write:
-        for row in _rows(parts):
+        for row in rows_of(parts):
             path = inside(folder, *row["path"].split("/"))
             if path in written or path.exists():
                 continue
@@ -85,26 +45,32 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
     Returns its path, None if there are none, and the number of runs. Failed runs are left out.
     Raises InputError if a file among the records is damaged, or if a run of `out` was run again.
     """
-    source = records_dir(results_dir)
-    records, unusable = store.scan(source)
+    source = sources.opened(results_dir)
+    records, unusable = source.scan()
     if unusable:
         path, reason = unusable[0]
         raise InputError(f"{path}: is not a usable record ({reason}). Remove it, then pack again.")
     parts = parts_of(out)
-    known = {row["path"]: json.loads(row["record"]) for row in _rows(parts, ["path", "record"])}
-    rows = []
+    known = {row["path"]: json.loads(row["record"]) for row in rows_of(parts, ["path", "record"])}
+    chosen: dict[Path, Record] = {}
     for record in records:
-        path = store.path_below(source, record["cell"])
-        name = path.relative_to(source).as_posix()
+        path = source.path_of(record)
+        name = path.relative_to(source.folder).as_posix()
         if record["status"] == "failed":
             continue
         if name not in known:
-            rows.append({"path": name} | _packed(path, record))
+            chosen[path] = record
         elif known[name]["provenance"]["started_at"] != record["provenance"]["started_at"]:
             raise InputError(
                 f"{path}: was run again since {out} got it, and parts are not rewritten. "
                 "Pack into another folder."
             )
+    curves = dict(source.curves(chosen))
+    rows = [
+        {"path": path.relative_to(source.folder).as_posix()}
+        | _packed(path, record, curves[path], source)
+        for path, record in chosen.items()
+    ]
     if not rows:
         return None, 0
     number = 1 + max((int(part.stem.removeprefix("part-")) for part in parts), default=0)
@@ -115,7 +81,9 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
     return made, len(rows)
 
 
-def _packed(path: Path, record: Record) -> dict[str, Any]:
+def _packed(
+    path: Path, record: Record, content: bytes | RecordError | None, source: Source
+) -> dict[str, Any]:
     """A row without its path; other experiments' curves keep their evaluations alone.
 
     Raises InputError if a file beside the record is missing, or not the one that the run wrote.
@@ -124,8 +92,10 @@ def _packed(path: Path, record: Record) -> dict[str, Any]:
     curve = predictions = None
     try:
         if record["curve"] is not None:
-            points = store.read_curve(path, record)
-            curve = store.curve_path(path).read_text(encoding="utf-8")
+            if not isinstance(content, bytes):
+                raise content or RecordError("curve is missing.")
+            points = store.points_of(content, store.curve_path(path).name)
+            curve = content.decode()
             experiment = record["config"].get("experiment") or {}
             if experiment.get("name") != WHOLE_CURVES:
                 lines = curve.splitlines(keepends=True)
@@ -135,11 +105,12 @@ def _packed(path: Path, record: Record) -> dict[str, Any]:
                 kept["curve_holds"] = "evaluations"
                 _note(kept, "curve", curve.encode())
         if record["predictions"] is not None:
-            file = store.predictions_path(path)
-            if damage := store.damage_of(record, "predictions", file):
+            found = source.predictions(path)
+            name = store.predictions_path(path).name
+            if damage := store.damage_in(record, "predictions", found, name):
                 raise RecordError(damage)
             if record["cell"]["protocol"] != "tune":
-                predictions = file.read_bytes()
+                predictions = found
             else:
                 kept["predictions"] = None
                 _note(kept, "predictions", None)
@@ -152,18 +123,4 @@ def _packed(path: Path, record: Record) -> dict[str, Any]:
 def _note(record: dict[str, Any], kind: str, content: bytes | None) -> None:
     """Note size and SHA-256 of a file that was shortened, in a record that has them."""
     if "files" in record:
-        digest = content and {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        record["files"][kind] = digest or None
-
-
-def _rows(parts: list[Path], columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    for part in parts:
-        try:
-            table = pq.read_table(part, columns=columns)
-            if columns is None and not table.schema.equals(COLUMNS):
-                raise RecordError("its columns are not those of a part of records")
-        except (pa.ArrowException, OSError, RecordError) as error:
-            raise InputError(
-                f"{part}: cannot be read ({' '.join(str(error).split())}). Restore it from git."
-            ) from error
-        yield from table.to_pylist()
+        record["files"][kind] = store.digest(content) if content else None

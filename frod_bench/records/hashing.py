@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -45,6 +45,25 @@ def canonical_json(obj: object) -> str:
 def config_hash(identity: Mapping[str, Any]) -> str:
     """First 16 hexadecimal digits of SHA-256 over the canonical JSON of a cell's identity."""
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def hashes_by_seed(identity: Mapping[str, Any]) -> Callable[[int], str]:
+    """`config_hash` of an identity with another seed, as a function of the seed: all else becomes
+    text once.
+    """
+    texts = {key: canonical_json(value) for key, value in identity.items() if key != "seed"}
+    before, after = (
+        ",".join(f"{canonical_json(key)}:{texts[key]}" for key in sorted(texts) if is_there(key))
+        for is_there in ("seed".__gt__, "seed".__lt__)
+    )
+    whole = hashlib.sha256(f'{{{before},"seed":'.encode())
+
+    def with_seed(seed: int) -> str:
+        digest = whole.copy()
+        digest.update(f"{canonical_json(seed)},{after}}}".encode())
+        return digest.hexdigest()[:HASH_DIGITS]
+
+    return with_seed
 
 
 def identity(

@@ -2,13 +2,14 @@
 valid record, with the hash of its own configuration and fingerprints, is set aside, never deleted.
 """
 
+import functools
 import hashlib
 import itertools
 import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 
@@ -67,16 +68,24 @@ def load(path: Path) -> Record:
     it cannot be read.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        content = path.read_bytes()
     except IsADirectoryError:
         raise RecordError("it is a folder.") from None
+    return parse(content, path.name)
+
+
+def parse(content: bytes | str, file_name: str) -> Record:
+    """The record in a file of this name. Raises RecordError if it cannot be trusted."""
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        record = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON ({error}).") from error
     validate(record)
     cell = record["cell"]
     name = f"{cell['seed']}-{cell['config_hash']}.json"
-    if path.name != name:
-        raise RecordError(f"file name is {path.name!r}; the cell in it is {name!r}.")
+    if file_name != name:
+        raise RecordError(f"file name is {file_name!r}; the cell in it is {name!r}.")
     return cast(Record, record)
 
 
@@ -85,11 +94,25 @@ def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
     cannot be read, in order of path. Of two files with the same cell, the one at the cell's own
     path is its record.
     """
-    found: dict[Path, tuple[Path, Record]] = {}
     unusable: list[Unusable] = []
-    for path in sorted(_json_files(records_dir, unusable)):
+    paths = sorted(_json_files(records_dir, unusable))
+    reads = ((path, functools.partial(load, path)) for path in paths)
+    return gather(records_dir, reads, unusable)
+
+
+def gather(
+    records_dir: Path,
+    files: Iterable[tuple[Path, Callable[[], Record]]],
+    unusable: list[Unusable],
+) -> tuple[list[Record], list[Unusable]]:
+    """`scan` of files, each with what reads it. Equal parts of records are one object: thousands
+    have the same configuration but for the seed.
+    """
+    found: dict[Path, tuple[Path, Record]] = {}
+    share = Sharing()
+    for path, read in files:
         try:
-            made = load(path)
+            made = share.record(read())
         except (RecordError, OSError) as error:
             unusable.append(Unusable(path, str(error)))
             continue
@@ -100,6 +123,21 @@ def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
             unusable.append(Unusable(again, f"it holds the cell that {kept[0]} holds."))
         found[own_path] = kept
     return [made for _, made in found.values()], sorted(unusable)
+
+
+class Sharing:
+    """Keeps one object of equal ones. What is shared must not be edited."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def record(self, record: Record) -> Record:
+        """The record, with shared parts where many have the same."""
+        config, provenance = record["config"], cast(dict[str, Any], record["provenance"])
+        for node in (config, provenance):
+            for name, value in node.items():
+                node[name] = self._known.setdefault(repr(value), value)
+        return record
 
 
 def _json_files(folder: Path, unreadable: list[Unusable]) -> Iterator[Path]:
@@ -166,10 +204,27 @@ def damage_of(
     version 1, without digests. Raises OSError if the file cannot be read.
     """
     noted = record["files"][kind] if "files" in record else None
-    if noted is None or digest_of(path) == noted:
+    return None if noted is None else _damage(noted, digest_of(path), path.name)
+
+
+def damage_in(
+    record: Record, kind: Literal["curve", "predictions"], content: bytes, name: str
+) -> str | None:
+    """`damage_of` a file whose content has been read."""
+    noted = record["files"][kind] if "files" in record else None
+    return None if noted is None else _damage(noted, digest(content), name)
+
+
+def digest(content: bytes) -> FileDigest:
+    """`digest_of` a file with this content."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _damage(noted: FileDigest, found: FileDigest, name: str) -> str | None:
+    if found == noted:
         return None
     return (
-        f"{path.name} is not the file that the run wrote: its size or SHA-256 differs from the "
+        f"{name} is not the file that the run wrote: its size or SHA-256 differs from the "
         "record's. Restore it, or delete the record and run the cell again."
     )
 
@@ -197,28 +252,38 @@ def read_curve(record_path: Path, record: Record | None = None) -> list[CurvePoi
     """
     path = curve_path(record_path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        damage = damage_of(record, "curve", path) if record is not None else None
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise RecordError(f"curve cannot be read ({error}).") from error
-    if damage is not None:
+    if record is not None and (damage := damage_in(record, "curve", content, path.name)):
         raise RecordError(damage)
+    return points_of(content, path.name)
+
+
+def points_of(content: bytes, name: str) -> list[CurvePoint]:
+    """The points in the `content` of a curve, whose file is called `name`. Raises RecordError if it
+    is malformed.
+    """
+    try:
+        lines = content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise RecordError(f"curve cannot be read ({error}).") from error
     points: list[CurvePoint] = []
     for number, line in enumerate(lines, start=1):
         try:
             point = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise RecordError(f"{path.name} line {number} is not JSON ({error}).") from error
-        places = [point.get(name) for name in ("step", "seconds")] if type(point) is dict else []
+            raise RecordError(f"{name} line {number} is not JSON ({error}).") from error
+        places = [point.get(key) for key in ("step", "seconds")] if type(point) is dict else []
         if not places or not all(map(is_usable_number, places)):
-            raise RecordError(f"{path.name} line {number} is not a point with step and seconds.")
+            raise RecordError(f"{name} line {number} is not a point with step and seconds.")
         last = points[-1] if points else None
         if last and (last["step"] >= point["step"] or last["seconds"] > point["seconds"]):
-            raise RecordError(f"{path.name} line {number} is not after the line before it.")
-        for name, value in point.items():
+            raise RecordError(f"{name} line {number} is not after the line before it.")
+        for key, value in point.items():
             is_no_value = value is None or (type(value) is float and not math.isfinite(value))
             if not (is_no_value or is_usable_number(value)):
-                raise RecordError(f"{path.name} line {number}: {name} is not a usable number.")
+                raise RecordError(f"{name} line {number}: {key} is not a usable number.")
         points.append(cast(CurvePoint, point))
     return points
 

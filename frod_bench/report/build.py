@@ -9,14 +9,15 @@ import pandas as pd
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR, is_published
 from frod_bench.report.analyses.about import About
+from frod_bench.report.asked import Cell
 from frod_bench.report.claims.expressiveness import learned_updates
 from frod_bench.report.claims.judge import Beside, Judge, judge
 from frod_bench.report.claims.parts import Judged, suite_tasks
 from frod_bench.report.claims_table import COLUMNS, claims_frame, claims_table
-from frod_bench.report.collect import Cell, Collected, collect, collect_folder
+from frod_bench.report.collect import Collected, collect, collect_folder
 from frod_bench.report.convergence import convergence_table
 from frod_bench.report.curves import Curve, evaluated_curves
-from frod_bench.report.frame import Run
+from frod_bench.report.keys import Run
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import one_class, paired_table

@@ -15,7 +15,7 @@ from frod_bench.report.claims.convergence import Arm, convergence
 from frod_bench.report.claims.judge import Beside
 from frod_bench.report.claims.parts import Claim, Evidence, Judged
 from frod_bench.report.curves import Curve
-from frod_bench.report.frame import Run
+from frod_bench.report.keys import Run
 from frod_bench.report.rules import Rules
 
 

@@ -4,49 +4,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from frod_bench.common.errors import InputError
-from frod_bench.common.names import settings_text, with_head
-from frod_bench.records import archive, hashing, schema, select, store
-from frod_bench.records.schema import CurvePoint, Provenance, Record
+from frod_bench.common.names import with_head
+from frod_bench.records import hashing, select, sources, store
+from frod_bench.records.lines import Lines, Share, read_lines
+from frod_bench.records.schema import Provenance, Record, RecordError
+from frod_bench.records.sources import Source
 from frod_bench.records.store import Unusable
+from frod_bench.report.asked import Cell, refuse_same, run_text
 from frod_bench.report.curves import evaluations
-from frod_bench.report.frame import AXIS, METRIC, Run, Task, frame_of, run_of
-from frod_bench.report.names import method_named, spelled
+from frod_bench.report.frame import AXIS, METRIC, frame_of, run_of
+from frod_bench.report.keys import Run
+from frod_bench.report.names import spelled
 
 NO_FAMILY = "unknown family"
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cell that a report asks for.
-
-    `config_hash` says which record is meant; without it the newest of the task, method and seed
-    (and protocol, if named) is taken, with a warning if there are several. A `family` that is left
-    out is read off the task's other records. Cells with `axes` are variants of their method.
-    """
-
-    task: str
-    method: str
-    seed: int
-    config_hash: str | None = None
-    protocol: str | None = None
-    family: str | None = None
-    head: str = "classify"
-    axes: tuple[tuple[str, str, Any], ...] = ()  # each a setting, its short name, its value
-
-    @property
-    def run(self) -> Run:
-        """The cell's key in the report."""
-        settings = settings_text((name, value) for _, name, value in self.axes)
-        method = method_named(self.method, settings)
-        return Run(Task(self.task, self.head), method, self.seed)
-
-
-Curves = dict[Run, list[CurvePoint]]
+Curves = dict[Run, Lines]
 
 
 @dataclass
@@ -80,7 +57,7 @@ def collect_folders(profile: str, asked: Mapping[Path, Sequence[Cell]]) -> Colle
     refuse_same(cell for cells in asked.values() for cell in cells)
     whole = _Gathered()
     for results_dir, cells in asked.items():
-        whole.add(archive.records_dir(results_dir), profile, cells)
+        whole.add(sources.opened(results_dir), profile, cells)
     return Collected(
         frame_of(whole.rows),
         whole.curves,
@@ -104,9 +81,9 @@ class _Gathered:
         self.used: list[Record] = []
         self.records: list[Record] = []
 
-    def add(self, folder: Path, profile: str, cells: Sequence[Cell]) -> None:
+    def add(self, source: Source, profile: str, cells: Sequence[Cell]) -> None:
         """Add the records of `cells`, and what else is in a folder of records."""
-        records, unusable = store.scan(folder)
+        records, unusable = source.scan()
         selector = select.Selector(records, profile)
         choices = [
             selector.choose(
@@ -118,10 +95,12 @@ class _Gathered:
         ]
         self.warnings += [choice.warning for choice in choices if choice.warning]
         families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
+        chosen = [made for made, _ in choices if made is not None]
+        found = _Found(source, unusable, _curves(source, chosen))
         for cell, (made, _) in zip(cells, choices, strict=True):
             family = cell.family or families.get(cell.task, NO_FAMILY)
-            self._add_run(cell, family, made, folder, unusable)
-        self.used += [made for made, _ in choices if made is not None]
+            self._add_run(cell, family, made, found)
+        self.used += chosen
         self.records += [made for made in records if made["cell"]["profile"] == profile]
         counts = Counter(made["cell"]["profile"] for made in records)
         if foreign := [f"{name} ({n})" for name, n in sorted(counts.items()) if name != profile]:
@@ -134,59 +113,79 @@ class _Gathered:
             for path, reason in unusable
             if str(path) not in paths  # otherwise it is the missing run of a row
         ]
-        runs = [
-            select.Run.of(made)
-            for made in records
-            if str(store.path_below(folder, made["cell"])) not in paths
-        ]
+        runs = [select.Run.of(made) for made in records if str(source.path_of(made)) not in paths]
         unasked = Counter(f"{with_head(run.task, run.head)}, {run.method}" for run in runs)
         self.others += [f"{name}: {n} of other cells" for name, n in unasked.items()]
         self.others += [f"{path}: unusable, {reason}" for path, reason in unusable]
 
-    def _add_run(
-        self,
-        cell: Cell,
-        family: str,
-        made: Record | None,
-        folder: Path,
-        unusable: Iterable[Unusable],
-    ) -> None:
+    def _add_run(self, cell: Cell, family: str, made: Record | None, found: "_Found") -> None:
         run = cell.run
         base = {**run.task._asdict(), "family": family, **run.method._asdict(), "seed": run.seed}
         base |= {f"{AXIS}{key}": value for key, _, value in cell.axes}
         if made is None:
-            self.rows.append(base | _absent(cell, folder, unusable))
+            self.rows.append(base | _absent(cell, found.source.folder, found.unusable))
             return
-        path = store.path_below(folder, made["cell"])
+        path = found.source.path_of(made)
         self.rows.append(base | row_of(made) | {"path": str(path)})
         self.provenance[run] = made["provenance"]
-        curve, troubles = _side_files(path, made)
-        if curve:
-            self.curves[run] = curve
+        read = found.curves.get(path, _Curve())
+        if read.lines:
+            self.curves[run] = read.lines
+        troubles = [*filter(None, [read.trouble]), *_damages(path, made, found.source)]
         named = f"{path.name} of {cell.task}, {spelled(run.method)}"
         self.warnings += [f"{named}: {trouble}" for trouble in troubles]
 
 
-def _side_files(path: Path, made: Record) -> tuple[list[CurvePoint], list[str]]:
-    """A record's curve, empty if it cannot be read, and what is wrong with its other files."""
-    curve: list[CurvePoint] = []
-    troubles = []
-    metric = made["primary_metric"]
-    if made["curve"] is not None:
-        try:
-            curve = store.read_curve(path, made)
-        except schema.RecordError as error:
-            troubles.append(str(error))
-        else:
-            if made["status"] == "ok" and not evaluations(curve, metric, 0.0).values.size:
-                troubles.append(f"its curve has no evaluation with a finite {metric}.")
+class _Curve(NamedTuple):
+    """A run's curve, None if it cannot be read, and what is wrong with it."""
+
+    lines: Lines | None = None
+    trouble: str = ""
+
+
+class _Found(NamedTuple):
+    """What a folder has."""
+
+    source: Source
+    unusable: Sequence[Unusable]
+    curves: Mapping[Path, _Curve]
+
+
+def _curves(source: Source, records: Iterable[Record]) -> dict[Path, _Curve]:
+    """The curves of records by their paths."""
+    asked = {source.path_of(made): made for made in records if made["curve"] is not None}
+    share: Share = {}
+    return {
+        path: _curve(path, asked[path], content, share) for path, content in source.curves(asked)
+    }
+
+
+def _curve(path: Path, made: Record, content: bytes | RecordError | None, share: Share) -> _Curve:
+    """The curve of a record in its file's content."""
+    metric, name = made["primary_metric"], store.curve_path(path).name
     try:
-        predictions = store.predictions_path(path)
-        if predictions.exists() and (damage := store.damage_of(made, "predictions", predictions)):
-            troubles.append(damage)
+        if not isinstance(content, bytes):
+            raise content or RecordError("its curve is missing.")
+        if damage := store.damage_in(made, "curve", content, name):
+            raise RecordError(damage)
+        lines = read_lines(content, name, share)
+    except RecordError as error:
+        return _Curve(None, str(error))
+    if made["status"] == "ok" and not evaluations(lines, metric, 0.0).values.size:
+        return _Curve(lines, f"its curve has no evaluation with a finite {metric}.")
+    return _Curve(lines)
+
+
+def _damages(path: Path, made: Record, source: Source) -> list[str]:
+    """What is wrong with a record's predictions."""
+    try:
+        content = source.predictions(path)
+    except FileNotFoundError:
+        return []
     except OSError as error:
-        troubles.append(f"predictions cannot be read ({error}).")
-    return curve, troubles
+        return [f"predictions cannot be read ({error})."]
+    damage = store.damage_in(made, "predictions", content, store.predictions_path(path).name)
+    return [damage] if damage else []
 
 
 def missing_runs(frame: pd.DataFrame) -> list[str]:
@@ -196,23 +195,6 @@ def missing_runs(frame: pd.DataFrame) -> list[str]:
         + (f": {row.error}" if isinstance(row.error, str) else "")
         for row in frame[frame["status"] != "ok"].itertuples(index=False)
     ]
-
-
-def run_text(run: Run) -> str:
-    """A run in a message, in the names that a user types."""
-    return f"{spelled(run.task)}, {spelled(run.method)}, seed {run.seed}"
-
-
-def refuse_same(cells: Iterable[Cell]) -> None:
-    """Raise InputError if two of `cells` are of one run, for which a table has one number."""
-    counts = Counter(cell.run for cell in cells)
-    same = [run_text(run) for run, n in counts.items() if n > 1]
-    if same:
-        raise InputError(
-            f"{len(same)} of {len(counts)} cells are asked for more than once, with different "
-            f"settings, such as {same[0]}. A report shows one of them: leave the other settings "
-            "out of the grid, or name them in experiment.axes (docs/how-to/analyses.md)."
-        )
 
 
 def _absent(cell: Cell, folder: Path, unusable: Iterable[Unusable]) -> dict[str, Any]:

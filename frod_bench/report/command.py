@@ -5,7 +5,7 @@ report goes into a folder of its name. What is missing is named on standard erro
 on the page. With `folder=` the records of a results folder are reported as they are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,48 +14,27 @@ from rich.console import Console
 
 from frod_bench.cells import cell as sweep
 from frod_bench.cells.grid import compose_cells
-from frod_bench.cli import arguments
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable, is_published
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import FIGURE_STYLES
+from frod_bench.report.asked import (
+    MANIFEST,
+    STYLE,
+    asked_cells,
+    folder_of,
+    parse,
+    refuse_nameless,
+)
 from frod_bench.report.build import DEFAULT_FIGURES, PARTS, Report, write_report
 from frod_bench.report.claims_table import claims_rows, show_claims
-from frod_bench.report.collect import Cell, missing_runs
+from frod_bench.report.collect import missing_runs
 from frod_bench.report.folder import cells_in
-from frod_bench.report.rules import EDITIONS, LATEST, rules_of_edition
+from frod_bench.report.rules import LATEST, rules_of_edition
 from frod_bench.training import tracker
 
-MAIN = "main_table"
-MANIFEST = Path("tables") / ".made_from.json"  # what the last whole report was made of
-STYLE = f"figures.style={'|'.join(FIGURE_STYLES)}"
 CHOICES = {"all": PARTS, **{part: (part,) for part in PARTS}}
-
-
-def parse(words: Sequence[str], verb: str = "report") -> tuple[str, list[str], dict[str, str]]:
-    """(part, overrides, own keys) of a command line; the default experiment is main_table.
-
-    Raises InputError for unknown words, and for overrides next to `folder=`.
-    """
-    asked = arguments.parse(verb, words)
-    overrides, given = asked.overrides, asked.values
-    if "folder" in given:  # nothing is composed, so the one key that a folder has is read here
-        styles = [word for word in overrides if word.startswith("figures.style=")]
-        given |= dict(word.split("=", 1) for word in styles)
-        if others := sorted({word.partition("=")[0] for word in overrides if word not in styles}):
-            raise InputError(
-                f"folder={given['folder']}: is reported as it is, so {', '.join(others)} cannot be "
-                f"chosen. Allowed with it: out=DIR, rules={'|'.join(EDITIONS)} and {STYLE}."
-            )
-    elif "out" in given:
-        raise InputError(
-            f"out={given['out']}: is for a report of a folder. Name it too, folder=DIR, or choose "
-            "where an experiment's records and report are by results_root=DIR."
-        )
-    if not any(override.startswith("experiment=") for override in overrides):
-        overrides = [f"experiment={MAIN}", *overrides]
-    return asked.action or "all", overrides, given
 
 
 def report_folder(part: str, given: Mapping[str, str], console: Console) -> list[Path]:
@@ -85,16 +64,6 @@ def report_folder(part: str, given: Mapping[str, str], console: Console) -> list
     )
     say(written, title, console)
     return written.paths
-
-
-def asked_cells(cells: Iterable[sweep.Cell]) -> list[Cell]:
-    """The cells of a grid as a report asks for them."""
-    return [
-        Cell(
-            c.task, c.method, c.seed, c.config_hash, c.protocol, c.family, c.config["head"], c.axes
-        )
-        for c in cells
-    ]
 
 
 def report(
@@ -143,22 +112,6 @@ def say(written: Report, title: str, console: Console) -> None:
         print(path)
     for line in (*written.collected.warnings, *missing_runs(written.collected.frame)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def refuse_nameless(config: DictConfig) -> None:
-    """Raise InputError without an experiment, whose name is that of the report."""
-    if config.experiment is None:
-        raise InputError(
-            "experiment=none: has no grid to report on. Name one, e.g. experiment=main_table, or "
-            "report the records of a folder, frod-bench report folder=results/embedded."
-        )
-
-
-def folder_of(config: DictConfig) -> Path:
-    """Where an experiment's report goes: the main table's beside the records."""
-    results_dir = Path(config.results_root).resolve() / str(config.profile.name)
-    name = config.experiment.name
-    return results_dir if name == MAIN else results_dir / str(name)
 
 
 def start(words: Sequence[str]) -> None:

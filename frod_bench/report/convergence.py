@@ -8,18 +8,8 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.curves import AXES, Curve
-from frod_bench.report.frame import (
-    METHOD_KEY,
-    TASK_KEY,
-    Method,
-    Run,
-    Task,
-    by_task,
-    is_method,
-    method_of,
-    methods_in,
-    run_of,
-)
+from frod_bench.report.frame import by_task, is_method, method_of, methods_in, run_of
+from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.report.table import NOT_THERE, Row, Table

@@ -1,14 +1,15 @@
 """The curves of runs as arrays: smoothed by the rules, set-up included, aligned over seeds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.records.schema import CurvePoint
-from frod_bench.report.frame import Run, run_of
+from frod_bench.records.lines import NO_LINES, Lines
+from frod_bench.report.frame import run_of
+from frod_bench.report.keys import Run
 from frod_bench.stats import Floats
 
 Axis = Literal["steps", "seconds"]
@@ -46,16 +47,14 @@ class Band(NamedTuple):
     seeds: int
 
 
-def evaluations(points: Iterable[CurvePoint], metric: str, setup_sec: float) -> Curve:
+def evaluations(curve: Lines, metric: str, setup_sec: float) -> Curve:
     """The lines of a curve with a finite value of `metric`."""
-    rows = [(point["step"], point["seconds"], point.get(metric)) for point in points]
-    steps, seconds, values = np.array(rows, dtype=np.float64).reshape(-1, 3).T
-    known = np.isfinite(values)
-    return Curve(steps[known], seconds[known] + setup_sec, values[known])
+    steps, seconds, values = curve.of(metric)
+    return Curve(steps, seconds + setup_sec, values)
 
 
 def evaluated_curves(
-    frame: pd.DataFrame, curves: Mapping[Run, Sequence[CurvePoint]], column: str = ""
+    frame: pd.DataFrame, curves: Mapping[Run, Lines], column: str = ""
 ) -> dict[Run, Curve]:
     """The curve of each run that is ok, of its primary metric or of `column`.
 
@@ -65,7 +64,7 @@ def evaluated_curves(
     for row in frame[frame["status"] == "ok"].itertuples(index=False):
         run = run_of(row)
         setup_sec = float(np.nan_to_num(row.setup_sec))
-        curve = evaluations(curves.get(run, ()), column or row.metric, setup_sec)
+        curve = evaluations(curves.get(run, NO_LINES), column or row.metric, setup_sec)
         if curve.values.size:
             found[run] = curve
     return found

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from frod_bench.report import style
 from frod_bench.report.curves import AXES, Axis
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
 from frod_bench.report.latex import label_of, latex_text
 from frod_bench.report.names import label
 from frod_bench.report.panels import Panels

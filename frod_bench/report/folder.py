@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import archive, hashing, select, store
+from frod_bench.records import hashing, select, sources, store
 from frod_bench.records.schema import Record
-from frod_bench.report.collect import Cell
-from frod_bench.report.frame import Run, Task
+from frod_bench.report.asked import Cell
+from frod_bench.report.keys import Run, Task
 from frod_bench.report.names import method_named, spelled
 
 COLUMNS = ("full", "lora", "dora", "frod", "frozen")  # first and in this order, as in the Makefile
@@ -51,7 +51,7 @@ def read_folder(
 
     Raises InputError if there are none, or if it has several profiles and none is named.
     """
-    found, unusable = store.scan(archive.records_dir(path))
+    found, unusable = sources.opened(path).scan()
     if not found:
         raise InputError(_nothing_in(path, unusable))
     profiles = Counter(made["cell"]["profile"] for made in found)
@@ -86,7 +86,7 @@ def cells_in(results_dir: Path) -> tuple[list[Cell], str]:
     Raises InputError as `read_folder`, if a record is of another profile than the folder's name
     says, and if all records are trials of learning rates.
     """
-    records, _ = store.scan(archive.records_dir(results_dir))
+    records, _ = sources.opened(results_dir).scan()
     if others := {made["cell"]["profile"] for made in records} - {results_dir.name}:
         raise InputError(
             f"folder={results_dir}: holds records of profile {', '.join(sorted(others))}. A "

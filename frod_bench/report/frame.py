@@ -1,49 +1,15 @@
-"""The frame that every table and figure is made of: its columns, and the typed keys of its rows.
+"""The frame that every table and figure is made of: its columns, and the keys of its rows.
 
 A row is one training run that was asked for. A name for readers is made of its keys only when
 something is drawn or written (`report.names`).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-
-class Task(NamedTuple):
-    """A row of a table: a task under one head. The same task under two heads is two rows."""
-
-    task: str
-    head: str = "classify"
-
-
-class Family(NamedTuple):
-    """A group of tasks under one head, over which means are taken."""
-
-    family: str
-    head: str = "classify"
-
-
-class Method(NamedTuple):
-    """A column of a table: a method, a variant of it, and the side if two are compared: a folder, A
-    or B, or `here` next to `published`.
-    """
-
-    method: str
-    variant: str = ""
-    side: str = ""
-
-
-class Run(NamedTuple):
-    """One training run of a frame: the key of its curve and its provenance."""
-
-    task: Task
-    method: Method
-    seed: int
-
-
-TASK_KEY, FAMILY_KEY, METHOD_KEY = (list(key._fields) for key in (Task, Family, Method))
-
+from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Family, Method, Run, Task
 
 # Columns of a row: names as in records, None if unknown. `status` is ok, undefined, diverged,
 # failed, unusable or missing; `settings_hash` leaves the data out; `error` is `type: message`.

@@ -5,11 +5,13 @@ are those that a user types. What has no entry here, e.g. a task of one's own, k
 """
 
 from collections.abc import Iterable
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from frod_bench.common.names import with_head
-from frod_bench.report.frame import FAMILY_KEY, METHOD_KEY, TASK_KEY, Family, Method, Task
+from frod_bench.report.keys import FAMILY_KEY, METHOD_KEY, TASK_KEY, Family, Method, Task
+
+if TYPE_CHECKING:  # names alone are asked for by every plan
+    import pandas as pd
 
 METHODS = {
     "full": "Full FT",
@@ -76,7 +78,7 @@ def method_named(name: str, variant: str = "") -> Method:
     return Method(plain, ", ".join(parts))
 
 
-def base_names(frame: pd.DataFrame) -> "pd.Series[str]":
+def base_names(frame: "pd.DataFrame") -> "pd.Series[str]":
     """The method of each row as a record names it, such as `lora_matched`, without its settings."""
     is_matched = frame["variant"].str.startswith(MATCHED)
     return frame["method"].mask(is_matched, frame["method"] + _MATCHED_ENDING)
@@ -115,7 +117,7 @@ def spelled(key: Task | Family | Method) -> str:
     return f"{text} · {key.side}" if key.side else text
 
 
-def csv_frame(frame: pd.DataFrame) -> pd.DataFrame:
+def csv_frame(frame: "pd.DataFrame") -> "pd.DataFrame":
     """A frame as it is written: `task`, `family`, `method` spelled; `head` and `variant` last."""
     found = frame.copy()
     for columns, kind in ((TASK_KEY, Task), (FAMILY_KEY, Family), (METHOD_KEY, Method)):

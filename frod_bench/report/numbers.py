@@ -10,7 +10,8 @@ from frod_bench.report.claims.parts import Judged
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
 from frod_bench.report.curves import Curve, evaluated_curves
-from frod_bench.report.frame import Method, Run, Task, methods_in
+from frod_bench.report.frame import methods_in
+from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.paired import constant_predictions, paired_summary
 from frod_bench.report.panels import LOSSES, Panels, experiment_panels
 from frod_bench.report.published.numbers import load_published

@@ -1,22 +1,14 @@
 """One method against each other: paired by task and seed, and example by example."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pandas.api.types import is_integer_dtype, is_numeric_dtype, is_string_dtype
 
 from frod_bench import stats
-from frod_bench.records import store
 from frod_bench.report.frame import (
-    METHOD_KEY,
-    TASK_KEY,
-    Method,
-    Task,
     by_method,
     by_task,
     is_method,
@@ -25,16 +17,12 @@ from frod_bench.report.frame import (
     task_of,
     tasks_in,
 )
+from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Method, Task
 from frod_bench.report.names import label
+from frod_bench.report.predictions import Hits, predictions_of
 from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.report.tables import seeds_interval, so_many
 
-_TYPES = {  # of the columns of predictions: one of these
-    "split": (is_string_dtype,),
-    "row_id": (is_integer_dtype, is_string_dtype),
-    "prediction": (is_numeric_dtype,),
-    "label": (is_numeric_dtype,),
-}
 COLUMNS = (
     *("scope", *TASK_KEY, *METHOD_KEY, "quantity", "mean", "low", "high", "n", "tost_p"),
     *("n_tested", "only_ours", "only_theirs", "p_value", "p_holm"),
@@ -109,32 +97,6 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
     return Table(f"Paired differences: {title}", caption, header, rows, notes)
 
 
-def predictions_of(path: Path) -> pd.DataFrame | None:
-    """The kept predictions of a record: split, row_id, prediction, label; None if none are kept, or
-    if they are not as they were written.
-    """
-    try:
-        return _read(path, store.predictions_path(path).stat().st_mtime_ns)
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=2048)
-def _read(record_path: Path, _mtime_ns: int) -> pd.DataFrame | None:
-    file = store.predictions_path(record_path)
-    try:
-        if store.damage_of(store.load(record_path), "predictions", file) is not None:
-            return None
-        table = pd.read_parquet(file)
-    except (OSError, ValueError, pa.ArrowException):
-        return None
-    fits = all(
-        name in table and any(is_type(table[name]) for is_type in types)
-        for name, types in _TYPES.items()
-    )
-    return table if fits else None
-
-
 def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
     """For each task the methods whose every run predicts one and the same class on test."""
     found: dict[Task, list[Method]] = {}
@@ -156,20 +118,12 @@ def one_class(constant: Mapping[Task, Sequence[Method]]) -> list[str]:
 
 
 def _is_constant(path: str) -> bool:
-    table = predictions_of(Path(path))
-    return table is not None and table["prediction"].nunique() == 1 < table["label"].nunique()
+    kept = predictions_of(Path(path))
+    return kept is not None and kept.is_one_class
 
 
-def hits_of(path: Path) -> "pd.Series[bool] | None":
-    """Whether each kept prediction is right, by split and row; None if there are no classes."""
-    table = predictions_of(path)
-    if table is None or not is_integer_dtype(table["label"]):
-        return None
-    right = table["prediction"] == table["label"]
-    return right.set_axis(pd.MultiIndex.from_frame(table[["split", "row_id"]]))
-
-
-Hits = dict[tuple[Task, int], "pd.Series[bool]"]
+# Digest of the rows that a run predicted, and which predictions are right.
+HitsOfRuns = dict[tuple[Task, int], tuple[bytes, Hits]]
 
 
 def _scores(frame: pd.DataFrame, method: Method) -> pd.DataFrame:
@@ -178,17 +132,27 @@ def _scores(frame: pd.DataFrame, method: Method) -> pd.DataFrame:
     return wide.reindex([task for task in tasks_in(cells) if task in wide.index])
 
 
-def _all_hits(frame: pd.DataFrame, method: Method) -> Hits:
+def _all_hits(frame: pd.DataFrame, method: Method) -> HitsOfRuns:
     cells = frame[is_method(frame, method) & (frame["status"] == "ok")]
-    found = {(task_of(r), r.seed): hits_of(Path(r.path)) for r in cells.itertuples(index=False)}
-    return {key: hits for key, hits in found.items() if hits is not None}
+    paths = {(task_of(r), r.seed): r.path for r in cells.itertuples(index=False)}
+    found = {key: predictions_of(Path(path)) for key, path in paths.items()}
+    return {
+        key: (kept.rows, kept.hits)
+        for key, kept in found.items()
+        if kept is not None and kept.hits is not None
+    }
 
 
 def _task_row(  # noqa: PLR0917
-    task: Task, method: Method, difference: pd.Series, margin: float, ours: Hits, theirs: Hits
+    task: Task,
+    method: Method,
+    difference: pd.Series,
+    margin: float,
+    ours: HitsOfRuns,
+    theirs: HitsOfRuns,
 ) -> dict[str, Any]:
     both = [(ours[key], theirs[key]) for key in ours if key[0] == task and key in theirs]
-    tests = [stats.mcnemar(a, b) for a, b in both if a.index.equals(b.index)]
+    tests = [stats.mcnemar(a, b) for (rows, a), (others, b) in both if rows == others]
     pairs = stats.seed_range(difference.to_numpy())
     return {
         "scope": "task",

@@ -10,7 +10,8 @@ import pandas as pd
 from frod_bench import stats
 from frod_bench.report.convergence import middle_seed, target_words
 from frod_bench.report.curves import AXES, Axis, Band, Curve, band_over_seeds, band_over_tasks
-from frod_bench.report.frame import TASK_KEY, Method, Run, Task, by_method, by_task, run_of
+from frod_bench.report.frame import by_method, by_task, run_of
+from frod_bench.report.keys import TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label, metric_label, spelled
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.report.tables import holes

@@ -4,7 +4,6 @@ The same code gives the same record bit for bit on the same kind of processor. O
 last bits differ, and training amplifies them; `conf/reproduction.yaml` states how far.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -14,13 +13,13 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from frod_bench.common.errors import InputError
-from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR
-from frod_bench.records.schema import CurvePoint
+from frod_bench.common.paths import CELLS_PATH, CONF_DIR, REFERENCE_DIR
+from frod_bench.records.lines import NO_LINES, Lines
 from frod_bench.report.collect import Collected
-from frod_bench.report.frame import METHOD_KEY, TASK_KEY, run_of
+from frod_bench.report.frame import run_of
+from frod_bench.report.keys import METHOD_KEY, TASK_KEY
 from frod_bench.report.names import csv_frame
 
-CELLS_PATH = Path("tables/cells.csv")  # under results/<profile> and results/reference/<profile>
 COLUMNS = (
     *(*TASK_KEY, "family", *METHOD_KEY, "seed", "protocol", "config_hash", "settings_hash"),
     "status",
@@ -40,14 +39,13 @@ def cells_table(collected: Collected) -> pd.DataFrame:
     `start_loss` is the held-out loss before the first step, NaN if it was not measured.
     """
     frame = collected.frame
-    curves = [collected.curves.get(run_of(row), []) for row in frame.itertuples(index=False)]
+    curves = [collected.curves.get(run_of(row), NO_LINES) for row in frame.itertuples(index=False)]
     return csv_frame(frame.assign(start_loss=list(map(_start_loss, curves)))[list(COLUMNS)])
 
 
-def _start_loss(curve: Sequence[CurvePoint]) -> float:
-    first = curve[0] if curve else {}
-    loss = first.get("eval_loss") if first.get("step") == 0 else None
-    return float("nan") if loss is None else float(loss)
+def _start_loss(curve: Lines) -> float:
+    steps, _, losses = curve.of("eval_loss")
+    return float(losses[0]) if len(steps) and steps[0] == 0 else float("nan")
 
 
 @dataclass

@@ -20,7 +20,7 @@ from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import row_of
-from frod_bench.report.frame import TASK_KEY, Family, Task
+from frod_bench.report.keys import TASK_KEY, Family, Task
 from frod_bench.report.names import base_names, label, labels_in_text, spelled
 
 SEARCH_TABLE = Path("tables/search.csv")  # in a results folder

@@ -7,7 +7,7 @@ markers repeat the distinction for print without colour.
 import zlib
 from typing import Any, NamedTuple
 
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
 from frod_bench.report.names import MATCHED
 
 INK = "#222222"

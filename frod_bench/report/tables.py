@@ -8,18 +8,8 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.report.frame import (
-    FAMILY_KEY,
-    METHOD_KEY,
-    METRIC,
-    TASK_KEY,
-    Family,
-    by_method,
-    by_task,
-    method_of,
-    methods_in,
-    tasks_in,
-)
+from frod_bench.report.frame import METRIC, by_method, by_task, method_of, methods_in, tasks_in
+from frod_bench.report.keys import FAMILY_KEY, METHOD_KEY, TASK_KEY, Family
 from frod_bench.report.names import label, metric_label
 from frod_bench.report.table import NOT_THERE, Row, Table
 

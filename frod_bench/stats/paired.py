@@ -1,5 +1,6 @@
 """Comparisons of two methods: equivalence, probability of improvement, single examples."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from frod_bench.stats.estimates import (
     mean_of_these_tasks,
     mean_over_tasks,
     present,
+    stack_tables,
 )
 
 
@@ -110,8 +112,12 @@ def mcnemar(ours: ArrayLike, theirs: ArrayLike) -> McNemar:
         )
     only_ours, only_theirs = int((a & ~b).sum()), int((~a & b).sum())
     n = only_ours + only_theirs
-    p_value = float(scipy_stats.binomtest(only_ours, n).pvalue) if n else 1.0
-    return McNemar(only_ours, only_theirs, p_value)
+    return McNemar(only_ours, only_theirs, _toss_p_value(only_ours, n) if n else 1.0)
+
+
+@lru_cache(maxsize=100_000)  # thousands of runs have the same few counts
+def _toss_p_value(heads: int, tosses: int) -> float:
+    return float(scipy_stats.binomtest(heads, tosses).pvalue)
 
 
 def merge_p_values(p_values: ArrayLike) -> float:
@@ -144,16 +150,41 @@ def probability_of_improvement(
     The mean over tasks of the share of all pairs of runs in which ours is greater, ties counting
     half: Mann and Whitney's U over the number of pairs (Agarwal et al. 2021).
     """
-    return estimate_over_tasks([ours, theirs], _superiority, confidence, resamples)
+    a, b = stack_tables([ours, theirs])
+    places = np.where(np.isnan(a), np.nan, np.arange(a.size).reshape(a.shape))
+    return estimate_over_tasks([places], _Superiority(a, b), confidence, resamples)
 
 
-def _superiority(ours: Floats, theirs: Floats) -> Floats:
-    a, b = ours[..., :, None], theirs[..., None, :]
-    missing = np.isnan(ours)  # the same as theirs: the tables are paired
-    if not missing.any():
-        wins = (a > b).mean(axis=(-3, -2, -1)) + 0.5 * (a == b).mean(axis=(-3, -2, -1))
-        return np.asarray(wins)
-    known = ~(missing[..., :, None] | missing[..., None, :])
-    wins = (a > b) + 0.5 * (a == b)
-    share = np.where(known, wins, 0.0).sum(axis=(-2, -1)) / known.sum(axis=(-2, -1))
-    return np.asarray(share.mean(axis=-1))
+class _Superiority:
+    """The probability of improvement of redrawn tables, told from the places of what was drawn.
+
+    All pairs of a task's runs are compared once. A redrawn task has each of its runs so many times,
+    so that the pairs won are a product of these counts with the matrix of comparisons: whole
+    numbers, exact in single precision up to thousands of runs.
+    """
+
+    def __init__(self, ours: Floats, theirs: Floats) -> None:
+        """Both are (tasks x seeds), with NaN behind a task's last value."""
+        a, b = ours[:, :, None], theirs[:, None, :]
+        self._greater, self._equal = ((a > b).astype(np.float32), (a == b).astype(np.float32))
+        self._seeds = ours.shape[1]
+
+    def __call__(self, places: Floats) -> Floats:
+        """`places` is (... x tasks x seeds): in the flat table, NaN behind a task's last one."""
+        shape, known = places.shape[:-1], ~np.isnan(places)
+        rows = np.where(known, places, 0).astype(np.intp).reshape(-1, self._seeds)
+        sizes = known.reshape(rows.shape).sum(axis=-1)
+        task = rows[:, 0] // self._seeds
+        cells = np.arange(len(rows))[:, None] * self._seeds + rows % self._seeds
+        drawn = np.bincount(cells.ravel(), known.ravel(), rows.size).reshape(rows.shape)
+        greater, equal = np.zeros(len(rows)), np.zeros(len(rows))
+        for one in np.unique(task):
+            here = task == one
+            counts = drawn[here].astype(np.float32)
+            greater[here] = ((counts @ self._greater[one]) * counts).sum(axis=-1)
+            equal[here] = ((counts @ self._equal[one]) * counts).sum(axis=-1)
+        won, tied, pairs = (one.reshape(shape) for one in (greater, equal, sizes**2))
+        if known.all():
+            whole = pairs.sum(axis=-1)
+            return np.asarray(won.sum(axis=-1) / whole + 0.5 * (tied.sum(axis=-1) / whole))
+        return np.asarray(((won + 0.5 * tied) / pairs).mean(axis=-1))

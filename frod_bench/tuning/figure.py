@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 from frod_bench.common.names import without_head
 from frod_bench.report import figures, style
 from frod_bench.report.figures import Drawing, Look
-from frod_bench.report.frame import Family
+from frod_bench.report.keys import Family
 from frod_bench.report.names import label, method_named
 from frod_bench.report.sensitivity import first_grid
 from frod_bench.tuning.procedure import HEAD, ROTATION

@@ -11,7 +11,7 @@ from frod_bench.cells.grid import compose_cells
         (["task=rte", "method=frod"], "rte/frod/0"),
         (
             ["experiment=tune", "task=rte", "method=lora", "method.learning_rates.head=0.042"],
-            "rte/lora/100 (adapter 0.0038, head 0.042)",
+            "rte/lora/100 (adapter 0.00316, head 0.042)",
         ),
         (
             ["experiment=rate_robustness", "task=rte", "method=lora", "seed=1"],

@@ -143,20 +143,20 @@ def test_what_a_record_names_is_on_the_disk_before_it(
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, path: Path, error: OSError) -> None:
     """Make a path raise an error when it is looked at or read, as a failing disk does."""
-    stat, read_text = Path.stat, Path.read_text
+    stat, read_bytes = Path.stat, Path.read_bytes
 
     def failing_stat(self: Path, **kwargs: Any) -> Any:
         if self == path:
             raise error
         return stat(self, **kwargs)
 
-    def failing_read(self: Path, *args: Any, **kwargs: Any) -> str:
+    def failing_read(self: Path) -> bytes:
         if self == path:
             raise error
-        return read_text(self, *args, **kwargs)
+        return read_bytes(self)
 
     monkeypatch.setattr(Path, "stat", failing_stat)
-    monkeypatch.setattr(Path, "read_text", failing_read)
+    monkeypatch.setattr(Path, "read_bytes", failing_read)
 
 
 @pytest.mark.parametrize("kind", ["record", *KINDS])

@@ -9,7 +9,7 @@ from frod_bench.compare import command as compare
 from frod_bench.compare.published import overlaid, read_losses
 from frod_bench.compare.records import compare as compared
 from frod_bench.compare.records import parse
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
 from frod_bench.report.panels import Panels
 from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, synthetic_curve, write_record

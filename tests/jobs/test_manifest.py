@@ -9,6 +9,7 @@ import pytest
 from frod_bench.cells.cell import Cell
 from frod_bench.jobs import manifest
 
+LINES = ["Against the published run:", "  yes  2 of 2 equal"]
 DAMAGES = [
     *(b"", b"\xff\xfe\x00", b"null", b"[]", b"3", b'"text"', b"{}", b'{"written": 3}'),
     *(b'{"written": ["a"]}', b'{"written": {"\\u0000": null}}', b'{"written": {"x": 1e400}}'),
@@ -26,23 +27,23 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def sources(files: dict[str, Path], style: str = "screen") -> dict[str, Any]:
-    cell = cast(Cell, SimpleNamespace(record_path=files["record"]))
+    cell = cast(Cell, SimpleNamespace(record_path=files["record"], profile="embedded"))
     return manifest.sources_of([cell], style)
 
 
 def test_it_is_current_until_something_changes(files: dict[str, Path]) -> None:
     path = files["manifest"]
-    assert not manifest.is_current(path, sources(files))
-    manifest.write(path, sources(files), [files["table"]])
-    assert manifest.is_current(path, sources(files))
-    assert not manifest.is_current(path, sources(files, "paper"))
+    assert manifest.compared_lines(path, sources(files)) is None
+    manifest.write(path, sources(files), [files["table"]], LINES)
+    assert manifest.compared_lines(path, sources(files)) == LINES
+    assert manifest.compared_lines(path, sources(files, "paper")) is None
     for name in ("record", "table"):
-        manifest.write(path, sources(files), [files["table"]])
+        manifest.write(path, sources(files), [files["table"]], LINES)
         files[name].write_text("another")
-        assert not manifest.is_current(path, sources(files))
-    manifest.write(path, sources(files), [files["table"]])
+        assert manifest.compared_lines(path, sources(files)) is None
+    manifest.write(path, sources(files), [files["table"]], LINES)
     files["table"].unlink()
-    assert not manifest.is_current(path, sources(files))
+    assert manifest.compared_lines(path, sources(files)) is None
 
 
 @pytest.mark.parametrize("content", DAMAGES, ids=lambda content: str(content[:20]))
@@ -50,18 +51,18 @@ def test_whatever_is_in_it_the_report_is_written_anew(
     files: dict[str, Path], content: bytes
 ) -> None:
     files["manifest"].write_bytes(content)
-    assert not manifest.is_current(files["manifest"], sources(files))
-    manifest.write(files["manifest"], sources(files), [files["table"]])
-    assert manifest.is_current(files["manifest"], sources(files))
+    assert manifest.compared_lines(files["manifest"], sources(files)) is None
+    manifest.write(files["manifest"], sources(files), [files["table"]], LINES)
+    assert manifest.compared_lines(files["manifest"], sources(files)) == LINES
 
 
 def test_a_folder_in_its_place_is_no_manifest(files: dict[str, Path]) -> None:
     files["manifest"].mkdir()
-    assert not manifest.is_current(files["manifest"], sources(files))
+    assert manifest.compared_lines(files["manifest"], sources(files)) is None
 
 
 def test_it_appears_at_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest.write(files["manifest"], sources(files), [files["table"]])
+    manifest.write(files["manifest"], sources(files), [files["table"]], LINES)
     before = files["manifest"].read_bytes()
 
     def full(*_: object) -> None:
@@ -69,6 +70,6 @@ def test_it_appears_at_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        manifest.write(files["manifest"], sources(files), [])
+        manifest.write(files["manifest"], sources(files), [], LINES)
     assert files["manifest"].read_bytes() == before
     assert sorted(path.name for path in files["table"].parent.iterdir()) == sorted(files)

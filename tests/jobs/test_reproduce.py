@@ -85,7 +85,7 @@ def test_a_record_that_arrives_during_the_report_makes_it_stale(
                 path.write_text(path.read_text() + " ")
         return SimpleNamespace(paths=[page], collected=None)
 
-    monkeypatch.setattr(reproduce, "report", report)
+    monkeypatch.setattr(command, "report", report)
     run("0", "task=rte")
     arriving = False
     assert "up to date" not in run("0", "task=rte")
@@ -96,6 +96,15 @@ def test_a_record_that_arrives_during_the_report_makes_it_stale(
     manifest.unlink()
     manifest.mkdir()
     assert "cannot be written" in run("0", "task=rte")
+
+
+def test_what_has_nothing_to_do_imports_no_library_of_reports() -> None:
+    check = (
+        "import sys, frod_bench.jobs.reproduce; heavy = {'pandas', 'scipy', 'matplotlib', 'torch'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_what_no_table_can_show_is_refused_before_it_runs(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from frod_bench.common.errors import InputError
-from frod_bench.jobs import reproduce
+from frod_bench.jobs import verify
 from frod_bench.report.reproduction import (
     Check,
     Reproduction,
@@ -100,9 +100,9 @@ def test_a_sample_that_was_left_out_fails_and_its_records_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(reproduce, "sample", lambda published: [("rte", "frozen", 0)])
-    monkeypatch.setattr(reproduce, "sweep", lambda config, cells: None)
-    outcome = reproduce.rerun_sample([], Console(quiet=True))
+    monkeypatch.setattr(verify, "sample", lambda published: [("rte", "frozen", 0)])
+    monkeypatch.setattr(verify, "sweep", lambda config, cells: None)
+    outcome = verify.rerun_sample([], Console(quiet=True))
     assert [check.holds for check in outcome.checks] == [False]
     assert "have no record" in outcome.checks[0].text
     assert len(list(tmp_path.iterdir())) == 1
@@ -118,11 +118,11 @@ def test_a_published_table_that_is_damaged_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_the_published_run_is_whole_and_its_sample_is_stratified() -> None:
-    published = published_cells(reproduce.PROFILE)
+    published = published_cells(verify.PROFILE)
     assert published is not None
     assert len(published) == 300
     assert (published["status"] == "ok").all()
-    sample = reproduce.sample(published)
+    sample = verify.sample(published)
     families = published.groupby("task")["family"].first()
     assert {(families[task], method) for task, method, _ in sample} == {
         (family, method)
@@ -138,7 +138,7 @@ def test_the_published_run_is_whole_and_its_sample_is_stratified() -> None:
 @pytest.mark.parametrize("word", ["task=rte", "profile=small", "--fast"])
 def test_verify_takes_no_other_settings(word: str) -> None:
     with pytest.raises(InputError, match="Allowed: runtime"):
-        reproduce.rerun_sample([word], Console(quiet=True))
+        verify.rerun_sample([word], Console(quiet=True))
 
 
 @pytest.mark.parametrize(("holds", "status"), [(True, None), (False, 1)])
@@ -146,10 +146,10 @@ def test_the_exit_status_says_whether_it_reproduced(
     holds: bool, status: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcome = Reproduction((Check("12 scores of single cells", holds),), "")
-    monkeypatch.setattr(reproduce, "rerun_sample", lambda words, console: outcome)
+    monkeypatch.setattr(verify, "rerun_sample", lambda words, console: outcome)
     if holds:
-        reproduce.verify([])
+        verify.verify([])
         return
     with pytest.raises(SystemExit) as ended:
-        reproduce.verify([])
+        verify.verify([])
     assert ended.value.code == status

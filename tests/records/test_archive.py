@@ -8,7 +8,8 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR
-from frod_bench.records import archive, store
+from frod_bench.records import archive, sources, store
+from frod_bench.records.parts import COLUMNS
 from frod_bench.report.collect import collect_folder
 from frod_bench.report.folder import cells_in
 
@@ -18,9 +19,7 @@ def folder(tmp_path: Path) -> Path:
     """A results folder with some published runs."""
     made = tmp_path / "small"
     for task in ("sst2", "qnli"):
-        shutil.copytree(
-            archive.records_dir(REFERENCE_DIR / "small") / task, made / "records" / task
-        )
+        shutil.copytree(REFERENCE_DIR / "small" / "records" / task, made / "records" / task)
     return made
 
 
@@ -36,15 +35,15 @@ def test_readers_see_the_records_of_parts_as_they_were(folder: Path, tmp_path: P
     assert part.name == "part-001.parquet"
     whole, _ = store.scan(folder / "records")
     assert count == len(whole) > 0
-    again, unusable = store.scan(archive.records_dir(out))
+    kept = sources.opened(out)
+    again, unusable = kept.scan()
     assert not unusable
     assert [record["cell"] for record in again] == [record["cell"] for record in whole]
     frames = [collect_folder(one, "small", cells_in(one)[0]).frame for one in (folder, out)]
     assert frames[0].drop(columns="path").equals(frames[1].drop(columns="path"))
     for record in again:
-        path = store.record_path(archive.records_dir(out).parent, record["cell"])
-        found = next(archive.records_dir(out).rglob(path.name))
-        assert store.damage_of(record, "predictions", store.predictions_path(found)) is None
+        path = store.path_below(folder / "records", record["cell"])
+        assert kept.predictions(kept.path_of(record)) == store.predictions_path(path).read_bytes()
     assert part.stat().st_size < 0.5 * sum(map(len, tree(folder / "records").values()))
 
 
@@ -70,9 +69,12 @@ def test_curves_outside_the_main_table_keep_their_evaluations(folder: Path, tmp_
     record["config"]["experiment"] = {"name": "ablation"}
     path.write_text(json.dumps(record))
     archive.pack(folder, tmp_path / "kept" / "small")
-    records = archive.records_dir(tmp_path / "kept" / "small")
-    kept = store.load(records / path.relative_to(folder / "records"))
-    points = store.read_curve(records / path.relative_to(folder / "records"), kept)
+    source = sources.opened(tmp_path / "kept" / "small")
+    place = source.folder / path.relative_to(folder / "records")
+    assert source.record(place)["curve_holds"] == "evaluations"  # type: ignore[typeddict-item]
+    [(_, content)] = source.curves([place])
+    assert isinstance(content, bytes)
+    points = store.points_of(content, "the curve")
     whole = store.read_curve(path)
     assert points == [point for point in whole if "eval_loss" in point]
     assert 0 < len(points) < len(whole)
@@ -96,7 +98,7 @@ def test_a_damaged_part_is_refused_by_name(
     assert part is not None
     part.write_bytes(part.read_bytes()[:-100] if content is None else content)
     with pytest.raises(InputError, match=r"part-001.parquet: cannot be read .* from git"):
-        archive.records_dir(tmp_path / "kept")
+        sources.opened(tmp_path / "kept").scan()
 
 
 def test_a_path_in_a_part_cannot_leave_the_folder(folder: Path, tmp_path: Path) -> None:
@@ -107,10 +109,12 @@ def test_a_path_in_a_part_cannot_leave_the_folder(folder: Path, tmp_path: Path) 
     assert part is not None
     rows = pq.read_table(part).to_pylist()
     rows[0]["path"] = "../../outside.json"
-    pq.write_table(pa.Table.from_pylist(rows, schema=archive.COLUMNS), part)
+    pq.write_table(pa.Table.from_pylist(rows, schema=COLUMNS), part)
     with pytest.raises(InputError, match="leads out of"):
         archive.unpack([part], tmp_path / "again")
     assert not (tmp_path / "outside.json").exists()
+    with pytest.raises(InputError, match="leads out of the folder"):
+        sources.opened(tmp_path / "kept").scan()
 
 
 def test_a_run_that_was_run_again_is_named(folder: Path, tmp_path: Path) -> None:
@@ -151,16 +155,7 @@ def test_files_beside_parts_are_refused(folder: Path, tmp_path: Path) -> None:
     assert part is not None
     archive.unpack([part], part.parent)
     with pytest.raises(InputError, match="has parts and records as files"):
-        archive.records_dir(tmp_path / "kept")
-
-
-def test_what_is_missing_in_the_cache_is_unpacked_again(folder: Path, tmp_path: Path) -> None:
-    archive.pack(folder, tmp_path / "kept")
-    first = archive.records_dir(tmp_path / "kept")
-    lost = next(first.rglob("*.json"))
-    lost.unlink()
-    assert archive.records_dir(tmp_path / "kept") == first
-    assert lost.is_file()
+        sources.opened(tmp_path / "kept")
 
 
 def test_an_unusable_record_is_named_and_nothing_is_packed(folder: Path, tmp_path: Path) -> None:

@@ -219,20 +219,20 @@ def test_scan_goes_on_where_something_cannot_be_read(
 ) -> None:
     paths = [write_record(tmp_path, make_record(task)) for task in ("rte", "cola", "boolq")]
     closed, broken, _ = paths
-    scandir, read_text = os.scandir, Path.read_text
+    scandir, read_bytes = os.scandir, Path.read_bytes
 
     def scan(place: Any) -> Any:
         if Path(place) == closed.parent:
             raise PermissionError(errno.EACCES, "Permission denied", str(place))
         return scandir(place)
 
-    def read(path: Path, *args: Any, **kwargs: Any) -> str:
+    def read(path: Path) -> bytes:
         if path == broken:
             raise OSError(errno.EIO, "Input/output error", str(path))
-        return read_text(path, *args, **kwargs)
+        return read_bytes(path)
 
     monkeypatch.setattr(os, "scandir", scan)
-    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(Path, "read_bytes", read)
     records, unusable = store.scan(tmp_path)
     assert [made["cell"]["task"] for made in records] == ["boolq"]
     assert {one.path: one.reason.partition("]")[0] for one in unusable} == {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from frod_bench.report.collect import Cell
+from frod_bench.report.asked import Cell
 from frod_bench.report.figures import Drawing
 from frod_bench.report.published import figure
 from tests.report.factory import FAMILIES, PRIMARY, make_record, synthetic_curve, write_record

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
-from frod_bench.report.collect import Cell
 from frod_bench.report.rules import Rules
 
 

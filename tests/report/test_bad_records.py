@@ -12,10 +12,12 @@ import pytest
 from rich.console import Console
 
 from frod_bench.records import hashing, store
-from frod_bench.report import figures, paired
-from frod_bench.report.collect import Cell, collect
+from frod_bench.report import figures
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import collect
 from frod_bench.report.command import report_folder
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
+from frod_bench.report.predictions import predictions_of
 from tests.report.factory import make_record, noting_files, synthetic_curve, write_record
 
 QUIET = Console(quiet=True)
@@ -142,7 +144,7 @@ def test_one_bad_record_of_each_kind_is_named_and_the_report_goes_on(tmp_path: P
         elif name in WARNED:
             assert any(words in line for line in found.warnings), name
         else:
-            assert paired.predictions_of(Path(row.path)) is None, name
+            assert predictions_of(Path(row.path)) is None, name
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_the_report_goes_on(

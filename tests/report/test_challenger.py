@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_collected
 from frod_bench.report.challenger import judge_challenger, rules_for
 from frod_bench.report.claims.judge import Beside
 from frod_bench.report.claims.parts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
-from frod_bench.report.collect import Cell, Collected, collect_folders
+from frod_bench.report.collect import Collected, collect_folders
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.rules import load_rules
 from tests.report.factory import make_record, synthetic_curve, write_record

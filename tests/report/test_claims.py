@@ -15,6 +15,7 @@ from rich.console import Console
 
 from frod_bench.common.errors import InputError
 from frod_bench.records import hashing
+from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
 from frod_bench.report.claims.judge import Beside, judge
 from frod_bench.report.claims.parts import (
@@ -27,7 +28,7 @@ from frod_bench.report.claims.parts import (
     suite_tasks,
 )
 from frod_bench.report.claims_table import claims_rows, format_part, show_claims
-from frod_bench.report.collect import Cell, collect
+from frod_bench.report.collect import collect
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.rules import Rules, rules_of_edition
 from frod_bench.report.sensitivity import (

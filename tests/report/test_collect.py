@@ -8,9 +8,10 @@ from rich.console import Console
 
 from frod_bench.common.errors import InputError
 from frod_bench.records import hashing
-from frod_bench.report.collect import Cell, collect
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import collect
 from frod_bench.report.command import report_folder
-from frod_bench.report.frame import Method, Run, Task
+from frod_bench.report.keys import Method, Run, Task
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frod_bench.report.collect import Cell, Collected, collect
+from frod_bench.records.lines import NO_LINES, lines_of
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import Collected, collect
 from frod_bench.report.convergence import arrivals, convergence_table, time_summary
 from frod_bench.report.curves import (
     Curve,
@@ -18,7 +20,7 @@ from frod_bench.report.curves import (
     evaluated_curves,
     evaluations,
 )
-from frod_bench.report.frame import Task
+from frod_bench.report.keys import Task
 from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, write_record
 
@@ -105,9 +107,9 @@ def test_evaluations_leave_out_lines_without_a_finite_metric() -> None:
         {"step": 3, "seconds": 0.3, "accuracy": None},
         {"step": 4, "seconds": 0.4, "accuracy": float("nan")},
     ]
-    curve = evaluations(lines, "accuracy", setup_sec=1.0)  # type: ignore[arg-type]
+    curve = evaluations(lines_of(lines), "accuracy", setup_sec=1.0)
     assert (curve.steps.tolist(), curve.seconds.tolist()) == ([2], [1.2])
-    assert evaluations([], "accuracy", 0.0).values.size == 0
+    assert evaluations(NO_LINES, "accuracy", 0.0).values.size == 0
 
 
 CURVES = st.lists(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.records import store
-from frod_bench.report.collect import Cell, collect
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import collect
 from frod_bench.report.paired import constant_predictions, one_class
 from frod_bench.report.sensitivity import untuned
 from tests.report.factory import make_record, write_record

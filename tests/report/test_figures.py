@@ -12,11 +12,12 @@ from matplotlib.text import Text
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.report import figures, style
+from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
-from frod_bench.report.collect import Cell, Collected, collect, missing_runs
+from frod_bench.report.collect import Collected, collect, missing_runs
 from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import evaluated_curves
-from frod_bench.report.frame import Method, Run, Task
+from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.names import method_named
 from frod_bench.report.panels import Panels, experiment_panels
 from frod_bench.report.rules import rules_of_edition

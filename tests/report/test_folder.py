@@ -8,7 +8,8 @@ from rich.console import Console
 
 from frod_bench.common.errors import InputError
 from frod_bench.records import hashing
-from frod_bench.report.command import parse, report_folder
+from frod_bench.report.asked import parse
+from frod_bench.report.command import report_folder
 from frod_bench.report.folder import cells_in
 from tests.report.factory import make_record, synthetic_curve, write_record
 

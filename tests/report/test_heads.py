@@ -8,8 +8,9 @@ import pytest
 from frod_bench.common.errors import InputError
 from frod_bench.compare import command as compare
 from frod_bench.records import hashing
-from frod_bench.report.collect import Cell, collect
-from frod_bench.report.frame import Method, Run, Task
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import collect
+from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.names import csv_frame
 from frod_bench.report.rules import load_rules
 from frod_bench.report.tables import summarise

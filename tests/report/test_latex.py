@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
-from frod_bench.report.collect import Cell
 from frod_bench.report.latex import label_of, to_latex
 from frod_bench.report.table import Row, Table
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from frod_bench.common.errors import InputError
+from frod_bench.report.asked import Cell, parse
 from frod_bench.report.build import write_report
-from frod_bench.report.collect import Cell
-from frod_bench.report.command import CHOICES, parse
-from frod_bench.report.frame import Method
+from frod_bench.report.command import CHOICES
+from frod_bench.report.keys import Method
 from frod_bench.report.page.write import ours_second, unbroken
 from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, synthetic_curve, write_record

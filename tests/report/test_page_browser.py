@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from frod_bench.report.collect import Cell
+from frod_bench.report.asked import Cell
 from tests.machine import browser
 from tests.report.page_reader import Page
 

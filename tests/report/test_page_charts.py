@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from frod_bench.report.collect import Cell
+from frod_bench.report.asked import Cell
 from frod_bench.report.curves import AXES, Band
-from frod_bench.report.frame import Family, Method
+from frod_bench.report.keys import Family, Method
 from frod_bench.report.page import charts
 from frod_bench.report.page.write import as_json
 from frod_bench.report.panels import LOSSES, Caption, Panels

@@ -9,9 +9,11 @@ import pytest
 
 from frod_bench import stats
 from frod_bench.records import store
-from frod_bench.report.collect import Cell, collect
-from frod_bench.report.frame import Method
-from frod_bench.report.paired import hits_of, paired_summary, paired_table
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import collect
+from frod_bench.report.keys import Method
+from frod_bench.report.paired import paired_summary, paired_table
+from frod_bench.report.predictions import hits_of
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 OURS = Method("frod")

@@ -11,8 +11,8 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.report import build
-from frod_bench.report.collect import Cell
-from frod_bench.report.frame import Method
+from frod_bench.report.asked import Cell
+from frod_bench.report.keys import Method
 from frod_bench.report.published import files
 from frod_bench.report.published.figure import _apart, released_panels
 from frod_bench.report.published.numbers import (

@@ -13,6 +13,7 @@ import pytest
 
 from frod_bench import stats
 from frod_bench.records import hashing
+from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
 from frod_bench.report.claims.expressiveness import Updates, learned_updates
 from frod_bench.report.claims.judge import Beside, judge
@@ -26,7 +27,7 @@ from frod_bench.report.claims.parts import (
     Judged,
     suite_tasks,
 )
-from frod_bench.report.collect import Cell, collect
+from frod_bench.report.collect import collect
 from frod_bench.report.convergence import arrivals, convergence_table, time_summary
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.rules import load_rules

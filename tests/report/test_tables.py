@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from frod_bench import stats
-from frod_bench.report.collect import Cell, collect
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import collect
 from frod_bench.report.latex import to_latex
 from frod_bench.report.table import Row, Table, to_markdown, to_rich, write_table
 from frod_bench.report.tables import main_table, parameter_summary, parameter_table, summarise

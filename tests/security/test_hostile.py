@@ -23,8 +23,8 @@ from frod_bench.frod import FrodConfig, attach_frod, load_frod, save_frod
 from frod_bench.jobs.run import check_methods
 from frod_bench.mirror.hub import Repository, copy
 from frod_bench.models.classifier import build_classifier
+from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
-from frod_bench.report.collect import Cell
 from tests.conftest import SHORT, RunHere
 from tests.frod.helpers import Net
 from tests.mirror.conftest import fake_hub  # noqa: F401  (a fixture)

@@ -11,8 +11,8 @@ from frod_bench.cells.grid import compose_cells
 from frod_bench.common import secrets
 from frod_bench.common.errors import InputError
 from frod_bench.common.terminal import plain_console
+from frod_bench.report.asked import asked_cells
 from frod_bench.report.build import write_report
-from frod_bench.report.command import asked_cells
 from frod_bench.training import runner
 from tests.conftest import MakeCell, RunHere
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.common.errors import InputError
-from frod_bench.report.frame import AXIS, TASK_KEY, Task, by_task, tasks_in
+from frod_bench.report.frame import AXIS, by_task, tasks_in
+from frod_bench.report.keys import TASK_KEY, Task
 from frod_bench.report.names import label
 from frod_bench.report.tables import holes
 from frod_bench.stats import Floats

@@ -13,7 +13,8 @@ from frod_bench import stats
 from frod_bench.report import figures, style
 from frod_bench.report.analyses.about import About, points_of, scopes, score_text
 from frod_bench.report.figures import Drawing, Look, Props
-from frod_bench.report.frame import TASK_KEY, Method, by_method, by_task, method_of, methods_in
+from frod_bench.report.frame import by_method, by_task, method_of, methods_in
+from frod_bench.report.keys import TASK_KEY, Method
 from frod_bench.report.names import csv_frame, label, spelled
 from frod_bench.report.table import Row, Table
 

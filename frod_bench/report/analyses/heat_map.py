@@ -14,7 +14,8 @@ from matplotlib.patches import Rectangle
 from frod_bench.report import style
 from frod_bench.report.analyses.about import About, need_axes, points_of, scopes, score_text
 from frod_bench.report.figures import Drawing, Look, Props, panelled
-from frod_bench.report.frame import AXIS, TASK_KEY, Task, by_task
+from frod_bench.report.frame import AXIS, by_task
+from frod_bench.report.keys import TASK_KEY, Task
 from frod_bench.report.names import base_names, label, method_named, spelled
 from frod_bench.report.table import NOT_THERE, Row, Table
 

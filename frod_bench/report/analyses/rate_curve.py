@@ -21,7 +21,8 @@ from frod_bench.report.analyses.about import (
     score_text,
 )
 from frod_bench.report.figures import Drawing, Look, Props
-from frod_bench.report.frame import AXIS, TASK_KEY, Method, by_task, task_of, tasks_in
+from frod_bench.report.frame import AXIS, by_task, task_of, tasks_in
+from frod_bench.report.keys import TASK_KEY, Method
 from frod_bench.report.names import base_names, label, method_named
 from frod_bench.report.sensitivity import FLOORED, areas, floored
 from frod_bench.report.table import Row, Table

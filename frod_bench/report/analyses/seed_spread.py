@@ -12,9 +12,6 @@ from frod_bench.report import figures, style
 from frod_bench.report.analyses.about import NO_TASK, ONE_TASK, OVERALL, About, counts
 from frod_bench.report.figures import Drawing, Look, Props
 from frod_bench.report.frame import (
-    METHOD_KEY,
-    TASK_KEY,
-    Method,
     by_method,
     by_task,
     is_method,
@@ -23,6 +20,7 @@ from frod_bench.report.frame import (
     task_of,
     tasks_in,
 )
+from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Method
 from frod_bench.report.names import label
 from frod_bench.report.table import Row, Table
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from frod_bench import stats
 from frod_bench.report.claims.parts import Claim, Evidence, Part, verdict_of
-from frod_bench.report.frame import Method, Task
+from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import AccuracyRule
 from frod_bench.stats import Floats

@@ -19,7 +19,8 @@ from frod_bench.report.claims.parts import (
 )
 from frod_bench.report.convergence import NEVER, arrivals
 from frod_bench.report.curves import AXES, Axis, Curve
-from frod_bench.report.frame import Method, Run, run_of
+from frod_bench.report.frame import run_of
+from frod_bench.report.keys import Method, Run
 from frod_bench.report.names import label, labels_in_text
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.stats import Floats

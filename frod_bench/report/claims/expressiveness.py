@@ -14,7 +14,7 @@ import pandas as pd
 from frod_bench import stats
 from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.report.claims.parts import Claim, Part, combine, verdict_of
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
 from frod_bench.report.names import label, labels_in_text
 from frod_bench.report.rules import ExpressivenessRule
 from frod_bench.stats import Estimate

@@ -12,7 +12,7 @@ from frod_bench.report.claims.parameters import parameters
 from frod_bench.report.claims.parts import Judged, evidence_on
 from frod_bench.report.claims.robustness import robustness
 from frod_bench.report.curves import Curve
-from frod_bench.report.frame import Run
+from frod_bench.report.keys import Run
 from frod_bench.report.rules import Rules
 from frod_bench.report.sensitivity import Sensitivity
 

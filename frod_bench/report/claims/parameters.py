@@ -16,7 +16,7 @@ from frod_bench.report.claims.parts import (
     Evidence,
     Part,
 )
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
 from frod_bench.report.names import label
 from frod_bench.report.rules import ParametersRule
 from frod_bench.stats import Estimate

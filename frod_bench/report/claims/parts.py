@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.report.frame import Method, Task
+from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import Rules
 from frod_bench.stats import Estimate, Floats

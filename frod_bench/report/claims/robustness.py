@@ -6,7 +6,7 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.claims.parts import Claim, Evidence, Part, combine, verdict_of
-from frod_bench.report.frame import Method, Task
+from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label, labels_in_text
 from frod_bench.report.rules import RobustnessRule
 from frod_bench.report.sensitivity import Sensitivity

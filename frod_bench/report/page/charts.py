@@ -13,7 +13,8 @@ import pandas as pd
 from frod_bench import stats
 from frod_bench.report import style
 from frod_bench.report.curves import AXES, Axis, Band
-from frod_bench.report.frame import METHOD_KEY, Family, Method, family_of, method_of, methods_in
+from frod_bench.report.frame import family_of, method_of, methods_in
+from frod_bench.report.keys import METHOD_KEY, Family, Method
 from frod_bench.report.names import label
 from frod_bench.report.panels import ALL_TASKS, Panels
 from frod_bench.report.tables import COSTS

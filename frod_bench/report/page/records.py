@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.report.collect import Collected
-from frod_bench.report.frame import Method, Task, by_task, method_of, run_of, task_of
+from frod_bench.report.frame import by_task, method_of, run_of, task_of
+from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.table import NOT_THERE, Row, Table
 
@@ -56,11 +57,16 @@ def run_lines(frame: pd.DataFrame, page_dir: Path) -> list[RunLine]:
             status=row.status,
             score=_score(row),
             error=row.error if isinstance(row.error, str) else "",
-            href=relative(row.path, page_dir) if isinstance(row.path, str) else "",
+            href=relative(row.path, page_dir) if _is_file(row.path) else "",
             train_sec="" if np.isnan(row.train_sec) else f"{row.train_sec:.3g}",
         )
         for row in frame.itertuples(index=False)
     ]
+
+
+def _is_file(path: object) -> bool:
+    """Whether a run's record is a file that a page can link to, and not a row of a part."""
+    return isinstance(path, str) and Path(path).exists()
 
 
 def run_map(

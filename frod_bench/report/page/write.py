@@ -17,7 +17,8 @@ from frod_bench.report import style, tables
 from frod_bench.report.claims.parts import NOT_SUPPORTED, SUPPORTED
 from frod_bench.report.claims_table import claims_table, format_part, headline
 from frod_bench.report.convergence import convergence_table
-from frod_bench.report.frame import Method, method_of, methods_in, tasks_in
+from frod_bench.report.frame import method_of, methods_in, tasks_in
+from frod_bench.report.keys import Method
 from frod_bench.report.names import label
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.page import records

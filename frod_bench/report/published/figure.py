@@ -18,7 +18,7 @@ from frod_bench.report.figures import (
     marker_of,
     panelled,
 )
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
 from frod_bench.report.names import label
 from frod_bench.report.panels import Caption, Panels
 from frod_bench.report.published.numbers import (

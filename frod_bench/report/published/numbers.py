@@ -11,7 +11,7 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.curves import Curve
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
 from frod_bench.report.published import files
 
 LOSS = 1.0  # the training loss that counts as reached, as in claims_v1.yaml

@@ -8,7 +8,8 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.folder import COLUMNS as FIRST
-from frod_bench.report.frame import Method, is_method, method_of, methods_in
+from frod_bench.report.frame import is_method, method_of, methods_in
+from frod_bench.report.keys import Method
 from frod_bench.report.names import label
 from frod_bench.report.published.numbers import (
     LOSS,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from frod_bench.report.frame import Method
+from frod_bench.report.keys import Method
 from frod_bench.report.names import label, labels_in_text
 from frod_bench.report.published.numbers import LOSS, Published, load_published, points_to_loss
 from frod_bench.report.rules import AccuracyRule, ConvergenceRule, Rules

@@ -34,12 +34,11 @@ def parts_and_files(here: Path, patch: pytest.MonkeyPatch) -> None:
         path.rename(here / "kept/records/rte/frod" / path.name)
 
 
-def unwritable_cache(here: Path, patch: pytest.MonkeyPatch) -> None:
-    """Parts, and a file in place of the cache."""
+def file_in_place_of_out(here: Path, patch: pytest.MonkeyPatch) -> None:
+    """Parts, and a file in place of the folder that they are to be unpacked into."""
     records(here, patch)
     archive.pack(here / "embedded", here / "kept")
     (here / "cache").write_text("")
-    patch.setenv("FROD_BENCH_CACHE", str(here / "cache"))
 
 
 FRONT = (
@@ -49,10 +48,10 @@ FRONT = (
     Bad("ls records folder={here}", "folder={here}: has no records", "Name a folder that holds"),
     Bad("ls records folder=~nobody_at_all/x", "folder=~nobody_at_all/x", "Write the folder out"),
     Bad(
-        "ls records folder={here}/kept",
-        "FROD_BENCH_CACHE={here}/cache",
+        "archive unpack folder={here}/kept out={here}/cache",
+        "out={here}/cache",
         "Name a folder that you",
-        unwritable_cache,
+        file_in_place_of_out,
     ),
     Bad(
         "ls records folder={here}/kept",

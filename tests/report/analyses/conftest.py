@@ -12,7 +12,8 @@ from matplotlib.text import Text
 
 from frod_bench.report.analyses.about import About
 from frod_bench.report.analyses.kinds import KINDS, analyse, csv_of
-from frod_bench.report.collect import Cell, collect
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import collect
 from frod_bench.report.figures import SCREEN, render
 from frod_bench.report.table import Table
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 
-from frod_bench.report.collect import Cell
+from frod_bench.report.asked import Cell
 from frod_bench.report.names import spelled
 from tests.report.analyses.conftest import Analyse
 from tests.report.analyses.variants import variant

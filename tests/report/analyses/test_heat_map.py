@@ -9,7 +9,8 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.report.analyses.kinds import analyse
-from frod_bench.report.collect import Cell, collect
+from frod_bench.report.asked import Cell
+from frod_bench.report.collect import collect
 from tests.report.analyses.conftest import Analyse
 from tests.report.analyses.variants import variant
 from tests.report.factory import make_record, write_record

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frod_bench.report.collect import Cell
+from frod_bench.report.asked import Cell
 from tests.report.analyses.conftest import Analyse
 from tests.report.analyses.variants import variant
 

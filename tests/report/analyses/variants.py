@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from frod_bench.records import hashing
-from frod_bench.report.collect import Cell
+from frod_bench.report.asked import Cell
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 NAMES = {

@@ -1,0 +1,171 @@
+"""Where the records of a results folder are: files, or parts, which are read without unpacking."""
+
+import functools
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from frod_bench.common.errors import InputError
+from frod_bench.common.names import stays
+from frod_bench.records import store
+from frod_bench.records.parts import parts_of, rows_of
+from frod_bench.records.schema import Record, RecordError
+from frod_bench.records.store import Unusable
+
+Stamp = tuple[str, int, int]  # path, size in bytes, time of the content in ns
+
+
+class Source(Protocol):
+    """The records of a results folder. A record has the path that it has, or would have, as a
+    file: `<folder>/<task>/<method>/<seed>-<hash>.json`.
+    """
+
+    folder: Path
+
+    def path_of(self, record: Record) -> Path:
+        """The path of a record of this source."""
+
+    def scan(self) -> tuple[list[Record], list[Unusable]]:
+        """`store.scan` of the source."""
+
+    def record(self, path: Path) -> Record:
+        """One record. Raises RecordError or OSError if there is none that can be trusted."""
+
+    def curves(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | RecordError | None]]:
+        """The content of the curve of each of these records, or why it cannot be read; None if
+        there is none.
+        """
+
+    def predictions(self, path: Path) -> bytes:
+        """The content of a record's predictions. Raises OSError if there are none."""
+
+    def stamp(self, path: Path) -> object:
+        """What changes if a record's predictions do. Raises OSError if there are none."""
+
+
+class Files:
+    """Records as files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path_of(self, record: Record) -> Path:
+        return store.path_below(self.folder, record["cell"])
+
+    def scan(self) -> tuple[list[Record], list[Unusable]]:
+        return store.scan(self.folder)
+
+    def record(self, path: Path) -> Record:
+        return store.load(path)
+
+    def curves(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | RecordError | None]]:
+        for path in paths:
+            try:
+                yield path, store.curve_path(path).read_bytes()
+            except OSError as error:
+                yield path, RecordError(f"curve cannot be read ({error}).")
+
+    def predictions(self, path: Path) -> bytes:
+        return store.predictions_path(path).read_bytes()
+
+    def stamp(self, path: Path) -> object:
+        found = store.predictions_path(path).stat()
+        return found.st_size, found.st_mtime_ns
+
+
+class Parts:
+    """Records in parts, which are only ever added: of two rows with one path the first counts."""
+
+    def __init__(self, folder: Path, parts: tuple[Stamp, ...]) -> None:
+        self.folder, self._stamps = folder, parts
+        self._parts = [Path(path) for path, _, _ in parts]
+
+    def path_of(self, record: Record) -> Path:
+        return store.path_below(self.folder, record["cell"])
+
+    def scan(self) -> tuple[list[Record], list[Unusable]]:
+        records, unusable = self._scanned
+        return list(records), list(unusable)
+
+    def record(self, path: Path) -> Record:
+        try:
+            return self._by_path[path]
+        except KeyError:
+            raise FileNotFoundError(f"{path} is in none of the parts") from None
+
+    def curves(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | RecordError | None]]:
+        left = set(paths)
+        for row in rows_of(self._parts, ["path", "curve"]) if left else ():
+            path = self.folder / row["path"]
+            if path in left:
+                left.remove(path)
+                yield path, None if row["curve"] is None else row["curve"].encode()
+        for path in left:
+            yield path, RecordError("it is in none of the parts.")
+
+    def predictions(self, path: Path) -> bytes:
+        found = self._predictions.get(path)
+        if found is None:
+            raise FileNotFoundError(f"{path} has no predictions in the parts")
+        return found
+
+    def stamp(self, path: Path) -> object:
+        self.predictions(path)
+        return self._stamps
+
+    @functools.cached_property
+    def _scanned(self) -> tuple[list[Record], list[Unusable]]:
+        rows: dict[Path, str] = {}
+        for row in rows_of(self._parts, ["path", "record"]):
+            if not stays(row["path"]):
+                raise InputError(
+                    f"{self.folder}: a part names the path {row['path']!r}, which leads out of the "
+                    "folder. Restore the part from git."
+                )
+            rows.setdefault(self.folder / row["path"], row["record"])
+        paths = sorted(rows)
+        reads = (
+            (path, functools.partial(store.parse, rows.pop(path), path.name)) for path in paths
+        )
+        return store.gather(self.folder, reads, [])
+
+    @functools.cached_property
+    def _by_path(self) -> dict[Path, Record]:
+        return {self.path_of(record): record for record in self._scanned[0]}
+
+    @functools.cached_property
+    def _predictions(self) -> dict[Path, bytes]:
+        found: dict[Path, bytes] = {}
+        for row in rows_of(self._parts, ["path", "predictions"]):
+            if row["predictions"] is not None:
+                found.setdefault(self.folder / row["path"], row["predictions"])
+        return found
+
+
+def opened(results_dir: Path) -> Source:
+    """The source of a results folder's records. Raises InputError if it has both kinds."""
+    own, parts = results_dir / "records", parts_of(results_dir)
+    if not parts:
+        return Files(own)
+    if loose := next(own.glob("*/*/*.json"), None):
+        raise InputError(
+            f"{own}: has parts and records as files, e.g. {loose.name}. Move the files into a "
+            "folder of their own, or unpack the parts there: frod-bench archive unpack "
+            f"folder={results_dir} out=DIR."
+        )
+    return _of_parts(own, tuple(map(_stamp, parts)))
+
+
+def source_of(record_path: Path) -> Source:
+    """The source that has a record, by its path."""
+    return opened(record_path.parents[3])
+
+
+def _stamp(part: Path) -> Stamp:
+    found = part.stat()
+    return str(part), found.st_size, found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=4)  # a report asks for its folder several times
+def _of_parts(folder: Path, parts: tuple[Stamp, ...]) -> Parts:
+    return Parts(folder, parts)
