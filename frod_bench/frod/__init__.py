@@ -11,9 +11,8 @@ and not on the benchmark around it. docs/explanation/method.md derives what it c
 
 from .adapter import attach_frod, decay_to_zero, frod_parameters, merge_frod, unmerge_frod
 from .config import FrodConfig
-from .files import load_frod, save_frod
+from .files import adapter_probes, check_adapter_probes, load_frod, save_frod
 from .layer import FrodLinear
-from .native_format import adapter_probes, check_adapter_probes
 
 __all__ = [
     "FrodConfig",

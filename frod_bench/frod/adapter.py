@@ -13,11 +13,10 @@ from torch.utils.hooks import RemovableHandle
 from ..common.errors import InputError
 from .basis import JointBasis, exact_basis, factors_in, peft_basis, random_basis, svd_basis
 from .config import FrodConfig
-from .core import draw_supports
+from .core import SharedBasis, draw_supports
 from .layer import FrodLinear
-from .shared import SharedBasis, has_form_on_inputs
 from .storage import basis_cache_dir, basis_key, cached_basis
-from .targets import Target, alone, check_weights, find_targets, head_parameters, role_of
+from .targets import Target, check_weights, has_form_on_inputs, head_parameters, role_of, targets_of
 
 M = TypeVar("M", bound=nn.Module)
 GivenBasis = tuple[Tensor, Tensor]  # V (r, r) and the support (nnz,) of a category, from a file
@@ -134,9 +133,7 @@ def plain_targets(model: nn.Module, config: FrodConfig) -> dict[str, list[Target
         raise InputError(
             "FRoD is already attached to this model. Call merge_frod or unmerge_frod first."
         )
-    categories = find_targets(model, config.target_modules, config.shared_side)
-    if config.basis == "svd":
-        categories = alone(categories)
+    categories = targets_of(model, config)
     for targets in categories.values():
         check_weights(targets)
     return categories
@@ -215,7 +212,7 @@ def _joint_basis(
     """Return the factors of a category from the cache, or compute them, in the layers' types."""
     weights = [target.factored for target in members]
     blocks = [target.block for target in members]
-    by_inverse = has_form_on_inputs(config, weights, on_outputs=members[0].on_outputs)
+    by_inverse = has_form_on_inputs(config, members)
 
     def build() -> JointBasis:
         if config.basis == "exact":

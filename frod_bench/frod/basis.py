@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .core import by_columns, float32_is_full
+from .core import by_columns, float32_is_full, trained_dtype
 
 # Largest condition at which the Cholesky factor of the Gram matrix is used: its error, about
 # 1e-16 x 100^2, stays below the gap at which eigenvalues count as equal.
@@ -126,11 +126,18 @@ def exact_basis(
     signs = canonical_signs(basis)
     eigenvectors *= signs
     basis.mul_(signs)
-    if by_inverse and factor.is_well_conditioned and not rows:
-        found = _by_inverse(weights, factor, basis, eigenvectors, dtype)
-        if found is not None:
-            return found
-    return _joined(basis, _layer_parts(weights, factor, rows, eigenvectors), dtype)
+    work = trained_dtype(weights[0].dtype)
+    inverse = None
+    if work != torch.float64 and not float32_is_full(weights[0].device):
+        rows.clear()  # products in float32 may be rounded further: everything in float64
+    elif factor.is_well_conditioned and len(rows) < len(weights):
+        solved = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
+        inverse = by_columns(solved.to(work))
+        if by_inverse and not rows:
+            norms = [torch.linalg.vector_norm(inverse.T @ one.to(work).T, dim=1) for one in weights]
+            if all(map(_has_no_small_column, norms)):
+                return JointBasis(by_columns(basis.to(dtype or basis.dtype)), [], norms, inverse)
+    return _joined(basis, _layer_parts(weights, factor, rows, eigenvectors, inverse), dtype)
 
 
 def peft_basis(
@@ -209,9 +216,8 @@ def _mean_inverse(
     (Q_i^T Q_i + pi I)^-1 = R (G_i + pi R^T R)^-1 R^T. Also returns the Q_i that were computed, by
     the layer's index, rounded to the type of the weights or float32, if they fit in memory.
     """
-    rank, width = factor.matrix.shape
-    identity = torch.eye(rank, dtype=torch.float64, device=factor.matrix.device)
-    inverses, removed = torch.zeros_like(identity), torch.zeros_like(identity)
+    rank = len(factor.matrix)
+    inverses, removed = (factor.matrix.new_zeros(rank, rank) for _ in range(2))
     by_grams = None
     roundoff = torch.finfo(torch.float64).eps * factor.condition**2 / regularization
     has_grams = factor.is_well_conditioned and roundoff < GRAM_MAX_ERROR
@@ -221,12 +227,12 @@ def _mean_inverse(
             orthonormal = factor.orthonormal(weight.double())
             _add_woodbury(removed, orthonormal, regularization)
             inverses.diagonal().add_(1 / regularization)
-            rounded = orthonormal.to(torch.promote_types(weight.dtype, torch.float32))
+            rounded = orthonormal.to(trained_dtype(weight.dtype))
             if len(weights) * rounded.nbytes <= KEPT_BYTES:
                 rows[index] = rounded
         elif has_grams:
             if by_grams is None:
-                by_grams, whole = identity.new_zeros(width, width), _gram(factor.matrix)
+                by_grams, whole = torch.zeros_like(inverses), _gram(factor.matrix)
             own = factor.grams.pop(index) if index in factor.grams else _gram(weight.double())
             by_grams += _inverse(own.add_(whole, alpha=regularization))
         else:
@@ -234,7 +240,7 @@ def _mean_inverse(
             own.diagonal().add_(regularization)
             inverses += _inverse(own)
     if by_grams is not None:
-        half = torch.zeros_like(identity)
+        half = torch.zeros_like(inverses)
         _add_triangular_product(half, factor.matrix, by_grams, upper=True)  # R sum_i (...)^-1
         _add_triangular_product(inverses, factor.matrix, half.T, upper=True)
     return inverses.sub_(removed, alpha=1 / regularization).div_(len(weights)), rows
@@ -254,51 +260,25 @@ def _inverse(symmetric: Tensor) -> Tensor:
 
 
 def _layer_parts(
-    weights: Sequence[Tensor], factor: RowFactor, rows: dict[int, Tensor], eigenvectors: Tensor
-) -> Iterator[Part]:
-    """Compute U_i and lambda_i of every layer from B_i = Q_i Z, with the Q_i in `rows` if there.
-
-    In the type of the weight (float32 or wider) if that is as accurate, else in float64.
-    """
-    dtype = torch.promote_types(weights[0].dtype, torch.float32)
-    is_exact = dtype == torch.float64 or float32_is_full(weights[0].device)
-    right = inverse = by_columns(eigenvectors.to(dtype))
-    if factor.is_well_conditioned and len(rows) < len(weights):
-        inverse = _shared_inverse(factor, eigenvectors, dtype)
-    for index, weight in enumerate(weights):
-        own = rows.pop(index, None)
-        if is_exact and (own is not None or factor.is_well_conditioned):
-            pair = (inverse, weight.to(dtype)) if own is None else (right, own)
-            product = (pair[0].T @ pair[1].T).T  # in column-major layout
-            norms = torch.linalg.vector_norm(product, dim=0)
-            if _has_no_small_column(norms):
-                yield product.div_(norms), norms
-                continue
-        yield _split(factor.orthonormal(weight.double()) @ eigenvectors)
-
-
-def _by_inverse(
     weights: Sequence[Tensor],
     factor: RowFactor,
-    basis: Tensor,
+    rows: dict[int, Tensor],
     eigenvectors: Tensor,
-    dtype: torch.dtype | None,
-) -> JointBasis | None:
-    """Return the factors with P instead of the U_i; None if a column of a B_i is small."""
-    work = torch.promote_types(weights[0].dtype, torch.float32)
-    if work != torch.float64 and not float32_is_full(weights[0].device):
-        return None
-    inverse = _shared_inverse(factor, eigenvectors, work)
-    scales = [torch.linalg.vector_norm(inverse.T @ weight.to(work).T, dim=1) for weight in weights]
-    if not all(map(_has_no_small_column, scales)):
-        return None
-    return JointBasis(by_columns(basis.to(dtype or basis.dtype)), [], scales, inverse)
+    inverse: Tensor | None,
+) -> Iterator[Part]:
+    """Compute U_i and lambda_i of every layer from B_i = Q_i Z with the Q_i in `rows`, or W_i P.
 
-
-def _shared_inverse(factor: RowFactor, eigenvectors: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return P = R^-1 Z (k x k), which W_i is multiplied with, in `dtype`."""
-    solved = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
-    return by_columns(solved.to(dtype))
+    In the type of Q_i or P; a layer that has neither, or a small column, from Q_i Z in float64.
+    """
+    rounded = by_columns(eigenvectors.to(trained_dtype(weights[0].dtype)))
+    for index, weight in enumerate(weights):
+        own, right = (rows.pop(index), rounded) if index in rows else (weight, inverse)
+        if right is not None:
+            left, scale = _split((right.T @ own.to(right.dtype).T).T)  # in column-major layout
+            if _has_no_small_column(scale):
+                yield left, scale
+                continue
+        yield _split(factor.orthonormal(weight.double()) @ eigenvectors)
 
 
 def _has_no_small_column(norms: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -42,15 +43,14 @@ class FrodConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target_modules", _checked_targets(self.target_modules))
-        rate, seed, regularization = self.sparse_rate, self.seed, self.regularization
-        is_seed = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63
-        for field, is_valid, allowed in (
-            ("sparse_rate", _is_number(rate) and 0 <= rate <= 1, "a number from 0 to 1"),
-            ("seed", is_seed, "a whole number of at least 0"),
-            ("regularization", _is_number(regularization) and regularization > 0, "a number > 0"),
+        number, largest = (int, float), sys.float_info.max
+        for field, types, low, high, allowed in (
+            ("sparse_rate", number, 0, 1, "a number from 0 to 1"),
+            ("seed", (int,), 0, 2**63 - 1, "a whole number of at least 0"),
+            ("regularization", number, math.ulp(0.0), largest, "a number > 0"),
         ):
-            if not is_valid:
-                value = getattr(self, field)
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, types) or not low <= value <= high:
                 raise InputError(f"{field}={value!r} is out of range: it must be {allowed}.")
         for field, kinds in (("basis", BasisKind), ("shared_side", SharedSide)):
             choices = get_args(kinds)
@@ -64,15 +64,6 @@ class FrodConfig:
                 f"shared_side={self.shared_side!r} is unavailable with basis={self.basis!r}, whose "
                 "basis is on the inputs. Use shared_side='input' or basis='exact'."
             )
-
-
-def _is_number(value: object) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # of a whole number with hundreds of digits
-        return False
 
 
 def _checked_targets(targets: object) -> list[str] | str:

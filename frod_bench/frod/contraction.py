@@ -38,14 +38,6 @@ def merged_is_cheaper(
     return merged < factored
 
 
-def forms_change(tokens: int, width: int) -> bool:
-    """Whether x + E x takes fewer multiply-adds with E formed: 3 T k^2 + 2 k^3 and not 4 T k^2.
-
-    The layer is then W (x + E x) with E = P diag(lambda_0)^-1 C V^T.
-    """
-    return tokens > 2 * width
-
-
 def sums_over_tokens(tokens: int, rows: int, width: int, rank: int) -> bool:
     """Whether the merged form sums the gradient of C over tokens instead of weight rows."""
     return tokens * (rank * (rows + width) - rows * width) < rank * rows * width

@@ -1,14 +1,19 @@
-"""The trained core C = diag(lambda - lambda_0) + S, (k x k), as a sparse matrix.
+"""What the layers of a category share: V, P if they hold no U, and the trained entries of C.
 
-Its values are (k + nnz,): the diagonal, then S on its support. Operands are (k, n). Without CSR
-kernels C is written out as a dense matrix. docs/explanation/method.md (section 2) has the reasons.
+C = diag(lambda - lambda_0) + S, (k x k), is a sparse matrix. Its values are (k + nnz,): the
+diagonal, then S on its support. Operands are (k, n). Without CSR kernels C is written out as a
+dense matrix. docs/explanation/method.md (section 2) has the reasons.
 """
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .config import FrodConfig
 
 # torch warns once per process; the tests pin the products that are used here.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
@@ -24,6 +29,18 @@ MAX_SPARSE_SHARE = 0.15
 def by_columns(factor: Tensor) -> Tensor:
     """Return V or U, (n, r), column-major: the transpose, which C acts on, is contiguous."""
     return factor.T.contiguous().T
+
+
+def trained_dtype(base: torch.dtype) -> torch.dtype:
+    """Return float32, or the type of the base if that is wider."""
+    return torch.promote_types(base, torch.float32)
+
+
+def moved_wide(fn: Callable[[Tensor], Tensor], tensor: Tensor) -> Tensor:
+    """Return `fn(tensor)`, which moves or casts it, but in float32 or wider."""
+    moved = fn(tensor)
+    dtype = trained_dtype(moved.dtype)
+    return moved if moved.dtype == dtype else tensor.to(moved.device, dtype)
 
 
 def has_sparse_kernels(device: torch.device, dtype: torch.dtype) -> bool:
@@ -149,22 +166,88 @@ def _sampled(starts: list[Tensor], indices: list[Tensor], left: Tensor, right: T
 # Sparse tensors cannot be traced: in a compiled graph each of these products is one node.
 _product_operator = torch.library.custom_op("frod::csr_product", _product, mutates_args=())
 _sampled_operator = torch.library.custom_op("frod::csr_sampled", _sampled, mutates_args=())
+_product_operator.register_fake(
+    lambda *operands: torch.empty_like(operands[-1], memory_format=torch.contiguous_format)
+)
+_sampled_operator.register_fake(lambda _, columns, left, __: left.new_empty(sum(map(len, columns))))
 
 
-@_product_operator.register_fake
-def _product_shape(
-    starts: list[Tensor], indices: list[Tensor], values: Tensor, other: Tensor
-) -> Tensor:
-    del starts, indices, values
-    return torch.empty_like(other, memory_format=torch.contiguous_format)
+class SharedBasis(nn.Module):
+    """V and the support of S, as a child of each layer; its buffers are not in the state dict.
 
+    Attributes:
+        category: role of the layers in the model.
+        config: settings of the adapter.
+        basis: V, (r, r), in the type of the base weights; its width is r.
+        inverse: P, (r, r), if the layers have no U of their own: U = W P diag(lambda_0)^-1.
+        on_outputs: whether r = m and W = V diag(lambda) U^T; else r = k and W = U diag(lambda) V^T.
+    """
 
-@_sampled_operator.register_fake
-def _sampled_shape(
-    starts: list[Tensor], indices: list[Tensor], left: Tensor, right: Tensor
-) -> Tensor:
-    del starts, right
-    return left.new_empty(sum(len(part) for part in indices))
+    basis: Tensor
+    inverse: Tensor | None
+
+    def __init__(
+        self,
+        category: str,
+        config: FrodConfig,
+        basis: Tensor,
+        support: Tensor,
+        *,
+        inverse: Tensor | None = None,
+        on_outputs: bool = False,
+    ) -> None:
+        super().__init__()
+        self.category = category
+        self.config = config
+        self.on_outputs = on_outputs
+        self.width = len(basis)
+        self.register_buffer("basis", by_columns(basis), persistent=False)
+        inverse = None if inverse is None else by_columns(inverse.to(basis.device))
+        self.register_buffer("inverse", inverse, persistent=False)
+        self.pattern = CorePattern(len(basis), support).to(basis.device)
+        largest = 1.0 if basis.is_meta else float(basis.abs().sum(dim=0, dtype=torch.float32).max())
+        self._float16_scale = 2.0 ** math.ceil(math.log2(max(1.0, largest)))
+        self._casts: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    def basis_in(self, dtype: torch.dtype) -> tuple[Tensor, float]:
+        """Return V / scale in `dtype`, cast once for all layers of the category, and the scale.
+
+        In float16, V^T x could overflow although W x does not: the scale is then the power of two
+        that bounds V^T x / scale by the largest entry of x. In other types it is 1.
+        """
+        basis = self.basis
+        if dtype == basis.dtype != torch.float16:
+            return basis, 1.0
+        scale = self._float16_scale if dtype == torch.float16 and not self.on_outputs else 1.0
+        if torch.compiler.is_compiling():  # a graph keeps nothing
+            return (self.basis / scale).to(dtype), scale
+        key = self.basis.device, dtype
+        if key not in self._casts:
+            with torch.inference_mode(False), torch.no_grad():  # a later step may save it
+                self._casts[key] = (self.basis / scale).to(dtype)
+        return self._casts[key], scale
+
+    @property
+    def support(self) -> Tensor:
+        """Sorted flat indices row * r + column of S, int64 (nnz,)."""
+        return self.pattern.indices[self.width :]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SharedBasis":
+        """Move or cast; P stays float32 or wider: layers that are cast need it for U."""
+        self._casts.clear()
+        inverse = self.inverse
+
+        def move(tensor: Tensor) -> Tensor:
+            return moved_wide(fn, tensor) if tensor is inverse else fn(tensor)
+
+        super()._apply(move, recurse)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_casts": {}}
+
+    def extra_repr(self) -> str:
+        return f"category={self.category!r}, width={self.width}"
 
 
 def support_size(width: int, sparse_rate: float) -> int:

@@ -3,6 +3,7 @@
 With the basis on the outputs, U and V change roles (docs/explanation/method.md, sections 2 and 8).
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,13 +17,11 @@ from .contraction import (
     Factors,
     MergedLinear,
     factors_give_weight,
-    forms_change,
     linear,
     merged_is_cheaper,
     merged_weight,
 )
-from .core import by_columns, float32_is_full
-from .shared import SharedBasis, trained_dtype
+from .core import SharedBasis, by_columns, float32_is_full, moved_wide, trained_dtype
 
 VERSION = 1  # of what the layer computes. Increase it if training could not resume with another
 TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
@@ -54,14 +53,8 @@ def compares_values(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-_steps = {"count": 0}  # of all optimizers in this process
-
-
-def _count_step(*_: object) -> None:
-    _steps["count"] += 1
-
-
-register_optimizer_step_post_hook(_count_step)
+_steps = Counter(taken=0)  # by all optimizers in this process
+register_optimizer_step_post_hook(lambda *_: _steps.update(taken=1))
 
 
 def _state(weight: Tensor, trained: Sequence[Tensor]) -> tuple[tuple[int, ...], list[Tensor]]:
@@ -70,7 +63,7 @@ def _state(weight: Tensor, trained: Sequence[Tensor]) -> tuple[tuple[int, ...], 
         values = [weight.detach().diagonal(), *(one.detach() for one in trained)]
         return _address_and_version(weight), values
     marks = [mark for tensor in (weight, *trained) for mark in _address_and_version(tensor)]
-    return (*marks, _steps["count"] if trained else 0), []
+    return (*marks, _steps["taken"] if trained else 0), []
 
 
 def _address_and_version(tensor: Tensor) -> tuple[int, int]:
@@ -128,7 +121,7 @@ class FrodLinear(nn.Module):
         self.delta = nn.Parameter(torch.zeros_like(start))
         self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.indices) - shared.width))
         self._kept: dict[str, tuple[Tensor, Fingerprint]] = {}  # what is formed once a step
-        self._has_moved, self._steps_before = False, _steps["count"]
+        self._has_moved, self._steps_before = False, _steps["taken"]
         self.training = base_layer.training
         self._given = self._weight_that_factors_give()
 
@@ -163,9 +156,7 @@ class FrodLinear(nn.Module):
         if is_evaluation and not is_half and not torch.compiler.is_compiling():
             merged = self._formed_once("merged", dtype, values)
             return linear(x, merged, bias, self.transposed)  # (W + U C V^T) x
-        if is_on_inputs and is_half:
-            raise left_is_lost(self.shared.category, dtype)
-        if is_on_inputs and dtype == weight.dtype:
+        if is_on_inputs and dtype == weight.dtype and not is_half:
             return linear(self._changed_inputs(x, values), weight, bias, self.transposed)
         merges, spares_weight = (False, False) if is_half else self._choose_form(x, dtype)
         factors = self._factors(dtype, self.start if spares_weight else None)
@@ -183,6 +174,12 @@ class FrodLinear(nn.Module):
         if held is not None:
             return held
         assert self.shared.inverse is not None
+        if self.is_half:
+            raise InputError(
+                f"W of a layer of {self.shared.category!r} was cast to {self.weight.dtype} by a "
+                "wrapper (e.g. FSDP2's param_dtype), and the layer holds no U. Call hold_left() of "
+                "every FrodLinear before wrapping the model, or cast the model before attaching."
+            )
         device = self.weight.device.type
         with torch.no_grad(), torch.inference_mode(False), torch.autocast(device, enabled=False):
             inverse, weight = self.shared.inverse, self.weight.detach()
@@ -217,24 +214,24 @@ class FrodLinear(nn.Module):
         width, shared = self.in_features, self.shared
         counts = x.numel() // width, self.out_features, width, shared.width
         sparse = shared.pattern.is_sparse_on(x.device, dtype)
-        if merged_is_cheaper(*counts, sparse=sparse, spares_weight=True):
-            return True, False
-        if self._spares_weight(dtype):
-            return False, True
-        return merged_is_cheaper(*counts, sparse=sparse, spares_weight=False), False
+        merges = merged_is_cheaper(*counts, sparse=sparse, spares_weight=True)
+        spares_weight = not merges and self._spares_weight(dtype)
+        if not merges and not spares_weight:
+            merges = merged_is_cheaper(*counts, sparse=sparse, spares_weight=False)
+        return merges, spares_weight
 
-    def merged(self, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the adapted weight as the plain layer stores it, in `dtype` or the base's type.
+    def merged(self) -> Tensor:
+        """Return the adapted weight as the plain layer stores it.
 
         It is kept until W or a trained value changes (see `Fingerprint`). A compiled graph cannot
         branch on values and forms the weight in every call.
         """
-        return self._formed_once("merged", dtype or self.weight.dtype, self._core_values())
+        return self._formed_once("merged", self.weight.dtype, self._core_values())
 
     def _changed_inputs(self, x: Tensor, values: Tensor) -> Tensor:
         """Return x + E x with E = P diag(lambda_0)^-1 C V^T; the layer is W (x + E x)."""
         factors, scaled = self._factors_of_change(values)
-        if forms_change(x.numel() // self.in_features, self.in_features):
+        if x.numel() > 2 * self.in_features**2:  # 3 T k^2 + 2 k^3 multiply-adds instead of 4 T k^2
             change = self._formed_once("change", self.weight.dtype, values)
             return MergedLinear.apply(x, scaled, None, change, factors)
         if not torch.compiler.is_compiling():
@@ -333,7 +330,7 @@ class FrodLinear(nn.Module):
             self._has_moved = bool(self._core_values().detach().any())
         else:
             versions = [_address_and_version(one)[1] for one in (self.delta, self.rotation)]
-            self._has_moved = any(versions) or _steps["count"] != self._steps_before
+            self._has_moved = any(versions) or _steps["taken"] != self._steps_before
         return not self._has_moved
 
     def _core_values(self) -> Tensor:
@@ -349,9 +346,7 @@ class FrodLinear(nn.Module):
                 child._apply(fn)
 
         def move(tensor: Tensor) -> Tensor:
-            moved = fn(tensor)
-            dtype = moved.dtype if tensor is self.held_left else trained_dtype(moved.dtype)
-            return moved if moved.dtype == dtype else tensor.to(moved.device, dtype)
+            return fn(tensor) if tensor is self.held_left else moved_wide(fn, tensor)
 
         self._kept.clear()
         super()._apply(move, recurse=False)
@@ -364,9 +359,11 @@ class FrodLinear(nn.Module):
         if old is not None:
             is_lambda = old.shape == self.start.shape  # if not, torch reports the sizes
             state_dict[f"{prefix}delta"] = old.to(self.start) - self.start if is_lambda else old
-        weight = state_dict.get(f"{prefix}base_layer.weight")
-        if self.is_on_inputs and weight is not None and not _equal(weight, self.weight):
-            self.hold_left()  # U is that of the weight that the adapter was attached to
+        own, other = self.weight, state_dict.get(f"{prefix}base_layer.weight")
+        if self.is_on_inputs and other is not None:
+            has_values = not own.is_meta and not other.is_meta and own.dtype == other.dtype
+            if not (has_values and torch.equal(other.to(own.device), own)):
+                self.hold_left()  # U is that of the weight that the adapter was attached to
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -379,18 +376,3 @@ class FrodLinear(nn.Module):
 
     def extra_repr(self) -> str:
         return f"category={self.shared.category!r}, nnz={self.rotation.numel()}"
-
-
-def left_is_lost(category: str, dtype: torch.dtype) -> InputError:
-    """Return the error for a layer that has no U and whose W was cast behind its back."""
-    return InputError(
-        f"W of a layer of {category!r} was cast to {dtype} by a wrapper (e.g. FSDP2's "
-        "param_dtype), and the layer holds no U. Call hold_left() of every FrodLinear before "
-        "wrapping the model, or cast the model before attaching."
-    )
-
-
-def _equal(one: Tensor, other: Tensor) -> bool:
-    if one.is_meta or other.is_meta or one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    return torch.equal(one.to(other.device), other)

@@ -22,19 +22,11 @@ from torch import Tensor, nn
 
 from ..common.atomic import write_bytes
 from ..common.errors import InputError
+from . import storage
 from .adapter import build_layers, plain_targets
 from .config import FrodConfig
 from .layer import FrodLinear
-from .storage import (
-    FLOATS,
-    INTEGERS,
-    check_layers,
-    contents,
-    read_bytes,
-    read_json,
-    tensor_of,
-    tensors_in,
-)
+from .storage import Stored
 from .targets import Target
 
 logger = logging.getLogger(__name__)
@@ -87,7 +79,7 @@ def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) ->
         "fan_in_fan_out": any(layer.transposed for layer in layers.values()),
         "progressbar": False,
     }
-    write_bytes(folder / TENSORS_NAME, save(contents(tensors), metadata={"format": "pt"}))
+    write_bytes(folder / TENSORS_NAME, save(storage.contents(tensors), metadata={"format": "pt"}))
     write_bytes(folder / SETTINGS_NAME, json.dumps(settings, indent=2).encode())
 
 
@@ -98,10 +90,10 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
     """
     settings = _settings(folder / SETTINGS_NAME)
     path = folder / TENSORS_NAME
-    tensors = tensors_in(path, read_bytes(path))
+    stored = Stored(path, storage.tensors_in(path, storage.read_bytes(path)))
     names = [
         key[len(LAYER) : -len(LAMBDA)]
-        for key in tensors
+        for key in stored.tensors
         if key.startswith(LAYER) and key.endswith(LAMBDA)
     ]
     targets = settings.get("target_modules", "")
@@ -121,26 +113,24 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
         raise InputError(f"{folder / SETTINGS_NAME}: {error}") from None
     categories = plain_targets(model, config)
     found = {target.name for members in categories.values() for target in members}
-    check_layers(found, names, folder)
+    storage.check_layers(found, names, folder)
     given = {}
     for category, members in categories.items():
-        given[category] = _basis_and_indices(category, members[0].width, tensors, path)
+        given[category] = _basis_and_indices(category, members[0].width, stored)
         _check_base(category, members, given[category][0], folder)
     layers = build_layers(categories, config, given=given)
-    for name, layer in layers.items():
-        scale, values = (
-            tensor_of(path, tensors, f"{LAYER}{name}{kind}", tuple(trained.shape), FLOATS)
-            for kind, trained in ((LAMBDA, layer.delta), (ROTATION, layer.rotation))
-        )
-        with torch.no_grad():
+    with torch.no_grad():
+        for name, layer in layers.items():
+            scale = stored.floats(f"{LAYER}{name}{LAMBDA}", *layer.start.shape)
+            values = stored.floats(f"{LAYER}{name}{ROTATION}", *layer.rotation.shape)
             layer.delta.copy_(scale.to(layer.start) - layer.start)
             # The file's order of the entries of S is PEFT's; ours is sorted.
             layer.rotation.copy_(values[given[layer.shared.category][1].argsort()])
-    return layers, _saved_modules(model, tensors, path)
+    return layers, _saved_modules(model, stored)
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    settings = read_json(path)
+    settings = storage.read_json(path)
     kind = settings.get("peft_type") if isinstance(settings, dict) else None
     if kind != "FROD":
         raise InputError(
@@ -162,14 +152,13 @@ def _settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _basis_and_indices(
-    category: str, width: int, tensors: dict[str, Tensor], path: Path
-) -> tuple[Tensor, Tensor]:
+def _basis_and_indices(category: str, width: int, stored: Stored) -> tuple[Tensor, Tensor]:
     """Return V and the flat indices row * k + column of S, in the file's order."""
-    basis = tensor_of(path, tensors, f"{SHARED}frod_V.{category}", (width, width), FLOATS)
+    basis = stored.floats(f"{SHARED}frod_V.{category}", width, width)
     name = f"{SHARED}frod_s_indices.{category}"
-    count = tensors[name].shape[-1] if name in tensors and tensors[name].ndim == 2 else 0
-    pairs = tensor_of(path, tensors, name, (2, count), INTEGERS)
+    found = stored.tensors.get(name)
+    count = found.shape[-1] if found is not None and found.ndim == 2 else 0
+    pairs = stored.integers(name, 2, count)
     is_support = (
         bool(((pairs >= 0) & (pairs < width)).all())
         and bool((pairs[0] != pairs[1]).all())
@@ -177,8 +166,8 @@ def _basis_and_indices(
     )
     if not is_support:
         raise InputError(
-            f"{path}: {name!r} is not a set of entries off the diagonal of a {width} x {width} "
-            "matrix. Load the base that the adapter was trained on, or save it again with "
+            f"{stored.source}: {name!r} is not a set of entries off the diagonal of a {width} x "
+            f"{width} matrix. Load the base that the adapter was trained on, or save it again with "
             "save_projection=True."
         )
     return basis, pairs[0] * width + pairs[1]
@@ -204,19 +193,20 @@ def _check_base(category: str, members: list[Target], basis: Tensor, folder: Pat
         )
 
 
-def _saved_modules(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+def _saved_modules(model: nn.Module, stored: Stored) -> dict[str, Tensor]:
     """Return the values of parameters and buffers that are not the adapter's, by name."""
     shared = tuple(f"{SHARED}{kind}." for kind in ("frod_V", "frod_s_indices", "frod_s_size"))
     state = model.state_dict()
     found = {}
-    for key, tensor in tensors.items():
+    for key, tensor in stored.tensors.items():
         if key.startswith(shared) or key.endswith((LAMBDA, ROTATION)):
             continue
         name = key.removeprefix(LAYER)
         if name not in state or state[name].shape != tensor.shape:
             raise InputError(
-                f"{path} contains {key!r} of shape {tuple(tensor.shape)}, which the model does not "
-                "have in that shape. Load the base that it was trained on, with the same head."
+                f"{stored.source} contains {key!r} of shape {tuple(tensor.shape)}, which the model "
+                "does not have in that shape. Load the base that it was trained on, with the same "
+                "head."
             )
         found[name] = tensor
     return found

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from ..common.paths import cache_dir
 from .basis import JointBasis
 from .config import FrodConfig
 
-FLOATS, INTEGERS = "a floating-point type", "int64"  # kinds of the tensors of a file
 FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SAVE_AGAIN = "Save the adapter again, or copy it again."
 
@@ -65,27 +65,40 @@ def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
         raise damaged(path) from None
 
 
-def tensor_of(
-    path: Path | str, tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], kind: str
-) -> Tensor:
-    """Return a finite tensor of a file that has `shape` and whose type is of `kind`.
+@dataclass(frozen=True)
+class Stored:
+    """Tensors by name from a file, or another `source`, that need not be what they should be.
 
-    Raises:
-        InputError: it is missing or something else; the message names the file and the tensor.
+    Each getter returns a finite tensor of a shape and type, or raises InputError if it is missing
+    or something else; the message names the source and the tensor.
     """
-    found = tensors.get(name)
-    problem = ""
-    if found is None:
-        problem = "is missing"
-    elif tuple(found.shape) != shape:
-        problem = f"has shape {tuple(found.shape)}, expected {shape}"
-    elif found.dtype not in (FLOAT_TYPES if kind == FLOATS else (torch.int64,)):
-        problem = f"is {found.dtype}, expected {kind}"
-    elif not bool(found.isfinite().all()):
-        problem = "has NaN or infinite values"
-    if found is None or problem:
-        raise InputError(f"{path}: {name!r} {problem}. {SAVE_AGAIN}")
-    return found
+
+    source: Path | str
+    tensors: Mapping[str, Tensor]
+
+    def floats(self, name: str, *shape: int) -> Tensor:
+        """Return a tensor of a floating-point type."""
+        return self._checked(name, shape, FLOAT_TYPES, "a floating-point type")
+
+    def integers(self, name: str, *shape: int) -> Tensor:
+        """Return a tensor of int64."""
+        return self._checked(name, shape, (torch.int64,), "int64")
+
+    def _checked(
+        self, name: str, shape: tuple[int, ...], types: tuple[torch.dtype, ...], expected: str
+    ) -> Tensor:
+        found = self.tensors.get(name)
+        if found is None:
+            problem = "is missing"
+        elif tuple(found.shape) != shape:
+            problem = f"has shape {tuple(found.shape)}, expected {shape}"
+        elif found.dtype not in types:
+            problem = f"is {found.dtype}, expected {expected}"
+        elif not bool(found.isfinite().all()):
+            problem = "has NaN or infinite values"
+        else:
+            return found
+        raise InputError(f"{self.source}: {name!r} {problem}. {SAVE_AGAIN}")
 
 
 def aligned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

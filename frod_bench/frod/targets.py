@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..common.errors import InputError, did_you_mean
-from .config import SharedSide
+from .config import FrodConfig, SharedSide
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,11 @@ def find_targets(
     return grouped
 
 
-def alone(categories: dict[str, list[Target]]) -> dict[str, list[Target]]:
-    """Return a category for each layer, `category#position`, as if each had a basis of its own."""
+def targets_of(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:
+    """Return `find_targets`; with a basis for each layer, a category for each: `name#position`."""
+    categories = find_targets(model, config.target_modules, config.shared_side)
+    if config.basis != "svd":
+        return categories
     return {
         f"{name}#{position}": [member]
         for name, members in categories.items()
@@ -101,8 +104,22 @@ def alone(categories: dict[str, list[Target]]) -> dict[str, list[Target]]:
 
 
 def role_of(category: str) -> str:
-    """Return the category whose support a category has: of `category#position` the first part."""
+    """Return the category whose support a category has: of `name#position` the first part."""
     return category.partition("#")[0]
+
+
+def has_form_on_inputs(config: FrodConfig, members: list[Target]) -> bool:
+    """Whether these layers do without U: W (x + E x) is then at least as cheap.
+
+    Only with an exact basis on the inputs, and not in half precision, where x + E x would round
+    small changes away.
+    """
+    return config.basis == "exact" and all(
+        not target.on_outputs
+        and target.weight.shape[0] > 2 * target.width
+        and target.weight.dtype.itemsize >= torch.float32.itemsize
+        for target in members
+    )
 
 
 def category_of(name: str) -> str:
@@ -187,29 +204,28 @@ def check_weights(targets: list[Target]) -> None:
     """Raise InputError unless the weights of a category can be factored together."""
     first = targets[0]
     for target in targets:
-        weight = target.weight
+        weight, problem = target.weight, ""
         kind, other = (f"{w.dtype} on {w.device}" for w in (weight, first.weight))
         if kind != other:
-            raise InputError(
-                f"The weight of {target.name!r} is {kind}, that of {first.name!r} is {other}: "
-                "layers that share a basis must have the same type and device. Load the model in "
-                "one type, or adapt these layers separately."
+            problem = (
+                f"is {kind}, that of {first.name!r} is {other}: layers that share a basis must "
+                "have the same type and device. Load the model in one type, or adapt these layers "
+                "separately."
             )
-        if weight.is_meta:
-            raise InputError(
-                f"The weight of {target.name!r} is on the meta device and has no values. "
-                "Load the weights before attaching."
+        elif weight.is_meta:
+            problem = "is on the meta device and has no values. Load the weights before attaching."
+        elif not weight.is_floating_point():
+            problem = (
+                f"is {weight.dtype}: quantized weights cannot be factored. Load the model in a "
+                "floating-point type."
             )
-        if not weight.is_floating_point():
-            raise InputError(
-                f"The weight of {target.name!r} is {weight.dtype}: quantized weights cannot be "
-                "factored. Load the model in a floating-point type."
+        elif weight.numel() and not bool(torch.stack(torch.aminmax(weight)).isfinite().all()):
+            problem = (
+                "has NaN or infinite values, from which no basis can be computed. Load another "
+                "checkpoint."
             )
-        if weight.numel() and not bool(torch.stack(torch.aminmax(weight)).isfinite().all()):
-            raise InputError(
-                f"The weight of {target.name!r} has NaN or infinite values, from which no basis "
-                "can be computed. Load another checkpoint."
-            )
+        if problem:
+            raise InputError(f"The weight of {target.name!r} {problem}")
 
 
 def head_parameters(model: nn.Module, targets: Collection[nn.Module]) -> set[nn.Parameter]:

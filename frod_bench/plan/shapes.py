@@ -17,10 +17,9 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import BackboneConfig, MethodConfig, TaskConfig
 from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
-from frod_bench.frod.core import CorePattern, support_size
+from frod_bench.frod.core import CorePattern, SharedBasis, support_size
 from frod_bench.frod.layer import FrodLinear
-from frod_bench.frod.shared import SharedBasis, has_form_on_inputs
-from frod_bench.frod.targets import alone, find_targets
+from frod_bench.frod.targets import has_form_on_inputs, targets_of
 from frod_bench.methods.registry import APPLIERS, Groups, Model, Prepared, frod_config, prepare
 from frod_bench.models.classifier import tower_of, with_head
 from frod_bench.models.multiple_choice import MultipleChoice, Packed, check_causal
@@ -138,16 +137,12 @@ def _apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed
 def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
     """Do as `frod.attach_frod` does, with factors and supports that have no values."""
     layers: dict[str, FrodLinear] = {}
-    categories = find_targets(model, config.target_modules, config.shared_side)
-    if config.basis == "svd":
-        categories = alone(categories)
-    for category, members in categories.items():
+    for category, members in targets_of(model, config).items():
         dtype, width = members[0].weight.dtype, members[0].width
         basis = torch.empty(width, width, dtype=dtype, device="meta")
         nowhere = torch.empty(0, dtype=torch.int64, device="cpu")
         on_outputs = members[0].on_outputs
-        weights = [target.factored for target in members]
-        by_inverse = has_form_on_inputs(config, weights, on_outputs=on_outputs)
+        by_inverse = has_form_on_inputs(config, members)
         inverse = torch.empty_like(basis) if by_inverse else None
         shared = SharedBasis(
             category, config, basis, nowhere, inverse=inverse, on_outputs=on_outputs

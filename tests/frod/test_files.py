@@ -29,7 +29,7 @@ from frod_bench.frod import (
 )
 from frod_bench.frod import adapter as adapter_module
 from frod_bench.frod.core import draw_supports
-from frod_bench.frod.native_format import SETTINGS_NAME, TENSORS_NAME
+from frod_bench.frod.files import SETTINGS_NAME, TENSORS_NAME
 from frod_bench.frod.storage import basis_cache_dir, tensors_in
 
 from .helpers import STACKS, Net, gaussian, perturb

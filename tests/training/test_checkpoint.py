@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from frod_bench.frod import layer, native_format
+from frod_bench.frod import files, layer
 from frod_bench.records.store import digest_of
 from frod_bench.training import loop, runner, tensor_files
 from frod_bench.training.checkpoint import (
@@ -340,7 +340,7 @@ def test_when_there_is_space_again_the_best_step_is_written_too(
     [
         ((loop, "VERSION", 2), r"can't be used \(its loop is '1'; that of this run is '2'\)"),
         ((layer, "VERSION", 2), r"can't be used \(its layer is '1'; that of this run is '2'\)"),
-        ((native_format, "_basis_probe", lambda shared: shared.basis[0].double()), "The basis of"),
+        ((files, "_basis_probe", lambda shared: shared.basis[0].double()), "The basis of"),
         (None, ""),
     ],
 )
