@@ -37,6 +37,12 @@ def is_published(folder: Path) -> bool:
     return folder.resolve().is_relative_to(REFERENCE_DIR.resolve())
 
 
+def from_here(path: Path) -> Path:
+    """The path from the working folder, if it lies in it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def embedded_mirror_dir() -> Path:
     """Folder of the embedded mirror: the synthetic data sets that the suite writes itself."""
     return cache_dir() / "embedded_mirror"

@@ -19,6 +19,7 @@ from frod_bench.records.parts import COLUMNS, parts_of, rows_of
 from frod_bench.records.schema import Record, RecordError
 from frod_bench.records.sources import Source
 
+ROOTS = ("results_root", "data_root", "model_root")  # no part of a run's hash
 WHOLE_CURVES = "main_table"  # the experiment whose curves keep the training loss of every step
 
 
@@ -89,6 +90,7 @@ def _packed(
     Raises InputError if a file beside the record is missing, or not the one that the run wrote.
     """
     kept = cast(dict[str, Any], json.loads(json.dumps(record)))
+    _leave_out_folders(kept["config"])
     curve = predictions = None
     try:
         if record["curve"] is not None:
@@ -118,6 +120,13 @@ def _packed(
         raise InputError(f"{path}: cannot be packed: {error}") from error
     text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return {"record": text, "curve": curve, "predictions": predictions}
+
+
+def _leave_out_folders(config: dict[str, Any]) -> None:
+    """Of absolute paths keep the last name: where a machine had its files is nobody's evidence."""
+    for key in ROOTS:
+        if isinstance(root := config.get(key), str) and Path(root).is_absolute():
+            config[key] = Path(root).name
 
 
 def _note(record: dict[str, Any], kind: str, content: bytes | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.common.errors import InputError
-from frod_bench.common.paths import REFERENCE_DIR, is_published
+from frod_bench.common.paths import REFERENCE_DIR, from_here, is_published
 from frod_bench.report.analyses.about import About
 from frod_bench.report.asked import Cell
 from frod_bench.report.claims.expressiveness import learned_updates
@@ -162,9 +162,9 @@ def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules
     if rules.convergence.constant_rate:
         root = results_root / CONSTANT_RATE
         constant = _constant_rate(root / profile, profile, rules)
-        make = (
-            f"frod-bench reproduce experiment={CONSTANT_RATE} profile={profile} results_root={root}"
-        )
+        make = f"frod-bench reproduce experiment={CONSTANT_RATE} profile={profile}"
+        if not is_published(root):  # no command writes there; the experiment has a root of its own
+            make += f" results_root={from_here(root)}"
     updates = learned_updates(results_dir, profile) if rules.expressiveness else None
     return Beside(sensitivity, constant, make, updates)
 

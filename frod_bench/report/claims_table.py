@@ -92,11 +92,13 @@ def show_claims(judged: Judged, title: str, console: Console) -> None:
 
 
 def headline(claim: Claim) -> str:
-    """What was measured, of the deciding part with the worst verdict, and of how many it is."""
+    """What was measured, of the first deciding part with the worst verdict; how many have it."""
     deciding = [part for part in claim.parts if part.verdict is not None]
-    weakest = min(deciding, key=lambda part: _FROM_THE_WORST.index(part.verdict or ""))
-    many = f"; the weakest of {len(deciding)} parts that decide" if len(deciding) > 1 else ""
-    return f"{weakest.title}: {format_part(weakest)}{many}"
+    worst = min((part.verdict or "" for part in deciding), key=_FROM_THE_WORST.index)
+    first, *others = [part for part in deciding if part.verdict == worst]
+    words = f"; the first of {1 + len(others)} parts" if others else "; the only part"
+    many = f"{words} with this verdict, of {len(deciding)} that decide"
+    return f"{first.title}: {format_part(first)}{many if len(deciding) > 1 else ''}"
 
 
 def format_part(part: Part) -> str:

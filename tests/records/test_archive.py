@@ -47,6 +47,18 @@ def test_readers_see_the_records_of_parts_as_they_were(folder: Path, tmp_path: P
     assert part.stat().st_size < 0.5 * sum(map(len, tree(folder / "records").values()))
 
 
+def test_parts_name_no_folder_of_the_machine(folder: Path, tmp_path: Path) -> None:
+    path = next(p for p in sorted((folder / "records").rglob("*.json")))
+    record = json.loads(path.read_text())
+    roots = {"results_root": "/home/me/tried", "data_root": None, "model_root": "models"}
+    record["config"] |= roots
+    path.write_text(json.dumps(record))
+    archive.pack(folder, tmp_path / "kept" / "small")
+    found, _ = sources.opened(tmp_path / "kept" / "small").scan()
+    (packed,) = (one["config"] for one in found if one["cell"] == record["cell"])
+    assert [packed[key] for key in roots] == ["tried", None, "models"]
+
+
 def test_parts_are_only_added_and_hold_what_others_lack(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept" / "small"
     later = folder / "records" / "qnli"
