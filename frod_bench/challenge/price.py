@@ -1,6 +1,6 @@
 """What a challenge will run, and about how long that takes, before anything runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -47,8 +47,8 @@ class Price:
         return [
             *(stage.line(self.workers) for stage in self.stages),
             f"About {span(usual)} with {workers}, at the recorded seconds of the other methods' "
-            f"runs ({self.mean_seconds:.1f} s each on average: setup, training, evaluation). A "
-            "slower method, or machine, takes longer. Runs that have records are not run again.",
+            f"runs ({self.mean_seconds:.1f} s each on average: setup, training, evaluation; the search "
+            "evaluates once). A slower method, or machine, takes longer. Runs that have records are not run again.",
         ]
 
     def left(self, pace: float) -> str:
@@ -68,10 +68,10 @@ def price_of(
     jobs: int,
 ) -> Price:
     """Count the runs of each stage; `jobs` is `runtime.jobs`."""
-    known = reference.seconds
-    mean = fmean(known.values()) if known else 0.0
+    known, searching = reference.seconds, reference.search_seconds
 
-    def seconds(cells: Iterable[Cell]) -> float:
+    def seconds(cells: Iterable[Cell], known: Mapping[str, float] = known) -> float:
+        mean = mean_of(known)
         return sum(known.get(with_head(c.task, c.settings.head), mean) for c in cells)
 
     least = usual = 0
@@ -79,15 +79,20 @@ def price_of(
     for cells in searches.cells.values():
         few, many = points(searches.rules, list(cells[0].settings.method.learning_rates))
         least, usual = least + few * len(cells), usual + many * len(cells)
-        least_seconds += few * seconds(cells)
-        usual_seconds += many * seconds(cells)
+        least_seconds += few * seconds(cells, searching)
+        usual_seconds += many * seconds(cells, searching)
     again, own = seconds(sample), seconds(judged)
     stages = (
         Stage("verify", (len(sample),) * 2, (again, again)),
         Stage("search of learning rates", (least, usual), (least_seconds, usual_seconds)),
         Stage("judged seeds", (len(judged),) * 2, (own, own)),
     )
-    return Price(stages, mean, jobs or cores())
+    return Price(stages, mean_of(known), jobs or cores())
+
+
+def mean_of(known: Mapping[str, float]) -> float:
+    """The mean over tasks; 0 if nothing is known."""
+    return fmean(known.values()) if known else 0.0
 
 
 def points(rules: Rules, groups: Sequence[str]) -> tuple[int, int]:

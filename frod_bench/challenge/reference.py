@@ -51,10 +51,19 @@ class Reference:
     @cached_property
     def seconds(self) -> dict[str, float]:
         """Mean recorded seconds of a run by task and head: setup, training and evaluation."""
+        return self._mean(("setup_sec", "train_sec", "eval_sec"))
+
+    @cached_property
+    def search_seconds(self) -> dict[str, float]:
+        """The same without evaluation: a run of the search has no curve."""
+        return self._mean(("setup_sec", "train_sec"))
+
+    def _mean(self, parts: Sequence[str]) -> dict[str, float]:
         spent: dict[str, list[float]] = {}
         for cell, record in self.records.items():
-            if (seconds := seconds_of(record)) is not None:
-                spent.setdefault(with_head(cell.task, cell.settings.head), []).append(seconds)
+            if time := record["time"]:
+                task = with_head(cell.task, cell.settings.head)
+                spent.setdefault(task, []).append(sum(time[part] for part in parts))
         return {task: fmean(found) for task, found in spent.items()}
 
     def sample(self) -> list[Cell]:

@@ -40,24 +40,26 @@ def cell(task: str, rates: dict[str, float]) -> Any:
 def test_runs_are_priced_at_the_seconds_of_their_tasks_and_shared_by_the_workers() -> None:
     rates = {"norms": 0.1, "head": 0.1}
     slow, quick, unknown = (cell(task, rates) for task in ("boolq", "rte", "mine"))
-    reference: Any = SimpleNamespace(seconds={"boolq": 30.0, "rte": 10.0})
+    reference: Any = SimpleNamespace(
+        seconds={"boolq": 40.0, "rte": 10.0}, search_seconds={"boolq": 30.0, "rte": 10.0}
+    )
     searches: Any = SimpleNamespace(rules=RULES, cells={"a": [slow, slow], "b": [quick, unknown]})
     price = price_of(reference, [slow], searches, [quick, quick, unknown], jobs=2)
     verify, search, judged = price.stages
-    assert (verify.runs, verify.seconds) == ((1, 1), (30.0, 30.0))
+    assert (verify.runs, verify.seconds) == ((1, 1), (40.0, 40.0))
     assert search.runs == (12 * 4, 16 * 4)
     assert search.seconds[0] == 12 * (30 + 30 + 10 + 20)
-    assert judged.seconds == (40.0, 40.0)  # a task without records: as long as the mean
-    assert price.lines[0] == "  verify: 1 runs, about 15 seconds"
+    assert judged.seconds == (45.0, 45.0)  # a task without records: as long as the mean
+    assert price.lines[0] == "  verify: 1 runs, about 20 seconds"
     assert price.lines[1] == "  search of learning rates: 48 to 64 runs, about 12 minutes"
     assert "About 13 minutes with 2 workers" in price.lines[-1]
-    assert "20.0 s each" in price.lines[-1]
+    assert "25.0 s each" in price.lines[-1]
     assert "about 25 minutes from here" in price.left(2.0)
 
 
 def test_no_number_of_jobs_is_one_worker_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frod_bench.challenge.price.cores", lambda: 3)
-    reference: Any = SimpleNamespace(seconds={})
+    reference: Any = SimpleNamespace(seconds={}, search_seconds={})
     searches: Any = SimpleNamespace(rules=RULES, cells={})
     assert price_of(reference, [], searches, [], jobs=0).workers == 3
 
