@@ -1,5 +1,6 @@
 """Fixtures of most tests: a short, untracked run of the embedded profile; commands in process."""
 
+import functools
 import multiprocessing
 import os
 import runpy
@@ -116,6 +117,17 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
         "get_context",
         lambda method=None: prepared if method == "spawn" else get_context(method),
     )
+
+
+@pytest.fixture
+def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train the first two blocks of each backbone, which cost a third of all six.
+
+    Not for tests that load trained values, since what loads them builds all blocks.
+    """
+    from frod_bench.training import runner  # imports what most tests do not need
+
+    monkeypatch.setattr(runner, "make_ready", functools.partial(runner.make_ready, blocks=2))
 
 
 RunHere = Callable[..., "subprocess.CompletedProcess[str]"]

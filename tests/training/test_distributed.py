@@ -90,6 +90,7 @@ def run_together(way: str, root: Path) -> dict[str, Path]:
 
 @pytest.mark.timeout(1200)  # of a busy machine
 @pytest.mark.parametrize("way", CASES)
+@pytest.mark.usefixtures("shallow")
 def test_two_processes_give_the_result_of_one(tmp_path: Path, way: str) -> None:
     """One test a way: the launch is dear, and its cases must not be dealt to two workers."""
     for case, ours in run_together(way, tmp_path).items():

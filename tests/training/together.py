@@ -4,6 +4,7 @@ together STRATEGY FILE: the command lines of cells, as JSON; STRATEGY is ddp or 
 breaks off.
 """
 
+import functools
 import json
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from torch import distributed
 from torch.distributed.tensor import DTensor
 
 from frod_bench.jobs import run
+from frod_bench.training import runner
 from frod_bench.training.loop import Point, Progress, Trainer
 
 TRAIN_STEP = Trainer.train_step
@@ -29,6 +31,8 @@ def break_off(self: Trainer, step: int, batches: Iterator[Any]) -> Point:
 
 def main(way: str, file: str) -> None:
     """Run every cell, and check that it is sharded under FSDP and not under DDP."""
+    # The fixture `shallow`: two blocks are sharded, gathered and reduced as six are.
+    runner.make_ready = functools.partial(runner.make_ready, blocks=2)
     train, leave = Trainer.run, distributed.destroy_process_group
 
     def checked(self: Trainer) -> Progress:
