@@ -60,7 +60,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-@pytest.mark.usefixtures("in_turn")
+@pytest.mark.usefixtures("in_turn", "shallow")
 def test_the_example_goes_through_all_stages_and_a_second_time_runs_nothing(
     tmp_path: Path, undrawn: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,7 +111,7 @@ def test_the_example_goes_through_all_stages_and_a_second_time_runs_nothing(
     assert tree(tmp_path / "results" / "embedded" / "records") == before
 
 
-@pytest.mark.usefixtures("in_turn", "undrawn")
+@pytest.mark.usefixtures("in_turn", "shallow", "undrawn")
 def test_a_machine_that_does_not_reproduce_is_warned_of_in_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
