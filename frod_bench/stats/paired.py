@@ -1,18 +1,19 @@
 """Comparisons of two methods: equivalence, probability of improvement, single examples."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats as scipy_stats
 
 from frod_bench.stats.estimates import (
     CONFIDENCE,
+    NOTHING,
     RESAMPLES,
     Estimate,
     Floats,
-    estimate_over_tasks,
+    estimate_of_draws,
     mean_of_these_tasks,
     mean_over_tasks,
     present,
@@ -151,12 +152,15 @@ def probability_of_improvement(
     half: Mann and Whitney's U over the number of pairs (Agarwal et al. 2021).
     """
     a, b = stack_tables([ours, theirs])
-    places = np.where(np.isnan(a), np.nan, np.arange(a.size).reshape(a.shape))
-    return estimate_over_tasks([places], _Superiority(a, b), confidence, resamples)
+    if len(a) == 0:
+        return NOTHING
+    superiority = _Superiority(a, b)
+    value = float(superiority(np.arange(a.size).reshape(1, *a.shape))[0])
+    return estimate_of_draws(value, a, superiority, confidence, resamples)
 
 
 class _Superiority:
-    """The probability of improvement of redrawn tables, told from the places of what was drawn.
+    """The probability of improvement of redrawn tables, told from the places that were drawn.
 
     All pairs of a task's runs are compared once. A redrawn task has each of its runs so many times,
     so that the pairs won are a product of these counts with the matrix of comparisons: whole
@@ -167,24 +171,28 @@ class _Superiority:
         """Both are (tasks x seeds), with NaN behind a task's last value."""
         a, b = ours[:, :, None], theirs[:, None, :]
         self._greater, self._equal = ((a > b).astype(np.float32), (a == b).astype(np.float32))
-        self._seeds = ours.shape[1]
+        self._sizes = (~np.isnan(ours)).sum(axis=1)
 
-    def __call__(self, places: Floats) -> Floats:
-        """`places` is (... x tasks x seeds): in the flat table, NaN behind a task's last one."""
-        shape, known = places.shape[:-1], ~np.isnan(places)
-        rows = np.where(known, places, 0).astype(np.intp).reshape(-1, self._seeds)
-        sizes = known.reshape(rows.shape).sum(axis=-1)
-        task = rows[:, 0] // self._seeds
-        cells = np.arange(len(rows))[:, None] * self._seeds + rows % self._seeds
-        drawn = np.bincount(cells.ravel(), known.ravel(), rows.size).reshape(rows.shape)
-        greater, equal = np.zeros(len(rows)), np.zeros(len(rows))
+    def __call__(self, places: NDArray[np.integer[Any]]) -> Floats:
+        """`places` is (resamples x tasks x seeds): in the flat table, a drawn task in each row."""
+        resamples, tasks, seeds = places.shape
+        rows = places.reshape(-1, seeds)
+        task = (rows[:, 0] // seeds).astype(np.intp)
+        sizes = self._sizes[task]
+        # A run's place in the flat table of rows, without what is behind a task's last value.
+        cells = rows + ((np.arange(len(rows)) - task) * seeds)[:, None]
+        if not (is_whole := bool((sizes == seeds).all())):
+            cells = cells[np.arange(seeds) < sizes[:, None]]
+        drawn = np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape)
+        counts = drawn.astype(np.float32)
+        won, tied = np.zeros(len(rows)), np.zeros(len(rows))
         for one in np.unique(task):
-            here = task == one
-            counts = drawn[here].astype(np.float32)
-            greater[here] = ((counts @ self._greater[one]) * counts).sum(axis=-1)
-            equal[here] = ((counts @ self._equal[one]) * counts).sum(axis=-1)
-        won, tied, pairs = (one.reshape(shape) for one in (greater, equal, sizes**2))
-        if known.all():
+            here = np.flatnonzero(task == one)
+            of_task = counts[here]
+            won[here] = np.einsum("ij,ij->i", of_task @ self._greater[one], of_task)
+            tied[here] = np.einsum("ij,ij->i", of_task @ self._equal[one], of_task)
+        wins, ties, pairs = (one.reshape(resamples, tasks) for one in (won, tied, sizes**2))
+        if is_whole:
             whole = pairs.sum(axis=-1)
-            return np.asarray(won.sum(axis=-1) / whole + 0.5 * (tied.sum(axis=-1) / whole))
-        return np.asarray(((won + 0.5 * tied) / pairs).mean(axis=-1))
+            return np.asarray(wins.sum(axis=-1) / whole + 0.5 * (ties.sum(axis=-1) / whole))
+        return np.asarray(((wins + 0.5 * ties) / pairs).mean(axis=-1))

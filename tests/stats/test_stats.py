@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
 
 from frod_bench import stats
+from frod_bench.stats import estimates
 
 VALUES = st.floats(-100, 100, allow_nan=False, width=32)
 SEEDS = st.lists(VALUES, min_size=2, max_size=8)
@@ -111,6 +112,48 @@ def test_bootstrap_without_seed_spread_is_scipys_over_tasks() -> None:
     theirs = scipy_stats.bootstrap((tasks,), np.mean, method="percentile", rng=0)
     assert got.low == pytest.approx(theirs.confidence_interval.low, abs=0.3)
     assert got.high == pytest.approx(theirs.confidence_interval.high, abs=0.3)
+
+
+def test_bootstrap_draws_what_scipys_does_to_the_last_bit() -> None:
+    """Tasks by SciPy, and seeds within them one after the other."""
+    tasks, seeds = 12, 5
+    table = np.random.default_rng(3).normal(70, 10, (tasks, seeds))
+    table[[0, 3], -2:] = np.nan
+    counts, within = (~np.isnan(table)).sum(axis=1), np.random.default_rng([0, 1])
+
+    def of_drawn(task: np.ndarray, axis: int) -> np.ndarray:
+        seed = np.floor(within.random((*task.shape, seeds)) * counts[task][..., None]).astype(int)
+        seed = np.where(np.arange(seeds) < counts[task][..., None], seed, np.arange(seeds))
+        return estimates.mean_of_means(table.ravel().take(task[..., None] * seeds + seed))
+
+    theirs = scipy_stats.bootstrap(
+        (np.arange(tasks),), of_drawn, batch=estimates.BATCH, method="percentile", rng=0,
+        vectorized=True, axis=-1,
+    ).bootstrap_distribution  # fmt: skip
+    got = stats.mean_over_tasks(table)
+    tail = (1 - stats.CONFIDENCE) / 2
+    assert [got.low, got.high] == np.quantile(theirs, [tail, 1 - tail]).tolist()
+
+
+def test_draws_of_a_shape_are_made_once_and_are_the_same_if_none_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = np.random.default_rng(4).normal(70, 10, (2, 13, 7))
+    estimates._kept_draws.cache_clear()
+
+    def found() -> list[stats.Estimate]:
+        return [
+            *map(stats.mean_over_tasks, (ours, theirs)),
+            stats.interquartile_mean(ours - theirs),
+            stats.probability_of_improvement(ours, theirs),
+            stats.speedup_over_tasks(ours, theirs),
+        ]
+
+    kept = found()
+    assert estimates._kept_draws.cache_info().misses == 1
+    monkeypatch.setattr(estimates, "MOST_KEPT_BYTES", 0)
+    assert found() == kept
+    assert estimates._kept_draws.cache_info().hits == len(kept) - 1
 
 
 @given(st.lists(VALUES, min_size=1, max_size=20), st.integers(1, 25))
