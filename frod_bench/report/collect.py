@@ -10,7 +10,7 @@ import pandas as pd
 
 from frod_bench.common.names import with_head
 from frod_bench.records import hashing, select, sources, store
-from frod_bench.records.lines import Lines, Share, read_lines
+from frod_bench.records.lines import Lines, Share, read_curves
 from frod_bench.records.schema import Provenance, Record, RecordError
 from frod_bench.records.sources import Source
 from frod_bench.records.store import Unusable
@@ -155,25 +155,26 @@ def _curves(source: Source, records: Iterable[Record]) -> dict[Path, _Curve]:
     """The curves of records by their paths."""
     asked = {source.path_of(made): made for made in records if made["curve"] is not None}
     share: Share = {}
-    return {
-        path: _curve(path, asked[path], content, share) for path, content in source.curves(asked)
-    }
+    contents = ((path, _whole(path, asked[path], found)) for path, found in source.curves(asked))
+    return {path: _curve(asked[path], read) for path, read in read_curves(contents, share)}
 
 
-def _curve(path: Path, made: Record, content: bytes | RecordError | None, share: Share) -> _Curve:
-    """The curve of a record in its file's content."""
-    metric, name = made["primary_metric"], store.curve_path(path).name
-    try:
-        if not isinstance(content, bytes):
-            raise content or RecordError("its curve is missing.")
-        if damage := store.damage_in(made, "curve", content, name):
-            raise RecordError(damage)
-        lines = read_lines(content, name, share)
-    except RecordError as error:
-        return _Curve(None, str(error))
-    if made["status"] == "ok" and not evaluations(lines, metric, 0.0).values.size:
-        return _Curve(lines, f"its curve has no evaluation with a finite {metric}.")
-    return _Curve(lines)
+def _whole(path: Path, made: Record, content: bytes | RecordError | None) -> bytes | RecordError:
+    """The content of a record's curve if it is as it was written; otherwise what is wrong."""
+    if not isinstance(content, bytes):
+        return content or RecordError("its curve is missing.")
+    damage = store.damage_in(made, "curve", content, store.curve_path(path).name)
+    return RecordError(damage) if damage else content
+
+
+def _curve(made: Record, read: Lines | RecordError) -> _Curve:
+    """The curve of a record, of what was read."""
+    if isinstance(read, RecordError):
+        return _Curve(None, str(read))
+    metric = made["primary_metric"]
+    if made["status"] == "ok" and not evaluations(read, metric, 0.0).values.size:
+        return _Curve(read, f"its curve has no evaluation with a finite {metric}.")
+    return _Curve(read)
 
 
 def _damages(path: Path, made: Record, source: Source) -> list[str]:

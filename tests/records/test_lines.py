@@ -3,15 +3,16 @@
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from frod_bench.records import lines as lines_module
-from frod_bench.records.lines import NO_LINES, read_lines
+from frod_bench.records.lines import NO_LINES, Lines, read_curves, read_lines
 from frod_bench.records.schema import RecordError
-from frod_bench.records.store import points_of
+from frod_bench.records.store import curve_path, points_of
 
 POINTS: list[dict[str, Any]] = [
     {"step": 0, "epoch": 0.0, "seconds": 0.0, "eval_loss": 2.5, "accuracy": 0},
@@ -65,6 +66,71 @@ def test_an_odd_line_is_refused_in_the_words_of_the_slow_reader(odd: bytes) -> N
     with pytest.raises(RecordError) as fast:
         read_lines(damaged, "the curve")
     assert str(fast.value) == str(slow.value)
+
+
+ODD_CURVES = (
+    *(b"", b"{}", b"[]", b"\n", content(POINTS[:1]), content(POINTS)[:-1], content(POINTS) + b"\n"),
+    content(POINTS).replace(b"0.75", b"Inf"),
+    content(POINTS[:2]).replace(b"\n", b"\r", 1),
+    content(POINTS[:2]).replace(b"\n", b"", 1) + b"\n",
+    *(content([*POINTS[:2], odd]) for odd in ([], {}, {"step": 2}, {"step": 2, "seconds": "1"})),
+    content([{"step": None, "seconds": 1.0}]),
+    *(content([{"step": 2, "seconds": 1.0, "f1": f1}]) for f1 in (True, "1", [1], {"a": 1}, 1e19)),
+    *(content([{"step": 2, "seconds": 1.0, "f1": f1}]) for f1 in (None, 2**53 + 1, 1e-320, -0.0)),
+    b'{"step": 1, "step": 2, "seconds": 1}\n',
+    b'{"step": 01, "seconds": 1}\n',
+    b'{"step": 1, "seconds": 1, "f1": ' + b"[" * 99_999 + b"}\n",
+    b'{"step": 1, "seconds": 1, "f1": 1e400}\n',
+    b'{"step": 1, "seconds": 1, "\xc3\xa9": 1}\n',
+    b'{"step": 1, "seconds": 1, "\xe9": 1}\n',
+)
+
+
+def read_or_refused(path: Path, content: bytes) -> Lines | RecordError:
+    try:
+        return read_lines(content, curve_path(path).name)
+    except RecordError as error:
+        return error
+
+
+def same(a: Lines | RecordError, b: Lines | RecordError) -> bool:
+    """To the last bit, and in the same words."""
+    if isinstance(a, RecordError) or isinstance(b, RecordError):
+        return str(a) == str(b)
+    arrays = [(a.steps, b.steps), (a.seconds, b.seconds)]
+    for name in {*a.columns, *b.columns}:
+        arrays += zip(a.columns[name], b.columns[name], strict=True)
+    return all(x.dtype == y.dtype and x.tobytes() == y.tobytes() for x, y in arrays)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 100])
+def test_curves_read_together_are_those_read_alone(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each among sound ones, which an odd one costs nothing."""
+    monkeypatch.setattr(lines_module, "AT_ONCE", at_once)
+    sound = [content([{**point, "f1": seed / 7} for point in POINTS[:2]]) for seed in range(3)]
+    contents = [one for odd in ODD_CURVES for one in (*sound, odd)]
+    files = {Path(f"{number}.json"): one for number, one in enumerate(contents)}
+    found = dict(read_curves(files.items(), {}))
+    assert list(found) == list(files)
+    for path, one in files.items():
+        assert same(found[path], read_or_refused(path, one)), one[:80]
+
+
+def test_sound_curves_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is what is wrong with a file read as a curve."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("read alone")
+
+    monkeypatch.setattr(lines_module, "read_lines", refuse)
+    lines = [{**POINTS[0]}, {**POINTS[1]}, {**POINTS[3], "accuracy": None}]
+    damaged = Path("damaged.json"), RecordError("it is damaged.")
+    files = [(Path(f"{number}.json"), content(lines[: number + 1])) for number in range(3)]
+    found = dict(read_curves([*files, damaged], {}))
+    assert [len(found[path]) for path, _ in files] == [1, 2, 3]
+    assert found[damaged[0]] is damaged[1]
 
 
 def test_an_empty_curve_has_no_lines() -> None:
