@@ -129,6 +129,14 @@ def test_mcnemar_is_symmetric_and_ignores_agreement(hits: list[tuple[bool, bool]
     assert stats.mcnemar(ours, ours).p_value == 1.0
 
 
+def test_mcnemar_has_the_p_value_of_scipys_binomial_test_to_the_last_bit() -> None:
+    few = [(heads, tosses) for tosses in range(1, 20) for heads in range(tosses + 1)]
+    for heads, tosses in [*few, (150, 236), (86, 236), (1000, 2100), (1249, 2500), (0, 5000)]:
+        ours = np.arange(tosses) < heads
+        expected = scipy_stats.binomtest(heads, tosses).pvalue
+        assert stats.mcnemar(ours, ~ours).p_value == expected, (heads, tosses)
+
+
 def test_mcnemar_refuses_other_examples() -> None:
     with pytest.raises(ValueError, match="the same examples"):
         stats.mcnemar([True], [True, False])
