@@ -47,8 +47,9 @@ class Price:
         return [
             *(stage.line(self.workers) for stage in self.stages),
             f"About {span(usual)} with {workers}, at the recorded seconds of the other methods' "
-            f"runs ({self.mean_seconds:.1f} s each on average: setup, training, evaluation; the search "
-            "evaluates once). A slower method, or machine, takes longer. Runs that have records are not run again.",
+            f"runs ({self.mean_seconds:.1f} s each on average: setup, training, evaluation; the "
+            "search evaluates once). A slower method, or machine, takes longer. Runs that have "
+            "records are not run again.",
         ]
 
     def left(self, pace: float) -> str:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -51,19 +51,18 @@ class Reference:
     @cached_property
     def seconds(self) -> dict[str, float]:
         """Mean recorded seconds of a run by task and head: setup, training and evaluation."""
-        return self._mean(("setup_sec", "train_sec", "eval_sec"))
+        return self._mean(seconds_of)
 
     @cached_property
     def search_seconds(self) -> dict[str, float]:
         """The same without evaluation: a run of the search has no curve."""
-        return self._mean(("setup_sec", "train_sec"))
+        return self._mean(seconds_of_training)
 
-    def _mean(self, parts: Sequence[str]) -> dict[str, float]:
+    def _mean(self, measure: Callable[[Record], float | None]) -> dict[str, float]:
         spent: dict[str, list[float]] = {}
         for cell, record in self.records.items():
-            if time := record["time"]:
-                task = with_head(cell.task, cell.settings.head)
-                spent.setdefault(task, []).append(sum(time[part] for part in parts))
+            if (seconds := measure(record)) is not None:
+                spent.setdefault(with_head(cell.task, cell.settings.head), []).append(seconds)
         return {task: fmean(found) for task, found in spent.items()}
 
     def sample(self) -> list[Cell]:
@@ -121,6 +120,12 @@ def seconds_of(record: Record) -> float | None:
     """Seconds of a run: setup, training and evaluation; None if it left none."""
     time = record["time"]
     return time and time["setup_sec"] + time["train_sec"] + time["eval_sec"]
+
+
+def seconds_of_training(record: Record) -> float | None:
+    """Seconds of a run without its evaluations; None if it left none."""
+    time = record["time"]
+    return time and time["setup_sec"] + time["train_sec"]
 
 
 def _named(names: Sequence[str], most: int = 3) -> str:
