@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from unittest import mock
 
@@ -68,7 +68,7 @@ VERDICTS = {
         r"least error of full fine-tuning's update .+, frod (less|minus) truncated SVD",
         "its updates have a higher effective rank, but with as many values as rank 8 has it can "
         "approach full fine-tuning's update less well: the relative error is {size:.0f} points "
-        "{above} a truncated SVD's ({confidence:.0%} interval {low:+.0f} to {high:+.0f}; 3 tasks)",
+        "{below} a truncated SVD's ({confidence:.0%} interval {low:+.0f} to {high:+.0f}; 3 tasks)",
     ),
 }
 WORDS = {
@@ -81,13 +81,9 @@ WORDS = {
 
 def verdicts() -> str:
     """A row for each claim: what the paper says, and how it came out on each kind of data."""
-    tables = {name: pd.read_csv(REFERENCE / name / "tables/claims.csv") for name in PROFILES}
+    tables = [pd.read_csv(REFERENCE / name / "tables/claims.csv") for name in PROFILES]
     heads = [f"{kind}, {_extent(name)}" for name, kind in PROFILES.items()]
-    lines = [f"| The paper: FRoD … | {' | '.join(heads)} |", "| --- | --- | --- |"]
-    for claim, (says, part, form) in VERDICTS.items():
-        cells = [_verdict(tables[name], claim, part, form) for name in PROFILES]
-        lines.append(f"| {says} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return _verdicts(dict(zip(heads, tables, strict=True)))
 
 
 EDITIONS = {  # how the learning rates were picked and by which rules is judged -> its claims
@@ -99,10 +95,14 @@ EDITIONS = {  # how the learning rates were picked and by which rules is judged 
 
 def editions() -> str:
     """The verdicts on synthetic data before and after the common search, and the rules' change."""
-    tables = [pd.read_csv(REFERENCE / path) for path in EDITIONS.values()]
-    lines = [f"| The paper: FRoD … | {' | '.join(EDITIONS)} |", "| --- | --- | --- | --- |"]
+    return _verdicts({name: pd.read_csv(REFERENCE / path) for name, path in EDITIONS.items()})
+
+
+def _verdicts(tables: Mapping[str, pd.DataFrame]) -> str:
+    """A row for each claim, and a column for each table of claims, by its head."""
+    lines = [f"| The paper: FRoD … | {' | '.join(tables)} |", f"| ---{' | ---' * len(tables)} |"]
     for claim, (says, part, form) in VERDICTS.items():
-        cells = [_verdict(table, claim, part, form) for table in tables]
+        cells = [_verdict(table, claim, part, form) for table in tables.values()]
         lines.append(f"| {says} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -131,7 +131,6 @@ def _verdict(table: pd.DataFrame, claim: str, part: str, form: str) -> str:
         size=abs(mean),
         below="below" if mean < 0 else "above",
         more="more" if mean > 0 else "less",
-        above="above" if mean > 0 else "below",
     )
     text = re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
     return f"**{verdict.capitalize()}**: {text}"

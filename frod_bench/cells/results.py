@@ -61,25 +61,13 @@ def leave_record(
     needed, and return the record and its path: next to its place, under a name that no report
     reads, if a better record exists or another process holds the cell's lock.
     """
-    code, dirty = code_version()
     path, status = cell.record_path, body["status"]
     if not has_lock or STANDING[status] < STANDING[store.status_at(path)]:
         path = store.beside(path, status)
     document = {
         "schema_version": schema.SCHEMA_VERSION,
         "cell": cell.identity,
-        "provenance": {
-            "code_version": code,
-            "dirty": dirty,
-            "packages": package_versions(),
-            "device": device,
-            "dtype": DTYPES[cell.settings.trainer.mixed_precision],
-            "threads": cell.settings.runtime.threads,
-            "processes": processes.count(),
-            "data_fingerprint": cell.data_fingerprint,
-            "backbone_fingerprint": cell.backbone_fingerprint,
-            "started_at": started_at,
-        },
+        "provenance": provenance_of(cell, started_at, device),
         "config": cell.config,
         **body,
         "curve": None,
@@ -104,6 +92,23 @@ def leave_record(
     if status != "failed":
         shutil.rmtree(cell.place("checkpoints"), ignore_errors=True)
     return document, path
+
+
+def provenance_of(cell: Cell, started_at: str, device: str) -> dict[str, Any]:
+    """What a record says of how its run was made."""
+    code, dirty = code_version()
+    return {
+        "code_version": code,
+        "dirty": dirty,
+        "packages": package_versions(),
+        "device": device,
+        "dtype": DTYPES[cell.settings.trainer.mixed_precision],
+        "threads": cell.settings.runtime.threads,
+        "processes": processes.count(),
+        "data_fingerprint": cell.data_fingerprint,
+        "backbone_fingerprint": cell.backbone_fingerprint,
+        "started_at": started_at,
+    }
 
 
 def leave_failure(cell: Cell, error: Exception) -> Outcome:

@@ -23,7 +23,7 @@ def sources_of(cells: Sequence[Cell], figure_style: str) -> dict[str, Any]:
     return {
         "code_version": code_version()[0],
         "figures": figure_style,
-        "published": _stamps(REFERENCE_DIR / name / CELLS_PATH for name in {cells[0].profile}),
+        "published": _stamps([REFERENCE_DIR / cells[0].profile / CELLS_PATH]),
         "records": _stamps(cell.record_path for cell in cells),
     }
 

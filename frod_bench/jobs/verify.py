@@ -94,7 +94,7 @@ def reproduction_of(
 
 
 def lines_of(outcome: Reproduction, profile: str) -> list[str]:
-    """Each comparison with the published run, and the verdict; nothing if none was made."""
+    """Each comparison with the published run, and the verdict."""
     return [f"Against the published run (results/reference/{profile}):", *outcome.lines]
 
 

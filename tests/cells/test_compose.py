@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -17,21 +16,6 @@ from frod_bench.cells.grid import cells_of
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config import conversion
-
-
-@pytest.fixture
-def composed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The overrides that Hydra composes, as they come; nothing is known from earlier tests."""
-    compose_module.parts_of.cache_clear()
-    asked: list[list[str]] = []
-    ours = compose_module.compose
-
-    def counting(name: str, overrides: list[str], **options: Any) -> DictConfig:
-        asked.append(overrides)
-        return ours(name, overrides, **options)
-
-    monkeypatch.setattr(compose_module, "compose", counting)
-    return asked
 
 
 def by_hydra(words: Sequence[str]) -> DictConfig:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from frod_bench.cells.cell import Cell
-from frod_bench.cells.results import DTYPES, code_version, package_versions
+from frod_bench.cells.results import provenance_of
 from frod_bench.common import atomic
 from frod_bench.config.settings import TaskConfig
 from frod_bench.records import schema, store
@@ -88,23 +88,11 @@ def predictions_of(
 
 def record_of(cell: Cell, score: float, files: Mapping[str, bytes]) -> dict[str, Any]:
     """The record of a run that was ok."""
-    code, dirty = code_version()
     path, metric = cell.record_path, cell.settings.task.primary_metric
     document: dict[str, Any] = {
         "schema_version": schema.SCHEMA_VERSION,
         "cell": cell.identity,
-        "provenance": {
-            "code_version": code,
-            "dirty": dirty,
-            "packages": package_versions(),
-            "device": "cpu",
-            "dtype": DTYPES[cell.settings.trainer.mixed_precision],
-            "threads": 1,
-            "processes": 1,
-            "data_fingerprint": cell.data_fingerprint,
-            "backbone_fingerprint": cell.backbone_fingerprint,
-            "started_at": STARTED_AT,
-        },
+        "provenance": provenance_of(cell, STARTED_AT, "cpu"),
         "config": cell.config,
         "status": "ok",
         "error": None,
@@ -127,12 +115,7 @@ def record_of(cell: Cell, score: float, files: Mapping[str, bytes]) -> dict[str,
         "data_counts": {"rows_read": 1_500, "rows_unusable": 0, "sequences_cut": 0},
         "curve": store.curve_path(path).name,
         "predictions": store.predictions_path(path).name,
-        "files": {"adapter": None} | {kind: digest_of(content) for kind, content in files.items()},
+        "files": {"adapter": None} | {kind: store.digest(one) for kind, one in files.items()},
     }
     schema.validate(document)
     return document
-
-
-def digest_of(content: bytes) -> schema.FileDigest:
-    """Size and SHA-256 of a file's content, as a record notes them."""
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
