@@ -186,13 +186,16 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
         rates = {name.removeprefix("lr_"): row[name] for name in row.index if "lr_" in name[:3]}
         own = {group: float(rate) for group, rate in rates.items() if not pd.isna(rate)}
         old.setdefault(f"{row['family']}{schedule}", {})[row["method"]] = own
-    methods = ", ".join(picked["method"].unique())
-    head = (
-        f"{WRITTEN}: the rates of {methods} by the procedure of\n"
-        f"# experiments/{experiment}.yaml, on validation; every run is in "
-        f"tables/search{schedule}.csv of the results\n# folder, and how sure the picks are in "
-        f"picks{schedule}.csv. Others are unchanged.\n"
+    families = [f"{family}{schedule}" for family in picked["family"].unique()]
+    methods = ", ".join(dict.fromkeys(method for family in families for method in old[family]))
+    source = f"{WRITTEN}, experiment={experiment}:"
+    lines = path.read_text().split("\n") if path.exists() else []
+    others = [line for line in lines if line.startswith(WRITTEN) and not line.startswith(source)]
+    written = (
+        f"{source} the rates of {methods}, picked on validation. Every run is in "
+        f"tables/search{schedule}.csv, and how sure the picks are in tables/picks{schedule}.csv."
     )
+    head = "\n".join([*others, written]) + "\n"
     path.write_text(head + yaml.safe_dump(old, sort_keys=False, default_flow_style=None))
 
 
