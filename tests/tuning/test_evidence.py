@@ -124,7 +124,8 @@ def test_rates_are_written_beside_those_of_other_methods(tmp_path: Path) -> None
         write_rates(picked, "tune_constant", path, "_constant")
     first, second, third = path.read_text().splitlines()[:3]
     assert "tune: the rates of dora, lora," in first
-    assert "tune_constant: the rates of lora," in second and "search_constant.csv" in second
+    assert "tune_constant: the rates of lora," in second
+    assert "search_constant.csv" in second
     assert third == "nlu:"
 
 
