@@ -14,7 +14,7 @@ import numpy as np
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.compare.comparison import Comparison
 from frod_bench.report.curves import Band, Curve, band_over_seeds, evaluated_curves
-from frod_bench.report.frame import methods_in, run_of
+from frod_bench.report.frame import methods_in, runs_of
 from frod_bench.report.keys import Method
 from frod_bench.report.names import label
 from frod_bench.report.panels import (
@@ -142,7 +142,7 @@ def overlaid(comparison: Comparison, losses: Losses) -> dict[str, Panels]:
 def _own_panels(comparison: Comparison) -> dict[str, Panels]:
     """The comparison's training losses, task by task, by the share of each run's steps."""
     frame, quantity = comparison.cells, LOSSES["training loss"]
-    steps = {run_of(row): row.steps for row in frame.itertuples(index=False)}
+    steps = dict(zip(runs_of(frame), frame["steps"], strict=True))
     measured = evaluated_curves(frame, comparison.collected.curves, quantity.column)
     shares = {
         run: curve._replace(steps=100 * curve.steps / steps[run])

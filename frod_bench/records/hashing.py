@@ -95,11 +95,33 @@ def identity(
     }
 
 
-def settings_hash(record: Mapping[str, Any]) -> str:
+class Hashes:
+    """Hashes of configurations. Those that have the same objects as values but for the seed, as
+    thousands of records do, become text once.
+    """
+
+    def __init__(self) -> None:
+        # The configuration is kept, so that no other object gets the place of one of its values.
+        self._known: dict[tuple[object, ...], tuple[object, Callable[[int], str]]] = {}
+
+    def of(self, config: Mapping[str, Any], data: str, backbone: str) -> str:
+        """`config_hash` of the `identity` of a configuration and two fingerprints. Raises KeyError
+        if a part is missing, ValueError as `canonical_json` does.
+        """
+        places = [id(value) for name, value in config.items() if name != "seed"]
+        key = (data, backbone, *config, *places)
+        if (known := self._known.get(key)) is None:
+            known = config, hashes_by_seed(identity(config, data, backbone))
+            self._known[key] = known
+        return known[1](config["seed"])
+
+
+def settings_hash(record: Mapping[str, Any], hashes: Hashes | None = None) -> str:
     """The hash of a record's cell without that of its data: files with the same rows differ in
     their bytes between versions of the library that writes them.
     """
-    return config_hash(identity(record["config"], "", record["provenance"]["backbone_fingerprint"]))
+    backbone = record["provenance"]["backbone_fingerprint"]
+    return (hashes or Hashes()).of(record["config"], "", backbone)
 
 
 def _without_added(

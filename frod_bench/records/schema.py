@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from frod_bench.common.names import RULE, is_name
-from frod_bench.records.hashing import config_hash, identity
+from frod_bench.records.hashing import Hashes
 
 SCHEMA_VERSION = 2  # of the records that this code writes
 READABLE_VERSIONS = (1, 2)
@@ -214,8 +214,10 @@ class _ReadByReports(TypedDict):
     trial: NotRequired[Finite]
 
 
-def validate(record: object) -> None:
-    """Raise RecordError, which names the field and its value, unless `record` is a valid record."""
+def validate(record: object, hashes: Hashes | None = None) -> None:
+    """Raise RecordError, which names the field and its value, unless `record` is a valid record.
+    Of many records with equal configurations, `hashes` knows those that it has seen.
+    """
     if not isinstance(record, dict):
         raise RecordError(f"a record is a JSON object, and this is {type(record).__name__}.")
     version = record.get("schema_version")
@@ -231,7 +233,7 @@ def validate(record: object) -> None:
         _check_version_2(made)
     _check_status(made)
     _check_percent(made)
-    _check_cell(made)
+    _check_cell(made, hashes or Hashes())
 
 
 def is_usable_number(value: object) -> bool:
@@ -306,7 +308,7 @@ def _check_percent(record: Record) -> None:
         )
 
 
-def _check_cell(record: Record) -> None:
+def _check_cell(record: Record, hashes: Hashes) -> None:
     """The cell and its hash follow from the configuration."""
     cell, config, provenance = record["cell"], record["config"], record["provenance"]
     fingerprints = provenance["data_fingerprint"], provenance["backbone_fingerprint"]
@@ -319,7 +321,7 @@ def _check_cell(record: Record) -> None:
             "method": config["method"]["name"],
             "backbone": config["backbones"][config["task"]["family"]]["name"],
             "seed": config["seed"],
-            "config_hash": config_hash(identity(config, *fingerprints)),
+            "config_hash": hashes.of(config, *fingerprints),
         }
         _config_adapter().validate_python(config, strict=True)
     except ValidationError as error:

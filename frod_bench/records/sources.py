@@ -1,13 +1,16 @@
 """Where the records of a results folder are: files, or parts, which are read without unpacking."""
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import stays
 from frod_bench.records import store
+from frod_bench.records.configurations import Configurations
 from frod_bench.records.parts import parts_of, rows_of
 from frod_bench.records.schema import Record, RecordError
 from frod_bench.records.store import Unusable
@@ -20,7 +23,9 @@ class Source(Protocol):
     file: `<folder>/<task>/<method>/<seed>-<hash>.json`.
     """
 
-    folder: Path
+    @property
+    def folder(self) -> Path:
+        """The folder of the records."""
 
     def path_of(self, record: Record) -> Path:
         """The path of a record of this source."""
@@ -43,11 +48,11 @@ class Source(Protocol):
         """What changes if a record's predictions do. Raises OSError if there are none."""
 
 
+@dataclass(frozen=True)
 class Files:
-    """Records as files."""
+    """Records as files; equal if they are in one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder: Path
 
     def path_of(self, record: Record) -> Path:
         return store.path_below(self.folder, record["cell"])
@@ -115,18 +120,17 @@ class Parts:
 
     @functools.cached_property
     def _scanned(self) -> tuple[list[Record], list[Unusable]]:
-        rows: dict[Path, str] = {}
+        known = Configurations()
+        found: dict[Path, Record | RecordError] = {}
         for row in rows_of(self._parts, ["path", "record"]):
             if not stays(row["path"]):
                 raise InputError(
                     f"{self.folder}: a part names the path {row['path']!r}, which leads out of the "
                     "folder. Restore the part from git."
                 )
-            rows.setdefault(self.folder / row["path"], row["record"])
-        paths = sorted(rows)
-        reads = (
-            (path, functools.partial(store.parse, rows.pop(path), path.name)) for path in paths
-        )
+            if (path := self.folder / row["path"]) not in found:
+                found[path] = _parsed(row["record"], path.name, known)
+        reads = ((path, found[path]) for path in sorted(found, key=attrgetter("parts")))
         return store.gather(self.folder, reads, [])
 
     @functools.cached_property
@@ -140,6 +144,13 @@ class Parts:
             if row["predictions"] is not None:
                 found.setdefault(self.folder / row["path"], row["predictions"])
         return found
+
+
+def _parsed(text: str, file_name: str, known: Configurations) -> Record | RecordError:
+    try:
+        return store.parse(text, file_name, known)
+    except RecordError as error:
+        return error
 
 
 def opened(results_dir: Path) -> Source:
@@ -156,9 +167,13 @@ def opened(results_dir: Path) -> Source:
     return _of_parts(own, tuple(map(_stamp, parts)))
 
 
-def source_of(record_path: Path) -> Source:
-    """The source that has a record, by its path."""
-    return opened(record_path.parents[3])
+def sources_of(record_paths: Iterable[Path]) -> Iterator[Source]:
+    """The source that has each of these records, by their paths. A folder is looked at once."""
+    found: dict[Path, Source] = {}
+    for path in record_paths:
+        if (folder := path.parents[3]) not in found:
+            found[folder] = opened(folder)
+        yield found[folder]
 
 
 def _stamp(part: Path) -> Stamp:

@@ -73,6 +73,7 @@ class _Gathered:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.hashes = hashing.Hashes()
         self.curves: Curves = {}
         self.provenance: dict[Run, Provenance] = {}
         self.others: list[str] = []
@@ -126,7 +127,7 @@ class _Gathered:
             self.rows.append(base | _absent(cell, found.source.folder, found.unusable))
             return
         path = found.source.path_of(made)
-        self.rows.append(base | row_of(made) | {"path": str(path)})
+        self.rows.append(base | row_of(made, self.hashes) | {"path": str(path)})
         self.provenance[run] = made["provenance"]
         read = found.curves.get(path, _Curve())
         if read.lines:
@@ -208,8 +209,10 @@ def _absent(cell: Cell, folder: Path, unusable: Iterable[Unusable]) -> dict[str,
     return {"status": "missing"}
 
 
-def row_of(made: Record) -> dict[str, Any]:
-    """What a record says of its run, by the columns of the frame."""
+def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]:
+    """What a record says of its run, by the columns of the frame. Of many records with equal
+    configurations, `hashes` knows those that it has seen.
+    """
     cell, error, steps, time = made["cell"], made["error"], made["steps"], made["time"]
     metrics = made["metrics"] if made["status"] == "ok" else {}
     primary = metrics.get(made["primary_metric"])
@@ -225,7 +228,7 @@ def row_of(made: Record) -> dict[str, Any]:
         "schedule": made["config"]["trainer"].get("schedule"),
         "backbone": cell["backbone"],
         "config_hash": cell["config_hash"],
-        "settings_hash": hashing.settings_hash(made),
+        "settings_hash": hashing.settings_hash(made, hashes),
         "steps": steps,
         **(primary or {}),
         **{f"{METRIC}{name}": metric["value"] for name, metric in metrics.items()},

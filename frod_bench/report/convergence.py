@@ -8,7 +8,7 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.curves import AXES, Curve
-from frod_bench.report.frame import by_task, is_method, method_of, methods_in, run_of
+from frod_bench.report.frame import by_task, is_method, method_of, methods_in, runs_of
 from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import ConvergenceRule
@@ -31,8 +31,7 @@ def targets(
     found: dict[tuple[Task, int], float] = {}
     for task, cells in by_task(frame):
         ended = cells[is_method(cells, reference) & (cells["status"] == "ok")]
-        runs = map(run_of, ended.itertuples(index=False))
-        whole = {run.seed: curves[run] for run in runs if run in curves}
+        whole = {run.seed: curves[run] for run in runs_of(ended) if run in curves}
         shared = np.nan
         if rule.measured_on == "score" and whole:
             shared = _shared_target(
@@ -85,23 +84,23 @@ def arrivals(
     """
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
     rows = []
-    for cell in frame.itertuples(index=False):
-        run = run_of(cell)
+    columns = (frame[name].tolist() for name in ("family", "status", "higher_is_better"))
+    for run, family, status, is_higher in zip(runs_of(frame), *columns, strict=True):
         target = goal[run.task, run.seed]
         times = [np.nan, np.nan]
         if run in measured:
             curve = measured[run].smoothed(rule.window_evaluations)
-            better = rule.measured_on == "score" and bool(cell.higher_is_better)
+            better = rule.measured_on == "score" and bool(is_higher)
             times = [
                 stats.time_to_target(curve.times(axis), curve.values, target, better)
                 for axis in AXES
             ]
-        elif cell.status in NEVER and not np.isnan(target):
+        elif status in NEVER and not np.isnan(target):
             times = [np.inf, np.inf]
-        base = (*run.task, cell.family, *run.method, cell.seed, cell.status, target)
+        base = (*run.task, family, *run.method, run.seed, status, target)
         rows.append((*base, run in measured, *times))
-    columns = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "target", "has_curve", *AXES]
-    return pd.DataFrame(rows, columns=columns)
+    names = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "target", "has_curve", *AXES]
+    return pd.DataFrame(rows, columns=names)
 
 
 def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.records.lines import NO_LINES, Lines
-from frod_bench.report.frame import run_of
+from frod_bench.report.frame import runs_of
 from frod_bench.report.keys import Run
 from frod_bench.stats import Floats
 
@@ -61,10 +61,10 @@ def evaluated_curves(
     A run that stopped early is left out: its end is not known.
     """
     found: dict[Run, Curve] = {}
-    for row in frame[frame["status"] == "ok"].itertuples(index=False):
-        run = run_of(row)
-        setup_sec = float(np.nan_to_num(row.setup_sec))
-        curve = evaluations(curves.get(run, NO_LINES), column or row.metric, setup_sec)
+    ended = frame[frame["status"] == "ok"]
+    setup_sec = np.nan_to_num(ended["setup_sec"].to_numpy()).tolist()
+    for run, metric, seconds in zip(runs_of(ended), ended["metric"], setup_sec, strict=True):
+        curve = evaluations(curves.get(run, NO_LINES), column or metric, seconds)
         if curve.values.size:
             found[run] = curve
     return found

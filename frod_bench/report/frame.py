@@ -11,6 +11,10 @@ import pandas as pd
 
 from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Family, Method, Run, Task
 
+# Rows are chosen and walked through hundreds of times, which takes half of the time with texts that
+# are Python's objects, and not Arrow's.
+pd.set_option("mode.string_storage", "python")
+
 # Columns of a row: names as in records, None if unknown. `status` is ok, undefined, diverged,
 # failed, unusable or missing; `settings_hash` leaves the data out; `error` is `type: message`.
 TEXTS = (
@@ -73,6 +77,16 @@ def method_of(row: Any) -> Method:
 def run_of(row: Any) -> Run:
     """The run of a row of `itertuples`."""
     return Run(task_of(row), method_of(row), int(row.seed))
+
+
+def runs_of(frame: pd.DataFrame) -> list[Run]:
+    """The run of each row."""
+    names = (*TASK_KEY, *METHOD_KEY, "seed")
+    keys = zip(*(frame[name].tolist() for name in names), strict=True)
+    return [
+        Run(Task(task, head), Method(method, variant, side), int(seed))
+        for task, head, method, variant, side, seed in keys
+    ]
 
 
 def by_task(frame: pd.DataFrame) -> Iterator[tuple[Task, pd.DataFrame]]:

@@ -1,6 +1,6 @@
 """One method against each other: paired by task and seed, and example by example."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from frod_bench.report.frame import (
     is_method,
     method_of,
     methods_in,
+    runs_of,
     task_of,
     tasks_in,
 )
@@ -101,7 +102,7 @@ def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
     """For each task the methods whose every run predicts one and the same class on test."""
     found: dict[Task, list[Method]] = {}
     for task, cells in by_task(frame[frame["status"] == "ok"]):
-        methods = [m for m, runs in by_method(cells) if all(map(_is_constant, runs["path"]))]
+        methods = [m for m, runs in by_method(cells) if _are_constant(runs["path"])]
         if methods:
             found[task] = methods
     return found
@@ -117,9 +118,9 @@ def one_class(constant: Mapping[Task, Sequence[Method]]) -> list[str]:
     ]
 
 
-def _is_constant(path: str) -> bool:
-    kept = predictions_of(Path(path))
-    return kept is not None and kept.is_one_class
+def _are_constant(paths: Iterable[str]) -> bool:
+    found = predictions_of(map(Path, paths))
+    return all(kept is not None and kept.is_one_class for kept in found)
 
 
 # Digest of the rows that a run predicted, and which predictions are right.
@@ -134,11 +135,11 @@ def _scores(frame: pd.DataFrame, method: Method) -> pd.DataFrame:
 
 def _all_hits(frame: pd.DataFrame, method: Method) -> HitsOfRuns:
     cells = frame[is_method(frame, method) & (frame["status"] == "ok")]
-    paths = {(task_of(r), r.seed): r.path for r in cells.itertuples(index=False)}
-    found = {key: predictions_of(Path(path)) for key, path in paths.items()}
+    paths = dict(zip(((r.task, r.seed) for r in runs_of(cells)), cells["path"], strict=True))
+    found = zip(paths, predictions_of(map(Path, paths.values())), strict=True)
     return {
         key: (kept.rows, kept.hits)
-        for key, kept in found.items()
+        for key, kept in found
         if kept is not None and kept.hits is not None
     }
 
@@ -152,7 +153,7 @@ def _task_row(  # noqa: PLR0917
     theirs: HitsOfRuns,
 ) -> dict[str, Any]:
     both = [(ours[key], theirs[key]) for key in ours if key[0] == task and key in theirs]
-    tests = [stats.mcnemar(a, b) for (rows, a), (others, b) in both if rows == others]
+    tests = stats.mcnemar_of_pairs((a, b) for (rows, a), (others, b) in both if rows == others)
     pairs = stats.seed_range(difference.to_numpy())
     return {
         "scope": "task",

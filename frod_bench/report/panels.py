@@ -10,7 +10,7 @@ import pandas as pd
 from frod_bench import stats
 from frod_bench.report.convergence import middle_seed, target_words
 from frod_bench.report.curves import AXES, Axis, Band, Curve, band_over_seeds, band_over_tasks
-from frod_bench.report.frame import by_method, by_task, run_of
+from frod_bench.report.frame import by_method, by_task, runs_of
 from frod_bench.report.keys import TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label, metric_label, spelled
 from frod_bench.report.rules import ConvergenceRule
@@ -139,7 +139,7 @@ def _task_panels(
     quantity: Quantity,
 ) -> Panels | None:
     curves: dict[Method, list[Curve]] = {}
-    for run in map(run_of, cells.itertuples(index=False)):
+    for run in runs_of(cells):
         if run in smoothed:
             curves.setdefault(run.method, []).append(smoothed[run])
     if not curves:
@@ -173,7 +173,7 @@ def _mean_panels(
     if frame.loc[frame["status"] == "ok"].groupby(TASK_KEY)["steps"].max().nunique() > 1:
         x_labels = X_LABELS | {"steps": SHARE_LABEL}
         # A run that trains nothing has no steps, and one evaluation: its start.
-        steps = {run_of(row): row.steps or 1.0 for row in frame.itertuples(index=False)}
+        steps = {run: n or 1.0 for run, n in zip(runs_of(frame), frame["steps"], strict=True)}
         smoothed = {
             run: curve._replace(steps=100.0 * curve.steps / steps[run])
             for run, curve in smoothed.items()

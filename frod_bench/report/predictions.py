@@ -4,6 +4,7 @@ Of ten thousand runs that is a few megabytes; their tables would be gigabytes.
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from frod_bench.records import sources, store
 from frod_bench.records.schema import RecordError
+from frod_bench.records.sources import Source
 
 Hits = NDArray[np.bool_]
 
@@ -28,26 +30,20 @@ class Kept(NamedTuple):
     is_one_class: bool  # all predictions are one and the same, and the labels are not
 
 
-def predictions_of(path: Path) -> Kept | None:
-    """The predictions of the record at `path`; None if none are kept, or if they are not as they
-    were written.
+def predictions_of(paths: Iterable[Path]) -> Iterator[Kept | None]:
+    """The predictions of each record in `paths`, read when it is asked for; None if none are kept,
+    or if they are not as they were written.
     """
-    source = sources.source_of(path)
-    try:
-        return _read(path, source.stamp(path))
-    except OSError:
-        return None
-
-
-def hits_of(path: Path) -> Hits | None:
-    """Whether each kept prediction is right; None if there are no classes."""
-    kept = predictions_of(path)
-    return None if kept is None else kept.hits
+    paths = list(paths)
+    for path, source in zip(paths, sources.sources_of(paths), strict=True):
+        try:
+            yield _read(source, path, source.stamp(path))
+        except OSError:
+            yield None
 
 
 @lru_cache(maxsize=100_000)
-def _read(path: Path, _stamp: object) -> Kept | None:
-    source = sources.source_of(path)
+def _read(source: Source, path: Path, _stamp: object) -> Kept | None:
     try:
         content, name = source.predictions(path), store.predictions_path(path).name
         if store.damage_in(source.record(path), "predictions", content, name) is not None:
@@ -77,7 +73,7 @@ def kept_of(table: pa.Table) -> Kept | None:
     return Kept(
         rows=hashlib.sha256(_key(split) + _key(row_id)).digest(),
         hits=predicted == labels if _is_whole(label) else None,
-        is_one_class=_distinct(predicted) == 1 < _distinct(labels),
+        is_one_class=_is_one(predicted) is True and _is_one(labels) is False,
     )
 
 
@@ -96,11 +92,13 @@ def _is_number(column: pa.ChunkedArray) -> bool:
 
 def _key(column: pa.ChunkedArray) -> bytes:
     """Bytes that tell the values of a column of texts or of whole numbers from others."""
-    if _is_text(column):
-        return repr(column.to_pylist()).encode()
+    if _is_text(column):  # each once, in order of appearance, and which of them is where
+        found = column.combine_chunks().dictionary_encode(null_encoding="encode")
+        return repr(found.dictionary.to_pylist()).encode() + found.indices.to_numpy().tobytes()
     return np.asarray(column.to_numpy(), dtype=np.int64).tobytes()
 
 
-def _distinct(values: NDArray[np.float64]) -> int:
-    """The number of distinct values that are known."""
-    return len(np.unique(values[~np.isnan(values)] if values.dtype.kind == "f" else values))
+def _is_one(values: NDArray[np.float64]) -> bool | None:
+    """Whether the values that are known are all one; None if none is known."""
+    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    return bool(known.min() == known.max()) if known.size else None

@@ -16,7 +16,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CELLS_PATH, CONF_DIR, REFERENCE_DIR
 from frod_bench.records.lines import NO_LINES, Lines
 from frod_bench.report.collect import Collected
-from frod_bench.report.frame import run_of
+from frod_bench.report.frame import runs_of
 from frod_bench.report.keys import METHOD_KEY, TASK_KEY
 from frod_bench.report.names import csv_frame
 
@@ -39,7 +39,7 @@ def cells_table(collected: Collected) -> pd.DataFrame:
     `start_loss` is the held-out loss before the first step, NaN if it was not measured.
     """
     frame = collected.frame
-    curves = [collected.curves.get(run_of(row), NO_LINES) for row in frame.itertuples(index=False)]
+    curves = [collected.curves.get(run, NO_LINES) for run in runs_of(frame)]
     return csv_frame(frame.assign(start_loss=list(map(_start_loss, curves)))[list(COLUMNS)])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.report.frame import METRIC, by_method, by_task, method_of, methods_in, tasks_in
+from frod_bench.report.frame import METRIC, by_method, by_task, method_of, methods_in
 from frod_bench.report.keys import FAMILY_KEY, METHOD_KEY, TASK_KEY, Family
 from frod_bench.report.names import label, metric_label
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -83,7 +83,10 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
 
 def holes(cells: pd.DataFrame) -> str:
     """What became of the cells that gave no number: "1 failed, 2 missing"; empty if all did."""
-    counts = cells.loc[cells["status"] != "ok", "status"].value_counts().sort_index()
+    lost = cells["status"] != "ok"
+    if not lost.any():
+        return ""
+    counts = cells.loc[lost, "status"].value_counts().sort_index()
     return ", ".join(f"{n} {status}" for status, n in counts.items())
 
 
@@ -149,18 +152,20 @@ def _is_higher_better(cells: pd.DataFrame) -> bool | None:
 
 def _cost_rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Means over the cells that ran; times of one machine are not a sample, so without interval."""
-    counts = _counts(cells)
+    counts, seeds = _counts(cells), cells["seed"].to_numpy()
+    tasks = list(zip(*(cells[name].tolist() for name in TASK_KEY), strict=True))
     for cost in COSTS:
-        known = cells[cells[cost.column].notna()]
-        if len(known):
+        values = cells[cost.column].to_numpy()
+        known = ~np.isnan(values)
+        if known.any():
             yield {
                 "metric": cost.name,
                 "unit": cost.unit,
                 "primary": False,
-                "n_seeds": known["seed"].nunique(),
-                "n_tasks": len(tasks_in(known)),
+                "n_seeds": len(np.unique(seeds[known])),
+                "n_tasks": len(set(itertools.compress(tasks, known))),
                 **counts,
-                "mean": float((known[cost.column].to_numpy() * cost.scale).mean()),
+                "mean": float((values[known] * cost.scale).mean()),
                 "interval": "none",
             }
 

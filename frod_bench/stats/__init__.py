@@ -43,6 +43,7 @@ from frod_bench.stats.paired import (
     equivalence,
     holm,
     mcnemar,
+    mcnemar_of_pairs,
     merge_p_values,
     paired_difference,
     paired_difference_of_these_tasks,

@@ -31,7 +31,7 @@ def test_both_give_the_same_records_and_predictions(both: tuple[Source, Source])
         assert place.relative_to(packed.folder) == path.relative_to(files.folder)
         assert packed.record(place)["metrics"] == files.record(path)["metrics"]
         assert packed.predictions(place) == files.predictions(path)
-        assert sources.source_of(place) is packed
+        assert list(sources.sources_of([place, place])) == [packed, packed]
 
 
 def test_curves_come_once_each_whatever_their_order(both: tuple[Source, Source]) -> None:

@@ -144,7 +144,7 @@ def test_one_bad_record_of_each_kind_is_named_and_the_report_goes_on(tmp_path: P
         elif name in WARNED:
             assert any(words in line for line in found.warnings), name
         else:
-            assert predictions_of(Path(row.path)) is None, name
+            assert list(predictions_of([Path(row.path)])) == [None], name
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_the_report_goes_on(

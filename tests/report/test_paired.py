@@ -13,7 +13,7 @@ from frod_bench.report.asked import Cell
 from frod_bench.report.collect import collect
 from frod_bench.report.keys import Method
 from frod_bench.report.paired import paired_summary, paired_table
-from frod_bench.report.predictions import hits_of
+from frod_bench.report.predictions import predictions_of
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 OURS = Method("frod")
@@ -84,15 +84,18 @@ def test_table_says_what_is_not_there(frame: pd.DataFrame) -> None:
 
 def test_other_rows_are_not_compared(frame: pd.DataFrame, tmp_path: Path) -> None:
     path = Path(frame[(frame["method"] == "full") & (frame["task"] == "rte")]["path"].iloc[0])
-    hits = hits_of(path)
-    assert hits is not None
-    assert hits.sum() == 12
+    (before,) = predictions_of([path])
+    assert before is not None
+    assert before.hits is not None
+    assert before.hits.sum() == 12
     kept = pd.read_parquet(store.predictions_path(path))
     kept.head(10).to_parquet(store.predictions_path(path))
     summary = paired_summary(frame, OURS, 1.0).set_index(["task", "method"])
     assert summary.loc[("rte", "full"), "n_tested"] == 2
     kept.assign(label=kept["label"] * 0.5).to_parquet(store.predictions_path(path))
-    assert hits_of(path) is None  # a regression has no hits
+    (regression,) = predictions_of([path])
+    assert regression is not None
+    assert regression.hits is None
 
 
 def test_nothing_beside_ours_is_no_table(frame: pd.DataFrame) -> None:

@@ -19,7 +19,7 @@ from frod_bench.report.claims.parts import (
 )
 from frod_bench.report.convergence import NEVER, arrivals
 from frod_bench.report.curves import AXES, Axis, Curve
-from frod_bench.report.frame import run_of
+from frod_bench.report.frame import runs_of
 from frod_bench.report.keys import Method, Run
 from frod_bench.report.names import label, labels_in_text
 from frod_bench.report.rules import ConvergenceRule
@@ -48,7 +48,7 @@ class Arm:
         if not self.whole_split:
             return dict(self.measured)
         frame = self.cells.frame
-        short = set(map(run_of, frame[frame["curve_rows"].notna()].itertuples(index=False)))
+        short = set(runs_of(frame[frame["curve_rows"].notna()]))
         return {run: curve for run, curve in self.measured.items() if run not in short}
 
 

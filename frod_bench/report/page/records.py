@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.report.collect import Collected
-from frod_bench.report.frame import by_task, method_of, run_of, task_of
+from frod_bench.report.frame import by_task, method_of, runs_of, task_of
 from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -125,7 +125,7 @@ def inputs_table(collected: Collected, title: str) -> Table:
     """Data and backbone of each task, identified by content."""
     frame, rows = collected.frame, []
     for task, runs in by_task(frame[frame["backbone"].notna()]):
-        made = [collected.provenance[run_of(run)] for run in runs.itertuples(index=False)]
+        made = [collected.provenance[run] for run in runs_of(runs)]
         data = _several(entry["data_fingerprint"][:PREFIX] for entry in made)
         weights = _several(entry["backbone_fingerprint"][:PREFIX] for entry in made)
         rows.append(Row(label(task), (data, _several(runs["backbone"]), weights)))
