@@ -15,6 +15,7 @@ from frod_bench.common.names import inside, settings_text, with_head, with_setti
 from frod_bench.config import callables
 from frod_bench.config.settings import Settings
 from frod_bench.records import hashing, schema, store
+from frod_bench.records.configurations import Configurations
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,11 @@ class Cell:
         """`<results root>/<profile>`, absolute."""
         return Path(self.settings.results_root).resolve() / self.profile
 
-    @property
+    @cached_property
     def record_path(self) -> Path:
-        """Path of the cell's record, which may not exist yet."""
+        """Path of the cell's record, which may not exist yet; links are followed when it is first
+        asked for.
+        """
         return store.record_path(self.results_dir.parent, self.identity)
 
     def place(self, kind: str) -> Path:
@@ -162,12 +165,12 @@ def find_missing(cells: Iterable[Cell]) -> Plan:
     ended (`ok` or `diverged`: the same seed would diverge again), and the run's files have their
     sizes, with its trained values if they are asked for. What cannot be read costs its cell alone.
     """
-    unique = tuple(dict.fromkeys(cells))
+    unique, known = tuple(dict.fromkeys(cells)), Configurations()
     missing, invalid, damaged, unreadable = [], [], [], []
     for cell in unique:
         try:
             path = cell.record_path
-            made = store.load(path)
+            made = store.load(path, known)
             lost = [] if made["status"] == "failed" else list(_lost_files(cell, path, made))
         except (FileNotFoundError, NotADirectoryError):
             missing.append(cell)

@@ -28,10 +28,10 @@ def plain_console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 def shown(text: str, *, in_a_line: bool = False) -> str:
     """A text as a terminal may show it; `in_a_line` also without line breaks and tabs."""
-    kept = redacted(text)
-    if kept.isascii() and kept.isprintable():
+    kept, spaces = redacted(text), "" if in_a_line else "\n\t"
+    lines = [kept] if in_a_line else kept.split("\n")
+    if kept.isascii() and all(map(str.isprintable, lines)):
         return kept
-    spaces = "" if in_a_line else "\n\t"
     return "".join(
         one if one in spaces or unicodedata.category(one) not in OBEYED else _escaped(one)
         for one in kept

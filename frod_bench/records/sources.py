@@ -23,6 +23,9 @@ class Source(Protocol):
     file: `<folder>/<task>/<method>/<seed>-<hash>.json`.
     """
 
+    def __hash__(self) -> int:
+        """A source is the key of what was read from it."""
+
     @property
     def folder(self) -> Path:
         """The folder of the records."""

@@ -64,8 +64,8 @@ def save(record: Mapping[str, Any], path: Path) -> None:
 
 
 def load(path: Path, known: Configurations | None = None) -> Record:
-    """Read a record, as `parse` does. Raises RecordError if it cannot be trusted, OSError if there
-    is no file or if it cannot be read.
+    """Read a record, as `parse` does. Raises RecordError if it cannot be trusted, OSError if the
+    file is missing or cannot be read.
     """
     try:
         content = path.read_bytes()
@@ -85,7 +85,7 @@ def parse(content: bytes | str, file_name: str, known: Configurations | None = N
             record = json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON ({error}).") from error
-    validate(record, known and known.hashes)
+    validate(record, None if known is None else known.hashes)
     cell = record["cell"]
     name = f"{cell['seed']}-{cell['config_hash']}.json"
     if file_name != name:

@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from frod_bench.cells import cell as sweep
-from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable, is_published
@@ -122,6 +121,8 @@ def start(words: Sequence[str]) -> None:
         if "folder" in given:
             report_folder(part, given, plain_console(stderr=True))
             return
+        from frod_bench.cells.grid import compose_cells  # Hydra, which a folder does not need
+
         if edition != LATEST and not any(word.startswith("suite=") for word in overrides):
             overrides = [*overrides, f"suite={rules_of_edition(edition).suite}"]
         config, cells = compose_cells(overrides)

@@ -14,7 +14,7 @@ from frod_bench.cells.results import OVER_LIMIT, REFUSED, Outcome
 from frod_bench.common import locks, processes
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.paths import check_writable
-from frod_bench.common.terminal import plain_console
+from frod_bench.common.terminal import plain_console, shown
 from frod_bench.config import callables
 from frod_bench.config.settings import RuntimeConfig
 from frod_bench.records import store
@@ -47,8 +47,8 @@ def run_grid(
     if config.plan_only:
         check_methods(found.missing)
         console = plain_console()
-        for cell in found.missing:
-            console.print(f"{cell.label}  {cell.record_path}", soft_wrap=True)
+        if found.missing:  # at once: of thousands each would take the console half a millisecond
+            print(shown("\n".join(f"{one.label}  {one.record_path}" for one in found.missing)))
         missing, total, lost = len(found.missing), len(found.cells), len(found.unreadable)
         done = f"{total - missing - lost} are done" + (f", {lost} cannot be read" * bool(lost))
         console.print(f"{missing} of {total} cells would run, {done}.")
