@@ -193,8 +193,7 @@ class LiveBytes(TorchDispatchMode):
         return out
 
     def __enter__(self) -> Self:
-        gc.collect()
-        gc.freeze()  # later collections skip what existed before
+        gc.freeze()  # collections skip what existed before, and what is garbage of it
         return super().__enter__()
 
     def __exit__(self, *error: object) -> None:

@@ -19,6 +19,11 @@ def test_the_title_names_the_tasks_that_are_planned() -> None:
     assert all_of_them.title.endswith("), suite smoke")
 
 
+def test_the_papers_methods_are_planned_if_none_is_named() -> None:
+    methods = ["full", "lora", "dora", "frod", "frozen"]
+    assert names(grid_of(["task=rte"])) == [("rte", method, "") for method in methods]
+
+
 def test_an_experiment_has_its_own_grid_each_cell_once() -> None:
     """Full fine-tuning and the frozen head are the same cells under either budget."""
     grid = grid_of(["experiment=matched_budget", "task=rte"])
