@@ -17,6 +17,7 @@ from frod_bench.records import store
 from frod_bench.sweep import launch
 from frod_bench.training import runner
 from tests.conftest import SHORT, MakeCell
+from tests.forked_command import Command
 
 HOLD = """
 import sys
@@ -114,21 +115,16 @@ def test_the_second_of_two_runs_finds_the_record_done(
     assert second.result == first._replace(is_ours=False)
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_command_line_says_that_it_waits(tmp_path: Path, make_cell: MakeCell) -> None:
     words = ["task=rte", "method=frozen"]
     cell = make_cell(*words)
     with locks.locked(cell.lock_path, "first"):
-        waiting = subprocess.Popen(
-            [sys.executable, "-m", "frod_bench.run", f"results_root={tmp_path}/results", *SHORT,
-             *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert waiting.stderr is not None
-        said = waiting.stderr.readline()
-    printed, _ = waiting.communicate(timeout=120)
+        waiting = Command("frod_bench.run", f"results_root={tmp_path}/results", *SHORT, *words)
+        said = waiting.err.readline()
+    assert waiting.out.read() == f"{cell.record_path}\n"
     assert said == "rte/frozen/0: another process works on it; this one waits for it.\n"
-    assert printed == f"{cell.record_path}\n"
-    assert waiting.returncode == 0
+    assert waiting.ended() == 0
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import Point, Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
+from tests.forked_command import Command
 from tests.report.factory import result_of
 from tests.training.halted import run_and_halt
 
@@ -247,6 +248,7 @@ def test_a_cell_over_its_time_limit_has_a_checkpoint_and_no_record(
     assert store.load(cell.record_path)["status"] == "ok"
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_stopped_sweep_leaves_checkpoints_and_is_resumed_bit_for_bit(
     tmp_path: Path, make_cell: MakeCell
 ) -> None:
@@ -256,12 +258,12 @@ def test_a_stopped_sweep_leaves_checkpoints_and_is_resumed_bit_for_bit(
     ]
     cell = make_cell(*overrides)
     words = cell_words(tmp_path, "-m", *overrides, "runtime.jobs=1")
-    sweep = subprocess.Popen([sys.executable, "-m", *words], stderr=subprocess.PIPE, text=True)
-    while sweep.poll() is None and not list(cell.place("checkpoints").glob("step-*")):
+    sweep = Command(*words)
+    while sweep.process.is_alive() and not list(cell.place("checkpoints").glob("step-*")):
         time.sleep(0.02)
-    sweep.terminate()
-    _, told = sweep.communicate(timeout=60)
-    assert sweep.returncode == 143, told
+    sweep.process.terminate()
+    told = sweep.err.read()
+    assert sweep.ended() == 143, told
     assert told.endswith("Stopped by SIGTERM. Run the same command again to resume.\n")
     assert not cell.record_path.exists()
     assert all(name.startswith("step-") for name in left_in(cell))
