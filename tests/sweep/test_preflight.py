@@ -1,10 +1,10 @@
 """Whether the Hub has what cells read, asked before any of them runs."""
 
-import subprocess
-import sys
+import functools
 from pathlib import Path
 
 import pytest
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError
 
 from frod_bench.cells.cell import Cell
@@ -14,7 +14,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.mirror import hub
 from frod_bench.sweep import preflight as obtainable
 from frod_bench.sweep.preflight import check_available
-from tests.conftest import SHORT
+from tests.conftest import SHORT, RunHere
 from tests.mirror.conftest import FakeHub, http_error
 
 TASKS = {"rte": "nyu-mll/glue", "boolq": "google/boolq", "eurosat": "tanganke/eurosat"}
@@ -93,17 +93,12 @@ def test_what_is_cached_needs_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyP
     "words", [["-m", "experiment=main_table", "suite=smoke"], ["task=rte", "method=frod"]]
 )
 def test_nothing_runs_where_nothing_is_to_be_had(
-    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, words: list[str], here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    from_empty = functools.partial(try_to_load_from_cache, cache_dir=tmp_path / "home")
+    monkeypatch.setattr(obtainable, "try_to_load_from_cache", from_empty)
     results = tmp_path / "results"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "frod_bench.run", *words),
-            *("profile=small", *SHORT, f"results_root={results}"),
-        ],
-        capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
+    done = here("frod_bench.run", *words, "profile=small", *SHORT, f"results_root={results}")
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("error: profile=small: ") == 1
     assert "Three ways to get them" in done.stderr
