@@ -32,31 +32,40 @@ def rehashed(made: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-@pytest.mark.parametrize("name", MATHTEXT)
-def test_names_are_drawn_as_they_are(tmp_path: Path, name: str) -> None:
-    """Of a profile, a split and a metric: none is a formula."""
-    for method in ("full", "frod"):
-        made = make_record("rte", method, 0)
-        made["config"]["profile"]["title"] = made["config"]["protocol"]["curve_split"] = name
-        made |= {"primary_metric": name, "metrics": {name: {"value": 0.8, "n": 9, "stderr": 0.1}}}
-        write_record(tmp_path, rehashed(made), synthetic_curve(metric=name))
+def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    """Of a profile, which all tasks share, and of each task's split and metric: none is a formula.
+
+    A split and a metric have a figure of their own, so that no name is drawn beside another.
+    """
+    for task, name in zip(("rte", "cola", "boolq", "dtd", "mnist"), MATHTEXT, strict=True):
+        for method in ("full", "frod"):
+            made = make_record(task, method, 0)
+            made["config"]["profile"]["title"] = MATHTEXT[0]
+            made["config"]["protocol"]["curve_split"] = name
+            score = {"value": 0.8, "n": 9, "stderr": 0.1}
+            made |= {"primary_metric": name, "metrics": {name: score}}
+            write_record(tmp_path, rehashed(made), synthetic_curve(metric=name))
+        drawn = f"embedded/figures/convergence_{task}.pdf"
     written = report_folder("all", {"folder": str(tmp_path / "embedded")}, QUIET)
     assert tmp_path / "embedded/report.html" in written
-    assert tmp_path / "embedded/figures/convergence_rte.pdf" in written
+    assert tmp_path / drawn in written
 
 
-def test_a_variants_name_below_an_axis_is_drawn_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", MATHTEXT)
+def test_a_variants_name_below_an_axis_is_drawn_as_it_is(tmp_path: Path, name: str) -> None:
+    """And so are the title, the caption and the name of an axis."""
+
     def draw(look: figures.Look) -> Any:
-        methods = [Method("frod", r"$\frac{$ 1"), Method("lora", "$x^$")]
+        methods = [Method("frod", f"{name} 1"), Method("lora", "$x^$")]
         handles = list(map(figures.legend_handle, methods))
-        figure, (ax,) = figures.panelled(look, 1, 1, 2.0, handles, y_label="$a_b^$")
+        figure, (ax,) = figures.panelled(look, 1, 1, 2.0, handles, y_label=f"{name} 2")
         figures.methods_below(ax, methods)
         return figure
 
-    drawing = figures.Drawing("$$", "$_$", draw)
+    drawing = figures.Drawing(f"{name} 3", f"{name} 4", draw)
     assert len(figures.save({"drawn": drawing}, tmp_path)) == 2
     shown = {text.get_text() for text in figures.render(drawing).findobj(figures.Text)}
-    assert {"$$", "$_$", "$a_b^$", r"FRoD ($\frac{$ 1)"} <= shown
+    assert {f"{name} 2", f"{name} 3", f"{name} 4", f"FRoD ({name} 1)"} <= shown
 
 
 def spoil(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
