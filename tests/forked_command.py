@@ -4,14 +4,18 @@ import multiprocessing
 import os
 import runpy
 import sys
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import TextIO
 
 FORK = multiprocessing.get_context("fork")
 
 
-def run_command(words: tuple[str, ...], out: Connection, err: Connection) -> None:
+def run_command(
+    words: tuple[str, ...], environment: Mapping[str, str], out: Connection, err: Connection
+) -> None:
     """Do what `python -m words` does, and write where the connections lead."""
+    os.environ.update(environment)
     for number, connection in ((1, out), (2, err)):
         os.dup2(connection.fileno(), number)
     # Such a process is the last to import torch: the workers that it starts have it, too.
@@ -25,13 +29,15 @@ def run_command(words: tuple[str, ...], out: Connection, err: Connection) -> Non
 class Command:
     """`python -m words`, running; its `out` and `err` end when it and its workers have ended.
 
-    For tests with the fixture `forked`.
+    `environment` are variables that it has besides those of the process that it is forked from. For
+    tests with the fixture `forked`.
     """
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, environment: Mapping[str, str] | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         pipes = [context.Pipe(duplex=False) for _ in range(2)]
-        self.process = context.Process(target=run_command, args=(words, *(w for _, w in pipes)))
+        given = (words, environment or {}, *(writer for _, writer in pipes))
+        self.process = context.Process(target=run_command, args=given)
         self.process.start()
         self.out, self.err = (self._text_of(*pipe) for pipe in pipes)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from accelerate.commands.launch import launch_command, launch_command_parser
 from safetensors.torch import load_file
 
 from frod_bench.cells.cell import Cell
@@ -22,6 +24,7 @@ from frod_bench.training import runner
 from frod_bench.training.distributed import make_accelerator
 from frod_bench.training.loop import Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
+from tests.forked_command import Command
 from tests.training.together import break_off
 
 ODD = ("trainer.test_rows=31", "trainer.eval_batch_rows=10")  # the last batch has a row for one
@@ -72,25 +75,57 @@ def run_together(way: str, root: Path) -> dict[str, Path]:
         patch.setattr(Trainer, "train_step", break_off)
         assert runner.execute(cell_from(lines[-1])).status == "failed"
     lines.append(words_of(way, "broken off", root / "left"))
-    (root / "lines.json").write_text(json.dumps(lines))
+    file = root / "lines.json"
+    file.write_text(json.dumps(lines))
+    words = ["--config_file", str(CONF_DIR / "accelerate" / f"{way}.yaml"), "--num_processes", "2"]
+    words += ["-m", "tests.training.together", way, str(file)]
+    paths = LAUNCHES[way](words).splitlines()  # one a cell: only the first process tells
+    assert len(paths) == len(lines), paths
+    return dict(zip(CASES[way], map(Path, paths[:-1]), strict=True))
+
+
+def launched(words: list[str]) -> str:
+    """What `accelerate launch words` prints."""
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "accelerate.commands.launch", "--config_file"),
-            *(str(CONF_DIR / "accelerate" / f"{way}.yaml"), "--num_processes", "2"),
-            *("-m", "tests.training.together", way, str(root / "lines.json")),
-        ],
+        [sys.executable, "-m", "accelerate.commands.launch", *words],
         capture_output=True, text=True, check=False,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    paths = done.stdout.splitlines()  # one a cell: only the first process tells
-    assert len(paths) == len(lines), done.stdout
-    return dict(zip(CASES[way], map(Path, paths[:-1]), strict=True))
+    return done.stdout
+
+
+def launched_forked(words: list[str]) -> str:
+    """The same, in the environment that accelerate makes of its file, without torchrun, which the
+    other way has: it would start two processes that import everything.
+    """
+    printed: list[str] = []
+
+    def start_two(_: object) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        command = words[words.index("-m") + 1 :]
+        two = [
+            Command(*command, environment={**os.environ, **ranks(rank, 2, port)})
+            for rank in range(2)
+        ]
+        printed.extend(one.out.read() for one in two)
+        told = [one.err.read() for one in two]
+        assert [one.ended() for one in two] == [0, 0], told
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.distributed.run.run", start_two)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        launch_command(launch_command_parser().parse_args(words))
+    return "".join(printed)
+
+
+LAUNCHES = {"ddp": launched, "fsdp": launched_forked}
 
 
 @pytest.mark.timeout(1200)  # of a busy machine
 @pytest.mark.parametrize("way", CASES)
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("shallow", "forked")
 def test_two_processes_give_the_result_of_one(tmp_path: Path, way: str) -> None:
     """One test a way: the launch is dear, and its cases must not be dealt to two workers."""
     for case, ours in run_together(way, tmp_path).items():
@@ -143,12 +178,13 @@ def assert_same_result(ours: Path, theirs: Path, tolerance: float, flips: int = 
         assert metric == pytest.approx(b["metrics"][name], abs=flips * step + 1e-6)
 
 
-def variables(rank: int, processes: int, port: int) -> dict[str, str]:
-    """What torchrun and accelerate tell a process that shards."""
-    ranks = {name: str(rank) for name in ("RANK", "LOCAL_RANK")}
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    sharding = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "CUDA_VISIBLE_DEVICES": ""}
-    return {**os.environ, **ranks, "WORLD_SIZE": str(processes), **meeting, **sharding}
+def ranks(rank: int, processes: int, port: int) -> dict[str, str]:
+    """What torchrun tells a process."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
+    return {"MASTER_ADDR": "127.0.0.1", **{name: str(value) for name, value in numbers.items()}}
+
+
+SHARDING = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "CUDA_VISIBLE_DEVICES": ""}
 
 
 REFUSED = [
@@ -168,7 +204,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_by_the_first_process(
 ) -> None:
     told = []
     for rank in range(2):
-        for name, value in variables(rank, processes, 1).items():
+        for name, value in {**ranks(rank, processes, 1), **SHARDING}.items():
             monkeypatch.setenv(name, value)
         done = here("frod_bench.run", f"results_root={tmp_path}/r", *SHORT, *words)
         assert done.returncode == 2, done.stderr
