@@ -1,8 +1,6 @@
 """Tables: the numbers are right, and a hole is never averaged over in silence."""
 
 import io
-import os
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +13,7 @@ from frod_bench.report.collect import collect
 from frod_bench.report.latex import to_latex
 from frod_bench.report.table import Row, Table, to_markdown, to_rich, write_table
 from frod_bench.report.tables import main_table, parameter_summary, parameter_table, summarise
-from tests.report.factory import FAMILIES, make_record, synthetic_curve, write_record
+from tests.report.factory import make_record, synthetic_curve, write_record
 
 Experiment = tuple[Path, list[Cell]]
 
@@ -188,16 +186,3 @@ def test_parameters_tell_both_readings(frame: pd.DataFrame, tmp_path: Path) -> N
     exact = pd.read_csv(tmp_path / "parameters.csv", dtype=str)
     assert "1000000" in set(exact["mean"])
     assert "| FRoD | 17,200 | 258 | 1.720 | 1.746 | 50,000 | 1,000,000 |" in text
-
-
-def test_tables_of_a_thousand_records_in_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # not what is timed
-    cells = [Cell(t, f"m{m}", s) for t in FAMILIES for m in range(20) for s in range(10)]
-    for cell in cells:
-        write_record(tmp_path, make_record(cell.task, cell.method, cell.seed), [])
-    start = time.process_time()
-    got = collect(tmp_path, "embedded", cells)
-    write_tables(got.frame, tmp_path / "out", "embedded")
-    assert time.process_time() - start < 5
