@@ -64,7 +64,7 @@ def strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-@pytest.mark.parametrize("profile", ["small", "paper"])
+@pytest.mark.parametrize("profile", ["small", "real", "paper"])
 def test_the_main_table_is_planned_without_a_network(profile: str) -> None:
     _, cells = compose_cells(["experiment=main_table", f"profile={profile}", "suite=smoke"])
     assert len(cells) == 3 * 5 * 3
