@@ -44,7 +44,12 @@ WRITTEN = "# Written by `frod-bench tune`"  # the first words of a table written
 SHIPPED_TABLES = CONF_DIR / "learning_rates"
 FROZEN = "frozen"
 # Profile -> the experiment whose procedure it is searched by.
-SEARCHES = {"embedded": "tune", "small": "tune_small", "paper": "tune_paper"}
+SEARCHES = {
+    "embedded": "tune",
+    "small": "tune_small",
+    "real": "tune_real",
+    "paper": "tune_paper",
+}
 FIRST_SEED = 100  # lower ones are judged
 
 

@@ -189,7 +189,7 @@ def test_rules_of_another_version_or_form_are_refused(node: dict[str, object] | 
 
 def test_the_rules_of_every_experiment_are_valid() -> None:
     assert Rules.of({"procedure": GOOD}).points == 9
-    for name in ("tune", "tune_small", "tune_paper"):
+    for name in ("tune", "tune_small", "tune_real", "tune_paper"):
         node = yaml.safe_load((EXPERIMENTS_DIR / f"{name}.yaml").read_text())
         assert Rules.of(node["experiment"]).centers["lambda"] > 0
 
