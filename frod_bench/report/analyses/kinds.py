@@ -1,7 +1,7 @@
 """The kinds of figure that an experiment may name, each a module with `numbers`, `table`, `draw`.
 
 `numbers` makes a long frame of `Collected.frame`, `table` and `draw` show it; `csv`, if a module
-has one, is how the frame is written.
+has one, is how the frame is written. `precision` draws nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.report.analyses import budget_curve, heat_map, rate_curve, seed_spread
+from frod_bench.report.analyses import budget_curve, heat_map, precision, rate_curve, seed_spread
 from frod_bench.report.analyses.about import About
 from frod_bench.report.figures import Drawing
 from frod_bench.report.names import csv_frame
@@ -22,6 +22,7 @@ KINDS = {
     "seed_spread": seed_spread,
     "budget_curve": budget_curve,
     "rate_curve": rate_curve,
+    "precision": precision,
 }
 
 

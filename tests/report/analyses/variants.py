@@ -14,6 +14,7 @@ NAMES = {
     "rate_factors.lambda": "lambda ×",
     "rate_factors.rotation": "rotation ×",
     "rate_factors.all": "rates ×",
+    "trainer.mixed_precision": "precision",
 }
 
 
