@@ -12,7 +12,7 @@ from frod_bench.report.analyses.about import About
 from frod_bench.report.asked import Cell
 from frod_bench.report.claims.expressiveness import learned_updates
 from frod_bench.report.claims.judge import Beside, Judge, judge
-from frod_bench.report.claims.parts import Judged, suite_tasks
+from frod_bench.report.claims.parts import Judged, head_of, suite_tasks
 from frod_bench.report.claims_table import COLUMNS, claims_frame, claims_table
 from frod_bench.report.collect import Collected, collect, collect_folder
 from frod_bench.report.convergence import convergence_table
@@ -70,7 +70,7 @@ def write_report(
     variant of a method has its own learning rates. Raises InputError, and writes nothing, if none
     of the cells has a record or a kind of figure does not fit them.
     """
-    rules = rules or load_rules()
+    rules = (rules or load_rules()).of_profile(profile)
     load_published()  # refuses what does not fit before anything is written
     collected = collect(results_root, profile, cells)
     frame = collected.frame
@@ -150,10 +150,12 @@ def write_collected(
 
 def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules) -> Beside:
     """What the claims are judged on beside the experiment's own cells."""
-    rule, tasks = rules.robustness, suite_tasks(rules.suite)
+    rule = rules.robustness
     methods, results_dir = [rule.ours, *rule.against], results_root / profile
     if rule.areas == "search":
-        sensitivity = searched_sensitivity(results_dir, profile, rule.learning_rate_factors, tasks)
+        tasks = rule.area_tasks or suite_tasks(rules.suite)
+        heads = {task: head_of(task, rules.head) for task in tasks}
+        sensitivity = searched_sensitivity(results_dir, profile, rule.learning_rate_factors, heads)
     else:
         sensitivity = sensitivity_of(
             collected.records, profile, rule.learning_rate_factors, methods

@@ -64,6 +64,7 @@ def claims_table(judged: Judged, title: str) -> Table:
         f"Judged on the suite {rules.suite}, seeds {', '.join(map(str, rules.seeds))}, by the "
         f"rules of {rules.file}, fixed on {rules.dated}{changed}; in brackets the interval of "
         "that confidence. A claim with missing runs is undecided, whatever was measured."
+        + (f" {rules.limit}" if rules.limit else "")
     )
     notes = [f"{c.statement}, {c.verdict}: {c.holes}." for c in judged.claims if c.holes]
     return Table(f"Claims: {title}", caption, HEADER, rows, notes, prose=True)

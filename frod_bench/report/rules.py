@@ -4,7 +4,7 @@ What a later edition decides otherwise is a field with the first edition's readi
 so that `conf/claims_v1.yaml` is read by the same code and judges as it did.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +16,7 @@ from frod_bench.common.paths import CONF_DIR
 
 EDITIONS = {"1": CONF_DIR / "claims_v1.yaml", "2": CONF_DIR / "claims.yaml"}
 LATEST = "2"
+HEADS = ("classify", "rank", "auto")  # of a configuration
 RULES_PATH = EDITIONS[LATEST]
 
 
@@ -53,13 +54,16 @@ class AccuracyRule:
 
 @dataclass
 class ParametersRule:
-    """The share of trained parameters, by counting; `tested` is false where it chose the suite."""
+    """The share of trained parameters, by counting on the tasks of `suite` (empty: the rules' own);
+    `tested` is false where it chose the suite.
+    """
 
     ours: str
     paper_percent: float
     judged_on_profile: str
     tolerance_points: float
     tested: bool = True
+    suite: str = ""
 
 
 @dataclass
@@ -106,7 +110,8 @@ class RobustnessRule:
     """Spread over seeds, and what wrong learning rates cost.
 
     `areas` says where scores over learning rates come from: a grid of factors around the picked
-    rates (else trials), or the cells of the search around each method's best rate.
+    rates (else trials), or the cells of the search around each method's best rate, on all tasks or
+    on `area_tasks`.
     """
 
     ours: str
@@ -116,6 +121,7 @@ class RobustnessRule:
     area_margin_points: float
     areas: str = "factors"
     also_without: list[str] = field(default_factory=list)
+    area_tasks: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -130,8 +136,31 @@ class ExpressivenessRule:
 
 
 @dataclass
+class ProfileRules:
+    """What is judged otherwise on one profile, as fixed on `dated`, before its runs.
+
+    `head` is that of the configuration. `limit` says in one sentence what the profile's budget
+    cannot show. Areas over learning rates are those of `area_tasks`, which the search has.
+    `stand_ins` is the profile whose published runs predict this one's.
+    """
+
+    dated: str
+    suite: str
+    head: str
+    seeds: list[int]
+    margin_points: float
+    area_tasks: list[str]
+    limit: str
+    stand_ins: str
+    constant_rate: bool = False
+    expressiveness: bool = False
+
+
+@dataclass
 class Rules:
-    """All rules, as fixed on `dated`; `claims.yaml` says why each is as it is."""
+    """All rules, as fixed on `dated`; `claims.yaml` says why each is as it is. `profiles` have some
+    of their own: `of_profile` puts them in their places.
+    """
 
     dated: str
     changes: list[Change]
@@ -144,6 +173,31 @@ class Rules:
     robustness: RobustnessRule
     expressiveness: ExpressivenessRule | None = None
     edition: int = 1
+    head: str = "classify"
+    limit: str = ""
+    stand_ins: str = ""
+    profiles: dict[str, ProfileRules] = field(default_factory=dict)
+
+    def of_profile(self, profile: str) -> "Rules":
+        """The rules as they hold on a profile. Parameters are counted on the suite of all."""
+        own = self.profiles.get(profile)
+        if own is None:
+            return self
+        return replace(
+            self,
+            dated=own.dated,
+            suite=own.suite,
+            head=own.head,
+            seeds=own.seeds,
+            limit=own.limit,
+            stand_ins=own.stand_ins,
+            profiles={},
+            accuracy=replace(self.accuracy, margin_points=own.margin_points, also_without=[]),
+            parameters=replace(self.parameters, suite=self.suite),
+            convergence=replace(self.convergence, constant_rate=own.constant_rate),
+            robustness=replace(self.robustness, area_tasks=own.area_tasks, also_without=[]),
+            expressiveness=self.expressiveness if own.expressiveness else None,
+        )
 
     @property
     def file(self) -> str:
@@ -182,6 +236,9 @@ def load_rules(path: Path = RULES_PATH) -> Rules:
         and (path not in EDITIONS.values() or EDITIONS[str(rules.edition)] == path),
         "convergence.least_targets": 0 <= convergence.least_targets < 1,
     }
+    for name, own in rules.profiles.items():
+        in_range[f"profiles.{name}.margin_points"] = own.margin_points > 0
+        in_range[f"profiles.{name}.head"] = own.head in HEADS
     wrong = [name for name, holds in in_range.items() if not holds]
     if wrong:
         values = ", ".join(f"{name}={OmegaConf.select(merged, name)}" for name in wrong)

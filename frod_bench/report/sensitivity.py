@@ -25,7 +25,6 @@ from frod_bench.report.names import base_names, label, labels_in_text, spelled
 
 SEARCH_TABLE = Path("tables/search.csv")  # in a results folder
 STEPS_PER_DECADE = 4  # of the search's grid
-CLASSIFY = "classify"  # the released head
 FLOORED = ("diverged", "undefined")  # runs that came to their end, and gave no score
 _RANKED = with_head("", "rank")  # ends the name of a family in the published table of trials
 
@@ -54,23 +53,24 @@ class Sensitivity:
 
 
 def searched_sensitivity(
-    results_dir: Path, profile: str, factors: Sequence[float], tasks: Sequence[str]
+    results_dir: Path, profile: str, factors: Sequence[float], heads: Mapping[str, str]
 ) -> Sensitivity | None:
-    """The areas of `tasks` over the search's cells at `factors` around each method's best rate; of
-    the search in the results folder, else of the published one. None if there is neither.
+    """The areas of tasks, under the head that each has in `heads`, over the search's cells at
+    `factors` around each method's best rate; of the search in the results folder, else of the
+    published one. None if there is neither.
     """
     published = REFERENCE_DIR / "search" / profile
     for folder, whose in ((results_dir, ""), (published, " of the published run")):
         path = folder / SEARCH_TABLE
         if path.exists():
             found = search_areas(pd.read_csv(path), factors)
-            return Sensitivity(found[found.index.isin(tasks, level="task")], f"search{whose}")
+            return Sensitivity(found[found.index.isin(heads.items())], f"search{whose}")
     return None
 
 
 def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
-    """Area of each task (index) and method (column), in points: mean over the grid steps nearest to
-    `factors` of the task's score, less its score at the best rate of the family.
+    """Area of each task and head (index) and method (column), in points: mean over the grid steps
+    nearest to `factors` of the task's score, less its score at the best rate of the family.
 
     Rates are compared with the head at the best of the frozen backbone and FRoD's rotation tied to
     lambda, where the search has a whole grid; a run that gave no score has the lowest of its task.
@@ -79,9 +79,9 @@ def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
     """
     reach = {round(STEPS_PER_DECADE * math.log10(factor)) for factor in factors}
     listed = table.dropna(subset=["rate_step"])
-    listed = listed[[without_head(name)[1] == CLASSIFY for name in listed["family"]]]
     rows = []
-    for _, of_family in _scored(listed).groupby("family"):
+    for family, of_family in _scored(listed).groupby("family"):
+        _, head = without_head(str(family))
         grids = {name: first_grid(own) for name, own in of_family.groupby("method")}
         seeds = {seed for grid in grids.values() for seed in grid["seed"]}
         around = {name: _around_best(grid, len(seeds)) for name, grid in grids.items()}
@@ -92,7 +92,7 @@ def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
             found = pd.Series(np.nan, index=scores.columns)
             if name in whole:
                 found = scores.loc[sorted(shared)].mean() - scores.loc[0]
-            rows += [(task, CLASSIFY, name, float(area)) for task, area in found.items()]
+            rows += [(task, head, name, float(area)) for task, area in found.items()]
     areas_found = pd.DataFrame(rows, columns=[*TASK_KEY, "method", "area"])
     return areas_found.set_index([*TASK_KEY, "method"])["area"].unstack("method")
 
@@ -100,7 +100,8 @@ def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
 def _scored(rows: pd.DataFrame) -> pd.DataFrame:
     """The runs of a search, those without a score with the lowest of their task."""
     points = rows["points"].where(rows["status"] == "ok")
-    return rows.assign(points=points.fillna(points.groupby(rows["task"]).transform("min")))
+    lowest = points.groupby([rows["family"], rows["task"]]).transform("min")
+    return rows.assign(points=points.fillna(lowest))
 
 
 def first_grid(rows: pd.DataFrame) -> pd.DataFrame:

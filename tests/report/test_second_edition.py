@@ -313,7 +313,10 @@ def test_areas_compare_methods_at_the_same_steps_and_seeds() -> None:
     assert lost["lora"].isna().all()
     assert lost["frod"].notna().all()
     ranked = search_areas(pd.concat([table, table.assign(family="nlu_rank")]), FACTORS)
-    assert ranked.equals(search_areas(table, FACTORS))
+    assert ranked.xs("rank", level="head").equals(ranked.xs("classify", level="head"))
+    assert ranked.xs("classify", level="head", drop_level=False).equals(
+        search_areas(table, FACTORS)
+    )
 
 
 def test_equal_rates_have_their_best_in_the_middle_and_a_run_without_a_score_is_the_lowest() -> (
@@ -340,7 +343,9 @@ def test_robustness_takes_the_areas_of_the_search(
     table = search_table(dict.fromkeys(METHODS, 2.0) | falls)
     (tmp_path / "embedded" / "tables").mkdir(parents=True)
     table.to_csv(tmp_path / "embedded" / "tables" / "search.csv", index=False)
-    areas = searched_sensitivity(tmp_path / "embedded", "embedded", FACTORS, TASKS)
+    areas = searched_sensitivity(
+        tmp_path / "embedded", "embedded", FACTORS, dict.fromkeys(TASKS, "classify")
+    )
     assert areas is not None
     assert areas.over == "search"
     got = claim(judged(*plain, sensitivity=areas), "robustness")

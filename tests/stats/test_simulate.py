@@ -93,7 +93,7 @@ def test_the_table_is_written_between_its_markers(
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert text.count("\n| found equivalent") == 8
+    assert text.count("\n| found equivalent") == 13
 
 
 def test_help_answers_without_simulating(

@@ -15,6 +15,7 @@ from frod_bench.report.claims.parts import (
     Claim,
     Evidence,
     Part,
+    suite_tasks,
 )
 from frod_bench.report.keys import Method
 from frod_bench.report.names import label
@@ -31,21 +32,27 @@ SHARE = "% of the backbone"
 def parameters(cells: Evidence, rule: ParametersRule) -> Claim:
     """The counted share decides; what was trained here is shown next to it."""
     counts = pd.read_csv(PAPER_COUNTS)
-    frame = cells.frame
+    frame, n_here = cells.frame, len(cells.tasks)
+    tasks = suite_tasks(rule.suite) if rule.suite else cells.tasks
     ours = frame[(frame["method"] == rule.ours) & frame["trainable_percent"].notna()]
     kinds = (
-        ("counted on the paper's backbones", SHARE, counts[counts["task"].isin(cells.tasks)]),
-        ("trained here", SHARE, ours),
-        ("trained here", "parameters", ours),
+        (
+            "counted on the paper's backbones",
+            SHARE,
+            counts[counts["task"].isin(tasks)],
+            len(tasks),
+        ),
+        ("trained here", SHARE, ours, n_here),
+        ("trained here", "parameters", ours, n_here),
     )
     counted, *others = (
-        Part(f"{name}, {head}", unit, _counted(of_kind, unit, head), None, len(cells.tasks))
-        for name, unit, of_kind in kinds
+        Part(f"{name}, {head}", unit, _counted(of_kind, unit, head), None, n_tasks)
+        for name, unit, of_kind, n_tasks in kinds
         for head in (WITHOUT, WITH)
     )
     near = abs(counted.estimate.mean - rule.paper_percent) <= rule.tolerance_points
     verdict = (SUPPORTED if rule.tested else CONSISTENT) if near else NOT_SUPPORTED
-    compositions = [] if rule.tested else [_over_compositions(counts, len(cells.tasks))]
+    compositions = [] if rule.tested else [_over_compositions(counts, len(tasks))]
     return Claim(
         "parameters",
         f"{label(Method(rule.ours))} trains {rule.paper_percent:g} % of the parameters",

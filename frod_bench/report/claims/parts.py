@@ -137,15 +137,24 @@ def suite_tasks(name: str) -> tuple[str, ...]:
     return tuple(str(task) for task in OmegaConf.load(path).tasks)
 
 
+def head_of(task: str, head: str) -> str:
+    """The head that a task has under one of a configuration: `auto` is rank if it has options."""
+    if head != "auto":
+        return head
+    has_options = OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml").get("rank") is not None
+    return "rank" if has_options else "classify"
+
+
 def evidence_on(frame: pd.DataFrame, rules: Rules, *, constant: bool = False) -> Evidence:
-    """The cells of `frame` on which the rules judge: their suite and seeds, the released head and,
+    """The cells of `frame` on which the rules judge: their suite and seeds, their head and,
     if they have an arm at a constant learning rate, the runs of that arm or of the other one. The
     released protocol has a schedule of its own.
     """
     tasks, seeds = suite_tasks(rules.suite), tuple(rules.seeds)
     named = frame["task"].isin(tasks) & frame["seed"].isin(seeds)
     protocols = ", ".join(sorted(frame.loc[named, "protocol"].dropna().unique()))
-    named &= (frame["head"] == "classify") & (frame["variant"] == "")
+    heads = {task: head_of(task, rules.head) for task in tasks}
+    named &= (frame["head"] == frame["task"].map(heads)) & (frame["variant"] == "")
     left_out = ""
     if rules.convergence.constant_rate:
         known = frame["schedule"].notna() & (frame["protocol"] != "paper")

@@ -22,7 +22,7 @@ def robustness(cells: Evidence, sensitivity: Sensitivity | None, rule: Robustnes
     """Both parts must hold, against each method."""
     methods = [rule.ours, *rule.against]
     holes = cells.missing(methods, cells.frame["value"].notna())
-    tasks = cells.tasks if rule.areas == "search" else ()
+    tasks = rule.area_tasks or cells.tasks if rule.areas == "search" else ()
     no_area = sensitivity.missing(methods, tasks) if sensitivity else HOW[rule.areas]
     parts = (
         *_spread_parts(cells, rule, holes),
@@ -66,7 +66,7 @@ def _area_parts(
             found = stats.difference_over_tasks(table[rule.ours], table[method], confidence)
         verdict = verdict_of(holes, found.low > -margin, found.high < -margin)
         words = f"area over learning rates ({areas.over}), {{0}} {{minus}} {{1}}"
-        note, n = "", len(cells.tasks)
+        note, n = "", len(rule.area_tasks or cells.tasks)
         if rule.areas == "factors":  # a grid is of a few tasks, by its design
             note, n = f"on {found.n} tasks" if found.n else "", found.n
         yield Part(words, "points", found, confidence, n, verdict, note, methods=methods)
