@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from frod_bench import __version__
 from frod_bench.cells.cell import Cell, find_missing
+from frod_bench.cells.code import code_digests
 from frod_bench.common import atomic, locks, processes
 from frod_bench.common.paths import PACKAGE_DIR
 from frod_bench.common.secrets import redacted
@@ -100,6 +101,7 @@ def provenance_of(cell: Cell, started_at: str, device: str) -> dict[str, Any]:
     return {
         "code_version": code,
         "dirty": dirty,
+        "code": code_digests(),
         "packages": package_versions(),
         "device": device,
         "dtype": DTYPES[cell.settings.trainer.mixed_precision],

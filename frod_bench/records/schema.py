@@ -135,6 +135,8 @@ class Provenance(TypedDict):
 
     code_version: Text
     dirty: bool | None  # null: not known, as outside a git clone
+    # part of the code that computes numbers -> digest of what it does, without comments
+    code: NotRequired[dict[Text, Text]]
     packages: dict[Text, Text]  # name -> version
     device: Text
     dtype: Text

@@ -242,6 +242,31 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
     }
 
 
+def _code_cautions(used: Sequence[Record]) -> list[str]:
+    """Whether the difference of several code versions can matter, if records say what computed
+    their numbers; and what differs where the version does not tell, by uncommitted changes.
+    """
+    told = [code for made in used if (code := made["provenance"].get("code"))]
+    names = dict.fromkeys(name for code in told for name in code)
+    values = {name: Counter(code.get(name, "none") for code in told) for name in names}
+    differ = [
+        f"{name} ({', '.join(f'{value}: {n}' for value, n in found.items())})"
+        for name, found in values.items()
+        if len(found) > 1
+    ]
+    if differ:
+        return [
+            "The code that computes numbers differs, so that scores may differ for that reason: "
+            f"{'; '.join(differ)}. In brackets how many records have which digest."
+        ]
+    if not told or len({made["provenance"]["code_version"] for made in used}) == 1:
+        return []
+    words = "The difference between code versions cannot matter"
+    if lost := len(used) - len(told):
+        words += f", as far as is known ({lost} of {len(used)} records do not say)"
+    return [f"{words}: what computes numbers is the same ({', '.join(names)})."]
+
+
 def _cautions(used: Sequence[Record]) -> list[str]:
     """What a reader must know of how the records were made before comparing their numbers."""
     values = {
@@ -254,6 +279,7 @@ def _cautions(used: Sequence[Record]) -> list[str]:
         for what, found in values.items()
         if len(found) > 1
     ]
+    cautions += _code_cautions(used)
     if dirty := sum(bool(made["provenance"]["dirty"]) for made in used):
         cautions.append(f"Records made by code with uncommitted changes: {dirty}.")
     rules = [made["config"]["protocol"] for made in used]

@@ -1,6 +1,7 @@
 """Collecting: every cell that was asked for has a row, and nothing else slips in unseen."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,35 @@ def test_mixed_code_is_warned_of(tmp_path: Path) -> None:
         "Records of several code versions: abc1234, def5678.",
         "Records made by code with uncommitted changes: 1.",
     ]
+
+
+LAYER, LOOP = {"layer": "aaa", "loop": "bbb"}, {"layer": "aaa", "loop": "ccc"}
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        ((LAYER, LAYER), "cannot matter: what computes numbers is the same (layer, loop)."),
+        ((LAYER, None), "cannot matter, as far as is known (1 of 2 records do not say)"),
+        (
+            (LAYER, LOOP),
+            "differs, so that scores may differ for that reason: loop (bbb: 1, ccc: 1)",
+        ),
+        ((None, None), ""),
+    ],
+)
+def test_mixed_code_says_whether_it_can_matter(
+    tmp_path: Path, codes: Sequence[dict[str, str] | None], words: str
+) -> None:
+    for seed, code in enumerate(codes):
+        made = make_record("rte", "frod", seed, code_version=f"{seed}abcdef")
+        if code is not None:
+            made["provenance"]["code"] = code
+        write_record(tmp_path, made, synthetic_curve())
+    got = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in (0, 1)])
+    assert got.warnings[0].startswith("Records of several code versions")
+    assert words in "".join(got.warnings[1:])
+    assert len(got.warnings) == 1 + bool(words)
 
 
 def test_test_split_that_picks_is_told(tmp_path: Path) -> None:
