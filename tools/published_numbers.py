@@ -25,7 +25,9 @@ from tools import llama_costs
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
-PROFILES = {"embedded": "Synthetic data", "small": "Real data"}
+# The verdicts at the head of the README: on real data those of the profile `real` once it has some.
+REAL = next(name for name in ("real", "small") if (REFERENCE / name / "tables/claims.csv").exists())
+PROFILES = {"embedded": "Synthetic data", REAL: "Real data"}
 STEPS = {"FRoD": "frod", "full": "full", "LoRA": "lora", "DoRA": "dora", "PEFT": "frod_peft"}
 PAGES = (
     ROOT / "README.md",

@@ -141,7 +141,7 @@ class ProfileRules:
 
     `head` is that of the configuration. `limit` says in one sentence what the profile's budget
     cannot show. Areas over learning rates are those of `area_tasks`, which the search has.
-    `stand_ins` is the profile whose published runs predict this one's.
+    `predicted_by` is the profile whose published runs predict this one's.
     """
 
     dated: str
@@ -151,7 +151,7 @@ class ProfileRules:
     margin_points: float
     area_tasks: list[str]
     limit: str
-    stand_ins: str
+    predicted_by: str
     constant_rate: bool = False
     expressiveness: bool = False
 
@@ -175,7 +175,7 @@ class Rules:
     edition: int = 1
     head: str = "classify"
     limit: str = ""
-    stand_ins: str = ""
+    predicted_by: str = ""
     profiles: dict[str, ProfileRules] = field(default_factory=dict)
 
     def of_profile(self, profile: str) -> "Rules":
@@ -190,7 +190,7 @@ class Rules:
             head=own.head,
             seeds=own.seeds,
             limit=own.limit,
-            stand_ins=own.stand_ins,
+            predicted_by=own.predicted_by,
             profiles={},
             accuracy=replace(self.accuracy, margin_points=own.margin_points, also_without=[]),
             parameters=replace(self.parameters, suite=self.suite),

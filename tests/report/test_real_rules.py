@@ -9,6 +9,7 @@ import pytest
 
 from frod_bench.records import hashing
 from frod_bench.report.asked import Cell
+from frod_bench.report.build import write_report
 from frod_bench.report.claims.judge import Beside, judge
 from frod_bench.report.claims.parts import (
     CONSISTENT,
@@ -110,6 +111,27 @@ def test_a_missing_run_is_named(frame: pd.DataFrame) -> None:
     found = claims_of(frame[~is_lost], SMALL)["accuracy"]
     assert found.verdict == UNDECIDED
     assert "BoolQ seed 2 is not in this experiment" in found.holes
+
+
+def test_a_report_has_its_rules_and_what_was_predicted(tmp_path: Path) -> None:
+    tasks = [(task, head_of(task, REAL.head)) for task in ("sst2", "arc_easy")]
+    cells = [run(tmp_path, t, m, s, 80, h) for t, h in tasks for m in METHODS for s in (0, 1)]
+    written = write_report(tmp_path, "real", cells, "real (real data)", parts=("tables",))
+    assert written.judged is not None
+    assert written.judged.rules.suite == "real10"
+    tables = tmp_path / "real" / "tables"
+    assert REAL.limit in (tables / "claims.md").read_text()
+    assert set(pd.read_csv(tables / "predicted.csv")["method"]) == {"lora", "dora", "frod"}
+
+
+def test_a_pilot_has_a_report_without_verdicts(tmp_path: Path) -> None:
+    cells = [run(tmp_path, "sst2", method, 100, 80, "classify") for method in ("full", "frozen")]
+    written = write_report(tmp_path, "real", cells, "real (real data)", parts=("tables",))
+    assert written.judged is not None
+    assert {claim.verdict for claim in written.judged.claims} == {UNDECIDED, CONSISTENT}
+    tables = tmp_path / "real" / "tables"
+    assert set(pd.read_csv(tables / "main.csv")["method"]) == {"full", "frozen"}
+    assert not (tables / "predicted.csv").exists()
 
 
 def test_the_head_of_the_report_says_what_the_budget_cannot_show(frame: pd.DataFrame) -> None:

@@ -24,7 +24,7 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: task, head, method, variant, side, mean, low, high (Student's 95 % interval over
     seeds), noise, within, n_cells, n_expected, holes. `noise` is the standard deviation over seeds
     of the float32 scores on the task, root mean square over methods; `within` says whether the mean
-    is no larger: yes, no, or unknown if a run of the task is missing, as `noise` then is. Raises
+    is at most that: yes, no, or unknown if a run of the task is missing, as `noise` then is. Raises
     InputError unless the experiment varies the precision.
     """
     need_axes(frame, "precision", [KEY])
