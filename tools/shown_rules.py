@@ -57,6 +57,7 @@ RULES = (
         ((r"^.*$", f"frod-bench challenge {EXAMPLE} {FIRST_STAGE} {SHORT}"),),
         TRAINED,
     ),
+    Rule(r"^frod-bench archive pack folder=results/real", "parse", "needs runs of a day"),
     Rule(r"plan_only=true", "run", "plans"),
     Rule(
         r"^accelerate launch",
@@ -87,7 +88,7 @@ RULES = (
     ),
     Rule(r"backbones.nlu=roberta_base", "parse", "needs a checkpoint that is not shipped"),
     Rule(
-        r"^frod-bench (run|reproduce) .*(profile=(small|paper)|data_root=mirror|device=cuda)",
+        r"^frod-bench (run|reproduce) .*(profile=(small|real|paper)|data_root=mirror|device=cuda)",
         "estimate",
         "needs a GPU, or data that is not shipped",
         (*NO_PLACES, (r" learning_rates=paper_tuned", "")),
@@ -134,7 +135,7 @@ RULES = (
         ((r"$", f" task=rte method=frod {SHORT}"),),
     ),
     Rule(
-        r"^frod-bench tune .*profile=(small|paper)",
+        r"^frod-bench tune .*profile=(small|real|paper)",
         "estimate",
         "needs a GPU, or data that is not shipped",
         ((r" tune ", " plan "), (r" out=\S+", ""), *NO_PLACES),
