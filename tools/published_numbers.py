@@ -21,6 +21,7 @@ import pandas as pd
 from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
+from frod_bench.stats.estimates import mean_of_these_tasks
 from tools import llama_costs
 
 ROOT = Path(__file__).parents[1]
@@ -187,6 +188,41 @@ def _claims(profile: str) -> Callable[[], str]:
     return read
 
 
+SCHEDULED = {"full": "full", "lora": "LoRA", "dora": "DoRA", "frod": "FRoD"}
+
+
+def schedules() -> str:
+    """What test scores are under the decay minus those at a constant learning rate, by family, and
+    the same of FRoD minus each method; the runs of the two arms are paired by task and seed.
+    """
+    runs = [
+        pd.read_csv(REFERENCE / folder / "tables/cells.csv").set_index(["method", "task", "seed"])
+        for folder in ("embedded", "constant_rate/embedded")
+    ]
+    searched = pd.read_csv(REFERENCE / "search/embedded/tables/picks_constant.csv")
+    tasks = pd.read_csv(REFERENCE / "search/embedded/tables/search_constant.csv")
+    families = tasks.drop_duplicates("task").set_index("task")["family"]
+    gain = (100 * (runs[0]["value"] - runs[1]["value"])).dropna().unstack("seed")
+    rows = {"all tasks": list(families.index)}
+    for family in searched["family"].unique():
+        name = {"nlu": "language understanding"}.get(family, family)
+        rows[name] = list(families[families == family].index)
+    lines = [f"| decay minus constant, points | {' | '.join(SCHEDULED.values())} |"]
+    lines.append(f"| ---{' | ---:' * len(SCHEDULED)} |")
+    for name, inside in rows.items():
+        cells = [_mean_of_these(gain.loc[method].loc[inside]) for method in SCHEDULED]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    others = [method for method in SCHEDULED if method != "frod"]
+    cells = [_mean_of_these(gain.loc["frod"] - gain.loc[other]) for other in others]
+    lines.append(f"| FRoD minus the method, all tasks | {' | '.join(cells)} | |")
+    return "\n".join(lines)
+
+
+def _mean_of_these(gains: pd.DataFrame) -> str:
+    mean, low, high, _ = mean_of_these_tasks(gains.to_numpy())
+    return re.sub(r"-(?=\d)", "−", f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+
+
 def composition_table() -> str:
     """FRoD's share of the parameters over the compositions of 20 of the 24 tasks, lowest first."""
     counts = pd.read_csv(PAPER_COUNTS)
@@ -202,6 +238,7 @@ def composition_table() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "editions": editions,
+    "schedules": schedules,
     "demo": demo,
     "step times": step_times,
     "llama costs": llama_costs.table,
