@@ -4,12 +4,12 @@ read 27 GB of weights again. A damaged line is as good as none: the file is then
 
 import functools
 import json
-import os
 import re
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from frod_bench.common.atomic import append_line
 from frod_bench.common.paths import cache_dir
 from frod_bench.data.checksums import hash_file
 
@@ -37,7 +37,7 @@ def _sha256(state: State, cache: Path) -> str:
     digest = hash_file(Path(path))
     if time.time() - changed_ns / 1e9 > SETTLED_SEC:
         with suppress(OSError):  # a cache that cannot be written is slow, not wrong
-            _note(cache / FILE, state, digest)
+            append_line(cache / FILE, json.dumps([*state, digest]))
     return digest
 
 
@@ -53,14 +53,3 @@ def _known(path: Path) -> dict[State, str]:
             if re.fullmatch("[0-9a-f]{64}", digest):
                 found[name, size, content_ns, entry_ns] = digest
     return found
-
-
-def _note(path: Path, state: State, digest: str) -> None:
-    """Add a line in one write, so that processes that add lines at once do not mix them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps([*state, digest]) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)

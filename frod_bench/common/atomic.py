@@ -49,6 +49,18 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file that only its user can read, in one write, so that processes that add
+    lines at once do not mix them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, f"{line}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def writing_many() -> Iterator[Callable[[Path, bytes], None]]:
     """Yield a function that is used as `write_bytes` for thousands of files. They appear when the

@@ -22,6 +22,7 @@ from frod_bench.config import checks, conversion
 from frod_bench.config.overrides import read_overrides, refuse_grid, without_flags
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.data.task import check_task
+from frod_bench.jobs.known_fits import KnownFits
 from frod_bench.sweep.batches import Needs
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
@@ -144,29 +145,39 @@ def distinct(cells: Iterable[Cell], describe: Callable[[Cell], object]) -> list[
 def check_methods(cells: Iterable[Cell]) -> None:
     """Raise InputError, as a run would, if a method does not fit the backbone of a cell.
 
-    Each backbone is built once per head and method, without values. Not checked: Python functions,
-    methods that need the values of weights, and backbones that are not on this machine.
+    Each backbone is built once per head and method, without values, and not again if it fitted
+    before. Not checked: Python functions, methods that need the values of weights, and backbones
+    that are not on this machine.
     """
     checked = [cell for cell in cells if cell.settings.method.kind != "python"]
-    if not checked:
-        return
+    known = KnownFits()
+    for cell in distinct(checked, lambda cell: (cell.settings.backbone, cell.settings.head)):
+        if not known.has(cell) and fits(cell):
+            known.note(cell)
+
+
+def fits(cell: Cell) -> bool:
+    """Whether the cell's method fits its backbone; False if that cannot be told. Raises InputError
+    if it does not.
+    """
     from frod_bench.models.loading import config_of  # import torch
     from frod_bench.plan.shapes import prepare_shapes
 
-    for cell in distinct(checked, lambda cell: (cell.settings.backbone, cell.settings.head)):
-        settings = cell.settings
-        num_labels = None if settings.head == "rank" else settings.task.num_labels
-        try:
-            config = config_of(settings.backbone.hub_id, settings.model_root)
-        except InputError:
-            continue
-        try:
-            prepare_shapes(config, settings.backbone, settings.method, num_labels)
-        except InputError as error:
-            if not isinstance(error.__cause__, NotImplementedError):
-                raise
-        except RuntimeError:  # torch's, of a tensor without values
-            continue
+    settings = cell.settings
+    num_labels = None if settings.head == "rank" else settings.task.num_labels
+    try:
+        config = config_of(settings.backbone.hub_id, settings.model_root)
+    except InputError:
+        return False
+    try:
+        prepare_shapes(config, settings.backbone, settings.method, num_labels)
+    except InputError as error:
+        if not isinstance(error.__cause__, NotImplementedError):
+            raise
+        return False
+    except RuntimeError:  # torch's, of a tensor without values
+        return False
+    return True
 
 
 def check(cell: Cell) -> str:

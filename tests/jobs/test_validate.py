@@ -6,7 +6,7 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.jobs import run
+from frod_bench.jobs import known_fits, run
 from frod_bench.training import runner
 from tests.conftest import SHORT, MakeCell
 
@@ -27,7 +27,10 @@ METHODS = sorted(file.stem for file in (CONF_DIR / "method").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_plan_accepts_every_method_of_the_suite(make_cell: MakeCell, method: str) -> None:
+def test_a_plan_accepts_every_method_of_the_suite(
+    make_cell: MakeCell, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_fits, "cache_dir", lambda: tmp_path)  # what is kept is not asked
     run.check_methods([make_cell("task=rte", f"method={method}")])
 
 
