@@ -242,22 +242,32 @@ def findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[str]:
         yield _row("probability of improvement above 1/2", truth, expected, share, sweeps)
 
 
+def real_rate(
+    verdict: Literal["equivalent", "worse"],
+    difference: float,
+    sweeps: int,
+    rng: Rng,
+    margin: float = REAL_MARGIN,
+) -> float:
+    """`verdict_rate` of these tasks of the profile `real`."""
+    return verdict_rate(
+        verdict, difference, sweeps, 0, rng, these_tasks=True, size=REAL, margin=margin
+    )
+
+
 def real_findings(sweeps: int) -> Iterator[str]:
     """The rows on the profile `real`: what its budget can show."""
     extent = f"{REAL.tasks} tasks, {REAL.seeds} seeds"
     for margin, differences in ((MARGIN, (0.0,)), (REAL_MARGIN, (0.0, -0.5, -1.0, -REAL_MARGIN))):
         for difference in differences:
-            settings = {"these_tasks": True, "size": REAL, "margin": margin}
-            rng = np.random.default_rng(10)
-            share = verdict_rate("equivalent", difference, sweeps, 0, rng, **settings)
+            share = real_rate("equivalent", difference, sweeps, np.random.default_rng(10), margin)
             power = "often: power" if margin == REAL_MARGIN else "seldom: too little power"
             expected = "at most 5 %" if difference == -margin else power
             truth = f"real: difference {difference:g} points of these {extent}"
             question = f"found equivalent within {margin:g} point{'s' * (margin != 1)}"
             yield _row(question, truth, expected, share, sweeps)
     for difference in (-4.0, -3.0, -REAL_MARGIN):
-        settings = {"these_tasks": True, "size": REAL, "margin": REAL_MARGIN}
-        share = verdict_rate("worse", difference, sweeps, 0, np.random.default_rng(11), **settings)
+        share = real_rate("worse", difference, sweeps, np.random.default_rng(11))
         expected = "at most 5 %" if difference == -REAL_MARGIN else "often: power"
         truth = f"real: difference {difference:g} points of these {extent}"
         yield _row(

@@ -66,6 +66,13 @@ def test_inferiority_is_found_beyond_the_margin_only(rng: np.random.Generator) -
     assert rate("worse", -simulate.MARGIN, rng, these=False) < 0.10
 
 
+def test_the_budget_on_real_data_decides_two_points_and_not_one(rng: np.random.Generator) -> None:
+    assert simulate.real_rate("equivalent", 0.0, SWEEPS, rng) > 0.75
+    assert simulate.real_rate("equivalent", 0.0, SWEEPS, rng, simulate.MARGIN) < 0.3
+    assert simulate.real_rate("equivalent", -simulate.REAL_MARGIN, SWEEPS, rng) < 0.10
+    assert simulate.real_rate("worse", -4.0, SWEEPS, rng) > 0.8
+
+
 @pytest.mark.parametrize("miss_share", [0.0, 0.1])
 def test_a_speedup_is_found_if_there_is_one(miss_share: float, rng: np.random.Generator) -> None:
     assert simulate.faster_rate(2.0, miss_share, SWEEPS, RESAMPLES, rng) > 0.9

@@ -141,8 +141,8 @@ def head_of(task: str, head: str) -> str:
     """The head that a task has under one of a configuration: `auto` is rank if it has options."""
     if head != "auto":
         return head
-    has_options = OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml").get("rank") is not None
-    return "rank" if has_options else "classify"
+    options = OmegaConf.select(OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml"), "rank")
+    return "classify" if options is None else "rank"
 
 
 def evidence_on(frame: pd.DataFrame, rules: Rules, *, constant: bool = False) -> Evidence:
