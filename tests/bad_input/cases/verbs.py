@@ -152,7 +152,7 @@ COMPARE = (
         "Run them: ",
         records,
     ),
-    Bad(f"compare {BOTH} profile=none", "'none' is unknown", "Allowed: embedded, paper, real, small"),
+    Bad(f"compare {BOTH} profile=none", "'none' is unknown", "paper, real, small"),
     Bad(f"compare {BOTH} protocol=foo", "'foo' is unknown", "Allowed: fair, paper, tune"),
     Bad(f"compare {BOTH} protocol=paper", "None of the 3 cells has a record", "Run them", records),
     Bad(f"compare {BOTH} plot=terminals", "'terminals' is unknown", "Did you mean 'terminal'?"),
