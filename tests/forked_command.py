@@ -3,10 +3,13 @@
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import TextIO
+
+from frod_bench.common import stopping
 
 FORK = multiprocessing.get_context("fork")
 
@@ -16,6 +19,8 @@ def run_command(
 ) -> None:
     """Do what `python -m words` does, and write where the connections lead."""
     os.environ.update(environment)
+    # A sweep that was the first to fork from that process started it with these signals blocked.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
     for number, connection in ((1, out), (2, err)):
         os.dup2(connection.fileno(), number)
     # Such a process is the last to import torch: the workers that it starts have it, too.
