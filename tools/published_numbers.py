@@ -21,6 +21,7 @@ import pandas as pd
 from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
+from frod_bench.report.paired import signed
 from frod_bench.stats.estimates import mean_of_these_tasks
 from tools import llama_costs
 
@@ -199,12 +200,11 @@ def schedules() -> str:
         pd.read_csv(REFERENCE / folder / "tables/cells.csv").set_index(["method", "task", "seed"])
         for folder in ("embedded", "constant_rate/embedded")
     ]
-    searched = pd.read_csv(REFERENCE / "search/embedded/tables/picks_constant.csv")
     tasks = pd.read_csv(REFERENCE / "search/embedded/tables/search_constant.csv")
     families = tasks.drop_duplicates("task").set_index("task")["family"]
     gain = (100 * (runs[0]["value"] - runs[1]["value"])).dropna().unstack("seed")
     rows = {"all tasks": list(families.index)}
-    for family in searched["family"].unique():
+    for family in families.unique():
         name = {"nlu": "language understanding"}.get(family, family)
         rows[name] = list(families[families == family].index)
     lines = [f"| decay minus constant, points | {' | '.join(SCHEDULED.values())} |"]
@@ -220,7 +220,7 @@ def schedules() -> str:
 
 def _mean_of_these(gains: pd.DataFrame) -> str:
     mean, low, high, _ = mean_of_these_tasks(gains.to_numpy())
-    return re.sub(r"-(?=\d)", "−", f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+    return f"{signed(mean)} [{signed(low)}, {signed(high)}]"
 
 
 def composition_table() -> str:
