@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from frod_bench.common.names import HEADS
 from frod_bench.common.paths import CONF_DIR
 
 
@@ -42,7 +43,6 @@ class Verb:
 # Keys that verbs read themselves although they compose a configuration.
 NOT_IN_A_CONFIGURATION = ("folder", "out", "rules", "accelerator", "format", "against")
 BOOLEANS = ("false", "true")
-HEADS = ("classify", "rank", "auto")
 BUDGETS = ("default", "matched")
 PLOTS = ("figure", "terminal", "none")
 STYLES = ("screen", "paper")

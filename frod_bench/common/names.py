@@ -19,6 +19,10 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|.*(?:://|::)", re.DOTALL)  # fs
 _SEPARATOR = re.compile(r"[/\\]")
 
 
+# Of a configuration: a new linear layer, options by likelihood, or the latter if there are any.
+HEADS = ("classify", "rank", "auto")
+
+
 def is_name(value: object) -> bool:
     """Whether a value may name a folder."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None

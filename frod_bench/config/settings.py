@@ -12,6 +12,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING
 
+from frod_bench.common.names import HEADS
+
 # What learning rates can be multiplied: all of a method's, or that of one parameter group.
 RATE_FACTORS = ("all", "backbone", "adapter", "bias", "lambda", "rotation", "head")
 POOLINGS = ("first", "last", "mean", "pooler")
@@ -270,7 +272,7 @@ class Settings:
     experiment: Any = None  # the artefact that a grid is run for: name, what its report shows
     seed: int = within(0, 2**31, default=0)
     # by a new linear layer, or by the options' likelihood; auto: rank if the task has options
-    head: str = one_of("classify", "rank", "auto", default="classify")
+    head: str = one_of(*HEADS, default="classify")
     # matched: the rank at which LoRA and DoRA train as many parameters as FRoD
     budget: str = one_of("default", "matched", default="default")
     # parameter group, or all -> factor of its learning rate

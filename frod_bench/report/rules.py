@@ -12,11 +12,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench.common.errors import InputError
+from frod_bench.common.names import HEADS
 from frod_bench.common.paths import CONF_DIR
 
 EDITIONS = {"1": CONF_DIR / "claims_v1.yaml", "2": CONF_DIR / "claims.yaml"}
 LATEST = "2"
-HEADS = ("classify", "rank", "auto")  # of a configuration
 RULES_PATH = EDITIONS[LATEST]
 
 

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
+from frod_bench.config.conversion import is_ranked
 from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import Rules
@@ -139,10 +140,8 @@ def suite_tasks(name: str) -> tuple[str, ...]:
 
 def head_of(task: str, head: str) -> str:
     """The head that a task has under one of a configuration: `auto` is rank if it has options."""
-    if head != "auto":
-        return head
-    options = OmegaConf.select(OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml"), "rank")
-    return "classify" if options is None else "rank"
+    described = OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml")
+    return "rank" if is_ranked(OmegaConf.create({"head": head, "task": described})) else "classify"
 
 
 def evidence_on(frame: pd.DataFrame, rules: Rules, *, constant: bool = False) -> Evidence:
