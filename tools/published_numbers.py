@@ -21,7 +21,7 @@ import pandas as pd
 from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
-from frod_bench.report.paired import signed
+from frod_bench.report.paired import THESE, signed
 from frod_bench.stats.estimates import mean_of_these_tasks
 from tools import llama_costs
 
@@ -42,37 +42,47 @@ DEMO = (
     *("results_root=results/reference", "plot=none"),
 )
 
-# Claim -> what the paper says, the part that is shown (a regular expression), and in which words.
+# Claim -> what the paper says, and its parts that are shown (regular expressions), in which words.
 VERDICTS = {
     "accuracy": (
         "matches full fine-tuning in accuracy",
-        r"frod (less|minus) full, mean",
-        "FRoD scores {size:.1f} points {below} full fine-tuning "
-        "({confidence:.0%} interval {low:+.1f} to {high:+.1f})",
+        {
+            r"frod (less|minus) full, mean": "FRoD scores {size:.1f} points {below} full "
+            "fine-tuning ({confidence:.0%} interval {low:+.1f} to {high:+.1f})"
+        },
     ),
     "parameters": (
         "trains 1.72 % of the parameters",
-        r"counted on the paper's backbones, without the head",
-        "{mean:.2f} %, counted on the paper's backbones",
+        {
+            r"counted on the paper's backbones, without the head": "{mean:.2f} %, counted on the "
+            "paper's backbones"
+        },
     ),
     "convergence": (
         "converges faster than low-rank methods",
-        r"steps to target, lora over frod",
-        "LoRA needs {mean:.2f} times FRoD's steps to reach the target "
-        "({confidence:.0%} interval {low:.2f} to {high:.2f})",
+        {
+            r"steps to target, lora over frod": "LoRA needs {mean:.2f} times FRoD's steps to reach "
+            "the target ({confidence:.0%} interval {low:.2f} to {high:.2f})",
+            r"seconds to target, lora over frod": "{mean:.2f} times its seconds ({low:.2f} to "
+            "{high:.2f})",
+        },
     ),
     "robustness": (
         "is robust to seeds and learning rates",
-        r"spread over seeds, frod (less|minus) lora",
-        "FRoD's scores spread {size:.1f} points {more} over seeds than LoRA's "
-        "({confidence:.0%} interval {low:+.1f} to {high:+.1f})",
+        {
+            r"spread over seeds, frod (less|minus) lora": "FRoD's scores spread {size:.1f} points "
+            "{more} over seeds than LoRA's ({confidence:.0%} interval {low:+.1f} to {high:+.1f})"
+        },
     ),
     "expressiveness": (
         "is more expressive than low-rank methods",
-        r"least error of full fine-tuning's update .+, frod (less|minus) truncated SVD",
-        "its updates have a higher effective rank, but with as many values as rank 8 has it can "
-        "approach full fine-tuning's update less well: the relative error is {size:.0f} points "
-        "{below} a truncated SVD's ({confidence:.0%} interval {low:+.0f} to {high:+.0f}; 3 tasks)",
+        {
+            r"least error of full fine-tuning's update .+, frod (less|minus) truncated SVD": "its "
+            "updates have a higher effective rank, but with as many values as rank 8 has it can "
+            "approach full fine-tuning's update less well: the relative error is {size:.0f} points "
+            "{below} a truncated SVD's ({confidence:.0%} interval {low:+.0f} to {high:+.0f}; 3 "
+            "tasks)"
+        },
     ),
 }
 WORDS = {
@@ -105,8 +115,8 @@ def editions() -> str:
 def _verdicts(tables: Mapping[str, pd.DataFrame]) -> str:
     """A row for each claim, and a column for each table of claims, by its head."""
     lines = [f"| The paper: FRoD … | {' | '.join(tables)} |", f"| ---{' | ---' * len(tables)} |"]
-    for claim, (says, part, form) in VERDICTS.items():
-        cells = [_verdict(table, claim, part, form) for table in tables.values()]
+    for claim, (says, parts) in VERDICTS.items():
+        cells = [_verdict(table, claim, parts) for table in tables.values()]
         lines.append(f"| {says} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -120,15 +130,22 @@ def _extent(profile: str) -> str:
     return f"{tasks if tasks == expected else f'{tasks} of {expected}'} tasks, {seeds} seeds"
 
 
-def _verdict(table: pd.DataFrame, claim: str, part: str, form: str) -> str:
+def _verdict(table: pd.DataFrame, claim: str, parts: Mapping[str, str]) -> str:
     rows = table[table["claim"] == claim]
     if rows.empty:
         return "**Not measured**"
     verdict = str(rows[rows["part"].isna()]["verdict"].iloc[0])
     for written, word in WORDS.items():
         verdict = verdict.replace(written, word)
-    shown = rows[rows["part"].str.fullmatch(part, na=False)].iloc[0]
-    numbers = {name: float(shown[name]) for name in ("mean", "low", "high", "confidence")}
+    texts = (
+        _in_words(rows[rows["part"].str.fullmatch(part, na=False)].iloc[0], form)
+        for part, form in parts.items()
+    )
+    return f"**{verdict.capitalize()}**: {', and '.join(texts)}"
+
+
+def _in_words(row: pd.Series, form: str) -> str:
+    numbers = {name: float(row[name]) for name in ("mean", "low", "high", "confidence")}
     mean = numbers["mean"]
     text = form.format(
         **numbers,
@@ -136,8 +153,32 @@ def _verdict(table: pd.DataFrame, claim: str, part: str, form: str) -> str:
         below="below" if mean < 0 else "above",
         more="more" if mean > 0 else "less",
     )
-    text = re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
-    return f"**{verdict.capitalize()}**: {text}"
+    return re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
+
+
+ARMS = {  # schedule of the learning rate -> its runs
+    "cosine decay": "embedded",
+    "constant": "constant_rate/embedded",
+}
+OTHERS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
+
+
+def differences() -> str:
+    """Points of FRoD minus each method over the synthetic tasks, under both schedules."""
+    lines = [
+        f"| FRoD minus, points | {' | '.join(OTHERS.values())} |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for schedule, folder in ARMS.items():
+        table = pd.read_csv(REFERENCE / folder / "tables/paired.csv")
+        of = table[table["quantity"] == THESE].set_index("method")
+        cells = [_with_interval(*of.loc[method, ["mean", "low", "high"]]) for method in OTHERS]
+        lines.append(f"| learning rate: {schedule} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{signed(mean)} [{signed(low)}, {signed(high)}]"
 
 
 def step_times() -> str:
@@ -219,8 +260,7 @@ def schedules() -> str:
 
 
 def _mean_of_these(gains: pd.DataFrame) -> str:
-    mean, low, high, _ = mean_of_these_tasks(gains.to_numpy())
-    return f"{signed(mean)} [{signed(low)}, {signed(high)}]"
+    return _with_interval(*mean_of_these_tasks(gains.to_numpy())[:3])
 
 
 def composition_table() -> str:
@@ -238,6 +278,7 @@ def composition_table() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "editions": editions,
+    "differences": differences,
     "schedules": schedules,
     "demo": demo,
     "step times": step_times,
