@@ -53,6 +53,11 @@ def with_settings(method: str, settings: str) -> str:
     return f"{method} ({settings})" if settings else method
 
 
+def has_settings(method: str) -> bool:
+    """Whether it is the name of a variant."""
+    return method.endswith(")")
+
+
 def is_hub_id(value: object) -> bool:
     """Whether a value is `name` or `owner/name`."""
     return isinstance(value, str) and value.count("/") <= 1 and all(map(is_name, value.split("/")))

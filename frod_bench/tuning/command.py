@@ -18,7 +18,7 @@ from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import CellsFailed, InputError
-from frod_bench.common.names import with_head
+from frod_bench.common.names import has_settings, with_head
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.conversion import CONSTANT
@@ -192,7 +192,9 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
         own = {group: float(rate) for group, rate in rates.items() if not pd.isna(rate)}
         old.setdefault(f"{row['family']}{schedule}", {})[row["method"]] = own
     families = [f"{family}{schedule}" for family in picked["family"].unique()]
-    methods = ", ".join(dict.fromkeys(method for family in families for method in old[family]))
+    named = dict.fromkeys(method for family in families for method in old[family])
+    plain = [method for method in named if not has_settings(method)]
+    methods = ", ".join(plain) if set(picked["method"]) <= set(plain) else "its variants"
     source = f"{WRITTEN}, experiment={experiment}:"
     lines = path.read_text().split("\n") if path.exists() else []
     others = [line for line in lines if line.startswith(WRITTEN) and not line.startswith(source)]
@@ -202,6 +204,11 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
     )
     head = "\n".join([*others, written]) + "\n"
     path.write_text(head + yaml.safe_dump(old, sort_keys=False, default_flow_style=None))
+
+
+def without_variants(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table of evidence without those of an experiment's variants."""
+    return rows[~rows["method"].map(has_settings)]
 
 
 def rates_path(profile: str, folder: Path) -> Path:
@@ -239,8 +246,10 @@ def start(words: Sequence[str]) -> None:
         rows.to_csv(tables / name, index=False)
     drawn: list[Path] = []
     if not schedule and whole[0]["rate_step"].notna().any():
-        title = str(base.profile.title)
-        drawings = {"search": figure.drawing(whole[0], whole[1], title)}
+        varied = has_settings(picked["method"].iloc[0])  # variants have a figure of their own
+        runs, picks = (table, picked) if varied else map(without_variants, whole)
+        name = f"search_{base.experiment.name}" if varied else "search"
+        drawings = {name: figure.drawing(runs, picks, str(base.profile.title))}
         drawn = figures.save(drawings, results_dir / "figures", base.figures.style)
     folder = Path(asked.values.get("out", results_dir / "learning_rates"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -248,7 +257,7 @@ def start(words: Sequence[str]) -> None:
     path = folder / shipped.name
     if not path.exists() and shipped.exists():  # keeps what is not searched now
         path.write_text(shipped.read_text())
-    write_rates(picked, base.experiment.get("rules", base.experiment.name), path, schedule)
+    write_rates(picked, base.experiment.name, path, schedule)
     print(*(tables / name for name in names), *drawn, path.resolve(), sep="\n")
 
 
@@ -284,7 +293,6 @@ def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     base, cells = compose_cells([*overrides, *added])
     with open_dict(base):
         base.experiment.procedure = rules.experiment.procedure
-        base.experiment.rules = name
     return base, cells
 
 

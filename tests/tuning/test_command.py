@@ -216,8 +216,10 @@ def test_real_runs_are_searched_and_not_run_twice(
 
 
 def test_an_experiment_that_varies_a_setting_is_searched_variant_by_variant(
-    ran: list[Cell], tmp_path: Path
+    ran: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    drawn: list[set[str]] = []
+    monkeypatch.setattr(command.figures, "save", lambda these, *_: drawn.append(set(these)) or [])
     words = ["experiment=capacity", "method.sparse_rate=0.02,0.1", "task=rte,cola"]
     command.start(words_of(tmp_path, *words, "seed=100"))
     variants = {"frod (s 0.02)", "frod (s 0.1)"}
@@ -235,9 +237,10 @@ def test_an_experiment_that_varies_a_setting_is_searched_variant_by_variant(
     written = yaml.safe_load(rates.read_text())["nlu"]
     assert variants < set(written)
     assert written["frod"] == yaml.safe_load(SHIPPED.read_text())["nlu"]["frod"]
-    head = [line for line in rates.read_text().splitlines() if "experiment=tune:" in line]
-    assert len(head) == 1
-    assert all(variant in head[0] for variant in variants)
+    lines = rates.read_text().splitlines()
+    assert sum("experiment=tune: the rates of full, frozen," in line for line in lines) == 1
+    assert sum("experiment=capacity: the rates of its variants," in line for line in lines) == 1
+    assert drawn == [{"search_capacity"}]
 
 
 def test_seeds_and_rules_of_the_search_are_the_profiles(tmp_path: Path) -> None:

@@ -129,6 +129,20 @@ def test_rates_are_written_beside_those_of_other_methods(tmp_path: Path) -> None
     assert third == "nlu:"
 
 
+def test_rates_of_variants_have_a_line_for_their_experiment(tmp_path: Path) -> None:
+    path = tmp_path / "embedded.yaml"
+    rows = table({Point(-8, -8): 60.0}, 0.1)
+    write_rates(pick_rows(rows, {("nlu", "lora"): Point(-8, -8)}), "tune", path)
+    for name in ("lora (r 4)", "lora (r 16)"):
+        picks = {("nlu", name): Point(-8, -8)}
+        write_rates(pick_rows(rows.assign(method=name), picks), "ranks", path)
+    write_rates(pick_rows(rows, {("nlu", "lora"): Point(-8, -8)}), "tune", path)
+    first, second, third = path.read_text().splitlines()[:3]
+    assert "ranks: the rates of its variants," in first
+    assert "tune: the rates of lora," in second
+    assert third == "nlu:"
+
+
 def test_rates_that_somebody_wrote_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "paper.yaml").write_text("# The released ones.\n")
     (tmp_path / "old.yaml").write_text("# Written by `python -m frod_bench.tune`: for each\n")
