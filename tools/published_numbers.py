@@ -177,6 +177,37 @@ def differences() -> str:
     return "\n".join(lines)
 
 
+VARIED = {  # experiment -> what its first variant is, with which the others are compared
+    "basis": "the paper's joint basis",
+    "conditioning": "plain steps of S",
+    "capacity": "s 0.02",
+}
+
+
+def variants() -> str:
+    """What each variant of FRoD scores on test minus the paper's setting, each at its own rates."""
+    picks = pd.read_csv(REFERENCE / "search/embedded/tables/picks.csv")
+    columns = ("variant minus the paper's setting, points", "all six tasks", *AREAS.values())
+    lines = [f"| {' | '.join(columns)} | a redrawn pick costs |"]
+    lines.append(f"| ---{' | ---:' * len(columns)} |")
+    for experiment, reference in VARIED.items():
+        cells = pd.read_csv(REFERENCE / f"why/embedded/{experiment}/tables/cells.csv")
+        points = (100 * cells.set_index(["method", "task", "seed"])["value"]).unstack("seed")
+        families = cells.drop_duplicates("task").set_index("task")["family"]
+        first, *others = dict.fromkeys(cells["method"])
+        for name in others:
+            gain = points.loc[name] - points.loc[first]
+            parts = [gain, *(gain[gain.index.map(families) == family] for family in AREAS)]
+            regret = picks[picks["method"] == name]["regret_points"].mean()
+            own = picks[picks["method"] == first]["regret_points"].mean()
+            texts = " | ".join(map(_mean_of_these, parts))
+            setting = re.sub(r".*\((.*)\)", r"\1", name)
+            lines.append(
+                f"| {setting}, against {reference} | {texts} | {regret:.1f} and {own:.1f} |"
+            )
+    return "\n".join(lines)
+
+
 def _with_interval(mean: float, low: float, high: float) -> str:
     return f"{signed(mean)} [{signed(low)}, {signed(high)}]"
 
@@ -230,6 +261,7 @@ def _claims(profile: str) -> Callable[[], str]:
     return read
 
 
+AREAS = {"nlu": "language understanding", "reasoning": "reasoning", "vision": "vision"}
 SCHEDULED = {"full": "full", "lora": "LoRA", "dora": "DoRA", "frod": "FRoD"}
 
 
@@ -246,8 +278,7 @@ def schedules() -> str:
     gain = (100 * (runs[0]["value"] - runs[1]["value"])).dropna().unstack("seed")
     rows = {"all tasks": list(families.index)}
     for family in families.unique():
-        name = {"nlu": "language understanding"}.get(family, family)
-        rows[name] = list(families[families == family].index)
+        rows[AREAS[family]] = list(families[families == family].index)
     lines = [f"| decay minus constant, points | {' | '.join(SCHEDULED.values())} |"]
     lines.append(f"| ---{' | ---:' * len(SCHEDULED)} |")
     for name, inside in rows.items():

@@ -35,6 +35,7 @@ from frod_bench.tuning.procedure import (
     around,
     rates_of,
     search,
+    search_variant,
     step_of,
 )
 
@@ -84,14 +85,19 @@ class Searches:
             next(self._begin(key), None)
 
     def _begin(self, key: Key) -> Asking[Point] | Asking[Point | None]:
-        if self.rules.around:
-            if key not in self.known_picks:
-                raise InputError(
-                    f"{key[1]} in {key[0]}: has no pick of a search to begin with. Search it "
-                    f"first: frod-bench tune method={key[1]}."
-                )
-            return around(self.known_picks[key], self.rules.around)
         first = self.cells[key][0]
+        is_variant = has_settings(key[1])
+        if self.rules.around or is_variant:
+            begins = first.method if is_variant else key[1]
+            pick = self.known_picks.get((key[0], begins))
+            if pick is None:
+                raise InputError(
+                    f"{begins} in {key[0]}: has no pick of a search to begin with. Search it "
+                    f"first: frod-bench tune method={begins}."
+                )
+            if is_variant:
+                return search_variant(pick, self.rules)
+            return around(pick, self.rules.around)
         rates = first.settings.method.learning_rates
         rules = self.rules.with_center_of(first.method, rates)
         return search(first.method, list(rates), self.head_start(key[0]), rules)
@@ -374,6 +380,8 @@ def plan(searches: Searches) -> None:
     total = 0
     for (family, method), cells in searches.cells.items():
         first = 1 if not cells[0].settings.method.learning_rates else searches.rules.points
+        if has_settings(method):
+            first = 2 * searches.rules.margin + 1
         first = len(searches.rules.around) or first
         total += first * len(cells)
         console.print(f"{method} in {family}: {first} rates, {len(cells)} tasks and seeds")
@@ -381,6 +389,6 @@ def plan(searches: Searches) -> None:
         console.print(f"{total} runs: the picks of the search, moved by steps of its grid.")
         return
     console.print(
-        f"{total} runs in the first stage. Extensions, the head's rate and the rotation's follow, "
-        "about as many again; which ones depends on the results."
+        f"{total} runs in the first stage. Extensions, the head's rate (not of variants) and the "
+        "rotation's follow, about as many again; which ones depends on the results."
     )

@@ -246,12 +246,37 @@ def search(
         points = {step: Point(step, head, ratio) for step in around}
         scores = yield list(points.values())
         best = max((best, *points), key=lambda step: scores[points[step]])  # it wins a tie
-    picked = Point(best, head, ratio)
-    if ratio is None:
+    return (yield from _best_ratio(Point(best, head, ratio), rules))
+
+
+def search_variant(pick: Point, rules: Rules) -> Asking[Point]:
+    """Search the rate of a method with another setting around the pick of the method itself.
+
+    The head, which is the same for all variants, keeps its rate: of as many runs, those that tell
+    the best of several heads' rates apart would add more noise to a comparison than they take away.
+    A method without a rate of its own is searched by its head's. Raises InputError as `climb`.
+    """
+    ratio = pick.ratio if pick.ratio in (None, TIED) else float(pick.ratio)
+    pick = pick._replace(ratio=ratio)
+    limits = {"stride": rules.stride, "margin": rules.margin, "extensions": rules.extensions}
+    offsets = [rules.stride * number for number in range(-rules.margin, rules.margin + 1)]
+    if pick.rate is None:
+        assert pick.head is not None
+        heads = [pick.head + offset for offset in offsets]
+        head = yield from climb(lambda s: pick._replace(head=s), heads, what=HEADS, **limits)
+        return pick._replace(head=head)
+    rates = [pick.rate + offset for offset in offsets]
+    best = yield from climb(lambda s: pick._replace(rate=s), rates, what=RATE, **limits)
+    return (yield from _best_ratio(pick._replace(rate=best), rules))
+
+
+def _best_ratio(picked: Point, rules: Rules) -> Asking[Point]:
+    """Return a pick with the best of the ratios, if it has one; its own wins a tie."""
+    if picked.ratio is None:
         return picked
     others = [picked._replace(ratio=one) for one in rules.ratios]
     scores = yield others
-    return max(others, key=lambda point: scores[point])
+    return max(others, key=lambda point: (scores[point], point.ratio == picked.ratio))
 
 
 def around(pick: Point, steps: Sequence[int]) -> Asking[Point]:
