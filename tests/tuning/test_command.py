@@ -221,6 +221,12 @@ def test_an_experiment_that_varies_a_setting_is_searched_variant_by_variant(
     drawn: list[set[str]] = []
     monkeypatch.setattr(command.figures, "save", lambda these, *_: drawn.append(set(these)) or [])
     words = ["experiment=capacity", "method.sparse_rate=0.02,0.1", "task=rte,cola"]
+    with pytest.raises(InputError, match="frod in nlu: has no pick of a search to begin with"):
+        command.start(words_of(tmp_path, *words, "seed=100"))
+    command.start(words_of(tmp_path, "method=frozen,frod", "task=rte,cola", "seed=100"))
+    rates = tmp_path / "embedded" / "learning_rates" / "embedded.yaml"
+    own = yaml.safe_load(rates.read_text())["nlu"]["frod"]
+    ran.clear()
     command.start(words_of(tmp_path, *words, "seed=100"))
     variants = {"frod (s 0.02)", "frod (s 0.1)"}
     assert {cell.settings.method.sparse_rate for cell in ran} == {0.02, 0.1}
@@ -228,19 +234,21 @@ def test_an_experiment_that_varies_a_setting_is_searched_variant_by_variant(
     assert {cell.settings.trainer.eval_every_steps for cell in ran} == {140}
     tables = tmp_path / "embedded" / "tables"
     picks = pd.read_csv(tables / "picks.csv")
-    assert set(picks["method"]) == variants
+    assert set(picks["method"]) == {"frozen", "frod", *variants}
+    assert set(ran[0].settings.method.learning_rates) == {"lambda", "rotation", "head"}
+    picks = picks[picks["method"].isin(variants)]
     assert (picks["lr_lambda"] == rate_at(BEST["frod"][0] or 0)).all()
+    assert {cell.settings.method.learning_rates["head"] for cell in ran} == set(picks["lr_head"])
     # The rotation is tied to lambda by 1 / sqrt(s k), each variant by its own s.
     ties = (picks["lr_rotation"] / picks["lr_lambda"]).where(picks["ratio"] == "tied")
     assert ties.nunique() == 2
-    rates = tmp_path / "embedded" / "learning_rates" / "embedded.yaml"
     written = yaml.safe_load(rates.read_text())["nlu"]
     assert variants < set(written)
-    assert written["frod"] == yaml.safe_load(SHIPPED.read_text())["nlu"]["frod"]
+    assert written["frod"] == own
     lines = rates.read_text().splitlines()
     assert sum("experiment=tune: the rates of full, frozen," in line for line in lines) == 1
     assert sum("experiment=capacity: the rates of its variants," in line for line in lines) == 1
-    assert drawn == [{"search_capacity"}]
+    assert drawn == [{"search"}, {"search_capacity"}]
 
 
 def test_seeds_and_rules_of_the_search_are_the_profiles(tmp_path: Path) -> None:

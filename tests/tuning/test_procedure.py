@@ -22,6 +22,7 @@ from frod_bench.tuning.procedure import (
     rate_at,
     rates_of,
     search,
+    search_variant,
 )
 
 GOOD = {"version": 2, "centers": {"adapter": 0.01}, "head_steps": [-2, 0, 2], "ratios": [TIED, 0.1]}
@@ -133,6 +134,36 @@ def test_without_a_center_the_first_grid_is_around_the_rate_of_the_methods_own_f
     of_group = RULES.with_center_of("mine", {"adapter": 1e-4, "head": 1e-2})
     assert of_group.center("mine", "adapter") == -8  # as every other adapter's
     assert RULES.with_center_of("mine", {"own": 0.0}) == RULES
+
+
+def test_a_variant_is_searched_around_the_methods_pick_and_keeps_its_head() -> None:
+    pick = Point(-8, -3, TIED)
+    found, asked = answered(search_variant(pick, RULES), peaks(-8, -9))
+    assert found == pick
+    assert {point.rate for point in asked} == {-10, -9, -8, -7, -6}
+    found, asked = answered(search_variant(pick, RULES), peaks(-4, -9))
+    assert found == Point(-4, -3, TIED)
+    assert {point.rate for point in asked} == set(range(-10, -1))
+    assert {point.head for point in asked} == {-3}
+
+
+@pytest.mark.parametrize("own", [TIED, "1"])  # a table of picks has texts
+def test_a_variants_ratio_is_asked_for_at_its_pick(own: str) -> None:
+    ratio = TIED if own == TIED else 1.0
+    found, asked = answered(search_variant(Point(-8, -3, own), RULES), lambda _: 50.0)
+    assert found == Point(-8, -3, ratio)  # its own wins a tie
+    assert asked[-3:] == [Point(-8, -3, one) for one in RULES.ratios]
+    better = {0.1: 51.0}
+    found, _ = answered(
+        search_variant(Point(-8, -3, own), RULES), lambda point: better.get(point.ratio, 50.0)
+    )
+    assert found == Point(-8, -3, 0.1)
+
+
+def test_a_variant_without_a_rate_is_searched_by_its_heads() -> None:
+    found, asked = answered(search_variant(Point(None, -5), RULES), peaks(0, -4))
+    assert found == Point(None, -4)
+    assert {point.head for point in asked} == set(range(-7, -1))
 
 
 def test_a_rotation_without_lambda_is_a_group_as_any_other() -> None:
