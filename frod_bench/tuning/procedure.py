@@ -256,8 +256,8 @@ def search_variant(pick: Point, rules: Rules) -> Asking[Point]:
     the best of several heads' rates apart would add more noise to a comparison than they take away.
     A method without a rate of its own is searched by its head's. Raises InputError as `climb`.
     """
-    ratio = pick.ratio if pick.ratio in (None, TIED) else float(pick.ratio)
-    pick = pick._replace(ratio=ratio)
+    as_written = {str(ratio): ratio for ratio in rules.ratios}  # a table of picks has texts
+    pick = pick._replace(ratio=as_written.get(str(pick.ratio), pick.ratio))
     limits = {"stride": rules.stride, "margin": rules.margin, "extensions": rules.extensions}
     offsets = [rules.stride * number for number in range(-rules.margin, rules.margin + 1)]
     if pick.rate is None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -149,13 +150,15 @@ def test_a_variant_is_searched_around_the_methods_pick_and_keeps_its_head() -> N
 
 @pytest.mark.parametrize("own", [TIED, "1"])  # a table of picks has texts
 def test_a_variants_ratio_is_asked_for_at_its_pick(own: str) -> None:
-    ratio = TIED if own == TIED else 1.0
-    found, asked = answered(search_variant(Point(-8, -3, own), RULES), lambda _: 50.0)
+    ratio = TIED if own == TIED else 1
+    rules = replace(RULES, ratios=(TIED, 0.1, 1))  # as YAML has them
+    found, asked = answered(search_variant(Point(-8, -3, own), rules), lambda _: 50.0)
     assert found == Point(-8, -3, ratio)  # its own wins a tie
-    assert asked[-3:] == [Point(-8, -3, one) for one in RULES.ratios]
+    assert {str(point.ratio) for point in asked[:-3]} == {own}  # a table of scores names a point so
+    assert asked[-3:] == [Point(-8, -3, one) for one in rules.ratios]
     better = {0.1: 51.0}
     found, _ = answered(
-        search_variant(Point(-8, -3, own), RULES), lambda point: better.get(point.ratio, 50.0)
+        search_variant(Point(-8, -3, own), rules), lambda point: better.get(point.ratio, 50.0)
     )
     assert found == Point(-8, -3, 0.1)
 
