@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from frod_bench.common.names import without_head
+from frod_bench.common.names import has_settings, without_head
 from frod_bench.report import figures, style
 from frod_bench.report.figures import Drawing, Look
 from frod_bench.report.keys import Family
@@ -13,11 +13,20 @@ from frod_bench.report.names import label, method_named
 from frod_bench.report.sensitivity import first_grid
 from frod_bench.tuning.procedure import HEAD, ROTATION
 
-CAPTION = (
+SCORES = (
     "Mean over the tasks of a family of the primary metric on validation (points), over the "
-    "method's learning rate (of FRoD: lambda's, with the rotation's tied to it), with the head at "
-    "the best of the frozen backbone; a run that diverged scores 0. Filled markers: the pick, "
-    "after the head's rate and the ratio of the rotation's were searched, too."
+    "method's learning rate (of FRoD: lambda's, {rotation}), with the head at {head}; a run that "
+    "diverged scores 0. Filled markers: the pick, after {others} were searched, too."
+)
+CAPTION = SCORES.format(
+    rotation="with the rotation's tied to it",
+    head="the best of the frozen backbone",
+    others="the head's rate and the ratio of the rotation's",
+)
+CAPTION_OF_VARIANTS = SCORES.format(
+    rotation="with the rotation's in the ratio that was picked for FRoD",
+    head="the method's own pick",
+    others="FRoD's other ratios",
 )
 
 
@@ -58,7 +67,8 @@ def drawing(table: pd.DataFrame, picks: pd.DataFrame, title: str) -> Drawing:
             ax.set_title(label(Family(*without_head(family))))
         return figure
 
-    return Drawing(f"Score over the learning rate · {title}", CAPTION, draw)
+    caption = CAPTION_OF_VARIANTS if any(map(has_settings, methods)) else CAPTION
+    return Drawing(f"Score over the learning rate · {title}", caption, draw)
 
 
 def _draw_family(ax: Axes, lines: pd.DataFrame, picks: pd.DataFrame) -> None:
