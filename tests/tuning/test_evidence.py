@@ -10,7 +10,7 @@ import yaml
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR
-from frod_bench.tuning.command import rates_path, write_rates
+from frod_bench.tuning.command import picks_in, rates_path, write_rates
 from frod_bench.tuning.evidence import (
     AUDIT,
     audit,
@@ -20,7 +20,7 @@ from frod_bench.tuning.evidence import (
     pick_rows,
     points_of,
 )
-from frod_bench.tuning.procedure import TIED, Asking, Point, Rules, search
+from frod_bench.tuning.procedure import TIED, Asking, Point, Rules, search, search_variant
 
 TASKS = ["sst2", "cola", "mrpc", "rte"]
 
@@ -151,7 +151,9 @@ def test_rates_that_somebody_wrote_are_not_overwritten(tmp_path: Path) -> None:
     assert rates_path("new", tmp_path) == tmp_path / "new.yaml"
 
 
-def found_by(asking: Asking[Point | None], scores: dict[Point, float]) -> Point | None:
+def found_by(
+    asking: Asking[Point] | Asking[Point | None], scores: dict[Point, float]
+) -> Point | None:
     asked = next(asking)
     while True:
         try:
@@ -167,6 +169,7 @@ def test_the_published_runs_give_the_published_picks() -> None:
     experiment = yaml.safe_load((EXPERIMENTS_DIR / "tune.yaml").read_text())["experiment"]
     rules = Rules.of(experiment)
     heads = picks[picks["method"] == "frozen"].set_index("family")["head_step"]
+    known = picks_in(folder / "picks.csv")
     for row in picks.itertuples():
         own = table[(table["family"] == row.family) & (table["method"] == row.method)]
         ratios = {"nan": None, "tied": "tied", "0.1": 0.1, "1": 1}
@@ -176,7 +179,12 @@ def test_the_published_runs_give_the_published_picks() -> None:
         }
         groups = [g for g in ("lambda", "rotation", "adapter", "backbone", "head")
                   if own[f"lr_{g}"].notna().any()]  # fmt: skip
-        picked = found_by(search(str(row.method), groups, int(heads[row.family]), rules), scores)
+        method, _, is_variant = str(row.method).partition(" (")
+        if is_variant:
+            searched = search_variant(known[str(row.family), method], rules)
+        else:
+            searched = search(method, groups, int(heads[row.family]), rules)
+        picked = found_by(searched, scores)
         wanted = points_of(picks[picks.index == row.Index])[0]
         assert str(picked) == str(wanted._replace(ratio=ratios[str(wanted.ratio or "nan")]))
         assert picked is not None
