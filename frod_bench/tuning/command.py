@@ -91,9 +91,12 @@ class Searches:
             begins = first.method if is_variant else key[1]
             pick = self.known_picks.get((key[0], begins))
             if pick is None:
+                profile = self.base.profile.name
+                named = f"experiment={SEARCHES[profile]} profile={profile} "
+                named *= profile != "embedded"  # the command's default
                 raise InputError(
                     f"{begins} in {key[0]}: has no pick of a search to begin with. Search it "
-                    f"first: frod-bench tune method={begins}."
+                    f"first: frod-bench tune {named}method={begins}."
                 )
             if is_variant:
                 return search_variant(pick, self.rules)

@@ -252,9 +252,8 @@ def search(
 def search_variant(pick: Point, rules: Rules) -> Asking[Point]:
     """Search the rate of a method with another setting around the pick of the method itself.
 
-    The head, which is the same for all variants, keeps its rate: of as many runs, those that tell
-    the best of several heads' rates apart would add more noise to a comparison than they take away.
-    A method without a rate of its own is searched by its head's. Raises InputError as `climb`.
+    The head keeps its rate, to halve the runs; that favours the setting it was picked with. A
+    method without a rate of its own is searched by its head's. Raises InputError as `climb`.
     """
     as_written = {str(ratio): ratio for ratio in rules.ratios}  # a table of picks has texts
     pick = pick._replace(ratio=as_written.get(str(pick.ratio), pick.ratio))

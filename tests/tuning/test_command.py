@@ -39,6 +39,8 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
 
     def row_of(cell: Cell, point: Point) -> dict[str, object]:
         rate, head = BEST[cell.method]
+        if rate is not None:  # a variant's best rate is not its method's
+            rate -= 2 * cell.variant.endswith("(s 0.1)")
         points = 80.0 - 0.5 * (cell.task == "cola") - 0.1 * (cell.seed - 100)
         points -= 0.0 if rate is None else abs((point.rate or 0) - rate)
         points -= abs((point.head or 0) - head)
@@ -206,7 +208,7 @@ def test_real_runs_are_searched_and_not_run_twice(
     assert len(records) == 3
     stamps = [path.stat().st_mtime_ns for path in records]
     search = pd.read_csv(tmp_path / "embedded" / "tables" / "search.csv")
-    assert search["points"].between(0, 100).all()
+    assert search["points"].between(-100, 100).all()  # Matthews' correlation can be below 0
     assert set(search["status"]) == {"ok"}
     capsys.readouterr()
     command.start(words)
@@ -237,7 +239,9 @@ def test_an_experiment_that_varies_a_setting_is_searched_variant_by_variant(
     assert set(picks["method"]) == {"frozen", "frod", *variants}
     assert set(ran[0].settings.method.learning_rates) == {"lambda", "rotation", "head"}
     picks = picks[picks["method"].isin(variants)]
-    assert (picks["lr_lambda"] == rate_at(BEST["frod"][0] or 0)).all()
+    best = BEST["frod"][0] or 0
+    found = picks.set_index("method")["lr_lambda"].to_dict()
+    assert found == {"frod (s 0.02)": rate_at(best), "frod (s 0.1)": rate_at(best - 2)}
     assert {cell.settings.method.learning_rates["head"] for cell in ran} == set(picks["lr_head"])
     # The rotation is tied to lambda by 1 / sqrt(s k), each variant by its own s.
     ties = (picks["lr_rotation"] / picks["lr_lambda"]).where(picks["ratio"] == "tied")
