@@ -51,7 +51,13 @@ SEARCHES = {
     "real": "tune_real",
     "paper": "tune_paper",
 }
+DEFAULT_PROFILE = "embedded"
 FIRST_SEED = 100  # lower ones are judged
+
+
+def search_of(profile: str) -> str:
+    """The experiment whose procedure a profile is searched by: the default's for one of yours."""
+    return SEARCHES.get(profile, SEARCHES[DEFAULT_PROFILE])
 
 
 class Searches:
@@ -82,28 +88,34 @@ class Searches:
     def check(self) -> None:
         """Raise InputError for a search that cannot begin."""
         for key in self.cells:
-            next(self._begin(key), None)
+            self.first_points(key)
+
+    def first_points(self, key: Key) -> int:
+        """How many points the first stage of a search has. Raises InputError if it cannot begin."""
+        return len(next(self._begin(key), [None]))  # a method without rates has one
 
     def _begin(self, key: Key) -> Asking[Point] | Asking[Point | None]:
         first = self.cells[key][0]
-        is_variant = has_settings(key[1])
-        if self.rules.around or is_variant:
-            begins = first.method if is_variant else key[1]
-            pick = self.known_picks.get((key[0], begins))
-            if pick is None:
-                profile = self.base.profile.name
-                named = f"experiment={SEARCHES[profile]} profile={profile} "
-                named *= profile != "embedded"  # the command's default
-                raise InputError(
-                    f"{begins} in {key[0]}: has no pick of a search to begin with. Search it "
-                    f"first: frod-bench tune {named}method={begins}."
-                )
-            if is_variant:
-                return search_variant(pick, self.rules)
-            return around(pick, self.rules.around)
+        if has_settings(key[1]):
+            return search_variant(self._known_pick(key[0], first.method), self.rules)
+        if self.rules.around:
+            return around(self._known_pick(*key), self.rules.around)
         rates = first.settings.method.learning_rates
         rules = self.rules.with_center_of(first.method, rates)
         return search(first.method, list(rates), self.head_start(key[0]), rules)
+
+    def _known_pick(self, family: str, method: str) -> Point:
+        """The pick of an earlier search. Raises InputError, with its command, if there is none."""
+        pick = self.known_picks.get((family, method))
+        if pick is None:
+            profile = self.base.profile.name
+            named = [] if profile == DEFAULT_PROFILE else [f"profile={profile}"]
+            words = [f"experiment={search_of(profile)}", *named, f"method={method}"]
+            raise InputError(
+                f"{method} in {family}: has no pick of a search to begin with. Search it first: "
+                f"frod-bench tune {' '.join(words)}."
+            )
+        return pick
 
     def head_start(self, family: str) -> int | None:
         """The grid step of the frozen backbone's best head rate, found now or before."""
@@ -279,7 +291,7 @@ def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     with composer() as compose_one:
         named = [word for word in overrides if word.startswith(("experiment=", "profile="))]
         asked = compose_one(named)
-        name = SEARCHES.get(asked.profile.name, SEARCHES["embedded"])
+        name = search_of(asked.profile.name)
         own = [word for word in named if word.startswith("profile=")]
         is_search = asked.experiment is None or "procedure" in asked.experiment
         rules = asked if is_search else compose_one([f"experiment={name}", *own])
@@ -382,10 +394,7 @@ def plan(searches: Searches) -> None:
     console = plain_console()
     total = 0
     for (family, method), cells in searches.cells.items():
-        first = 1 if not cells[0].settings.method.learning_rates else searches.rules.points
-        if has_settings(method):
-            first = 2 * searches.rules.margin + 1
-        first = len(searches.rules.around) or first
+        first = searches.first_points((family, method))
         total += first * len(cells)
         console.print(f"{method} in {family}: {first} rates, {len(cells)} tasks and seeds")
     if searches.rules.around:

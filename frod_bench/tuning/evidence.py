@@ -11,7 +11,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
 from frod_bench.records import store
-from frod_bench.tuning.procedure import VERSION, Point
+from frod_bench.tuning.procedure import TIED, VERSION, Point
 
 DRAWS = 2000  # of the bootstrap
 AUDIT = (
@@ -20,7 +20,6 @@ AUDIT = (
     "cost_of_another_pick_points",
     "regret_points",
 )
-NONE = -999  # the step of a group that a method does not have
 POINT = ["rate_step", "head_step", "ratio"]  # columns that name a point
 PICK = ["family", "method"]
 
@@ -34,7 +33,7 @@ def row_of(cell: Cell, point: Point) -> dict[str, object]:
         "procedure": VERSION,
         "family": with_head(cell.family, cell.settings.head),
         "method": cell.variant,
-        **dict(zip(POINT, point, strict=True)),
+        **_columns(point),
         **{f"lr_{group}": rate for group, rate in cell.settings.method.learning_rates.items()},
         "task": cell.task,
         "seed": cell.seed,
@@ -60,7 +59,10 @@ def audit(
     a tie. Returns percents of the draws; in points, the mean over the draws with another pick of
     what it scores less than `picked`, and the same over all draws. NaN if there is nothing to draw.
     """
-    wide = rows.assign(point=list(map(_name, points_of(rows)))).pivot_table(
+    points = points_of(rows)
+    tried = list(dict.fromkeys(points))
+    numbers = [tried.index(point) for point in points]
+    wide = rows.assign(point=numbers).pivot_table(
         index="point", columns=["task", "seed"], values="points", sort=False
     )
     tasks = wide.columns.get_level_values("task").unique()
@@ -72,10 +74,10 @@ def audit(
     drawn_tasks = generator.integers(scores.shape[1], size=size)
     drawn_seeds = generator.integers(scores.shape[2], size=(*size, scores.shape[2]))
     drawn = scores[:, drawn_tasks[..., None], drawn_seeds].mean(axis=(2, 3))  # point, draw
-    own = wide.index.get_loc(_name(picked))
+    own = tried.index(picked)
     winners = np.where(drawn[own] >= drawn.max(axis=0), own, drawn.argmax(axis=0))
     means, other = scores.mean(axis=(1, 2)), winners != own
-    rates = np.array([name[1] if name[0] == NONE else name[0] for name in wide.index])
+    rates = np.array([one.head if one.rate is None else one.rate for one in tried])
     near = np.abs(rates[winners] - rates[own]) <= stride
     cost = means[own] - means[winners]
     found = (
@@ -87,9 +89,11 @@ def audit(
     return dict(zip(AUDIT, found, strict=True))
 
 
-def _name(point: Point) -> tuple[int, int, str]:
-    steps = (NONE if step is None else step for step in point[:2])
-    return (*steps, "" if point.ratio is None else str(point.ratio))  # type: ignore[return-value]
+def _columns(point: Point) -> dict[str, object]:
+    """A point in the columns of a table; its ratio is text, so that 1 is never written as 1.0."""
+    ratio = point.ratio
+    text = ratio if ratio is None or isinstance(ratio, str) else f"{ratio:g}"
+    return dict(zip(POINT, point._replace(ratio=text), strict=True))
 
 
 def pick_rows(
@@ -100,14 +104,13 @@ def pick_rows(
     found = []
     for (family, method), picked in picks.items():
         rows = table[(table["family"] == family) & (table["method"] == method)]
-        own = rows[[_name(one) == _name(picked) for one in points_of(rows)]]
+        own = rows[[one == picked for one in points_of(rows)]]
         found.append(
             {
                 "procedure": VERSION,
                 "family": family,
                 "method": method,
-                **dict(zip(POINT, picked, strict=True)),
-                "ratio": None if picked.ratio is None else str(picked.ratio),  # as in its file
+                **_columns(picked),
                 "trials": len(rows.drop_duplicates(POINT)),
                 "tasks": rows["task"].nunique(),
                 "seeds": rows["seed"].nunique(),
@@ -120,13 +123,18 @@ def pick_rows(
 
 
 def points_of(rows: pd.DataFrame) -> list[Point]:
-    """The point of each row of a table of scores."""
+    """The point of each row of a table, as it was asked for: numbers are numbers again."""
 
     def step(value: float) -> int | None:
         return None if pd.isna(value) else int(value)
 
+    def ratio(value: str | float) -> str | float | None:
+        if pd.isna(value):
+            return None
+        return TIED if value == TIED else float(value)
+
     columns = zip(*(rows[name] for name in POINT), strict=True)
-    return [Point(step(a), step(b), None if pd.isna(c) else c) for a, b, c in columns]
+    return [Point(step(a), step(b), ratio(c)) for a, b, c in columns]
 
 
 def check_version(path: Path) -> None:

@@ -2,13 +2,14 @@
 
 Rates lie on one grid of quarter decades. A method has one rate that is searched first; the head's
 rate starts at the best of the frozen backbone; FRoD's rotation follows lambda. Every stage is
-extended by itself until its best point is not at an edge. A search is a generator: it yields the
-points whose scores it needs, is sent these, and returns its pick. It knows nothing of records, so
-that a search that was interrupted is repeated from the records that exist.
+extended by itself until its best point is not at an edge, and the last stages are repeated until no
+single change improves the pick. A search is a generator: it yields the points whose scores it
+needs, is sent these, and returns its pick. It knows nothing of records, so that a search that was
+interrupted is repeated from the records that exist.
 """
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -16,10 +17,12 @@ from typing import Any, NamedTuple, TypeVar
 from frod_bench.common.errors import InputError
 from frod_bench.report.sensitivity import STEPS_PER_DECADE
 
-VERSION = 2  # of the procedure; version 1 drew eight Sobol points a method
+# Of the procedure. Version 1 drew eight Sobol points a method; version 2 checked the rate again by
+# one step either way, and was left with picks at the edge of these.
+VERSION = 3
 TIED = "tied"  # the rotation's rate is lambda's / sqrt(s k)
 ROTATION, LAMBDA, HEAD = "rotation", "lambda", "head"
-RATE, HEADS = "learning rate", "learning rate of the head"  # what is searched, in errors
+SEARCHED = {"rate": "learning rate", "head": "learning rate of the head"}  # in errors
 T = TypeVar("T")
 
 
@@ -34,7 +37,8 @@ class Rules:
         margin: strides that must lie on either side of the best rate.
         head_steps: grid steps of the head's rates from the best of the frozen backbone.
         ratios: rates of the rotation over lambda's that are tried at the end; `tied` comes first.
-        extensions: how often a grid is extended before the search gives up.
+        extensions: how often a grid is extended, and a pick may move when its rates are searched in
+            turn, before the search gives up.
         around: if any, no search but the picks of one under another schedule: grid steps by which
             all their rates are moved.
     """
@@ -104,6 +108,10 @@ class Rules:
         if {method, main} & set(self.centers) or own is None or not _is_rate(own):
             return self
         return replace(self, centers={**self.centers, method: own})
+
+    def grid(self, center: int, reach: int) -> list[int]:
+        """Grid steps at the distance of a stride, `reach` of them on either side of `center`."""
+        return [center + self.stride * number for number in range(-reach, reach + 1)]
 
     def center(self, method: str, group: str) -> int:
         """The grid step in the middle of a method's first grid. Raises InputError if unknown."""
@@ -175,40 +183,45 @@ def has_rotation(groups: Sequence[str]) -> bool:
 
 
 def climb(
-    at: Callable[[int], Point],
+    pick: Point,
+    field: str,
     steps: Sequence[int],
+    rules: Rules,
+    known: dict[Point, float],
     *,
-    what: str,
-    stride: int,
-    margin: int,
-    extensions: int,
-) -> Asking[int]:
-    """Return the best of `steps`, which are extended until it has `margin` strides on either side.
+    margin: int = 1,
+) -> Asking[Point]:
+    """Return `pick` with the best of `steps` as its `field`, "rate" or "head".
 
-    Of equally good steps the one nearest to the middle of the first ones is picked, then the lower.
-    Raises InputError, which names `what` is searched, if the best is still too near an edge after
-    `extensions`.
+    Evenly spaced steps are extended until the best one has `margin` of them on either side. Of
+    equally good steps the one nearest to the middle of the first ones is picked, then the lower.
+    Points that are not `known` are asked for, and added to it. Raises InputError if the best is
+    still too near an edge after all extensions.
     """
-    scores: dict[int, float] = {}
-    tried = list(steps)
+    tried, stride = list(steps), steps[1] - steps[0] if len(steps) > 1 else rules.stride
     middle = (tried[0] + tried[-1]) / 2
-    for extension in range(extensions + 1):
-        asked = [step for step in tried if step not in scores]
-        found = yield [at(step) for step in asked]
-        scores |= {step: found[at(step)] for step in asked}
-        best = min(tried, key=lambda step: (-scores[step], abs(step - middle), step))
+    for extension in range(rules.extensions + 1):
+        points = {step: pick._replace(**{field: step}) for step in tried}
+        yield from _ask(points.values(), known)
+        best = min(tried, key=lambda step: (-known[points[step]], abs(step - middle), step))
         low = min(tried[0], best - margin * stride)
         high = max(tried[-1], best + margin * stride)
         wider = list(range(low, high + 1, stride))
         if wider == tried:
-            return best
-        if extension < extensions:
+            return points[best]
+        if extension < rules.extensions:
             tried = wider
-    shown = ", ".join(f"{rate_at(step):g}: {scores[step]:.1f}" for step in tried)
+    shown = ", ".join(f"{rate_at(step):g}: {known[points[step]]:.1f}" for step in tried)
     raise InputError(
-        f"the best {what}, {rate_at(best):g}, is still at the edge of its grid after {extensions} "
-        f"extensions ({shown})."
+        f"the best {SEARCHED[field]}, {rate_at(best):g}, is still at the edge of its grid after "
+        f"{rules.extensions} extensions ({shown})."
     )
+
+
+def _ask(points: Iterable[Point], known: dict[Point, float]) -> Asking[None]:
+    """Ask for the scores of points that are not `known`, and add them to it."""
+    if new := [point for point in points if point not in known]:
+        known |= yield new
 
 
 def search(
@@ -216,66 +229,68 @@ def search(
 ) -> Asking[Point | None]:
     """Search a method's learning rates, from the frozen backbone's best rate of the `head`.
 
-    Returns None if nothing of the method is trained. Raises InputError as `climb`, named.
+    Returns None if nothing of the method is trained. Raises InputError as `climb`, and if the last
+    stages do not come to rest.
     """
-    main = main_group(groups)
-    ratio = TIED if has_rotation(groups) else None
-    has_head = HEAD in groups
+    main, has_head = main_group(groups), HEAD in groups
     if main is None and not has_head:
         return None
-    center = rules.center(method, main or HEAD)
-    reach = rules.points // 2
-    first = [center + rules.stride * number for number in range(-reach, reach + 1)]
-    limits = {"stride": rules.stride, "margin": rules.margin, "extensions": rules.extensions}
+    known: dict[Point, float] = {}
+    first, margin = rules.grid(rules.center(method, main or HEAD), rules.points // 2), rules.margin
     if main is None:
-        return Point(
-            None, (yield from climb(lambda s: Point(None, s), first, what=HEADS, **limits))
-        )
+        return (yield from climb(Point(None, None), "head", first, rules, known, margin=margin))
     if has_head and head is None:
         raise InputError(
             "the head's rate starts at the best of the frozen backbone, and there is none: search "
             "it first, frod-bench tune method=frozen."
         )
-    best = yield from climb(lambda s: Point(s, head, ratio), first, what=RATE, **limits)
-    if has_head:
-        assert head is not None
-        at_pick, near = best, [head + step for step in rules.head_steps]
-        limits |= {"stride": near[1] - near[0], "margin": 1}
-        head = yield from climb(lambda s: Point(at_pick, s, ratio), near, what=HEADS, **limits)
-        around = (best - rules.stride, best, best + rules.stride)
-        points = {step: Point(step, head, ratio) for step in around}
-        scores = yield list(points.values())
-        best = max((best, *points), key=lambda step: scores[points[step]])  # it wins a tie
-    return (yield from _best_ratio(Point(best, head, ratio), rules))
+    begin = Point(None, head if has_head else None, TIED if has_rotation(groups) else None)
+    pick = yield from climb(begin, "rate", first, rules, known, margin=margin)
+    if pick.head is not None:
+        heads = [pick.head + step for step in rules.head_steps]
+        pick = yield from climb(pick, "head", heads, rules, known)
+    return (yield from _settled(pick, rules, known, with_head=has_head))
 
 
 def search_variant(pick: Point, rules: Rules) -> Asking[Point]:
     """Search the rate of a method with another setting around the pick of the method itself.
 
     The head keeps its rate, to halve the runs; that favours the setting it was picked with. A
-    method without a rate of its own is searched by its head's. Raises InputError as `climb`.
+    method without a rate of its own is searched by its head's. Raises InputError as `search`.
     """
-    as_written = {str(ratio): ratio for ratio in rules.ratios}  # a table of picks has texts
-    pick = pick._replace(ratio=as_written.get(str(pick.ratio), pick.ratio))
-    limits = {"stride": rules.stride, "margin": rules.margin, "extensions": rules.extensions}
-    offsets = [rules.stride * number for number in range(-rules.margin, rules.margin + 1)]
-    if pick.rate is None:
-        assert pick.head is not None
-        heads = [pick.head + offset for offset in offsets]
-        head = yield from climb(lambda s: pick._replace(head=s), heads, what=HEADS, **limits)
-        return pick._replace(head=head)
-    rates = [pick.rate + offset for offset in offsets]
-    best = yield from climb(lambda s: pick._replace(rate=s), rates, what=RATE, **limits)
-    return (yield from _best_ratio(pick._replace(rate=best), rules))
+    field = "head" if pick.rate is None else "rate"
+    known: dict[Point, float] = {}
+    steps = rules.grid(getattr(pick, field), rules.margin)
+    pick = yield from climb(pick, field, steps, rules, known, margin=rules.margin)
+    return (yield from _settled(pick, rules, known, with_head=False))
 
 
-def _best_ratio(picked: Point, rules: Rules) -> Asking[Point]:
-    """Return a pick with the best of the ratios, if it has one; its own wins a tie."""
-    if picked.ratio is None:
-        return picked
-    others = [picked._replace(ratio=one) for one in rules.ratios]
-    scores = yield others
-    return max(others, key=lambda point: (scores[point], point.ratio == picked.ratio))
+def _settled(
+    pick: Point, rules: Rules, known: dict[Point, float], *, with_head: bool
+) -> Asking[Point]:
+    """Search rate, ratio and head in turn until a whole round leaves the pick as it is.
+
+    No change of a single one of them, by a step of its grid, then scores higher. Every move scores
+    higher than the pick before it, so that none is repeated.
+    """
+    head_stride = rules.head_steps[1] - rules.head_steps[0]
+    for _ in range(rules.extensions + 1):
+        before = pick
+        if pick.rate is not None:
+            pick = yield from climb(pick, "rate", rules.grid(pick.rate, 1), rules, known)
+        if pick.ratio is not None:
+            ratios = [pick, *(pick._replace(ratio=ratio) for ratio in rules.ratios)]
+            yield from _ask(dict.fromkeys(ratios), known)
+            pick = max(ratios, key=lambda point: known[point])  # the first one wins a tie
+        if with_head and pick.head is not None:
+            heads = [pick.head + step for step in (-head_stride, 0, head_stride)]
+            pick = yield from climb(pick, "head", heads, rules, known)
+        if pick == before:
+            return pick
+    raise InputError(
+        f"the best rates still move after {rules.extensions} rounds, to {pick}: a single change "
+        "still improves them. Set experiment.procedure.extensions higher."
+    )
 
 
 def around(pick: Point, steps: Sequence[int]) -> Asking[Point]:

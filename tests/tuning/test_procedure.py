@@ -26,8 +26,7 @@ from frod_bench.tuning.procedure import (
     search_variant,
 )
 
-GOOD = {"version": 2, "centers": {"adapter": 0.01}, "head_steps": [-2, 0, 2], "ratios": [TIED, 0.1]}
-WIDE = {"stride": 1, "margin": 2, "extensions": 6}
+GOOD = {"version": 3, "centers": {"adapter": 0.01}, "head_steps": [-2, 0, 2], "ratios": [TIED, 0.1]}
 RULES = Rules({"head": 1e-2, "backbone": 1e-3, "adapter": 1e-2, "lambda": 1e-2})
 
 
@@ -55,10 +54,10 @@ def peaks(rate: float = 0.0, head: float = 0.0, ratio: object = TIED) -> Callabl
 
 @given(peak=st.integers(-14, 14))
 def test_the_best_rate_is_found_with_two_steps_on_either_side(peak: int) -> None:
-    found, asked = answered(
-        climb(lambda s: Point(s, None), range(-4, 5), what="rate", **WIDE), peaks(peak)
-    )
-    assert found == peak
+    rules = replace(RULES, extensions=6)
+    climbs = climb(Point(None, None), "rate", range(-4, 5), rules, {}, margin=2)
+    found, asked = answered(climbs, peaks(peak))
+    assert found == Point(peak, None)
     steps = {point.rate for point in asked}
     assert {peak - 2, peak - 1, peak, peak + 1, peak + 2} <= steps
     assert len(asked) == len(steps)  # none is asked for twice
@@ -70,8 +69,8 @@ def test_a_grid_that_never_leaves_its_edge_is_refused() -> None:
 
 
 def test_of_equal_rates_the_one_nearest_to_the_middle_is_picked_then_the_lower() -> None:
-    steps = climb(lambda s: Point(s, None), range(-4, 5), what="rate", **WIDE)
-    assert answered(steps, lambda p: float(abs(p.rate or 0) in (1, 3)))[0] == -1
+    climbs = climb(Point(None, None), "rate", range(-4, 5), RULES, {}, margin=2)
+    assert answered(climbs, lambda p: float(abs(p.rate or 0) in (1, 3)))[0] == Point(-1, None)
 
 
 def test_heads_that_score_alike_do_not_push_the_search_off_its_edge() -> None:
@@ -93,12 +92,67 @@ def test_the_head_is_searched_at_the_pick_and_the_rate_again(rate: int, head: in
     assert {Point(rate, -8 + step) for step in (-4, -2, 0, 2)} <= set(asked)
 
 
+@given(
+    peak=st.tuples(st.integers(-12, -4), st.integers(-12, -4)),
+    slant=st.floats(-0.45, 0.45),
+    ratio=st.sampled_from([TIED, 0.1, 1.0]),
+    groups=st.sampled_from([["lambda", "rotation", "head"], ["adapter", "head"]]),
+)
+def test_no_single_change_of_a_pick_scores_higher(
+    peak: tuple[int, int], slant: float, ratio: str | float, groups: list[str]
+) -> None:
+    """Even where the best rate depends on the head's: all neighbours of the pick were asked for,
+    and no point twice.
+    """
+
+    def score(point: Point) -> float:
+        assert point.rate is not None
+        assert point.head is not None
+        rate, head = point.rate - peak[0], point.head - peak[1]
+        other = 0.0 if point.ratio in (None, ratio) else 0.5 + 0.1 * rate
+        return 80.0 - rate**2 - head**2 - 2 * slant * rate * head - other
+
+    found, asked = answered(search("frod", groups, -8, RULES), score)
+    assert isinstance(found, Point)
+    assert len(asked) == len(set(asked))
+    assert found.rate is not None
+    assert found.head is not None
+    near = [found._replace(rate=found.rate + step) for step in (-1, 1)]
+    near += [found._replace(head=found.head + step) for step in (-2, 2)]
+    if "lambda" in groups:
+        near += [found._replace(ratio=one) for one in RULES.ratios if one != found.ratio]
+    assert set(near) <= set(asked)
+    assert all(score(point) <= score(found) for point in asked)
+
+
+def test_a_pick_at_the_edge_of_the_last_stage_is_searched_on() -> None:
+    """The head that is picked moves the best rate by four steps: one either way would not do."""
+
+    def score(point: Point) -> float:
+        best = -8 if point.head == -8 else -4
+        return 80.0 - abs((point.rate or 0) - best) + (5.0 if point.head == -10 else 0.0)
+
+    found, _ = answered(search("lora", ["adapter", "head"], -8, RULES), score)
+    assert found == Point(-4, -10)
+
+
+def test_a_pick_that_never_comes_to_rest_is_refused() -> None:
+    def score(point: Point) -> float:  # a ridge that rises with both for ever
+        rate, head = point.rate or 0, point.head or 0
+        return rate + head - 0.5 * (rate - head) ** 2
+
+    with pytest.raises(InputError, match="the best rates still move after 4 rounds"):
+        answered(search("lora", ["adapter", "head"], -8, RULES), score)
+
+
 def test_the_rotation_is_tied_until_its_ratio_is_tried_at_the_pick() -> None:
     groups = ["lambda", "rotation", "head"]
     found, asked = answered(search("frod", groups, -8, RULES), peaks(-8, -8, ratio=0.1))
     assert found == Point(-8, -8, 0.1)
-    assert {point.ratio for point in asked[:-3]} == {TIED}
-    assert asked[-3:] == [Point(-8, -8, ratio) for ratio in (TIED, 0.1, 1.0)]
+    ratios = [point.ratio for point in asked]
+    at_pick = ratios.index(0.1)
+    assert set(ratios[:at_pick]) == {TIED}
+    assert asked[at_pick : at_pick + 2] == [Point(-8, -8, ratio) for ratio in (0.1, 1.0)]
 
 
 def test_the_frozen_backbone_has_a_head_and_no_rate() -> None:
@@ -148,18 +202,14 @@ def test_a_variant_is_searched_around_the_methods_pick_and_keeps_its_head() -> N
     assert {point.head for point in asked} == {-3}
 
 
-@pytest.mark.parametrize("own", [TIED, "1"])  # a table of picks has texts
-def test_a_variants_ratio_is_asked_for_at_its_pick(own: str) -> None:
-    ratio = TIED if own == TIED else 1
-    rules = replace(RULES, ratios=(TIED, 0.1, 1))  # as YAML has them
-    found, asked = answered(search_variant(Point(-8, -3, own), rules), lambda _: 50.0)
-    assert found == Point(-8, -3, ratio)  # its own wins a tie
-    assert {str(point.ratio) for point in asked[:-3]} == {own}  # a table of scores names a point so
-    assert asked[-3:] == [Point(-8, -3, one) for one in rules.ratios]
-    better = {0.1: 51.0}
-    found, _ = answered(
-        search_variant(Point(-8, -3, own), rules), lambda point: better.get(point.ratio, 50.0)
-    )
+@pytest.mark.parametrize("own", [TIED, 1])
+def test_a_variants_ratio_is_asked_for_at_its_pick(own: str | float) -> None:
+    pick = Point(-8, -3, own)
+    found, asked = answered(search_variant(pick, RULES), lambda _: 50.0)
+    assert found == pick  # its own wins a tie
+    assert {point.ratio for point in asked[:-2]} == {own}
+    assert asked[-2:] == [Point(-8, -3, one) for one in RULES.ratios if one != own]
+    found, _ = answered(search_variant(pick, RULES), lambda point: 50.0 + (point.ratio == 0.1))
     assert found == Point(-8, -3, 0.1)
 
 
@@ -182,18 +232,18 @@ def test_a_rotation_without_lambda_is_a_group_as_any_other() -> None:
     "node",
     [
         None,
-        {"procedure": {"version": 1, "centers": {}}},
-        {"procedure": {"version": 2, "centers": {}, "head_steps": [0], "ratios": [0.1]}},
+        {"procedure": {"version": 2, "centers": {}}},
+        {"procedure": {"version": 3, "centers": {}, "head_steps": [0], "ratios": [0.1]}},
         {
             "procedure": {
-                "version": 2,
+                "version": 3,
                 "centers": {},
                 "head_steps": [0],
                 "ratios": [TIED],
                 "point": 3,
             }
         },
-        {"procedure": {"version": 2, "centers": {}, "head_steps": [0]}},
+        {"procedure": {"version": 3, "centers": {}, "head_steps": [0]}},
         *(
             {"procedure": GOOD | {key: value}}
             for key, value in (
