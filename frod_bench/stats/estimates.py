@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats as scipy_stats
+
+from frod_bench.stats.distributions import chi_squared_quantile, student_quantile
 
 Floats = NDArray[np.float64]
 Statistic = Callable[..., Floats]
@@ -50,7 +51,7 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate
     mean = float(array.mean()) if n else np.nan
     if n < 2:
         return Estimate(mean, np.nan, np.nan, n)
-    quantile = float(scipy_stats.t.ppf((1 + confidence) / 2, n - 1))
+    quantile = student_quantile((1 + confidence) / 2, n - 1)
     half = quantile * float(array.std(ddof=1)) / np.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n)
 
@@ -95,7 +96,7 @@ def mean_of_these_tasks(table: ArrayLike, confidence: float = CONFIDENCE) -> Est
     if not total > (ROUNDING * max(1.0, abs(mean))) ** 2:  # one seed, or no spread but rounding
         return Estimate(mean, np.nan, np.nan, len(tasks))
     freedom = total**2 / float((variances**2 / (counts - 1)).sum())
-    quantile = float(scipy_stats.t.ppf((1 + confidence) / 2, freedom))
+    quantile = student_quantile((1 + confidence) / 2, freedom)
     half = quantile * np.sqrt(total) / len(tasks)
     return Estimate(mean, mean - half, mean + half, len(tasks))
 
@@ -125,11 +126,15 @@ def interquartile_mean(
         return NOTHING
     values = np.sort(tasks, axis=None)  # NaN comes last
     ranks = np.argsort(np.argsort(tasks, axis=None)).astype(np.min_scalar_type(values.size))
-    # Ranks of two bytes are sorted in a third of the time that values take.
+
+    def of_ranks(ranks: Places) -> Floats:
+        # Ranks of two bytes are sorted in a third of the time that values take.
+        return _mean_of_middle(values, _sorted(ranks))
+
     return estimate_of_draws(
-        float(_mean_of_middle(values)),
+        float(of_ranks(np.arange(values.size, dtype=ranks.dtype)[None])[0]),
         tasks,
-        lambda places: _mean_of_middle(values.take(_sorted(ranks.take(places)))),
+        lambda places: of_ranks(ranks.take(places)),
         confidence,
         resamples,
     )
@@ -152,7 +157,7 @@ def spread_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estima
         return Estimate(np.nan, np.nan, np.nan, n)
     spread = float(array.std(ddof=1))
     tails = (1 + confidence) / 2, (1 - confidence) / 2
-    low, high = (spread * np.sqrt((n - 1) / scipy_stats.chi2.ppf(tail, n - 1)) for tail in tails)
+    low, high = (spread * np.sqrt((n - 1) / chi_squared_quantile(tail, n - 1)) for tail in tails)
     return Estimate(spread, float(low), float(high), n)
 
 
@@ -290,13 +295,18 @@ def _sorted(ranks: Places) -> Places:
     return flat
 
 
-def _mean_of_middle(values: Floats) -> Floats:
-    """Return the mean of the middle half along the last axis; values are sorted, NaN comes last.
+def _mean_of_middle(values: Floats, ranks: Places) -> Floats:
+    """Return the mean of the middle half of each row of `ranks` (rows x n), sorted places in the
+    sorted `values`, of which the missing ones are last.
 
     All of a row are summed, with zeros for those that are cut, so that sums of rows of unlike
     length are rounded in one way.
     """
-    n = (~np.isnan(values)).sum(axis=-1, keepdims=True)
-    cut, rank = n // 4, np.arange(values.shape[-1])
+    known = values[~np.isnan(values)]
+    counted = ranks if known.size < values.size else ranks[:1]  # all rows are of one length
+    n = np.count_nonzero(counted < known.size, axis=-1, keepdims=True)
+    cut, rank = n // 4, np.arange(ranks.shape[-1])
     middle = (rank >= cut) & (rank < n - cut)
-    return np.asarray(np.where(middle, values, 0.0).sum(axis=-1) / middle.sum(axis=-1))
+    places = np.where(middle, ranks, ranks.dtype.type(known.size))  # that of a zero
+    sums = np.append(known, 0.0).take(places).sum(axis=-1)
+    return np.asarray(sums / (n - 2 * cut)[..., 0])

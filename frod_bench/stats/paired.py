@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats as scipy_stats
 
+from frod_bench.stats.distributions import fair_coin_p_values, student_below
 from frod_bench.stats.estimates import (
     CONFIDENCE,
     NOTHING,
@@ -95,9 +95,10 @@ def tost(differences: ArrayLike, margin: float) -> float:
     values = present(differences)
     if values.size < 2 or values.std() == 0:
         return np.nan
-    above = scipy_stats.ttest_1samp(values, -margin, alternative="greater").pvalue
-    below = scipy_stats.ttest_1samp(values, margin, alternative="less").pvalue
-    return float(max(above, below))
+    n, mean = values.size, float(values.mean())
+    error = np.sqrt(((values - mean) ** 2).mean() * (n / (n - 1)) / n)
+    above, below = -(mean + margin) / error, (mean - margin) / error
+    return max(student_below(above, n - 1), student_below(below, n - 1))
 
 
 def mcnemar(ours: ArrayLike, theirs: ArrayLike) -> McNemar:
@@ -126,17 +127,6 @@ def _counts_of_one(ours: ArrayLike, theirs: ArrayLike) -> tuple[int, int]:
         )
     both = np.count_nonzero(a & b)
     return int(np.count_nonzero(a) - both), int(np.count_nonzero(b) - both)
-
-
-def fair_coin_p_values(rarer: NDArray[np.integer[Any]], tosses: NDArray[np.integer[Any]]) -> Floats:
-    """Return the exact two-sided p-values of a fair coin whose rarer side came so often.
-
-    `scipy.stats.binomtest` to the last bit: it searches for the end of the other tail, which of a
-    fair coin is as far from the middle as the first.
-    """
-    coin = scipy_stats.binom
-    tails = coin.cdf(rarer, tosses, 0.5) + coin.sf(tosses - rarer - 1, tosses, 0.5)
-    return np.where(2 * rarer == tosses, 1.0, np.minimum(tails, 1.0))
 
 
 def merge_p_values(p_values: ArrayLike) -> float:

@@ -220,7 +220,7 @@ def test_each_part_can_be_asked_for_alone_and_loads_only_what_it_needs() -> None
     with pytest.raises(InputError, match="Did you mean 'html'"):
         parse(["htm"])
     code = (
-        "import sys; heavy = {'torch', 'matplotlib', 'plotly'};"
+        "import sys; heavy = {'torch', 'matplotlib', 'plotly', 'scipy.stats'};"
         "import frod_bench.report.build; print(*heavy & set(sys.modules), sep='');"
         "import frod_bench.report.page.write; print(*heavy & set(sys.modules), sep='')"
     )
