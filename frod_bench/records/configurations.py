@@ -1,18 +1,24 @@
-"""Configurations in the texts of records, each parsed once.
+"""What the texts of records have in common, parsed and kept once.
 
 A record of a part is 6 kB of JSON, of which 4 kB are a configuration that thousands of records
-have, but for the seed.
+have, but for the seed. What is left has the same keys everywhere, and mostly the same packages.
 """
 
 import json
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import pydantic_core
 
 from frod_bench.records.hashing import Hashes
 
 KEY = re.compile(r'"config":\s*')
 SEED = re.compile(r'"seed":\s*(0|[1-9]\d{0,17})(?=\s*[,}])')
+# What is parsed in the place of a configuration: a text that no record has.
+PLACE = f"configuration {secrets.token_hex()}"
+VERSIONS = ("packages", "code")  # objects of texts in `provenance`, the same for many records
 
 
 class Known(NamedTuple):
@@ -23,11 +29,14 @@ class Known(NamedTuple):
 
 
 class Configurations:
-    """The configurations that were read so far, by their texts before the seed; their hashes."""
+    """The configurations that were read so far, by their texts before the seed; their hashes; and
+    the versions of code and packages.
+    """
 
     def __init__(self) -> None:
         self.hashes = Hashes()
         self._known: dict[str, list[Known]] = {}
+        self._versions: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     def record(self, text: str) -> Any:
         """The JSON value in a record's text. Values of its configuration are objects that other
@@ -42,6 +51,15 @@ class Configurations:
             return None if found is None else _parsed_around(text, key.end(), *found)
         except (ValueError, RecursionError):
             return None
+
+    def share_versions(self, provenance: Any) -> None:
+        """Put those that other records have, too, in the place of equal ones. They must not be
+        edited.
+        """
+        for name in VERSIONS:
+            if name in provenance:
+                versions = provenance[name]
+                provenance[name] = self._versions.setdefault(tuple(versions.items()), versions)
 
     def _at(self, text: str, start: int) -> tuple[dict[str, Any], int] | None:
         """The known configuration that begins at `start`, and where it ends; None if there is none.
@@ -77,17 +95,15 @@ def _parsed_around(text: str, start: int, config: object, end: int) -> Any:
     """The value of a text with `config` in the place of what is between `start` and `end`; None if
     that is not the value of `config` in the object. Raises ValueError if it is not JSON.
 
-    What is put there is a constant that JSON does not have, so that the parser asks what it is.
+    This parser takes a third of the time of Python's, and makes equal keys and texts one object.
     """
-    asked: list[str] = []
-
-    def value(name: str) -> object:
-        asked.append(name)
-        return config
-
-    made = json.loads(f"{text[:start]}NaN{text[end:]}", parse_constant=value)
-    is_alone = len(asked) == 1 and isinstance(made, dict) and made.get("config") is config
-    return made if is_alone else None
+    made = pydantic_core.from_json(
+        f'{text[:start]}"{PLACE}"{text[end:]}', allow_inf_nan=False, cache_strings="all"
+    )
+    if not isinstance(made, dict) or made.get("config") != PLACE:
+        return None
+    made["config"] = config
+    return made
 
 
 def refuse_constant(name: str) -> Any:

@@ -3,7 +3,6 @@ record. Further keys are allowed. Version 2 added `files`, `data_counts` and `pr
 """
 
 import functools
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
@@ -21,14 +20,6 @@ class RecordError(ValueError):
     """A file or an object that is not a valid record; the message names the field and its value."""
 
 
-def _utf8(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("text in UTF-8") from None
-    return value
-
-
 def _printable(value: str) -> str:
     if not value.isprintable():
         raise ValueError("printable text")
@@ -36,7 +27,7 @@ def _printable(value: str) -> str:
 
 
 def _file_name(value: str) -> str:
-    if PurePosixPath(value).name != value or value == ".." or set(value) & {"\\", "\0"}:
+    if value in (".", "..") or not {"/", "\\", "\0"}.isdisjoint(value):
         raise ValueError("a file name without folders")
     return value
 
@@ -45,7 +36,7 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
-Text = Annotated[str, AfterValidator(_utf8)]
+Text = Annotated[str, Field(min_length=0)]  # a text with a bound is also checked to fit UTF-8
 Printable = Annotated[Text, AfterValidator(_printable)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 FileName = Annotated[Text, AfterValidator(_file_name)]  # in the record's folder
@@ -262,6 +253,7 @@ def _first_message(error: ValidationError, *parents: str) -> str:
     shown = repr(first["input"])
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    wanted = "text in UTF-8" if first["type"] == "string_unicode" else wanted
     return f"{field} is {shown}; it must be {wanted}."
 
 

@@ -2,6 +2,7 @@
 valid record, with the hash of its own configuration and fingerprints, is set aside, never deleted.
 """
 
+import functools
 import hashlib
 import itertools
 import json
@@ -42,17 +43,32 @@ def record_path(results_root: str | Path, cell: Cell) -> Path:
 def path_below(records_dir: Path, cell: Cell) -> Path:
     """A cell's record below a folder of records, as `record_path` lays it out."""
     file = f"{cell['seed']}-{cell['config_hash']}.json"
-    return Path(records_dir, cell["task"], cell["method"], file)
+    return _path_below(records_dir, cell["task"], cell["method"], file)
+
+
+@functools.lru_cache(maxsize=2**15)  # a report asks for each several times
+def _path_below(records_dir: Path, *parts: str) -> Path:
+    return Path(records_dir, *parts)
+
+
+def predictions_name(record_name: str) -> str:
+    """The name of the predictions beside a record."""
+    return record_name.removesuffix(".json") + ".predictions.parquet"
 
 
 def predictions_path(record_path: Path) -> Path:
     """The predictions beside a record."""
-    return record_path.with_name(record_path.name.removesuffix(".json") + ".predictions.parquet")
+    return record_path.with_name(predictions_name(record_path.name))
+
+
+def curve_name(record_name: str) -> str:
+    """The name of the curve beside a record; `0-abc.json.diverged-1` has a curve of its own."""
+    return record_name.removesuffix(".json") + ".curve.jsonl"
 
 
 def curve_path(record_path: Path) -> Path:
-    """The curve beside a record; `0-abc.json.diverged-1` has a curve of its own."""
-    return record_path.with_name(record_path.name.removesuffix(".json") + ".curve.jsonl")
+    """The curve beside a record."""
+    return record_path.with_name(curve_name(record_path.name))
 
 
 def save(record: Mapping[str, Any], path: Path) -> None:
@@ -76,7 +92,8 @@ def load(path: Path, known: Configurations | None = None) -> Record:
 
 def parse(content: bytes | str, file_name: str, known: Configurations | None = None) -> Record:
     """The record in a file of this name; of many records, those whose configuration is `known` are
-    parsed and checked in less time. Raises RecordError if it cannot be trusted.
+    parsed and checked in less time, and what they have in common is kept once. Raises RecordError
+    if it cannot be trusted.
     """
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
@@ -90,6 +107,8 @@ def parse(content: bytes | str, file_name: str, known: Configurations | None = N
     name = f"{cell['seed']}-{cell['config_hash']}.json"
     if file_name != name:
         raise RecordError(f"file name is {file_name!r}; the cell in it is {name!r}.")
+    if known is not None:
+        known.share_versions(record["provenance"])
     return cast(Record, record)
 
 
@@ -116,37 +135,19 @@ def gather(
     reads: Iterable[tuple[Path, Record | RecordError | OSError]],
     unusable: list[Unusable],
 ) -> tuple[list[Record], list[Unusable]]:
-    """`scan` of files that were read, each with its record or with what is wrong with it. Equal
-    parts of records are one object: thousands were made with the same packages.
-    """
+    """`scan` of files that were read, each with its record or with what is wrong with it."""
     found: dict[Path, tuple[Path, Record]] = {}
-    share = Sharing()
     for path, read in reads:
         if isinstance(read, RecordError | OSError):
             unusable.append(Unusable(path, str(read)))
             continue
-        made = share.record(read)
-        own_path = path_below(records_dir, made["cell"])
-        kept, other = (path, made), found.get(own_path)
+        own_path = path_below(records_dir, read["cell"])
+        kept, other = (path, read), found.get(own_path)
         if other is not None:
             kept, (again, _) = (kept, other) if path == own_path else (other, kept)
             unusable.append(Unusable(again, f"it holds the cell that {kept[0]} holds."))
         found[own_path] = kept
     return [made for _, made in found.values()], sorted(unusable)
-
-
-class Sharing:
-    """Keeps one object of equal ones. What is shared must not be edited."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Any] = {}
-
-    def record(self, record: Record) -> Record:
-        """The record, with shared parts where many have the same."""
-        provenance = cast(dict[str, Any], record["provenance"])
-        for name, value in provenance.items():
-            provenance[name] = self._known.setdefault(repr(value), value)
-        return record
 
 
 def _json_files(folder: Path, unreadable: list[Unusable]) -> Iterator[Path]:
