@@ -17,7 +17,6 @@ from frod_bench.common.names import inside
 from frod_bench.records import sources, store
 from frod_bench.records.parts import COLUMNS, parts_of, rows_of
 from frod_bench.records.schema import Record, RecordError
-from frod_bench.records.sources import Source
 
 ROOTS = ("results_root", "data_root", "model_root")  # no part of a run's hash
 WHOLE_CURVES = "main_table"  # the experiment whose curves keep the training loss of every step
@@ -66,10 +65,10 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
                 f"{path}: was run again since {out} got it, and parts are not rewritten. "
                 "Pack into another folder."
             )
-    curves = dict(source.curves(chosen))
+    curves, predictions = dict(source.curves(chosen)), dict(source.predictions(chosen))
     rows = [
         {"path": path.relative_to(source.folder).as_posix()}
-        | _packed(path, record, curves[path], source)
+        | _packed(path, record, curves[path], predictions[path])
         for path, record in chosen.items()
     ]
     if not rows:
@@ -83,9 +82,10 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
 
 
 def _packed(
-    path: Path, record: Record, content: bytes | RecordError | None, source: Source
+    path: Path, record: Record, content: bytes | RecordError | None, found: bytes | OSError
 ) -> dict[str, Any]:
-    """A row without its path; other experiments' curves keep their evaluations alone.
+    """A row without its path, of a record, what there is of its curve and what was found of its
+    predictions; other experiments' curves keep their evaluations alone.
 
     Raises InputError if a file beside the record is missing, or not the one that the run wrote.
     """
@@ -96,7 +96,7 @@ def _packed(
         if record["curve"] is not None:
             if not isinstance(content, bytes):
                 raise content or RecordError("curve is missing.")
-            points = store.points_of(content, store.curve_path(path).name)
+            points = store.points_of(content, store.curve_name(path.name))
             curve = content.decode()
             experiment = record["config"].get("experiment") or {}
             if experiment.get("name") != WHOLE_CURVES:
@@ -107,8 +107,9 @@ def _packed(
                 kept["curve_holds"] = "evaluations"
                 _note(kept, "curve", curve.encode())
         if record["predictions"] is not None:
-            found = source.predictions(path)
-            name = store.predictions_path(path).name
+            if isinstance(found, OSError):
+                raise found
+            name = store.predictions_name(path.name)
             if damage := store.damage_in(record, "predictions", found, name):
                 raise RecordError(damage)
             if record["cell"]["protocol"] != "tune":

@@ -20,6 +20,7 @@ COLUMNS = pa.schema(
     ]
 )
 ROWS_AT_ONCE = 200  # a curve has 25 kB, so of ten thousand only so many are held
+BYTES_AT_ONCE = 2**16  # of a compressed column, which is 15 MB of ten thousand curves
 
 
 def parts_of(results_dir: Path) -> list[Path]:
@@ -31,14 +32,29 @@ def rows_of(parts: Sequence[Path], columns: list[str] | None = None) -> Iterator
     """The rows of parts, by default with all columns. Raises InputError for a part that is damaged
     or has other columns.
     """
+    for batch in _batches_of(parts, columns):
+        yield from batch.to_pylist()
+
+
+def contents_of(parts: Sequence[Path], column: str) -> Iterator[tuple[str, bytes | None]]:
+    """The path of each row with the content of the file that a column holds. Raises InputError as
+    `rows_of`.
+    """
+    for batch in _batches_of(parts, ["path", column]):
+        contents = batch.column(column).cast(pa.binary()).to_pylist()
+        yield from zip(batch.column("path").to_pylist(), contents, strict=True)
+
+
+def _batches_of(parts: Sequence[Path], columns: list[str] | None) -> Iterator[pa.RecordBatch]:
     for part in parts:
         try:
-            with pq.ParquetFile(part) as file:
+            with pq.ParquetFile(part, buffer_size=BYTES_AT_ONCE, pre_buffer=False) as file:
                 if not file.schema_arrow.equals(COLUMNS):
                     raise RecordError("its columns are not those of a part of records")
-                for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                    yield from batch.to_pylist()
+                yield from file.iter_batches(ROWS_AT_ONCE, columns=columns)
         except (pa.ArrowException, OSError, RecordError) as error:
             raise InputError(
                 f"{part}: cannot be read ({' '.join(str(error).split())}). Restore it from git."
             ) from error
+        finally:
+            pa.default_memory_pool().release_unused()  # pages of curves are 20 MB

@@ -11,7 +11,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.names import stays
 from frod_bench.records import store
 from frod_bench.records.configurations import Configurations
-from frod_bench.records.parts import parts_of, rows_of
+from frod_bench.records.parts import contents_of, parts_of, rows_of
 from frod_bench.records.schema import Record, RecordError
 from frod_bench.records.store import Unusable
 
@@ -44,11 +44,13 @@ class Source(Protocol):
         there is none.
         """
 
-    def predictions(self, path: Path) -> bytes:
-        """The content of a record's predictions. Raises OSError if there are none."""
+    def predictions(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | OSError]]:
+        """The content of the predictions of each of these records, or why they cannot be read:
+        FileNotFoundError if there are none.
+        """
 
     def stamp(self, path: Path) -> object:
-        """What changes if a record's predictions do. Raises OSError if there are none."""
+        """What changes if a record's predictions do. Raises OSError if there can be none."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,12 @@ class Files:
             except OSError as error:
                 yield path, RecordError(f"curve cannot be read ({error}).")
 
-    def predictions(self, path: Path) -> bytes:
-        return store.predictions_path(path).read_bytes()
+    def predictions(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | OSError]]:
+        for path in paths:
+            try:
+                yield path, store.predictions_path(path).read_bytes()
+            except OSError as error:
+                yield path, error
 
     def stamp(self, path: Path) -> object:
         found = store.predictions_path(path).stat()
@@ -87,6 +93,7 @@ class Parts:
     def __init__(self, folder: Path, parts: tuple[Stamp, ...]) -> None:
         self.folder, self._stamps = folder, parts
         self._parts = [Path(path) for path, _, _ in parts]
+        self._paths: dict[str, Path] = {}  # by what rows call them: a path takes long to make
 
     def path_of(self, record: Record) -> Path:
         return store.path_below(self.folder, record["cell"])
@@ -103,23 +110,38 @@ class Parts:
 
     def curves(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | RecordError | None]]:
         left = set(paths)
-        for row in rows_of(self._parts, ["path", "curve"]) if left else ():
-            path = self.folder / row["path"]
-            if path in left:
-                left.remove(path)
-                yield path, None if row["curve"] is None else row["curve"].encode()
+        yield from self._contents("curve", left)
         for path in left:
             yield path, RecordError("it is in none of the parts.")
 
-    def predictions(self, path: Path) -> bytes:
-        found = self._predictions.get(path)
-        if found is None:
-            raise FileNotFoundError(f"{path} has no predictions in the parts")
-        return found
+    def predictions(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | OSError]]:
+        left = set(paths)
+        for path, content in self._contents("predictions", left):
+            yield path, _no_predictions(path) if content is None else content
+        for path in left:
+            yield path, _no_predictions(path)
 
     def stamp(self, path: Path) -> object:
-        self.predictions(path)
+        self.record(path)
         return self._stamps
+
+    def _contents(self, column: str, left: set[Path]) -> Iterator[tuple[Path, bytes | None]]:
+        """What a column has of the records in `left`, by their paths, which are taken out of it.
+
+        It is read anew each time: of ten thousand runs predictions alone are 50 MB.
+        """
+        for name, content in contents_of(self._parts, column) if left else ():
+            path = self._path(name)
+            if path in left:
+                left.remove(path)
+                yield path, content
+
+    def _path(self, name: str) -> Path:
+        """The path of a row."""
+        path = self._paths.get(name)
+        if path is None:
+            path = self._paths[name] = self.folder / name
+        return path
 
     @functools.cached_property
     def _scanned(self) -> tuple[list[Record], list[Unusable]]:
@@ -131,7 +153,7 @@ class Parts:
                     f"{self.folder}: a part names the path {row['path']!r}, which leads out of the "
                     "folder. Restore the part from git."
                 )
-            if (path := self.folder / row["path"]) not in found:
+            if (path := self._path(row["path"])) not in found:
                 found[path] = _parsed(row["record"], path.name, known)
         reads = ((path, found[path]) for path in sorted(found, key=attrgetter("parts")))
         return store.gather(self.folder, reads, [])
@@ -140,13 +162,9 @@ class Parts:
     def _by_path(self) -> dict[Path, Record]:
         return {self.path_of(record): record for record in self._scanned[0]}
 
-    @functools.cached_property
-    def _predictions(self) -> dict[Path, bytes]:
-        found: dict[Path, bytes] = {}
-        for row in rows_of(self._parts, ["path", "predictions"]):
-            if row["predictions"] is not None:
-                found.setdefault(self.folder / row["path"], row["predictions"])
-        return found
+
+def _no_predictions(path: Path) -> OSError:
+    return FileNotFoundError(f"{path} has no predictions in the parts")
 
 
 def _parsed(text: str, file_name: str, known: Configurations) -> Record | RecordError:

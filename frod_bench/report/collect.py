@@ -19,6 +19,7 @@ from frod_bench.report.curves import evaluations
 from frod_bench.report.frame import AXIS, METRIC, frame_of, run_of
 from frod_bench.report.keys import Run
 from frod_bench.report.names import spelled
+from frod_bench.report.predictions import read_predictions
 
 NO_FAMILY = "unknown family"
 
@@ -97,7 +98,9 @@ class _Gathered:
         self.warnings += [choice.warning for choice in choices if choice.warning]
         families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
         chosen = [made for made, _ in choices if made is not None]
-        found = _Found(source, unusable, _curves(source, chosen))
+        asked = {source.path_of(made): made for made in chosen}
+        damages = dict(read_predictions(source, asked))
+        found = _Found(source, unusable, _curves(source, asked), damages)
         for cell, (made, _) in zip(cells, choices, strict=True):
             family = cell.family or families.get(cell.task, NO_FAMILY)
             self._add_run(cell, family, made, found)
@@ -132,7 +135,7 @@ class _Gathered:
         read = found.curves.get(path, _Curve())
         if read.lines:
             self.curves[run] = read.lines
-        troubles = [*filter(None, [read.trouble]), *_damages(path, made, found.source)]
+        troubles = filter(None, [read.trouble, found.damages.get(path, "")])
         named = f"{path.name} of {cell.task}, {spelled(run.method)}"
         self.warnings += [f"{named}: {trouble}" for trouble in troubles]
 
@@ -150,21 +153,22 @@ class _Found(NamedTuple):
     source: Source
     unusable: Sequence[Unusable]
     curves: Mapping[Path, _Curve]
+    damages: Mapping[Path, str]  # what is wrong with predictions
 
 
-def _curves(source: Source, records: Iterable[Record]) -> dict[Path, _Curve]:
+def _curves(source: Source, records: Mapping[Path, Record]) -> dict[Path, _Curve]:
     """The curves of records by their paths."""
-    asked = {source.path_of(made): made for made in records if made["curve"] is not None}
+    paths = [path for path, made in records.items() if made["curve"] is not None]
     share: Share = {}
-    contents = ((path, _whole(path, asked[path], found)) for path, found in source.curves(asked))
-    return {path: _curve(asked[path], read) for path, read in read_curves(contents, share)}
+    contents = ((path, _whole(path, records[path], found)) for path, found in source.curves(paths))
+    return {path: _curve(records[path], read) for path, read in read_curves(contents, share)}
 
 
 def _whole(path: Path, made: Record, content: bytes | RecordError | None) -> bytes | RecordError:
     """The content of a record's curve if it is as it was written; otherwise what is wrong."""
     if not isinstance(content, bytes):
         return content or RecordError("its curve is missing.")
-    damage = store.damage_in(made, "curve", content, store.curve_path(path).name)
+    damage = store.damage_in(made, "curve", content, store.curve_name(path.name))
     return RecordError(damage) if damage else content
 
 
@@ -176,18 +180,6 @@ def _curve(made: Record, read: Lines | RecordError) -> _Curve:
     if made["status"] == "ok" and not evaluations(read, metric, 0.0).values.size:
         return _Curve(read, f"its curve has no evaluation with a finite {metric}.")
     return _Curve(read)
-
-
-def _damages(path: Path, made: Record, source: Source) -> list[str]:
-    """What is wrong with a record's predictions."""
-    try:
-        content = source.predictions(path)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        return [f"predictions cannot be read ({error})."]
-    damage = store.damage_in(made, "predictions", content, store.predictions_path(path).name)
-    return [damage] if damage else []
 
 
 def missing_runs(frame: pd.DataFrame) -> list[str]:

@@ -1,6 +1,6 @@
 """One method against each other: paired by task and seed, and example by example."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,11 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
 def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
     """For each task the methods whose every run predicts one and the same class on test."""
     found: dict[Task, list[Method]] = {}
-    for task, cells in by_task(frame[frame["status"] == "ok"]):
-        methods = [m for m, runs in by_method(cells) if _are_constant(runs["path"])]
+    ended = frame[frame["status"] == "ok"]
+    kept = predictions_of(map(Path, ended["path"]))
+    ended = ended.assign(is_one_class=[one is not None and one.is_one_class for one in kept])
+    for task, cells in by_task(ended):
+        methods = [m for m, runs in by_method(cells) if runs["is_one_class"].all()]
         if methods:
             found[task] = methods
     return found
@@ -116,11 +119,6 @@ def one_class(constant: Mapping[Task, Sequence[Method]]) -> list[str]:
         "methods."
         for task, methods in constant.items()
     ]
-
-
-def _are_constant(paths: Iterable[str]) -> bool:
-    found = predictions_of(map(Path, paths))
-    return all(kept is not None and kept.is_one_class for kept in found)
 
 
 # Digest of the rows that a run predicted, and which predictions are right.

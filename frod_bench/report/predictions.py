@@ -1,11 +1,12 @@
 """What reports need of the predictions of a run: which are right, and whether all are one class.
 
-Of ten thousand runs that is a few megabytes; their tables would be gigabytes.
+Of ten thousand runs that is a few megabytes; their tables would be gigabytes. Each is read once in
+a process, when its record is collected, and its content is let go.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import pyarrow.types as kinds
 from numpy.typing import NDArray
 
 from frod_bench.records import sources, store
-from frod_bench.records.schema import RecordError
+from frod_bench.records.schema import Record, RecordError
 from frod_bench.records.sources import Source
 
 Hits = NDArray[np.bool_]
@@ -30,39 +31,88 @@ class Kept(NamedTuple):
     is_one_class: bool  # all predictions are one and the same, and the labels are not
 
 
-def predictions_of(paths: Iterable[Path]) -> Iterator[Kept | None]:
-    """The predictions of each record in `paths`, read when it is asked for; None if none are kept,
-    or if they are not as they were written.
+class _Read(NamedTuple):
+    """What was read of a record's predictions, and the stamp that they had before."""
+
+    stamp: object
+    kept: Kept | None
+
+
+_known: dict[tuple[Source, Path], _Read] = {}
+
+
+def predictions_of(paths: Iterable[Path]) -> list[Kept | None]:
+    """The predictions of each record in `paths`; None if none are kept, or if they are not as they
+    were written. Those that were read before are read again if they have changed.
     """
     paths = list(paths)
-    for path, source in zip(paths, sources.sources_of(paths), strict=True):
-        try:
-            yield _read(source, path, source.stamp(path))
-        except OSError:
-            yield None
+    places = list(zip(sources.sources_of(paths), paths, strict=True))
+    unread: dict[Source, dict[Path, Record]] = {}
+    for source, path in places:
+        known = _known.pop((source, path), None)
+        with suppress(OSError, RecordError):
+            if known is not None and known.stamp == source.stamp(path):
+                _known[source, path] = known
+            else:
+                unread.setdefault(source, {})[path] = source.record(path)
+    for source, records in unread.items():
+        dict(read_predictions(source, records))  # what is wrong was said when they were collected
+    return [_known[place].kept if place in _known else None for place in places]
 
 
-@lru_cache(maxsize=100_000)
-def _read(source: Source, path: Path, _stamp: object) -> Kept | None:
-    try:
-        content, name = source.predictions(path), store.predictions_path(path).name
-        if store.damage_in(source.record(path), "predictions", content, name) is not None:
-            return None
-        return kept_of(read_table(content))
-    except (OSError, ValueError, RecordError, pa.ArrowException):
-        return None
-
-
-def read_table(content: bytes) -> pa.Table:
-    """A parquet file's table. Raises ArrowException or OSError if it is none."""
-    with pq.ParquetFile(pa.BufferReader(content)) as file:
-        return file.read(use_threads=False)  # for so few rows threads take longer than reading
-
-
-def kept_of(table: pa.Table) -> Kept | None:
-    """What is kept of a table with the columns split, row_id, prediction and label; None if they
-    are others, or of other types.
+def read_predictions(source: Source, records: Mapping[Path, Record]) -> Iterator[tuple[Path, str]]:
+    """Read the predictions of records, by their paths, for `predictions_of`. Yields what is wrong
+    with those that cannot be read, or are not as they were written.
     """
+    stamps: dict[Path, object] = {}
+    for path in records:
+        with suppress(OSError):
+            stamps[path] = source.stamp(path)
+    digests = _Digests()
+    for path, content in source.predictions(records):
+        kept = None
+        if isinstance(content, FileNotFoundError):
+            pass
+        elif isinstance(content, OSError):
+            yield path, f"predictions cannot be read ({content})."
+        elif damage := _damage(records[path], content, path):
+            yield path, damage
+        else:
+            kept = _kept_of(content, digests)
+        if path in stamps:
+            _known[source, path] = _Read(stamps[path], kept)
+
+
+def _damage(record: Record, content: bytes, path: Path) -> str | None:
+    return store.damage_in(record, "predictions", content, store.predictions_name(path.name))
+
+
+class _Digests:
+    """Digests of rows. Runs of a task predict the same rows, so the last digest is kept."""
+
+    def __init__(self) -> None:
+        self._columns: tuple[pa.ChunkedArray, ...] = ()
+        self._digest = b""
+
+    def of(self, *columns: pa.ChunkedArray) -> bytes:
+        """Of columns of texts or of whole numbers, of one length."""
+        last = self._columns
+        if not last or not all(a.equals(b) for a, b in zip(columns, last, strict=True)):
+            self._columns = columns
+            self._digest = hashlib.sha256(b"".join(map(_key, columns))).digest()
+        return self._digest
+
+
+def _kept_of(content: bytes, digests: _Digests) -> Kept | None:
+    """What is kept of a parquet file with the columns split, row_id, prediction and label; None if
+    it is none, or if they are others or of other types.
+    """
+    try:
+        # For so few rows threads, and reading ahead, take longer than reading.
+        with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+            table = file.read(use_threads=False)
+    except (OSError, ValueError, pa.ArrowException):
+        return None
     if not {"split", "row_id", "prediction", "label"} <= set(table.column_names):
         return None
     split, row_id, prediction, label = map(table.column, ("split", "row_id", "prediction", "label"))
@@ -71,7 +121,7 @@ def kept_of(table: pa.Table) -> Kept | None:
         return None
     predicted, labels = (one.to_numpy() for one in (prediction, label))
     return Kept(
-        rows=hashlib.sha256(_key(split) + _key(row_id)).digest(),
+        rows=digests.of(split, row_id),
         hits=predicted == labels if _is_whole(label) else None,
         is_one_class=_is_one(predicted) is True and _is_one(labels) is False,
     )

@@ -1,6 +1,7 @@
 """Methods side by side: differences are paired, and predictions are compared row by row."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from frod_bench import stats
-from frod_bench.records import store
+from frod_bench.records import sources, store
 from frod_bench.report.asked import Cell
 from frod_bench.report.collect import collect
 from frod_bench.report.keys import Method
@@ -96,6 +97,30 @@ def test_other_rows_are_not_compared(frame: pd.DataFrame, tmp_path: Path) -> Non
     (regression,) = predictions_of([path])
     assert regression is not None
     assert regression.hits is None
+
+
+def test_what_was_read_with_its_record_is_not_read_again(
+    frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for those that changed."""
+    read: list[Path] = []
+
+    def reading(source: sources.Files, paths: Collection[Path]) -> Iterator[tuple[Path, object]]:
+        read.extend(paths)
+        return whole(source, paths)
+
+    whole = sources.Files.predictions
+    monkeypatch.setattr(sources.Files, "predictions", reading)
+    paths = list(map(Path, frame["path"]))
+    before = predictions_of(paths)
+    assert sum(kept is not None for kept in before) == 12
+    lora = [path for path in paths if path.parent.name == "lora"]
+    assert set(read) <= set(lora)  # which have none
+    read.clear()
+    os.utime(store.predictions_path(paths[0]), ns=(0, 0))
+    changed = predictions_of(paths)
+    assert set(read) - set(lora) == {paths[0]}
+    assert [kept and kept.rows for kept in changed] == [kept and kept.rows for kept in before]
 
 
 def test_nothing_beside_ours_is_no_table(frame: pd.DataFrame) -> None:
