@@ -1,5 +1,6 @@
 """Curves as columns of numbers: of ten thousand runs, a dictionary a line takes gigabytes."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow.types as kinds
 from numpy.typing import NDArray
 
 from frod_bench.records.schema import LARGEST, RecordError
-from frod_bench.records.store import curve_path, points_of
+from frod_bench.records.store import curve_name, points_of
 
 Floats = NDArray[np.float64]
 Share = dict[tuple[str, bytes], Any]  # type and bytes -> the array that is kept
@@ -73,15 +74,18 @@ def read_curves(
 
 def _read_alone(path: Path, content: bytes, share: Share) -> Lines | RecordError:
     try:
-        return read_lines(content, curve_path(path).name, share)
+        return read_lines(content, curve_name(path.name), share)
     except RecordError as error:
         return error
 
 
 def _read_together(contents: Sequence[bytes], share: Share) -> list[Lines | None]:
     """The curves in `contents`, None where a curve must be read by itself."""
-    counts = [content.count(b"\n") if _is_simple(content) else 0 for content in contents]
-    whole = b"".join(one for one, count in zip(contents, counts, strict=True) if count)
+    whole = b"".join(contents)
+    if not (all(map(_is_closed, contents)) and _is_simple(whole)):  # leave out those that are odd
+        contents = [one if _is_closed(one) and _is_simple(one) else b"" for one in contents]
+        whole = b"".join(contents)
+    counts = [content.count(b"\n") for content in contents]
     found = _columns_of(whole, sum(counts)) if whole else None
     if found is None:
         return [None] * len(contents)
@@ -89,18 +93,22 @@ def _read_together(contents: Sequence[bytes], share: Share) -> list[Lines | None
     start = 0
     for count in counts:
         own = {name: values[start : start + count] for name, values in found.items()}
-        curve = _lines_in(own, share) if count else None
-        curves.append(curve if curve and _are_in_order(curve) else None)
+        curves.append(_lines_in(own, share) if count and _are_in_order(own) else None)
         start += count
     return curves
 
 
+def _is_closed(content: bytes) -> bool:
+    """Whether the first line begins, and the last line ends, as an object does."""
+    return content.startswith(b"{") and content.endswith(b"}\n")
+
+
 def _is_simple(content: bytes) -> bool:
-    """Whether each line begins and ends as an object does, and none is within another: Arrow, which
-    knows objects and not lines, finds as many of both only if each line is one. It also knows more
-    spellings of what is not finite than Python does.
+    """Whether each line of closed curves begins and ends as an object does, and none is within
+    another: Arrow, which knows objects and not lines, finds as many of both only if each line is
+    one. It also knows more spellings of what is not finite than Python does.
     """
-    if not (content.startswith(b"{") and content.endswith(b"}\n") and content.isascii()):
+    if not content.isascii():
         return False
     codes = np.frombuffer(content, dtype=np.uint8)
     ends, starts = np.flatnonzero(codes == END), codes == START
@@ -185,8 +193,9 @@ def _floats(values: Iterable[Any]) -> Floats:
     return np.array(list(values), dtype=np.float64)
 
 
-def _are_in_order(found: Lines) -> bool:
-    """Whether each line is after the one before it."""
-    places = np.array([found.steps, found.seconds])
-    steps, seconds = np.diff(places)
-    return bool(np.isfinite(places).all() and (steps > 0).all() and (seconds >= 0).all())
+def _are_in_order(columns: Mapping[str, Floats]) -> bool:
+    """Whether each line has a place, and is after the one before it."""
+    steps, seconds = (columns[name] for name in PLACES)
+    rises = (steps[1:] > steps[:-1]) & (seconds[1:] >= seconds[:-1])  # not if one is NaN
+    ends = steps[0], steps[-1], seconds[0], seconds[-1]
+    return bool(rises.all()) and all(map(math.isfinite, ends))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.report.curves import AXES, Curve
+from frod_bench.report.curves import AXES, Curve, smoothed_curves
 from frod_bench.report.frame import by_task, is_method, method_of, methods_in, runs_of
 from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label
@@ -83,13 +83,15 @@ def arrivals(
     steps, seconds (with set-up). Infinite: a miss; NaN: unknown (no target, or a missing run).
     """
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
-    rows = []
+    runs, rows = runs_of(frame), []
+    own = {run: measured[run] for run in runs if run in measured}
+    curves = smoothed_curves(own, rule.window_evaluations)
     columns = (frame[name].tolist() for name in ("family", "status", "higher_is_better"))
-    for run, family, status, is_higher in zip(runs_of(frame), *columns, strict=True):
+    for run, family, status, is_higher in zip(runs, *columns, strict=True):
         target = goal[run.task, run.seed]
         times = [np.nan, np.nan]
-        if run in measured:
-            curve = measured[run].smoothed(rule.window_evaluations)
+        if run in curves:
+            curve = curves[run]
             better = rule.measured_on == "score" and bool(is_higher)
             times = [
                 stats.time_to_target(curve.times(axis), curve.values, target, better)
@@ -98,7 +100,7 @@ def arrivals(
         elif status in NEVER and not np.isnan(target):
             times = [np.inf, np.inf]
         base = (*run.task, family, *run.method, run.seed, status, target)
-        rows.append((*base, run in measured, *times))
+        rows.append((*base, run in curves, *times))
     names = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "target", "has_curve", *AXES]
     return pd.DataFrame(rows, columns=names)
 

@@ -9,7 +9,15 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.convergence import middle_seed, target_words
-from frod_bench.report.curves import AXES, Axis, Band, Curve, band_over_seeds, band_over_tasks
+from frod_bench.report.curves import (
+    AXES,
+    Axis,
+    Band,
+    Curve,
+    band_over_seeds,
+    band_over_tasks,
+    smoothed_curves,
+)
 from frod_bench.report.frame import by_method, by_task, runs_of
 from frod_bench.report.keys import TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label, metric_label, spelled
@@ -109,7 +117,7 @@ def experiment_panels(
     (`constant`); scores, too, have a marker at the time when it is reached.
     """
     window = quantity.window or rule.window_evaluations
-    smoothed = {run: curve.smoothed(window) for run, curve in measured.items()}
+    smoothed = smoothed_curves(measured, window)
     found: dict[str, Panels] = {}
     arrived_on = dict(by_task(arrived))
     for task, cells in by_task(frame):

@@ -19,8 +19,9 @@ from frod_bench.report.curves import (
     band_over_tasks,
     evaluated_curves,
     evaluations,
+    smoothed_curves,
 )
-from frod_bench.report.keys import Task
+from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, write_record
 
@@ -139,3 +140,22 @@ def test_band_begins_when_all_have_begun_and_holds_what_has_ended() -> None:
     assert band.low[-1] == pytest.approx(0.3)
     mean = band_over_tasks([[early, late]], "seconds")
     assert mean.median[-1] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("window", [1, 3, 9, 20])
+def test_curves_smoothed_together_are_those_smoothed_alone(window: int) -> None:
+    """To the last bit, whatever their lengths."""
+    random = np.random.default_rng(0)
+    lengths = [15, 1, 15, 40, 2, 40, 15]
+    curves = {
+        Run(Task("rte"), Method("frod"), seed): Curve(
+            np.arange(n), np.arange(n), random.standard_normal(n)
+        )
+        for seed, n in enumerate(lengths)
+    }
+    together = smoothed_curves(curves, window)
+    assert together.keys() == curves.keys()
+    for run, curve in curves.items():
+        alone = curve.smoothed(window)
+        assert together[run].values.tobytes() == alone.values.tobytes()
+        assert together[run].steps is curve.steps
