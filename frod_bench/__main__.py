@@ -7,6 +7,7 @@ from frod_bench.cli import help as cli_help
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.cli.verbs import BY_NAME
 from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.garbage import collector
 
 # Module of jobs/ of a verb without a room of its own, and the one room that has another name.
 JOBS = {"validate": "run", "verify": "verify", "calibrate": "calibrate"}
@@ -33,11 +34,11 @@ def main(verb: str | None = None) -> None:
             verb, words = _verb_of(words)
         cli_help.answer(verb, words)
     with exit_statuses(resumes=verb in RESUMES):
-        # Only the module of the verb is imported.
-        if verb in JOBS:
-            start = getattr(import_module(f"frod_bench.jobs.{JOBS[verb]}"), verb)
-        else:
-            start = import_module(f"frod_bench.{ROOMS.get(verb, verb)}.command").start
+        with collector(runs=False):  # only the module of the verb is imported
+            if verb in JOBS:
+                start = getattr(import_module(f"frod_bench.jobs.{JOBS[verb]}"), verb)
+            else:
+                start = import_module(f"frod_bench.{ROOMS.get(verb, verb)}.command").start
         start(words)
 
 

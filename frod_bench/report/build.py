@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.common.errors import InputError
+from frod_bench.common.garbage import collector
 from frod_bench.common.paths import REFERENCE_DIR, from_here, is_published
 from frod_bench.report.analyses.about import About
 from frod_bench.report.asked import Cell
@@ -122,7 +123,7 @@ def write_collected(
     ]
     collected.warnings += untuned(frame, pd.concat([one for one in trials if one is not None]))
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
-    if {"tables", "html"} & set(parts):  # they show scores; predictions take long to read
+    if {"tables", "html"} & set(parts):  # they show scores
         collected.warnings += one_class(numbers.constant)
     paths: list[Path] = []
     if "tables" in parts:
@@ -131,20 +132,15 @@ def write_collected(
             from frod_bench.report.analyses.kinds import write_numbers
 
             paths += write_numbers(found, about, out_dir / "tables")
-    if "plots" in parts:  # matplotlib: only where it draws
-        from frod_bench.report.analyses.kinds import drawings
-        from frod_bench.report.figures import convergence, save
-        from frod_bench.report.published.figure import draw as published_figure
+    with collector(runs=True):
+        if "plots" in parts:
+            paths += _write_figures(
+                numbers, found, about, out_dir / "figures", figures, figure_style
+            )
+        if "html" in parts:
+            from frod_bench.report.page.write import write_page  # plotly: only where it draws
 
-        drawn = drawings(found, about)
-        if "convergence" in figures:
-            drawn |= {f"convergence_{name}": convergence(p) for name, p in numbers.panels.items()}
-            drawn["published"] = published_figure(load_published(), rules.convergence)
-        paths += save(drawn, out_dir / "figures", figure_style)
-    if "html" in parts:
-        from frod_bench.report.page.write import write_page  # plotly: only where it draws
-
-        paths.append(write_page(numbers, out_dir, others="convergence" in figures))
+            paths.append(write_page(numbers, out_dir, others="convergence" in figures))
     judged = numbers.judged if {"tables", "html"} & set(parts) else None
     return Report(paths, collected, judged)
 
@@ -235,3 +231,23 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     cells_path = out_dir / "cells.csv"
     cells_table(numbers.collected).to_csv(cells_path, index=False)
     return [*paths, cells_path]
+
+
+def _write_figures(  # noqa: PLR0917
+    numbers: Numbers,
+    found: Mapping[str, pd.DataFrame],
+    about: About,
+    out_dir: Path,
+    figures: Sequence[str],
+    style: str,
+) -> list[Path]:
+    """Draw what was analysed, the curves if asked for, and what others measured."""
+    from frod_bench.report.analyses.kinds import drawings  # matplotlib: only where it draws
+    from frod_bench.report.figures import convergence, save
+    from frod_bench.report.published.figure import draw as published_figure
+
+    drawn = drawings(found, about)
+    if "convergence" in figures:
+        drawn |= {f"convergence_{name}": convergence(p) for name, p in numbers.panels.items()}
+        drawn["published"] = published_figure(load_published(), numbers.rules.convergence)
+    return save(drawn, out_dir, style)

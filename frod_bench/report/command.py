@@ -15,6 +15,7 @@ from rich.console import Console
 from frod_bench.cells import cell as sweep
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
+from frod_bench.common.garbage import collector
 from frod_bench.common.paths import check_writable, is_published
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import FIGURE_STYLES
@@ -50,17 +51,18 @@ def report_folder(part: str, given: Mapping[str, str], console: Console) -> list
     style = given.get("figures.style", FIGURE_STYLES[0])
     if style not in FIGURE_STYLES:
         raise InputError(f"figures.style={style}: is unknown. Allowed: {STYLE}.")
-    cells, title = cells_in(folder)
-    out_dir = Path(given.get("out", folder)).resolve()
-    _forget(out_dir)
-    names = folder.parent, folder.name, cells, title
-    written = write_report(
-        *names,
-        parts=CHOICES[part],
-        out_dir=out_dir,
-        rules=rules_of_edition(given.get("rules", LATEST)),
-        figure_style=style,
-    )
+    with collector(runs=False):
+        cells, title = cells_in(folder)
+        out_dir = Path(given.get("out", folder)).resolve()
+        _forget(out_dir)
+        names = folder.parent, folder.name, cells, title
+        written = write_report(
+            *names,
+            parts=CHOICES[part],
+            out_dir=out_dir,
+            rules=rules_of_edition(given.get("rules", LATEST)),
+            figure_style=style,
+        )
     say(written, title, console)
     return written.paths
 
@@ -79,18 +81,19 @@ def report(
     out_dir = folder_of(config)
     _forget(out_dir)
     console.print("writing the report" if what == "all" else f"writing the report's {what}")
-    written = write_report(
-        Path(config.results_root),
-        config.profile.name,
-        asked,
-        config.profile.title,
-        parts=CHOICES[what],
-        out_dir=out_dir,
-        rules=rules_of_edition(edition),
-        figures=config.experiment.get("figures", DEFAULT_FIGURES),
-        figure_style=config.figures.style,
-        own_rates=config.experiment.get("own_rates", False),
-    )
+    with collector(runs=False):
+        written = write_report(
+            Path(config.results_root),
+            config.profile.name,
+            asked,
+            config.profile.title,
+            parts=CHOICES[what],
+            out_dir=out_dir,
+            rules=rules_of_edition(edition),
+            figures=config.experiment.get("figures", DEFAULT_FIGURES),
+            figure_style=config.figures.style,
+            own_rates=config.experiment.get("own_rates", False),
+        )
     say(written, config.profile.title, console)
     tables = {"claims": claims_rows(written.judged)} if written.judged else {}
     tracker.log_report(config, out_dir, {k: tracker.Rows(*rows) for k, rows in tables.items()})
