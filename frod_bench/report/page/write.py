@@ -13,6 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from frod_bench.common import atomic
 from frod_bench.report import style, tables
 from frod_bench.report.claims.parts import NOT_SUPPORTED, SUPPORTED
 from frod_bench.report.claims_table import claims_table, format_part, headline
@@ -62,14 +63,15 @@ def write_page(numbers: Numbers, out_dir: Path, *, others: bool = True) -> Path:
         "words_of_others": words_of_others,
         "verdict_kinds": {SUPPORTED: "good", NOT_SUPPORTED: "bad"},
     }
-    text = environment.get_template("page.html.jinja").render(
+    text = environment.get_template("page.html.jinja").stream(
         page=page_content(numbers, out_dir, others=others),
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
     )
     path = out_dir / "report.html"
-    path.write_text(text, encoding="utf-8")
+    with atomic.replacing(path) as partial:  # whole, ten thousand runs take 60 MB
+        text.dump(str(partial), encoding="utf-8")
     return path
 
 
