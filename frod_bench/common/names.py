@@ -23,6 +23,11 @@ _SEPARATOR = re.compile(r"[/\\]")
 HEADS = ("classify", "rank", "auto")
 
 
+def head_for(head: str, *, has_options: bool) -> str:
+    """The head that one of a configuration stands for on a task: `auto` is rank if it has options."""
+    return ("rank" if has_options else "classify") if head == "auto" else head
+
+
 def is_name(value: object) -> bool:
     """Whether a value may name a folder."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None

@@ -70,7 +70,8 @@ def register() -> None:
 def is_ranked(root: DictConfig) -> bool:
     """Whether options are ranked: `head=rank`, or `head=auto` on a task that has options."""
     head = OmegaConf.select(root, "head", default="classify")
-    return head == "rank" or (head == "auto" and OmegaConf.select(root, "task.rank") is not None)
+    has_options = OmegaConf.select(root, "task.rank") is not None
+    return names.head_for(head, has_options=has_options) == "rank"
 
 
 def is_released(root: DictConfig) -> bool:

@@ -13,8 +13,8 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from frod_bench.common.errors import InputError
+from frod_bench.common.names import head_for
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.config.conversion import is_ranked
 from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import Rules
@@ -139,9 +139,11 @@ def suite_tasks(name: str) -> tuple[str, ...]:
 
 
 def head_of(task: str, head: str) -> str:
-    """The head that a task has under one of a configuration: `auto` is rank if it has options."""
+    """The head that a task has under one of a configuration."""
+    if head != "auto":  # no need of the task's own file
+        return head
     described = OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml")
-    return "rank" if is_ranked(OmegaConf.create({"head": head, "task": described})) else "classify"
+    return head_for(head, has_options=described.get("rank") is not None)
 
 
 def evidence_on(frame: pd.DataFrame, rules: Rules, *, constant: bool = False) -> Evidence:
