@@ -190,7 +190,7 @@ def variants() -> str:
     for experiment, reference in VARIED.items():
         cells = pd.read_csv(REFERENCE / f"why/embedded/{experiment}/tables/cells.csv")
         points = (100 * cells.set_index(["method", "task", "seed"])["value"]).unstack("seed")
-        families = cells.drop_duplicates("task").set_index("task")["family"]
+        families, settings = _families(cells), cells.set_index("method")["variant"].to_dict()
         first, *others = dict.fromkeys(cells["method"])
         for name in others:
             gain = points.loc[name] - points.loc[first]
@@ -198,11 +198,15 @@ def variants() -> str:
             regret = picks[picks["method"] == name]["regret_points"].mean()
             own = picks[picks["method"] == first]["regret_points"].mean()
             texts = " | ".join(map(_mean_of_these, parts))
-            setting = re.sub(r".*\((.*)\)", r"\1", name)
             lines.append(
-                f"| {setting}, against {reference} | {texts} | {regret:.1f} and {own:.1f} |"
+                f"| {settings[name]}, against {reference} | {texts} | {regret:.1f} and {own:.1f} |"
             )
     return "\n".join(lines)
+
+
+def _families(rows: pd.DataFrame) -> "pd.Series[str]":
+    """The family of each task of a table of runs."""
+    return rows.drop_duplicates("task").set_index("task")["family"]
 
 
 def _with_interval(mean: float, low: float, high: float) -> str:
@@ -271,7 +275,7 @@ def schedules() -> str:
         for folder in ("embedded", "constant_rate/embedded")
     ]
     tasks = pd.read_csv(REFERENCE / "search/embedded/tables/search_constant.csv")
-    families = tasks.drop_duplicates("task").set_index("task")["family"]
+    families = _families(tasks)
     gain = (100 * (runs[0]["value"] - runs[1]["value"])).dropna().unstack("seed")
     rows = {"all tasks": list(families.index)}
     for family in families.unique():
