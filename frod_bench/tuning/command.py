@@ -286,7 +286,7 @@ def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     """The base configuration and the cells of a search.
 
     An experiment that has no procedure says what is searched, each variant for itself; protocol,
-    seeds and the numbers of the procedure are those of the profile's own search.
+    seeds, head, tasks and the numbers of the procedure are those of the profile's own search.
     """
     with composer() as compose_one:
         named = [word for word in overrides if word.startswith(("experiment=", "profile="))]
@@ -300,9 +300,10 @@ def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     given = dict(word.partition("=")[::2] for word in overrides)
     if given.get("protocol", rules.protocol.name) != rules.protocol.name:
         raise _is_judged(given["protocol"])
+    params = rules.hydra.sweeper.params
     ours = {
         "protocol": rules.protocol.name,
-        "seed": str(rules.hydra.sweeper.params.seed),
+        **{key: str(params[key]) for key in ("seed", "head", "task") if key in params},
         "trainer.eval_every_steps": "${trainer.max_steps}",
     }
     trainer: Any = OmegaConf.to_container(rules.trainer, resolve=False)
@@ -310,6 +311,8 @@ def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
         curve_rows := trainer["curve_rows"], int
     ):  # the search's own: its runs are then the main search's
         ours["trainer.curve_rows"] = str(curve_rows)
+    if "suite" in given:
+        del ours["task"]
     added = [f"{key}={value}" for key, value in ours.items() if key not in given]
     base, cells = compose_cells([*overrides, *added])
     with open_dict(base):

@@ -16,6 +16,7 @@ from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.jobs.run import run
 from frod_bench.records import store
+from frod_bench.report.claims.parts import suite_tasks
 from frod_bench.report.figures import Drawing
 from frod_bench.tuning import command, evidence
 from frod_bench.tuning.procedure import Point, rate_at
@@ -263,6 +264,12 @@ def test_seeds_and_rules_of_the_search_are_the_profiles(tmp_path: Path) -> None:
     assert {cell.seed for cell in cells} == {100, 101}
     assert {cell.variant for cell in cells} == {"frod (scaled by none)", "frod (scaled by columns)"}
     assert base.experiment.procedure.stride == 1
+    _, cells = command.compose_search(given[:2])
+    assert {(cell.task, cell.settings.head) for cell in cells} == {
+        (task, "classify") for task in suite_tasks("paper20")
+    }
+    _, cells = command.compose_search([*given[:2], "suite=smoke"])
+    assert {cell.task for cell in cells} == set(suite_tasks("smoke"))
     with pytest.raises(InputError, match="protocol=fair"):
         command.start(words_of(tmp_path, *given[1:], "protocol=fair"))
 
