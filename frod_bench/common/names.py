@@ -24,7 +24,7 @@ HEADS = ("classify", "rank", "auto")
 
 
 def head_for(head: str, *, has_options: bool) -> str:
-    """The head that one of a configuration stands for on a task: `auto` is rank if it has options."""
+    """The head that a configuration's stands for on a task: `auto` is rank if it has options."""
     return ("rank" if has_options else "classify") if head == "auto" else head
 
 

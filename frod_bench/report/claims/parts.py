@@ -143,7 +143,7 @@ def head_of(task: str, head: str) -> str:
     if head != "auto":  # no need of the task's own file
         return head
     described = OmegaConf.load(CONF_DIR / "task" / f"{task}.yaml")
-    return head_for(head, has_options=described.get("rank") is not None)
+    return head_for(head, has_options=OmegaConf.select(described, "rank") is not None)
 
 
 def evidence_on(frame: pd.DataFrame, rules: Rules, *, constant: bool = False) -> Evidence:
