@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and four pages of docs/.
+"""Write the published numbers of results/reference/ into README.md and five pages of docs/.
 
     python -m tools.published_numbers
 
@@ -23,7 +23,7 @@ from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
 from frod_bench.report.paired import THESE, signed
 from frod_bench.stats.estimates import mean_of_these_tasks
-from tools import llama_costs
+from tools import llama_costs, searched_picks
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -36,6 +36,7 @@ PAGES = (
     ROOT / "docs" / "reference" / "results.md",
     ROOT / "docs" / "explanation" / "method.md",
     ROOT / "docs" / "explanation" / "why.md",
+    ROOT / "docs" / "explanation" / "fairness.md",
     ROOT / "docs" / "how-to" / "paper_scale.md",
 )
 DEMO = (
@@ -313,6 +314,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "differences": differences,
     "schedules": schedules,
     "variants": variants,
+    "picks": searched_picks.of_main_table,
+    "constant picks": searched_picks.without_decay,
     "demo": demo,
     "step times": step_times,
     "llama costs": llama_costs.table,
