@@ -49,7 +49,7 @@ VERDICTS = {
     "accuracy": (
         "matches full fine-tuning in accuracy",
         {
-            r"frod (less|minus) full, mean": "FRoD scores {size:.1f} points {below} full "
+            r"frod (less|minus) full, mean": "FRoD scores {points} points {below} full "
             "fine-tuning ({confidence:.0%} interval {low:+.1f} to {high:+.1f})"
         },
     ),
@@ -72,7 +72,7 @@ VERDICTS = {
     "robustness": (
         "is robust to seeds and learning rates",
         {
-            r"spread over seeds, frod (less|minus) lora": "FRoD's scores spread {size:.1f} points "
+            r"spread over seeds, frod (less|minus) lora": "FRoD's scores spread {points} points "
             "{more} over seeds than LoRA's ({confidence:.0%} interval {low:+.1f} to {high:+.1f})"
         },
     ),
@@ -152,6 +152,7 @@ def _in_words(row: pd.Series, form: str) -> str:
     text = form.format(
         **numbers,
         size=abs(mean),
+        points=f"{abs(mean):.1f}" if abs(mean) >= 0.05 else f"{abs(mean):.2f}",
         below="below" if mean < 0 else "above",
         more="more" if mean > 0 else "less",
     )

@@ -37,8 +37,8 @@ class Rules:
         margin: strides that must lie on either side of the best rate.
         head_steps: grid steps of the head's rates from the best of the frozen backbone.
         ratios: rates of the rotation over lambda's that are tried at the end; `tied` comes first.
-        extensions: how often a grid is extended, and a pick may move when its rates are searched in
-            turn, before the search gives up.
+        extensions: how often a grid is extended, and how often the last stages are repeated, before
+            the search gives up.
         around: if any, no search but the picks of one under another schedule: grid steps by which
             all their rates are moved.
     """
@@ -288,8 +288,8 @@ def _settled(
         if pick == before:
             return pick
     raise InputError(
-        f"the best rates still move after {rules.extensions} rounds, to {pick}: a single change "
-        "still improves them. Set experiment.procedure.extensions higher."
+        f"the best rates moved in each of {rules.extensions + 1} rounds of the last stages, last "
+        f"to {pick}. Set experiment.procedure.extensions higher."
     )
 
 

@@ -1,6 +1,7 @@
 """What a search leaves: scores, the audit of its picks, the tables."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -167,13 +168,16 @@ def test_rates_that_somebody_wrote_are_not_overwritten(tmp_path: Path) -> None:
 
 def found_by(
     asking: Asking[Point] | Asking[Point | None], scores: dict[Point, float]
-) -> Point | None:
-    asked = next(asking)
+) -> tuple[Point | None, list[Point]]:
+    """What a search picks by these scores, and what it asked for."""
+    points = next(asking)
+    asked = list(points)
     while True:
         try:
-            asked = asking.send({point: scores[point] for point in asked})
+            points = asking.send({point: scores[point] for point in points})
         except StopIteration as done:
-            return done.value
+            return done.value, asked
+        asked += points
 
 
 def test_the_published_runs_give_the_published_picks() -> None:
@@ -197,9 +201,10 @@ def test_the_published_runs_give_the_published_picks() -> None:
             searched = search_variant(known[str(row.family), method], rules)
         else:
             searched = search(method, groups, int(heads[row.family]), rules)
-        picked = found_by(searched, scores)
+        picked, asked = found_by(searched, scores)
         wanted = points_of(picks[picks.index == row.Index])[0]
         assert picked == wanted
         assert picked is not None
         assert scores[picked] == pytest.approx(row.points)
-        assert row.trials == len(scores)
+        assert Counter(asked) == Counter(list(scores))  # none more, and none twice
+        assert row.trials == len(asked)
