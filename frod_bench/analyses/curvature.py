@@ -10,7 +10,7 @@ Two measures of the training loss on fixed rows, before the first step and witho
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from torch import Tensor
 
 from frod_bench.analyses.command import Context, Say
 from frod_bench.analyses.hessian import Surface, ends_of
-from frod_bench.cells.cell import Cell
+from frod_bench.cells.cell import Cell, cell_of
+from frod_bench.cells.code import code_digests
+from frod_bench.common.atomic import make_folder, write_text
 from frod_bench.common.names import with_head, without_head
 from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.config.settings import Settings
@@ -41,6 +43,7 @@ from frod_bench.training.loop import Problem, rows_of_step
 BATCHES = 4  # of train, the first that a run sees
 ALONE, WITH_HEAD = "adapter", "adapter and head"  # coordinates; of `full` all of the backbone
 HEAD, ROTATION = "head", "rotation"  # groups whose rate follows another one's
+STARTS = ("layer", "methods", "rows", "loop")  # parts of the code that make a start
 FEWEST_POINTS = 4  # for a rank correlation
 # quantity -> its name, and the sign of its correlation with the learning rate if it explains it
 QUANTITIES = {
@@ -59,7 +62,7 @@ class Start:
 
 def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
     """Measure; write `curvature.*`, `curvature_ranks.csv` and the figure."""
-    found = measure(cells, say)
+    found = measure(cells, context.out_dir / "tables" / "curvature.csv", say)
     picks = picks_of(cells)
     points = pooled(found, picks)
     ranks = correlations(points)
@@ -68,21 +71,48 @@ def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
     return context.write("curvature", table(found, points, ranks, context), found, others, drawings)
 
 
-def measure(cells: Sequence[Cell], say: Say) -> pd.DataFrame:
-    """Return one row per cell and coordinates."""
-    rows: list[dict[str, Any]] = []
+def measure(cells: Sequence[Cell], path: Path, say: Say) -> pd.DataFrame:
+    """Return one row per cell and coordinates. A start that the table at `path` has is not measured
+    again, if the code that makes it is the same; the table is written after each cell, so that the
+    same command goes on after an interruption.
+    """
+    known = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    of_start = dict(list(known.groupby("start"))) if "start" in known else {}
+    found: list[pd.DataFrame] = []
     for cell in cells:
-        start = start_of(cell.settings)
-        family = with_head(cell.family, cell.settings.head)
-        base: dict[str, Any] = {"task": cell.task, "family": family, "method": cell.variant}
-        base["seed"] = cell.seed
-        for coordinates, surface in surfaces_of(start, cell.settings):
-            row = base | {"coordinates": coordinates, "n": len(surface)}
-            row |= curvature_of(surface)
-            rows.append(row)
-            doubt = "" if row["is_sound"] else " (not converged)"
-            say(f"{cell.label}, {coordinates}: eigenvalue {row['eigenvalue']:.3g}{doubt}")
-    return pd.DataFrame(rows)
+        key = start_key(cell)
+        if key not in of_start:
+            of_start[key] = pd.DataFrame(_rows_of(cell, key, say))
+            measured = pd.concat([*found, of_start[key]])
+            make_folder(path.parent)
+            write_text(path, measured.to_csv(index=False, float_format="%.10g"))
+        found.append(of_start[key])
+    return pd.concat(found, ignore_index=True)
+
+
+def start_key(cell: Cell) -> str:
+    """What a cell's start depends on: its settings and content, but for the learning rates, and the
+    code of models, methods, data and loss.
+    """
+    method = cell.settings.method
+    rates = dict.fromkeys(method.learning_rates, 1.0)
+    unpicked = cell_of(replace(cell.settings, method=replace(method, learning_rates=rates)))
+    code = code_digests()
+    return "-".join([unpicked.config_hash, *(code[part] for part in STARTS)])
+
+
+def _rows_of(cell: Cell, key: str, say: Say) -> list[dict[str, Any]]:
+    start = start_of(cell.settings)
+    family = with_head(cell.family, cell.settings.head)
+    base = {"task": cell.task, "family": family, "method": cell.variant, "seed": cell.seed}
+    rows = []
+    for coordinates, surface in surfaces_of(start, cell.settings):
+        row: dict[str, Any] = base | {"coordinates": coordinates, "n": len(surface)}
+        row |= curvature_of(surface) | {"start": key}
+        rows.append(row)
+        doubt = "" if row["is_sound"] else " (not converged)"
+        say(f"{cell.label}, {coordinates}: eigenvalue {row['eigenvalue']:.3g}{doubt}")
+    return rows
 
 
 def start_of(settings: Settings) -> Start:

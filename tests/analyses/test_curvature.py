@@ -2,15 +2,18 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
 from frod_bench.analyses import curvature, hessian
-from frod_bench.analyses.command import Context, main
+from frod_bench.analyses.command import Context, Say, main
 from frod_bench.analyses.curvature import ALONE, QUANTITIES, WITH_HEAD
 from frod_bench.analyses.hessian import Surface
+from frod_bench.cells.cell import Cell
+from frod_bench.common.paths import REFERENCE_DIR
 
 SMALL = ("tracker=none", "trainer.batch_rows=2", "trainer.train_rows=64", "trainer.curve_rows=16")
 
@@ -74,8 +77,24 @@ def test_a_cell_is_measured_in_both_coordinates_and_drawn(
     assert (found["products"] > 0).all()
     points = pd.read_csv(root / "embedded/curvature/tables/curvature_points.csv")
     picked = points.set_index(["method", "coordinates"])["picked_rate"]
-    assert picked[("frod", ALONE)] == 0.00562  # of the published search
+    searched = pd.read_csv(REFERENCE_DIR / "search/embedded/tables/picks.csv")
+    own = searched[(searched["family"] == "nlu") & (searched["method"] == "frod")]
+    assert picked[("frod", ALONE)] == own["lr_lambda"].item()
     assert not (root / "embedded/records").exists()
+    # A start that was measured is not measured again, whatever its learning rates; others are.
+    measured: list[str] = []
+    measure = curvature._rows_of
+
+    def noted(cell: Cell, key: str, say: Say) -> list[dict[str, Any]]:
+        measured.append(cell.method)
+        return measure(cell, key, say)
+
+    monkeypatch.setattr(curvature, "_rows_of", noted)
+    main(["curvature", *words, "rate_factors.all=2"])
+    assert not measured
+    assert pd.read_csv(root / "embedded/curvature/tables/curvature.csv").equals(found)
+    main(["curvature", *words, "method=lora,bitfit"])
+    assert measured == ["bitfit"]
 
 
 def test_a_sign_step_at_the_sign_rate_goes_to_the_minimum_along_it() -> None:
