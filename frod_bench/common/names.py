@@ -23,6 +23,10 @@ _SEPARATOR = re.compile(r"[/\\]")
 HEADS = ("classify", "rank", "auto")
 
 
+# Of the name of a method at FRoD's count of trained parameters (`budget=matched`).
+MATCHED_ENDING = "_matched"
+
+
 def head_for(head: str, *, has_options: bool) -> str:
     """The head that a configuration's stands for on a task: `auto` is rank if it has options."""
     return ("rank" if has_options else "classify") if head == "auto" else head

@@ -87,8 +87,9 @@ def is_matched(root: DictConfig) -> bool:
 def learning_rate(*keys: str | float, _root_: DictConfig) -> float:
     """The learning rate of the first of `keys` (`pissa.adapter`, `lora.adapter`) in the profile's
     table for the task's family (`_families`); a number as the last of them is the default. A
-    variant that an experiment's axes make has its own if the table does (`frod (s 0.05)`). Raises
-    InputError if there is neither, or if the experiment has `own_rates` and there are none.
+    variant that an experiment's axes make has its own if the table does (`frod (s 0.05)`), and so
+    has a method at a matched budget (`lora_matched`). Raises InputError if there is neither, or if
+    the experiment has `own_rates` and there are none.
     """
     family, tables = _root_.task.family, _root_.learning_rates
     settings = varied_settings(_root_)
@@ -96,11 +97,13 @@ def learning_rate(*keys: str | float, _root_: DictConfig) -> float:
         if not isinstance(key, str):
             return float(key)
         method, _, group = key.partition(".")
-        variant = names.with_settings(method, settings)
+        matched = f"{method}{names.MATCHED_ENDING}"
+        base = matched if matched == _root_.method.name else method
+        variant = names.with_settings(base, settings)
         for name in _families(_root_):
             of_family = (tables or {}).get(name) or {}
-            for one in dict.fromkeys((variant, method)):
-                if one == method != variant and _needs_own_rates(_root_):
+            for one in dict.fromkeys((variant, base, method)):
+                if settings and one != variant and _needs_own_rates(_root_):
                     continue
                 found = (of_family.get(one) or {}).get(group)
                 if found is not None:

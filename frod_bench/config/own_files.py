@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.common.names import check_name, is_name
+from frod_bench.common.names import MATCHED_ENDING, check_name, is_name
 from frod_bench.common.paths import CONF_DIR, is_file
 from frod_bench.common.yaml_text import check_yaml, read_text
 from frod_bench.config import callables
@@ -133,7 +133,7 @@ def _check_name(path: Path, content: Any, group: str) -> None:
     if name is None:
         raise InputError(f"{path}: has no name. Give it one, e.g. name: {path.stem}.")
     check_name(f"{path}: name", name)
-    if name.removesuffix("_matched") in shipped_names(group):
+    if name.removesuffix(MATCHED_ENDING) in shipped_names(group):
         raise InputError(
             f"{path}: name={name} is taken by a {group} of the suite. Give it another name."
         )

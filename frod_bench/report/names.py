@@ -7,7 +7,7 @@ are those that a user types. What has no entry here, e.g. a task of one's own, k
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from frod_bench.common.names import with_head
+from frod_bench.common.names import MATCHED_ENDING, with_head
 from frod_bench.report.keys import FAMILY_KEY, METHOD_KEY, TASK_KEY, Family, Method, Task
 
 if TYPE_CHECKING:  # names alone are asked for by every plan
@@ -68,12 +68,11 @@ METRICS = {
     "pearson": "Pearson",
 }
 MATCHED = "matched"  # the variant of a method at FRoD's count of trained parameters
-_MATCHED_ENDING = "_matched"  # of its name in configurations, records and CSV files
 
 
 def method_named(name: str, variant: str = "") -> Method:
     """The key of a method as a record names it; `lora_matched` is `lora`, variant `matched`."""
-    plain = name.removesuffix(_MATCHED_ENDING)
+    plain = name.removesuffix(MATCHED_ENDING)
     parts = [MATCHED] * (plain != name) + [variant] * bool(variant)
     return Method(plain, ", ".join(parts))
 
@@ -81,7 +80,7 @@ def method_named(name: str, variant: str = "") -> Method:
 def base_names(frame: "pd.DataFrame") -> "pd.Series[str]":
     """The method of each row as a record names it, such as `lora_matched`, without its settings."""
     is_matched = frame["variant"].str.startswith(MATCHED)
-    return frame["method"].mask(is_matched, frame["method"] + _MATCHED_ENDING)
+    return frame["method"].mask(is_matched, frame["method"] + MATCHED_ENDING)
 
 
 def label(key: Task | Family | Method, *, in_text: bool = False) -> str:
@@ -112,7 +111,7 @@ def spelled(key: Task | Family | Method) -> str:
     first, _, rest = key.variant.partition(", ")
     name, variant = key.method, key.variant
     if first == MATCHED:
-        name, variant = name + _MATCHED_ENDING, rest
+        name, variant = name + MATCHED_ENDING, rest
     text = f"{name} ({variant})" if variant else name
     return f"{text} · {key.side}" if key.side else text
 

@@ -1,5 +1,6 @@
 """Learning rates of variants: an experiment that says so runs each at its own, or not at all."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,15 @@ WORDS = ["task=rte", "method=frod", "method.sparse_rate=0.1"]
 OWN = {"lambda": 0.5, "rotation": 0.25, "head": 0.125}
 
 
-def rates(experiment: str, *more: str, table: dict[str, dict[str, float]]) -> dict[str, float]:
+def rates(
+    experiment: str,
+    *more: str,
+    table: dict[str, dict[str, float]],
+    words: Sequence[str] = WORDS,
+) -> dict[str, float]:
     """The learning rates of a configuration with `table` in addition to the profile's."""
     with composer() as compose_one:
-        config = without_hydra(compose_one([f"experiment={experiment}", *WORDS, *more]))
+        config = without_hydra(compose_one([f"experiment={experiment}", *words, *more]))
     with open_dict(config):
         config.learning_rates = OmegaConf.merge(config.learning_rates, {"nlu": table})
     return conversion.resolve(config).method.learning_rates
@@ -32,6 +38,20 @@ def test_a_variant_has_its_own_rates_if_the_table_does() -> None:
     assert rates("none", table=table) != OWN  # nothing is varied: it is frod
     shipped = rates("none", table={})
     assert rates("budget_curve", table={"frod (s 0.05)": OWN}) == shipped
+
+
+def test_a_method_at_a_matched_budget_has_its_own_rates_if_the_table_does() -> None:
+    own = {"adapter": 0.5, "head": 0.125}
+    table = {"lora": {"adapter": 0.25, "head": 0.25}, "lora_matched": own}
+    lora = ["task=rte", "method=lora"]
+    assert rates("none", "budget=matched", table=table, words=lora) == own
+    assert rates("none", table=table, words=lora) == table["lora"]
+    del table["lora_matched"]
+    assert rates("none", "budget=matched", table=table, words=lora) == table["lora"]
+    # Of another method's it borrows those at the default budget.
+    table["lora_matched"] = own
+    pissa = ["task=rte", "method=pissa", "budget=matched"]
+    assert rates("none", table=table, words=pissa) == table["lora"]
 
 
 def test_an_experiment_at_own_rates_refuses_those_of_the_method(tmp_path: Path) -> None:
