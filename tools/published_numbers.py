@@ -21,9 +21,7 @@ import pandas as pd
 from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
-from frod_bench.report.paired import THESE, signed
-from frod_bench.stats.estimates import mean_of_these_tasks
-from tools import llama_costs, searched_picks
+from tools import differences, llama_costs, searched_picks
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -159,62 +157,6 @@ def _in_words(row: pd.Series, form: str) -> str:
     return re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
 
 
-ARMS = {  # schedule of the learning rate -> its runs
-    "cosine decay": "embedded",
-    "constant": "constant_rate/embedded",
-}
-OTHERS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
-
-
-def differences() -> str:
-    """Points of FRoD minus each method over the synthetic tasks, under both schedules."""
-    lines = [
-        f"| FRoD minus, points | {' | '.join(OTHERS.values())} |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for schedule, folder in ARMS.items():
-        table = pd.read_csv(REFERENCE / folder / "tables/paired.csv")
-        of = table[table["quantity"] == THESE].set_index("method")
-        cells = [_with_interval(*of.loc[method, ["mean", "low", "high"]]) for method in OTHERS]
-        lines.append(f"| learning rate: {schedule} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-VARIED = {"basis": "the joint basis"}  # experiment -> its first variant, the paper's setting
-
-
-def variants() -> str:
-    """What each variant of FRoD scores on test minus the paper's setting, each at its own rates."""
-    picks = pd.read_csv(REFERENCE / "search/embedded/tables/picks.csv")
-    columns = ("variant minus the paper's setting, points", "all tasks", *AREAS.values())
-    lines = [f"| {' | '.join(columns)} | a redrawn pick costs |"]
-    lines.append(f"| ---{' | ---:' * len(columns)} |")
-    for experiment, reference in VARIED.items():
-        cells = pd.read_csv(REFERENCE / f"why/embedded/{experiment}/tables/cells.csv")
-        points = (100 * cells.set_index(["method", "task", "seed"])["value"]).unstack("seed")
-        families, settings = _families(cells), cells.set_index("method")["variant"].to_dict()
-        first, *others = dict.fromkeys(cells["method"])
-        for name in others:
-            gain = points.loc[name] - points.loc[first]
-            parts = [gain, *(gain[gain.index.map(families) == family] for family in AREAS)]
-            regret = picks[picks["method"] == name]["regret_points"].mean()
-            own = picks[picks["method"] == first]["regret_points"].mean()
-            texts = " | ".join(map(_mean_of_these, parts))
-            lines.append(
-                f"| {settings[name]}, against {reference} | {texts} | {regret:.1f} and {own:.1f} |"
-            )
-    return "\n".join(lines)
-
-
-def _families(rows: pd.DataFrame) -> "pd.Series[str]":
-    """The family of each task of a table of runs."""
-    return rows.drop_duplicates("task").set_index("task")["family"]
-
-
-def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{signed(mean)} [{signed(low)}, {signed(high)}]"
-
-
 def step_times() -> str:
     """One sentence: seconds of a training step at RoBERTa-base's shape, by method."""
     bench = json.loads((REFERENCE / "bench/frod.json").read_text(encoding="utf-8"))
@@ -264,39 +206,6 @@ def _claims(profile: str) -> Callable[[], str]:
     return read
 
 
-AREAS = {"nlu": "language understanding", "reasoning": "reasoning", "vision": "vision"}
-SCHEDULED = {"full": "full", "lora": "LoRA", "dora": "DoRA", "frod": "FRoD"}
-
-
-def schedules() -> str:
-    """What test scores are under the decay minus those at a constant learning rate, by family, and
-    the same of FRoD minus each method; the runs of the two arms are paired by task and seed.
-    """
-    runs = [
-        pd.read_csv(REFERENCE / folder / "tables/cells.csv").set_index(["method", "task", "seed"])
-        for folder in ("embedded", "constant_rate/embedded")
-    ]
-    tasks = pd.read_csv(REFERENCE / "search/embedded/tables/search_constant.csv")
-    families = _families(tasks)
-    gain = (100 * (runs[0]["value"] - runs[1]["value"])).dropna().unstack("seed")
-    rows = {"all tasks": list(families.index)}
-    for family in families.unique():
-        rows[AREAS[family]] = list(families[families == family].index)
-    lines = [f"| decay minus constant, points | {' | '.join(SCHEDULED.values())} |"]
-    lines.append(f"| ---{' | ---:' * len(SCHEDULED)} |")
-    for name, inside in rows.items():
-        cells = [_mean_of_these(gain.loc[method].loc[inside]) for method in SCHEDULED]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    others = [method for method in SCHEDULED if method != "frod"]
-    cells = [_mean_of_these(gain.loc["frod"] - gain.loc[other]) for other in others]
-    lines.append(f"| FRoD minus the method, all tasks | {' | '.join(cells)} | |")
-    return "\n".join(lines)
-
-
-def _mean_of_these(gains: pd.DataFrame) -> str:
-    return _with_interval(*mean_of_these_tasks(gains.to_numpy())[:3])
-
-
 def composition_table() -> str:
     """FRoD's share of the parameters over the compositions of 20 of the 24 tasks, lowest first."""
     counts = pd.read_csv(PAPER_COUNTS)
@@ -312,9 +221,10 @@ def composition_table() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "editions": editions,
-    "differences": differences,
-    "schedules": schedules,
-    "variants": variants,
+    "differences": differences.of_main_table,
+    "matched": differences.at_matched_budget,
+    "schedules": differences.between_schedules,
+    "variants": differences.of_variants,
     "picks": searched_picks.of_main_table,
     "constant picks": searched_picks.without_decay,
     "demo": demo,
