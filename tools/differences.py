@@ -24,7 +24,7 @@ MATCHED = {
     ("dora", "dora_matched"): "DoRA minus DoRA of FRoD's budget",
 }
 # Experiment -> what its first variant, the paper's setting, is.
-VARIED = {"basis": "the joint basis"}
+VARIED = {"basis": "the joint basis", "conditioning": "plain steps of S"}
 
 
 def of_main_table() -> str:
