@@ -216,15 +216,17 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
     named = dict.fromkeys(method for family in families for method in old[family])
     plain = [method for method in named if not has_settings(method)]
     methods = ", ".join(plain) if set(picked["method"]) <= set(plain) else "its variants"
-    source = f"{WRITTEN}, experiment={experiment}:"
+    source = f"{WRITTEN}, experiment={experiment}"
     lines = path.read_text().split("\n") if path.exists() else []
-    others = [line for line in lines if line.startswith(WRITTEN) and not line.startswith(source)]
-    written = (
-        f"{source} the rates of {methods}, picked on validation. Every run is in "
+    heads = {line.partition(":")[0]: line for line in lines if line.startswith(WRITTEN)}
+    heads[source] = (  # where it was, if there is one
+        f"{source}: the rates of {methods}, picked on validation. Every run is in "
         f"tables/search{schedule}.csv, and how sure the picks are in tables/picks{schedule}.csv."
     )
-    head = "\n".join([*others, written]) + "\n"
-    path.write_text(head + yaml.safe_dump(old, sort_keys=False, default_flow_style=None))
+    path.write_text(
+        "\n".join([*heads.values(), ""])
+        + yaml.safe_dump(old, sort_keys=False, default_flow_style=None)
+    )
 
 
 def without_variants(rows: pd.DataFrame) -> pd.DataFrame:
