@@ -40,7 +40,9 @@ def of_main_table() -> str:
     points = _points("matched_budget/embedded")
     cells = [_mean(points.loc["frod"] - points.loc[name]) for name in _matched_names()]
     seeds = points.columns.size
-    lines.append(_row(f"cosine decay, at FRoD's count of parameters, {seeds} seeds", [*cells, "–"]))
+    lines.append(
+        _row(f"cosine decay, at about FRoD's count of parameters, {seeds} seeds", [*cells, "–"])
+    )
     return "\n".join(lines)
 
 

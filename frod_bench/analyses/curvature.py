@@ -26,8 +26,9 @@ from torch import Tensor
 from frod_bench.analyses.command import Context, Say
 from frod_bench.analyses.hessian import Surface, ends_of
 from frod_bench.cells.cell import Cell, cell_of
-from frod_bench.cells.code import code_digests
+from frod_bench.cells.code import code_digests, digest_of
 from frod_bench.common.atomic import make_folder, write_text
+from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head, without_head
 from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.config.settings import Settings
@@ -43,7 +44,7 @@ from frod_bench.training.loop import Problem, rows_of_step
 BATCHES = 4  # of train, the first that a run sees
 ALONE, WITH_HEAD = "adapter", "adapter and head"  # coordinates; of `full` all of the backbone
 HEAD, ROTATION = "head", "rotation"  # groups whose rate follows another one's
-STARTS = ("layer", "methods", "rows", "loop")  # parts of the code that make a start
+STARTS = ("layer", "methods", "rows", "loop", "analyses")  # parts of the code that have a part
 FEWEST_POINTS = 4  # for a rank correlation
 # quantity -> its name, and the sign of its correlation with the learning rate if it explains it
 QUANTITIES = {
@@ -73,41 +74,58 @@ def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
 
 def measure(cells: Sequence[Cell], path: Path, say: Say) -> pd.DataFrame:
     """Return one row per cell and coordinates. A start that the table at `path` has is not measured
-    again, if the code that makes it is the same; the table is written after each cell, so that the
-    same command goes on after an interruption.
+    again, if the code that makes and measures it is the same; the table is written after each cell,
+    so that the same command goes on after an interruption. Raises InputError if it is damaged.
     """
-    known = pd.read_csv(path) if path.exists() else pd.DataFrame()
-    of_start = dict(list(known.groupby("start"))) if "start" in known else {}
+    of_start = _known_starts(path)
     found: list[pd.DataFrame] = []
     for cell in cells:
         key = start_key(cell)
         if key not in of_start:
             of_start[key] = pd.DataFrame(_rows_of(cell, key, say))
-            measured = pd.concat([*found, of_start[key]])
             make_folder(path.parent)
-            write_text(path, measured.to_csv(index=False, float_format="%.10g"))
-        found.append(of_start[key])
+            known = pd.concat(of_start.values())
+            write_text(path, known.to_csv(index=False, float_format="%.10g"))
+        found.append(of_start[key].assign(**_named(cell)))
     return pd.concat(found, ignore_index=True)
 
 
+def _known_starts(path: Path) -> dict[str, pd.DataFrame]:
+    """The rows of a table that was written before, by their starts."""
+    if not path.exists():
+        return {}
+    try:
+        known = pd.read_csv(path)
+    except (ValueError, OSError) as error:  # of pandas, too
+        raise InputError(
+            f"{path}: cannot be read ({error}). Move it away, and run the analysis again."
+        ) from error
+    if "start" not in known:  # of an earlier version
+        return {}
+    rows = known.drop_duplicates(["start", "coordinates"])
+    return {str(key): of_start for key, of_start in rows.groupby("start", sort=False)}
+
+
+def _named(cell: Cell) -> dict[str, Any]:
+    family = with_head(cell.family, cell.settings.head)
+    return {"task": cell.task, "family": family, "method": cell.variant, "seed": cell.seed}
+
+
 def start_key(cell: Cell) -> str:
-    """What a cell's start depends on: its settings and content, but for the learning rates, and the
-    code of models, methods, data and loss.
+    """What a cell's measures depend on: its settings and content, but for the learning rates, and
+    the code of models, methods, data, loss and of the analysis.
     """
     method = cell.settings.method
     rates = dict.fromkeys(method.learning_rates, 1.0)
     unpicked = cell_of(replace(cell.settings, method=replace(method, learning_rates=rates)))
-    code = code_digests()
+    code = code_digests() | {"analyses": digest_of([Path(__file__).parent])}
     return "-".join([unpicked.config_hash, *(code[part] for part in STARTS)])
 
 
 def _rows_of(cell: Cell, key: str, say: Say) -> list[dict[str, Any]]:
-    start = start_of(cell.settings)
-    family = with_head(cell.family, cell.settings.head)
-    base = {"task": cell.task, "family": family, "method": cell.variant, "seed": cell.seed}
-    rows = []
+    start, rows = start_of(cell.settings), []
     for coordinates, surface in surfaces_of(start, cell.settings):
-        row: dict[str, Any] = base | {"coordinates": coordinates, "n": len(surface)}
+        row = _named(cell) | {"coordinates": coordinates, "n": len(surface)}
         row |= curvature_of(surface) | {"start": key}
         rows.append(row)
         doubt = "" if row["is_sound"] else " (not converged)"

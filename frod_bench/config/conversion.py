@@ -103,7 +103,7 @@ def learning_rate(*keys: str | float, _root_: DictConfig) -> float:
         for name in _families(_root_):
             of_family = (tables or {}).get(name) or {}
             for one in dict.fromkeys((variant, base, method)):
-                if settings and one != variant and _needs_own_rates(_root_):
+                if one != variant and _needs_own_rates(_root_):
                     continue
                 found = (of_family.get(one) or {}).get(group)
                 if found is not None:

@@ -13,7 +13,9 @@ from frod_bench.analyses.command import Context, Say, main
 from frod_bench.analyses.curvature import ALONE, QUANTITIES, WITH_HEAD
 from frod_bench.analyses.hessian import Surface
 from frod_bench.cells.cell import Cell
+from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR
+from tests.conftest import MakeCell
 
 SMALL = ("tracker=none", "trainer.batch_rows=2", "trainer.train_rows=64", "trainer.curve_rows=16")
 
@@ -81,20 +83,46 @@ def test_a_cell_is_measured_in_both_coordinates_and_drawn(
     own = searched[(searched["family"] == "nlu") & (searched["method"] == "frod")]
     assert picked[("frod", ALONE)] == own["lr_lambda"].item()
     assert not (root / "embedded/records").exists()
-    # A start that was measured is not measured again, whatever its learning rates; others are.
+
+
+def test_a_start_is_measured_once_and_an_interrupted_analysis_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_cell: MakeCell
+) -> None:
     measured: list[str] = []
-    measure = curvature._rows_of
+    broken: set[str] = set()
 
-    def noted(cell: Cell, key: str, say: Say) -> list[dict[str, Any]]:
-        measured.append(cell.method)
-        return measure(cell, key, say)
+    def rows_of(cell: Cell, key: str, _: Say) -> list[dict[str, Any]]:
+        if cell.method in broken:
+            raise KeyboardInterrupt
+        measured.append(cell.variant)
+        base = {"start": key, "method": cell.variant, "eigenvalue": len(measured) / 3}
+        return [base | {"coordinates": name} for name in (ALONE, WITH_HEAD)]
 
-    monkeypatch.setattr(curvature, "_rows_of", noted)
-    main(["curvature", *words, "rate_factors.all=2"])
-    assert not measured
-    assert pd.read_csv(root / "embedded/curvature/tables/curvature.csv").equals(found)
-    main(["curvature", *words, "method=lora,bitfit"])
-    assert measured == ["bitfit"]
+    def methods(*cells: Cell) -> list[str]:
+        measured.clear()
+        found = curvature.measure(cells, path, print)
+        assert len(found) == 2 * len(cells)
+        assert list(found["method"]) == [cell.variant for cell in cells for _ in range(2)]
+        return list(measured)
+
+    monkeypatch.setattr(curvature, "_rows_of", rows_of)
+    path = tmp_path / "tables" / "curvature.csv"
+    of = {name: make_cell("task=rte", f"method={name}") for name in ("lora", "frod", "bitfit")}
+    faster = make_cell("task=rte", "method=lora", "rate_factors.all=2")
+    broken.add("frod")
+    with pytest.raises(KeyboardInterrupt):
+        methods(*of.values())
+    broken.clear()
+    assert methods(of["bitfit"], of["lora"]) == ["bitfit"]  # lora was, before the interruption
+    assert methods(*of.values()) == ["frod"]  # bitfit and lora are kept, though not all asked for
+    assert methods(of["lora"], faster) == []  # learning rates do not change a start
+    assert methods(of["lora"], faster) == []  # nor are rows doubled
+    others = {part: f"other {part}" for part in curvature.code_digests()}
+    monkeypatch.setattr(curvature, "code_digests", lambda: others)
+    assert methods(of["lora"]) == ["lora"]
+    path.write_text("")
+    with pytest.raises(InputError, match=r"curvature\.csv: cannot be read"):
+        methods(of["lora"])
 
 
 def test_a_sign_step_at_the_sign_rate_goes_to_the_minimum_along_it() -> None:

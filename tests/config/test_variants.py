@@ -1,6 +1,6 @@
 """Learning rates of variants: an experiment that says so runs each at its own, or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ OWN = {"lambda": 0.5, "rotation": 0.25, "head": 0.125}
 def rates(
     experiment: str,
     *more: str,
-    table: dict[str, dict[str, float]],
+    table: Mapping[str, dict[str, float] | None],
     words: Sequence[str] = WORDS,
 ) -> dict[str, float]:
     """The learning rates of a configuration with `table` in addition to the profile's."""
     with composer() as compose_one:
         config = without_hydra(compose_one([f"experiment={experiment}", *words, *more]))
     with open_dict(config):
-        config.learning_rates = OmegaConf.merge(config.learning_rates, {"nlu": table})
+        config.learning_rates = OmegaConf.merge(config.learning_rates, {"nlu": dict(table)})
     return conversion.resolve(config).method.learning_rates
 
 
@@ -42,11 +42,12 @@ def test_a_variant_has_its_own_rates_if_the_table_does() -> None:
 
 def test_a_method_at_a_matched_budget_has_its_own_rates_if_the_table_does() -> None:
     own = {"adapter": 0.5, "head": 0.125}
+    table: dict[str, dict[str, float] | None]
     table = {"lora": {"adapter": 0.25, "head": 0.25}, "lora_matched": own}
     lora = ["task=rte", "method=lora"]
     assert rates("none", "budget=matched", table=table, words=lora) == own
     assert rates("none", table=table, words=lora) == table["lora"]
-    del table["lora_matched"]
+    table["lora_matched"] = None  # as in a table without it
     assert rates("none", "budget=matched", table=table, words=lora) == table["lora"]
     # Of another method's it borrows those at the default budget.
     table["lora_matched"] = own
