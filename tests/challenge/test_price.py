@@ -1,5 +1,6 @@
 """What a challenge costs is said beforehand, and agrees with the searches that are published."""
 
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,11 +20,14 @@ def test_the_points_are_those_that_the_published_searches_took() -> None:
     picks = pd.read_csv(REFERENCE_DIR / "search" / "embedded" / "tables" / "picks.csv")
     groups = ("lambda", "rotation", "adapter", "backbone", "head")
     picks = picks[~picks["method"].map(has_settings)]  # variants begin with the method's pick
+    more = []
     for row in picks.dropna(subset=["rate_step"]).to_dict("records"):
         own = [group for group in groups if not pd.isna(row[f"lr_{group}"])]
         least, usual = points(RULES, own)
-        assert least <= row["trials"]
-        assert abs(row["trials"] - usual) <= 2
+        assert least <= row["trials"] <= 2 * least
+        more.append(row["trials"] - usual)
+    # The last stages are repeated for some, so that what is usual holds on the mean.
+    assert abs(fmean(more)) <= 1
 
 
 @pytest.mark.parametrize(
