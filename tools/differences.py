@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.report.paired import THESE, signed
+from frod_bench.report.table import pipes
 from frod_bench.stats.estimates import mean_of_these_tasks
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
@@ -31,27 +32,28 @@ def of_main_table() -> str:
     """Points of FRoD minus each method over the synthetic tasks, under both schedules and at equal
     budgets.
     """
-    lines = _head("FRoD minus, points", list(OTHERS.values()))
+    lines = head("FRoD minus, points", list(OTHERS.values()))
     for schedule, folder in ARMS.items():
         table = pd.read_csv(REFERENCE / folder / "tables/paired.csv")
         of = table[table["quantity"] == THESE].set_index("method")
         cells = [_with_interval(*of.loc[method, ["mean", "low", "high"]]) for method in OTHERS]
-        lines.append(_row(f"learning rate: {schedule}", cells))
-    points = _points("matched_budget/embedded")
-    cells = [_mean(points.loc["frod"] - points.loc[name]) for name in _matched_names()]
+        lines.append(pipes([f"learning rate: {schedule}", *cells]))
+    points = _points(_cells("matched_budget/embedded"))
+    of_budget = (pair for pair in MATCHED if pair[0] == "frod")
+    cells = [_mean(points.loc[ours] - points.loc[theirs]) for ours, theirs in of_budget]
     seeds = points.columns.size
-    lines.append(
-        _row(f"cosine decay, at about FRoD's count of parameters, {seeds} seeds", [*cells, "–"])
-    )
+    budget = f"cosine decay, at about FRoD's count of parameters, {seeds} seeds"
+    lines.append(pipes([budget, *cells, "–"]))
     return "\n".join(lines)
 
 
 def at_matched_budget() -> str:
     """What the count of trained parameters is worth, by family."""
-    points, families = _points("matched_budget/embedded"), _families("matched_budget/embedded")
-    lines = _head("points", ["all tasks", *AREAS.values()])
+    runs = _cells("matched_budget/embedded")
+    points, families = _points(runs), _families(runs)
+    lines = head("points", ["all tasks", *AREAS.values()])
     for (ours, theirs), text in MATCHED.items():
-        lines.append(_row(text, _by_area(points.loc[ours] - points.loc[theirs], families)))
+        lines.append(pipes([text, *_by_area(points.loc[ours] - points.loc[theirs], families)]))
     return "\n".join(lines)
 
 
@@ -59,19 +61,19 @@ def of_variants() -> str:
     """What each variant of FRoD scores minus the paper's setting, each at its own rates."""
     picks = pd.read_csv(REFERENCE / "search/embedded/tables/picks.csv")
     regrets = picks.groupby("method")["regret_points"].mean()
-    lines = _head(
+    lines = head(
         "variant minus the paper's setting, points",
         ["all tasks", *AREAS.values(), "a redrawn pick costs"],
     )
     for experiment, reference in VARIED.items():
-        folder = f"why/embedded/{experiment}"
-        points, families = _points(folder), _families(folder)
-        settings = _cells(folder).set_index("method")["variant"].to_dict()
+        runs = _cells(f"why/embedded/{experiment}")
+        points, families = _points(runs), _families(runs)
+        settings = runs.set_index("method")["variant"].to_dict()
         first, *others = settings
         for name in others:
             cells = _by_area(points.loc[name] - points.loc[first], families)
             cells.append(f"{regrets[name]:.1f} and {regrets[first]:.1f}")
-            lines.append(_row(f"{settings[name]}, against {reference}", cells))
+            lines.append(pipes([f"{settings[name]}, against {reference}", *cells]))
     return "\n".join(lines)
 
 
@@ -79,21 +81,17 @@ def between_schedules() -> str:
     """What scores are under the decay minus those at a constant learning rate, by family, and the
     same of FRoD minus each method; the runs of the two arms are paired by task and seed.
     """
-    arms = [_points(folder) for folder in ARMS.values()]
-    families = _families(ARMS["constant"])
-    gain = (arms[0] - arms[1]).dropna(how="all")
-    lines = _head("decay minus constant, points", list(SCHEDULED.values()))
+    decay, constant = map(_cells, ARMS.values())
+    families = _families(constant)
+    gain = (_points(decay) - _points(constant)).dropna(how="all")
+    lines = head("decay minus constant, points", list(SCHEDULED.values()))
     for area, tasks in {"all tasks": families, **_areas(families)}.items():
         inside = [_mean(gain.loc[method].loc[list(tasks.index)]) for method in SCHEDULED]
-        lines.append(_row(area, inside))
+        lines.append(pipes([area, *inside]))
     others = [method for method in SCHEDULED if method != "frod"]
     cells = [_mean(gain.loc["frod"] - gain.loc[other]) for other in others]
-    lines.append(_row("FRoD minus the method, all tasks", [*cells, ""]))
+    lines.append(pipes(["FRoD minus the method, all tasks", *cells, ""]))
     return "\n".join(lines)
-
-
-def _matched_names() -> list[str]:
-    return [theirs for ours, theirs in MATCHED if ours == "frod"]
 
 
 def _cells(folder: str) -> pd.DataFrame:
@@ -101,15 +99,14 @@ def _cells(folder: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / folder / "tables/cells.csv")
 
 
-def _points(folder: str) -> pd.DataFrame:
-    """Test scores of a table in points: rows are methods and tasks, columns seeds."""
-    runs = _cells(folder).set_index(["method", "task", "seed"])
-    return (100 * runs["value"]).unstack("seed")
+def _points(cells: pd.DataFrame) -> pd.DataFrame:
+    """Test scores in points: rows are methods and tasks, columns seeds."""
+    return (100 * cells.set_index(["method", "task", "seed"])["value"]).unstack("seed")
 
 
-def _families(folder: str) -> "pd.Series[str]":
-    """The family of each task of a table."""
-    return _cells(folder).drop_duplicates("task").set_index("task")["family"]
+def _families(cells: pd.DataFrame) -> "pd.Series[str]":
+    """The family of each task."""
+    return cells.drop_duplicates("task").set_index("task")["family"]
 
 
 def _areas(families: "pd.Series[str]") -> dict[str, "pd.Series[str]"]:
@@ -130,9 +127,6 @@ def _with_interval(mean: float, low: float, high: float) -> str:
     return f"{signed(mean)} [{signed(low)}, {signed(high)}]"
 
 
-def _head(first: str, columns: Sequence[str]) -> list[str]:
-    return [f"| {first} | {' | '.join(columns)} |", f"| ---{' | ---:' * len(columns)} |"]
-
-
-def _row(first: str, cells: Sequence[str]) -> str:
-    return f"| {first} | {' | '.join(cells)} |"
+def head(first: str, columns: Sequence[str]) -> list[str]:
+    """The first two rows of a Markdown table with numbers in all columns but the first."""
+    return [pipes([first, *columns]), pipes(["---", *(["---:"] * len(columns))])]

@@ -61,14 +61,14 @@ def to_markdown(table: Table) -> str:
     """The table as a Markdown page: title, caption, pipe table, notes."""
     columns = len(table.header) - 1
     rules = ["---", *(["---" if table.prose else "---:"] * columns)]
-    lines = [f"# {table.title}", "", table.caption, "", _pipes(table.header), _pipes(rules)]
+    lines = [f"# {table.title}", "", table.caption, "", pipes(table.header), pipes(rules)]
     for row in table.rows:
         label = f"**{row.label}**" if row.heading or row.strong else row.label
         cells = [
             re.sub("^[^ ]*", r"**\g<0>**", cell) if place in row.best else cell
             for place, cell in enumerate(row.cells)
         ]
-        lines.append(_pipes([label, *(cells or [""] * columns)]))
+        lines.append(pipes([label, *(cells or [""] * columns)]))
     if table.notes:
         lines += ["", *(f"- {_escaped(note)}" for note in table.notes)]
     return "\n".join(lines) + "\n"
@@ -97,7 +97,8 @@ def to_rich(table: Table) -> RichTable:
     return shown
 
 
-def _pipes(cells: Iterable[str]) -> str:
+def pipes(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(map(_escaped, cells)) + " |"
 
 
