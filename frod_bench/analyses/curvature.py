@@ -44,7 +44,7 @@ from frod_bench.training.loop import Problem, rows_of_step
 BATCHES = 4  # of train, the first that a run sees
 ALONE, WITH_HEAD = "adapter", "adapter and head"  # coordinates; of `full` all of the backbone
 HEAD, ROTATION = "head", "rotation"  # groups whose rate follows another one's
-STARTS = ("layer", "methods", "rows", "loop", "analyses")  # parts of the code that have a part
+MEASURED_BY = ("layer", "methods", "rows", "loop")  # parts of the code that a measure depends on
 FEWEST_POINTS = 4  # for a rank correlation
 # quantity -> its name, and the sign of its correlation with the learning rate if it explains it
 QUANTITIES = {
@@ -77,10 +77,10 @@ def measure(cells: Sequence[Cell], path: Path, say: Say) -> pd.DataFrame:
     again, if the code that makes and measures it is the same; the table is written after each cell,
     so that the same command goes on after an interruption. Raises InputError if it is damaged.
     """
-    of_start = _known_starts(path)
+    of_start, code = _known_starts(path), _code_digest()
     found: list[pd.DataFrame] = []
     for cell in cells:
-        key = start_key(cell)
+        key = f"{start_hash(cell)}-{code}"
         if key not in of_start:
             of_start[key] = pd.DataFrame(_rows_of(cell, key, say))
             make_folder(path.parent)
@@ -111,15 +111,17 @@ def _named(cell: Cell) -> dict[str, Any]:
     return {"task": cell.task, "family": family, "method": cell.variant, "seed": cell.seed}
 
 
-def start_key(cell: Cell) -> str:
-    """What a cell's measures depend on: its settings and content, but for the learning rates, and
-    the code of models, methods, data, loss and of the analysis.
-    """
+def start_hash(cell: Cell) -> str:
+    """The hash of a cell's settings and content, whatever its learning rates."""
     method = cell.settings.method
     rates = dict.fromkeys(method.learning_rates, 1.0)
-    unpicked = cell_of(replace(cell.settings, method=replace(method, learning_rates=rates)))
-    code = code_digests() | {"analyses": digest_of([Path(__file__).parent])}
-    return "-".join([unpicked.config_hash, *(code[part] for part in STARTS)])
+    return cell_of(replace(cell.settings, method=replace(method, learning_rates=rates))).config_hash
+
+
+def _code_digest() -> str:
+    """A digest of the code of models, methods, data, loss and of the analyses."""
+    known = code_digests()
+    return "-".join([*(known[part] for part in MEASURED_BY), digest_of([Path(__file__).parent])])
 
 
 def _rows_of(cell: Cell, key: str, say: Say) -> list[dict[str, Any]]:
