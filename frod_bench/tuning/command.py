@@ -303,18 +303,16 @@ def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     if given.get("protocol", rules.protocol.name) != rules.protocol.name:
         raise _is_judged(given["protocol"])
     params = rules.hydra.sweeper.params
+    kept = ("seed", "head") if "suite" in given else ("seed", "head", "task")
     ours = {
         "protocol": rules.protocol.name,
-        **{key: str(params[key]) for key in ("seed", "head", "task") if key in params},
+        **{key: str(params[key]) for key in kept if key in params},
         "trainer.eval_every_steps": "${trainer.max_steps}",
     }
     trainer: Any = OmegaConf.to_container(rules.trainer, resolve=False)
-    if isinstance(
-        curve_rows := trainer["curve_rows"], int
-    ):  # the search's own: its runs are then the main search's
+    curve_rows = trainer["curve_rows"]
+    if isinstance(curve_rows, int):  # the search's own: its runs are then the main search's
         ours["trainer.curve_rows"] = str(curve_rows)
-    if "suite" in given:
-        del ours["task"]
     added = [f"{key}={value}" for key, value in ours.items() if key not in given]
     base, cells = compose_cells([*overrides, *added])
     with open_dict(base):

@@ -33,7 +33,7 @@ def row_of(cell: Cell, point: Point) -> dict[str, object]:
         "procedure": VERSION,
         "family": with_head(cell.family, cell.settings.head),
         "method": cell.variant,
-        **_columns(point),
+        **columns_of(point),
         **{f"lr_{group}": rate for group, rate in cell.settings.method.learning_rates.items()},
         "task": cell.task,
         "seed": cell.seed,
@@ -89,7 +89,7 @@ def audit(
     return dict(zip(AUDIT, found, strict=True))
 
 
-def _columns(point: Point) -> dict[str, object]:
+def columns_of(point: Point) -> dict[str, object]:
     """A point in the columns of a table; its ratio is text, so that 1 is never written as 1.0."""
     ratio = point.ratio
     text = ratio if ratio is None or isinstance(ratio, str) else f"{ratio:g}"
@@ -110,7 +110,7 @@ def pick_rows(
                 "procedure": VERSION,
                 "family": family,
                 "method": method,
-                **_columns(picked),
+                **columns_of(picked),
                 "trials": len(rows.drop_duplicates(POINT)),
                 "tasks": rows["task"].nunique(),
                 "seeds": rows["seed"].nunique(),

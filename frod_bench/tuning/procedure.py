@@ -219,8 +219,8 @@ def climb(
 
 
 def _ask(points: Iterable[Point], known: dict[Point, float]) -> Asking[None]:
-    """Ask for the scores of points that are not `known`, and add them to it."""
-    if new := [point for point in points if point not in known]:
+    """Ask once for the scores of points that are not `known`, and add them to it."""
+    if new := [point for point in dict.fromkeys(points) if point not in known]:
         known |= yield new
 
 
@@ -280,7 +280,7 @@ def _settled(
             pick = yield from climb(pick, "rate", rules.grid(pick.rate, 1), rules, known)
         if pick.ratio is not None:
             ratios = [pick, *(pick._replace(ratio=ratio) for ratio in rules.ratios)]
-            yield from _ask(dict.fromkeys(ratios), known)
+            yield from _ask(ratios, known)
             pick = max(ratios, key=lambda point: known[point])  # the first one wins a tie
         if with_head and pick.head is not None:
             heads = [pick.head + step for step in (-head_stride, 0, head_stride)]

@@ -49,7 +49,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
         points -= 3.0 * (point.ratio == 1.0)
         rates = {f"lr_{k}": v for k, v in cell.settings.method.learning_rates.items()}
         named = {"procedure": 3, "family": cell.family, "method": cell.variant, **rates}
-        named |= evidence._columns(point)
+        named |= evidence.columns_of(point)
         run_of = {"task": cell.task, "seed": cell.seed, "config_hash": cell.config_hash}
         return named | run_of | {"points": points}
 
