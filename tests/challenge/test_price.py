@@ -24,9 +24,10 @@ def test_the_points_are_those_that_the_published_searches_took() -> None:
     for row in picks.dropna(subset=["rate_step"]).to_dict("records"):
         own = [group for group in groups if not pd.isna(row[f"lr_{group}"])]
         least, usual = points(RULES, own)
-        assert least <= row["trials"] <= 2 * least
+        assert least <= row["trials"]
+        assert abs(row["trials"] - usual) <= 5
         more.append(row["trials"] - usual)
-    # The last stages are repeated for some, so that what is usual holds on the mean.
+    # The last stages are repeated for some, so that single searches differ more than their mean.
     assert abs(fmean(more)) <= 1
 
 

@@ -92,7 +92,8 @@ def test_real_models_give_the_same_logits(make_cell: MakeCell, words: tuple[str,
 def test_a_run_in_groups_is_the_run_but_for_rounding(
     make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("task=rte", "method=frod")
+    rates = ("method.learning_rates.lambda=0.00562", "method.learning_rates.rotation=0.00351")
+    words = ("task=rte", "method=frod", *rates)  # at which rounding shows in the losses
     curves = []
     asked: set[int] = set()
 
@@ -107,4 +108,5 @@ def test_a_run_in_groups_is_the_run_but_for_rounding(
         assert runner.execute(cell).status == "ok"
         assert asked == {groups}
         curves.append([point["train_loss"] for point in store.read_curve(cell.record_path)[1:]])
+    assert curves[0] != curves[1]
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)
