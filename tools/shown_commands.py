@@ -173,6 +173,8 @@ def perform(step: Step, folder: Path) -> tuple[str, str]:
     printed = ""
     is_shared = step.rule.how in ("plan", "estimate", "once")
     for command in runnable(step.command, step.rule, folder):
+        if not step.compares_numbers:  # they may be longer elsewhere, and must not fold a table
+            command = f"export COLUMNS=120; {command}"
         wrong, output = (_shared if is_shared else _prepared)(command, step.rule.before, folder)
         if wrong and (step.output or "").startswith("error: ") and output.startswith("error: "):
             wrong = ""  # the page shows how a command fails

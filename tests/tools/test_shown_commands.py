@@ -86,6 +86,12 @@ def test_what_is_wrong_is_reported(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_whose_numbers_may_differ_has_room_for_longer_ones(tmp_path: Path) -> None:
+    for compares_numbers, columns in ((True, 100), (False, 120)):
+        step = Step("page.md", 1, f"test $COLUMNS = {columns}", compares_numbers=compares_numbers)
+        assert perform(step, tmp_path) == ("", "\n")
+
+
 def stands_for(command: str) -> list[str]:
     """What runs in place of `command`."""
     [step] = steps_of("page.md", f"```\n{command}\n```\n")
