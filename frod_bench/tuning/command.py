@@ -23,7 +23,7 @@ from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.conversion import CONSTANT
 from frod_bench.config.settings import Settings
-from frod_bench.jobs.run import sweep
+from frod_bench.jobs.run import check_methods, sweep
 from frod_bench.records import store
 from frod_bench.report import figures
 from frod_bench.tuning import evidence, figure
@@ -248,6 +248,7 @@ def start(words: Sequence[str]) -> None:
     base, cells = compose_search(asked.grid("tune"))
     profile, results_dir = base.profile.name, cells[0].results_dir
     refuse_judged(cells)
+    cells = fitting(cells)
     tables = results_dir / "tables"
     published = REFERENCE_DIR / "search" / profile / "tables"
     schedule = schedule_of(cells, searches_around=bool(Rules.of(experiment_of(base)).around))
@@ -318,6 +319,25 @@ def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     with open_dict(base):
         base.experiment.procedure = rules.experiment.procedure
     return base, cells
+
+
+def fitting(cells: Sequence[Cell]) -> list[Cell]:
+    """Those of `cells` whose method fits the backbone of their family; says which are left out.
+    Raises InputError if there are none.
+    """
+    refused: dict[Key, InputError] = {}
+    for key, cell in {key_of(cell): cell for cell in reversed(cells)}.items():
+        try:
+            check_methods([cell])
+        except InputError as error:
+            refused[key] = error
+    kept = [cell for cell in cells if key_of(cell) not in refused]
+    if not kept:
+        raise next(iter(refused.values()))
+    console = plain_console(stderr=True)
+    for (family, method), error in refused.items():
+        console.print(f"{method} in {family} is not searched: {error}", soft_wrap=True)
+    return kept
 
 
 def experiment_of(base: DictConfig) -> dict[str, Any] | None:

@@ -170,6 +170,19 @@ def test_a_plan_runs_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_method_that_does_not_fit_a_family_is_searched_in_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = words_of(tmp_path, "method=bitfit,pissa", "seed=100", "plan_only=true")
+    command.start([*words, "task=boolq,rte"])
+    told = capsys.readouterr()
+    assert "bitfit in reasoning is not searched: method=bitfit: trains biases" in told.err
+    searched = [line.partition(":")[0] for line in told.out.splitlines() if "tasks and" in line]
+    assert searched == ["pissa in reasoning", "bitfit in nlu", "pissa in nlu"]
+    with pytest.raises(InputError, match="method=bitfit: trains biases"):
+        command.start([*words, "method=bitfit", "task=boolq,piqa"])
+
+
 def test_a_search_at_its_edge_is_named_and_no_table_is_written(
     ran: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
