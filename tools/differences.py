@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from frod_bench.report.names import label, method_named
 from frod_bench.report.paired import THESE, signed
 from frod_bench.report.table import pipes
 from frod_bench.stats.estimates import mean_of_these_tasks
@@ -54,6 +55,23 @@ def at_matched_budget() -> str:
     lines = head("points", ["all tasks", *AREAS.values()])
     for (ours, theirs), text in MATCHED.items():
         lines.append(pipes([text, *_by_area(points.loc[ours] - points.loc[theirs], families)]))
+    return "\n".join(lines)
+
+
+def of_all_methods() -> str:
+    """What each method scores minus FRoD, by family, and how much of the backbone it trains."""
+    folder = "all_methods/embedded"
+    runs = _cells(folder)
+    points, families = _points(runs), _families(runs)
+    counts = pd.read_csv(REFERENCE / folder / "tables/parameters.csv")
+    shares = counts[counts["quantity"] == "percent_without_head"].groupby("method")["mean"].mean()
+    columns = ["trained, %", "all tasks", *AREAS.values()]
+    lines = head("minus FRoD, points", columns)
+    for method in dict.fromkeys(runs["method"]):
+        if method != "frod":
+            gain = points.loc[method].reindex(families.index) - points.loc["frod"]
+            cells = [f"{shares[method]:.1f}", *_by_area(gain, families)]
+            lines.append(pipes([label(method_named(method), in_text=True), *cells]))
     return "\n".join(lines)
 
 
@@ -120,6 +138,9 @@ def _by_area(gain: pd.DataFrame, families: "pd.Series[str]") -> list[str]:
 
 
 def _mean(gain: pd.DataFrame) -> str:
+    """The mean with its interval; a dash if a run is missing."""
+    if gain.isna().any(axis=None):
+        return "–"
     return _with_interval(*mean_of_these_tasks(gain.to_numpy())[:3])
 
 

@@ -172,9 +172,10 @@ def perform(step: Step, folder: Path) -> tuple[str, str]:
         return _parse(step.command), ""
     printed = ""
     is_shared = step.rule.how in ("plan", "estimate", "once")
-    for command in runnable(step.command, step.rule, folder):
-        if not step.compares_numbers:  # they may be longer elsewhere, and must not fold a table
-            command = f"export COLUMNS=120; {command}"
+    # Numbers that may differ may be longer elsewhere, and must not fold a table.
+    wider = "" if step.compares_numbers else "export COLUMNS=120; "
+    for runs in runnable(step.command, step.rule, folder):
+        command = f"{wider}{runs}"
         wrong, output = (_shared if is_shared else _prepared)(command, step.rule.before, folder)
         if wrong and (step.output or "").startswith("error: ") and output.startswith("error: "):
             wrong = ""  # the page shows how a command fails

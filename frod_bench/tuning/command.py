@@ -269,11 +269,11 @@ def start(words: Sequence[str]) -> None:
     for name, rows in zip(names, whole, strict=True):
         rows.to_csv(tables / name, index=False)
     drawn: list[Path] = []
-    if not schedule and whole[0]["rate_step"].notna().any():
+    if not schedule:
         varied = has_settings(picked["method"].iloc[0])  # variants have a figure of their own
         runs, picks = (table, picked) if varied else map(without_variants, whole)
         name = f"search_{base.experiment.name}" if varied else "search"
-        drawings = {name: figure.drawing(runs, picks, str(base.profile.title))}
+        drawings = figure.drawings(name, runs, picks, str(base.profile.title))
         drawn = figures.save(drawings, results_dir / "figures", base.figures.style)
     folder = Path(asked.values.get("out", results_dir / "learning_rates"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -335,8 +335,8 @@ def fitting(cells: Sequence[Cell]) -> list[Cell]:
     if not kept:
         raise next(iter(refused.values()))
     console = plain_console(stderr=True)
-    for (family, method), error in refused.items():
-        console.print(f"{method} in {family} is not searched: {error}", soft_wrap=True)
+    for (family, method), why in refused.items():
+        console.print(f"{method} in {family} is not searched: {why}", soft_wrap=True)
     return kept
 
 

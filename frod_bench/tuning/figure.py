@@ -5,9 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from frod_bench.common.names import has_settings, without_head
+from frod_bench.common.names import MATCHED_ENDING, has_settings, without_head
 from frod_bench.report import figures, style
 from frod_bench.report.figures import Drawing, Look
+from frod_bench.report.folder import COLUMNS
 from frod_bench.report.keys import Family
 from frod_bench.report.names import label, method_named
 from frod_bench.report.sensitivity import first_grid
@@ -44,6 +45,24 @@ def main_rate(rows: pd.DataFrame) -> pd.Series:
     others = (f"lr_{HEAD}", f"lr_{ROTATION}")
     columns = [name for name in rows if name.startswith("lr_") and name not in others]
     return rows[columns].bfill(axis=1).iloc[:, 0]
+
+
+def drawings(name: str, table: pd.DataFrame, picks: pd.DataFrame, title: str) -> dict[str, Drawing]:
+    """The figures of a search, by file name: one of variants, or of the main table's methods, one
+    of the same at other budgets, and one of all other methods; none of a group without rates of
+    its own, such as that of the frozen backbone alone.
+    """
+    searched = table.dropna(subset=["rate_step"])
+    return {
+        name + group: drawing(of_group, picks, title)
+        for group, of_group in searched.groupby(searched["method"].map(_group))
+    }
+
+
+def _group(method: str) -> str:
+    if method in COLUMNS or has_settings(method):
+        return ""
+    return "_matched" if method.endswith(MATCHED_ENDING) else "_others"
 
 
 def drawing(table: pd.DataFrame, picks: pd.DataFrame, title: str) -> Drawing:
