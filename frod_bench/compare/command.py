@@ -14,7 +14,9 @@ from frod_bench.common.terminal import plain_console, shown
 from frod_bench.compare.comparison import panels_of, print_curves, save_figures, show
 from frod_bench.compare.published import overlaid, read_losses
 from frod_bench.compare.records import PROFILE, CompareConfig, compare, parse
+from frod_bench.report.frame import methods_in
 from frod_bench.report.rules import load_rules
+from frod_bench.report.style import telling_apart
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,16 +36,17 @@ def main(arguments: Sequence[str]) -> int:
     panels = panels_of(comparison) | published
     for panel in published.values():
         console.print(str(panel.caption), markup=False, highlight=False, soft_wrap=True)
-    if config.plot == "terminal":
-        for panel in panels.values():
-            print_curves(panel, console)
-    try:
-        out_dir, figure_style = _out_dir(config), config.figure_style
-        for path in save_figures(panels, comparison.name, out_dir, figure_style):
-            print(path.resolve())
-    except OSError as error:
-        print(f"error: {error}. Name another out=.", file=sys.stderr)
-        return 1
+    with telling_apart(methods_in(comparison.cells)):
+        if config.plot == "terminal":
+            for panel in panels.values():
+                print_curves(panel, console)
+        try:
+            out_dir, figure_style = _out_dir(config), config.figure_style
+            for path in save_figures(panels, comparison.name, out_dir, figure_style):
+                print(path.resolve())
+        except OSError as error:
+            print(f"error: {error}. Name another out=.", file=sys.stderr)
+            return 1
     return 0
 
 

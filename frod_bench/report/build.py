@@ -18,6 +18,7 @@ from frod_bench.report.claims_table import COLUMNS, claims_frame, claims_table
 from frod_bench.report.collect import Collected, collect, collect_folder
 from frod_bench.report.convergence import convergence_table
 from frod_bench.report.curves import Curve, evaluated_curves
+from frod_bench.report.frame import methods_in
 from frod_bench.report.keys import Run
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
@@ -35,6 +36,7 @@ from frod_bench.report.sensitivity import (
     trials_of,
     untuned,
 )
+from frod_bench.report.style import telling_apart
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
 
@@ -132,7 +134,7 @@ def write_collected(
             from frod_bench.report.analyses.kinds import write_numbers
 
             paths += write_numbers(found, about, out_dir / "tables")
-    with collector(runs=True):
+    with collector(runs=True), telling_apart(methods_in(frame)):
         if "plots" in parts:
             paths += _write_figures(
                 numbers, found, about, out_dir / "figures", figures, figure_style

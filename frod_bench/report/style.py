@@ -5,6 +5,11 @@ markers repeat the distinction for print without colour.
 """
 
 import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from frod_bench.report.keys import Method
@@ -68,20 +73,52 @@ _ON_DARK = {
 _SPARE_COLORS = ("#CC6677", "#44AA99", "#117733", "#4477AA", "#661100")  # of no method above
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
+_VARIANT_LINES = (_DASHED, _DASHDOT, _DOTTED, _LONG, _SHORT)
 _MATCHED_LINE = (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5))
 _SIDE_LINES = {"A": "-", "B": _SHORT, "here": "-", "published": _SHORT}
+
+
+_TOLD_APART: ContextVar[Mapping[Method, MethodStyle]] = ContextVar(
+    "told apart", default=MappingProxyType({})
+)
+
+
+@contextmanager
+def telling_apart(methods: Iterable[Method]) -> Iterator[None]:
+    """Within it, variants of a method differ in what is drawn: the first has the method's look,
+    others have another line and marker, and another colour too if one method alone has variants.
+
+    More variants than there are such looks remain alike.
+    """
+    plain = [m for m in dict.fromkeys(methods) if not (m.side or _is_matched(m))]
+    variants = Counter(method.method for method in plain)
+    several = [name for name, count in variants.items() if count > 1]
+    looks: dict[Method, MethodStyle] = {}
+    for name in several if max(variants.values(), default=0) <= 1 + len(_SPARE_MARKERS) else ():
+        own = of_method(Method(name))
+        others = [method for method in plain if method.method == name][1:]
+        spare = zip(_SPARE_COLORS, _VARIANT_LINES, _SPARE_MARKERS, strict=True)
+        for method, (color, line, marker) in zip(others, spare, strict=False):
+            looks[method] = MethodStyle(color if len(several) == 1 else own.color, line, marker)
+    token = _TOLD_APART.set(looks)
+    try:
+        yield
+    finally:
+        _TOLD_APART.reset(token)
 
 
 def of_method(method: Method) -> MethodStyle:
     """A method's style, fixed by its name alone, so that it is the same in every figure.
 
-    Variants of a method look alike, except that a variant at FRoD's count of parameters has another
-    line. If two folders, or records and published curves, are compared, the line says whose a
-    method is.
+    Variants of a method look alike, except where they are told apart, and except that a variant at
+    FRoD's count of parameters has another line. If two folders, or records and published curves,
+    are compared, the line says whose a method is.
     """
+    if method in _TOLD_APART.get():
+        return _TOLD_APART.get()[method]
     if method.side:
         return of_method(method._replace(side=""))._replace(line=_SIDE_LINES[method.side])
-    if method.variant.partition(", ")[0] == MATCHED:
+    if _is_matched(method):
         return of_method(Method(method.method))._replace(line=_MATCHED_LINE)
     if method.method in STYLES:
         return STYLES[method.method]
@@ -91,3 +128,7 @@ def of_method(method: Method) -> MethodStyle:
         _SPARE_LINES[pick // 7 % len(_SPARE_LINES)],
         _SPARE_MARKERS[pick // 31 % len(_SPARE_MARKERS)],
     )
+
+
+def _is_matched(method: Method) -> bool:
+    return method.variant.partition(", ")[0] == MATCHED

@@ -9,7 +9,7 @@ from frod_bench.common.names import MATCHED_ENDING, has_settings, without_head
 from frod_bench.report import figures, style
 from frod_bench.report.figures import Drawing, Look
 from frod_bench.report.folder import COLUMNS
-from frod_bench.report.keys import Family
+from frod_bench.report.keys import Family, Method
 from frod_bench.report.names import label, method_named
 from frod_bench.report.sensitivity import first_grid
 from frod_bench.tuning.procedure import HEAD, ROTATION
@@ -72,7 +72,7 @@ def drawing(table: pd.DataFrame, picks: pd.DataFrame, title: str) -> Drawing:
     methods = list(dict.fromkeys(found["method"]))
 
     def draw(look: Look) -> Figure:
-        handles = [figures.legend_handle(method_named(method)) for method in methods]
+        handles = [figures.legend_handle(_key(method)) for method in methods]
         figure, axes = figures.panelled(
             look,
             len(families),
@@ -86,13 +86,23 @@ def drawing(table: pd.DataFrame, picks: pd.DataFrame, title: str) -> Drawing:
             ax.set_title(label(Family(*without_head(family))))
         return figure
 
+    def draw_apart(look: Look) -> Figure:
+        with style.telling_apart(map(_key, methods)):
+            return draw(look)
+
     caption = CAPTION_OF_VARIANTS if any(map(has_settings, methods)) else CAPTION
-    return Drawing(f"Score over the learning rate · {title}", caption, draw)
+    return Drawing(f"Score over the learning rate · {title}", caption, draw_apart)
+
+
+def _key(method: str) -> Method:
+    """A method, or a variant of one, as the tables of a search name it."""
+    name, _, settings = method.removesuffix(")").partition(" (")
+    return method_named(name, settings)
 
 
 def _draw_family(ax: Axes, lines: pd.DataFrame, picks: pd.DataFrame) -> None:
     for method, line in lines.sort_values("rate").groupby("method", sort=False):
-        look = style.of_method(method_named(str(method)))
+        look = style.of_method(_key(str(method)))
         hollow = figures.marker_of(look, 0.7) | {"mfc": "white", "mec": look.color, "mew": 0.7}
         ax.plot(line["rate"], line["points"], color=look.color, ls=look.line, **hollow)
         own = picks[picks["method"] == method]

@@ -170,6 +170,31 @@ def test_no_two_shipped_methods_share_colour_and_line() -> None:
         assert matched._replace(line=looks[name].line) == looks[name]
 
 
+@pytest.mark.parametrize(
+    ("varied", "apart", "changes_colour"),
+    [
+        ({"frod": 3}, True, True),
+        ({"frod": 6}, True, True),
+        ({"frod": 7}, False, False),  # more than there are looks: a front of sizes, say
+        ({"frod": 2, "lora": 2}, True, False),
+    ],
+)
+def test_variants_are_told_apart_where_they_are_shown_together(
+    varied: dict[str, int], apart: bool, changes_colour: bool
+) -> None:
+    methods = [Method(name, f"s {n}") for name, many in varied.items() for n in range(many)]
+    alone = {method: style.of_method(method) for method in methods}
+    with style.telling_apart([*methods, Method("lora", "matched"), Method("dora")]):
+        looks = {method: style.of_method(method) for method in methods}
+        assert style.of_method(Method("dora")) == style.STYLES["dora"]
+    assert (len(set(looks.values())) == len(methods)) == apart
+    for method, look in looks.items():
+        is_first = method.variant == "s 0"
+        assert (look == alone[method]) == (is_first or not apart)
+        assert (look.color == alone[method].color) == (is_first or not changes_colour)
+    assert {method: style.of_method(method) for method in methods} == alone
+
+
 def test_a_method_of_ones_own_has_no_shipped_methods_colour() -> None:
     own = {style.of_method(Method(f"mine_{number}")).color for number in range(200)}
     assert len(own) > 1
