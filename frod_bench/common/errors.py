@@ -15,6 +15,10 @@ class CellsRefused(InputError):  # noqa: N818  (as CellsFailed)
     """Bad input of some cells of a grid; the others ran, and there may be much to report."""
 
 
+class DoesNotFitError(InputError):
+    """A method finds nothing in a backbone that it could train; in others it does."""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """End of a message about an unknown `name`: the nearest allowed name, and all of them."""
     names = sorted(allowed)

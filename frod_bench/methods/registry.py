@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from transformers import PreTrainedModel
 
-from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.errors import DoesNotFitError, InputError, did_you_mean
 from frod_bench.config.callables import load_callable, source_hash
 from frod_bench.config.settings import BackboneConfig, MethodConfig
 from frod_bench.frod import (
@@ -146,7 +146,7 @@ def apply_bitfit(model: Model, method: MethodConfig, config: BackboneConfig, _se
     named = model.backbone.named_parameters()
     biases = [p for name, p in named if name.rpartition(".")[2] == "bias"]
     if not biases:
-        raise InputError(
+        raise DoesNotFitError(
             f"method={method.name}: trains biases, but the backbone {config.name} has none. "
             "Choose another method, or tasks of a family whose backbone has biases."
         )

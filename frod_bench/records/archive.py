@@ -5,6 +5,7 @@ next to it. `records.sources` reads them where they are; here they are written a
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from frod_bench.records.parts import COLUMNS, parts_of, rows_of
 from frod_bench.records.schema import Record, RecordError
 
 ROOTS = ("results_root", "data_root", "model_root")  # no part of a run's hash
+RUNS_AT_ONCE = 1000  # packed together: their curves and predictions are in memory
 WHOLE_CURVES = "main_table"  # the experiment whose curves keep the training loss of every step
 
 
@@ -65,20 +67,31 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
                 f"{path}: was run again since {out} got it, and parts are not rewritten. "
                 "Pack into another folder."
             )
-    curves, predictions = dict(source.curves(chosen)), dict(source.predictions(chosen))
-    rows = [
-        {"path": path.relative_to(source.folder).as_posix()}
-        | _packed(path, record, curves[path], predictions[path])
-        for path, record in chosen.items()
-    ]
-    if not rows:
+    if not chosen:
         return None, 0
     number = 1 + max((int(part.stem.removeprefix("part-")) for part in parts), default=0)
     made = out / "records" / f"part-{number:03d}.parquet"
-    table = pa.Table.from_pylist(rows, schema=COLUMNS)
-    with atomic.replacing(made) as partial:
-        pq.write_table(table, partial, compression="zstd", compression_level=19)
-    return made, len(rows)
+    with (
+        atomic.replacing(made) as partial,
+        pq.ParquetWriter(partial, COLUMNS, compression="zstd", compression_level=19) as writer,
+    ):
+        paths = list(chosen)
+        for start in range(0, len(paths), RUNS_AT_ONCE):
+            rows = _rows(source, chosen, paths[start : start + RUNS_AT_ONCE])
+            writer.write_table(pa.Table.from_pylist(rows, schema=COLUMNS))
+    return made, len(chosen)
+
+
+def _rows(
+    source: sources.Source, chosen: Mapping[Path, Record], paths: Sequence[Path]
+) -> list[dict[str, Any]]:
+    """The rows of some of the records that were chosen, with their curves and predictions."""
+    curves, predictions = dict(source.curves(paths)), dict(source.predictions(paths))
+    return [
+        {"path": path.relative_to(source.folder).as_posix()}
+        | _packed(path, chosen[path], curves[path], predictions[path])
+        for path in paths
+    ]
 
 
 def _packed(

@@ -17,7 +17,7 @@ from frod_bench.cells.cell import Cell, cell_of
 from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
-from frod_bench.common.errors import CellsFailed, InputError
+from frod_bench.common.errors import CellsFailed, DoesNotFitError, InputError
 from frod_bench.common.names import has_settings, with_head
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
 from frod_bench.common.terminal import plain_console
@@ -220,8 +220,8 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
     lines = path.read_text().split("\n") if path.exists() else []
     heads = {line.partition(":")[0]: line for line in lines if line.startswith(WRITTEN)}
     heads[source] = (  # where it was, if there is one
-        f"{source}: the rates of {methods}, picked on validation. Every run is in "
-        f"tables/search{schedule}.csv, and how sure the picks are in tables/picks{schedule}.csv."
+        f"{source}: the rates of {methods}, picked on validation. The runs that they rest on are "
+        f"in tables/search{schedule}.csv, and how sure the picks are in tables/picks{schedule}.csv."
     )
     path.write_text(
         "\n".join([*heads.values(), ""])
@@ -323,13 +323,16 @@ def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
 
 def fitting(cells: Sequence[Cell]) -> list[Cell]:
     """Those of `cells` whose method fits the backbone of their family; says which are left out.
-    Raises InputError if there are none.
+    Raises InputError if there are none, and for any other bad input.
     """
-    refused: dict[Key, InputError] = {}
-    for key, cell in {key_of(cell): cell for cell in reversed(cells)}.items():
+    refused: dict[Key, DoesNotFitError] = {}
+    first: dict[Key, Cell] = {}
+    for cell in cells:
+        first.setdefault(key_of(cell), cell)
+    for key, cell in first.items():
         try:
             check_methods([cell])
-        except InputError as error:
+        except DoesNotFitError as error:
             refused[key] = error
     kept = [cell for cell in cells if key_of(cell) not in refused]
     if not kept:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from frod_bench.common.errors import InputError
@@ -46,6 +47,19 @@ def test_readers_see_the_records_of_parts_as_they_were(folder: Path, tmp_path: P
         path = store.path_below(folder / "records", record["cell"])
         assert predictions[kept.path_of(record)] == store.predictions_path(path).read_bytes()
     assert part.stat().st_size < 0.5 * sum(map(len, tree(folder / "records").values()))
+
+
+def test_runs_are_packed_a_few_at_a_time(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = archive.pack(folder, tmp_path / "whole" / "small")
+    monkeypatch.setattr(archive, "RUNS_AT_ONCE", 3)
+    part, count = archive.pack(folder, tmp_path / "kept" / "small")
+    assert whole is not None
+    assert part is not None
+    assert count % 3
+    assert pq.ParquetFile(part).num_row_groups == -(-count // 3)
+    assert pq.read_table(part).equals(pq.read_table(whole))
 
 
 def test_parts_name_no_folder_of_the_machine(folder: Path, tmp_path: Path) -> None:

@@ -181,6 +181,8 @@ def test_a_method_that_does_not_fit_a_family_is_searched_in_the_others(
     assert searched == ["pissa in reasoning", "bitfit in nlu", "pissa in nlu"]
     with pytest.raises(InputError, match="method=bitfit: trains biases"):
         command.start([*words, "method=bitfit", "task=boolq,piqa"])
+    with pytest.raises(InputError, match="lora_beta"):  # bad input is no misfit
+        command.start([*words, "task=rte", "+method.peft.lora_beta=1"])
 
 
 def test_a_search_at_its_edge_is_named_and_no_table_is_written(
