@@ -39,13 +39,12 @@ from frod_bench.report.rules import load_rules
 from frod_bench.tuning import figure
 from frod_bench.tuning.command import (
     FIRST_SEED,
-    Searches,
     heads_in,
-    key_of,
     refuse_judged,
     schedule_of,
     write_rates,
 )
+from frod_bench.tuning.searches import Searches, key_of
 
 OF_THE_SEARCH = "experiment.procedure."  # keys that only the search has
 AGAINST = "against=RESULTS_ROOT/PROFILE"

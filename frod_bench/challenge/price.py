@@ -8,8 +8,8 @@ from frod_bench.cells.cell import Cell
 from frod_bench.challenge.reference import Reference
 from frod_bench.common.names import with_head
 from frod_bench.sweep.allotment import cores
-from frod_bench.tuning.command import Searches
 from frod_bench.tuning.procedure import HEAD, Rules, has_rotation, main_group
+from frod_bench.tuning.searches import Searches
 
 # Points that extensions and the second look at the rate add: three to five in the searches that
 # are published (results/reference/search).

@@ -18,7 +18,7 @@ from frod_bench.jobs.run import run
 from frod_bench.records import store
 from frod_bench.report.claims.parts import suite_tasks
 from frod_bench.report.figures import Drawing
-from frod_bench.tuning import command, evidence
+from frod_bench.tuning import command, evidence, searches
 from frod_bench.tuning.procedure import Point, rate_at
 from tests.conftest import SHORT
 
@@ -54,7 +54,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
         return named | run_of | {"points": points}
 
     monkeypatch.setattr(command, "REFERENCE_DIR", tmp_path / "nothing is published")
-    monkeypatch.setattr(command, "sweep", sweep)
+    monkeypatch.setattr(searches, "sweep", sweep)
     monkeypatch.setattr(evidence, "row_of", row_of)
     monkeypatch.setattr(command.figures, "save", first_alone(draw))
     return done
@@ -148,7 +148,7 @@ def test_a_run_that_failed_ends_the_command_and_one_that_diverged_does_not(
     def sweep(_base: object, cells: Sequence[Cell]) -> None:
         raise CellsFailed("1 of 9 runs failed.")
 
-    monkeypatch.setattr(command, "sweep", sweep)
+    monkeypatch.setattr(searches, "sweep", sweep)
     monkeypatch.setattr(store, "status_at", lambda _path: status[0])
     words = words_of(tmp_path, "task=rte", "method=frozen", "seed=100")
     command.start(words)

@@ -13,7 +13,6 @@ from frod_bench.cells.compose import composer, without_hydra
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR
 from frod_bench.config import conversion
-from frod_bench.tuning.command import tie_of
 from frod_bench.tuning.procedure import (
     TIED,
     Asking,
@@ -25,6 +24,7 @@ from frod_bench.tuning.procedure import (
     search,
     search_variant,
 )
+from frod_bench.tuning.searches import tie_of
 
 GOOD = {"version": 3, "centers": {"adapter": 0.01}, "head_steps": [-2, 0, 2], "ratios": [TIED, 0.1]}
 RULES = Rules({"head": 1e-2, "backbone": 1e-3, "adapter": 1e-2, "lambda": 1e-2})
