@@ -21,7 +21,7 @@ import pandas as pd
 from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
-from tools import differences, llama_costs, searched_picks
+from tools import differences, evidence_hours, llama_costs, searched_picks
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -227,6 +227,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "variants": differences.of_variants,
     "picks": searched_picks.of_main_table,
     "constant picks": searched_picks.without_decay,
+    "hours": evidence_hours.table,
     "demo": demo,
     "step times": step_times,
     "llama costs": llama_costs.table,

@@ -68,6 +68,15 @@ def test_texts_and_low_rank_adapters_are_as_released() -> None:
     assert (lora.peft["r"], lora.peft["lora_alpha"], lora.peft["lora_dropout"]) == (64, 16, 0.1)
     dora = composed("task=cars", "protocol=paper", "method=dora").method
     assert dora.peft["lora_alpha"] / dora.peft["r"] == 2  # ours: nothing is released
+    for protocol, rank, start in (("paper", 8, "pissa_niter_16"), ("fair", 64, "pissa")):
+        pissa = composed("task=cars", f"protocol={protocol}", "method=pissa").method.peft
+        found = (pissa["r"], pissa["lora_alpha"], pissa["init_lora_weights"])
+        assert found == (rank, rank, start)
+    vera = composed("task=cars", "protocol=paper", "method=vera").method
+    assert (vera.peft["r"], vera.learning_rates["adapter"]) == (256, 1e-2)
+    assert composed("task=sst2", "protocol=paper", "method=vera").method.learning_rates == {
+        "adapter": 1e-3, "head": 1e-5,
+    }  # fmt: skip
     randlora = composed("task=cars", "protocol=paper", "method=randlora").method
     assert (randlora.peft["r"], randlora.learning_rates["adapter"]) == (64, 3e-4)
 

@@ -53,6 +53,13 @@ def test_pooled_freedom_covers_less_where_spreads_differ(rng: np.random.Generato
     assert unused < used - 0.01
 
 
+def test_a_bootstrap_of_five_seeds_covers_less(rng: np.random.Generator) -> None:
+    """This is the reason for Student's t of these tasks."""
+    estimate = partial(simulate.bootstrap_of_seeds, rng=rng)
+    covered = simulate.these_tasks_coverage(2000, np.random.default_rng(0), estimate=estimate)
+    assert 0.88 < covered < 0.935
+
+
 def test_equivalence_is_found_within_the_margin_only(rng: np.random.Generator) -> None:
     assert rate("equivalent", 0.0, rng, these=True) > 0.75
     assert rate("equivalent", -simulate.MARGIN, rng, these=True) < 0.10
@@ -79,6 +86,12 @@ def test_a_speedup_is_found_if_there_is_one(miss_share: float, rng: np.random.Ge
     assert simulate.faster_rate(1.0, miss_share, SWEEPS, RESAMPLES, rng) < 0.06
 
 
+def test_many_misses_and_coarse_times_raise_no_false_alarm(rng: np.random.Generator) -> None:
+    few = (SWEEPS, RESAMPLES, rng, simulate.EVERY_STEPS)
+    assert simulate.faster_rate(1.0, simulate.MISSES, *few) < 0.06
+    assert simulate.faster_rate(2.0, simulate.MISSES, *few) > 0.75
+
+
 def test_a_larger_spread_is_found_if_there_is_one(rng: np.random.Generator) -> None:
     steady, unsteady = simulate.steady_rate(simulate.SEED_SD, SWEEPS, RESAMPLES, rng)
     assert steady > 0.5
@@ -100,7 +113,7 @@ def test_the_table_is_written_between_its_markers(
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert text.count("\n| found equivalent") == 13
+    assert text.count("\n| found equivalent") == 19
 
 
 def test_help_answers_without_simulating(

@@ -1,0 +1,40 @@
+"""The table of what the published runs on synthetic data cost."""
+
+from pathlib import Path
+
+from frod_bench.records import sources
+from frod_bench.report.table import pipes
+from tools.differences import head
+
+REFERENCE = Path(__file__).parents[1] / "results" / "reference"
+# What was run -> the folders of its runs.
+RUNS = {
+    "search for learning rates": ["search/embedded"],
+    "main table": ["embedded", "first_rules/embedded"],
+    "the same at a constant learning rate": ["constant_rate/embedded"],
+    "equal budgets": ["matched_budget/embedded"],
+    "why: bases and steps": ["why/embedded", "why/one_seed/embedded", "why/two_tasks/embedded"],
+    "runs that others took the place of": [
+        "earlier_runs/embedded",
+        "earlier_runs/constant_rate/embedded",
+        "earlier_runs/first_rules/embedded",
+    ],
+}
+
+
+def table() -> str:
+    """Runs and hours of set-up, training and evaluation, of one core each."""
+    lines = head("what was run", ["runs", "hours of one core"])
+    total_runs, total_hours = 0, 0.0
+    for what, folders in RUNS.items():
+        runs, hours = 0, 0.0
+        for folder in folders:
+            records, _ = sources.opened(REFERENCE / folder).scan()
+            runs += len(records)
+            times = [record["time"] for record in records if record["time"] is not None]
+            sec = sum(t["setup_sec"] + t["train_sec"] + t["eval_sec"] for t in times)
+            hours += sec / 3600
+        lines.append(pipes([what, f"{runs:,}", f"{hours:.1f}"]))
+        total_runs, total_hours = total_runs + runs, total_hours + hours
+    lines.append(pipes(["together", f"{total_runs:,}", f"{total_hours:.1f}"]))
+    return "\n".join(lines)
