@@ -11,12 +11,22 @@ from frod_bench.tuning.procedure import HEAD, TIED, has_rotation, main_group
 from tools.differences import AREAS, head
 
 TABLES = Path(__file__).parents[1] / "results/reference/search/embedded/tables"
+OTHERS = ("pissa", "rslora", "vera", "randlora", "bitfit", "frod_released")  # with one
 MAIN = ("full", "lora", "dora", "frod", "frozen")  # searched with two seeds
 
 
 def of_main_table() -> str:
     """What was picked for the methods of the main table, family by family."""
-    picks, lines = _picks(""), _head(MAIN)
+    return _by_family(MAIN)
+
+
+def of_other_methods() -> str:
+    """The same of the methods that are searched with one seed; a dash where one has no pick."""
+    return _by_family(OTHERS)
+
+
+def _by_family(methods: Sequence[str]) -> str:
+    picks, lines = _picks(""), _head(methods)
     for family, name in AREAS.items():
         rows = {
             f"**{name}**, points": "points",
@@ -26,7 +36,8 @@ def of_main_table() -> str:
             "mean cost of redrawn picks": "regret_points",
         }
         for text, column in rows.items():
-            cells = (_cell(picks.loc[family, method], column) for method in MAIN)
+            keys = ((family, method) for method in methods)
+            cells = (_cell(picks.loc[key], column) if key in picks.index else "–" for key in keys)
             lines.append(pipes([text, *cells]))
     return "\n".join(lines)
 
