@@ -20,7 +20,7 @@ def write(
     """Write `<stem>-<SHA-256>.safetensors`, durably, and return its path. Raises OSError or
     SafetensorError if that fails, and leaves no file.
     """
-    unnamed = folder / f".{stem}.partial"  # a temporary name, if the process is killed here
+    unnamed = atomic.temporary(folder / stem)  # its own: another process may write the same stem
     with atomic.replacing(unnamed) as partial:
         save_file(tensors, partial, metadata)
     try:
