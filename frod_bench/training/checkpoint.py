@@ -31,6 +31,8 @@ from frod_bench.training import tensor_files
 logger = logging.getLogger(__name__)
 
 STEP, BEST, SKETCH = "step", "best", "sketch"
+STEPS_DONE = "step"  # of AdamW's states, a number; fewer than the run's if gradients overflowed
+STATES = (STEPS_DONE, "exp_avg", "exp_avg_sq")
 KEPT = 2  # checkpoints of a run: if the newest is damaged, the one before it is used
 
 
@@ -175,16 +177,13 @@ class Checkpoints:
         _check_names("progress", progress, [one.name for one in fields(progress_type)])
         TypeAdapter(progress_type).validate_json(json.dumps(progress), strict=True)
         _check_origin(content["origin"], self.origin.names)
-        steps = {content["step"], progress["curve"][-1]["step"], int(file.stem.split("-")[1])}
-        if len(steps) > 1:
-            raise CheckpointError(f"it is of several steps, {sorted(steps)}")
+        _check_steps(file, content)
         _check_parameters(state.model, tensors)
-        _check_optimizer(state.optimizer, tensors)
+        _check_optimizer(state.optimizer, tensors, content["step"])
         _check_names("scaler", content["scaler"], _scaler_state(state.scaler))
         sketches = {name: t for name, t in tensors.items() if name.startswith(f"{SKETCH}/")}
         self.origin.check_sketches({n.removeprefix(f"{SKETCH}/"): t for n, t in sketches.items()})
-        if (progress["best"] is None) != (content["best"] is None):
-            raise CheckpointError("progress.best and best: both or neither must be null")
+        _check_best(content)
         if file_of_best := self._best_of(content):  # the run ends by restoring it
             best, _ = tensor_files.read(file_of_best)
             _check_parameters(state.model, best)
@@ -288,6 +287,34 @@ def _check_origin(found: Mapping[str, str], expected: Mapping[str, str]) -> None
             )
 
 
+def _check_steps(file: Path, content: _State) -> None:
+    """Raise CheckpointError unless file, state and curve are of one step, and the curve has each
+    step up to it.
+    """
+    curve, step = content["progress"]["curve"], content["step"]
+    steps = {step, curve[-1]["step"], int(file.stem.split("-")[1])}
+    if len(steps) > 1:
+        raise CheckpointError(f"it is of several steps, {sorted(steps)}")
+    if [point["step"] for point in curve] != list(range(step + 1)):
+        raise CheckpointError(f"its curve does not have each of the steps 0 to {step} once")
+
+
+def _check_best(content: _State) -> None:
+    """Raise CheckpointError unless the best step is one of the curve, as it is there, and the file
+    of its parameters is named after it.
+    """
+    best, name = content["progress"]["best"], content["best"]
+    if (best is None) != (name is None):
+        raise CheckpointError("progress.best and best: both or neither must be null")
+    if best is None or name is None:
+        return
+    text = json.dumps(best)  # a score can be NaN, which is not equal to itself
+    if text not in map(json.dumps, content["progress"]["curve"]):
+        raise CheckpointError("progress.best is no point of its curve")
+    if not Path(name).name.startswith(f"{_stem(BEST, best['step'])}-"):
+        raise CheckpointError(f"best is {name}, and the best step is {best['step']}")
+
+
 def _check_names(where: str, found: Collection[str], expected: Collection[str]) -> None:
     """Raise CheckpointError, with the first name that is missing or unknown, unless all match."""
     lacking, unknown = sorted({*expected} - {*found}), sorted({*found} - {*expected})
@@ -307,9 +334,9 @@ def _check_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
             raise CheckpointError(f"{name} is {found}; the model's is {needed}")
 
 
-def _check_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Raise CheckpointError unless every state is a number or has the shape of its parameter, and
-    all parameters that have states have those of the same names.
+def _check_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], step: int) -> None:
+    """Raise CheckpointError unless every state has the shape of its parameter, but for the number
+    of its steps, at most `step`, and all parameters that have states have those of the same names.
     """
     shapes = {str(number): p.shape for number, p in enumerate(_parameters_of(optimizer))}
     keys: dict[str, set[str]] = {}
@@ -317,10 +344,12 @@ def _check_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
         if name.startswith("optimizer/"):
             _, number, key = name.split("/")
             shape = shapes.get(number)
-            if shape is None or tensor.shape not in (shape, torch.Size()):
+            if shape is None or tensor.shape != (torch.Size() if key == STEPS_DONE else shape):
                 raise CheckpointError(f"{name} is {tuple(tensor.shape)}; its parameter is {shape}")
+            if key == STEPS_DONE and not 0 <= tensor.item() <= step:
+                raise CheckpointError(f"{name} is {tensor.item()}; the run had {step} steps")
             keys.setdefault(number, set()).add(key)
-    every = set().union(*keys.values())
+    every = set(STATES).union(*keys.values())
     for number, own in keys.items():
         if lacking := sorted(every - own):
             raise CheckpointError(f"file lacks optimizer/{number}/{lacking[0]}")

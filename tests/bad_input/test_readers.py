@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load, save
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.yaml_text import OddYamlError, check_yaml
@@ -21,9 +23,11 @@ from frod_bench.data.hub_layout import data_patterns, files_of, split_files
 from frod_bench.frod import FrodConfig, attach_frod, load_frod, save_frod
 from frod_bench.mirror.hub import trim_card
 from frod_bench.records import schema, store
+from frod_bench.records.store import digest_of
 from tests.bad_input.mutations import CONTENTS, FEW, VALUES, changed, damaged
 from tests.frod.helpers import Net
 from tests.report.factory import make_record, noting_files, synthetic_curve, write_record
+from tests.training.test_checkpoint import selecting
 from tests.training.test_loop import Killed, config, fit, kill_at
 
 pytestmark = pytest.mark.timeout(60)
@@ -216,10 +220,12 @@ def test_an_adapter_of_any_content(
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a run leaves that was killed after its first checkpoint."""
+    """What a run leaves that was killed after its first checkpoint: that, and its best step's
+    parameters.
+    """
     folder = tmp_path_factory.mktemp("checkpoints")
     with pytest.raises(Killed):
-        fit(folder / "sound", config(max_steps=6), on_point=kill_at(5))
+        fit(folder / "sound", config(max_steps=6), selecting(), on_point=kill_at(5))
     return folder
 
 
@@ -233,22 +239,65 @@ def state_changed(content: bytes, place: float, value: Any) -> bytes:
     return struct.pack("<Q", len(new)) + new + content[8 + size :]
 
 
+def one_tensor_changed(content: bytes, place: float, shape: tuple[int, ...], fill: float) -> bytes:
+    """A checkpoint of which one tensor has another shape and other values."""
+    tensors = load(content)
+    (size,) = struct.unpack("<Q", content[:8])
+    metadata = json.loads(content[8 : 8 + size]).get("__metadata__")
+    name = sorted(tensors)[min(int(place * len(tensors)), len(tensors) - 1)]
+    return save(tensors | {name: torch.full(shape, fill)}, metadata)
+
+
 DAMAGES: dict[str, Callable[[bytes, Any, float, Any], bytes]] = {
     "bytes": lambda sound, change, _place, _value: damaged(sound, change),
     "header": lambda sound, _change, place, value: rewritten(sound, place, value),
     "state": lambda sound, _change, place, value: state_changed(sound, place, value),
 }
+SHAPES = st.sampled_from([(), (0,), (1,), (3,), (3, 6), (6, 3)])  # those of `Net`, and others
+FILLS = st.sampled_from([0.0, -1.0, 0.5, 4.0, 1e30, math.nan, math.inf])
 
 
+def resumes_or_starts_over(
+    checkpoints: Path, kind: str, damage: Callable[[bytes], bytes], *, sealed: bool
+) -> None:
+    """Damage a file of a copy and end its run. A `sealed` file is named after what is then in it,
+    so that its content is interpreted; of any other one the digest alone is compared.
+    """
+    shutil.rmtree(checkpoints / "bad", ignore_errors=True)
+    shutil.copytree(checkpoints / "sound", checkpoints / "bad")
+    for path in sorted((checkpoints / "bad").glob(f"{kind}-*.safetensors"))[-1:]:
+        path.write_bytes(damage(path.read_bytes()))
+        if sealed:
+            step = path.name.rpartition("-")[0]
+            path.rename(path.with_name(f"{step}-{digest_of(path)['sha256']}.safetensors"))
+    _, progress = fit(checkpoints / "bad", config(max_steps=6), selecting())
+    assert [point["step"] for point in progress.curve][-1] in range(1, 7)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.parametrize("damage", DAMAGES)
 @FEW
 @given(CONTENTS, SHARES, VALUES)
 def test_a_run_resumes_or_starts_over_from_a_checkpoint_of_any_content(
-    checkpoints: Path, damage: str, change: Any, place: float, value: Any
+    checkpoints: Path, damage: str, sealed: bool, change: Any, place: float, value: Any
 ) -> None:
-    shutil.rmtree(checkpoints / "bad", ignore_errors=True)
-    shutil.copytree(checkpoints / "sound", checkpoints / "bad")
-    [path] = (checkpoints / "bad").glob("step-*.safetensors")
-    path.write_bytes(DAMAGES[damage](path.read_bytes(), change, place, value))
-    _, progress = fit(checkpoints / "bad", config(max_steps=6))
-    assert progress.curve
+    resumes_or_starts_over(
+        checkpoints,
+        "step",
+        lambda sound: DAMAGES[damage](sound, change, place, value),
+        sealed=sealed,
+    )
+
+
+@pytest.mark.parametrize("kind", ["step", "best"])
+@FEW
+@given(SHARES, SHAPES, FILLS)
+def test_a_run_resumes_or_starts_over_whatever_tensor_a_checkpoint_has(
+    checkpoints: Path, kind: str, place: float, shape: tuple[int, ...], fill: float
+) -> None:
+    resumes_or_starts_over(
+        checkpoints,
+        kind,
+        lambda sound: one_tensor_changed(sound, place, shape, fill),
+        sealed=True,
+    )

@@ -157,6 +157,30 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         with_tensor("optimizer/1/exp_avg", torch.ones(5)),
         r"optimizer/1/exp_avg is \(5,\)",
     ),
+    "moment a number": (
+        with_tensor("optimizer/1/exp_avg", torch.tensor(1.0)),
+        r"optimizer/1/exp_avg is \(\)",
+    ),
+    "no moment of any": (
+        resealed(lambda t, _: [t.pop(f"optimizer/{n}/exp_avg") for n in (0, 1)]),
+        "lacks optimizer/0/exp_avg",
+    ),
+    "steps a vector": (
+        with_tensor("optimizer/1/step", torch.ones(3)),
+        r"optimizer/1/step is \(3,\)",
+    ),
+    "steps below zero": (
+        with_tensor("optimizer/1/step", torch.tensor(-1.0)),
+        "optimizer/1/step is -1.0; the run had 8",
+    ),
+    "more steps": (
+        with_tensor("optimizer/1/step", torch.tensor(9.0)),
+        "optimizer/1/step is 9.0; the run had 8",
+    ),
+    "steps not a number": (
+        with_tensor("optimizer/1/step", torch.tensor(torch.nan)),
+        "optimizer/1/step is nan; the run had 8",
+    ),
     "no state": (resealed(lambda _, metadata: metadata.clear()), "should be an object"),
     "state cut short": (resealed(lambda _, m: m.update(state=m["state"][:90])), "Invalid JSON"),
     "state a list": (with_text("[1]"), "should be an object"),
@@ -171,8 +195,28 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "curve of text": (with_state(lambda s: s["progress"].update(curve=["a"])), "curve"),
     "curve empty": (with_state(lambda s: s["progress"].update(curve=[])), "index"),
     "progress a list": (with_state(lambda s: s.update(progress=[])), "progress"),
+    "a step of its curve twice": (
+        with_state(lambda s: s["progress"]["curve"][3].update(step=2)),
+        "each of the steps 0 to 8 once",
+    ),
+    "a point without its step": (
+        with_state(lambda s: s["progress"]["curve"][3].pop("step")),
+        "'step'",
+    ),
+    "best without its step": (
+        with_state(lambda s: s["progress"]["best"].pop("step")),
+        "no point of its curve",
+    ),
+    "best of another score": (
+        with_state(lambda s: s["progress"]["best"].update(eval_loss=0.0)),
+        "no point of its curve",
+    ),
+    "best in another file": (
+        with_state(lambda s: s.update(best=s["best"].replace("best", "step"))),
+        "best is step-.*, and the best step is",
+    ),
     "best a number": (with_state(lambda s: s["progress"].update(best=1)), "best"),
-    "best elsewhere": (with_state(lambda s: s.update(best="../../x")), "No such file"),
+    "best elsewhere": (with_state(lambda s: s.update(best="../../x")), "best is ../../x, and the"),
     "best not named": (with_state(lambda s: s.update(best=None)), "both or neither"),
     "scaler": (with_state(lambda s: s.update(scaler={"scale": 1.0})), "an unknown scale"),
     "another cell": (with_state(lambda s: s["origin"].update(cell="b")), "its cell is 'b'"),
