@@ -4,11 +4,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import joblib
 import pytest
+from joblib.externals.loky.backend import context
 
 from frod_bench.sweep import allotment
 from frod_bench.sweep.allotment import VISIBLE, workers
+
+COUNT_CORES = joblib.cpu_count
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +55,44 @@ def test_slurms_allotment_is_respected(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert len(workers(0, "cpu")) == count
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({"cpu.max": "300000 100000\n"}, 3),  # version 2
+        ({"cpu.max": "150000 100000\n"}, 2),  # one and a half
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "50000\n"}, 4),  # version 1
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu.max": "1600000 100000\n"}, 8),  # a quota does not make cores
+        ({}, 8),
+    ],
+)
+def test_a_containers_quota_is_respected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], count: int
+) -> None:
+    """joblib reads the quota itself, from a folder of this test's in place of /sys/fs/cgroup."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def placed(path: str) -> Path:
+        return Path(path.replace("/sys/fs/cgroup", str(tmp_path)))
+
+    machine = SimpleNamespace(
+        path=SimpleNamespace(exists=lambda path: placed(path).exists()),
+        cpu_count=lambda: 8,
+        sched_getaffinity=lambda _: range(8),
+        environ={},
+    )
+    monkeypatch.setattr(context, "os", machine)
+    monkeypatch.setattr(context, "open", lambda path: placed(path).open(), raising=False)
+    monkeypatch.setattr("joblib.cpu_count", COUNT_CORES)
+    assert allotment.cores() == count
+    assert workers(0, "cpu") == [{}] * count
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
+    assert allotment.cores() == 2
 
 
 def test_affinity_is_respected_without_torch() -> None:
