@@ -16,6 +16,7 @@ import pytest
 
 from frod_bench.cells.cell import Cell
 from frod_bench.common import atomic
+from frod_bench.common.paths import cache_dir
 from frod_bench.records import store
 from frod_bench.training import runner
 from frod_bench.training.loop import Point, Trainer
@@ -70,6 +71,28 @@ def test_one_cell_prints_its_record_last_and_is_not_run_again(
     assert Path(again.stdout.splitlines()[-1]) == path
     assert "has a record already" in again.stderr
     assert path.stat().st_mtime_ns == before
+
+
+def test_results_land_in_the_home_folder(
+    tmp_path: Path, here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell leaves the `~` of `key=~/x` as it is."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(cache_dir()))  # not that of the other home
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    words = ["task=rte", "method=frozen", *SHORT, "results_root=~/my/results"]
+    done = here("frod_bench.run", *words)
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.splitlines()[-1])
+    assert path.is_relative_to(home / "my" / "results" / "embedded" / "records")
+    assert store.load(path)["status"] == "ok"
+    assert list(work.iterdir()) == []
+    planned = here("frod_bench.run", "-m", *words, "plan_only=true")
+    assert "0 of 1 cells would run, 1 are done." in planned.stdout
+    assert not [one for one in tmp_path.rglob("*") if one.name.startswith("~")]
 
 
 def test_plan_only_prints_and_launches_nothing(tmp_path: Path, here: RunHere) -> None:
