@@ -1,13 +1,19 @@
 """Fingerprints: the forms that a Hub card may have."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from frod_bench.cells.compose import composer
 from frod_bench.cells.fingerprint import data_fingerprint
-from frod_bench.cells.grid import cells_of
+from frod_bench.cells.grid import cells_of, compose_cells
 from frod_bench.common.errors import InputError
+from frod_bench.common.paths import embedded_mirror_dir
+from frod_bench.common.yaml_text import check_yaml
+from frod_bench.data import hub_layout
+from frod_bench.embedded.current import ensure_mirror
+from tests.conftest import SHORT
 
 FORMS = [
     'data_files: "data/*.parquet"',
@@ -34,6 +40,25 @@ def test_every_form_of_a_card_names_the_same_files(tmp_path: Path, form: str) ->
     assert data_fingerprint("me/set", "x", None, str(root)) == bare
     with pytest.raises(InputError, match="configuration 'y'"):
         data_fingerprint("me/set", "y", None, str(root))
+
+
+def test_a_plan_parses_the_card_of_a_mirror_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many cells read it. A copy has a card that this process has not read before."""
+    shutil.copytree(ensure_mirror(embedded_mirror_dir()) / "nyu-mll", tmp_path / "nyu-mll")
+    parsed: list[str] = []
+
+    def counted(matter: str) -> None:
+        parsed.append(matter)
+        check_yaml(matter)
+
+    monkeypatch.setattr(hub_layout, "check_yaml", counted)
+    grid = ["task=rte,cola,mrpc", "method=frozen,lora", "seed=0,1", f"data_root={tmp_path}"]
+    _, cells = compose_cells([*grid, *SHORT])
+    assert len(cells) == 12
+    assert len(parsed) == 1
+    assert "config_name: rte" in parsed[0]
 
 
 def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:
