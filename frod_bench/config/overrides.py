@@ -24,13 +24,14 @@ OF_A_GRID = (
 )
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # flags of Hydra's that run nothing
 WITH_CFG = ("--resolve", "--package", "-p")
-# Hydra's own ways to start several runs, and the only values at which they are not used.
-STARTERS = {"hydra/launcher": "basic", "hydra/sweeper": "basic", "hydra.mode": "RUN"}
-INSTEAD = {
-    "hydra/launcher": "launcher=ray or launcher=submitit names the engine of a grid",
-    "hydra/sweeper": "-m KEY=a,b makes a grid, and frod-bench tune searches learning rates",
+# Hydra's own ways to start several runs: what does the same, and the only values that are allowed.
+STARTERS = {
+    "hydra": "-m starts a grid, and a key of Hydra's own is set by itself, hydra.KEY=VALUE",
+    "hydra.launcher": "launcher=ray or launcher=submitit names the engine of a grid",
+    "hydra.sweeper": "-m KEY=a,b makes a grid, and frod-bench tune searches learning rates",
     "hydra.mode": "-m starts a grid",
 }
+UNUSED = {"hydra/launcher": "basic", "hydra/sweeper": "basic", "hydra.mode": "RUN"}
 
 
 def read_overrides(words: Iterable[str]) -> list[Override]:
@@ -40,13 +41,14 @@ def read_overrides(words: Iterable[str]) -> list[Override]:
     found = [_parsed(word) for word in words]
     for override in found:
         word, key = str(override.input_line), override.get_key_element().lstrip("+~")
-        if override.is_delete():
+        if starter := _starter_of(key):
+            if override.is_delete() or key not in UNUSED or override.value() != UNUSED[key]:
+                raise InputError(
+                    f"{word}: is not used, since the suite plans a grid and starts its runs "
+                    f"itself. Leave it out; {STARTERS[starter]}."
+                )
+        elif override.is_delete():
             _check_removed(word, key)
-        elif key in STARTERS and override.value() != STARTERS[key]:
-            raise InputError(
-                f"{word}: is not used, since the suite plans a grid and starts its runs itself. "
-                f"Leave it out; {INSTEAD[key]}."
-            )
         elif not override.is_sweep_override():
             _check_choice(word, key, override.value())
     return found
@@ -124,6 +126,13 @@ def _parsed(word: str) -> Override:
             f"with special characters in quotes: {quoted[:SHOWN]}."
         ) from error
     return found
+
+
+def _starter_of(key: str) -> str | None:
+    """The one of `STARTERS` that a key or a group is, or is below of, in whatever package."""
+    parts = key.partition("@")[0].replace("/", ".").split(".")
+    name = ".".join(parts[:2])
+    return name if name in STARTERS else None
 
 
 def _check_removed(word: str, key: str) -> None:

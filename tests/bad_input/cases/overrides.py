@@ -69,6 +69,18 @@ FLAGS = (
     command("-m hydra/launcher=joblib", "hydra/launcher=joblib: is not used", "launcher=submitit"),
     command("-m hydra/sweeper=optuna", "hydra/sweeper=optuna: is not used", "frod-bench tune"),
     command("hydra.mode=MULTIRUN", "hydra.mode=MULTIRUN: is not used", "-m starts a grid"),
+    command("'hydra={mode:MULTIRUN}'", "hydra={mode:MULTIRUN}: is not used", "-m starts a grid"),
+    command("-m 'hydra={mode:RUN}'", "hydra={mode:RUN}: is not used", "-m starts a grid"),
+    command("~hydra", "~hydra: is not used", "Leave it out"),
+    command("hydra.launcher._target_=x", "hydra.launcher._target_=x: is not used", "launcher=ray"),
+    command("++hydra.launcher.n_jobs=2", "++hydra.launcher.n_jobs=2: is not used", "launcher=ray"),
+    command("'hydra.launcher={_target_:x}'", "hydra.launcher={_target_:x}: is not", "launcher=ray"),
+    command("~hydra.launcher", "~hydra.launcher: is not used", "launcher=ray"),
+    command("hydra/launcher@hydra.x=basic", "hydra/launcher@hydra.x=basic: is", "launcher=ray"),
+    command("-m hydra.sweeper._target_=x", "hydra.sweeper._target_=x: is not used", "-m KEY=a,b"),
+    command("hydra.sweeper.max_batch_size=2", "max_batch_size=2: is not used", "-m KEY=a,b"),
+    command("+hydra.sweeper.params.seed=0", "params.seed=0: is not used", "-m KEY=a,b makes a"),
+    command("+hydra/sweeper/sampler=tpe", "+hydra/sweeper/sampler=tpe: is not", "-m KEY=a,b"),
     command("hydra.nope=3", "hydra.nope", "there is no such key"),
 )
 GRAMMAR = (
