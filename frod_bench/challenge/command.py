@@ -21,6 +21,7 @@ from frod_bench.challenge.price import Price, price_of
 from frod_bench.challenge.reference import Reference, read_reference, seconds_of
 from frod_bench.cli.arguments import Arguments, parse
 from frod_bench.cli.exits import exit_statuses
+from frod_bench.common import atomic
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR, check_writable
 from frod_bench.common.terminal import plain_console
@@ -286,10 +287,9 @@ def at_its_pick(searches: Searches, cell: Cell) -> Cell:
 def write_search(challenge: Challenge) -> list[Path]:
     """Write the evidence of the search and the picked rates; returns the files."""
     tables, searches = challenge.out_dir / "tables", challenge.searches
-    tables.mkdir(parents=True, exist_ok=True)
     found, picked = searches.tables()
-    found.to_csv(tables / "search.csv", index=False)
-    picked.to_csv(tables / "picks.csv", index=False)
+    atomic.write_text(tables / "search.csv", found.to_csv(index=False))
+    atomic.write_text(tables / "picks.csv", picked.to_csv(index=False))
     paths = [tables / "search.csv", tables / "picks.csv"]
     if "rate_step" in found and found["rate_step"].notna().any():
         drawings = {"search": figure.drawing(found, picked, str(challenge.config.profile.title))}
@@ -310,7 +310,7 @@ def write_comparison(
     out_dir, config, reference = challenge.out_dir, challenge.config, challenge.reference
     checks = [(check.text, check.holds) for check in verified.outcome.checks]
     table = pd.DataFrame(checks, columns=["check", "holds"])
-    table.to_csv(out_dir / "tables" / "verify.csv", index=False)
+    atomic.write_text(out_dir / "tables" / "verify.csv", table.to_csv(index=False))
     asked = {reference.folder: reference.asked()}
     asked[challenge.results_dir] = [
         *asked.get(challenge.results_dir, []),

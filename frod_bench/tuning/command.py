@@ -12,6 +12,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
+from frod_bench.common import atomic
 from frod_bench.common.errors import DoesNotFitError, InputError
 from frod_bench.common.names import has_settings
 from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
@@ -49,10 +50,8 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
         f"{source}: the rates of {methods}, picked on validation. The runs that they rest on are "
         f"in tables/search{schedule}.csv, and how sure the picks are in tables/picks{schedule}.csv."
     )
-    path.write_text(
-        "\n".join([*heads.values(), ""])
-        + yaml.safe_dump(old, sort_keys=False, default_flow_style=None)
-    )
+    table = yaml.safe_dump(old, sort_keys=False, default_flow_style=None)
+    atomic.write_text(path, "\n".join([*heads.values(), table]))
 
 
 def without_variants(rows: pd.DataFrame) -> pd.DataFrame:
@@ -90,10 +89,9 @@ def start(words: Sequence[str]) -> None:
     check_writable(results_dir, value=str(base.results_root))
     searches.run()
     table, picked = searches.tables()
-    tables.mkdir(parents=True, exist_ok=True)
     whole = [evidence.merged(r, kept[n]) for n, r in zip(names, (table, picked), strict=True)]
     for name, rows in zip(names, whole, strict=True):
-        rows.to_csv(tables / name, index=False)
+        atomic.write_text(tables / name, rows.to_csv(index=False))
     drawn: list[Path] = []
     if not schedule:
         varied = has_settings(picked["method"].iloc[0])  # variants have a figure of their own
@@ -102,11 +100,10 @@ def start(words: Sequence[str]) -> None:
         drawings = figure.drawings(name, runs, picks, str(base.profile.title))
         drawn = figures.save(drawings, results_dir / "figures", base.figures.style)
     folder = Path(asked.values.get("out", results_dir / "learning_rates"))
-    folder.mkdir(parents=True, exist_ok=True)
     shipped = rates_path(profile, SHIPPED_TABLES)
     path = folder / shipped.name
     if not path.exists() and shipped.exists():  # keeps what is not searched now
-        path.write_text(shipped.read_text())
+        atomic.write_bytes(path, shipped.read_bytes())
     write_rates(picked, base.experiment.name, path, schedule)
     print(*(tables / name for name in names), *drawn, path.resolve(), sep="\n")
 

@@ -1,5 +1,6 @@
 """`frod-bench tune`: it runs what the searches ask for, goes on after an interruption, writes."""
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,35 @@ def test_every_method_is_searched_and_the_tables_are_written(
     again = pd.read_csv(written[0])
     assert len(again) == len(search)
     assert {cell.method for cell in ran} == {"frozen", "lora"}
+
+
+@pytest.mark.parametrize("file", ["search.csv", "picks.csv", "embedded.yaml"])
+def test_a_write_that_fails_midway_leaves_the_file_as_it_was(
+    ran: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    words = words_of(tmp_path, "task=rte", "seed=100")
+    command.start([*words, "method=frozen"])
+    (path,) = tmp_path.rglob(file)
+    before = path.read_bytes()
+    write_bytes, failed = Path.write_bytes, []
+
+    def breaking(self: Path, content: bytes) -> int:
+        if file not in self.name:
+            return write_bytes(self, content)
+        failed.append(self)
+        write_bytes(self, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", breaking)
+        with pytest.raises(OSError, match="No space left"):
+            command.start([*words, "method=lora"])
+    assert len(failed) == 1
+    assert path.read_bytes() == before
+    assert not list(tmp_path.rglob("*.partial"))
+    command.start([*words, "method=lora"])
+    assert path.read_bytes() != before
+    assert ran
 
 
 def test_other_methods_start_from_the_head_that_was_found_before(
