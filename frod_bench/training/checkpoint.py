@@ -295,7 +295,7 @@ def _check_steps(file: Path, content: _State) -> None:
     steps = {step, curve[-1]["step"], int(file.stem.split("-")[1])}
     if len(steps) > 1:
         raise CheckpointError(f"it is of several steps, {sorted(steps)}")
-    if [point["step"] for point in curve] != list(range(step + 1)):
+    if [point["step"] for point in curve] != list(range(len(curve))):
         raise CheckpointError(f"its curve does not have each of the steps 0 to {step} once")
 
 
