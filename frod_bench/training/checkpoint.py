@@ -310,7 +310,7 @@ def _check_best(content: _State) -> None:
         return
     text = json.dumps(best)  # a score can be NaN, which is not equal to itself
     if text not in map(json.dumps, content["progress"]["curve"]):
-        raise CheckpointError("progress.best is no point of its curve")
+        raise CheckpointError("progress.best is not a point of its curve")
     if not Path(name).name.startswith(f"{_stem(BEST, best['step'])}-"):
         raise CheckpointError(f"best is {name}, and the best step is {best['step']}")
 

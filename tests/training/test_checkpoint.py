@@ -205,11 +205,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "best without its step": (
         with_state(lambda s: s["progress"]["best"].pop("step")),
-        "no point of its curve",
+        "not a point of its curve",
     ),
     "best of another score": (
         with_state(lambda s: s["progress"]["best"].update(eval_loss=0.0)),
-        "no point of its curve",
+        "not a point of its curve",
     ),
     "best in another file": (
         with_state(lambda s: s.update(best=s["best"].replace("best", "step"))),
