@@ -5,7 +5,8 @@ next to it. `records.sources` reads them where they are; here they are written a
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -72,6 +73,7 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
     number = 1 + max((int(part.stem.removeprefix("part-")) for part in parts), default=0)
     made = out / "records" / f"part-{number:03d}.parquet"
     with (
+        _leaving_no_folder(made),
         atomic.replacing(made) as partial,
         pq.ParquetWriter(partial, COLUMNS, compression="zstd", compression_level=19) as writer,
     ):
@@ -80,6 +82,19 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
             rows = _rows(source, chosen, paths[start : start + RUNS_AT_ONCE])
             writer.write_table(pa.Table.from_pylist(rows, schema=COLUMNS))
     return made, len(chosen)
+
+
+@contextmanager
+def _leaving_no_folder(file: Path) -> Iterator[None]:
+    """Remove the folders that were made for a file if the body fails."""
+    absent = [folder for folder in file.parents if not folder.exists()]  # the innermost first
+    try:
+        yield
+    except BaseException:
+        for folder in absent:
+            with suppress(OSError):  # it was not made, or another process has put something there
+                folder.rmdir()
+        raise
 
 
 def _rows(
