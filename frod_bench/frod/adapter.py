@@ -93,10 +93,15 @@ def merge_frod(model: M) -> M:
     """Restore plain layers with the adapted weights, in place; the parameters remain frozen.
 
     Raises:
-        InputError: FRoD is not attached, or the weight of a layer is tied to another module. The
-            model is then left unchanged.
+        InputError: FRoD is not attached, FSDP2 shards a layer, or its weight is tied to another
+            module. The model is then left unchanged.
     """
     layers = attached_layers(model)
+    # FSDP2 sets the weights that it gathers anew in each step, and so would undo the merge.
+    if any(_is_sharded(part) and frod_layers(part) for part in model.modules()) or any(
+        isinstance(layer.weight, DTensor) for layer in layers.values()
+    ):
+        raise _of_sharded("merge_frod")
     _refuse_tied(model, layers)
     for layer in layers.values():
         layer.base_layer.weight = nn.Parameter(layer.merged().clone(), requires_grad=False)
@@ -107,9 +112,13 @@ def unmerge_frod(model: M) -> M:
     """Restore the plain layers as they were before attaching, in place; they remain frozen.
 
     Raises:
-        InputError: FRoD is not attached.
+        InputError: FRoD is not attached, or FSDP2 shards the layers one by one. The model is then
+            left unchanged.
     """
-    _replace(model, {layer: layer.base_layer for layer in attached_layers(model).values()})
+    layers = attached_layers(model)
+    if any(map(_is_sharded, layers.values())):  # what gathers their weights would go with them
+        raise _of_sharded("unmerge_frod")
+    _replace(model, {layer: layer.base_layer for layer in layers.values()})
     return model
 
 
@@ -193,17 +202,31 @@ def _refuse_tied(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
     holders: dict[int, list[str]] = {}
     for module_name, module in model.named_modules():
         for name, parameter in module.named_parameters(module_name, recurse=False):
-            holders.setdefault(parameter.data_ptr(), []).append(name)
+            if address := parameter.data_ptr():  # 0 of what is empty or lies elsewhere
+                holders.setdefault(address, []).append(name)
     for name, layer in layers.items():
         own = f"{name}.base_layer.weight"
-        others = [holder for holder in holders[layer.weight.data_ptr()] if holder != own]
-        if others and layer.weight.numel():
+        others = [holder for holder in holders.get(layer.weight.data_ptr(), []) if holder != own]
+        if others:
             raise InputError(
                 f"The weight of {name!r} is tied to {others[0]!r}, which merging would change or "
                 "leave behind. Give the layer a separate weight before attaching (in transformers: "
                 "config.tie_word_embeddings=False and a cloned weight), leave it out of "
                 "target_modules, or keep the adapter separate with save_frod."
             )
+
+
+def _is_sharded(module: nn.Module) -> bool:
+    """Whether `fully_shard` was called on it, recognized by name: its import takes 40 ms."""
+    return any(base.__name__ == "FSDPModule" for base in type(module).__mro__)
+
+
+def _of_sharded(action: str) -> InputError:
+    return InputError(
+        f"{action}: the adapted layers are sharded (FSDP2). Save the adapter with save_frod, which "
+        f"every process must call, load it into the plain base with load_frod, and call {action} "
+        "there; or load the gathered state dict into an adapted model that is not sharded."
+    )
 
 
 def _joint_basis(

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from .config import FrodConfig
 
@@ -29,6 +30,11 @@ MAX_SPARSE_SHARE = 0.15
 def by_columns(factor: Tensor) -> Tensor:
     """Return V or U, (n, r), column-major: the transpose, which C acts on, is contiguous."""
     return factor.T.contiguous().T
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return the tensor of which FSDP2 keeps a part in each process; all of them must call this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def trained_dtype(base: torch.dtype) -> torch.dtype:

@@ -48,6 +48,7 @@ def save_frod(
     """Write the adapter of `model` into `folder`, each file atomically.
 
     A head that was trained with it is not part of the adapter: save its state dict separately.
+    If FSDP2 shards the model, every process must call this; each writes the same files.
 
     Args:
         model: the adapted model, also inside `torch.compile`, DDP or DataParallel.
@@ -116,7 +117,8 @@ def load_frod(base_model: M, folder: Path | str, *, cache_dir: Path | None = Non
 def adapter_probes(model: nn.Module) -> dict[str, Tensor]:
     """Return small tensors that identify V, the U and the supports of `model`.
 
-    Store them with the trained values if these are saved by other means than `save_frod`.
+    Store them with the trained values if these are saved by other means than `save_frod`. If FSDP2
+    shards the model, every process must call this.
 
     Raises:
         InputError: FRoD is not attached.

@@ -21,7 +21,7 @@ from .contraction import (
     merged_is_cheaper,
     merged_weight,
 )
-from .core import SharedBasis, by_columns, float32_is_full, moved_wide, trained_dtype
+from .core import SharedBasis, by_columns, float32_is_full, moved_wide, trained_dtype, whole
 
 VERSION = 1  # of what the layer computes. Increase it if training could not resume with another
 TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
@@ -137,8 +137,8 @@ class FrodLinear(nn.Module):
 
     @property
     def lambda_(self) -> Tensor:
-        """lambda = lambda_0 + delta, (r,); a new tensor."""
-        return self.start + self.delta
+        """lambda = lambda_0 + delta, (r,); a new tensor, whole if FSDP2 shards delta (`whole`)."""
+        return self.start + whole(self.delta)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute y = W x + U C V^T x + b, (..., k) -> (..., m), in a form that is exact and cheap.
@@ -182,7 +182,7 @@ class FrodLinear(nn.Module):
             )
         device = self.weight.device.type
         with torch.no_grad(), torch.inference_mode(False), torch.autocast(device, enabled=False):
-            inverse, weight = self.shared.inverse, self.weight.detach()
+            inverse, weight = self.shared.inverse, whole(self.weight.detach())
             if inverse.is_meta:  # the category has moved there, and this layer follows
                 weight = weight.to(inverse.device)
             inverse, start = inverse.to(weight), self.start.to(weight)

@@ -17,12 +17,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from ..common.atomic import replacing
 from ..common.errors import InputError
 from ..common.paths import cache_dir
 from .basis import JointBasis
 from .config import FrodConfig
+from .core import whole
 
 FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SAVE_AGAIN = "Save the adapter again, or copy it again."
@@ -107,8 +109,8 @@ def aligned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def contents(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors as safetensors stores them: contiguous, on the CPU."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Return tensors as safetensors stores them: whole, contiguous, on the CPU."""
+    return {name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def damaged(path: Path) -> InputError:
@@ -127,15 +129,21 @@ def check_layers(found: Iterable[str], saved: Iterable[str], folder: Path) -> No
 
 
 def tensor_digest(tensor: Tensor) -> str:
-    """Return the SHA-256 of a tensor's type, shape and row-major values, on whatever device."""
+    """Return the SHA-256 of a tensor's type, shape and row-major values, wherever these are."""
     digest = hashlib.sha256(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    flat = whole(tensor.detach()).cpu().contiguous().reshape(-1)
     digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
 def tensor_digests(tensors: Iterable[Tensor]) -> list[str]:
-    """Compute `tensor_digest` of each, in as many threads as torch uses."""
+    """Compute `tensor_digest` of each, in as many threads as torch uses.
+
+    Sharded ones in turn: all processes must gather them in the same order.
+    """
+    tensors = list(tensors)
+    if any(isinstance(tensor, DTensor) for tensor in tensors):
+        return list(map(tensor_digest, tensors))
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         return list(threads.map(tensor_digest, tensors))
 

@@ -67,7 +67,7 @@ def find_targets(
             raise InputError(
                 f"target_modules: {name!r} is a {type(module).__name__}, which cannot be adapted. "
                 "Targets must be plain nn.Linear or transformers Conv1D layers with an ordinary "
-                "weight (neither quantized nor parametrized)."
+                "weight (neither quantized, parametrized nor sharded)."
             )
         if _has_hooks(module):
             raise InputError(

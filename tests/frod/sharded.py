@@ -1,5 +1,6 @@
 """What each process of the tests of FSDP2 runs; apart, so that a process imports little."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,18 @@ from torch import Tensor, distributed, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
+from frod_bench.common.errors import InputError
 from frod_bench.frod import (
     FrodConfig,
     FrodLinear,
+    adapter_probes,
     attach_frod,
+    check_adapter_probes,
     decay_to_zero,
     frod_parameters,
     merge_frod,
     save_frod,
+    unmerge_frod,
 )
 
 from .helpers import Net, gaussian
@@ -72,7 +77,7 @@ def train_in_both_types(rank: int, processes: int, folder: Path, by: str, decay:
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=processes
     )
     found = {
-        name: train_sharded(rank, processes, by, param_dtype, decay)
+        name: train_sharded(rank, processes, folder / name, by, param_dtype, decay)
         for name, param_dtype in (("float32", None), ("bfloat16", torch.bfloat16))
     }
     if rank == 0:
@@ -82,9 +87,9 @@ def train_in_both_types(rank: int, processes: int, folder: Path, by: str, decay:
 
 
 def train_sharded(
-    rank: int, processes: int, by: str, param_dtype: torch.dtype | None, decay: str
+    rank: int, processes: int, folder: Path, by: str, param_dtype: torch.dtype | None, decay: str
 ) -> dict[str, Any]:
-    """Train on every `processes`-th row from `rank` on."""
+    """Train on every `processes`-th row from `rank` on, and save the adapter into `folder`."""
     model = attach_frod(wide_net(), CONFIG, use_cache=False)
     if param_dtype is not None:
         for layer in layers_of(model):
@@ -97,7 +102,22 @@ def train_sharded(
     with torch.no_grad():
         outputs = model.eval()(X).float()
     found = {"start": start, "losses": losses, "trained": trained, "outputs": outputs}
-    return found | {"is_sharded": is_sharded}
+    save_frod(model, folder)
+    probes = adapter_probes(model)
+    check_adapter_probes(model, probes)
+    refusals = {action.__name__: refusal(action, model) for action in (merge_frod, unmerge_frod)}
+    return found | {"is_sharded": is_sharded, "probes": probes, "refusals": refusals}
+
+
+def refusal(action: Callable[[nn.Module], nn.Module], model: nn.Module) -> str:
+    """What `action` says when it refuses the model, which must be as it was; "" if it does not."""
+    modules = list(model.modules())
+    try:
+        action(model)
+    except InputError as error:
+        assert list(model.modules()) == modules
+        return str(error)
+    return ""
 
 
 def loaded_from(state: dict[str, Tensor], folder: Path) -> tuple[nn.Module, nn.Module]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from frod_bench.frod import attach_frod, load_frod
+from frod_bench.frod import adapter_probes, attach_frod, frod_parameters, load_frod
 
 from .sharded import CONFIG, LABELS, X, loaded_from, train, train_in_both_types, wide_net
 
@@ -41,6 +41,24 @@ def test_a_sharded_model_trains_saves_and_merges_as_one_process_does(
     again = load_frod(wide_net(), tmp_path / "adapter")
     for one in (alone, merged, again):
         torch.testing.assert_close(one(X), found["outputs"], rtol=0, atol=1e-5)
+    probes = adapter_probes(alone)
+    assert set(found["probes"]) == set(probes)
+    assert all(torch.equal(value, probes[name]) for name, value in found["probes"].items())
+    for name, one in both.items():
+        loaded = load_frod(wide_net(), tmp_path / name)  # what the sharded model saved
+        for trained in (p for group in frod_parameters(loaded).values() for p in group):
+            assert any(torch.equal(trained, value) for value in one["trained"].values())
+        check_refusals(one["refusals"], by)
+
+
+def check_refusals(refusals: dict[str, str], by: str) -> None:
+    """What was merged would be undone by FSDP2; removed layers take what gathers W with them."""
+    assert "merge_frod: the adapted layers are sharded" in refusals["merge_frod"]
+    assert "save_frod" in refusals["merge_frod"]
+    if by == "layer":
+        assert "unmerge_frod: the adapted layers are sharded" in refusals["unmerge_frod"]
+    else:
+        assert not refusals["unmerge_frod"]
 
 
 def check_bfloat16(found: dict[str, Any]) -> None:
