@@ -32,6 +32,20 @@ def by_columns(factor: Tensor) -> Tensor:
     return factor.T.contiguous().T
 
 
+def is_recorded() -> bool:
+    """Whether the host's calls are recorded, by `torch.compile` or in a CUDA graph.
+
+    Replays do not repeat what the host decides, so nothing may depend on the trained values, and
+    what is formed belongs to the graph: it is neither taken from before nor kept.
+    """
+    return torch.compiler.is_compiling() or is_captured()
+
+
+def is_captured() -> bool:
+    """Whether a CUDA graph captures the calls."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+
+
 def whole(tensor: Tensor) -> Tensor:
     """Return the tensor of which FSDP2 keeps a part in each process; all of them must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
@@ -225,7 +239,7 @@ class SharedBasis(nn.Module):
         if dtype == basis.dtype != torch.float16:
             return basis, 1.0
         scale = self._float16_scale if dtype == torch.float16 and not self.on_outputs else 1.0
-        if torch.compiler.is_compiling():  # a graph keeps nothing
+        if is_recorded():
             return (self.basis / scale).to(dtype), scale
         key = self.basis.device, dtype
         if key not in self._casts:

@@ -21,7 +21,16 @@ from .contraction import (
     merged_is_cheaper,
     merged_weight,
 )
-from .core import SharedBasis, by_columns, float32_is_full, moved_wide, trained_dtype, whole
+from .core import (
+    SharedBasis,
+    by_columns,
+    float32_is_full,
+    is_captured,
+    is_recorded,
+    moved_wide,
+    trained_dtype,
+    whole,
+)
 
 VERSION = 1  # of what the layer computes. Increase it if training could not resume with another
 TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
@@ -53,8 +62,13 @@ def compares_values(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-_steps = Counter(taken=0)  # by all optimizers in this process
-register_optimizer_step_post_hook(lambda *_: _steps.update(taken=1))
+_steps = Counter(taken=0, captured=0)  # by all optimizers in this process
+
+
+@register_optimizer_step_post_hook
+def _count_step(*_: object) -> None:
+    """Count a step, and whether a CUDA graph captured it: replays of that one call no hook."""
+    _steps.update(taken=1, captured=not torch.compiler.is_compiling() and is_captured())
 
 
 def _state(weight: Tensor, trained: Sequence[Tensor]) -> tuple[tuple[int, ...], list[Tensor]]:
@@ -153,7 +167,7 @@ class FrodLinear(nn.Module):
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
         is_evaluation = not (self.training or torch.is_grad_enabled())
         values = self._core_values()
-        if is_evaluation and not is_half and not torch.compiler.is_compiling():
+        if is_evaluation and not is_half and not is_recorded():
             merged = self._formed_once("merged", dtype, values)
             return linear(x, merged, bias, self.transposed)  # (W + U C V^T) x
         if is_on_inputs and dtype == weight.dtype and not is_half:
@@ -163,7 +177,7 @@ class FrodLinear(nn.Module):
         if merges:  # (W + U C V^T) x
             merged = self._formed_once("merged", dtype, values)
             return MergedLinear.apply(x, values, bias, merged, factors)
-        if not torch.compiler.is_compiling():
+        if not is_recorded():
             self._kept.pop("merged", None)  # what an evaluation formed
         return FactoredLinear.apply(x, values, bias, weight, factors)  # W x + U C V^T x
 
@@ -223,8 +237,8 @@ class FrodLinear(nn.Module):
     def merged(self) -> Tensor:
         """Return the adapted weight as the plain layer stores it.
 
-        It is kept until W or a trained value changes (see `Fingerprint`). A compiled graph cannot
-        branch on values and forms the weight in every call.
+        It is kept until W or a trained value changes (see `Fingerprint`). A graph cannot branch on
+        values and forms the weight in every call.
         """
         return self._formed_once("merged", self.weight.dtype, self._core_values())
 
@@ -234,7 +248,7 @@ class FrodLinear(nn.Module):
         if x.numel() > 2 * self.in_features**2:  # 3 T k^2 + 2 k^3 multiply-adds instead of 4 T k^2
             change = self._formed_once("change", self.weight.dtype, values)
             return MergedLinear.apply(x, scaled, None, change, factors)
-        if not torch.compiler.is_compiling():
+        if not is_recorded():
             self._kept.clear()  # what an evaluation formed
         return FactoredLinear.apply(x, scaled, None, None, factors)
 
@@ -250,7 +264,8 @@ class FrodLinear(nn.Module):
         """Return the merged weight or E, kept until W or a trained value changes."""
         weight, values = self.weight.detach(), values.detach()
         compares = compares_values(weight.device)
-        if torch.compiler.is_compiling() or (
+        is_replayed = _steps["captured"] > 0 and not compares  # then values change unnoticed
+        if (is_recorded() or is_replayed) or (
             self.training
             and compares
             and weight.numel() * self.shared.width <= QUICKLY_FORMED
@@ -290,7 +305,7 @@ class FrodLinear(nn.Module):
 
     def _spares_weight(self, dtype: torch.dtype) -> bool:
         """Whether the factors can replace W in the backward pass (method.md, section 2)."""
-        if torch.compiler.is_compiling() or dtype != self.weight.dtype or self._given is None:
+        if is_recorded() or dtype != self.weight.dtype or self._given is None:
             return False  # a graph cannot compare values, nor ask for the precision
         is_full = dtype == torch.float64 or float32_is_full(self.weight.device)
         return is_full and self._given.fits(self.weight)
@@ -309,7 +324,7 @@ class FrodLinear(nn.Module):
     def _factors(self, dtype: torch.dtype, start: Tensor | None = None) -> Factors:
         shared = self.shared
         basis, scale = shared.basis_in(dtype)
-        if dtype != self.weight.dtype and not torch.compiler.is_compiling():
+        if dtype != self.weight.dtype and not is_recorded():
             self.hold_left()  # half precision needs it at every step
         own = self.left
         left, right = (basis, own) if shared.on_outputs else (own, basis)
@@ -324,7 +339,7 @@ class FrodLinear(nn.Module):
         On a CPU the values are read until they have changed once, and never again. On an
         accelerator a step of any optimizer and the version counters tell.
         """
-        if torch.compiler.is_compiling() or self._has_moved:
+        if is_recorded() or self._has_moved:
             return False
         if compares_values(self.delta.device):
             self._has_moved = bool(self._core_values().detach().any())

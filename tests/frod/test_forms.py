@@ -289,6 +289,64 @@ def test_without_comparing_values_a_change_is_noticed(
     assert not torch.equal(layer.merged(), before)
 
 
+def set_capturing(patch: pytest.MonkeyPatch, captures: bool) -> None:
+    """Let torch say that a CUDA graph captures what follows, or that none does."""
+    patch.setattr(torch.cuda, "is_initialized", lambda: True)
+    patch.setattr(torch.cuda, "is_current_stream_capturing", lambda: captures)
+
+
+def kept_by(layer: FrodLinear) -> list[object]:
+    """What a layer and its category keep from one call to the next."""
+    kept = {name: formed for name, (formed, _) in layer._kept.items()}
+    return [kept, dict(layer.shared._casts), layer.held_left, layer._has_moved]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("tokens", [4, 500])
+def test_what_a_cuda_graph_captures_is_neither_taken_from_before_nor_kept(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, autocast: bool, training: bool
+) -> None:
+    """A replay must see values that changed since, and memory of a graph is its own."""
+    monkeypatch.setattr(layer_module, "compares_values", lambda _: False)
+    layers = [attached().train(training).blocks[0][name] for name in ("up", "down")]
+    for layer in layers:
+        x = gaussian(tokens, layer.in_features, 1)
+
+        def run(layer: FrodLinear = layer, x: Tensor = x) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16, autocast), torch.set_grad_enabled(training):
+                return layer(x).detach().float()
+
+        cold = kept_by(layer)
+        set_capturing(monkeypatch, True)
+        run()
+        assert kept_by(layer) == cold
+        set_capturing(monkeypatch, False)
+        before = run()  # as the warm-up does
+        warm = kept_by(layer)
+        set_capturing(monkeypatch, True)
+        layer.delta.data.add_(layer.start)  # unseen by version counters, as a replay's steps are
+        assert float((run() - before).abs().max()) > 0.1
+        assert kept_by(layer) == warm
+
+
+def test_after_a_captured_step_nothing_that_was_formed_is_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Replays of an optimizer's step move values, and leave hooks and version counters alone."""
+    monkeypatch.setattr(layer_module, "compares_values", lambda _: False)
+    monkeypatch.setattr(layer_module, "_steps", Counter(layer_module._steps))
+    layer = first(attached())
+    optimizer = torch.optim.SGD([layer.delta], lr=0.1)
+    with monkeypatch.context() as capture:
+        set_capturing(capture, True)
+        layer(gaussian(4, 16, 0)).square().sum().backward()
+        optimizer.step()
+    before = layer.merged()
+    layer.delta.data.add_(layer.start)
+    assert not torch.equal(layer.merged(), before)
+
+
 # --- Weight decay --------------------------------------------------------------------------------
 
 
