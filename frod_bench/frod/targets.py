@@ -7,6 +7,7 @@ supports are drawn.
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import cast
 
 import torch
@@ -62,19 +63,8 @@ def find_targets(
     """
     found: dict[str, list[Target]] = {}
     for index, (name, module) in enumerate(_matches(model, target_modules)):
-        transposed = _is_conv1d(module)
-        if not transposed and not _is_plain_linear(module):
-            raise InputError(
-                f"target_modules: {name!r} is a {type(module).__name__}, which cannot be adapted. "
-                "Targets must be plain nn.Linear or transformers Conv1D layers with an ordinary "
-                "weight (neither quantized, parametrized nor sharded)."
-            )
-        if _has_hooks(module):
-            raise InputError(
-                f"target_modules: {name!r} has hooks (e.g. accelerate's, from device_map=), which "
-                "the adapted layer would not call. Remove them before attaching (in accelerate: "
-                "remove_hook_from_module), and add them again to the adapted layer."
-            )
+        _check_layer(name, module)
+        transposed = not isinstance(module, nn.Linear)
         target = Target(name, cast(nn.Linear, module), block_of(name, index), transposed)
         found.setdefault(category_of(name), []).append(target)
     grouped = {}
@@ -89,6 +79,29 @@ def find_targets(
                 same_width = [replace(target, on_outputs=True) for target in same_width]
             grouped[name] = same_width
     return grouped
+
+
+def _check_layer(name: str, module: nn.Module) -> None:
+    """Raise InputError unless an adapted layer can stand for `module`."""
+    if not _is_plain(module):
+        raise InputError(
+            f"target_modules: {name!r} is a {type(module).__name__}, which cannot be adapted. "
+            "Targets must be plain nn.Linear or transformers Conv1D layers with their class's "
+            "forward and an ordinary weight (neither quantized, parametrized nor sharded)."
+        )
+    if _has_hooks(module):
+        raise InputError(
+            f"target_modules: {name!r} has hooks (e.g. accelerate's, from device_map=), which "
+            "the adapted layer would not call. Remove them before attaching (in accelerate: "
+            "remove_hook_from_module), and add them again to the adapted layer."
+        )
+    own = vars(module).get("forward")
+    if own not in (None, MethodType(type(module).forward, module)):  # accelerate leaves the latter
+        raise InputError(
+            f"target_modules: {name!r} has a forward of its own, which was assigned to the module "
+            "and which the adapted layer would not call. Delete it before attaching (del "
+            "module.forward), or leave the layer out."
+        )
 
 
 def targets_of(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:
@@ -146,23 +159,25 @@ def block_of(name: str, fallback: int) -> int:
     return next((int(part) for part in parts if part.isdigit()), fallback)
 
 
-def _is_conv1d(module: nn.Module) -> bool:
-    """Whether it is transformers' `Conv1D`, recognized by name to avoid the import."""
-    return any(
-        base.__name__ == "Conv1D" and base.__module__.startswith("transformers.")
-        for base in type(module).__mro__
-    )
+def _linear_class(module: nn.Module) -> type[nn.Module] | None:
+    """Return `nn.Linear` or transformers' `Conv1D` (by name, without its import), if it is one."""
+    for base in type(module).__mro__:
+        is_conv1d = base.__name__ == "Conv1D" and base.__module__.startswith("transformers.")
+        if base is nn.Linear or is_conv1d:
+            return base
+    return None
 
 
-def _is_plain_linear(module: nn.Module) -> bool:
-    """Whether it computes x W^T + b by `nn.Linear.forward` from a plain parameter.
+def _is_plain(module: nn.Module) -> bool:
+    """Whether it computes x W^T + b, or x W + b, by its class's forward from a plain parameter.
 
     Quantized layers do not. The projection inside `nn.MultiheadAttention` is read by its parent and
     never called, so that an adapter on it would have no effect.
     """
+    plain = _linear_class(module)
     return (
-        isinstance(module, nn.Linear)
-        and type(module).forward is nn.Linear.forward
+        plain is not None
+        and type(module).forward is plain.forward
         and type(module).__name__ != "NonDynamicallyQuantizableLinear"
         and type(module.weight) is nn.Parameter  # not a quantized subclass
         and "weight" in module._parameters  # not computed by a parametrization
@@ -178,11 +193,7 @@ def _has_hooks(module: nn.Module) -> bool:
 def _matches(model: nn.Module, wanted: list[str] | str) -> list[tuple[str, nn.Module]]:
     """Return the named modules that `wanted` selects, in model order."""
     modules = [(name, module) for name, module in model.named_modules() if name]
-    adaptable = {
-        name.rsplit(".", 1)[-1]
-        for name, module in modules
-        if _is_plain_linear(module) or _is_conv1d(module)
-    }
+    adaptable = {name.rsplit(".", 1)[-1] for name, module in modules if _is_plain(module)}
     if isinstance(wanted, str):
         matches = [(name, module) for name, module in modules if re.fullmatch(wanted, name)]
         if not matches:

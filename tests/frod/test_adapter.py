@@ -256,6 +256,21 @@ class Quantized(nn.Linear):
         return super().forward(x)
 
 
+class Tripled(Conv1D):
+    """A Conv1D whose own forward the adapted layer would not call."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 3 * super().forward(x)
+
+
+def patched_model() -> nn.Module:
+    """A layer whose forward was replaced in the instance, as some libraries do."""
+    model = nn.Sequential(nn.Linear(4, 4))
+    plain = model[0].forward
+    model[0].forward = lambda x: 3 * plain(x)
+    return model
+
+
 class Packed(nn.Parameter):
     """As quantized weights do: a tensor that is another kind inside."""
 
@@ -286,6 +301,9 @@ def mixed_model() -> nn.Module:
         (lambda: Net().to("meta"), ["up"], ["'blocks.0.up'", "meta"]),
         (attached_model, ["up"], ["already", "merge_frod"]),
         (lambda: nn.Sequential(Quantized(4, 4)), ["0"], ["'0'", "Quantized"]),
+        (patched_model, ["0"], ["'0'", "a forward of its own", "del module.forward"]),
+        (lambda: nn.Sequential(Tripled(4, 4)), ["0"], ["'0'", "Tripled", "class's forward"]),
+        (lambda: nn.Sequential(weight_norm(Conv1D(4, 4))), ["0"], ["'0'", "parametrized"]),
         (lambda: nn.MultiheadAttention(4, 2), ["out_proj"], ["'out_proj'"]),
     ],
 )
