@@ -248,11 +248,18 @@ def _joint_basis(
         stacked = dict(zip(blocks, weights, strict=True))  # PEFT keeps one layer per block
         return peft_basis(list(stacked.values()), weights, config.regularization)
 
-    with torch.autocast(weights[0].device.type, enabled=False):
-        if cache_folder is None:
-            return build()
-        key = basis_key(config, blocks, weights, by_inverse=by_inverse)
-        return cached_basis(key, build, cache_folder)
+    try:
+        with torch.autocast(weights[0].device.type, enabled=False):
+            if cache_folder is None:
+                return build()
+            key = basis_key(config, blocks, weights, by_inverse=by_inverse)
+            return cached_basis(key, build, cache_folder)
+    except torch.linalg.LinAlgError as error:
+        raise InputError(
+            f"The weights of {members[0].name!r} and the layers that share its basis cannot be "
+            f"factored with regularization={config.regularization!r} ({error}). Use a larger one; "
+            "the default is 1e-3."
+        ) from None
 
 
 def _replace(model: nn.Module, substitutes: dict[nn.Module, nn.Module]) -> None:

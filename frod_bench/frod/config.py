@@ -1,6 +1,5 @@
 """Settings of a FRoD adapter, validated on construction."""
 
-import math
 import re
 import sys
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ class FrodConfig:
             that must match the full name of a layer.
         sparse_rate: fraction of the k x k entries of the rotation S that are trained, in [0, 1].
         seed: seed of the support of S; the same seed gives the same support as PEFT.
-        regularization: pi of the higher-order CS decomposition, positive.
+        regularization: pi of the higher-order CS decomposition, positive with a finite 1 / pi.
         basis: ``exact`` is the float64 decomposition of this package; ``peft`` repeats PEFT's
             float32 operations in their order, so that adapters can be exchanged with it. Two are
             for comparison: ``svd`` gives each layer its own V, its right singular vectors, and
@@ -43,11 +42,11 @@ class FrodConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target_modules", _checked_targets(self.target_modules))
-        number, largest = (int, float), sys.float_info.max
+        number, smallest, largest = (int, float), sys.float_info.min, sys.float_info.max
         for field, types, low, high, allowed in (
             ("sparse_rate", number, 0, 1, "a number from 0 to 1"),
             ("seed", (int,), 0, 2**63 - 1, "a whole number of at least 0"),
-            ("regularization", number, math.ulp(0.0), largest, "a number > 0"),
+            ("regularization", number, smallest, largest, f"a number of at least {smallest:.1e}"),
         ):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, types) or not low <= value <= high:

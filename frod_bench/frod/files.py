@@ -32,8 +32,14 @@ SCHEMA_VERSION = 3
 READABLE = (2, 3)  # version 2 stores lambda instead of its difference from lambda_0
 TENSORS_NAME = "frod_adapter.safetensors"
 SETTINGS_NAME = "frod_adapter.json"
-FIELDS: dict[str, type] = {"config": dict, "layers": dict, "supports": dict, "include_basis": bool}
-KINDS = {dict: "a mapping", bool: "true or false"}
+FIELDS: dict[str, type] = {
+    "config": dict,
+    "layers": dict,
+    "supports": dict,
+    "include_basis": bool,
+    "tensors_sha256": str,
+}
+KINDS = {dict: "a mapping", bool: "true or false", str: "a text"}
 LEFT_PROBES = 4  # numbers stored per U
 DIGEST_BYTES = 32  # of SHA-256
 
@@ -191,7 +197,7 @@ def _read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, F
     saved, supports, has_basis = (settings[key] for key in ("layers", "supports", "include_basis"))
     path = folder / TENSORS_NAME
     content = storage.read_bytes(path)
-    if hashlib.sha256(content).hexdigest() != settings.get("tensors_sha256"):
+    if hashlib.sha256(content).hexdigest() != settings["tensors_sha256"]:
         raise storage.damaged(path)
     stored = Stored(path, storage.tensors_in(path, content))
     searched = config
@@ -244,10 +250,21 @@ def _settings(path: Path) -> tuple[dict[str, Any], FrodConfig]:
     for field, kind in FIELDS.items():
         if not isinstance(value := settings.get(field), kind):
             raise InputError(f"{path}: {field}={value!r} must be {KINDS[kind]}. {SAVE_AGAIN}")
+    for name, entry in settings["layers"].items():
+        described = entry if isinstance(entry, dict) else {}
+        for field in ("category", "weight_sha256"):
+            _check_text(described.get(field), f"layers[{name!r}][{field!r}]", path)
+        category = described["category"]
+        _check_text(settings["supports"].get(category), f"supports[{category!r}]", path)
     try:
         return settings, FrodConfig(**settings["config"])
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: config: {error}") from None
+
+
+def _check_text(value: object, field: str, path: Path) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"{path}: {field}={value!r} must be a text. {SAVE_AGAIN}")
 
 
 def _given(stored: Stored, category: str, width: int, nnz: int) -> GivenBasis:

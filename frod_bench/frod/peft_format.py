@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 TENSORS_NAME = "adapter_model.safetensors"
 SETTINGS_NAME = "adapter_config.json"
 SHARED, LAYER = "base_model.", "base_model.model."
+# Fields of `FrodConfig` that PEFT's has under another name.
+THEIR_NAMES = {"seed": "projection_prng_key", "regularization": "regularization_alpha"}
 LAMBDA, ROTATION = ".frod_lambda_l", ".frod_lambda_s_values"
 # V V^T of PEFT's float32 V equals the stack's Gram matrix to about 1e-6; of another base it is off
 # by 1.
@@ -110,7 +112,9 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
             basis="peft",
         )
     except InputError as error:
-        raise InputError(f"{folder / SETTINGS_NAME}: {error}") from None
+        field, _, problem = str(error).partition("=")
+        field = THEIR_NAMES.get(field, field)
+        raise InputError(f"{folder / SETTINGS_NAME}: {field}={problem}") from None
     categories = plain_targets(model, config)
     found = {target.name for members in categories.values() for target in members}
     storage.check_layers(found, names, folder)
@@ -137,7 +141,12 @@ def _settings(path: Path) -> dict[str, Any]:
             f"{path} describes an adapter with peft_type={kind!r}; only 'FROD' is supported here. "
             "Load it with PEFT."
         )
-    if not settings.get("save_projection", True):
+    has_basis = settings.get("save_projection", True)
+    if not isinstance(has_basis, bool):
+        raise InputError(
+            f"{path}: save_projection={has_basis!r} must be true or false. {storage.SAVE_AGAIN}"
+        )
+    if not has_basis:
         raise InputError(
             f"{path} has save_projection=False, so the folder contains no V to check the computed "
             "one against. Save the adapter again with save_projection=True."
@@ -147,7 +156,12 @@ def _settings(path: Path) -> dict[str, Any]:
             f"{path} has bias={settings['bias']!r}; FRoD here does not train biases, only 'none' "
             "is supported. Load it with PEFT."
         )
-    if settings.get("frod_dropout", 0.0):
+    dropout = settings.get("frod_dropout", 0.0)
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        raise InputError(
+            f"{path}: frod_dropout={dropout!r} must be a number from 0 to 1. {storage.SAVE_AGAIN}"
+        )
+    if dropout:
         logger.warning("%s has a dropout, which is ignored: outputs in training differ.", path)
     return settings
 
@@ -169,6 +183,11 @@ def _basis_and_indices(category: str, width: int, stored: Stored) -> tuple[Tenso
             f"{stored.source}: {name!r} is not a set of entries off the diagonal of a {width} x "
             f"{width} matrix. Load the base that the adapter was trained on, or save it again with "
             "save_projection=True."
+        )
+    name = f"{SHARED}frod_s_size.{category}"
+    if (size := stored.integers(name, 2).tolist()) != [width, width]:
+        raise InputError(
+            f"{stored.source}: {name!r} is {size}, expected {[width, width]}. {storage.SAVE_AGAIN}"
         )
     return basis, pairs[0] * width + pairs[1]
 
@@ -208,5 +227,5 @@ def _saved_modules(model: nn.Module, stored: Stored) -> dict[str, Tensor]:
                 "does not have in that shape. Load the base that it was trained on, with the same "
                 "head."
             )
-        found[name] = tensor
+        found[name] = stored.like(key, state[name])
     return found

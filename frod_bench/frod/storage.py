@@ -86,6 +86,12 @@ class Stored:
         """Return a tensor of int64."""
         return self._checked(name, shape, (torch.int64,), "int64")
 
+    def like(self, name: str, wanted: Tensor) -> Tensor:
+        """Return a tensor that can be copied into `wanted`: of its shape and kind of type."""
+        if wanted.is_floating_point():
+            return self.floats(name, *wanted.shape)
+        return self._checked(name, tuple(wanted.shape), (wanted.dtype,), str(wanted.dtype))
+
     def _checked(
         self, name: str, shape: tuple[int, ...], types: tuple[torch.dtype, ...], expected: str
     ) -> Tensor:

@@ -331,6 +331,7 @@ def test_bad_target_is_refused_and_the_model_left_as_it_was(
         ("sparse_rate", "0.1"),
         ("regularization", 0),
         ("regularization", -1e-3),
+        ("regularization", 5e-324),
         ("regularization", float("inf")),
         ("seed", -1),
         ("seed", 0.5),
@@ -347,6 +348,15 @@ def test_bad_target_is_refused_and_the_model_left_as_it_was(
 def test_bad_setting_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         FrodConfig(**{"target_modules": ["up"], field: value})
+
+
+def test_weights_that_cannot_be_factored_name_the_regularization() -> None:
+    """A layer of zeros, with a pi that is zero in PEFT's float32."""
+    model = nn.ModuleList(nn.ModuleDict({"fc": nn.Linear(8, 6)}) for _ in range(2))
+    nn.init.zeros_(model[1]["fc"].weight)
+    config = FrodConfig(["fc"], basis="peft", regularization=1e-100)
+    with pytest.raises(InputError, match=r"'0\.fc' .* regularization=1e-100 .* larger"):
+        attach_frod(model, config, use_cache=False)
 
 
 def test_pefts_basis_on_another_side_is_refused() -> None:

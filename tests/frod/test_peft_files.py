@@ -198,11 +198,16 @@ def test_another_base_is_refused(theirs: tuple[nn.Module, Path]) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"peft_type": "LORA"}, "peft_type='LORA'"),
-        ({"save_projection": False}, "save_projection=True"),
-        ({"bias": "all"}, "bias='all'"),
-        ({"target_modules": None}, "target_modules=None"),
-        ({"sparse_rate": 2}, "sparse_rate=2"),
+        ({"peft_type": "LORA"}, " describes an adapter with peft_type='LORA'"),
+        ({"save_projection": False}, " has save_projection=False"),
+        ({"save_projection": "no"}, ": save_projection='no' must be true or false"),
+        ({"bias": "all"}, " has bias='all'"),
+        ({"frod_dropout": "x"}, ": frod_dropout='x' must be a number from 0 to 1"),
+        ({"frod_dropout": -1}, ": frod_dropout=-1 must be a number from 0 to 1"),
+        ({"target_modules": None}, ": target_modules=None must be"),
+        ({"sparse_rate": 2}, ": sparse_rate=2 is out of range"),
+        ({"projection_prng_key": "a"}, ": projection_prng_key='a' is out of range"),
+        ({"regularization_alpha": 5e-324}, ": regularization_alpha=5e-324 is out of range"),
     ],
 )
 def test_settings_that_we_do_not_have_are_refused(
@@ -210,7 +215,7 @@ def test_settings_that_we_do_not_have_are_refused(
 ) -> None:
     path = theirs[1] / SETTINGS_NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    assert words in refused(Net(), theirs[1])
+    assert refused(Net(), theirs[1]).startswith(f"{path}{words}")
 
 
 def change_tensors(folder: Path, change: str) -> None:
@@ -233,6 +238,14 @@ def change_tensors(folder: Path, change: str) -> None:
         tensors["base_model.model.blocks.0.up.frod_lambda_l"] = torch.ones(1)
     elif change == "lambda is not finite":
         tensors["base_model.model.blocks.0.up.frod_lambda_l"][2] = float("inf")
+    elif change == "S of another size":
+        tensors["base_model.frod_s_size.up"] += 1
+    elif change == "S of a size in floats":
+        tensors["base_model.frod_s_size.up"] = tensors["base_model.frod_s_size.up"].double()
+    elif change == "a head that is not finite":
+        tensors["base_model.model.head.bias"] = torch.full((3,), float("nan"))
+    elif change == "a head of integers":
+        tensors["base_model.model.head.bias"] = torch.ones(3, dtype=torch.int64)
     else:
         tensors["base_model.model.other.weight"] = torch.zeros(2)
     save_file(tensors, folder / TENSORS_NAME)
@@ -249,6 +262,10 @@ def change_tensors(folder: Path, change: str) -> None:
         ("S too short", "frod_lambda_s_values' has shape"),
         ("lambda of shape (1,)", "frod_lambda_l' has shape (1,)"),
         ("lambda is not finite", "frod_lambda_l' has NaN or infinite values"),
+        ("S of another size", "frod_s_size.up' is [13, 13], expected [12, 12]"),
+        ("S of a size in floats", "frod_s_size.up' is torch.float64, expected int64"),
+        ("a head that is not finite", "model.head.bias' has NaN or infinite values"),
+        ("a head of integers", "model.head.bias' is torch.int64, expected a floating-point type"),
         ("a module that is not there", "'base_model.model.other.weight'"),
     ],
 )
@@ -256,7 +273,9 @@ def test_tensors_that_do_not_fit_are_refused(
     theirs: tuple[nn.Module, Path], change: str, words: str
 ) -> None:
     change_tensors(theirs[1], change)
-    assert words in refused(Net(), theirs[1])
+    message = refused(Net(), theirs[1])
+    assert message.startswith(str(theirs[1] / TENSORS_NAME))
+    assert words in message
 
 
 @pytest.mark.parametrize("name", [SETTINGS_NAME, TENSORS_NAME])
