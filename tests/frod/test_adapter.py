@@ -287,9 +287,16 @@ def mixed_model() -> nn.Module:
     return model
 
 
+def model_on_two_devices() -> nn.Module:
+    model = Net()
+    model.blocks[1].up.to("meta")  # every machine has it
+    return model
+
+
 @pytest.mark.parametrize(
     ("build", "targets", "words"),
     [
+        (model_on_two_devices, ["up"], ["'blocks.1.up'", "on meta", "'blocks.0.up'", "on cpu"]),
         (packed_model, ["0"], ["'0'", "quantized"]),
         (lambda: nn.Sequential(weight_norm(nn.Linear(4, 4))), ["0"], ["'0'", "parametrized"]),
         (mixed_model, ["up"], ["'blocks.1.up'", "bfloat16", "'blocks.0.up'", "float32"]),

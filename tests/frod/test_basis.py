@@ -106,12 +106,21 @@ def test_pretrained_weights_are_given_back_in_float32(backbone: str) -> None:
             assert relative_error(rebuilt, weight) < 1e-5
 
 
-def test_basis_is_the_one_of_the_paper() -> None:
+@pytest.mark.parametrize("kept_bytes", [None, 0])
+@pytest.mark.parametrize("rows", [24, 48])  # by Woodbury's identity, and from Gram matrices
+def test_basis_is_the_one_of_the_paper(
+    monkeypatch: pytest.MonkeyPatch, rows: int, kept_bytes: int | None
+) -> None:
     """Against the equations as they stand, on the whole stack, up to the columns' signs."""
-    stack = [weight.double() for weight in STACKS["random"]()]
+    if kept_bytes is not None:
+        monkeypatch.setattr(basis_module, "KEPT_BYTES", kept_bytes)
+    stack = [gaussian(rows, 32, seed).double() for seed in range(5)]
+    factor = row_factor(stack)
+    assert factor.is_well_conditioned
+    assert len(factor.grams) == (5 if rows == 48 and kept_bytes is None else 0)
     orthonormal, triangle = torch.linalg.qr(torch.cat(stack))
     identity = torch.eye(32, dtype=torch.float64)
-    mean = sum(torch.linalg.inv(q.T @ q + PI * identity) for q in orthonormal.split(24)) / 5
+    mean = sum(torch.linalg.inv(q.T @ q + PI * identity) for q in orthonormal.split(rows)) / 5
     wanted = triangle.T @ torch.linalg.eigh(mean)[1]
     got = exact_basis(stack, PI).basis
     signs = torch.sign((wanted * got).sum(dim=0))

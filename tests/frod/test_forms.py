@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -252,23 +253,84 @@ class Synchronizations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("tokens", [4, 500])
-def test_a_training_step_on_an_accelerator_waits_for_nothing(
-    monkeypatch: pytest.MonkeyPatch, tokens: int, dtype: torch.dtype
-) -> None:
-    monkeypatch.setattr(layer_module, "compares_values", lambda _: False)
-    monkeypatch.setattr("frod_bench.frod.core.has_sparse_kernels", lambda *_: False)
-    model = attached().to(dtype)
+def train_four_steps(model: nn.Module, tokens: int, dtype: torch.dtype) -> Counter[str]:
+    """Two micro-batches a step on the model's device; returns what the host waits for."""
     optimizer = torch.optim.SGD(trained(model), lr=0.1)
     counter = Synchronizations()
     for step in range(4):
+        x = gaussian(tokens, 16, step).to(first(model).weight.device, dtype)
         with counter:
             for _ in range(2):
-                model(gaussian(tokens, 16, step).to(dtype)).square().mean().backward()
+                model(x).square().mean().backward()
             optimizer.step()
             optimizer.zero_grad()
-    assert not counter.counts
+    return counter.counts
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tokens", [4, 500])
+@pytest.mark.parametrize("compares", [False, True])
+def test_a_training_step_on_an_accelerator_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, dtype: torch.dtype, compares: bool
+) -> None:
+    """Unlike a step that compares values, as on a CPU, which shows that waiting is noticed."""
+    monkeypatch.setattr(layer_module, "compares_values", lambda _: compares)
+    monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)  # smaller layers are not compared
+    monkeypatch.setattr("frod_bench.frod.core.has_sparse_kernels", lambda *_: False)
+    counts = train_four_steps(attached().to(dtype), tokens, dtype)
+    assert bool(counts) == compares, counts
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tokens", [4, 500])
+@pytest.mark.parametrize("compares", [False, True])
+def test_a_training_step_on_an_accelerator_copies_nothing_to_the_host(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, dtype: torch.dtype, compares: bool
+) -> None:
+    """On the meta device, whose tensors have no values that could be read or copied elsewhere."""
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)  # it knows no meta device
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(layer_module, "compares_values", lambda _: compares)
+    monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)
+    model = attached().to(dtype).to("meta")
+    if compares:
+        with pytest.raises((RuntimeError, NotImplementedError), match="[Mm]eta"):
+            train_four_steps(model, tokens, dtype)
+        with pytest.raises(NotImplementedError, match="meta"):
+            first(model).delta.cpu()
+    else:
+        train_four_steps(model, tokens, dtype)
+
+
+class Counted(dict):  # type: ignore[type-arg]
+    """Counts how often something is put into it."""
+
+    written = 0
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.written += 1
+        super().__setitem__(key, value)
+
+
+@pytest.mark.parametrize("tokens", [4, 500])
+def test_v_is_cast_once_a_category_under_autocast(tokens: int) -> None:
+    model = attached()
+    layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
+    bases = {layer.shared.category: layer.shared for layer in layers}
+    for shared in bases.values():
+        shared._casts = Counted()
+    optimizer = torch.optim.SGD(trained(model), lr=0.1)
+    for step in range(3):
+        with torch.autocast("cpu", torch.bfloat16):
+            model(gaussian(tokens, 16, step)).square().mean().backward()
+        optimizer.step()
+    assert len(layers) == 6
+    assert [shared._casts.written for shared in bases.values()] == [1, 1]  # type: ignore[attr-defined]
+    for shared in bases.values():
+        cast, scale = shared.basis_in(torch.bfloat16)
+        assert cast is shared.basis_in(torch.bfloat16)[0]
+        assert scale == 1
+        assert torch.equal(cast, shared.basis.bfloat16())
 
 
 @pytest.mark.parametrize("write", ["optimizer", "in place"])

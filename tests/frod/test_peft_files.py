@@ -27,6 +27,7 @@ from frod_bench.frod import (
     save_frod,
     unmerge_frod,
 )
+from frod_bench.frod.adapter import frod_layers
 from frod_bench.frod.peft_format import SETTINGS_NAME, TENSORS_NAME
 
 from .helpers import Net, gaussian, perturb
@@ -68,6 +69,26 @@ def test_peft_opens_what_we_save(tmp_path: Path) -> None:
     opened = peft.PeftModel.from_pretrained(Net(), tmp_path / "adapter")
     assert not torch.allclose(ours(X), Net()(X), atol=1e-2)
     assert torch.allclose(opened(X), ours(X), atol=1e-5)
+
+
+def test_lambda_is_pefts_to_one_unit_in_the_last_place(tmp_path: Path) -> None:
+    """What is trained is its difference from the start: sum and difference are rounded."""
+    ours = adapted_by_us(Net(), CONFIG, tmp_path / "cache")
+    save_frod(ours, tmp_path / "adapter", format="peft")
+    stored = load_file(tmp_path / "adapter" / TENSORS_NAME)
+    loaded = frod_layers(load_frod(Net(), tmp_path / "adapter"))
+    for name, layer in frod_layers(ours).items():
+        in_file = stored[f"base_model.model.{name}.frod_lambda_l"].double()
+        exact = layer.start.double() + layer.delta.detach().double()
+        assert bool(((in_file - exact).abs() <= unit_of(exact)).all())
+        largest = torch.maximum(exact.abs(), layer.start.double())
+        assert bool(((loaded[name].lambda_ - in_file).abs() <= unit_of(largest)).all())
+
+
+def unit_of(values: torch.Tensor) -> torch.Tensor:
+    """The distance from a value to the next larger one in float32."""
+    magnitude = values.abs().float()
+    return torch.nextafter(magnitude, torch.full_like(magnitude, torch.inf)) - magnitude
 
 
 def test_peft_opens_conv1d_layers_that_we_save(tmp_path: Path) -> None:

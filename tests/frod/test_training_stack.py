@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,17 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, multiprocessing, nn
 from torch._dynamo.testing import CompileCounter
+from torch.utils.checkpoint import checkpoint
 from transformers import LlamaConfig, LlamaModel, PreTrainedModel, RobertaConfig, RobertaModel
 
-from frod_bench.frod import FrodConfig, attach_frod, frod_parameters, load_frod, save_frod
+from frod_bench.frod import (
+    FrodConfig,
+    FrodLinear,
+    attach_frod,
+    frod_parameters,
+    load_frod,
+    save_frod,
+)
 from frod_bench.frod import core as core_module
 from frod_bench.frod import layer as layer_module
 from frod_bench.frod.adapter import frod_layers
@@ -235,6 +244,32 @@ def test_checkpointed_transformers_have_the_same_gradients(
     assert_close(found(), wanted)
     assert len(runs) == 2  # forward, and once more for backward
     assert len(bases(model)) == len({layer.shared for layer in frod_layers(model).values()})
+
+
+@pytest.mark.parametrize("tokens", [2, 96])  # the factored form, and the merged one
+def test_both_passes_of_reentrant_checkpointing_choose_the_same_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int
+) -> None:
+    """The first pass has no gradients, and must not compute as an evaluation does."""
+    monkeypatch.setattr(  # as it is for large layers, where Python costs nothing
+        layer_module, "merged_is_cheaper", lambda count, *_, **__: count > 2
+    )
+    model = adapted(Net(), tmp_path).train()
+    choose, chosen = FrodLinear._choose_form, {False: {}, True: {}}
+
+    def spied(layer: FrodLinear, *operands: Any) -> tuple[bool, bool]:
+        form = choose(layer, *operands)
+        chosen[torch.is_grad_enabled()].setdefault(layer, []).append(form)
+        return form
+
+    monkeypatch.setattr(FrodLinear, "_choose_form", spied)
+    x = X[:tokens].clone().requires_grad_()
+    for block in model.blocks:
+        x = checkpoint(block, x, use_reentrant=True)
+    assert not chosen[True]
+    x.sum().backward()
+    assert list(chosen[False].values()) == [[(tokens > 2, tokens <= 2)]] * 6
+    assert chosen[True] == chosen[False]
 
 
 # --- Compilation ---------------------------------------------------------------------------------
