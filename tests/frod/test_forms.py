@@ -294,7 +294,7 @@ def test_a_training_step_on_an_accelerator_copies_nothing_to_the_host(
     monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)
     model = attached().to(dtype).to("meta")
     if compares:
-        with pytest.raises((RuntimeError, NotImplementedError), match="[Mm]eta"):
+        with pytest.raises((RuntimeError, NotImplementedError), match=r"[Mm]eta"):
             train_four_steps(model, tokens, dtype)
         with pytest.raises(NotImplementedError, match="meta"):
             first(model).delta.cpu()
