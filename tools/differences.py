@@ -65,7 +65,8 @@ def of_all_methods() -> str:
     points, families = _points(runs), _families(runs)
     counts = pd.read_csv(REFERENCE / folder / "tables/parameters.csv")
     shares = counts[counts["quantity"] == "percent_without_head"].groupby("method")["mean"].mean()
-    columns = ["trained, %", "all tasks", *AREAS.values()]
+    there = [area for family, area in AREAS.items() if family in set(families)]
+    columns = ["trained, %", f"{len(families)} tasks", *there]
     lines = head("minus FRoD, points", columns)
     for method in dict.fromkeys(runs["method"]):
         if method != "frod":
@@ -132,14 +133,15 @@ def _areas(families: "pd.Series[str]") -> dict[str, "pd.Series[str]"]:
 
 
 def _by_area(gain: pd.DataFrame, families: "pd.Series[str]") -> list[str]:
-    """The mean over all tasks, and over those of each area."""
-    inside = (gain[gain.index.map(families) == family] for family in AREAS)
+    """The mean over all tasks, and over those of each area that there is."""
+    there = (family for family in AREAS if family in set(families))
+    inside = (gain[gain.index.map(families) == family] for family in there)
     return [_mean(gain), *map(_mean, inside)]
 
 
 def _mean(gain: pd.DataFrame) -> str:
-    """The mean with its interval; a dash if a run is missing."""
-    if gain.isna().any(axis=None):
+    """The mean with its interval; a dash if there are no runs, or one is missing."""
+    if gain.empty or gain.isna().any(axis=None):
         return "–"
     return _with_interval(*mean_of_these_tasks(gain.to_numpy())[:3])
 
