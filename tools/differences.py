@@ -64,7 +64,9 @@ def of_all_methods() -> str:
     runs = _cells(folder)
     points, families = _points(runs), _families(runs)
     counts = pd.read_csv(REFERENCE / folder / "tables/parameters.csv")
-    shares = counts[counts["quantity"] == "percent_without_head"].groupby("method")["mean"].mean()
+    counts = counts[counts["quantity"] == "percent_without_head"]
+    weighted = (counts["mean"] * counts["n_cells"]).groupby(counts["method"]).sum()
+    shares = weighted / counts.groupby("method")["n_cells"].sum()
     there = [area for family, area in AREAS.items() if family in set(families)]
     columns = ["trained, %", f"{len(families)} tasks", *there]
     lines = head("minus FRoD, points", columns)

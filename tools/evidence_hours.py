@@ -13,6 +13,7 @@ RUNS = {
     "main table": ["embedded", "first_rules/embedded"],
     "the same at a constant learning rate": ["constant_rate/embedded"],
     "equal budgets": ["matched_budget/embedded"],
+    "further methods": ["all_methods/embedded"],
     "why: bases and steps": ["why/embedded", "why/one_seed/embedded", "why/two_tasks/embedded"],
     "runs that others took the place of": [
         "earlier_runs/embedded",
@@ -23,8 +24,8 @@ RUNS = {
 
 
 def table() -> str:
-    """Runs and hours of set-up, training and evaluation, of one core each."""
-    lines = head("what was run", ["runs", "hours of one core"])
+    """Runs, and hours of set-up, training and evaluation, by one worker's clock."""
+    lines = head("what was run", ["runs", "hours of one worker"])
     total_runs, total_hours = 0, 0.0
     for what, folders in RUNS.items():
         runs, hours = 0, 0.0

@@ -101,7 +101,11 @@ def merge_frod(model: M) -> M:
     if any(_is_sharded(part) and frod_layers(part) for part in model.modules()) or any(
         isinstance(layer.weight, DTensor) for layer in layers.values()
     ):
-        raise _of_sharded("merge_frod")
+        raise InputError(
+            "merge_frod: the adapted layers are sharded. Save the adapter with save_frod, which "
+            "every process must call, load it into the plain base with load_frod, and merge there; "
+            "or load the gathered state dict into an adapted model that is not sharded."
+        )
     _refuse_tied(model, layers)
     for layer in layers.values():
         layer.base_layer.weight = nn.Parameter(layer.merged().clone(), requires_grad=False)
@@ -117,7 +121,10 @@ def unmerge_frod(model: M) -> M:
     """
     layers = attached_layers(model)
     if any(map(_is_sharded, layers.values())):  # what gathers their weights would go with them
-        raise _of_sharded("unmerge_frod")
+        raise InputError(
+            "unmerge_frod: the adapted layers are sharded one by one. Load the plain base again: "
+            "the adapter never writes into it."
+        )
     _replace(model, {layer: layer.base_layer for layer in layers.values()})
     return model
 
@@ -219,14 +226,6 @@ def _refuse_tied(model: nn.Module, layers: dict[str, FrodLinear]) -> None:
 def _is_sharded(module: nn.Module) -> bool:
     """Whether `fully_shard` was called on it, recognized by name: its import takes 40 ms."""
     return any(base.__name__ == "FSDPModule" for base in type(module).__mro__)
-
-
-def _of_sharded(action: str) -> InputError:
-    return InputError(
-        f"{action}: the adapted layers are sharded (FSDP2). Save the adapter with save_frod, which "
-        f"every process must call, load it into the plain base with load_frod, and call {action} "
-        "there; or load the gathered state dict into an adapted model that is not sharded."
-    )
 
 
 def _joint_basis(

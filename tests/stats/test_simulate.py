@@ -87,9 +87,8 @@ def test_a_speedup_is_found_if_there_is_one(miss_share: float, rng: np.random.Ge
 
 
 def test_many_misses_and_coarse_times_raise_no_false_alarm(rng: np.random.Generator) -> None:
-    few = (SWEEPS, RESAMPLES, rng, simulate.EVERY_STEPS)
-    assert simulate.faster_rate(1.0, simulate.MISSES, *few) < 0.06
-    assert simulate.faster_rate(2.0, simulate.MISSES, *few) > 0.75
+    assert simulate.faster_in_steps_rate(1.0, SWEEPS, RESAMPLES, rng) < 0.06
+    assert simulate.faster_in_steps_rate(2.0, SWEEPS, RESAMPLES, rng) > 0.75
 
 
 def test_a_larger_spread_is_found_if_there_is_one(rng: np.random.Generator) -> None:
