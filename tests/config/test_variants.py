@@ -50,7 +50,7 @@ def test_a_method_at_a_matched_budget_has_its_own_rates_if_the_table_does() -> N
     table["lora_matched"] = None  # as in a table without it
     assert rates("none", "budget=matched", table=table, words=lora) == table["lora"]
     # Of another method's it borrows those at the default budget.
-    table["lora_matched"] = own
+    table |= {"lora_matched": own, "pissa": None}
     pissa = ["task=rte", "method=pissa", "budget=matched"]
     assert rates("none", table=table, words=pissa) == table["lora"]
 

@@ -194,7 +194,7 @@ def test_the_published_runs_give_the_published_picks() -> None:
         scores = {
             point: mean_of(own[[one == point for one in points]]) for point in dict.fromkeys(points)
         }
-        groups = [g for g in ("lambda", "rotation", "adapter", "backbone", "head")
+        groups = [g for g in ("lambda", "rotation", "adapter", "bias", "backbone", "head")
                   if own[f"lr_{g}"].notna().any()]  # fmt: skip
         method, _, is_variant = str(row.method).partition(" (")
         if is_variant:

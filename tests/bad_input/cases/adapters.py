@@ -104,7 +104,7 @@ PEFTS = (
     bad(
         "a seed that is a text",
         changed(THEIRS[0], projection_prng_key="x"),
-        "seed='x'",
+        "projection_prng_key='x'",
         "whole",
         "peft",
     ),
