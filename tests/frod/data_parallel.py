@@ -1,5 +1,6 @@
 """What each process of the data-parallel test runs; apart, so that a process imports little."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -36,7 +37,11 @@ def train_a_share(rank: int, processes: int, folder: Path) -> None:
     """Train on every `processes`-th row from `rank` on, and leave the trained values."""
     torch.set_num_threads(1)
     distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=processes
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=processes,
+        timeout=timedelta(seconds=60),  # a process that waits for the other one says for what
     )
     model, trained = model_and_trained(folder)
     replica = DistributedDataParallel(model)

@@ -76,10 +76,9 @@ def test_the_experiment_compares_it_with_the_layer_that_starts_as_the_plain_one(
     _, cells = compose_cells(["experiment=released_layer"])
     assert {made.method for made in cells} == {"frod", "frod_released", "full", "frozen"}
     assert {made.family for made in cells} == {"nlu", "reasoning", "vision"}
-    layers = {
-        made.method: made.config["method"] for made in cells if made.method.startswith("frod")
-    }
-    apart = {key for key in layers["frod"] if layers["frod"][key] != layers["frod_released"][key]}
+    found = {made.method: made.config["method"] for made in cells}
+    plain, released = found["frod"], found["frod_released"]
+    apart = {key for key in plain if plain[key] != released[key]}
     assert apart == {"name", "learning_rates", "released_output", "decay"}
 
 
