@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from frod_bench.frod import FrodConfig, attach_frod, frod_parameters
 
-from .helpers import Net, gaussian, perturb
+from .helpers import Net, gaussian, leave_group, perturb
 
 STEPS = 3
 X, LABELS = gaussian(96, 12, 1), torch.arange(96) % 3
@@ -47,4 +47,4 @@ def train_a_share(rank: int, processes: int, folder: Path) -> None:
     replica = DistributedDataParallel(model)
     train(replica, trained, X[rank::processes], LABELS[rank::processes])
     torch.save([p.detach() for p in trained], folder / f"{rank}.pt")
-    distributed.destroy_process_group()
+    leave_group()

@@ -1,9 +1,10 @@
 """Stacks of weights and small models that the tests of the core share."""
 
 import math
+import time
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 
 def gaussian(rows: int, width: int, seed: int) -> Tensor:
@@ -141,3 +142,13 @@ def perturb(parameters: list[nn.Parameter], size: float, seed: int = 0) -> None:
         for parameter in parameters:
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.add_(size * noise.to(parameter))
+
+
+def leave_group() -> None:
+    """End the process group, after what gloo's threads still have to do.
+
+    Its destructor waits for them while it holds Python's lock. One that needs this lock, to drop
+    what a collective kept of Python, would wait for ever.
+    """
+    time.sleep(0.1)  # the lock is free
+    distributed.destroy_process_group()

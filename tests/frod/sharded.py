@@ -23,7 +23,7 @@ from frod_bench.frod import (
     unmerge_frod,
 )
 
-from .helpers import Net, gaussian
+from .helpers import Net, gaussian, leave_group
 
 STEPS, MICRO_BATCHES = 3, 2
 X, LABELS = gaussian(96, 12, 1), torch.arange(96) % 3
@@ -83,7 +83,7 @@ def train_in_both_types(rank: int, processes: int, folder: Path, by: str, decay:
     if rank == 0:
         torch.save(found, folder / "found.pt")
     distributed.barrier()
-    distributed.destroy_process_group()
+    leave_group()
 
 
 def train_sharded(
