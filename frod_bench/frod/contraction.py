@@ -155,7 +155,7 @@ class MergedLinear(torch.autograd.Function):
             left, right = (factor.T for factor in factors.cast(flat.dtype))
             inputs = x.reshape(-1, x.shape[-1])
             rank, rows = left.shape
-            if sums_over_tokens(len(flat), rows, right.shape[1], rank):
+            if sums_over_tokens(flat.shape[0], rows, right.shape[1], rank):
                 pair = left @ flat.T, right @ inputs.T  # both (r, T)
             else:
                 pair = left, right @ (inputs.T @ flat)  # both (r, m)
@@ -220,7 +220,8 @@ class FactoredLinear(torch.autograd.Function):
                     grad_x = flat @ (weight.T if factors.transposed else weight)
                 grad_x.addmm_(pattern.times(values, h, transposed=True).T, right.T)
             else:
-                trained = torch.cat([values[: len(start)] + start, values[len(start) :]])
+                width = start.shape[0]
+                trained = torch.cat([values[:width] + start, values[width:]])
                 grad_x = pattern.times(trained, h, transposed=True).T @ right.T
             grad_x = grad_x.view(*grad.shape[:-1], grad_x.shape[1])
         if needs_values:

@@ -119,11 +119,11 @@ class CorePattern(nn.Module):
         self._rows = BlockedPattern(indices, width)
         self._columns = BlockedPattern(indices % width * width + indices // width, width)
         self._from_blocks = self._rows.order.argsort()
+        self._is_sparse = len(indices) <= MAX_SPARSE_SHARE * width**2
 
     def is_sparse_on(self, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether C is multiplied as a sparse matrix: if torch can, and if that is faster."""
-        is_sparse = len(self.indices) <= MAX_SPARSE_SHARE * self.width**2
-        return is_sparse and has_sparse_kernels(device, dtype)
+        return self._is_sparse and has_sparse_kernels(device, dtype)
 
     def times(self, values: Tensor, other: Tensor, *, transposed: bool = False) -> Tensor:
         """Return C @ other, or C^T @ other, for `other` (k, n), which should be contiguous."""
@@ -149,7 +149,7 @@ def _csr_blocks(
     starts: list[Tensor], indices: list[Tensor], values: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
     """Iterate over the column range of each block and the block, (k x columns)."""
-    width = len(starts[0]) - 1
+    width = starts[0].shape[0] - 1  # len() of a tensor takes a microsecond
     if len(starts) == 1:  # small layers, whose products take little longer than Python
         block = torch.sparse_csr_tensor(
             starts[0], indices[0], values, size=(width, width), check_invariants=False
@@ -175,7 +175,7 @@ def _product(starts: list[Tensor], indices: list[Tensor], values: Tensor, other:
 def _sampled(starts: list[Tensor], indices: list[Tensor], left: Tensor, right: Tensor) -> Tensor:
     """Entries of left @ right^T on the pattern, in its order."""
     left, right = left.contiguous(), right.contiguous()  # copied once, not once per block
-    empty = left.new_zeros(sum(len(part) for part in indices))
+    empty = left.new_zeros(sum(part.shape[0] for part in indices))
     found = [
         torch.sparse.sampled_addmm(block, left, right[columns].T, beta=0.0).values()
         for columns, block in _csr_blocks(starts, indices, empty)
