@@ -31,8 +31,8 @@ from tools.chaos.sweeps import ChaosError, Folder, Sweep
 from tools.chaos.verdict import Counts, judge, table
 
 GRID = (
-    *("experiment=main_table", "profile=embedded", "task=rte,boolq", "method=lora,frod"),
-    *("seed=0,1,2", "tracker=none", "save=adapter", "protocol.selection=best"),
+    *("experiment=main_table", "profile=embedded", "task=rte,boolq,eurosat"),
+    *("method=lora,frod", "seed=0,1", "tracker=none", "save=adapter", "protocol.selection=best"),
     *("trainer.max_steps=8", "trainer.batch_rows=4", "trainer.eval_every_steps=4"),
     *("trainer.train_rows=64", "trainer.curve_rows=16", "trainer.test_rows=32"),
     "runtime.checkpoint_every_steps=2",
