@@ -21,6 +21,7 @@ from frod_bench.cells.cell import Cell, find_missing
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
 from frod_bench.cli.exits import exit_statuses
+from frod_bench.common import atomic
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.paths import check_writable
 from frod_bench.records import store
@@ -65,7 +66,8 @@ class Context:
         paths = write_table(table, numbers, self.out_dir / "tables", name)
         for stem, frame in others.items():
             paths.append(self.out_dir / "tables" / f"{stem}.csv")
-            frame.to_csv(paths[-1], index=False, float_format="%.10g", lineterminator="\n")
+            text = frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+            atomic.write_text(paths[-1], text)
         return paths + save(drawings, self.out_dir / "figures", self.figure_style)
 
 

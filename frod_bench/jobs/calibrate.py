@@ -10,6 +10,7 @@ from frod_bench import metrics
 from frod_bench.cells.cell import Cell, records_of
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.arguments import parse
+from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable
 from frod_bench.records import store
@@ -90,8 +91,7 @@ def calibrate(words: Sequence[str]) -> None:
     table = calibration(scores_of(cells, named))
     folder = cells[0].results_dir / "tables"
     check_writable(folder, value=str(base.results_root))
-    folder.mkdir(parents=True, exist_ok=True)
-    table.round(2).to_csv(folder / "calibration.csv", index=False)
+    atomic.write_text(folder / "calibration.csv", table.round(2).to_csv(index=False))
     text = markdown(table, base.profile.title)
-    (folder / "calibration.md").write_text(text)
+    atomic.write_text(folder / "calibration.md", text)
     print(text)

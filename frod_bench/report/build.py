@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
 from frod_bench.common.garbage import collector
 from frod_bench.common.paths import REFERENCE_DIR, from_here, is_published
@@ -231,7 +232,7 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     for name, (table, found) in tables.items():
         paths += write_table(table, csv_frame(found), out_dir, name)
     cells_path = out_dir / "cells.csv"
-    cells_table(numbers.collected).to_csv(cells_path, index=False)
+    atomic.write_text(cells_path, cells_table(numbers.collected).to_csv(index=False))
     return [*paths, cells_path]
 
 

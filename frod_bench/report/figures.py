@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from frod_bench.common import atomic
 from frod_bench.report import style
 from frod_bench.report.curves import AXES, Axis
 from frod_bench.report.keys import Method
@@ -118,19 +119,19 @@ def save(drawings: Mapping[str, Drawing], out_dir: Path, style_name: str = "scre
     In the style `paper` each is written at the widths of a page and of a column, without title and
     caption, and next to it a `.tex` file that includes the figure with its caption.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for name, drawing in drawings.items():
         for look in LOOKS[style_name]:
             stem, figure = f"{name}{look.ending}", render(drawing, look)
             with look.applied():
-                for ending, dated_by in ((".png", "Software"), (".pdf", "CreationDate")):
-                    paths.append(out_dir / f"{stem}{ending}")
-                    figure.savefig(paths[-1], metadata={dated_by: None})
+                for ending, dated_by in (("png", "Software"), ("pdf", "CreationDate")):
+                    paths.append(out_dir / f"{stem}.{ending}")
+                    with atomic.replacing(paths[-1]) as partial:
+                        figure.savefig(partial, format=ending, metadata={dated_by: None})
             plt.close(figure)
             if not look.is_whole:
                 paths.append(out_dir / f"{stem}.tex")
-                paths[-1].write_text(_latex_figure(paths[-1], drawing, look), encoding="utf-8")
+                atomic.write_text(paths[-1], _latex_figure(paths[-1], drawing, look))
     return paths
 
 

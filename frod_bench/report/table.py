@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table as RichTable
 
+from frod_bench.common import atomic
+
 NOT_THERE = "–"
 
 
@@ -44,7 +46,6 @@ def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -
     """Write a table as `name` .md, .tex and .csv; `numbers` is the frame behind it."""
     from frod_bench.report.latex import label_of, to_latex
 
-    out_dir.mkdir(parents=True, exist_ok=True)
     texts = {
         out_dir / f"{name}.md": to_markdown(table),
         out_dir / f"{name}.tex": to_latex(table, label_of(out_dir, name)),
@@ -53,7 +54,7 @@ def write_table(table: Table, numbers: pd.DataFrame, out_dir: Path, name: str) -
         ),
     }
     for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
+        atomic.write_text(path, text)
     return list(texts)
 
 

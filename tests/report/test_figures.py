@@ -1,5 +1,6 @@
 """Figures: they are drawn from what is there, say what is not, and look the same every time."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.report import figures, style
@@ -215,6 +218,46 @@ def test_report_writes_everything_twice_the_same(experiment: Experiment) -> None
     assert {path: path.read_bytes() for path in again.paths} == before
     assert "embedded/report.html" in names
     assert missing_runs(first.collected.frame) == []
+
+
+def test_a_file_of_a_report_appears_whole(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, cells = experiment
+    renamed: list[Path] = []
+    replace = Path.replace
+
+    def note(partial: Path, target: Path) -> Path:
+        renamed.append(target)
+        return replace(partial, target)
+
+    monkeypatch.setattr(Path, "replace", note)
+    few = [cell for cell in cells if cell.task == "rte"]
+    report = write_report(root, "embedded", few, "embedded")
+    assert sorted(renamed) == sorted(report.paths)
+
+
+def test_a_report_without_space_leaves_the_one_before(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, cells = experiment
+    few = [cell for cell in cells if cell.task == "rte"]
+    figure = next(
+        path
+        for path in write_report(root, "embedded", few, "embedded", parts=["plots"]).paths
+        if path.suffix == ".png"
+    )
+    before = figure.read_bytes()
+
+    def fill(_: Figure, path: Path, **__: object) -> None:
+        Path(path).write_bytes(before[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", fill)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(root, "embedded", few, "embedded", parts=["plots"])
+    assert figure.read_bytes() == before
+    assert not list(figure.parent.glob(atomic.TEMPORARIES))
 
 
 def test_report_names_its_holes(experiment: Experiment) -> None:
