@@ -95,7 +95,7 @@ def frod_layers_of(settings: Settings) -> Mapping[str, Layer]:
     return {
         name: Layer(
             layer.shared.category,
-            fits.Factors(layer.left.numpy(), layer.shared.basis.numpy()),
+            fits.Factors(layer.U.numpy(), layer.shared.V.numpy()),
             drawn[layer.shared.category].numpy(),
         )
         for name, layer in adapted.items()

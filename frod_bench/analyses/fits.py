@@ -5,10 +5,10 @@ have norm 1, V's do not, and neither's are orthogonal, so that the best C is not
 
 - On the diagonal alone, D ~ sum_a c_a u_a v_a^T. The normal equations are k x k,
   (U^T U * V^T V) c = diag(U^T D V) with * the entrywise product, and are solved directly.
-- On more places they are (k + nnz) x (k + nnz). With U = P R and V = Q L (thin QR),
-  ||D - U C V^T||^2 = ||D||^2 - ||P^T D Q||^2 + ||P^T D Q - R C L^T||^2, and the last term is
-  minimised by LSMR (Fong and Saunders 2011), which needs products with R and L only. The unknowns
-  are scaled so that each place's u_a v_b^T has norm 1.
+- On more places they are (k + nnz) x (k + nnz). With U = Q_U R_U and V = Q_V R_V (thin QR) and
+  M = Q_U^T D Q_V, ||D - U C V^T||^2 = ||D||^2 - ||M||^2 + ||M - R_U C R_V^T||^2, and the last term
+  is minimised by LSMR (Fong and Saunders 2011), which needs products with R_U and R_V only. The
+  unknowns are scaled so that each place's u_a v_b^T has norm 1.
 """
 
 from dataclasses import dataclass
@@ -45,33 +45,34 @@ class CoreFit(NamedTuple):
 class Factors:
     """U (m, k) and V (k, k) of one layer, float64."""
 
-    left: np.ndarray
-    basis: np.ndarray
+    U: np.ndarray
+    V: np.ndarray
 
     @cached_property
     def _reduced(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        left, basis = np.linalg.qr(self.left), np.linalg.qr(self.basis)
-        return left.Q, left.R, basis.Q, basis.R
+        """Q_U, R_U, Q_V and R_V of the thin QR decompositions of U and V."""
+        of_U, of_V = np.linalg.qr(self.U), np.linalg.qr(self.V)
+        return of_U.Q, of_U.R, of_V.Q, of_V.R
 
     @cached_property
     def _norms(self) -> np.ndarray:
         """Norms of u_a v_b^T, (k, k); 1 instead of 0, so that its C stays 0."""
-        norms = np.outer(np.linalg.norm(self.left, axis=0), np.linalg.norm(self.basis, axis=0))
+        norms = np.outer(np.linalg.norm(self.U, axis=0), np.linalg.norm(self.V, axis=0))
         return np.where(norms > 0, norms, 1.0)
 
     def on_axis(self, target: np.ndarray) -> CoreFit:
         """Return the best diagonal C for the matrix `target`, (m, k)."""
-        normal = (self.left.T @ self.left) * (self.basis.T @ self.basis)
-        right = np.einsum("ma,mk,ka->a", self.left, target, self.basis, optimize=True)
+        normal = (self.U.T @ self.U) * (self.V.T @ self.V)
+        right = np.einsum("ma,mk,ka->a", self.U, target, self.V, optimize=True)
         values = np.linalg.lstsq(normal, right, rcond=None)[0]
-        rest = target - (self.left * values) @ self.basis.T
+        rest = target - (self.U * values) @ self.V.T
         return CoreFit(values, float(np.sum(rest**2)))
 
     def on_places(self, target: np.ndarray, places: np.ndarray) -> CoreFit:
         """Return the best C for the matrix `target`, (m, k), on `places`, row * k + column."""
-        outer, rows, inner, columns = self._reduced
-        inside = outer.T @ target @ inner
-        width = self.basis.shape[1]
+        Q_U, R_U, Q_V, R_V = self._reduced
+        inside = Q_U.T @ target @ Q_V
+        width = self.V.shape[1]
         scale = self._norms.ravel()[places]
 
         def core(values: np.ndarray) -> np.ndarray:
@@ -81,14 +82,14 @@ class Factors:
 
         operator = LinearOperator(
             (inside.size, len(places)),
-            matvec=lambda values: (rows @ core(values.ravel()) @ columns.T).ravel(),
-            rmatvec=lambda y: (rows.T @ y.reshape(inside.shape) @ columns).ravel()[places] / scale,
+            matvec=lambda values: (R_U @ core(values.ravel()) @ R_V.T).ravel(),
+            rmatvec=lambda y: (R_U.T @ y.reshape(inside.shape) @ R_V).ravel()[places] / scale,
             dtype=np.float64,
         )
         tolerances = {"atol": TOLERANCE, "btol": TOLERANCE, "conlim": 0}
         found = lsmr(operator, inside.ravel(), **tolerances, maxiter=MAX_ITERATIONS)
         outside = max(0.0, float(np.sum(target**2) - np.sum(inside**2)))
-        rest = inside - rows @ core(found[0]) @ columns.T
+        rest = inside - R_U @ core(found[0]) @ R_V.T
         residual = outside + float(np.sum(rest**2))
         return CoreFit(found[0] / scale, residual, found[1] != STOPPED_EARLY)
 

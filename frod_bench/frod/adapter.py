@@ -80,11 +80,11 @@ def decay_to_zero(model: nn.Module, optimizer: torch.optim.Optimizer) -> Removab
             shrink = group["lr"] * group["weight_decay"]
             for parameter in group["params"] if group["weight_decay"] else ():
                 if parameter in layers and parameter.grad is not None:  # as AdamW does
-                    start = layers[parameter].start
+                    lambda_0 = layers[parameter].lambda_0
                     if isinstance(parameter, DTensor):  # FSDP2 shards it, and not the buffer
                         mesh, placements = parameter.device_mesh, parameter.placements
-                        start = distribute_tensor(start, mesh, placements)
-                    parameter.sub_(start * shrink)
+                        lambda_0 = distribute_tensor(lambda_0, mesh, placements)
+                    parameter.sub_(lambda_0 * shrink)
 
     return optimizer.register_step_post_hook(after_step)
 
@@ -185,13 +185,11 @@ def build_layers(
     layers = {}
     for category, members in categories.items():
         first, factors = members[0], bases.pop(category)
-        basis, support = factors.basis.to(first.weight), supports[category].sort().values
-        shared = SharedBasis(
-            category, config, basis, support, inverse=factors.inverse, on_outputs=first.on_outputs
-        )
-        lefts: Sequence[Tensor | None] = factors.left or [None] * len(members)
-        for target, left, scale in zip(members, lefts, factors.scale, strict=True):
-            layers[target.name] = FrodLinear(target.module, shared, left, scale, target.transposed)
+        V, support = factors.V.to(first.weight), supports[category].sort().values
+        shared = SharedBasis(category, config, V, support, P=factors.P, on_outputs=first.on_outputs)
+        own: Sequence[Tensor | None] = factors.U or [None] * len(members)
+        for target, U, lambda_0 in zip(members, own, factors.lambda_0, strict=True):
+            layers[target.name] = FrodLinear(target.module, shared, U, lambda_0, target.transposed)
     return layers
 
 
@@ -234,12 +232,12 @@ def _joint_basis(
     """Return the factors of a category from the cache, or compute them, in the layers' types."""
     weights = [target.factored for target in members]
     blocks = [target.block for target in members]
-    by_inverse = has_form_on_inputs(config, members)
+    by_P = has_form_on_inputs(config, members)
 
     def build() -> JointBasis:
         if config.basis == "exact":
             dtype = weights[0].dtype
-            return exact_basis(weights, config.regularization, dtype, by_inverse=by_inverse)
+            return exact_basis(weights, config.regularization, dtype, by_P=by_P)
         if config.basis == "svd":
             return svd_basis(weights)
         if config.basis == "random":
@@ -251,7 +249,7 @@ def _joint_basis(
         with torch.autocast(weights[0].device.type, enabled=False):
             if cache_folder is None:
                 return build()
-            key = basis_key(config, blocks, weights, by_inverse=by_inverse)
+            key = basis_key(config, blocks, weights, by_P=by_P)
             return cached_basis(key, build, cache_folder)
     except torch.linalg.LinAlgError as error:
         raise InputError(

@@ -48,17 +48,17 @@ class JointBasis:
     """Factors of one category.
 
     Attributes:
-        basis: V, (k x k).
-        left: U_i, (m_i x k) for each layer; columns have norm 1, or 0 if lambda is 0. V, P and the
-            U_i are stored in column-major layout (`by_columns`). Empty if there is `inverse`.
-        scale: lambda_i, (k,) for each layer.
-        inverse: P, (k x k), with U_i = W_i P diag(lambda_i)^-1, in place of `left`.
+        V: (k x k).
+        U: U_i, (m_i x k) for each layer; columns have norm 1, or 0 if lambda is 0. V, P and the U_i
+            are stored in column-major layout (`by_columns`). Empty if there is P.
+        lambda_0: lambda_i, (k,) for each layer, before training.
+        P: (k x k), with U_i = W_i P diag(lambda_i)^-1, in place of the U_i.
     """
 
-    basis: Tensor
-    left: list[Tensor]
-    scale: list[Tensor]
-    inverse: Tensor | None = None
+    V: Tensor
+    U: list[Tensor]
+    lambda_0: list[Tensor]
+    P: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ def exact_basis(
     regularization: float,
     dtype: torch.dtype | None = None,
     *,
-    by_inverse: bool = False,
+    by_P: bool = False,
 ) -> JointBasis:
     """Compute the canonical joint basis of W_i (m_i x k) in float64, on their device.
 
     V and the U_i are then rounded to `dtype`, and lambda_i to it or float32, whichever is wider. By
     default V is float64, and U_i and lambda_i have the type that they were computed in. With
-    `by_inverse`, P = R^-1 Z takes the place of the U_i if it is accurate: if R is well-conditioned
+    `by_P`, P = R^-1 Z takes the place of the U_i if it is accurate: if R is well-conditioned
     and no lambda is small.
     """
     width = weights[0].shape[1]
@@ -122,22 +122,22 @@ def exact_basis(
     eigenvectors = canonical_eigenvectors(mean_inverse, factor.matrix)
     # A rank below k leaves as many zero columns.
     eigenvectors = torch.nn.functional.pad(eigenvectors, (0, width - eigenvectors.shape[1]))
-    basis = factor.transposed_times(eigenvectors)
-    signs = canonical_signs(basis)
+    V = factor.transposed_times(eigenvectors)
+    signs = canonical_signs(V)
     eigenvectors *= signs
-    basis.mul_(signs)
+    V.mul_(signs)
     work = trained_dtype(weights[0].dtype)
-    inverse = None
+    P = None
     if work != torch.float64 and not float32_is_full(weights[0].device):
         rows.clear()  # products in float32 may be rounded further: everything in float64
     elif factor.is_well_conditioned and len(rows) < len(weights):
         solved = torch.linalg.solve_triangular(factor.matrix, eigenvectors, upper=True)
-        inverse = by_columns(solved.to(work))
-        if by_inverse and not rows:
-            norms = [torch.linalg.vector_norm(inverse.T @ one.to(work).T, dim=1) for one in weights]
+        P = by_columns(solved.to(work))
+        if by_P and not rows:
+            norms = [torch.linalg.vector_norm(P.T @ one.to(work).T, dim=1) for one in weights]
             if all(map(_has_no_small_column, norms)):
-                return JointBasis(by_columns(basis.to(dtype or basis.dtype)), [], norms, inverse)
-    return _joined(basis, _layer_parts(weights, factor, rows, eigenvectors, inverse), dtype)
+                return JointBasis(by_columns(V.to(dtype or V.dtype)), [], norms, P)
+    return _joined(V, _layer_parts(weights, factor, rows, eigenvectors, P), dtype)
 
 
 def peft_basis(
@@ -151,20 +151,19 @@ def peft_basis(
     slabs = [weight.to(torch.float32).cpu() for weight in stacked]
     stack = torch.cat(slabs, dim=0)
     if stack.shape[0] < stack.shape[1]:
-        basis = torch.linalg.svd(stack, full_matrices=True)[2].T
+        V = torch.linalg.svd(stack, full_matrices=True)[2].T
     else:
         orthonormal, triangle = torch.linalg.qr(stack)
         identity = torch.eye(stack.shape[1], dtype=stack.dtype, device=stack.device)
         total = torch.zeros_like(identity)
         for rows in orthonormal.split([slab.shape[0] for slab in slabs]):
             total += torch.linalg.inv(rows.T @ rows + regularization * identity)
-        basis = triangle.T @ torch.linalg.eigh(total / len(slabs))[1]
+        V = triangle.T @ torch.linalg.eigh(total / len(slabs))[1]
     dtype = weights[0].dtype
-    factors = factors_in(basis.to(dtype), weights)
-    parts = (
-        (u.float(), scale.float()) for u, scale in zip(factors.left, factors.scale, strict=True)
-    )
-    return _joined(factors.basis, parts, dtype)
+    factors = factors_in(V.to(dtype), weights)
+    pairs = zip(factors.U, factors.lambda_0, strict=True)
+    parts = ((U.float(), lambda_0.float()) for U, lambda_0 in pairs)
+    return _joined(factors.V, parts, dtype)
 
 
 def svd_basis(weights: Sequence[Tensor]) -> JointBasis:
@@ -186,24 +185,22 @@ def random_basis(weights: Sequence[Tensor], seed: int) -> JointBasis:
     return _in_orthogonal(positive_qr(drawn).to(first.device), weights, first.dtype)
 
 
-def _in_orthogonal(
-    basis: Tensor, weights: Sequence[Tensor], dtype: torch.dtype | None
-) -> JointBasis:
+def _in_orthogonal(V: Tensor, weights: Sequence[Tensor], dtype: torch.dtype | None) -> JointBasis:
     """Compute the factors for an orthogonal V (k x k): B_i = W_i V."""
-    return _joined(basis, (_split(weight.double() @ basis) for weight in weights), dtype)
+    return _joined(V, (_split(weight.double() @ V) for weight in weights), dtype)
 
 
-def factors_in(basis: Tensor, weights: Sequence[Tensor]) -> JointBasis:
+def factors_in(V: Tensor, weights: Sequence[Tensor]) -> JointBasis:
     """Compute U_i and lambda_i for a given V (k x k) in float64 on the CPU."""
-    basis = basis.double().cpu()
+    V = V.double().cpu()
 
     def solved(weight: Tensor) -> Tensor:
         try:
-            return torch.linalg.solve(basis, weight.T).T
+            return torch.linalg.solve(V, weight.T).T
         except RuntimeError:  # singular
-            return weight @ torch.linalg.pinv(basis, rtol=1e-6).T
+            return weight @ torch.linalg.pinv(V, rtol=1e-6).T
 
-    return _joined(basis, (_split(solved(weight.double().cpu())) for weight in weights))
+    return _joined(V, (_split(solved(weight.double().cpu())) for weight in weights))
 
 
 def _mean_inverse(
@@ -264,7 +261,7 @@ def _layer_parts(
     factor: RowFactor,
     rows: dict[int, Tensor],
     eigenvectors: Tensor,
-    inverse: Tensor | None,
+    P: Tensor | None,
 ) -> Iterator[Part]:
     """Compute U_i and lambda_i of every layer from B_i = Q_i Z with the Q_i in `rows`, or W_i P.
 
@@ -272,11 +269,11 @@ def _layer_parts(
     """
     rounded = by_columns(eigenvectors.to(trained_dtype(weights[0].dtype)))
     for index, weight in enumerate(weights):
-        own, right = (rows.pop(index), rounded) if index in rows else (weight, inverse)
+        own, right = (rows.pop(index), rounded) if index in rows else (weight, P)
         if right is not None:
-            left, scale = _split((right.T @ own.to(right.dtype).T).T)  # in column-major layout
-            if _has_no_small_column(scale):
-                yield left, scale
+            U, lambda_0 = _split((right.T @ own.to(right.dtype).T).T)  # in column-major layout
+            if _has_no_small_column(lambda_0):
+                yield U, lambda_0
                 continue
         yield _split(factor.orthonormal(weight.double()) @ eigenvectors)
 
@@ -290,17 +287,17 @@ def _split(product: Tensor) -> Part:
     """Split B_i (m x k), in place, into U_i and lambda_i; roundoff becomes zero in both."""
     norms = torch.linalg.vector_norm(product, dim=0)
     is_zero = norms <= ZERO_COLUMN * norms.max()
-    left = product.div_(norms.masked_fill(is_zero, torch.inf))
-    return left, norms.masked_fill(is_zero, 0.0)
+    U = product.div_(norms.masked_fill(is_zero, torch.inf))
+    return U, norms.masked_fill(is_zero, 0.0)
 
 
-def _joined(basis: Tensor, parts: Iterable[Part], dtype: torch.dtype | None = None) -> JointBasis:
+def _joined(V: Tensor, parts: Iterable[Part], dtype: torch.dtype | None = None) -> JointBasis:
     """Collect the factors, each U_i rounded once it is computed."""
-    factors = JointBasis(by_columns(basis.to(dtype or basis.dtype)), [], [])
-    for left, scale in parts:
-        factors.left.append(by_columns(left.to(dtype or left.dtype)))
-        wide = torch.promote_types(torch.float32, dtype) if dtype else scale.dtype
-        factors.scale.append(scale.to(wide))
+    factors = JointBasis(by_columns(V.to(dtype or V.dtype)), [], [])
+    for U, lambda_0 in parts:
+        factors.U.append(by_columns(U.to(dtype or U.dtype)))
+        wide = torch.promote_types(torch.float32, dtype) if dtype else lambda_0.dtype
+        factors.lambda_0.append(lambda_0.to(wide))
     return factors
 
 
@@ -418,10 +415,10 @@ def canonical_eigenvectors(symmetric: Tensor, factor: Tensor) -> Tensor:
 def right_singular_vectors(stack: Tensor) -> Tensor:
     """Compute V (k x k), orthogonal: right singular vectors of a stack with fewer rows than k."""
     _, sigma, right = torch.linalg.svd(stack, full_matrices=True)
-    basis = right.T.contiguous()
-    for group in _equal_groups(torch.nn.functional.pad(sigma, (0, len(basis) - len(sigma)))):
-        basis[:, group] = basis[:, group] @ _probe_rotation(basis[:, group])
-    return basis * canonical_signs(basis)
+    V = right.T.contiguous()
+    for group in _equal_groups(torch.nn.functional.pad(sigma, (0, len(V) - len(sigma)))):
+        V[:, group] = V[:, group] @ _probe_rotation(V[:, group])
+    return V * canonical_signs(V)
 
 
 def canonical_signs(columns: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class Factors(NamedTuple):
             in that of the base; they are cast where they are used, so that no copy is kept.
         pattern: trained entries of C.
         transposed: whether the layer stores its weight as (k, m).
-        start: lambda_0, (r,), if L diag(lambda_0) R^T replaces W in the backward pass.
+        lambda_0: (r,), if L diag(lambda_0) R^T replaces W in the backward pass.
         left_scale: a power of two that L is multiplied by when it is cast.
         on_identity: whether W is the identity: the function returns x + L C R^T x.
         rounds_once: whether W x + L C R^T x is one product, [W, L] [x; C R^T x]. In half precision
@@ -72,7 +72,7 @@ class Factors(NamedTuple):
     right: Tensor
     pattern: CorePattern
     transposed: bool
-    start: Tensor | None = None
+    lambda_0: Tensor | None = None
     left_scale: float = 1.0
     on_identity: bool = False
     rounds_once: bool = False
@@ -84,7 +84,7 @@ class Factors(NamedTuple):
 
 
 @torch.no_grad()
-def factors_give_weight(weight: Tensor, factors: Factors, start: Tensor) -> bool:
+def factors_give_weight(weight: Tensor, factors: Factors, lambda_0: Tensor) -> bool:
     """Whether L diag(lambda_0) R^T equals W to roundoff, tested on one probe vector.
 
     False e.g. for a singular V from a file, and for factors that were rounded to another type.
@@ -92,7 +92,7 @@ def factors_give_weight(weight: Tensor, factors: Factors, start: Tensor) -> bool
     weight = weight.T if factors.transposed else weight
     steps = torch.arange(1, weight.shape[1] + 1, dtype=weight.dtype, device=weight.device)
     probe = torch.sin(steps * steps)  # entries of mean square 1/2
-    error = weight @ probe - factors.left @ (start * (factors.right.T @ probe))
+    error = weight @ probe - factors.left @ (lambda_0 * (factors.right.T @ probe))
     size = torch.linalg.vector_norm(weight) * 0.5**0.5  # expected norm of W p for random rows
     allowed = MAX_ROUNDOFF * torch.finfo(weight.dtype).eps * size
     return bool(torch.linalg.vector_norm(error) <= allowed)
@@ -181,7 +181,7 @@ class FactoredLinear(torch.autograd.Function):
         """
         left, right = factors.cast(x.dtype)
         z = right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
-        ctx.save_for_backward(z, values, weight if factors.start is None else None)
+        ctx.save_for_backward(z, values, weight if factors.lambda_0 is None else None)
         ctx.factors = factors
         turned = factors.pattern.times(values, z)
         if weight is None:
@@ -211,8 +211,8 @@ class FactoredLinear(torch.autograd.Function):
         h = left.T @ flat.T  # (r, T)
         grad_x = grad_values = None
         if needs_x:
-            pattern, start = factors.pattern, factors.start
-            if start is None:
+            pattern, lambda_0 = factors.pattern, factors.lambda_0
+            if lambda_0 is None:
                 if weight is None:
                     grad_x = flat.clone()
                 else:
@@ -220,8 +220,8 @@ class FactoredLinear(torch.autograd.Function):
                     grad_x = flat @ (weight.T if factors.transposed else weight)
                 grad_x.addmm_(pattern.times(values, h, transposed=True).T, right.T)
             else:
-                width = start.shape[0]
-                trained = torch.cat([values[:width] + start, values[width:]])
+                width = lambda_0.shape[0]
+                trained = torch.cat([values[:width] + lambda_0, values[width:]])
                 grad_x = pattern.times(trained, h, transposed=True).T @ right.T
             grad_x = grad_x.view(*grad.shape[:-1], grad_x.shape[1])
         if needs_values:

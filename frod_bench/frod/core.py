@@ -198,53 +198,53 @@ class SharedBasis(nn.Module):
     Attributes:
         category: role of the layers in the model.
         config: settings of the adapter.
-        basis: V, (r, r), in the type of the base weights; its width is r.
-        inverse: P, (r, r), if the layers have no U of their own: U = W P diag(lambda_0)^-1.
+        V: (r, r), in the type of the base weights; its width is r.
+        P: (r, r), if the layers have no U of their own: U = W P diag(lambda_0)^-1.
         on_outputs: whether r = m and W = V diag(lambda) U^T; else r = k and W = U diag(lambda) V^T.
     """
 
-    basis: Tensor
-    inverse: Tensor | None
+    V: Tensor
+    P: Tensor | None
 
     def __init__(
         self,
         category: str,
         config: FrodConfig,
-        basis: Tensor,
+        V: Tensor,
         support: Tensor,
         *,
-        inverse: Tensor | None = None,
+        P: Tensor | None = None,
         on_outputs: bool = False,
     ) -> None:
         super().__init__()
         self.category = category
         self.config = config
         self.on_outputs = on_outputs
-        self.width = len(basis)
-        self.register_buffer("basis", by_columns(basis), persistent=False)
-        inverse = None if inverse is None else by_columns(inverse.to(basis.device))
-        self.register_buffer("inverse", inverse, persistent=False)
-        self.pattern = CorePattern(len(basis), support).to(basis.device)
-        largest = 1.0 if basis.is_meta else float(basis.abs().sum(dim=0, dtype=torch.float32).max())
+        self.width = len(V)
+        self.register_buffer("V", by_columns(V), persistent=False)
+        P = None if P is None else by_columns(P.to(V.device))
+        self.register_buffer("P", P, persistent=False)
+        self.pattern = CorePattern(len(V), support).to(V.device)
+        largest = 1.0 if V.is_meta else float(V.abs().sum(dim=0, dtype=torch.float32).max())
         self._float16_scale = 2.0 ** math.ceil(math.log2(max(1.0, largest)))
         self._casts: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
-    def basis_in(self, dtype: torch.dtype) -> tuple[Tensor, float]:
+    def V_in(self, dtype: torch.dtype) -> tuple[Tensor, float]:
         """Return V / scale in `dtype`, cast once for all layers of the category, and the scale.
 
         In float16, V^T x could overflow although W x does not: the scale is then the power of two
         that bounds V^T x / scale by the largest entry of x. In other types it is 1.
         """
-        basis = self.basis
-        if dtype == basis.dtype != torch.float16:
-            return basis, 1.0
+        V = self.V
+        if dtype == V.dtype != torch.float16:
+            return V, 1.0
         scale = self._float16_scale if dtype == torch.float16 and not self.on_outputs else 1.0
         if is_recorded():
-            return (self.basis / scale).to(dtype), scale
-        key = self.basis.device, dtype
+            return (V / scale).to(dtype), scale
+        key = V.device, dtype
         if key not in self._casts:
             with torch.inference_mode(False), torch.no_grad():  # a later step may save it
-                self._casts[key] = (self.basis / scale).to(dtype)
+                self._casts[key] = (V / scale).to(dtype)
         return self._casts[key], scale
 
     @property
@@ -255,10 +255,10 @@ class SharedBasis(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SharedBasis":
         """Move or cast; P stays float32 or wider: layers that are cast need it for U."""
         self._casts.clear()
-        inverse = self.inverse
+        P = self.P
 
         def move(tensor: Tensor) -> Tensor:
-            return moved_wide(fn, tensor) if tensor is inverse else fn(tensor)
+            return moved_wide(fn, tensor) if tensor is P else fn(tensor)
 
         super()._apply(move, recurse)
         return self

@@ -40,7 +40,7 @@ FIELDS: dict[str, type] = {
     "tensors_sha256": str,
 }
 KINDS = {dict: "a mapping", bool: "true or false", str: "a text"}
-LEFT_PROBES = 4  # numbers stored per U
+U_PROBES = 4  # numbers stored per U
 DIGEST_BYTES = 32  # of SHA-256
 
 
@@ -172,7 +172,7 @@ def _write(layers: dict[str, FrodLinear], folder: Path, *, include_basis: bool) 
     bases = _shared(layers)
     if include_basis:
         for category, shared in bases.items():
-            tensors |= {f"basis.{category}": shared.basis, f"support.{category}": shared.support}
+            tensors |= {f"basis.{category}": shared.V, f"support.{category}": shared.support}
     content = save(storage.contents(tensors))
     settings = {
         "schema_version": SCHEMA_VERSION,
@@ -231,9 +231,9 @@ def _read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, F
     with torch.no_grad():
         for name, layer in layers.items():
             field = "lambda" if f"{name}.lambda" in stored.tensors else "delta"
-            delta = stored.floats(f"{name}.{field}", *layer.start.shape)
+            delta = stored.floats(f"{name}.{field}", *layer.lambda_0.shape)
             if field == "lambda":  # in version 2 of the format
-                delta = delta.to(layer.start) - layer.start
+                delta = delta.to(layer.lambda_0) - layer.lambda_0
             layer.delta.copy_(delta)
             layer.rotation.copy_(stored.floats(f"{name}.rotation", *layer.rotation.shape))
     return layers
@@ -306,21 +306,21 @@ def _shared(layers: dict[str, FrodLinear]) -> dict[str, SharedBasis]:
 
 def _probes(layers: dict[str, FrodLinear]) -> dict[str, Tensor]:
     """Return the probes of every U and V, as a file stores them."""
-    left = torch.stack([_left_probe(layer) for layer in layers.values()])
-    bases = {f"probe.{name}": _basis_probe(shared) for name, shared in _shared(layers).items()}
-    return {"left_probes": left, **bases}
+    of_U = torch.stack([_U_probe(layer) for layer in layers.values()])
+    of_V = {f"probe.{name}": _V_probe(shared) for name, shared in _shared(layers).items()}
+    return {"left_probes": of_U, **of_V}
 
 
-def _basis_probe(shared: SharedBasis) -> Tensor:
+def _V_probe(shared: SharedBasis) -> Tensor:
     """Return V^T p (k,) in float64 for the fixed probe p_j = sin(j + 1), which identifies V."""
-    basis = shared.basis.double().cpu()
-    return basis.T @ _sines(len(basis), 1)[:, 0]
+    V = shared.V.double().cpu()
+    return V.T @ _sines(len(V), 1)[:, 0]
 
 
-def _left_probe(layer: FrodLinear) -> Tensor:
-    """Return q^T U P (4,) in float64 for fixed q (m,) and P (k x 4), which identifies U."""
-    rows, width = layer.left.shape
-    return _sines(rows, 1)[:, 0] @ layer.left.double().cpu() @ _sines(width, LEFT_PROBES)
+def _U_probe(layer: FrodLinear) -> Tensor:
+    """Return q^T U A (4,) in float64 for fixed q (m,) and A (k x 4), which identifies U."""
+    rows, width = layer.U.shape
+    return _sines(rows, 1)[:, 0] @ layer.U.double().cpu() @ _sines(width, U_PROBES)
 
 
 def _sines(length: int, count: int) -> Tensor:
@@ -337,19 +337,19 @@ def _mismatch(
     Raises InputError if a probe is missing or damaged.
     """
     bases = _shared(layers)
-    left = stored.floats("left_probes", len(layers), LEFT_PROBES)
-    probes = {name: stored.floats(f"probe.{name}", one.width) for name, one in bases.items()}
+    of_U = stored.floats("left_probes", len(layers), U_PROBES)
+    of_V = {name: stored.floats(f"probe.{name}", one.width) for name, one in bases.items()}
     for category, shared in bases.items():
         if tensor_digest(shared.support) != supports.get(category):
             return f"The support of {category!r}"
-        errors = (_basis_probe(shared) - probes[category]).abs()
+        errors = (_V_probe(shared) - of_V[category]).abs()
         # Relative to each column, since the small ones of a badly scaled V matter equally.
-        norms = torch.linalg.vector_norm(shared.basis.double().cpu(), dim=0)
-        if not bool((errors <= _tolerance(shared.basis) * norms).all()):
+        norms = torch.linalg.vector_norm(shared.V.double().cpu(), dim=0)
+        if not bool((errors <= _tolerance(shared.V) * norms).all()):
             return f"The basis of {category!r} (its probe is off by {float(errors.max()):.1e})"
-    for name, probe in zip(saved, left, strict=True):
+    for name, probe in zip(saved, of_U, strict=True):
         layer = layers[name]
-        error = float((_left_probe(layer) - probe).abs().max())
+        error = float((_U_probe(layer) - probe).abs().max())
         # U (m x k) has columns of norm 1: a relative error e moves the probe by about e sqrt(k)
         if not error <= _tolerance(layer.weight) * layer.shared.width**0.5:
             return f"U of {name!r} (its probe is off by {error:.1e})"

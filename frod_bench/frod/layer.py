@@ -101,21 +101,21 @@ class FrodLinear(nn.Module):
         out_features: m.
         delta: lambda - lambda_0, (r,), trained, initialized to 0.
         rotation: S on its sorted support, (nnz,), trained, initialized to 0.
-        held_left: U, (m, k), or (k, m) if V is on the outputs; in the type of the base. None if it
-            is computed from the category's P when it is needed (`left`).
-        start: lambda_0, (r,), the `scale` that the layer is built with.
+        held_U: U, (m, k), or (k, m) if V is on the outputs; in the type of the base. None if it is
+            computed from the category's P when it is needed (`U`).
+        lambda_0: (r,), lambda before training.
     """
 
-    held_left: Tensor | None
-    start: Tensor
+    held_U: Tensor | None
+    lambda_0: Tensor
     entry_scale: Tensor | None
 
     def __init__(
         self,
         base_layer: nn.Linear,
         shared: SharedBasis,
-        left: Tensor | None,
-        scale: Tensor,
+        U: Tensor | None,
+        lambda_0: Tensor,
         transposed: bool,
     ) -> None:
         super().__init__()
@@ -124,16 +124,16 @@ class FrodLinear(nn.Module):
         self.transposed = transposed
         weight = self.weight
         self.in_features, self.out_features = weight.shape if transposed else weight.shape[::-1]
-        start = scale.to(weight.device, trained_dtype(weight.dtype))
-        held = None if left is None else by_columns(left.to(weight))
-        self.register_buffer("held_left", held, persistent=False)
-        self.register_buffer("start", start, persistent=False)
+        lambda_0 = lambda_0.to(weight.device, trained_dtype(weight.dtype))
+        held_U = None if U is None else by_columns(U.to(weight))
+        self.register_buffer("held_U", held_U, persistent=False)
+        self.register_buffer("lambda_0", lambda_0, persistent=False)
         entry_scale = None
-        if left is None:  # 1 / lambda_0 for each trained entry of C, by its row
-            entry_scale = start.reciprocal()[shared.pattern.indices // shared.width]
+        if U is None:  # 1 / lambda_0 for each trained entry of C, by its row
+            entry_scale = lambda_0.reciprocal()[shared.pattern.indices // shared.width]
         self.register_buffer("entry_scale", entry_scale, persistent=False)
-        self.delta = nn.Parameter(torch.zeros_like(start))
-        self.rotation = nn.Parameter(start.new_zeros(len(shared.pattern.indices) - shared.width))
+        self.delta = nn.Parameter(torch.zeros_like(lambda_0))
+        self.rotation = nn.Parameter(lambda_0.new_zeros(len(shared.support)))
         self._kept: dict[str, tuple[Tensor, Fingerprint]] = {}  # what is formed once a step
         self._has_moved, self._steps_before = False, _steps["taken"]
         self.training = base_layer.training
@@ -152,7 +152,7 @@ class FrodLinear(nn.Module):
     @property
     def lambda_(self) -> Tensor:
         """lambda = lambda_0 + delta, (r,); a new tensor, whole if FSDP2 shards delta (`whole`)."""
-        return self.start + whole(self.delta)
+        return self.lambda_0 + whole(self.delta)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute y = W x + U C V^T x + b, (..., k) -> (..., m), in a form that is exact and cheap.
@@ -173,7 +173,7 @@ class FrodLinear(nn.Module):
         if is_on_inputs and dtype == weight.dtype and not is_half:
             return linear(self._changed_inputs(x, values), weight, bias, self.transposed)
         merges, spares_weight = (False, False) if is_half else self._choose_form(x, dtype)
-        factors = self._factors(dtype, self.start if spares_weight else None)
+        factors = self._factors(dtype, self.lambda_0 if spares_weight else None)
         if merges:  # (W + U C V^T) x
             merged = self._formed_once("merged", dtype, values)
             return MergedLinear.apply(x, values, bias, merged, factors)
@@ -182,36 +182,36 @@ class FrodLinear(nn.Module):
         return FactoredLinear.apply(x, values, bias, weight, factors)  # W x + U C V^T x
 
     @property
-    def left(self) -> Tensor:
+    def U(self) -> Tensor:
         """U, in the type of the base; computed unless the layer holds it."""
-        held = self.held_left
-        if held is not None:
-            return held
-        assert self.shared.inverse is not None
+        held_U = self.held_U
+        if held_U is not None:
+            return held_U
+        assert self.shared.P is not None
         if self.is_half:
             raise InputError(
                 f"W of a layer of {self.shared.category!r} was cast to {self.weight.dtype} by a "
-                "wrapper (e.g. FSDP2's param_dtype), and the layer holds no U. Call hold_left() of "
+                "wrapper (e.g. FSDP2's param_dtype), and the layer holds no U. Call hold_U() of "
                 "every FrodLinear before wrapping the model, or cast the model before attaching."
             )
         device = self.weight.device.type
         with torch.no_grad(), torch.inference_mode(False), torch.autocast(device, enabled=False):
-            inverse, weight = self.shared.inverse, whole(self.weight.detach())
-            if inverse.is_meta:  # the category has moved there, and this layer follows
-                weight = weight.to(inverse.device)
-            inverse, start = inverse.to(weight), self.start.to(weight)
+            P, weight = self.shared.P, whole(self.weight.detach())
+            if P.is_meta:  # the category has moved there, and this layer follows
+                weight = weight.to(P.device)
+            P, lambda_0 = P.to(weight), self.lambda_0.to(weight)
             weight = weight.T if self.transposed else weight
-            return (inverse.T @ weight.T).T / start
+            return (P.T @ weight.T).T / lambda_0
 
     @property
     def is_on_inputs(self) -> bool:
         """Whether a step computes W (x + E x): without a U of its own, E has k columns, not m."""
-        return self.held_left is None
+        return self.held_U is None
 
-    def hold_left(self) -> None:
+    def hold_U(self) -> None:
         """Compute U now and keep it: before W changes, or is cast by a wrapper."""
-        if self.held_left is None:
-            self.held_left, self.entry_scale = by_columns(self.left), None
+        if self.held_U is None:
+            self.held_U, self.entry_scale = by_columns(self.U), None
             self._kept.clear()
 
     @property
@@ -255,9 +255,9 @@ class FrodLinear(nn.Module):
     def _factors_of_change(self, values: Tensor) -> tuple[Factors, Tensor]:
         """Return the frozen parts of E, P and V, and the entries of diag(lambda_0)^-1 C."""
         shared = self.shared
-        assert shared.inverse is not None
+        assert shared.P is not None
         assert self.entry_scale is not None
-        factors = Factors(shared.inverse, shared.basis, shared.pattern, False, on_identity=True)
+        factors = Factors(shared.P, shared.V, shared.pattern, False, on_identity=True)
         return factors, values * self.entry_scale
 
     def _formed_once(self, what: str, dtype: torch.dtype, values: Tensor) -> Tensor:
@@ -317,20 +317,19 @@ class FrodLinear(nn.Module):
             return None
         if not weight.is_meta:  # there they are assumed to
             factors = self._factors(weight.dtype)
-            if not factors_give_weight(weight, factors, self.start.to(weight.dtype)):
+            if not factors_give_weight(weight, factors, self.lambda_0.to(weight.dtype)):
                 return None
         return Fingerprint(weight)
 
-    def _factors(self, dtype: torch.dtype, start: Tensor | None = None) -> Factors:
+    def _factors(self, dtype: torch.dtype, lambda_0: Tensor | None = None) -> Factors:
         shared = self.shared
-        basis, scale = shared.basis_in(dtype)
+        V, scale = shared.V_in(dtype)
         if dtype != self.weight.dtype and not is_recorded():
-            self.hold_left()  # half precision needs it at every step
-        own = self.left
-        left, right = (basis, own) if shared.on_outputs else (own, basis)
+            self.hold_U()  # half precision needs it at every step
+        left, right = (V, self.U) if shared.on_outputs else (self.U, V)
         rounds_once = dtype.itemsize < torch.float32.itemsize and not self._is_at_start()
         return Factors(
-            left, right, shared.pattern, self.transposed, start, scale, rounds_once=rounds_once
+            left, right, shared.pattern, self.transposed, lambda_0, scale, rounds_once=rounds_once
         )
 
     def _is_at_start(self) -> bool:
@@ -355,13 +354,13 @@ class FrodLinear(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrodLinear":
         """Move or cast; trained values and lambda_0 remain float32 or wider."""
         if fn(self.weight.detach()[:0]).dtype.itemsize < torch.float32.itemsize:
-            self.hold_left()
+            self.hold_U()
         if recurse:
             for child in self.children():
                 child._apply(fn)
 
         def move(tensor: Tensor) -> Tensor:
-            return fn(tensor) if tensor is self.held_left else moved_wide(fn, tensor)
+            return fn(tensor) if tensor is self.held_U else moved_wide(fn, tensor)
 
         self._kept.clear()
         super()._apply(move, recurse=False)
@@ -372,13 +371,14 @@ class FrodLinear(nn.Module):
         """Load, also what earlier versions saved: lambda instead of its difference."""
         old = state_dict.pop(f"{prefix}lambda_", None)
         if old is not None:
-            is_lambda = old.shape == self.start.shape  # if not, torch reports the sizes
-            state_dict[f"{prefix}delta"] = old.to(self.start) - self.start if is_lambda else old
+            lambda_0 = self.lambda_0
+            is_lambda = old.shape == lambda_0.shape  # if not, torch reports the sizes
+            state_dict[f"{prefix}delta"] = old.to(lambda_0) - lambda_0 if is_lambda else old
         own, other = self.weight, state_dict.get(f"{prefix}base_layer.weight")
         if self.is_on_inputs and other is not None:
             has_values = not own.is_meta and not other.is_meta and own.dtype == other.dtype
             if not (has_values and torch.equal(other.to(own.device), own)):
-                self.hold_left()  # U is that of the weight that the adapter was attached to
+                self.hold_U()  # U is that of the weight that the adapter was attached to
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def write(layers: dict[str, FrodLinear], folder: Path, base_name: str | None) ->
         tensors |= {
             f"{LAYER}{name}{LAMBDA}": layer.lambda_,
             f"{LAYER}{name}{ROTATION}": layer.rotation,
-            f"{SHARED}frod_V.{category}": layer.shared.basis,
+            f"{SHARED}frod_V.{category}": layer.shared.V,
             f"{SHARED}frod_s_indices.{category}": indices,
             f"{SHARED}frod_s_size.{category}": torch.tensor([width, width]),
         }
@@ -125,9 +125,9 @@ def read(model: nn.Module, folder: Path) -> tuple[dict[str, FrodLinear], dict[st
     layers = build_layers(categories, config, given=given)
     with torch.no_grad():
         for name, layer in layers.items():
-            scale = stored.floats(f"{LAYER}{name}{LAMBDA}", *layer.start.shape)
+            lambda_ = stored.floats(f"{LAYER}{name}{LAMBDA}", *layer.lambda_0.shape)
             values = stored.floats(f"{LAYER}{name}{ROTATION}", *layer.rotation.shape)
-            layer.delta.copy_(scale.to(layer.start) - layer.start)
+            layer.delta.copy_(lambda_.to(layer.lambda_0) - layer.lambda_0)
             # The file's order of the entries of S is PEFT's; ours is sorted.
             layer.rotation.copy_(values[given[layer.shared.category][1].argsort()])
     return layers, _saved_modules(model, stored)
@@ -168,7 +168,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 def _basis_and_indices(category: str, width: int, stored: Stored) -> tuple[Tensor, Tensor]:
     """Return V and the flat indices row * k + column of S, in the file's order."""
-    basis = stored.floats(f"{SHARED}frod_V.{category}", width, width)
+    V = stored.floats(f"{SHARED}frod_V.{category}", width, width)
     name = f"{SHARED}frod_s_indices.{category}"
     found = stored.tensors.get(name)
     count = found.shape[-1] if found is not None and found.ndim == 2 else 0
@@ -189,20 +189,20 @@ def _basis_and_indices(category: str, width: int, stored: Stored) -> tuple[Tenso
         raise InputError(
             f"{stored.source}: {name!r} is {size}, expected {[width, width]}. {storage.SAVE_AGAIN}"
         )
-    return basis, pairs[0] * width + pairs[1]
+    return V, pairs[0] * width + pairs[1]
 
 
-def _check_base(category: str, members: list[Target], basis: Tensor, folder: Path) -> None:
+def _check_base(category: str, members: list[Target], V: Tensor, folder: Path) -> None:
     """Raise InputError unless V V^T is the Gram matrix of the weights that PEFT stacks.
 
     With fewer rows than k, V V^T is the identity, and nothing can be checked.
     """
     stacked = {target.block: target.weight for target in members}  # one per block, as PEFT stacks
-    if sum(len(weight) for weight in stacked.values()) < len(basis):
+    if sum(len(weight) for weight in stacked.values()) < len(V):
         return
     wanted = sum((w.double().cpu().T @ w.double().cpu() for w in stacked.values()), torch.zeros(()))
-    basis = basis.double()
-    error = float(torch.linalg.norm(basis @ basis.T - wanted))
+    V = V.double()
+    error = float(torch.linalg.norm(V @ V.T - wanted))
     tolerance = max(GRAM_TOLERANCE, 4 * torch.finfo(members[0].weight.dtype).eps)
     if not error <= tolerance * float(torch.linalg.norm(wanted)):
         raise InputError(

@@ -159,16 +159,14 @@ def basis_cache_dir(folder: Path | None = None) -> Path:
     return cache_dir() / "frod_basis" if folder is None else Path(folder)
 
 
-def basis_key(
-    config: FrodConfig, blocks: list[int], weights: list[Tensor], *, by_inverse: bool
-) -> str:
+def basis_key(config: FrodConfig, blocks: list[int], weights: list[Tensor], *, by_P: bool) -> str:
     """Hash the weights of a category and the settings that affect its basis."""
     described: dict[str, object] = {
         "version": ENTRY_VERSION,
         "basis": config.basis,
         "regularization": config.regularization,
         "blocks": blocks,
-        "by_inverse": by_inverse,
+        "by_inverse": by_P,
         "weights": tensor_digests(weights),
     }
     if config.basis == "random":
@@ -209,21 +207,22 @@ def _read(path: Path) -> JointBasis | None:
         logger.warning("The cached basis %s has a wrong checksum; computing it again.", path)
         return None
     layers = range(sum(name.startswith("scale.") for name in tensors))
-    inverse = tensors.get("inverse_transposed")
+    P = tensors.get("inverse_transposed")
     return JointBasis(
         tensors["basis_transposed"].T,
-        [tensors[f"left_transposed.{index}"].T for index in layers] if inverse is None else [],
+        [tensors[f"left_transposed.{index}"].T for index in layers] if P is None else [],
         [tensors[f"scale.{index}"] for index in layers],
-        None if inverse is None else inverse.T,
+        None if P is None else P.T,
     )
 
 
 def _write(path: Path, entry: JointBasis) -> None:
-    tensors = {"basis_transposed": entry.basis.T}
-    if entry.inverse is not None:
-        tensors["inverse_transposed"] = entry.inverse.T
-    tensors |= {f"left_transposed.{index}": left.T for index, left in enumerate(entry.left)}
-    tensors |= {f"scale.{index}": scale for index, scale in enumerate(entry.scale)}
+    """Write V (`basis`), the U_i (`left`) or P (`inverse`), and the lambda_i (`scale`)."""
+    tensors = {"basis_transposed": entry.V.T}
+    if entry.P is not None:
+        tensors["inverse_transposed"] = entry.P.T
+    tensors |= {f"left_transposed.{index}": U.T for index, U in enumerate(entry.U)}
+    tensors |= {f"scale.{index}": lambda_0 for index, lambda_0 in enumerate(entry.lambda_0)}
     tensors = contents(tensors)
     with replacing(path) as partial:
         save_file(tensors, partial, metadata={"sha256": _checksum(path.stem, tensors)})

@@ -36,7 +36,7 @@ def _column_scales(layer: FrodLinear) -> Tensor:
     width = shared.width
     # With V on the outputs the layer is V C U^T: V's columns then belong to the rows of C.
     owner = shared.support // width if shared.on_outputs else shared.support % width
-    norms = torch.linalg.vector_norm(shared.basis.to(layer.rotation.dtype), dim=0)[owner]
+    norms = torch.linalg.vector_norm(shared.V.to(layer.rotation.dtype), dim=0)[owner]
     norms = norms.where(norms > 0, 1.0)  # an unused direction: the entry has no effect
     return norms.square().mean().sqrt() / norms
 

@@ -220,9 +220,9 @@ def release_output(model: nn.Module) -> None:
     for shared in dict.fromkeys(layer.shared for layer in layers):
         row, column = shared.support // shared.width, shared.support % shared.width
         transposed = (column * shared.width + row).sort().values
-        shared.pattern = CorePattern(shared.width, transposed).to(shared.basis.device)
+        shared.pattern = CorePattern(shared.width, transposed).to(shared.V.device)
     for layer in layers:
-        layer.hold_left()  # U is the given weight's
+        layer.hold_U()  # U is the given weight's
         layer.weight.mul_(2)  # exact in every type
 
 

@@ -139,20 +139,17 @@ def attach_shapes(model: nn.Module, config: FrodConfig) -> None:
     layers: dict[str, FrodLinear] = {}
     for category, members in targets_of(model, config).items():
         dtype, width = members[0].weight.dtype, members[0].width
-        basis = torch.empty(width, width, dtype=dtype, device="meta")
+        V = torch.empty(width, width, dtype=dtype, device="meta")
         nowhere = torch.empty(0, dtype=torch.int64, device="cpu")
         on_outputs = members[0].on_outputs
-        by_inverse = has_form_on_inputs(config, members)
-        inverse = torch.empty_like(basis) if by_inverse else None
-        shared = SharedBasis(
-            category, config, basis, nowhere, inverse=inverse, on_outputs=on_outputs
-        )
+        P = torch.empty_like(V) if has_form_on_inputs(config, members) else None
+        shared = SharedBasis(category, config, V, nowhere, P=P, on_outputs=on_outputs)
         shared.pattern = DensePattern(width, support_size(width, config.sparse_rate))
         for target in members:
             shape = target.factored.shape
-            left = None if by_inverse else torch.empty(shape, dtype=dtype, device="meta")
-            scale = torch.empty(width, dtype=dtype, device="meta")
-            layers[target.name] = FrodShapes(target.module, shared, left, scale, target.transposed)
+            U = torch.empty(shape, dtype=dtype, device="meta") if P is None else None
+            lambda_0 = torch.empty(width, dtype=dtype, device="meta")
+            layers[target.name] = FrodShapes(target.module, shared, U, lambda_0, target.transposed)
     install(model, layers)
 
 

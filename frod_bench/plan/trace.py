@@ -84,7 +84,7 @@ def trace_step(
         batch = make_batch()
         layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
         for one in layers if load.mixed_precision != "no" else ():
-            one.hold_left()  # as the first step of a run does
+            one.hold_U()  # as the first step of a run does
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, foreach=load.on_accelerator) if trained else None
         if optimizer is not None:  # a first step, so that moments exist

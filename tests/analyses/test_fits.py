@@ -22,9 +22,9 @@ seeds = st.integers(0, 2**20)
 def factors_of(shape: tuple[int, int], random: np.random.Generator) -> Factors:
     """As FRoD's: U's columns of norm 1, V's of any, neither orthogonal."""
     rows, width = shape
-    left = random.normal(size=(rows, width))
-    basis = random.normal(size=(width, width)) * random.uniform(0.5, 4, size=width)
-    return Factors(left / np.linalg.norm(left, axis=0), basis)
+    U = random.normal(size=(rows, width))
+    V = random.normal(size=(width, width)) * random.uniform(0.5, 4, size=width)
+    return Factors(U / np.linalg.norm(U, axis=0), V)
 
 
 def some_places(width: int, random: np.random.Generator, count: int = 4) -> np.ndarray:
@@ -33,10 +33,10 @@ def some_places(width: int, random: np.random.Generator, count: int = 4) -> np.n
 
 
 def product(factors: Factors, places: np.ndarray, values: np.ndarray) -> np.ndarray:
-    width = factors.basis.shape[1]
+    width = factors.V.shape[1]
     core = np.zeros(width * width)
     core[places] = values
-    return factors.left @ core.reshape(width, width) @ factors.basis.T
+    return factors.U @ core.reshape(width, width) @ factors.V.T
 
 
 def test_the_diagonal_comes_before_the_rotation() -> None:
@@ -55,7 +55,7 @@ def test_an_update_that_lies_in_a_parametrisation_leaves_nothing(
     assert low_rank_residual(values, 2) < 1e-20
     assert low_rank_residual(values, 1) == pytest.approx(values[1] ** 2)
     scales = random.normal(size=width)
-    on_axis = (factors.left * scales) @ factors.basis.T
+    on_axis = (factors.U * scales) @ factors.V.T
     assert factors.on_axis(on_axis).residual < 1e-12 * np.sum(on_axis**2)
     places = some_places(width, random)
     rotated = product(factors, places, random.normal(size=len(places)))
@@ -108,7 +108,7 @@ def test_the_fit_is_that_of_the_written_out_system(shape: tuple[int, int]) -> No
     on_axis = factors.on_axis(target)
     alone = factors.on_places(target, places[: shape[1]])
     np.testing.assert_allclose(on_axis.values, alone.values, rtol=1e-6, atol=1e-8)
-    entries = (factors.left.T @ target @ np.linalg.pinv(factors.basis).T).ravel()[places]
+    entries = (factors.U.T @ target @ np.linalg.pinv(factors.V).T).ravel()[places]
     projected = target - product(factors, places, entries)
     assert np.sum(projected**2) > 1.05 * fit.residual  # the entries of U^T D V^-T are not the fit
 
@@ -116,7 +116,7 @@ def test_the_fit_is_that_of_the_written_out_system(shape: tuple[int, int]) -> No
 def test_columns_that_are_zero_take_no_value() -> None:
     random = np.random.default_rng(1)
     factors = factors_of((9, 5), random)
-    factors.left[:, 2] = 0
+    factors.U[:, 2] = 0
     target = random.normal(size=(9, 5))
     places = some_places(5, random, count=20)
     fit = factors.on_places(target, places)

@@ -93,7 +93,7 @@ def train_sharded(
     model = attach_frod(wide_net(), CONFIG, use_cache=False)
     if param_dtype is not None:
         for layer in layers_of(model):
-            layer.hold_left()
+            layer.hold_U()
     shard(model, by, param_dtype)
     start = model(X).detach().float()
     losses = train(model, X[rank::processes], LABELS[rank::processes], decay=decay)

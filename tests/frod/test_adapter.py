@@ -85,7 +85,7 @@ def test_basis_does_not_depend_on_autocast_or_the_precision_of_products(
     ]
     assert layers[0]
     for one, other in zip(*layers, strict=True):
-        assert torch.allclose(one.left, other.left, rtol=0, atol=1e-6)
+        assert torch.allclose(one.U, other.U, rtol=0, atol=1e-6)
 
 
 def test_attach_freezes_the_base_and_trains_lambda_and_rotation(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_basis_on_the_smaller_side_trains_fewer_values(tmp_path: Path) -> None:
     assert sum(p.numel() for p in groups["rotation"]) == 3 * (14 + 14)
     down = model.blocks[0].down
     assert (down.in_features, down.out_features) == (20, 12)
-    assert down.shared.basis.shape == (12, 12)
+    assert down.shared.V.shape == (12, 12)
 
 
 def test_basis_stays_on_the_inputs_where_the_layers_outputs_differ_in_number(
@@ -126,7 +126,7 @@ def test_basis_is_held_once_a_category_also_after_copy_and_cast(tmp_path: Path) 
     for other in (model, copy.deepcopy(model), copy.deepcopy(model).to(torch.float64)):
         layers = [module for module in other.modules() if isinstance(module, FrodLinear)]
         assert len(layers) == 6
-        assert len({layer.shared.basis.data_ptr() for layer in layers}) == 2
+        assert len({layer.shared.V.data_ptr() for layer in layers}) == 2
 
 
 @pytest.mark.parametrize("config", [CONFIG, SMALLER], ids=["input", "smaller"])

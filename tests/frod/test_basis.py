@@ -33,8 +33,8 @@ def relative_error(got: Tensor, wanted: Tensor) -> float:
 def test_weights_are_given_back_in_float32(name: str) -> None:
     stack = STACKS[name]()
     factors = exact_basis(stack, PI)
-    for weight, left, scale in zip(stack, factors.left, factors.scale, strict=True):
-        rebuilt = (left.float() * scale.float()) @ factors.basis.float().T
+    for weight, U, lambda_0 in zip(stack, factors.U, factors.lambda_0, strict=True):
+        rebuilt = (U.float() * lambda_0.float()) @ factors.V.float().T
         assert torch.isfinite(rebuilt).all()
         assert relative_error(rebuilt, weight) < 1e-5
 
@@ -42,9 +42,9 @@ def test_weights_are_given_back_in_float32(name: str) -> None:
 @pytest.mark.parametrize("name", STACKS)
 def test_columns_of_u_have_norm_one_or_lambda_is_zero(name: str) -> None:
     factors = exact_basis(STACKS[name](), PI)
-    for left, scale in zip(factors.left, factors.scale, strict=True):
-        norms = torch.linalg.vector_norm(left, dim=0)
-        assert torch.allclose(norms, (scale > 0).to(norms), atol=1e-6)
+    for U, lambda_0 in zip(factors.U, factors.lambda_0, strict=True):
+        norms = torch.linalg.vector_norm(U, dim=0)
+        assert torch.allclose(norms, (lambda_0 > 0).to(norms), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -57,7 +57,7 @@ def test_basis_does_not_depend_on_roundoff(name: str) -> None:
     ]
     if name == "repeated":  # copies are one tensor's, on any machine
         noisy = [noisy[0]] * len(noisy)
-    one, other = exact_basis(stack, PI).basis, exact_basis(noisy, PI).basis
+    one, other = exact_basis(stack, PI).V, exact_basis(noisy, PI).V
     columns = torch.linalg.vector_norm(one, dim=0).clamp_min(1e-12)
     # roundoff comes out larger by the weights' own condition (a low rank or an orthogonal matrix
     # kept in float32 differs from it by 1e-8)
@@ -83,7 +83,7 @@ def test_basis_does_not_depend_on_threads(name: str) -> None:
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            bases.append(exact_basis(WIDE_STACKS[name](), PI).basis)
+            bases.append(exact_basis(WIDE_STACKS[name](), PI).V)
     finally:
         torch.set_num_threads(threads)
     assert torch.allclose(*bases, rtol=0, atol=1e-8)
@@ -101,8 +101,8 @@ def test_pretrained_weights_are_given_back_in_float32(backbone: str) -> None:
     assert all(len(stack) > 3 for stack in categories.values())
     for stack in categories.values():
         factors = exact_basis(stack, PI)
-        for weight, left, scale in zip(stack, factors.left, factors.scale, strict=True):
-            rebuilt = (left.float() * scale.float()) @ factors.basis.float().T
+        for weight, U, lambda_0 in zip(stack, factors.U, factors.lambda_0, strict=True):
+            rebuilt = (U.float() * lambda_0.float()) @ factors.V.float().T
             assert relative_error(rebuilt, weight) < 1e-5
 
 
@@ -122,7 +122,7 @@ def test_basis_is_the_one_of_the_paper(
     identity = torch.eye(32, dtype=torch.float64)
     mean = sum(torch.linalg.inv(q.T @ q + PI * identity) for q in orthonormal.split(rows)) / 5
     wanted = triangle.T @ torch.linalg.eigh(mean)[1]
-    got = exact_basis(stack, PI).basis
+    got = exact_basis(stack, PI).V
     signs = torch.sign((wanted * got).sum(dim=0))
     assert torch.allclose(got, wanted * signs, atol=1e-10)
 
@@ -149,22 +149,22 @@ def test_flat_stack_takes_the_left_singular_vectors_of_r() -> None:
     """Then V = R^T Z = Y Sigma: orthogonal columns, whose norms are the singular values."""
     for name in ("repeated", "exactly_square", "one_layer"):
         stack = [weight.double() for weight in STACKS[name]()]
-        basis = exact_basis(stack, PI).basis
-        gram = basis.T @ basis
+        V = exact_basis(stack, PI).V
+        gram = V.T @ V
         sigma = torch.linalg.svdvals(torch.cat(stack))
         assert torch.allclose(gram, torch.diag(gram.diagonal()), atol=1e-10)
         assert torch.allclose(gram.diagonal().sqrt().sort(descending=True).values, sigma)
 
 
 def test_fewer_rows_than_columns_give_an_orthogonal_basis() -> None:
-    basis = exact_basis(STACKS["fewer_rows"](), PI).basis
-    assert basis.shape == (32, 32)
-    assert torch.allclose(basis.T @ basis, torch.eye(32, dtype=torch.float64), atol=1e-12)
+    V = exact_basis(STACKS["fewer_rows"](), PI).V
+    assert V.shape == (32, 32)
+    assert torch.allclose(V.T @ V, torch.eye(32, dtype=torch.float64), atol=1e-12)
 
 
 def test_largest_entry_of_every_column_is_positive() -> None:
-    basis = exact_basis(STACKS["random"](), PI).basis
-    assert bool((basis.gather(0, basis.abs().argmax(dim=0)[None]) > 0).all())
+    V = exact_basis(STACKS["random"](), PI).V
+    assert bool((V.gather(0, V.abs().argmax(dim=0)[None]) > 0).all())
 
 
 def test_streamed_r_is_the_r_of_the_stack() -> None:
@@ -183,8 +183,8 @@ def test_zero_columns_leave_the_triangular_path() -> None:
 def test_basis_by_pefts_operations_gives_the_weights_back(name: str) -> None:
     stack = STACKS[name]()
     factors = peft_basis(stack, stack, PI)
-    for weight, left, scale in zip(stack, factors.left, factors.scale, strict=True):
-        assert relative_error((left * scale) @ factors.basis.T, weight) < 1e-4
+    for weight, U, lambda_0 in zip(stack, factors.U, factors.lambda_0, strict=True):
+        assert relative_error((U * lambda_0) @ factors.V.T, weight) < 1e-4
 
 
 @settings(max_examples=40)
@@ -208,8 +208,8 @@ def test_any_stack_is_given_back(
     whole = torch.cat(stack).double()
     rebuilt = torch.cat(
         [
-            (left.double() * scale.double()) @ factors.basis.T
-            for left, scale in zip(factors.left, factors.scale, strict=True)
+            (U.double() * lambda_0.double()) @ factors.V.T
+            for U, lambda_0 in zip(factors.U, factors.lambda_0, strict=True)
         ]
     )
     assert torch.isfinite(rebuilt).all()

@@ -81,9 +81,9 @@ class Dense(nn.Module):
         weights = []
         for layer, scale, rotation in zip(self.layers, self.scales, self.rotations, strict=True):
             shared = layer.shared
-            core = torch.diag(scale - layer.start.double()).flatten()
+            core = torch.diag(scale - layer.lambda_0.double()).flatten()
             core = core.index_put((shared.support,), rotation).view(shared.width, shared.width)
-            left, right = layer.left.double(), shared.basis.double()
+            left, right = layer.U.double(), shared.V.double()
             if shared.on_outputs:
                 left, right = right, left
             weights.append(layer.weight.double() + left @ core @ right.T)

@@ -190,7 +190,7 @@ def test_another_basis_is_refused(
 
     def flipped(*arguments, **options):
         factors = exact(*arguments, **options)
-        factors.basis[:, 0] *= -1
+        factors.V[:, 0] *= -1
         return factors
 
     with_basis = tmp_path / "with_basis"
@@ -210,7 +210,7 @@ def test_another_u_in_the_same_basis_is_refused(
 
     def moved(*arguments, **options):
         factors = exact(*arguments, **options)
-        factors.left[1][:] = factors.left[1].roll(1, dims=1)
+        factors.U[1][:] = factors.U[1].roll(1, dims=1)
         return factors
 
     monkeypatch.setattr(adapter_module, "exact_basis", moved)
@@ -428,9 +428,9 @@ def test_settings_that_do_not_fit_are_refused(
 def same_factors(one: nn.Module, other: nn.Module) -> bool:
     pairs = zip(one.modules(), other.modules(), strict=True)
     return all(
-        torch.equal(a.left, b.left)
-        and torch.equal(a.start, b.start)
-        and torch.equal(a.shared.basis, b.shared.basis)
+        torch.equal(a.U, b.U)
+        and torch.equal(a.lambda_0, b.lambda_0)
+        and torch.equal(a.shared.V, b.shared.V)
         for a, b in pairs
         if isinstance(a, FrodLinear)
     )

@@ -78,7 +78,7 @@ def test_a_wide_layer_without_u_starts_as_the_plain_one_and_has_its_gradients(
     model = attached(dtype, conv=conv)
     layer = first(model)
     assert layer.is_on_inputs
-    assert layer.held_left is None
+    assert layer.held_U is None
     assert not model.blocks[0]["down"].is_on_inputs  # type: ignore[index, union-attr]
     x = gaussian(tokens, 16, 1).to(dtype).requires_grad_()
     assert torch.equal(layer(x), layer.base_layer(x))
@@ -87,7 +87,7 @@ def test_a_wide_layer_without_u_starts_as_the_plain_one_and_has_its_gradients(
     pattern, width = layer.shared.pattern, layer.shared.width
     values = torch.cat([layer.delta, layer.rotation])
     core = torch.zeros(width**2, dtype=dtype).scatter(0, pattern.indices, values).view(width, -1)
-    dense = weight + layer.left @ core @ layer.shared.basis.T
+    dense = weight + layer.U @ core @ layer.shared.V.T
     wanted = nn.functional.linear(x, dense, layer.bias)
     tolerance = 1e-4 if dtype == torch.float32 else 1e-12
     for got in (layer(x), nn.functional.linear(x, merged_of(layer), layer.bias)):
@@ -139,18 +139,18 @@ def test_half_precision_takes_u(how: str) -> None:
     else:
         with torch.autocast("cpu", torch.bfloat16):
             model(x)
-    assert first(model).held_left is not None
-    assert first(model).held_left.dtype == first(model).weight.dtype  # type: ignore[union-attr]
+    assert first(model).held_U is not None
+    assert first(model).held_U.dtype == first(model).weight.dtype  # type: ignore[union-attr]
 
 
 def test_a_step_under_autocast_leaves_u_and_its_files_as_they_were(tmp_path: Path) -> None:
     model = attached()
     perturb(trained(model), 0.1)
-    before, x = first(model).left.clone(), gaussian(5, 16, 3)
+    before, x = first(model).U.clone(), gaussian(5, 16, 3)
     wanted = model(x)
     with torch.autocast("cpu", torch.bfloat16):
         model(x)
-    assert torch.equal(first(model).left, before)
+    assert torch.equal(first(model).U, before)
     assert torch.allclose(model(x), wanted, atol=1e-6)
     save_frod(model, tmp_path)
     torch.manual_seed(0)
@@ -163,10 +163,10 @@ def test_a_wrapper_that_casts_w_is_told_to_hold_u() -> None:
     model = attached()
     first(model).base_layer.to(torch.bfloat16)
     x = gaussian(5, 16, 3).to(torch.bfloat16)
-    with pytest.raises(InputError, match="hold_left"):
+    with pytest.raises(InputError, match="hold_U"):
         first(model)(x)
     model = attached()
-    first(model).hold_left()
+    first(model).hold_U()
     first(model).base_layer.to(torch.bfloat16)
     assert torch.equal(first(model)(x), first(model).base_layer(x))
 
@@ -217,11 +217,11 @@ def test_small_changes_survive_half_precision(how: str, change: float, transpose
     model = nn.ModuleDict({"up": base if how.startswith("auto") else base.to(dtype)})
     adapted: FrodLinear = attach_frod(model, FrodConfig(["up"], 0.1), use_cache=False)["up"]  # type: ignore[assignment]
     with torch.no_grad():
-        adapted.delta.copy_(change * adapted.start * gaussian(1, width, 2)[0] * width**0.5)
+        adapted.delta.copy_(change * adapted.lambda_0 * gaussian(1, width, 2)[0] * width**0.5)
     values = torch.cat([adapted.delta, adapted.rotation]).detach().double()
     core = torch.zeros(width**2, dtype=torch.float64)
     core = core.scatter(0, adapted.shared.pattern.indices, values).view(width, width)
-    update = adapted.left.double() @ core @ adapted.shared.basis.double().T
+    update = adapted.U.double() @ core @ adapted.shared.V.double().T
     for training in (True, False):
         adapted.train(training)
         slopes = []
@@ -327,10 +327,10 @@ def test_v_is_cast_once_a_category_under_autocast(tokens: int) -> None:
     assert len(layers) == 6
     assert [shared._casts.written for shared in bases.values()] == [1, 1]  # type: ignore[attr-defined]
     for shared in bases.values():
-        cast, scale = shared.basis_in(torch.bfloat16)
-        assert cast is shared.basis_in(torch.bfloat16)[0]
+        cast, scale = shared.V_in(torch.bfloat16)
+        assert cast is shared.V_in(torch.bfloat16)[0]
         assert scale == 1
-        assert torch.equal(cast, shared.basis.bfloat16())
+        assert torch.equal(cast, shared.V.bfloat16())
 
 
 @pytest.mark.parametrize("write", ["optimizer", "in place"])
@@ -360,7 +360,7 @@ def set_capturing(patch: pytest.MonkeyPatch, captures: bool) -> None:
 def kept_by(layer: FrodLinear) -> list[object]:
     """What a layer and its category keep from one call to the next."""
     kept = {name: formed for name, (formed, _) in layer._kept.items()}
-    return [kept, dict(layer.shared._casts), layer.held_left, layer._has_moved]
+    return [kept, dict(layer.shared._casts), layer.held_U, layer._has_moved]
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -387,7 +387,7 @@ def test_what_a_cuda_graph_captures_is_neither_taken_from_before_nor_kept(
         before = run()  # as the warm-up does
         warm = kept_by(layer)
         set_capturing(monkeypatch, True)
-        layer.delta.data.add_(layer.start)  # unseen by version counters, as a replay's steps are
+        layer.delta.data.add_(layer.lambda_0)  # unseen by version counters, as a replay's steps are
         assert float((run() - before).abs().max()) > 0.1
         assert kept_by(layer) == warm
 
@@ -405,7 +405,7 @@ def test_after_a_captured_step_nothing_that_was_formed_is_trusted(
         layer(gaussian(4, 16, 0)).square().sum().backward()
         optimizer.step()
     before = layer.merged()
-    layer.delta.data.add_(layer.start)
+    layer.delta.data.add_(layer.lambda_0)
     assert not torch.equal(layer.merged(), before)
 
 
@@ -424,10 +424,10 @@ def test_weight_decay_draws_to_the_start_or_lambda_to_zero(to_zero: bool) -> Non
     for _ in range(3):
         optimizer.step()
     kept = (1 - 0.01 * 0.5) ** 3 if to_zero else 1
-    assert torch.allclose(layer.lambda_, kept * layer.start)
+    assert torch.allclose(layer.lambda_, kept * layer.lambda_0)
     optimizer.zero_grad()
     optimizer.step()  # parameters without a gradient are left alone
-    assert torch.allclose(layer.lambda_, kept * layer.start)
+    assert torch.allclose(layer.lambda_, kept * layer.lambda_0)
 
 
 def test_decay_to_zero_refuses_an_optimizer_of_other_parameters() -> None:
@@ -469,7 +469,7 @@ def test_a_state_dict_with_lambda_is_read() -> None:
     state = other.state_dict()
     for name, layer in other.named_modules():
         if isinstance(layer, FrodLinear):
-            state[f"{name}.lambda_"] = state.pop(f"{name}.delta") + layer.start
+            state[f"{name}.lambda_"] = state.pop(f"{name}.delta") + layer.lambda_0
     model.load_state_dict(state)
     assert torch.allclose(model(gaussian(5, 16, 1)), other(gaussian(5, 16, 1)), atol=1e-5)
 

@@ -90,6 +90,6 @@ def test_an_adapter_saved_from_a_gpu_loads_on_one(tmp_path: Path, dtype: torch.d
     save_frod(model, tmp_path / "adapter")
     loaded = load_frod(net(dtype), tmp_path / "adapter", cache_dir=tmp_path / "fresh")
     layers = [module for module in loaded.modules() if isinstance(module, FrodLinear)]
-    assert {layer.left.device.type for layer in layers} == {"cuda"}
+    assert {layer.U.device.type for layer in layers} == {"cuda"}
     x = inputs(64, dtype)
     assert relative_error(loaded(x), model(x)) < TOLERANCES[dtype]

@@ -60,9 +60,9 @@ def make_layer(
     rank = factored.shape[1]
     factors = exact_basis([factored, gaussian(rank, rank, seed + 2)], 1e-3)
     support = draw_support(rank, rate, torch.Generator().manual_seed(seed)).sort().values
-    basis = factors.basis.to(dtype)
-    shared = SharedBasis("layer", CONFIG, basis, support, on_outputs=on_outputs)
-    return FrodLinear(base, shared, factors.left[0], factors.scale[0], transposed)
+    V = factors.V.to(dtype)
+    shared = SharedBasis("layer", CONFIG, V, support, on_outputs=on_outputs)
+    return FrodLinear(base, shared, factors.U[0], factors.lambda_0[0], transposed)
 
 
 @pytest.fixture(params=CONTRACTIONS)
@@ -83,7 +83,7 @@ def dense_weight(layer: FrodLinear, lambda_: Tensor, rotation: Tensor) -> Tensor
     Where V is on the outputs, W^T is that.
     """
     width = layer.shared.width
-    core = torch.diag(lambda_.double() - layer.start.double())
+    core = torch.diag(lambda_.double() - layer.lambda_0.double())
     for value, place in zip(
         rotation.double(), layer.shared.pattern.indices[width:].tolist(), strict=True
     ):
@@ -91,7 +91,7 @@ def dense_weight(layer: FrodLinear, lambda_: Tensor, rotation: Tensor) -> Tensor
         unit[place // width, place % width] = 1
         core = core + value * unit
     weight = layer.weight.T if layer.transposed else layer.weight
-    left, right = layer.left.double(), layer.shared.basis.double()
+    left, right = layer.U.double(), layer.shared.V.double()
     if layer.shared.on_outputs:
         left, right = right, left
     return weight.double() + left @ core @ right.T
@@ -165,12 +165,12 @@ def test_forward_and_gradients_equal_the_dense_reference(
 @pytest.mark.parametrize("on_outputs", [False, True])
 def test_gradcheck(contraction: str, transposed: bool, on_outputs: bool) -> None:
     layer = make_layer(transposed=transposed, on_outputs=on_outputs)
-    left, right = layer.left, layer.shared.basis
+    left, right = layer.U, layer.shared.V
     factors = Factors(
         *((right, left) if on_outputs else (left, right)),
         layer.shared.pattern,
         transposed,
-        start=layer.start if contraction == "without_weight" else None,
+        lambda_0=layer.lambda_0 if contraction == "without_weight" else None,
     )
     x = gaussian(4, 6, 5).double().requires_grad_()
     values = gaussian(1, len(layer.shared.pattern.indices), 8)[0].double().requires_grad_()
@@ -314,7 +314,7 @@ def test_way_back_goes_over_the_weight_where_the_factors_are_too_rough() -> None
     half = make_layer(30, 20, dtype=torch.bfloat16)
     assert not spares(half, torch.bfloat16)
     assert not spares(half, torch.float32)  # autocast to float32: V and U are bfloat16's
-    half.start.data = half.start.bfloat16()  # as who casts buffers by hand may do
+    half.lambda_0.data = half.lambda_0.bfloat16()  # as who casts buffers by hand may do
     assert not spares(half, torch.bfloat16)
     assert not spares(half.float(), torch.float32)  # U and V were rounded before
     torch.set_float32_matmul_precision("high")
@@ -366,7 +366,7 @@ def test_float16_is_merged_where_the_factors_would_overflow() -> None:
     layer = make_layer(8, 8, dtype=torch.float16)
     x = torch.full((1, 8), 3e4, dtype=torch.float16)
     layer.base_layer.weight.mul_(1e-3)
-    layer.shared.basis.fill_(1)
+    layer.shared.V.fill_(1)
     assert torch.equal(layer(x), layer.base_layer(x))
 
 
@@ -392,9 +392,9 @@ def test_trainables_are_float32_over_a_half_base_and_stay_so_when_cast() -> None
     perturb([layer.delta, layer.rotation], 5e-4)
     before = layer.delta.detach().clone()
     layer.to(torch.float16).to(torch.bfloat16)
-    assert layer.delta.dtype == layer.rotation.dtype == layer.start.dtype == torch.float32
+    assert layer.delta.dtype == layer.rotation.dtype == layer.lambda_0.dtype == torch.float32
     assert torch.equal(layer.delta, before)
-    assert layer.left.dtype == layer.shared.basis.dtype == layer.weight.dtype == torch.bfloat16
+    assert layer.U.dtype == layer.shared.V.dtype == layer.weight.dtype == torch.bfloat16
 
 
 def test_half_layer_has_gradients_near_the_reference(contraction: str) -> None:

@@ -28,17 +28,17 @@ def test_the_factors_give_the_weights_and_v_is_orthogonal(name: str, basis: str)
         found = (
             svd_basis([weight.double()]) if basis == "svd" else random_basis([weight.double()], 3)
         )
-        v, (left,), (scale,) = found.basis, found.left, found.scale
-        assert torch.allclose(v.T @ v, torch.eye(len(v), dtype=v.dtype), atol=1e-12)
-        assert torch.allclose((left * scale) @ v.T, weight.double(), rtol=0, atol=1e-12)
-        norms = torch.linalg.vector_norm(left, dim=0)
-        assert torch.allclose(norms, (scale > 0).to(norms), atol=1e-12)
+        V, (U,), (lambda_0,) = found.V, found.U, found.lambda_0
+        assert torch.allclose(V.T @ V, torch.eye(len(V), dtype=V.dtype), atol=1e-12)
+        assert torch.allclose((U * lambda_0) @ V.T, weight.double(), rtol=0, atol=1e-12)
+        norms = torch.linalg.vector_norm(U, dim=0)
+        assert torch.allclose(norms, (lambda_0 > 0).to(norms), atol=1e-12)
 
 
 def test_svds_scales_are_the_singular_values() -> None:
     weight = gaussian(40, 32, 3)
-    (scale,) = svd_basis([weight]).scale
-    assert torch.allclose(scale, torch.linalg.svdvals(weight), rtol=1e-5)
+    (lambda_0,) = svd_basis([weight]).lambda_0
+    assert torch.allclose(lambda_0, torch.linalg.svdvals(weight), rtol=1e-5)
 
 
 @pytest.mark.parametrize("basis", ["svd", "random"])
@@ -64,8 +64,8 @@ def test_a_random_basis_is_shared_and_drawn_by_the_seed() -> None:
     first, again, other = (
         frod_layers(attached("random", seed))["blocks.0.up"].shared for seed in (0, 0, 1)
     )
-    assert torch.equal(first.basis, again.basis)
-    assert not torch.allclose(first.basis, other.basis)
+    assert torch.equal(first.V, again.V)
+    assert not torch.allclose(first.V, other.V)
     layers = frod_layers(attached("random"))
     assert layers["blocks.0.up"].shared is layers["blocks.1.up"].shared
 

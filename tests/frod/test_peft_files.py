@@ -79,9 +79,9 @@ def test_lambda_is_pefts_to_one_unit_in_the_last_place(tmp_path: Path) -> None:
     loaded = frod_layers(load_frod(Net(), tmp_path / "adapter"))
     for name, layer in frod_layers(ours).items():
         in_file = stored[f"base_model.model.{name}.frod_lambda_l"].double()
-        exact = layer.start.double() + layer.delta.detach().double()
+        exact = layer.lambda_0.double() + layer.delta.detach().double()
         assert bool(((in_file - exact).abs() <= unit_of(exact)).all())
-        largest = torch.maximum(exact.abs(), layer.start.double())
+        largest = torch.maximum(exact.abs(), layer.lambda_0.double())
         assert bool(((loaded[name].lambda_ - in_file).abs() <= unit_of(largest)).all())
 
 

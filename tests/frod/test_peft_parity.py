@@ -48,8 +48,8 @@ def their_order(theirs: nn.Module, category: str, width: int) -> Tensor:
 
 def test_factors_are_pefts(pair: tuple[nn.Module, nn.Module]) -> None:
     for ours, theirs in layer_pairs(*pair):
-        assert torch.equal(ours.shared.basis, theirs.frod_V["default"])
-        assert torch.allclose(ours.left, theirs.frod_U["default"], atol=1e-6)
+        assert torch.equal(ours.shared.V, theirs.frod_V["default"])
+        assert torch.allclose(ours.U, theirs.frod_U["default"], atol=1e-6)
         assert torch.allclose(ours.lambda_, theirs.frod_lambda_l["default"], atol=1e-6)
         order = their_order(pair[1], ours.shared.category, ours.in_features)
         row, column = theirs.frod_s_indices["default"][:, order]
@@ -118,7 +118,7 @@ def test_either_basis_rebuilds_the_weights(tmp_path: Path, basis: str) -> None:
     model = attach_frod(Net(), FrodConfig(TARGETS, basis=basis), cache_dir=tmp_path)  # type: ignore[arg-type]
     for module in model.modules():
         if isinstance(module, FrodLinear):
-            rebuilt = (module.left * module.start) @ module.shared.basis.T
+            rebuilt = (module.U * module.lambda_0) @ module.shared.V.T
             assert torch.allclose(rebuilt, module.weight, atol=1e-6)
 
 

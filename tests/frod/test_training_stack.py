@@ -76,7 +76,7 @@ def gradients(model: nn.Module, loss: Tensor) -> list[Tensor]:
 def bases(*models: nn.Module) -> set[int]:
     """Where in memory the models hold a V."""
     layers = [layer for model in models for layer in frod_layers(model).values()]
-    return {layer.shared.basis.untyped_storage().data_ptr() for layer in layers}
+    return {layer.shared.V.untyped_storage().data_ptr() for layer in layers}
 
 
 def assert_close(got: list[Tensor], wanted: list[Tensor], atol: float = 1e-6) -> None:
@@ -92,7 +92,7 @@ def test_factors_are_held_by_columns_whatever_happens_to_the_model(
 
     def is_by_columns(model: nn.Module) -> bool:
         layers = list(frod_layers(model).values())
-        factors = [factor for layer in layers for factor in (layer.left, layer.shared.basis)]
+        factors = [factor for layer in layers for factor in (layer.U, layer.shared.V)]
         return all(factor.T.is_contiguous() for factor in factors) and len(layers) > 0
 
     model = adapted(Net(), tmp_path / "cache", config)

@@ -24,9 +24,7 @@ def unit_steps(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     scales, moves = scales_of(model), {}
     for name, layer in frod_layers(model).items():
         shared, width = layer.shared, layer.shared.width
-        left, right = (
-            (shared.basis, layer.left) if shared.on_outputs else (layer.left, shared.basis)
-        )
+        left, right = (shared.V, layer.U) if shared.on_outputs else (layer.U, shared.V)
         row, column = shared.support // width, shared.support % width
         change = left.norm(dim=0)[row] * right.norm(dim=0)[column]
         moves[name] = change * scales[layer.rotation]
@@ -36,7 +34,7 @@ def unit_steps(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("side", ["input", "smaller"])
 def test_every_entry_moves_the_weight_equally_far(side: str) -> None:
     model = attached(side)
-    norms = [layer.shared.basis.norm(dim=0) for layer in frod_layers(model).values()]
+    norms = [layer.shared.V.norm(dim=0) for layer in frod_layers(model).values()]
     assert max(float(one.max() / one.min()) for one in norms) > 1.3  # else there is nothing to show
     for found in unit_steps(model).values():
         moves = found[found > 1e-6]  # entries of an unused direction have no effect
@@ -47,7 +45,7 @@ def test_all_entries_together_move_it_as_far_as_without() -> None:
     for layer, scale in zip(
         frod_layers(attached()).values(), scales_of(attached()).values(), strict=True
     ):
-        norms = layer.shared.basis.norm(dim=0)[layer.shared.support % layer.shared.width]
+        norms = layer.shared.V.norm(dim=0)[layer.shared.support % layer.shared.width]
         with_scales, without = (norms * scale).square().sum(), norms.square().sum()
         torch.testing.assert_close(with_scales, without)
 

@@ -28,8 +28,8 @@ def adapted(cache: Path) -> tuple[nn.Module, nn.Module]:
 
 
 def dense(layer: FrodLinear, plain: nn.Linear, x: Tensor, scale: Tensor, s: Tensor) -> Tensor:
-    basis = layer.shared.basis
-    return plain(x) + x @ basis @ (torch.diag(scale) + s.T).T @ layer.left.T
+    V = layer.shared.V
+    return plain(x) + x @ V @ (torch.diag(scale) + s.T).T @ layer.U.T
 
 
 @pytest.mark.parametrize("tokens", [3, 400])  # factored, merged
@@ -66,10 +66,10 @@ def test_it_starts_at_twice_the_weight(tmp_path: Path) -> None:
     plain, model = adapted(tmp_path)
     x = torch.randn(5, WIDTH, dtype=torch.float64)
     for before, after in zip(plain, model, strict=True):
-        fc = before["fc"]
-        assert after["fc"](x).equal(nn.functional.linear(x, 2 * fc.weight, fc.bias))
-        rebuilt = dense(after["fc"], fc, x, after["fc"].start, torch.zeros(WIDTH, WIDTH).double())
-        torch.testing.assert_close(after["fc"](x), rebuilt)
+        fc, layer = before["fc"], after["fc"]
+        assert layer(x).equal(nn.functional.linear(x, 2 * fc.weight, fc.bias))
+        rebuilt = dense(layer, fc, x, layer.lambda_0, torch.zeros(WIDTH, WIDTH).double())
+        torch.testing.assert_close(layer(x), rebuilt)
 
 
 def test_the_experiment_compares_it_with_the_layer_that_starts_as_the_plain_one() -> None:

@@ -384,7 +384,7 @@ def test_when_there_is_space_again_the_best_step_is_written_too(
     [
         ((loop, "VERSION", 2), r"can't be used \(its loop is '1'; that of this run is '2'\)"),
         ((layer, "VERSION", 2), r"can't be used \(its layer is '1'; that of this run is '2'\)"),
-        ((files, "_basis_probe", lambda shared: shared.basis[0].double()), "The basis of"),
+        ((files, "_V_probe", lambda shared: shared.V[0].double()), "The basis of"),
         (None, ""),
     ],
 )
