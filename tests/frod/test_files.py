@@ -105,6 +105,20 @@ def test_a_compiled_models_adapter_fits_the_plain_base(tmp_path: Path, cache: Pa
     assert not torch.equal(loaded(X), Net()(X))
 
 
+def test_names_in_files_do_not_change_with_those_of_the_code(tmp_path: Path, cache: Path) -> None:
+    """Files that exist have them: adapters are read by name, and so are cached bases."""
+    model = attach_frod(Net(width=8, hidden=24, blocks=2), CONFIG, cache_dir=cache)
+    save_frod(model, tmp_path / "adapter", include_basis=True)
+    layers = [f"blocks.{block}.{name}" for block in (0, 1) for name in ("up", "down")]
+    shared = {f"{kind}.{name}" for kind in ("probe", "basis", "support") for name in ("up", "down")}
+    trained = {f"{layer}.{kind}" for layer in layers for kind in ("delta", "rotation")}
+    assert set(load_file(tmp_path / "adapter" / TENSORS_NAME)) == {"left_probes"} | shared | trained
+    up, down = sorted((set(load_file(path)) for path in cache.iterdir()), key=len)
+    both = {"basis_transposed", "scale.0", "scale.1"}
+    assert up == both | {"inverse_transposed"}  # its layers hold no U
+    assert down == both | {"left_transposed.0", "left_transposed.1"}
+
+
 def test_files_have_the_rights_of_any_file(saved: tuple[nn.Module, Path], cache: Path) -> None:
     (cache / "other").touch()
     usual = (cache / "other").stat().st_mode
