@@ -39,7 +39,7 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
         rates = {name.removeprefix("lr_"): row[name] for name in row.index if "lr_" in name[:3]}
         own = {group: float(rate) for group, rate in rates.items() if not pd.isna(rate)}
         old.setdefault(f"{row['family']}{schedule}", {})[row["method"]] = own
-    families = [f"{family}{schedule}" for family in picked["family"].unique()]
+    families = [name for name in old if name.endswith(CONSTANT) == (schedule == CONSTANT)]
     named = dict.fromkeys(method for family in families for method in old[family])
     plain = [method for method in named if not has_settings(method)]
     methods = ", ".join(plain) if set(picked["method"]) <= set(plain) else "its variants"
