@@ -133,12 +133,12 @@ def test_rates_are_written_beside_those_of_other_methods(tmp_path: Path) -> None
         "nlu": {"dora": {"adapter": 0.5}, "lora": {"adapter": 0.1, "head": 0.2}},
         "vision": {"full": {"backbone": 0.25}},
     }
-    assert "tune: the rates of dora, lora, full," in path.read_text().splitlines()[0]
+    assert "tune: the rates of dora, full, lora," in path.read_text().splitlines()[0]
     picked = pick_rows(rows, {("nlu", "lora"): Point(-8, -8)})
     for _ in range(2):  # each search has one line, however often it is written
         write_rates(picked, "tune_constant", path, "_constant")
     first, second, third = path.read_text().splitlines()[:3]
-    assert "tune: the rates of dora, lora, full," in first  # also of families not searched now
+    assert "tune: the rates of dora, full, lora," in first  # also of families not searched now
     assert "tune_constant: the rates of lora," in second
     assert "search_constant.csv" in second
     assert third == "nlu:"
