@@ -13,7 +13,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR
 from frod_bench.config import conversion
 
-WORDS = ["task=rte", "method=frod", "method.sparse_rate=0.1"]
+WORDS = ["task=rte", "method=frod", "method.sparse_rate=0.3"]  # which nobody has searched
 OWN = {"lambda": 0.5, "rotation": 0.25, "head": 0.125}
 
 
@@ -32,7 +32,7 @@ def rates(
 
 
 def test_a_variant_has_its_own_rates_if_the_table_does() -> None:
-    table = {"frod (s 0.1)": OWN}
+    table = {"frod (s 0.3)": OWN}
     assert rates("capacity", table=table) == OWN
     assert rates("budget_curve", table=table) == OWN
     assert rates("none", table=table) != OWN  # nothing is varied: it is frod
@@ -57,13 +57,13 @@ def test_a_method_at_a_matched_budget_has_its_own_rates_if_the_table_does() -> N
 
 def test_an_experiment_at_own_rates_refuses_those_of_the_method(tmp_path: Path) -> None:
     words = ["experiment=capacity", *WORDS, "seed=0", f"results_root={tmp_path}"]
-    told = r"learning_rates\.nlu: has none for frod \(s 0\.1\).*tune experiment=capacity"
+    told = r"learning_rates\.nlu: has none for frod \(s 0\.3\).*tune experiment=capacity"
     with pytest.raises(InputError, match=told):
         compose_cells(words)
     with pytest.raises(InputError, match="has none for frod"):
-        rates("capacity", table={"frod (s 0.1)": {"lambda": 0.5}})  # not that of each group
+        rates("capacity", table={"frod (s 0.3)": {"lambda": 0.5}})  # not that of each group
     (cell,) = compose_cells([*words[:-2], "seed=100", "protocol=tune", words[-1]])[1]
-    assert cell.variant == "frod (s 0.1)"
+    assert cell.variant == "frod (s 0.3)"
 
 
 @pytest.mark.parametrize("experiment", ["basis", "capacity", "conditioning", "slow_learning"])

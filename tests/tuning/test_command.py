@@ -298,7 +298,7 @@ def test_an_experiment_that_varies_a_setting_is_searched_variant_by_variant(
     assert variants < set(written)
     assert written["frod"] == own
     lines = rates.read_text().splitlines()
-    assert sum("experiment=tune: the rates of full, frozen," in line for line in lines) == 1
+    assert sum("experiment=tune: the rates of bitfit, dora," in line for line in lines) == 1
     assert sum("experiment=capacity: the rates of its variants," in line for line in lines) == 1
     assert drawn == [{"search"}, {"search_capacity"}]
 
