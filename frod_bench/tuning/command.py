@@ -40,7 +40,7 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
         own = {group: float(rate) for group, rate in rates.items() if not pd.isna(rate)}
         old.setdefault(f"{row['family']}{schedule}", {})[row["method"]] = own
     families = [name for name in old if name.endswith(CONSTANT) == (schedule == CONSTANT)]
-    named = {method for family in families for method in old[family]}
+    named = {method for family in families for method in old[family] or ()}
     plain = sorted(method for method in named if not has_settings(method))
     methods = ", ".join(plain) if set(picked["method"]) <= set(plain) else "its variants"
     source = f"{WRITTEN}, experiment={experiment}"

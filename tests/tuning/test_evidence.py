@@ -144,6 +144,15 @@ def test_rates_are_written_beside_those_of_other_methods(tmp_path: Path) -> None
     assert third == "nlu:"
 
 
+def test_rates_are_written_beside_an_empty_family(tmp_path: Path) -> None:
+    path = tmp_path / "embedded.yaml"
+    path.write_text("vision:\n")
+    rows = table({Point(-8, -8): 60.0}, 0.1)
+    write_rates(pick_rows(rows, {("nlu", "lora"): Point(-8, -8)}), "tune", path)
+    written = yaml.safe_load(path.read_text())
+    assert written == {"vision": None, "nlu": {"lora": {"adapter": 0.1, "head": 0.2}}}
+
+
 def test_rates_of_variants_have_a_line_for_their_experiment(tmp_path: Path) -> None:
     path = tmp_path / "embedded.yaml"
     rows = table({Point(-8, -8): 60.0}, 0.1)
