@@ -1,12 +1,15 @@
 """A whole report: an experiment's records -> tables, figures and page in `results/<profile>/`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from frod_bench.common import atomic
+from frod_bench.common.copies import in_copies
 from frod_bench.common.errors import InputError
 from frod_bench.common.garbage import collector
 from frod_bench.common.paths import REFERENCE_DIR, from_here, is_published
@@ -40,10 +43,15 @@ from frod_bench.report.sensitivity import (
 from frod_bench.report.style import telling_apart
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
+from frod_bench.sweep.allotment import cores
+
+if TYPE_CHECKING:
+    from frod_bench.report.figures import Drawing
 
 CONSTANT_RATE = "constant_rate"  # under the results root: the runs of that experiment
 PARTS = ("tables", "plots", "html")
 DEFAULT_FIGURES = ("convergence",)
+FEWEST_DRAWINGS, MOST_COPIES = 4, 4  # drawings of a process that draws; such processes
 
 
 @dataclass(frozen=True)
@@ -128,24 +136,28 @@ def write_collected(
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
     if {"tables", "html"} & set(parts):  # they show scores
         collected.warnings += one_class(numbers.constant)
-    paths: list[Path] = []
-    if "tables" in parts:
-        paths += _write_tables(numbers, out_dir / "tables", others="convergence" in figures)
-        if found:
-            from frod_bench.report.analyses.kinds import write_numbers
+    tables: list[Path] = []
+    drawn: dict[str, list[Path]] = {}
+    page: list[Path] = []
+    others = "convergence" in figures
+    with telling_apart(methods_in(frame)):
+        drawings = _drawings(numbers, found, about, figures) if "plots" in parts else {}
+        with in_copies(_saving(drawings, out_dir / "figures", figure_style)) as saved:
+            if "tables" in parts:
+                tables = _write_tables(numbers, out_dir / "tables", others=others)
+                if found:
+                    from frod_bench.report.analyses.kinds import write_numbers
 
-            paths += write_numbers(found, about, out_dir / "tables")
-    with collector(runs=True), telling_apart(methods_in(frame)):
-        if "plots" in parts:
-            paths += _write_figures(
-                numbers, found, about, out_dir / "figures", figures, figure_style
-            )
-        if "html" in parts:
-            from frod_bench.report.page.write import write_page  # plotly: only where it draws
+                    tables += write_numbers(found, about, out_dir / "tables")
+            if "html" in parts:
+                from frod_bench.report.page.write import write_page  # plotly: only where it draws
 
-            paths.append(write_page(numbers, out_dir, others="convergence" in figures))
+                page = [write_page(numbers, out_dir, others=others)]
+            for of_copy in saved():
+                drawn |= of_copy
     judged = numbers.judged if {"tables", "html"} & set(parts) else None
-    return Report(paths, collected, judged)
+    in_order = (path for name in drawings for path in drawn[name])
+    return Report([*tables, *in_order, *page], collected, judged)
 
 
 def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules) -> Beside:
@@ -236,21 +248,35 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     return [*paths, cells_path]
 
 
-def _write_figures(  # noqa: PLR0917
-    numbers: Numbers,
-    found: Mapping[str, pd.DataFrame],
-    about: About,
-    out_dir: Path,
-    figures: Sequence[str],
-    style: str,
-) -> list[Path]:
-    """Draw what was analysed, the curves if asked for, and what others measured."""
+def _drawings(
+    numbers: Numbers, found: Mapping[str, pd.DataFrame], about: About, figures: Sequence[str]
+) -> "dict[str, Drawing]":
+    """What was analysed, the curves if asked for, and what others measured, by name."""
     from frod_bench.report.analyses.kinds import drawings  # matplotlib: only where it draws
-    from frod_bench.report.figures import convergence, save
+    from frod_bench.report.figures import convergence
     from frod_bench.report.published.figure import draw as published_figure
 
     drawn = drawings(found, about)
     if "convergence" in figures:
         drawn |= {f"convergence_{name}": convergence(p) for name, p in numbers.panels.items()}
         drawn["published"] = published_figure(load_published(), numbers.rules.convergence)
-    return save(drawn, out_dir, style)
+    return drawn
+
+
+def _saving(
+    drawings: "Mapping[str, Drawing]", out_dir: Path, style: str
+) -> list[Callable[[], dict[str, list[Path]]]]:
+    """What draws and writes all of `drawings`, in parts that are done at the same time; each gives
+    the paths of its own. One after the other they take as long as all the rest of a report.
+    """
+    enough = len(drawings) // FEWEST_DRAWINGS
+    copies = min(cores(), enough, MOST_COPIES) if enough > 1 else 1
+    names = list(drawings)
+
+    def save_some(first: int) -> dict[str, list[Path]]:
+        from frod_bench.report.figures import save
+
+        with collector(runs=True):
+            return {n: save({n: drawings[n]}, out_dir, style) for n in names[first::copies]}
+
+    return [partial(save_some, first) for first in range(copies)] if names else []

@@ -18,6 +18,8 @@ def test_the_collector_is_afterwards_as_it_was() -> None:
     with collector(runs=False):
         with collector(runs=True):
             assert gc.isenabled()
+            assert gc.get_freeze_count()  # what was there before is not walked through
+        assert not gc.get_freeze_count()
         with collector(runs=False):
             assert not gc.isenabled()
         assert not gc.isenabled()

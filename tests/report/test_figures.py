@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
-from frod_bench.report import figures, style
+from frod_bench.report import build, figures, style
 from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import Collected, collect, missing_runs
@@ -127,6 +127,30 @@ def test_the_legend_has_the_markers_that_are_drawn(panels: dict[str, Panels], na
     assert (
         len(named) == {"rte": 2, "all_tasks": 4}[name]
     )  # LoRA and the frozen backbone miss the target
+
+
+@pytest.mark.parametrize("style_name", figures.LOOKS)
+def test_figures_drawn_in_copies_are_those_drawn_here(
+    style_name: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, cells = experiment
+    monkeypatch.setattr(build, "FEWEST_DRAWINGS", 1)
+    written = {}
+    for cores in (1, 3):
+        monkeypatch.setattr(build, "cores", lambda cores=cores: cores)
+        out_dir = tmp_path / str(cores) / "report"
+        report = write_report(
+            root,
+            "embedded",
+            cells,
+            "embedded",
+            parts=("plots",),
+            out_dir=out_dir,
+            figure_style=style_name,
+        )
+        written[cores] = [(str(p.relative_to(out_dir)), p.read_bytes()) for p in report.paths]
+    assert len(written[1]) >= 2 * 3  # files of several figures
+    assert written[1] == written[3]
 
 
 def test_paper_figures_have_its_widths_fonts_and_no_words(
