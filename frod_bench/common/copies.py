@@ -1,40 +1,49 @@
 """Work in copies of this process, which have all that it has read without being sent it."""
 
 import multiprocessing
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from multiprocessing.process import BaseProcess
+from typing import TypeVar
+
+from frod_bench.common import stopping
 
 T = TypeVar("T")
+Works = Sequence[Callable[[], T]]
 
 
 @contextmanager
-def in_copies(works: Sequence[Callable[[], T]]) -> Iterator[Callable[[], list[T]]]:
-    """Do each of `works` in a copy of this process while the body runs. What is yielded waits for
-    them and returns what they returned, which is pickled, or raises the first error of one.
+def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
+    """Do `works` in `count` copies of this process while the body runs. What is yielded waits for
+    them and returns what they returned, in the order of `works`; it may be called once.
 
-    One work alone, and any on another system than Linux, whose libraries may not survive a copy, is
-    done in this process, when it is waited for. The context ends when all copies have ended.
+    What no copy answers is done here, while it is waited for: because it failed there, so that its
+    error is raised here; because its answer cannot be pickled; because the copy was killed, or
+    could not be made. With a count below two, in a daemonic process, and on other systems than
+    Linux, whose libraries may not survive a copy, that is everything. If the context ends before
+    all is done, or this process does, copies end after the work that is under way.
     """
-    if len(works) == 1 or sys.platform != "linux":
-        yield lambda: [work() for work in works]
-        return
-    context = multiprocessing.get_context("fork")
-    copies, pipes = [], []
+    if count < 2 or sys.platform != "linux" or multiprocessing.current_process().daemon:
+        count = 0
+    shares = [range(first, len(works), count) for first in range(count)]
+    copies: list[BaseProcess] = []
+    pipes: list[Connection] = []
+
+    def wait() -> list[T]:
+        answers: dict[int, T] = {}
+        for pipe, share in zip(pipes, shares, strict=False):  # fewer if one could not be made
+            with suppress(Exception):  # whatever it is, the rest of the share is done here
+                for number in share:
+                    answers[number] = pipe.recv()
+        return [answers[n] if n in answers else work() for n, work in enumerate(works)]
+
     try:
-        for work in works:
-            ours, theirs = context.Pipe(duplex=False)
-            copy = context.Process(target=_answer, args=(theirs, work), daemon=True)
-            copy.start()
-            theirs.close()  # otherwise the end of the copy would not be noticed
-            copies.append(copy)
-            pipes.append(ours)
-
-        def wait() -> list[T]:
-            return [_answer_of(pipe) for pipe in pipes]
-
+        with suppress(OSError):  # no process or no memory for one
+            for share in shares:
+                _start([works[number] for number in share], copies, pipes)
         yield wait
     finally:
         for pipe in pipes:
@@ -43,24 +52,29 @@ def in_copies(works: Sequence[Callable[[], T]]) -> Iterator[Callable[[], list[T]
             copy.join()
 
 
-def _answer(pipe: Connection, work: Callable[[], T]) -> None:
-    answer: tuple[bool, object]
+def _start(works: Works[T], copies: list[BaseProcess], pipes: list[Connection]) -> None:
+    """Start a copy and add it and its pipe to the others. Raises OSError.
+
+    Signals are blocked meanwhile, or one might end this process before it knows the copy. They stay
+    blocked in the copy, which the end of this process ends soon enough.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    pipes.append(ours)
+    copy = context.Process(target=_answer, args=(theirs, tuple(pipes), works), daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *stopping.SIGNALS})
     try:
-        answer = True, work()
-    except BaseException as error:  # the first process raises it
-        answer = False, error
-    with suppress(BrokenPipeError):  # nobody waits any longer
-        pipe.send(answer)
+        copy.start()
+        copies.append(copy)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()  # otherwise the end of the copy would not be noticed
 
 
-def _answer_of(pipe: Connection) -> Any:
-    try:
-        succeeded, answer = pipe.recv()
-    except EOFError:
-        raise RuntimeError(
-            "A copy of this process ended without an answer: it was killed, e.g. for want of "
-            "memory. Run the command again, beside fewer programs."
-        ) from None
-    if not succeeded:
-        raise answer
-    return answer
+def _answer(pipe: Connection, inherited: Sequence[Connection], works: Works[T]) -> None:
+    """Send what each of `works` returns, until one raises an error or nobody reads any longer."""
+    for ends in inherited:  # otherwise the end of the reader would not be noticed
+        ends.close()
+    with suppress(Exception):
+        for work in works:
+            pipe.send(work())

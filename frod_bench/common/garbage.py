@@ -14,11 +14,12 @@ def collector(*, runs: bool) -> Iterator[None]:
     """
     was_enabled = gc.isenabled()
     (gc.enable if runs else gc.disable)()
-    if runs:
+    freezes = runs and not gc.get_freeze_count()
+    if freezes:
         gc.freeze()
     try:
         yield
     finally:
-        if runs:
+        if freezes:
             gc.unfreeze()
         (gc.enable if was_enabled else gc.disable)()

@@ -1,8 +1,9 @@
 """A whole report: an experiment's records -> tables, figures and page in `results/<profile>/`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,6 @@ from frod_bench.report.sensitivity import (
 from frod_bench.report.style import telling_apart
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
-from frod_bench.sweep.allotment import cores
 
 if TYPE_CHECKING:
     from frod_bench.report.figures import Drawing
@@ -137,12 +137,13 @@ def write_collected(
     if {"tables", "html"} & set(parts):  # they show scores
         collected.warnings += one_class(numbers.constant)
     tables: list[Path] = []
-    drawn: dict[str, list[Path]] = {}
     page: list[Path] = []
     others = "convergence" in figures
     with telling_apart(methods_in(frame)):
         drawings = _drawings(numbers, found, about, figures) if "plots" in parts else {}
-        with in_copies(_saving(drawings, out_dir / "figures", figure_style)) as saved:
+        figures_dir = out_dir / "figures"
+        works = [partial(_saved, n, d, figures_dir, figure_style) for n, d in drawings.items()]
+        with in_copies(works, _processes(len(works))) as saved:  # they take as long as the rest
             if "tables" in parts:
                 tables = _write_tables(numbers, out_dir / "tables", others=others)
                 if found:
@@ -153,11 +154,9 @@ def write_collected(
                 from frod_bench.report.page.write import write_page  # plotly: only where it draws
 
                 page = [write_page(numbers, out_dir, others=others)]
-            for of_copy in saved():
-                drawn |= of_copy
+            drawn = list(chain.from_iterable(saved()))
     judged = numbers.judged if {"tables", "html"} & set(parts) else None
-    in_order = (path for name in drawings for path in drawn[name])
-    return Report([*tables, *in_order, *page], collected, judged)
+    return Report([*tables, *drawn, *page], collected, judged)
 
 
 def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules) -> Beside:
@@ -263,20 +262,18 @@ def _drawings(
     return drawn
 
 
-def _saving(
-    drawings: "Mapping[str, Drawing]", out_dir: Path, style: str
-) -> list[Callable[[], dict[str, list[Path]]]]:
-    """What draws and writes all of `drawings`, in parts that are done at the same time; each gives
-    the paths of its own. One after the other they take as long as all the rest of a report.
-    """
-    enough = len(drawings) // FEWEST_DRAWINGS
-    copies = min(cores(), enough, MOST_COPIES) if enough > 1 else 1
-    names = list(drawings)
+def _processes(drawings: int) -> int:
+    """How many processes draw: one for a core, if there is enough for each."""
+    if drawings < 2 * FEWEST_DRAWINGS:
+        return 1
+    from frod_bench.sweep.allotment import cores  # modules that a report needs for this alone
 
-    def save_some(first: int) -> dict[str, list[Path]]:
-        from frod_bench.report.figures import save
+    return min(cores(), drawings // FEWEST_DRAWINGS, MOST_COPIES)
 
-        with collector(runs=True):
-            return {n: save({n: drawings[n]}, out_dir, style) for n in names[first::copies]}
 
-    return [partial(save_some, first) for first in range(copies)] if names else []
+def _saved(name: str, drawing: "Drawing", out_dir: Path, style: str) -> list[Path]:
+    """Draw a figure and write its files; returns their paths."""
+    from frod_bench.report.figures import save
+
+    with collector(runs=True):
+        return save({name: drawing}, out_dir, style)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,9 +99,8 @@ class _Gathered:
         families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
         chosen = [made for made, _ in choices if made is not None]
         asked = {source.path_of(made): made for made in chosen}
-        with ThreadPoolExecutor(1) as beside:  # half of either's time Python is not needed
-            damages = beside.submit(dict, read_predictions(source, asked))
-            found = _Found(source, unusable, _curves(source, asked), damages.result())
+        damages = dict(read_predictions(source, asked))
+        found = _Found(source, unusable, _curves(source, asked), damages)
         for cell, (made, _) in zip(cells, choices, strict=True):
             family = cell.family or families.get(cell.task, NO_FAMILY)
             self._add_run(cell, family, made, found)

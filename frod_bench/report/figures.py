@@ -69,7 +69,7 @@ _SERIF: Props = {  # it ships with matplotlib, as the default does: the same on 
     "legend.handlelength": 2.6,
     "legend.columnspacing": 1.2,
     "lines.linewidth": 1.2,
-    "pdf.fonttype": 42,  # TrueType fonts, which publishers ask for; they take as long as the rest
+    "pdf.fonttype": 42,  # TrueType, as publishers ask for; of the screen's fonts it takes longer
     "savefig.dpi": 300,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,

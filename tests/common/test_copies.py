@@ -1,8 +1,10 @@
-"""Work in copies of this process: answers in order, errors raised here, deaths said in words."""
+"""Work in copies of this process: answers in order, and done here if a copy has none."""
 
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,63 +15,140 @@ import pytest
 from frod_bench.common.copies import in_copies
 from frod_bench.common.errors import InputError
 
+LARGE = 1_000_000  # bytes, more than a pipe holds
+
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is copied")
 
 
+def process_id(after_sec: float = 0.0) -> int:
+    time.sleep(after_sec)
+    return os.getpid()
+
+
+@on_linux
 def test_answers_come_in_order_whatever_ends_first() -> None:
-    read = {"slow": 1, "fast": 2}  # not sent: a function of this one cannot be pickled
+    names = "abcde"  # not sent: a function of this one cannot be pickled
 
-    def work(name: str, sec: float) -> tuple[int, int]:
-        time.sleep(sec)
-        return read[name], os.getpid()
+    def work(number: int) -> tuple[str, int, str]:
+        time.sleep(0.1 if number == 0 else 0.0)
+        return names[number], os.getpid(), "x" * LARGE
 
-    with in_copies([partial(work, "slow", 0.1), partial(work, "fast", 0)]) as answers:
-        (slow, slow_pid), (fast, fast_pid) = answers()
-    assert (slow, fast) == (1, 2)
-    if sys.platform == "linux":
-        assert len({slow_pid, fast_pid, os.getpid()}) == 3
+    with in_copies([partial(work, number) for number in range(5)], 2) as answers:
+        found = answers()
+    assert [name for name, _, _ in found] == list(names)
+    processes = [process for _, process, _ in found]
+    assert len({*processes, os.getpid()}) == 3
+    assert processes[0::2] == [processes[0]] * 3
+    assert processes[1::2] == [processes[1]] * 2
 
 
-@pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_an_error_is_raised_here(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
-
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_error_is_raised_here_with_its_place(count: int) -> None:
     def fail() -> None:
         raise InputError("figures.style=x: is unknown.")
 
     with (
-        pytest.raises(InputError, match=r"figures\.style=x: is unknown"),
-        in_copies([fail, lambda: None]) as answers,
+        pytest.raises(InputError, match=r"figures\.style=x: is unknown") as raised,
+        in_copies([fail, process_id], count) as answers,
     ):
         answers()
+    assert raised.traceback[-1].name == "fail"
 
 
 @on_linux
-def test_a_copy_that_was_killed_is_told_apart_from_an_error() -> None:
-    def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+def test_what_a_copy_does_not_answer_is_done_here() -> None:
+    def killed() -> int:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getpid()
 
-    with (
-        pytest.raises(RuntimeError, match=r"it was killed, e\.g\. for want of memory"),
-        in_copies([die, lambda: None]) as answers,
-    ):
-        answers()
+    def unsent() -> object:
+        return threading.Lock()
+
+    here = os.getpid()
+    works: list[Callable[[], object]] = [killed, process_id, process_id, unsent]
+    with in_copies(works, 2) as answers:
+        first, second, third, fourth = answers()
+    assert (first, third) == (here, here)  # the share of the copy that was killed
+    assert second != here
+    assert isinstance(fourth, type(threading.Lock()))
 
 
 @on_linux
-def test_an_error_of_the_body_waits_for_the_copies(tmp_path: Path) -> None:
-    def write(name: str) -> None:
+def test_without_room_for_a_process_all_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    forked = []
+    fork = os.fork
+
+    def only_once() -> int:
+        if forked:
+            raise BlockingIOError("Resource temporarily unavailable")
+        forked.append(fork())
+        return forked[0]
+
+    monkeypatch.setattr(os, "fork", only_once)
+    with in_copies([process_id, process_id], 2) as answers:
+        first, second = answers()
+    assert first != os.getpid()
+    assert second == os.getpid()
+
+
+@on_linux
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_an_error_of_the_body_ends_the_copies_after_what_is_under_way(
+    error: type[BaseException], tmp_path: Path
+) -> None:
+    def write(number: int) -> str:
+        (tmp_path / str(number)).touch()
         time.sleep(0.2)
-        (tmp_path / name).touch()
+        return "x" * LARGE
 
-    works: list[Callable[[], None]] = [partial(write, "a"), partial(write, "b")]
-    with pytest.raises(KeyError), in_copies(works):
-        raise KeyError
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    def fail_later() -> None:
+        while not (tmp_path / "0").exists():
+            time.sleep(0.01)
+        raise error
+
+    works = [partial(write, number) for number in range(40)]
+    with pytest.raises(error), in_copies(works, 2):
+        fail_later()
+    done = len(list(tmp_path.iterdir()))
+    assert done < 20
+    assert not multiprocessing.active_children()
+    time.sleep(0.5)
+    assert len(list(tmp_path.iterdir())) == done
 
 
-def test_one_work_is_done_here_and_none_is_no_work() -> None:
-    with in_copies([os.getpid]) as answers:
-        assert answers() == [os.getpid()]
-    with in_copies(list[Callable[[], int]]()) as answers:
+@on_linux
+def test_signals_wait_until_the_copies_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal at the fork would end this process while the copy goes on."""
+    fork = os.fork
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def with_signal() -> int:
+        if process := fork():
+            os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(os, "fork", with_signal)
+    with pytest.raises(KeyboardInterrupt), in_copies([process_id, process_id], 2):
+        pytest.fail("the signal was lost")
+    assert not multiprocessing.active_children()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+@on_linux
+def test_in_a_daemonic_process_all_is_done_there() -> None:
+    """As in a worker of `multiprocessing.Pool`, which may have no children."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_pair) == 1
+
+
+def _pair() -> int:
+    with in_copies([process_id, process_id], 2) as answers:
+        return len(set(answers()))
+
+
+def test_one_process_and_no_work_need_no_copy() -> None:
+    with in_copies([process_id, process_id], 1) as answers:
+        assert answers() == [os.getpid()] * 2
+    with in_copies(list[Callable[[], int]](), 2) as answers:
         assert answers() == []

@@ -1,8 +1,11 @@
 """Figures: they are drawn from what is there, say what is not, and look the same every time."""
 
 import errno
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,6 +27,7 @@ from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.names import method_named
 from frod_bench.report.panels import Panels, experiment_panels
 from frod_bench.report.rules import rules_of_edition
+from frod_bench.sweep import allotment
 from tests.report.factory import make_record, write_record
 
 Experiment = tuple[Path, list[Cell]]
@@ -129,28 +133,50 @@ def test_the_legend_has_the_markers_that_are_drawn(panels: dict[str, Panels], na
     )  # LoRA and the frozen backbone miss the target
 
 
-@pytest.mark.parametrize("style_name", figures.LOOKS)
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is copied")
 def test_figures_drawn_in_copies_are_those_drawn_here(
-    style_name: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, cells = experiment
-    monkeypatch.setattr(build, "FEWEST_DRAWINGS", 1)
-    written = {}
-    for cores in (1, 3):
-        monkeypatch.setattr(build, "cores", lambda cores=cores: cores)
-        out_dir = tmp_path / str(cores) / "report"
-        report = write_report(
-            root,
-            "embedded",
-            cells,
-            "embedded",
-            parts=("plots",),
-            out_dir=out_dir,
-            figure_style=style_name,
-        )
-        written[cores] = [(str(p.relative_to(out_dir)), p.read_bytes()) for p in report.paths]
-    assert len(written[1]) >= 2 * 3  # files of several figures
+    here, drawn_here = os.getpid(), []
+    saved = build._saved
+
+    def noted(*of_drawing: Any) -> list[Path]:
+        if os.getpid() == here:
+            drawn_here.append(of_drawing[0])
+        return saved(*of_drawing)
+
+    monkeypatch.setattr(build, "_saved", noted)
+    written, counts = {}, {}
+    for processes in (1, 3):
+        monkeypatch.setattr(build, "_processes", lambda drawings, n=processes: n)
+        out_dir = tmp_path / str(processes) / "report"
+        names = root, "embedded", cells, "embedded"
+        report = write_report(*names, parts=("plots",), out_dir=out_dir)
+        written[processes] = [(str(p.relative_to(out_dir)), p.read_bytes()) for p in report.paths]
+        counts[processes] = len(drawn_here)
+    assert counts[1] == counts[3] == len(written[1]) // 2 >= 3  # each a PNG and a PDF
     assert written[1] == written[3]
+
+
+def test_as_many_processes_draw_as_have_enough_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allotment, "cores", lambda: 2)
+    assert [build._processes(drawings) for drawings in (0, 1, 7, 8, 22)] == [1, 1, 1, 2, 2]
+    monkeypatch.setattr(allotment, "cores", lambda: 64)
+    assert [build._processes(drawings) for drawings in (8, 12, 22)] == [2, 3, 4]
+    monkeypatch.setattr(allotment, "cores", lambda: 1)
+    assert build._processes(22) == 1
+
+
+def test_one_layout_for_png_and_pdf_is_that_of_each(
+    panels: dict[str, Panels], tmp_path: Path
+) -> None:
+    drawing = figures.convergence(panels["rte"])
+    png, pdf = figures.save({"rte": drawing}, tmp_path)
+    with figures.SCREEN.applied():  # matplotlib lays a figure out for each file
+        figures.render(drawing).savefig(tmp_path / "own.png", metadata={"Software": None})
+    assert png.read_bytes() == (tmp_path / "own.png").read_bytes()
+    assert b"/Subtype /Type3" in pdf.read_bytes()  # TrueType takes longer, and is for papers
 
 
 def test_paper_figures_have_its_widths_fonts_and_no_words(
