@@ -2,7 +2,8 @@
 of the table.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +27,11 @@ MATCHED = {
     ("dora", "dora_matched"): "DoRA minus DoRA of FRoD's budget",
 }
 # Experiment -> what its first variant, the paper's setting, is.
-VARIED = {"basis": "the joint basis", "conditioning": "plain steps of S"}
+VARIED = {
+    "basis": "the joint basis",
+    "conditioning": "plain steps of S",
+    "capacity": "s 0.02",
+}
 
 
 def of_main_table() -> str:
@@ -95,7 +100,21 @@ def of_variants() -> str:
             cells = _by_area(points.loc[name] - points.loc[first], families)
             cells.append(f"{regrets[name]:.1f} and {regrets[first]:.1f}")
             lines.append(pipes([f"{settings[name]}, against {reference}", *cells]))
+        if experiment == "capacity":
+            shares = {name: float(setting.removeprefix("s ")) for name, setting in settings.items()}
+            slope = _by_area(_per_tenfold(points, shares), families)
+            lines.append(
+                pipes([f"tenfold s, straight line through {len(shares)} shares", *slope, ""])
+            )
     return "\n".join(lines)
+
+
+def _per_tenfold(points: pd.DataFrame, shares: Mapping[str, float]) -> pd.DataFrame:
+    """Points that ten times the share add: least squares over its logarithm, task by task."""
+    decades = pd.Series(shares).map(math.log10)
+    weights = (decades - decades.mean()) / ((decades - decades.mean()) ** 2).sum()
+    weighted = [weight * points.loc[name] for name, weight in weights.items()]
+    return sum(weighted[1:], start=weighted[0])
 
 
 def between_schedules() -> str:

@@ -14,7 +14,11 @@ RUNS = {
     "the same at a constant learning rate": ["constant_rate/embedded"],
     "equal budgets": ["matched_budget/embedded"],
     "further methods": ["all_methods/embedded"],
-    "why: bases and steps": ["why/embedded", "why/one_seed/embedded", "why/two_tasks/embedded"],
+    "why: bases, steps and capacity": [
+        "why/embedded",
+        "why/one_seed/embedded",
+        "why/two_tasks/embedded",
+    ],
     "runs that others took the place of": [
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
+from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head, without_head
 from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.records import hashing
@@ -23,7 +24,11 @@ from frod_bench.report.collect import row_of
 from frod_bench.report.keys import TASK_KEY, Family, Task
 from frod_bench.report.names import base_names, label, labels_in_text, spelled
 
+# Of the procedure that picks learning rates. Version 1 drew eight Sobol points a method; version 2
+# checked the rate again by one step either way, and was left with picks at the edge of these.
+PROCEDURE = 3
 SEARCH_TABLE = Path("tables/search.csv")  # in a results folder
+GRID = ("family", "method", "rate_step", "head_step", "ratio", "task", "seed", "points", "status")
 STEPS_PER_DECADE = 4  # of the search's grid
 FLOORED = ("diverged", "undefined")  # runs that came to their end, and gave no score
 _RANKED = with_head("", "rank")  # ends the name of a family in the published table of trials
@@ -57,15 +62,34 @@ def searched_sensitivity(
 ) -> Sensitivity | None:
     """The areas of tasks, under the head that each has in `heads`, over the search's cells at
     `factors` around each method's best rate; of the search in the results folder, else of the
-    published one. None if there is neither.
+    published one. None if there is neither. Raises InputError as `read_search`.
     """
     published = REFERENCE_DIR / "search" / profile
     for folder, whose in ((results_dir, ""), (published, " of the published run")):
         path = folder / SEARCH_TABLE
         if path.exists():
-            found = search_areas(pd.read_csv(path), factors)
+            found = search_areas(read_search(path, GRID), factors)
             return Sensitivity(found[found.index.isin(heads.items())], f"search{whose}")
     return None
+
+
+def read_search(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """A table that a search wrote. Raises InputError if it is damaged, lacks one of `columns`, or
+    is of another version of the procedure.
+    """
+    again = "Move it away, and run frod-bench tune again."
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, OSError) as error:  # of pandas, too
+        raise InputError(f"{path}: cannot be read ({error}). {again}") from error
+    if set(table.get("procedure", [None])) != {PROCEDURE}:
+        raise InputError(
+            f"{path}: was not written by version {PROCEDURE} of the procedure that picks learning "
+            f"rates. {again}"
+        )
+    if lost := [name for name in columns if name not in table]:
+        raise InputError(f"{path}: has no column {lost[0]}. {again}")
+    return table
 
 
 def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:

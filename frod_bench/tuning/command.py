@@ -20,6 +20,7 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.config.conversion import CONSTANT
 from frod_bench.jobs.run import check_methods
 from frod_bench.report import figures
+from frod_bench.report.sensitivity import read_search
 from frod_bench.tuning import evidence, figure
 from frod_bench.tuning.procedure import HEAD, Point, Rules, step_of
 from frod_bench.tuning.searches import FROZEN, Key, Searches, experiment_of, key_of, search_of
@@ -79,8 +80,8 @@ def start(words: Sequence[str]) -> None:
     schedule = schedule_of(cells, searches_around=bool(Rules.of(experiment_of(base)).around))
     names = (f"search{schedule}.csv", f"picks{schedule}.csv")
     kept = {n: (tables if (tables / n).exists() else published) / n for n in {*names, "picks.csv"}}
-    for path in kept.values():
-        evidence.check_version(path)
+    for path in filter(Path.exists, kept.values()):
+        read_search(path)  # refuses what does not fit
     searches = Searches(base, cells, heads_in(kept["picks.csv"], base), picks_in(kept["picks.csv"]))
     searches.check()
     if base.plan_only:

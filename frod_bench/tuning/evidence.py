@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.cells.cell import Cell
-from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
 from frod_bench.records import store
-from frod_bench.tuning.procedure import TIED, VERSION, Point
+from frod_bench.report.sensitivity import PROCEDURE
+from frod_bench.tuning.procedure import TIED, Point
 
 DRAWS = 2000  # of the bootstrap
 AUDIT = (
@@ -30,7 +30,7 @@ def row_of(cell: Cell, point: Point) -> dict[str, object]:
     is_scored = record["status"] == "ok"
     value = record["metrics"][record["primary_metric"]]["value"] if is_scored else None
     return {
-        "procedure": VERSION,
+        "procedure": PROCEDURE,
         "family": with_head(cell.family, cell.settings.head),
         "method": cell.variant,
         **columns_of(point),
@@ -107,7 +107,7 @@ def pick_rows(
         own = rows[[one == picked for one in points_of(rows)]]
         found.append(
             {
-                "procedure": VERSION,
+                "procedure": PROCEDURE,
                 "family": family,
                 "method": method,
                 **columns_of(picked),
@@ -135,23 +135,6 @@ def points_of(rows: pd.DataFrame) -> list[Point]:
 
     columns = zip(*(rows[name] for name in POINT), strict=True)
     return [Point(step(a), step(b), ratio(c)) for a, b, c in columns]
-
-
-def check_version(path: Path) -> None:
-    """Raise InputError if a table is damaged, or of another version of the procedure."""
-    if not path.exists():
-        return
-    try:
-        versions = set(pd.read_csv(path).get("procedure", [None]))
-    except (ValueError, OSError) as error:  # of pandas, too
-        raise InputError(
-            f"{path}: cannot be read ({error}). Move it away, and run frod-bench tune again."
-        ) from error
-    if versions != {VERSION}:
-        raise InputError(
-            f"{path}: was not written by version {VERSION} of the procedure that picks learning "
-            "rates. Move it away, and run frod-bench tune again."
-        )
 
 
 def merged(table: pd.DataFrame, path: Path) -> pd.DataFrame:

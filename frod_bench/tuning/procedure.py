@@ -15,11 +15,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from frod_bench.common.errors import InputError
-from frod_bench.report.sensitivity import STEPS_PER_DECADE
+from frod_bench.report.sensitivity import PROCEDURE, STEPS_PER_DECADE
 
-# Of the procedure. Version 1 drew eight Sobol points a method; version 2 checked the rate again by
-# one step either way, and was left with picks at the edge of these.
-VERSION = 3
 TIED = "tied"  # the rotation's rate is lambda's / sqrt(s k)
 ROTATION, LAMBDA, HEAD = "rotation", "lambda", "head"
 SEARCHED = {"rate": "learning rate", "head": "learning rate of the head"}  # in errors
@@ -58,10 +55,10 @@ class Rules:
         value that is not allowed.
         """
         node = dict((experiment or {}).get("procedure") or {})
-        if node.pop("version", None) != VERSION:
+        if node.pop("version", None) != PROCEDURE:
             raise InputError(
-                f"experiment.procedure.version: is not {VERSION}, the procedure of this version of "
-                "the suite. Name an experiment that has it, e.g. experiment=tune."
+                f"experiment.procedure.version: is not {PROCEDURE}, the procedure of this version "
+                "of the suite. Name an experiment that has it, e.g. experiment=tune."
             )
         try:
             head_steps, ratios = tuple(node.pop("head_steps")), tuple(node.pop("ratios"))

@@ -31,7 +31,7 @@ from frod_bench.report.collect import collect
 from frod_bench.report.convergence import arrivals, convergence_table, time_summary
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.rules import load_rules
-from frod_bench.report.sensitivity import Sensitivity, search_areas, searched_sensitivity
+from frod_bench.report.sensitivity import PROCEDURE, Sensitivity, search_areas, searched_sensitivity
 from frod_bench.tuning import evidence
 from tests.report.factory import evaluated, make_record, synthetic_curve, write_record
 
@@ -286,7 +286,7 @@ def search_table(falls: Mapping[str, float], tasks: tuple[str, ...] = TASKS) -> 
     rows += [("nlu", "frod", -10, -8, "1", "rte", seed, 99.0, "ok") for seed in (100, 101)]
     rows += [("nlu", "lora", -10, -4, None, "rte", seed, 99.0, "ok") for seed in (100, 101)]
     columns = ["family", "method", *evidence.POINT, "task", "seed", "points", "status"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(procedure=PROCEDURE)
 
 
 def test_areas_of_the_search_are_around_the_methods_best_rate() -> None:

@@ -11,11 +11,11 @@ import yaml
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR
+from frod_bench.report.sensitivity import GRID, read_search, searched_sensitivity
 from frod_bench.tuning.command import picks_in, rates_path, write_rates
 from frod_bench.tuning.evidence import (
     AUDIT,
     audit,
-    check_version,
     mean_of,
     merged,
     pick_rows,
@@ -118,10 +118,21 @@ def test_a_method_that_is_searched_later_leaves_the_others(tmp_path: Path) -> No
 def test_a_table_of_another_version_of_the_procedure_is_refused(
     tmp_path: Path, columns: dict[str, int]
 ) -> None:
-    path = tmp_path / "search.csv"
+    path = tmp_path / "tables" / "search.csv"
+    path.parent.mkdir()
     pd.DataFrame([{"family": "nlu", "method": "lora", **columns}]).to_csv(path, index=False)
     with pytest.raises(InputError, match=r"search.csv: was not written by version 3"):
-        check_version(path)
+        read_search(path)
+    with pytest.raises(InputError, match=r"search.csv: was not written by version 3"):
+        searched_sensitivity(tmp_path, "embedded", (), {})  # the claims
+
+
+def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "search.csv"
+    table({Point(-8, -8): 60.0}, 0.1).drop(columns="points").to_csv(path, index=False)
+    assert len(read_search(path)) == 8
+    with pytest.raises(InputError, match=r"search.csv: has no column points\. Move it"):
+        read_search(path, GRID)
 
 
 def test_rates_are_written_beside_those_of_other_methods(tmp_path: Path) -> None:
