@@ -5,9 +5,10 @@ and the report shows the runs next to the committed records of the other methods
 again. Records are the only state: after an interruption the same command resumes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,12 @@ from rich.console import Console
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
 from frod_bench.challenge.price import Price, price_of
-from frod_bench.challenge.reference import Reference, read_reference, seconds_of
+from frod_bench.challenge.reference import (
+    Reference,
+    read_reference,
+    reference_in,
+    seconds_of,
+)
 from frod_bench.cli.arguments import Arguments, parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import atomic
@@ -27,7 +33,7 @@ from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR, check_writab
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import TrackerConfig
 from frod_bench.jobs.run import check, check_methods, sweep
-from frod_bench.records import store
+from frod_bench.records import sources, store
 from frod_bench.report import figures, reproduction
 from frod_bench.report.asked import MAIN, asked_cells, refuse_same
 from frod_bench.report.build import write_collected
@@ -47,6 +53,7 @@ from frod_bench.tuning.command import (
 )
 from frod_bench.tuning.searches import Searches, key_of
 
+FURTHER = "all_methods"  # the experiment, and the folder of its published runs
 OF_THE_SEARCH = "experiment.procedure."  # keys that only the search has
 AGAINST = "against=RESULTS_ROOT/PROFILE"
 SAME_PACE = 1.25  # a factor either way, within which seconds compare
@@ -61,6 +68,7 @@ class Challenge:
     cells: Sequence[Cell]  # the judged runs, at the learning rates of the method's own file
     searches: Searches
     reference: Reference
+    further: Reference | None = None  # the published runs of methods beyond the main table
 
     @property
     def name(self) -> str:
@@ -76,6 +84,11 @@ class Challenge:
     def results_dir(self) -> Path:
         """Where the method's records are."""
         return self.cells[0].results_dir
+
+    @property
+    def references(self) -> list[Reference]:
+        """The committed runs that it is shown beside."""
+        return [self.reference, *([self.further] if self.further else [])]
 
     @property
     def out_dir(self) -> Path:
@@ -171,6 +184,8 @@ def challenge_of(asked: Arguments) -> Challenge:
     check_writable(cells[0].results_dir, value=str(config.results_root))
     against = Path(asked.values.get("against", REFERENCE_DIR / profile))
     reference = read_reference(against.resolve(), others, of_others)
+    theirs = {name, *(cell.method for cell in others)}
+    further = None if "against" in asked.values else read_further(profile, theirs, of_others)
     own = f"tune_{profile}"
     search = own if (EXPERIMENTS_DIR / f"{own}.yaml").exists() else "tune"
     of_search = [word for word in asked.overrides if not word.startswith("seed=")]
@@ -187,7 +202,21 @@ def challenge_of(asked: Arguments) -> Challenge:
     refuse_judged(searched)
     schedule_of(searched, searches_around=False)
     searches.check()
-    return Challenge(config, cells, searches, reference)
+    return Challenge(config, cells, searches, reference, further)
+
+
+def read_further(profile: str, theirs: Collection[str], words: Sequence[str]) -> Reference | None:
+    """The published runs of the methods that `theirs` leaves out, on the tasks and seeds that
+    `words` ask for; None if there are none.
+    """
+    folder = (REFERENCE_DIR / FURTHER / profile).resolve()
+    records, _ = sources.opened(folder).scan()
+    methods = sorted({record["cell"]["method"] for record in records} - {*theirs})
+    if not methods:
+        return None
+    _, cells = compose_cells([f"experiment={FURTHER}", *words, f"method={','.join(methods)}"])
+    found = reference_in(folder, records, cells)
+    return found if found.records else None
 
 
 def show_plan(challenge: Challenge, console: Console) -> None:
@@ -199,11 +228,13 @@ def show_plan(challenge: Challenge, console: Console) -> None:
     of_family = {key_of(cell): cell for cell in reversed(challenge.cells)}
     for cell in of_family.values():
         console.print(check(cell), soft_wrap=True)
-    reference = challenge.reference
     seeds = ", ".join(map(str, sorted({cell.seed for cell in challenge.cells})))
+    beside = " and ".join(
+        f"{', '.join(found.methods)} of {found.folder}" for found in challenge.references
+    )
     console.print(
         f"{challenge.name}: {len({c.task for c in challenge.cells})} tasks, seeds {seeds}, beside "
-        f"{', '.join(reference.methods)} of {reference.folder}",
+        f"{beside}",
         soft_wrap=True,
     )
     for line in (*missing_lines(challenge), *challenge.price.lines):
@@ -212,7 +243,8 @@ def show_plan(challenge: Challenge, console: Console) -> None:
 
 def missing_lines(challenge: Challenge) -> list[str]:
     """What the comparison lacks, as warnings."""
-    return [f"No committed record: {line}." for line in challenge.reference.missing]
+    lines = chain.from_iterable(found.missing for found in challenge.references)
+    return [f"No committed record: {line}." for line in lines]
 
 
 class Verified(NamedTuple):
@@ -307,11 +339,11 @@ def write_comparison(
 ) -> None:
     """Write and print tables, figures and page of the judged `cells` beside the committed runs."""
     console.print("writing the report")
-    out_dir, config, reference = challenge.out_dir, challenge.config, challenge.reference
+    out_dir, config = challenge.out_dir, challenge.config
     checks = [(check.text, check.holds) for check in verified.outcome.checks]
     table = pd.DataFrame(checks, columns=["check", "holds"])
     atomic.write_text(out_dir / "tables" / "verify.csv", table.to_csv(index=False))
-    asked = {reference.folder: reference.asked()}
+    asked = {found.folder: found.asked() for found in challenge.references}
     asked[challenge.results_dir] = [
         *asked.get(challenge.results_dir, []),
         *asked_cells(cells),

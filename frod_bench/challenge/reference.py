@@ -82,20 +82,25 @@ def read_reference(folder: Path, cells: Sequence[Cell], words: Sequence[str]) ->
     Raises InputError if there are none, and as `sources.opened`.
     """
     records, _ = sources.opened(folder).scan()
-    by_settings = {hashing.settings_hash(record): record for record in records}
-    found = {cell: by_settings.get(settings_of(cell)) for cell in cells}
-    made = {cell: record for cell, record in found.items() if record is not None}
-    if made:
-        methods = {cell.method for cell in made}
-        return Reference(
-            folder, [cell for cell in cells if cell.method in methods], made, lacking(cells, made)
-        )
+    reference = reference_in(folder, records, cells)
+    if reference.records:
+        return reference
     others = f"It has {len(records)} records of other settings. " if records else ""
     raise InputError(
         f"{folder}: has no records of the methods that yours is compared with, at these settings. "
         f"{others}Make them, frod-bench reproduce experiment=main_table {shlex.join(words)}, and "
         "name the folder that they are in, against=RESULTS_ROOT/PROFILE."
     )
+
+
+def reference_in(folder: Path, records: Sequence[Record], cells: Sequence[Cell]) -> Reference:
+    """Those of `cells` whose method has a record among `records`, which are of `folder`."""
+    by_settings = {hashing.settings_hash(record): record for record in records}
+    found = {cell: by_settings.get(settings_of(cell)) for cell in cells}
+    made = {cell: record for cell, record in found.items() if record is not None}
+    methods = {cell.method for cell in made}
+    of_methods = [cell for cell in cells if cell.method in methods]
+    return Reference(folder, of_methods, made, lacking(cells, made))
 
 
 def lacking(cells: Sequence[Cell], made: Collection[Cell]) -> list[str]:

@@ -137,6 +137,31 @@ def test_a_machine_that_does_not_reproduce_is_warned_of_in_the_report(
     assert not pd.read_csv(challenge.out_dir / "tables" / "verify.csv")["holds"].all()
 
 
+def test_the_published_runs_of_further_methods_stand_beside(tmp_path: Path) -> None:
+    """On the tasks that they fit, at the seeds that they have; not if another folder is named."""
+    grid = [f"method={EXAMPLE}", "task=rte,boolq", "seed=2,3", f"results_root={tmp_path}"]
+    challenge = command.challenge_of(command.parse("challenge", grid))
+    assert challenge.reference.methods == ["full", "lora", "dora", "frod", "frozen"]
+    assert challenge.further is not None
+    further = {"bitfit", "frod_released", "pissa", "randlora", "rslora", "vera"}
+    assert set(challenge.further.methods) == further
+    lines = command.missing_lines(challenge)
+    assert "No committed record: pissa: 2 of 4 runs (rte seed 3, boolq seed 3)." in lines
+    biases = "rte seed 3, boolq seed 2, boolq seed 3"  # reasoning's backbone has none
+    assert f"No committed record: bitfit: 3 of 4 runs ({biases})." in lines
+    asked = [cell for found in challenge.references for cell in found.asked()]
+    assert {cell.method for cell in asked} == {*challenge.reference.methods, *further}
+    assert len(asked) == 2 * 2 * 11
+
+    words = ["task=rte", "seed=0", f"results_root={tmp_path}"]
+    found = command.read_further("embedded", {"layer_norms", "pissa"}, words)
+    assert found is not None
+    assert "pissa" not in found.methods  # it may be the one that is compared
+    assert command.read_further("small", set(), words) is None  # nothing is published of them
+    named = command.parse("challenge", [*grid, f"against={challenge.reference.folder}"])
+    assert command.challenge_of(named).further is None
+
+
 def test_seconds_of_a_slower_machine_do_not_compare() -> None:
     good = Reproduction((Check("equal", holds=True),), "")
     assert not command.Verified(good, 1.1).warnings("mine")
