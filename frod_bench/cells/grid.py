@@ -87,7 +87,6 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     with counter(len(grid)) as count:
         for shared, places in composed.items():
             made, task = of_tasks.configuration(shared)
-            ensure_inputs(made.config)
             by_numbers: dict[tuple[str, ...], Callable[[int], Cell]] = {}
             for place in places:
                 count()
@@ -100,6 +99,7 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
                     if but_for_seed not in by_numbers:
                         settings = with_task(settings_of(made, but_for_seed), task)
                         check_task(settings)
+                        ensure_inputs(made.config)  # it takes a minute; bad input is told before
                         by_numbers[but_for_seed] = seeded(settings)
                     found[place] = by_numbers[but_for_seed](seeds[named])
                 except MissingInputError as error:

@@ -9,9 +9,15 @@ import re
 
 from frod_bench.common.errors import InputError
 
-_NAMES = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|KEY|KEY_ID)$", re.IGNORECASE)
+_NAMES = re.compile(
+    r"(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE)S?$"  # PGPASSWORD, too
+    r"|(?:^|_)(?:KEY|KEY_ID|PAT|CREDENTIALS|WEBHOOK|WEBHOOK_URL)$"
+    r"|_PWD$",  # MYSQL_PWD, but not the shell's PWD and OLDPWD, which are folders
+    re.IGNORECASE,
+)
 SHORTEST = 8  # characters; a shorter value of such a variable would be found in ordinary text
-# Tokens that are known by how they begin, and what is before the host of an address.
+# Tokens that are known by how they begin, what is before the host of an address, and what its query
+# and the headers of a request call by such names.
 _SHAPES = (
     r"hf_[A-Za-z0-9]{20,}",
     r"(?:AKIA|ASIA)[A-Z0-9]{16}",
@@ -19,9 +25,26 @@ _SHAPES = (
     r"github_pat_\w{20,}",
     r"sk-[A-Za-z0-9_-]{20,}",
     r"wandb_v1_\w{20,}",
+    r"xox[abeprs]-[A-Za-z0-9-]{10,}",
+    r"glpat-[\w-]{20,}",
+    r"AIza[\w-]{35}",
+    r"npm_[A-Za-z0-9]{36}",
+    r"pypi-[\w-]{50,}",
+    r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+",
 )
-_USER = r"(?<=://)[^\s/@'\"]+(?=@)"
-KINDS = {"value": "a secret", "token": "a token", "user": "a user or password in an address"}
+_USER = r"(?<=://)[^\s/'\"]+(?=@)"
+_QUERY = (
+    r"(?<=[?&])(?i:(?:\w+_)?token|api_?key|(?:client_)?secret|passw(?:or)?d|sig|signature|"
+    r"x-(?:amz|goog)-(?:signature|credential|security-token)|awsaccesskeyid)=[^\s&#'\"]{8,}"
+)
+_HEADER = r"(?i:authorization['\"]?\s*[:=]\s*['\"]?\w+\s+|bearer\s+)[\w.+/=~-]{8,}"
+KINDS = {
+    "value": "a secret",
+    "token": "a token",
+    "user": "a user or password in an address",
+    "query": "a secret in the query of an address",
+    "header": "a secret of a request's header",
+}
 MASK = "***"
 
 
@@ -82,4 +105,6 @@ def _of_environment() -> dict[str, str]:
 @functools.lru_cache(maxsize=8)
 def _pattern(values: tuple[str, ...]) -> re.Pattern[str]:
     known = "|".join(map(re.escape, values)) or r"(?!)"  # without values it matches nothing
-    return re.compile(rf"(?P<value>{known})|(?P<token>{'|'.join(_SHAPES)})|(?P<user>{_USER})")
+    kinds = {"value": known, "token": "|".join(_SHAPES), "user": _USER}
+    kinds |= {"query": _QUERY, "header": _HEADER}
+    return re.compile("|".join(f"(?P<{kind}>{shape})" for kind, shape in kinds.items()))

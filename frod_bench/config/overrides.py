@@ -80,7 +80,7 @@ def check_grid(overrides: Iterable[Override]) -> None:
     """Raise InputError for choices that make no grid: none, too many, ones that cannot be listed,
     or several values of a key that a grid has one of.
     """
-    total = 1
+    total, most, widest = 1, 0, ""
     for override in overrides:
         if not override.is_sweep_override():
             continue
@@ -94,11 +94,14 @@ def check_grid(overrides: Iterable[Override]) -> None:
         if isinstance(value, ChoiceSweep):
             for one in value.list:
                 _check_choice(word, key, getattr(one, "text", one))  # in quotes it is an object
-        total *= _count(word, key, value)
+        count = _count(word, key, value)
+        total *= count
+        if count > most:
+            most, widest = count, word
     if total > MOST_CELLS:
         raise InputError(
-            f"The grid has {total:,} runs, more than {MOST_CELLS:,}. Name fewer values, and start "
-            "several commands if all of them are meant."
+            f"{widest}: the grid has {total:,} runs, more than {MOST_CELLS:,}. Name fewer values, "
+            "and start several commands if all of them are meant."
         )
 
 

@@ -36,9 +36,9 @@ def run_one(config: DictConfig) -> None:
             f"launcher={config.launcher.name}: starts the runs of a grid, and this is a single "
             "run. Add -m, or leave launcher= out."
         )
-    ensure_inputs(config)
     settings = conversion.resolve(config)
     check_task(settings)
+    ensure_inputs(config)  # data sets take a minute, and bad input is told before
     cell = cell_of(settings)
     found = find_missing([cell])
     failure = ""

@@ -95,6 +95,20 @@ def test_results_land_in_the_home_folder(
     assert not [one for one in tmp_path.rglob("*") if one.name.startswith("~")]
 
 
+@pytest.mark.parametrize("grid", [[], ["-m", "seed=0,1"]], ids=["a run", "a grid"])
+@pytest.mark.parametrize("bad", ["method.peft.lora_alpha=nan", "task.metrics=[bogus]"])
+def test_bad_input_is_refused_before_the_data_sets_are_written(
+    tmp_path: Path, here: RunHere, monkeypatch: pytest.MonkeyPatch, grid: list[str], bad: str
+) -> None:
+    """They take half a minute and 31 MB."""
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path / "cache"))
+    done = here("frod_bench.run", *grid, "task=rte", "method=lora", bad, f"results_root={tmp_path}")
+    assert done.returncode == 2, done.stderr
+    assert bad.partition("=")[0] in done.stderr
+    assert "writing the synthetic data sets" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_plan_only_prints_and_launches_nothing(tmp_path: Path, here: RunHere) -> None:
     done = here(
         *cell_words(tmp_path, "-m", "experiment=main_table", "suite=smoke", "plan_only=true")

@@ -23,6 +23,10 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "planted/aws+secret/key",
     "AWS_ACCESS_KEY_ID": "PLANTEDAWSACCESSKEY0",
     "MY_PASSWORD": "planted-password",
+    "PGPASSWORD": "planted-postgres-word",
+    "MYSQL_PWD": "planted-mysql-word",
+    "GITHUB_PAT": "planted-github-pat",
+    "SLACK_WEBHOOK_URL": "https://hooks.example/services/planted/hook",
 }
 # By their form, wherever they are.
 TOKENS = (
@@ -31,9 +35,23 @@ TOKENS = (
     "ghp_plantedAbCdEfGhIjKlMnOpQrSt",
     "github_pat_plantedAbCdEfGhIjKlMn",
     "sk-plantedAbCdEfGhIjKlMnOp",
+    "xoxb-planted0000-planted",
+    "glpat-plantedAbCdEfGhIjKlM",
+    "AIzaPlantedAbCdEfGhIjKlMnOpQrStUvWxYz01",
+    f"npm_{'planted' * 5}X",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.planted-signature",
 )
 ADDRESS = "https://planted-user:planted-word@host.example/path"
-PLANTED = (*ENVIRONMENT.values(), *TOKENS, "planted-user", "planted-word")
+# Known by what names them, each with the secret in it.
+NAMED = {
+    "https://host.example/x?a=1&token=planted-query-token": "planted-query-token",
+    "https://host.example/x?api_key=planted-query-key&b=2": "planted-query-key",
+    "https://s3.example/x?X-Amz-Signature=0plantedsignature0": "0plantedsignature0",
+    "https://user:planted@word@host.example/x": "word@host",
+    "Authorization: Bearer planted.header.token": "planted.header.token",
+    "{'authorization': 'Basic cGxhbnRlZDpoZWFkZXI='}": "cGxhbnRlZDpoZWFkZXI",
+}
+PLANTED = (*ENVIRONMENT.values(), *TOKENS, *NAMED.values(), "planted-user", "planted-word")
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +71,7 @@ def leaked(text: str | bytes) -> list[str]:
     return [secret for secret in PLANTED if secret.encode() in content]
 
 
-@pytest.mark.parametrize("secret", [*ENVIRONMENT.values(), *TOKENS, ADDRESS])
+@pytest.mark.parametrize("secret", [*ENVIRONMENT.values(), *TOKENS, ADDRESS, *NAMED])
 def test_a_text_is_shown_without_its_secrets(
     secret: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +91,8 @@ def test_a_text_is_shown_without_its_secrets(
             "hf://datasets/a/b@main/x",
             "hf_short",
             "a@b.example",
+            "https://host.example/x?page=2&sort=token&signature=",
+            "the bearer of this letter",
         ),
     ],
 )
@@ -85,11 +105,20 @@ WORDS = [
     *(f"tracker.project={value}" for value in (ENVIRONMENT["HF_TOKEN"], *TOKENS)),
     *(f"{key}={ADDRESS}" for key in ("data_root", "results_root", "task.hub_id")),
     f"+method.options.key='{ENVIRONMENT['AWS_SECRET_ACCESS_KEY']}'",
-    f"profile.title={ENVIRONMENT['MY_PASSWORD']}",
+    *(f"profile.title='{ENVIRONMENT[name]}'" for name in ("MY_PASSWORD", "PGPASSWORD")),
+    *(f'profile.title="{text}"' for text in NAMED if "'" not in text),
 ]
 LINES = [*(("run", word) for word in WORDS), ("run", "-m", WORDS[0]), ("plan", WORDS[0])]
-LINES += [("report", WORDS[7]), ("compare", f"out={ADDRESS}"), ("mirror", f"out={ADDRESS}")]
-LINES += [("reproduce", WORDS[6]), ("bench", f"out={ADDRESS}"), ("archive", f"folder={ADDRESS}")]
+LINES += [
+    ("report", f"results_root={ADDRESS}"),
+    ("compare", f"out={ADDRESS}"),
+    ("mirror", f"out={ADDRESS}"),
+]
+LINES += [
+    ("reproduce", f"data_root={ADDRESS}"),
+    ("bench", f"out={ADDRESS}"),
+    ("archive", f"folder={ADDRESS}"),
+]
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: " ".join(line)[:60])

@@ -274,7 +274,11 @@ GRIDS = (
     command("-m 'seed=range(0)'", "seed=range(0): has no value in it", "Name some"),
     command("-m 'seed=range(3,0)'", "seed=range(3,0): has no value in it", "Name some"),
     command("-m 'seed=range(0,1e400)'", "seed=range(0,1e400): is not a range", "finite ends"),
-    command("-m 'seed=range(1000000000000)'", "1,000,000,000,000 runs", "Name fewer values"),
+    command(
+        "-m 'seed=range(1000000000000)' task=rte,mrpc",
+        "seed=range(1000000000000): the grid has 2,000,000,000,000 runs",
+        "Name fewer values",
+    ),
     command("-m 'seed=interval(0,1)'", "seed=interval(0,1): cannot be listed", "Name each value"),
     command("-m 'task=glob(*)'", "task=glob(*): cannot be listed", "Name each value"),
     command("-m seed=0,x", "seed: Value 'x'", "Give it a whole number"),
