@@ -168,7 +168,9 @@ def _mean(gain: pd.DataFrame) -> str:
 
 
 def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{signed(mean)} [{signed(low)}, {signed(high)}]"
+    """An end that is not 0 keeps its sign where it is rounded to 0, as that decides."""
+    low_text, high_text = ("−0.0" if -0.05 < end < 0 else signed(end) for end in (low, high))
+    return f"{signed(mean)} [{low_text}, {high_text}]"
 
 
 def head(first: str, columns: Sequence[str]) -> list[str]:
