@@ -55,8 +55,9 @@ def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
 def _start(works: Works[T], copies: list[BaseProcess], pipes: list[Connection]) -> None:
     """Start a copy and add it and its pipe to the others. Raises OSError.
 
-    Signals are blocked meanwhile, or one might end this process before it knows the copy. They stay
-    blocked in the copy, which the end of this process ends soon enough.
+    Signals are blocked meanwhile, or one might end this process before it knows the copy (another
+    thread may still be sent one; the copy then ends with its pipe). They stay blocked in the copy,
+    which the end of this process ends soon enough.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)

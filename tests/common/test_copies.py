@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -117,7 +117,16 @@ def test_an_error_of_the_body_ends_the_copies_after_what_is_under_way(
     assert len(list(tmp_path.iterdir())) == done
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As in a terminal: a shell has its background processes ignore SIGINT, which they inherit."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @on_linux
+@pytest.mark.usefixtures("interruptible")
 def test_signals_wait_until_the_copies_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal at the fork would end this process while the copy goes on."""
     fork = os.fork
