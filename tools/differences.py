@@ -112,7 +112,8 @@ def of_variants() -> str:
 def _per_tenfold(points: pd.DataFrame, shares: Mapping[str, float]) -> pd.DataFrame:
     """Points that ten times the share add: least squares over its logarithm, task by task."""
     decades = pd.Series(shares).map(math.log10)
-    weights = (decades - decades.mean()) / ((decades - decades.mean()) ** 2).sum()
+    centred = decades - decades.mean()
+    weights = centred / (centred**2).sum()
     weighted = [weight * points.loc[name] for name, weight in weights.items()]
     return sum(weighted[1:], start=weighted[0])
 

@@ -1,7 +1,6 @@
 """Work in copies of this process, which have all that it has read without being sent it."""
 
 import multiprocessing
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -55,20 +54,19 @@ def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
 def _start(works: Works[T], copies: list[BaseProcess], pipes: list[Connection]) -> None:
     """Start a copy and add it and its pipe to the others. Raises OSError.
 
-    Signals are blocked meanwhile, or one might end this process before it knows the copy (another
-    thread may still be sent one; the copy then ends with its pipe). They stay blocked in the copy,
-    which the end of this process ends soon enough.
+    Signals are held back meanwhile. If another thread is sent one, and this process ends before it
+    knows the copy, the copy ends with its pipe. They stay held back in the copy, which the end of
+    this process ends soon enough.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     pipes.append(ours)
     copy = context.Process(target=_answer, args=(theirs, tuple(pipes), works), daemon=True)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *stopping.SIGNALS})
     try:
-        copy.start()
-        copies.append(copy)
+        with stopping.held_back():
+            copy.start()
+            copies.append(copy)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # otherwise the end of the copy would not be noticed
 
 

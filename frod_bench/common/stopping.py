@@ -63,6 +63,18 @@ def deferred() -> Iterator[None]:
             raise Stopped(_noted.name)
 
 
+@contextmanager
+def held_back() -> Iterator[None]:
+    """While the body runs, `SIGNALS` and SIGINT wait, as far as this thread is concerned: so that
+    one cannot end this process before it knows a process that it starts, which inherits that.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *SIGNALS})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def requested() -> bool:
     """Whether this process was asked to stop."""
     return _noted is not None

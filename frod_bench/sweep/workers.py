@@ -85,13 +85,8 @@ class LocalWorker:
         self._pipe, theirs = context.Pipe()
         arguments = (theirs, work.prepare, work.run)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        signals = {signal.SIGINT, *stopping.SIGNALS}
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        try:
-            with _variables(environment):  # before torch looks at them
-                self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with stopping.held_back(), _variables(environment):  # before torch looks at them
+            self._process.start()
         theirs.close()
 
     def fileno(self) -> int:
