@@ -1,10 +1,11 @@
 """What this process may use of the machine: how many workers a sweep starts, the GPU of each."""
 
 import functools
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from frod_bench.sweep.workers import Environment
@@ -14,6 +15,9 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
 # Device files of a GPU driver, also in Windows' Linux and of AMD. Without one torch is not asked.
 DRIVERS = ("nvidiactl", "dxg", "kfd")
+# The control groups of Linux: their files, and those that this process is in.
+GROUPS = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 
@@ -29,14 +33,44 @@ def workers(jobs: int, device: str) -> list[Environment]:
 
 
 def cores() -> int:
-    """The cores that this process may use: by its affinity, by the quota of its container (cgroup
-    version 1 or 2), and by Slurm's allotment.
+    """The cores that this process may use: by its affinity, by the quotas of its control group and
+    of those around it (a container's or a service's, version 1 or 2), and by Slurm's allotment.
     """
     import joblib  # a tenth of a second, for sweeps alone
 
-    found = int(joblib.cpu_count())
+    found = min([int(joblib.cpu_count()), *quotas()])  # joblib asks the outermost group alone
     allotted = next((os.environ[name] for name in SLURM if name in os.environ), "")
     return min(found, int(allotted)) if allotted.isdecimal() and int(allotted) else found
+
+
+def quotas() -> Iterator[int]:
+    """The quotas in cores, rounded up, of the control groups that this process is in."""
+    try:
+        lines = OWN_GROUPS.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            root, files = GROUPS, ["cpu.max"]
+        elif "cpu" in controllers.split(","):
+            root, files = GROUPS / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(root):
+                yield from _quota([folder / name for name in files])
+
+
+def _quota(files: list[Path]) -> list[int]:
+    """What a group's files say, if they are there and do set a quota (neither "max" nor -1)."""
+    try:
+        quota, period = " ".join(file.read_text() for file in files).split()
+    except (OSError, ValueError):
+        return []
+    is_set = quota.isdecimal() and period.isdecimal() and min(int(quota), int(period)) > 0
+    return [math.ceil(int(quota) / int(period))] if is_set else []
 
 
 def gpus() -> Sequence[str]:

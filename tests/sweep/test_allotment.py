@@ -17,9 +17,11 @@ COUNT_CORES = joblib.cpu_count
 
 
 @pytest.fixture(autouse=True)
-def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with 8 cores, without GPUs and without Slurm."""
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with 8 cores, without control groups, GPUs and Slurm."""
     monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    monkeypatch.setattr(allotment, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(allotment, "GROUPS", tmp_path / "groups")
     monkeypatch.setattr(allotment, "DRIVERS", ())
     for name in (VISIBLE, *allotment.SLURM):
         monkeypatch.delenv(name, raising=False)
@@ -93,6 +95,41 @@ def test_a_containers_quota_is_respected(
     assert workers(0, "cpu") == [{}] * count
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
     assert allotment.cores() == 2
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "count"),
+    [
+        ("0::/user.slice/run.service", {"user.slice/run.service/cpu.max": "300000 100000"}, 3),
+        ("0::/user.slice/run.service", {"user.slice/cpu.max": "150000 100000"}, 2),  # around it
+        (
+            "0::/a/b",  # the tightest
+            {"a/cpu.max": "200000 100000", "a/b/cpu.max": "400000 100000", "cpu.max": "max 100000"},
+            2,
+        ),
+        ("0::/a", {"b/cpu.max": "100000 100000"}, 8),  # another's
+        ("0::/a", {"a/cpu.max": "1600000 100000"}, 8),  # a quota does not make cores
+        ("0::/a", {"a/cpu.max": "max 100000"}, 8),
+        ("0::/a", {"a/cpu.max": "0 100000"}, 8),
+        ("0::/a", {"a/cpu.max": "broken"}, 8),
+        (
+            "5:devices:/a\n4:cpu,cpuacct:/a:b\n0::/",  # version 1, and a colon in a name
+            {"cpu/a:b/cpu.cfs_quota_us": "250000\n", "cpu/a:b/cpu.cfs_period_us": "100000\n"},
+            3,
+        ),
+        ("4:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "-1", "cpu/a/cpu.cfs_period_us": "100000"}, 8),
+        ("4:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "100000"}, 8),
+    ],
+)
+def test_quotas_of_this_process_s_groups_are_respected(
+    own: str, files: dict[str, str], count: int
+) -> None:
+    allotment.OWN_GROUPS.write_text(own + "\n")
+    for name, text in files.items():
+        file = allotment.GROUPS / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert workers(0, "cpu") == [{}] * count
 
 
 def test_affinity_is_respected_without_torch() -> None:
