@@ -190,29 +190,43 @@ def panelled(
 ) -> tuple[Figure, list[Axes]]:
     """A figure of the look's width with panels row by row, and a legend on top.
 
-    At most `columns` panels and `legend_columns` entries (or fewer, by the look) are in a row; its
-    first panel has the `y_label`. `subplots` are further arguments of `plt.subplots`.
+    At most `columns` panels and `legend_columns` entries (or fewer, by the look and by their
+    width) are in a row; its first panel has the `y_label`. `subplots` are further arguments of
+    `plt.subplots`.
     """
     columns = min(n_panels, columns)
     rows = math.ceil(n_panels / columns)
-    legend_rows = math.ceil(len(legend) / min(look.legend_columns, legend_columns))
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(look.width_in, rows * panel_height_in + LEGEND_IN * legend_rows),
+        figsize=(look.width_in, rows * panel_height_in),
         squeeze=False,
         layout="constrained",
         **subplots,
     )
     if legend:
-        balanced = math.ceil(len(legend) / legend_rows)
-        figure.legend(handles=list(legend), loc="outside upper left", ncols=balanced)
+        legend_rows = _add_legend(figure, legend, min(look.legend_columns, legend_columns))
+        figure.set_figheight(rows * panel_height_in + LEGEND_IN * legend_rows)
     for ax in axes.flat[n_panels:]:
         ax.remove()
     panels = list(axes.flat[:n_panels])
     for ax in panels[::columns]:
         ax.set_ylabel(y_label)
     return figure, panels
+
+
+def _add_legend(figure: Figure, entries: Sequence[Artist], most_columns: int) -> int:
+    """Put a legend on top, in balanced rows within the figure; return how many.
+
+    At most `most_columns` entries are in a row.
+    """
+    for rows in range(math.ceil(len(entries) / most_columns), len(entries) + 1):
+        balanced = math.ceil(len(entries) / rows)
+        legend = figure.legend(handles=list(entries), loc="outside upper left", ncols=balanced)
+        if balanced == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
+    return rows
 
 
 def legend_handle(method: Method, *, marked: bool = True) -> Line2D:

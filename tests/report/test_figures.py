@@ -120,6 +120,21 @@ def test_drawn_figure_has_units_and_every_method(panels: dict[str, Panels]) -> N
     assert to_rgb(style.STYLES["frod"].color) in colors
 
 
+@pytest.mark.parametrize(("length", "rows"), [(4, 1), (14, 2), (45, 3), (60, 6)])
+def test_a_legend_is_no_wider_than_its_figure(length: int, rows: int) -> None:
+    entries = [figures.legend_entry("s" * length, style.STYLES["frod"]) for _ in range(6)]
+
+    def draw(look: figures.Look) -> Figure:
+        return figures.panelled(look, 1, 1, 2.0, entries)[0]
+
+    figure = figures.render(figures.Drawing("", "", draw), figures.SCREEN)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
+    heights = {round(line.get_window_extent().y0) for line in legend.get_texts()}
+    assert len(heights) == rows
+
+
 @pytest.mark.parametrize("name", ["rte", "all_tasks"])
 def test_the_legend_has_the_markers_that_are_drawn(panels: dict[str, Panels], name: str) -> None:
     figure = figures.render(figures.convergence(panels[name]), figures.SCREEN)
