@@ -91,6 +91,13 @@ def test_many_misses_and_coarse_times_raise_no_false_alarm(rng: np.random.Genera
     assert simulate.faster_in_steps_rate(2.0, SWEEPS, RESAMPLES, rng) > 0.75
 
 
+def test_all_parts_of_the_claim_are_found_more_seldom_than_one(rng: np.random.Generator) -> None:
+    one = simulate.faster_in_steps_rate(1.4, SWEEPS, RESAMPLES, rng)
+    all_four = simulate.faster_in_steps_rate(1.4, SWEEPS, RESAMPLES, rng, arms=2, others=2)
+    assert all_four < one
+    assert simulate.faster_in_steps_rate(2.0, SWEEPS, RESAMPLES, rng, arms=2, others=2) > 0.6
+
+
 def test_a_larger_spread_is_found_if_there_is_one(rng: np.random.Generator) -> None:
     steady, unsteady = simulate.steady_rate(simulate.SEED_SD, SWEEPS, RESAMPLES, rng)
     assert steady > 0.5
