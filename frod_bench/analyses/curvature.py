@@ -322,7 +322,8 @@ def draw(points: pd.DataFrame, ranks: pd.DataFrame, context: Context) -> Drawing
         "coordinates that a method trains besides the head: geometric means over tasks and seeds. "
         "If a measure explained the rates, points would fall along "
         "the first panel and rise along the second; dotted: in inverse, or direct, "
-        f"proportion. {context.caption}"
+        "proportion. Lines join the methods of a family; one with starts that lack a measure, as "
+        f"the loss has no lowest point along the signs, is left out. {context.caption}"
     )
 
     def panels(look: Look) -> Figure:
@@ -331,7 +332,8 @@ def draw(points: pd.DataFrame, ranks: pd.DataFrame, context: Context) -> Drawing
             look, len(QUANTITIES), look.columns(2), 2.5, handles, y_label="picked learning rate"
         )
         for ax, (name, (title, sign)) in zip(axes, QUANTITIES.items(), strict=True):
-            _draw_panel(ax, own.dropna(subset=[name]), name, sign, name_families=len(families) > 1)
+            shown = own.dropna(subset=[name]).sort_values("picked_rate", kind="stable")
+            _draw_panel(ax, shown, name, sign, name_families=len(families) > 1)
             ax.set_xlabel(title)
             rho = _rank_of(ranks, name, families)
             ax.set_title(f"Spearman {rho:+.2f}" if np.isfinite(rho) else "too few for a rank")
@@ -352,13 +354,16 @@ def _draw_panel(
     if points.empty:
         ax.text(0.5, 0.5, "no learning rate was picked", transform=ax.transAxes, ha="center")
         return
-    for row in points.itertuples():
+    for row in points.iloc[::-1].itertuples():  # LoRA's, which is smaller, over DoRA's
         look = style.of_method(method_named(str(row.method)))
         x = getattr(row, name)
         ax.plot(x, row.picked_rate, color=look.color, ls="", **marker_of(look, 1.2, zorder=4))
-        if name_families:
-            text = _family_label(str(row.family))
-            ax.annotate(text, (x, row.picked_rate), (4, 3), textcoords="offset points", fontsize=6)
+    for family, joined in points.groupby("family", sort=False):
+        if name_families:  # once, at the highest rate
+            ax.plot(joined[name], joined["picked_rate"], color=style.MUTED, lw=0.5, zorder=2)
+            at = tuple(joined.iloc[-1][[name, "picked_rate"]])
+            text = _family_label(str(family))
+            ax.annotate(text, at, (5, 4), textcoords="offset points", fontsize=6)
     ax.set_xscale("log")
     ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):
