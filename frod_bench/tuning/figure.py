@@ -16,24 +16,26 @@ from frod_bench.tuning.procedure import HEAD, ROTATION
 
 SCORES = (
     "Mean over the tasks of a family of the primary metric on validation (points), over the "
-    "method's learning rate (of FRoD: lambda's, {rotation}), with the head at {head}; a run that "
-    "diverged scores 0. Filled markers: the pick, after {others} were searched, too."
+    "method's learning rate (of FRoD: lambda's, {rotation}{frozen}), with the head at {head}; a "
+    "run that diverged scores 0. Filled markers: the pick, after {others} were searched, too."
 )
 CAPTION = SCORES.format(
     rotation="with the rotation's tied to it",
+    frozen="; of the frozen backbone: the head's",
     head="the best of the frozen backbone",
     others="the head's rate and the ratio of the rotation's",
 )
 CAPTION_OF_VARIANTS = SCORES.format(
     rotation="with the rotation's in the ratio that was picked for FRoD",
+    frozen="",
     head="the method's own pick",
     others="FRoD's other ratios",
 )
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """family, method, rate, points: the first grid of each method that has a rate of its own."""
-    searched = table.dropna(subset=["rate_step"]).groupby(["family", "method"], sort=False)
+    """family, method, rate, points: the first grid of each method."""
+    searched = table.groupby(["family", "method"], sort=False)
     rows = pd.concat([first_grid(of_method) for _, of_method in searched])
     rows = rows.assign(rate=main_rate(rows))
     by_task = rows.groupby(["family", "method", "rate", "task"], sort=False)["points"].mean()
@@ -41,10 +43,13 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def main_rate(rows: pd.DataFrame) -> pd.Series:
-    """The rate that is searched first, of each row: that of neither head nor rotation."""
+    """The rate that is searched first, of each row: that of neither head nor rotation, but for the
+    frozen backbone, which has the head's alone.
+    """
     others = (f"lr_{HEAD}", f"lr_{ROTATION}")
     columns = [name for name in rows if name.startswith("lr_") and name not in others]
-    return rows[columns].bfill(axis=1).iloc[:, 0]
+    own = rows[columns].bfill(axis=1).iloc[:, 0]
+    return own.fillna(rows[f"lr_{HEAD}"])
 
 
 def drawings(name: str, table: pd.DataFrame, picks: pd.DataFrame, title: str) -> dict[str, Drawing]:
@@ -52,10 +57,10 @@ def drawings(name: str, table: pd.DataFrame, picks: pd.DataFrame, title: str) ->
     of the same at other budgets, and one of all other methods; none of a group without rates of
     its own, such as that of the frozen backbone alone.
     """
-    searched = table.dropna(subset=["rate_step"])
     return {
         name + group: drawing(of_group, picks, title)
-        for group, of_group in searched.groupby(searched["method"].map(_group))
+        for group, of_group in table.groupby(table["method"].map(_group))
+        if of_group["rate_step"].notna().any()
     }
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from frod_bench.report.figures import render
 from frod_bench.tuning import figure
 
-METHODS = ("frozen", "lora", "frod", "lora_matched", "pissa", "vera")
+METHODS = ("lora", "frod", "frozen", "lora_matched", "pissa", "vera")
 
 
 def test_methods_of_the_main_table_at_other_budgets_and_others_have_a_figure_each() -> None:
@@ -15,14 +15,17 @@ def test_methods_of_the_main_table_at_other_budgets_and_others_have_a_figure_eac
         {
             "family": "nlu", "method": method, "task": "rte", "seed": 100, "head_step": -7,
             "ratio": None, "rate_step": None if method == "frozen" else step, "points": 60.0 + step,
-            "lr_adapter": None if method == "frozen" else rate, "lr_head": 0.01,
+            "lr_adapter": None if method == "frozen" else rate,
+            "lr_head": rate if method == "frozen" else 0.01,
         }
         for method in METHODS
         for step, rate in enumerate(rates)
     ]  # fmt: skip
     table = pd.DataFrame(rows)
-    picks = table[table["rate_step"].isna() | (table["rate_step"] == 2)]
+    picks = table[table["points"] == 62.0]
     found = figure.drawings("search", table, picks, "embedded")
+    lines = figure.curves(table).set_index(["method", "rate"])["points"]
+    assert list(lines["frozen"].items()) == list(lines["lora"].items())  # over the head's rates
     shown = {}
     for name, drawing in found.items():
         drawn = render(drawing)
@@ -30,7 +33,7 @@ def test_methods_of_the_main_table_at_other_budgets_and_others_have_a_figure_eac
         shown[name] = [text.get_text() for text in legend.get_texts()]
         plt.close(drawn)
     assert shown == {
-        "search": ["LoRA", "FRoD"],
+        "search": ["LoRA", "FRoD", "Frozen"],
         "search_matched": ["LoRA (matched)"],
         "search_others": ["PiSSA", "VeRA"],
     }
