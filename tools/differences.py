@@ -109,6 +109,32 @@ def of_variants() -> str:
     return "\n".join(lines)
 
 
+def of_slow_learning() -> str:
+    """FRoD minus each method at either number of steps, and what more steps add to each."""
+    runs = _cells("why/embedded/slow_learning")
+    points, families = _points(runs), _families(runs)
+    few, many = dict.fromkeys(runs["variant"])  # as in "steps 140"
+    there = [area for family, area in AREAS.items() if family in set(families)]
+    lines = head("points", [f"{len(families)} tasks", *there])
+    others = [method for method in OTHERS if f"{method} ({few})" in points.index]
+    for other in others:
+        distances = {
+            steps: points.loc[f"frod ({steps})"] - points.loc[f"{other} ({steps})"]
+            for steps in (few, many)
+        }
+        for steps, distance in distances.items():
+            at = steps.removeprefix("steps ")
+            text = f"FRoD minus {OTHERS[other]}, {at} steps"
+            lines.append(pipes([text, *_by_area(distance, families)]))
+        change = distances[many] - distances[few]
+        lines.append(pipes(["the change", *_by_area(change, families)]))
+    for method in ["frod", *others]:
+        gain = points.loc[f"{method} ({many})"] - points.loc[f"{method} ({few})"]
+        text = f"{OTHERS.get(method, SCHEDULED[method])}, what more steps add"
+        lines.append(pipes([text, *_by_area(gain, families)]))
+    return "\n".join(lines)
+
+
 def _per_tenfold(points: pd.DataFrame, shares: Mapping[str, float]) -> pd.DataFrame:
     """Points that ten times the share add: least squares over its logarithm, task by task."""
     decades = pd.Series(shares).map(math.log10)

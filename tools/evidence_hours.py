@@ -14,7 +14,7 @@ RUNS = {
     "the same at a constant learning rate": ["constant_rate/embedded"],
     "equal budgets": ["matched_budget/embedded"],
     "further methods": ["all_methods/embedded"],
-    "why: bases, steps and capacity": [
+    "why: bases, scaled steps, capacity, slow learning": [
         "why/embedded",
         "why/one_seed/embedded",
         "why/two_tasks/embedded",

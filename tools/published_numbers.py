@@ -229,6 +229,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "schedules": differences.between_schedules,
     "all methods": differences.of_all_methods,
     "variants": differences.of_variants,
+    "slow learning": differences.of_slow_learning,
     "picks": searched_picks.of_main_table,
     "other picks": searched_picks.of_other_methods,
     "constant picks": searched_picks.without_decay,
