@@ -46,11 +46,13 @@ def cores() -> int:
 def quotas() -> Iterator[int]:
     """The quotas in cores, rounded up, of the control groups that this process is in."""
     try:
-        lines = OWN_GROUPS.read_text().splitlines()
+        lines = os.fsdecode(OWN_GROUPS.read_bytes()).splitlines()
     except OSError:  # not Linux
         return
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        controllers, _, path = line.partition(":")[2].partition(":")
+        if not path:  # not a line of this format
+            continue
         if not controllers:  # version 2
             root, files = GROUPS, ["cpu.max"]
         elif "cpu" in controllers.split(","):

@@ -119,12 +119,13 @@ def test_a_containers_quota_is_respected(
         ),
         ("4:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "-1", "cpu/a/cpu.cfs_period_us": "100000"}, 8),
         ("4:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "100000"}, 8),
+        ("nonsense\n0::\n0::/\udcff", {"\udcff/cpu.max": "200000 100000"}, 2),  # any bytes
     ],
 )
 def test_quotas_of_this_process_s_groups_are_respected(
     own: str, files: dict[str, str], count: int
 ) -> None:
-    allotment.OWN_GROUPS.write_text(own + "\n")
+    allotment.OWN_GROUPS.write_bytes(os.fsencode(own + "\n"))
     for name, text in files.items():
         file = allotment.GROUPS / name
         file.parent.mkdir(parents=True, exist_ok=True)
