@@ -113,25 +113,25 @@ def of_slow_learning() -> str:
     """FRoD minus each method at either number of steps, and what more steps add to each."""
     runs = _cells("why/embedded/slow_learning")
     points, families = _points(runs), _families(runs)
-    few, many = dict.fromkeys(runs["variant"])  # as in "steps 140"
+    few, many = sorted(set(runs["steps"]))
     there = [area for family, area in AREAS.items() if family in set(families)]
-    lines = head("points", [f"{len(families)} tasks", *there])
-    others = [method for method in OTHERS if f"{method} ({few})" in points.index]
+    areas = there if len(there) > 1 else []  # one alone is the same as all tasks
+    lines = head("points", [f"{len(families)} tasks", *areas])
+
+    def at(method: str, steps: float) -> pd.DataFrame:
+        return points.loc[f"{method} (steps {steps:g})"]
+
+    def add(text: str, gain: pd.DataFrame) -> None:
+        lines.append(pipes([text, *_by_area(gain, families)[: 1 + len(areas)]]))
+
+    others = [name for name in OTHERS if any(runs["method"].str.startswith(f"{name} ("))]
     for other in others:
-        distances = {
-            steps: points.loc[f"frod ({steps})"] - points.loc[f"{other} ({steps})"]
-            for steps in (few, many)
-        }
-        for steps, distance in distances.items():
-            at = steps.removeprefix("steps ")
-            text = f"FRoD minus {OTHERS[other]}, {at} steps"
-            lines.append(pipes([text, *_by_area(distance, families)]))
-        change = distances[many] - distances[few]
-        lines.append(pipes(["the change", *_by_area(change, families)]))
-    for method in ["frod", *others]:
-        gain = points.loc[f"{method} ({many})"] - points.loc[f"{method} ({few})"]
-        text = f"{OTHERS.get(method, SCHEDULED[method])}, what more steps add"
-        lines.append(pipes([text, *_by_area(gain, families)]))
+        distances = [at("frod", steps) - at(other, steps) for steps in (few, many)]
+        for steps, distance in zip((few, many), distances, strict=True):
+            add(f"FRoD minus {OTHERS[other]}, {steps:g} steps", distance)
+        add(f"FRoD minus {OTHERS[other]}, the change", distances[1] - distances[0])
+    for method, name in {"frod": "FRoD", **{name: OTHERS[name] for name in others}}.items():
+        add(f"{name}, what more steps add", at(method, many) - at(method, few))
     return "\n".join(lines)
 
 

@@ -317,13 +317,14 @@ def draw(points: pd.DataFrame, ranks: pd.DataFrame, context: Context) -> Drawing
     own = points[points["coordinates"] == ALONE].dropna(subset=["picked_rate"])
     methods = list(dict.fromkeys(own["method"]))
     families = list(dict.fromkeys(own["family"]))
+    joined = "Lines join the methods of a family. " if len(families) > 1 else ""
     caption = (
         "Learning rate that the search picked over two measures at the start, in the "
         "coordinates that a method trains besides the head: geometric means over tasks and seeds. "
         "If a measure explained the rates, points would fall along "
         "the first panel and rise along the second; dotted: in inverse, or direct, "
-        "proportion. Lines join the methods of a family; one with starts that lack a measure, as "
-        f"the loss has no lowest point along the signs, is left out. {context.caption}"
+        "proportion. A method has no point in a family in which the loss at one of its starts has "
+        f"no lowest value along the signs. {joined}{context.caption}"
     )
 
     def panels(look: Look) -> Figure:
@@ -354,16 +355,16 @@ def _draw_panel(
     if points.empty:
         ax.text(0.5, 0.5, "no learning rate was picked", transform=ax.transAxes, ha="center")
         return
-    for row in points.iloc[::-1].itertuples():  # LoRA's, which is smaller, over DoRA's
+    for row in points.iloc[::-1].itertuples():  # the first methods over later ones of their rate
         look = style.of_method(method_named(str(row.method)))
         x = getattr(row, name)
         ax.plot(x, row.picked_rate, color=look.color, ls="", **marker_of(look, 1.2, zorder=4))
-    for family, joined in points.groupby("family", sort=False):
-        if name_families:  # once, at the highest rate
+    if name_families:
+        for family, joined in points.groupby("family", sort=False):
             ax.plot(joined[name], joined["picked_rate"], color=style.MUTED, lw=0.5, zorder=2)
-            at = tuple(joined.iloc[-1][[name, "picked_rate"]])
+            highest = tuple(joined.iloc[-1][[name, "picked_rate"]])
             text = _family_label(str(family))
-            ax.annotate(text, at, (5, 4), textcoords="offset points", fontsize=6)
+            ax.annotate(text, highest, (5, 4), textcoords="offset points", fontsize=6)
     ax.set_xscale("log")
     ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):

@@ -145,10 +145,15 @@ def render(drawing: Drawing, look: Look = SCREEN) -> Figure:
         figure = drawing.draw(look)
         if look.is_whole:
             _head(figure, drawing)
-        for text in figure.findobj(Text):
-            if "$" in text.get_text():  # in a name: no text of ours is a formula
-                text.set_parse_math(False)
+        _take_literally(figure)
     return figure
+
+
+def _take_literally(artist: Artist) -> None:
+    """Have no text parsed as a formula: a dollar is of a name, as no text of ours is one."""
+    for text in artist.findobj(Text):
+        if "$" in text.get_text():
+            text.set_parse_math(False)
 
 
 def _head(figure: Figure, drawing: Drawing) -> None:
@@ -223,6 +228,7 @@ def _add_legend(figure: Figure, entries: Sequence[Artist], most_columns: int) ->
     for rows in range(math.ceil(len(entries) / most_columns), len(entries) + 1):
         balanced = math.ceil(len(entries) / rows)
         legend = figure.legend(handles=list(entries), loc="outside upper left", ncols=balanced)
+        _take_literally(legend)  # before it is measured
         if balanced == 1 or legend.get_window_extent().width <= figure.bbox.width:
             break
         legend.remove()

@@ -46,12 +46,12 @@ def cores() -> int:
 def quotas() -> Iterator[int]:
     """The quotas in cores, rounded up, of the control groups that this process is in."""
     try:
-        lines = os.fsdecode(OWN_GROUPS.read_bytes()).splitlines()
+        lines = os.fsdecode(OWN_GROUPS.read_bytes()).split("\n")
     except OSError:  # not Linux
         return
     for line in lines:
         controllers, _, path = line.partition(":")[2].partition(":")
-        if not path:  # not a line of this format
+        if not path:
             continue
         if not controllers:  # version 2
             root, files = GROUPS, ["cpu.max"]

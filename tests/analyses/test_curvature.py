@@ -15,6 +15,7 @@ from frod_bench.analyses.hessian import Surface
 from frod_bench.cells.cell import Cell
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import REFERENCE_DIR
+from frod_bench.report.figures import render
 from tests.conftest import MakeCell
 
 SMALL = ("tracker=none", "trainer.batch_rows=2", "trainer.train_rows=64", "trainer.curve_rows=16")
@@ -151,3 +152,28 @@ def test_the_words_name_what_did_not_converge(tmp_path: Path) -> None:
     )
     assert "6 eigenvalues did not converge" in shown.notes[-1]
     assert shown.rows[1].cells[2:5] == ("–", "1", "–")
+
+
+def test_the_figure_joins_the_methods_of_each_of_several_families(tmp_path: Path) -> None:
+    values = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+    found = numbers(eigenvalue=values, sign_rate=values)
+    other = found.assign(family="vision", task="svhn", sign_rate=math.nan)
+    names = [(family, method) for family in ("nlu", "vision") for method in found["method"]]
+    picks = dict(zip(names, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6] * 2, strict=True))
+    context = Context("embedded", "Profile embedded.", tmp_path)
+
+    def drawn(*parts: pd.DataFrame) -> tuple[str, list[list[str]], list[list[int]]]:
+        points = curvature.pooled(pd.concat(parts), picks)
+        drawing = curvature.draw(points, curvature.correlations(points), context)
+        panels = render(drawing).axes
+        texts = [[text.get_text() for text in ax.texts] for ax in panels]
+        lines = [[n for line in ax.lines if (n := len(line.get_xdata())) > 2] for ax in panels]
+        return drawing.caption, texts, lines
+
+    caption, texts, lines = drawn(found, other)
+    assert "Lines join" in caption
+    assert texts == [["Language", "Vision"], ["Language"]]
+    assert lines == [[6, 6], [6]]
+    caption, texts, lines = drawn(found)
+    assert "Lines join" not in caption
+    assert [*texts, *lines] == [[]] * 4

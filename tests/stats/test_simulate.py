@@ -94,7 +94,7 @@ def test_many_misses_and_coarse_times_raise_no_false_alarm(rng: np.random.Genera
 def test_all_parts_of_the_claim_are_found_more_seldom_than_one(rng: np.random.Generator) -> None:
     one = simulate.faster_in_steps_rate(1.4, SWEEPS, RESAMPLES, rng)
     all_four = simulate.faster_in_steps_rate(1.4, SWEEPS, RESAMPLES, rng, arms=2, others=2)
-    assert all_four < one
+    assert all_four < one - 0.1
     assert simulate.faster_in_steps_rate(2.0, SWEEPS, RESAMPLES, rng, arms=2, others=2) > 0.6
 
 

@@ -119,7 +119,11 @@ def test_a_containers_quota_is_respected(
         ),
         ("4:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "-1", "cpu/a/cpu.cfs_period_us": "100000"}, 8),
         ("4:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "100000"}, 8),
-        ("nonsense\n0::\n0::/\udcff", {"\udcff/cpu.max": "200000 100000"}, 2),  # any bytes
+        (
+            "nonsense\n0::\n0::/\u2028\udcff",
+            {"\u2028\udcff/cpu.max": "200000 100000"},
+            2,
+        ),  # any bytes
     ],
 )
 def test_quotas_of_this_process_s_groups_are_respected(

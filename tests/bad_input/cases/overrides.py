@@ -300,7 +300,11 @@ GRIDS = (
     command(
         "-m experiment=tune", "experiment=tune: is a search", "frod-bench tune experiment=tune"
     ),
-    command("-m experiment=capacity", "learning_rates.nlu: has none for frod", "Search them first"),
+    command(
+        "-m experiment=capacity method.sparse_rate=0.02,0.3",
+        "learning_rates.nlu: has none for frod (s 0.3)",
+        "Search them first",
+    ),
 )
 
 CASES = (
