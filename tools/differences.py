@@ -72,7 +72,7 @@ def of_all_methods() -> str:
     counts = counts[counts["quantity"] == "percent_without_head"]
     weighted = (counts["mean"] * counts["n_cells"]).groupby(counts["method"]).sum()
     shares = weighted / counts.groupby("method")["n_cells"].sum()
-    there = [area for family, area in AREAS.items() if family in set(families)]
+    there = _there(families)
     columns = ["trained, %", f"{len(families)} tasks", *there]
     lines = head("minus FRoD, points", columns)
     for method in dict.fromkeys(runs["method"]):
@@ -114,7 +114,7 @@ def of_slow_learning() -> str:
     runs = _cells("why/embedded/slow_learning")
     points, families = _points(runs), _families(runs)
     few, many = sorted(set(runs["steps"]))
-    there = [area for family, area in AREAS.items() if family in set(families)]
+    there = _there(families)
     areas = there if len(there) > 1 else []  # one alone is the same as all tasks
     lines = head("points", [f"{len(families)} tasks", *areas])
 
@@ -178,6 +178,11 @@ def _families(cells: pd.DataFrame) -> "pd.Series[str]":
 
 def _areas(families: "pd.Series[str]") -> dict[str, "pd.Series[str]"]:
     return {AREAS[family]: families[families == family] for family in families.unique()}
+
+
+def _there(families: "pd.Series[str]") -> list[str]:
+    """The areas that there are, in the order of `_by_area`."""
+    return [area for family, area in AREAS.items() if family in set(families)]
 
 
 def _by_area(gain: pd.DataFrame, families: "pd.Series[str]") -> list[str]:
