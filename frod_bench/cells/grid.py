@@ -2,9 +2,8 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress, TextColumn
@@ -19,21 +18,31 @@ from frod_bench.config import checks, conversion
 from frod_bench.config.overrides import check_grid, read_overrides
 from frod_bench.config.settings import RATE_FACTORS, Settings
 from frod_bench.data.task import check_task
-from frod_bench.embedded.current import ensure_mirror
+from frod_bench.embedded.current import ensure_mirror, is_current
 
 # No other key depends on these, and none at all on the seed.
 NUMBERS = ("seed", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
 MANY = 20  # runs whose planning takes seconds
 
 
-def ensure_inputs(config: DictConfig) -> None:
-    """Write the embedded mirror if the configuration reads it and it is missing; check the shipped
-    backbones, if it reads those. Raises InputError if a shipped file was changed.
+def ensure_inputs(asked: Iterable[Settings]) -> None:
+    """Write the embedded mirror if one of the settings reads it and it is missing, which takes a
+    minute; check the shipped backbones, if one reads those. Raises InputError if a shipped file was
+    changed or, before it writes, if a method's configuration is one that PEFT refuses.
     """
-    if config.model_root == str(SHIPPED_BACKBONES_DIR):
+    settings = list(asked)
+    if any(one.model_root == str(SHIPPED_BACKBONES_DIR) for one in settings):
         _verify_once()
-    if config.data_root == str(embedded_mirror_dir()):
-        ensure_mirror(Path(config.data_root))
+    mirror = embedded_mirror_dir()
+    if any(one.data_root == str(mirror) for one in settings) and not is_current(mirror):
+        adapters = [one.method.peft for one in settings if one.method.kind == "peft"]
+        if adapters:
+            from frod_bench.methods.peft_adapter import peft_adapter  # imports torch and PEFT
+
+            for adapter in adapters:
+                arguments = {key: adapter[key] for key in adapter if key != "target_modules"}
+                peft_adapter(arguments, ["any"])
+        ensure_mirror(mirror)
 
 
 @functools.cache
@@ -73,21 +82,42 @@ def counter(total: int) -> Iterator[Callable[[], None]]:
 
 
 def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
-    """Compose, validate and fingerprint every cell of a grid, each once; cells that differ in
-    `NUMBERS` alone share the composing, as those of tasks of one kind do (`of_tasks`), and those
-    that differ in the seed all but the hash. Raises InputError for bad input.
+    """Compose, validate and fingerprint every cell of a grid, each once. Raises InputError for bad
+    input, in whichever line of the grid it is, before anything is written.
+    """
+    lacks: list[Lack] = []
+    asked = settings_in(grid, compose_one, lacks)
+    ensure_inputs(settings for settings, _ in asked)
+    found: dict[int, Cell] = {}
+    for settings, seeds in asked:
+        try:
+            with_seed = seeded(settings)
+        except MissingInputError as error:
+            lacks += error.lacks
+        else:
+            found |= {place: with_seed(seed) for place, seed in seeds.items()}
+    if lacks:
+        raise MissingInputError(lacks)
+    return list(dict.fromkeys(found[place] for place in range(len(grid))))
+
+
+def settings_in(
+    grid: Sequence[Sequence[str]], compose_one: Compose, lacks: list[Lack]
+) -> list[tuple[Settings, dict[int, int]]]:
+    """The settings that the lines of a grid ask for, each with the seeds of its places in the grid;
+    what is missing on this machine is added to `lacks`. Lines that differ in `NUMBERS` alone share
+    the composing, as those of tasks of one kind do (`of_tasks`).
     """
     composed: dict[tuple[str, ...], list[int]] = {}
     for place, overrides in enumerate(grid):
         shared = tuple(o for o in overrides if o.split("=")[0] not in NUMBERS)
         composed.setdefault(shared, []).append(place)
     of_tasks, seeds = OfTasks(compose_one), dict[tuple[str, ...], int]()
-    found: dict[int, Cell] = {}
-    lacks: list[Lack] = []
+    asked: list[tuple[Settings, dict[int, int]]] = []
     with counter(len(grid)) as count:
         for shared, places in composed.items():
             made, task = of_tasks.configuration(shared)
-            by_numbers: dict[tuple[str, ...], Callable[[int], Cell]] = {}
+            by_numbers: dict[tuple[str, ...], dict[int, int]] = {}
             for place in places:
                 count()
                 numbers = [o for o in grid[place] if o.split("=")[0] in NUMBERS]
@@ -95,18 +125,15 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
                 if named not in seeds:
                     seeds[named] = set_numbers(made.config, named)
                 but_for_seed = tuple(o for o in numbers if not o.startswith("seed="))
+                by_numbers.setdefault(but_for_seed, {})[place] = seeds[named]
+            for but_for_seed, seed_of in by_numbers.items():
                 try:
-                    if but_for_seed not in by_numbers:
-                        settings = with_task(settings_of(made, but_for_seed), task)
-                        check_task(settings)
-                        ensure_inputs(made.config)  # it takes a minute; bad input is told before
-                        by_numbers[but_for_seed] = seeded(settings)
-                    found[place] = by_numbers[but_for_seed](seeds[named])
+                    settings = with_task(settings_of(made, but_for_seed), task)
+                    check_task(settings)
+                    asked.append((settings, seed_of))
                 except MissingInputError as error:
                     lacks += error.lacks
-    if lacks:
-        raise MissingInputError(lacks)
-    return list(dict.fromkeys(found[place] for place in range(len(grid))))
+    return asked
 
 
 def settings_of(made: Shared, numbers: tuple[str, ...]) -> Settings:

@@ -19,6 +19,10 @@ class DoesNotFitError(InputError):
     """A method finds nothing in a backbone that it could train; in others it does."""
 
 
+class NeedsValuesError(InputError):
+    """A method is set up from the values of weights, and a plan has shapes alone."""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """End of a message about an unknown `name`: the nearest allowed name, and all of them."""
     names = sorted(allowed)

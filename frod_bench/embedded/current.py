@@ -23,11 +23,11 @@ def ensure_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
 
     Processes that ask at the same time wait for the first, by a lock file next to `root`.
     """
-    if _is_current(root, seed):
+    if is_current(root, seed):
         return root
     try:
         with locks.locked(root.parent / f".{root.name}.lock", "the synthetic data sets"):
-            if not _is_current(root, seed):
+            if not is_current(root, seed):
                 from frod_bench.embedded.mirror import write_mirror  # its imports take seconds
 
                 print("writing the synthetic data sets, once for all runs", file=sys.stderr)
@@ -45,6 +45,7 @@ def unwritable(root: Path, error: OSError) -> InputError:
     )
 
 
-def _is_current(root: Path, seed: int) -> bool:
+def is_current(root: Path, seed: int = DEFAULT_SEED) -> bool:
+    """Whether `root` is a mirror of this version and seed."""
     version = root / VERSION_FILE
     return version.is_file() and version.read_bytes().strip() == mirror_version(seed).encode()

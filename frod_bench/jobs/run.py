@@ -15,7 +15,7 @@ from frod_bench.cells.grid import compose_cells, ensure_inputs
 from frod_bench.cli.arguments import MULTIRUN, parse, prepared
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import processes
-from frod_bench.common.errors import CellsFailed, InputError
+from frod_bench.common.errors import CellsFailed, InputError, NeedsValuesError
 from frod_bench.common.paths import CONF_DIR, check_writable
 from frod_bench.common.terminal import shown
 from frod_bench.config import checks, conversion
@@ -38,7 +38,7 @@ def run_one(config: DictConfig) -> None:
         )
     settings = conversion.resolve(config)
     check_task(settings)
-    ensure_inputs(config)  # data sets take a minute, and bad input is told before
+    ensure_inputs([settings])  # data sets take a minute, and bad input is told before
     cell = cell_of(settings)
     found = find_missing([cell])
     failure = ""
@@ -171,9 +171,7 @@ def fits(cell: Cell) -> bool:
         return False
     try:
         prepare_shapes(config, settings.backbone, settings.method, num_labels)
-    except InputError as error:
-        if not isinstance(error.__cause__, NotImplementedError):
-            raise
+    except NeedsValuesError:
         return False
     except RuntimeError:  # torch's, of a tensor without values
         return False

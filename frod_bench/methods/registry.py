@@ -36,7 +36,15 @@ from frod_bench.models.multiple_choice import MultipleChoice
 
 Model = Classifier | MultipleChoice
 # What PEFT raises for arguments of odd types and values, which it does not check itself.
-REFUSALS = (ValueError, TypeError, ArithmeticError, AttributeError, AssertionError, LookupError)
+REFUSALS = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    LookupError,
+    NotImplementedError,
+)
 Groups = dict[str, list[Parameter]]
 Applier = Callable[[Model, MethodConfig, BackboneConfig, int], Groups]
 
@@ -174,6 +182,8 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
         else:
             inject_adapter_in_model(adapter, model.backbone)
     except REFUSALS as error:
+        if isinstance(error, NotImplementedError) and "meta" in str(error).lower():
+            raise  # torch's: the method reads values, and the plan's model has none
         raise InputError(
             f"method.peft: PEFT refuses {method.peft} ({error}). Change the argument that it names."
         ) from error

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForCausalLM, PretrainedConfig
 
-from frod_bench.common.errors import InputError
+from frod_bench.common.errors import NeedsValuesError
 from frod_bench.config.settings import BackboneConfig, MethodConfig, TaskConfig
 from frod_bench.frod import FrodConfig, frod_parameters
 from frod_bench.frod.adapter import install
@@ -102,7 +102,8 @@ def prepare_shapes(
     """Return what `methods.prepare` makes of the real backbone, counts included, on meta.
 
     If `num_labels` is None, the language model ranks options without a head. Raises InputError if
-    the method does not fit or needs values of weights, or if the backbone cannot rank.
+    the method does not fit or the backbone cannot rank, NeedsValuesError if the method needs values
+    of weights.
     """
     with torch.device("meta"):
         model = plain_shapes(config, backbone, num_labels)
@@ -110,7 +111,7 @@ def prepare_shapes(
             appliers = APPLIERS | {"frod": _apply_frod}
             return prepare(model, method, backbone, seed=0, appliers=appliers)
         except NotImplementedError as error:  # torch's, when values of a meta tensor are read
-            raise InputError(
+            raise NeedsValuesError(
                 f"method={method.name}: can't be planned, because it is set up from the values of "
                 "weights. Plan a method that is set up from shapes alone, e.g. frod for frod_peft."
             ) from error

@@ -15,6 +15,7 @@ from frod_bench.cells import grid as planning
 from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import compose_cells, expand
 from frod_bench.cells.results import leave_failure
+from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, PACKAGE_DIR
 from frod_bench.records import store
 from tests.conftest import SHORT, MakeCell
@@ -39,6 +40,24 @@ def test_every_experiment_composes_and_names_itself(name: str) -> None:
     config, cells = compose_cells(words)
     assert config.experiment.name == name
     assert len(cells) == len(set(cells)) > 0
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ("method=lora,nope", "method=nope"),
+        ("method=lora,dora method.peft.r=8,abc", "method.peft.r=abc: must be a number"),
+        ("method=lora trainer.max_steps=5,0", "trainer.max_steps=0"),
+    ],
+)
+def test_bad_input_in_any_line_is_told_before_the_data_sets_are_written(
+    second: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path))
+    words = ["task=rte", "seed=0", *SHORT, *second.split()]
+    with pytest.raises(InputError, match=message):
+        compose_cells(words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_main_table_is_what_the_paper_compares() -> None:

@@ -41,6 +41,7 @@ def test_a_plan_accepts_every_method_of_the_suite(
         (("task=rte", "method=frod", "+method.learning_rates.x=1"), "no such parameter group"),
         (("task=rte", "method=lora", "+method.peft.target_modules=[nowhere]"), "'nowhere' matches"),
         (("task=rte", "method=lora", "+method.peft.rank=4"), "rank"),
+        (("task=rte", "method=lora", "+method.peft.bias=some"), "bias: some, is not implemented"),
     ],
 )
 def test_a_plan_refuses_what_a_run_refuses(
