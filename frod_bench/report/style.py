@@ -73,7 +73,7 @@ _ON_DARK = {
 _SPARE_COLORS = ("#CC6677", "#44AA99", "#117733", "#4477AA", "#661100")  # of no method above
 _SPARE_LINES = (_LONG, _DOTTED, _DASHDOT)
 _SPARE_MARKERS = ("p", "h", "*", ">", "d")
-_VARIANT_LINES = (_DASHED, _DASHDOT, _DOTTED, _LONG, _SHORT)
+_VARIANT_LINES = (_DASHED, _DASHDOT, _DOTTED, _LONG, _SHORT, "-")  # one may be the method's own
 _MATCHED_LINE = (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5))
 _SIDE_LINES = {"A": "-", "B": _SHORT, "here": "-", "published": _SHORT}
 
@@ -97,7 +97,8 @@ def telling_apart(methods: Iterable[Method]) -> Iterator[None]:
     for name in several if max(variants.values(), default=0) <= 1 + len(_SPARE_MARKERS) else ():
         own = of_method(Method(name))
         others = [method for method in plain if method.method == name][1:]
-        spare = zip(_SPARE_COLORS, _VARIANT_LINES, _SPARE_MARKERS, strict=True)
+        lines = (line for line in _VARIANT_LINES if line != own.line)
+        spare = zip(_SPARE_COLORS, lines, _SPARE_MARKERS, strict=False)
         for method, (color, line, marker) in zip(others, spare, strict=False):
             looks[method] = MethodStyle(color if len(several) == 1 else own.color, line, marker)
     token = _TOLD_APART.set(looks)

@@ -245,6 +245,7 @@ def test_no_two_shipped_methods_share_colour_and_line() -> None:
         ({"frod": 6}, True, True),
         ({"frod": 7}, False, False),  # more than there are looks: a front of sizes, say
         ({"frod": 2, "lora": 2}, True, False),
+        ({"full": 2, "lora": 6}, True, False),  # whose own lines are among those of variants
     ],
 )
 def test_variants_are_told_apart_where_they_are_shown_together(
@@ -256,6 +257,9 @@ def test_variants_are_told_apart_where_they_are_shown_together(
         looks = {method: style.of_method(method) for method in methods}
         assert style.of_method(Method("dora")) == style.STYLES["dora"]
     assert (len(set(looks.values())) == len(methods)) == apart
+    lines = {(method.method, look.line) for method, look in looks.items()}
+    markers = {(method.method, look.marker) for method, look in looks.items()}
+    assert (len(lines) == len(markers) == len(methods)) == apart
     for method, look in looks.items():
         is_first = method.variant == "s 0"
         assert (look == alone[method]) == (is_first or not apart)
