@@ -2,6 +2,7 @@
 of the table.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ AREAS = {"nlu": "language understanding", "reasoning": "reasoning", "vision": "v
 ARMS = {"cosine decay": "embedded", "constant": "constant_rate/embedded"}
 OTHERS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
 SCHEDULED = {"full": "full", "lora": "LoRA", "dora": "DoRA", "frod": "FRoD"}
+SLOW = {"frod": "FRoD", **OTHERS}
 # Minuend and subtrahend -> in words; the budget is the number of trained parameters.
 MATCHED = {
     ("frod", "lora_matched"): "FRoD minus LoRA of its budget",
@@ -110,7 +112,7 @@ def of_variants() -> str:
 
 
 def of_slow_learning() -> str:
-    """FRoD minus each method at either number of steps, and what more steps add to each."""
+    """How far methods are apart at either number of steps, and what more steps add to each."""
     runs = _cells("why/embedded/slow_learning")
     points, families = _points(runs), _families(runs)
     few, many = sorted(set(runs["steps"]))
@@ -124,14 +126,15 @@ def of_slow_learning() -> str:
     def add(text: str, gain: pd.DataFrame) -> None:
         lines.append(pipes([text, *_by_area(gain, families)[: 1 + len(areas)]]))
 
-    others = [name for name in OTHERS if any(runs["method"].str.startswith(f"{name} ("))]
-    for other in others:
-        distances = [at("frod", steps) - at(other, steps) for steps in (few, many)]
+    methods = [name for name in SLOW if any(runs["method"].str.startswith(f"{name} ("))]
+    for ours, theirs in itertools.combinations(methods, 2):
+        distances = [at(ours, steps) - at(theirs, steps) for steps in (few, many)]
+        pair = f"{SLOW[ours]} minus {SLOW[theirs]}"
         for steps, distance in zip((few, many), distances, strict=True):
-            add(f"FRoD minus {OTHERS[other]}, {steps:g} steps", distance)
-        add(f"FRoD minus {OTHERS[other]}, the change", distances[1] - distances[0])
-    for method, name in {"frod": "FRoD", **{name: OTHERS[name] for name in others}}.items():
-        add(f"{name}, what more steps add", at(method, many) - at(method, few))
+            add(f"{pair}, {steps:g} steps", distance)
+        add(f"{pair}, the change", distances[1] - distances[0])
+    for method in methods:
+        add(f"{SLOW[method]}, what more steps add", at(method, many) - at(method, few))
     return "\n".join(lines)
 
 
