@@ -18,7 +18,7 @@ from frod_bench.config import checks, conversion
 from frod_bench.config.overrides import check_grid, read_overrides
 from frod_bench.config.settings import RATE_FACTORS, Settings
 from frod_bench.data.task import check_task
-from frod_bench.embedded.current import ensure_mirror, is_current
+from frod_bench.embedded.current import is_current, verify_backbones
 
 # No other key depends on these, and none at all on the seed.
 NUMBERS = ("seed", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
@@ -42,13 +42,13 @@ def ensure_inputs(asked: Iterable[Settings]) -> None:
             for adapter in adapters:
                 arguments = {key: adapter[key] for key in adapter if key != "target_modules"}
                 peft_adapter(arguments, ["any"])
+        from frod_bench.embedded.mirror import ensure_mirror  # its imports take seconds
+
         ensure_mirror(mirror)
 
 
 @functools.cache
 def _verify_once() -> None:
-    from frod_bench.embedded.backbone_hashes import verify_backbones
-
     verify_backbones()
 
 

@@ -8,6 +8,7 @@
 """
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,31 @@ import pyarrow.parquet as pq
 import yaml
 from datasets import Dataset
 
+from frod_bench.common import locks
 from frod_bench.common.errors import InputError
 from frod_bench.data.hub_schema import features_of
 from frod_bench.embedded import images, nlu, reasoning
-from frod_bench.embedded.current import DEFAULT_SEED, VERSION_FILE, mirror_version, unwritable
+from frod_bench.embedded.current import DEFAULT_SEED, VERSION_FILE, is_current, mirror_version
 
 # (Hub id, Hub config) -> seed -> split -> rows, each a dict of values that fit the Hub's features.
 SETS = images.SETS | nlu.SETS | reasoning.SETS
+
+
+def ensure_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
+    """Return `root`, after writing it if it is absent or of another version or seed.
+
+    Processes that ask at the same time wait for the first, by a lock file next to `root`.
+    """
+    if is_current(root, seed):
+        return root
+    try:
+        with locks.locked(root.parent / f".{root.name}.lock", "the synthetic data sets"):
+            if not is_current(root, seed):
+                print("writing the synthetic data sets, once for all runs", file=sys.stderr)
+                write_mirror(root, seed)
+    except OSError as error:
+        raise _unwritable(root, error) from error
+    return root
 
 
 def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
@@ -44,7 +63,7 @@ def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
         name = {"prefix": f".{root.name}.", "suffix": ".partial"}
         scratch = Path(tempfile.mkdtemp(**name, dir=root.parent))
     except OSError as error:
-        raise unwritable(root, error) from error
+        raise _unwritable(root, error) from error
     try:
         fresh = scratch / "fresh"
         for hub_id in sorted({hub_id for hub_id, _ in SETS}):
@@ -57,6 +76,13 @@ def write_mirror(root: Path, seed: int = DEFAULT_SEED) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return root
+
+
+def _unwritable(root: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{root}: cannot be written ({error.strerror}). Name another folder by out=DIR, or another "
+        "cache by FROD_BENCH_CACHE."
+    )
 
 
 def _write_repository(folder: Path, hub_id: str, seed: int) -> None:

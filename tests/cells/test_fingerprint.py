@@ -12,7 +12,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import embedded_mirror_dir
 from frod_bench.common.yaml_text import check_yaml
 from frod_bench.data import hub_layout
-from frod_bench.embedded.current import ensure_mirror
+from frod_bench.embedded.mirror import ensure_mirror
 from tests.conftest import SHORT
 
 FORMS = [

@@ -129,13 +129,13 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("only_mnist")
 def test_ensure_writes_once_and_again_when_the_version_differs(tmp_path: Path) -> None:
     root = tmp_path / "mirror"
-    current.ensure_mirror(root)
+    mirror.ensure_mirror(root)
     before = (root / "VERSION").stat().st_mtime_ns
-    current.ensure_mirror(root)
+    mirror.ensure_mirror(root)
     assert (root / "VERSION").stat().st_mtime_ns == before
 
     (root / "VERSION").write_text("of an older generator\n")
-    current.ensure_mirror(root)
+    mirror.ensure_mirror(root)
     assert (root / "VERSION").read_text().strip() == current.mirror_version(0)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["mirror"]
 

@@ -182,7 +182,7 @@ def test_a_cell_whose_input_is_bad_is_refused_and_the_sweep_goes_on(
 def broken_mirror(folder: Path) -> Path:
     """The embedded mirror's GLUE with an rte whose files are no parquet."""
     from frod_bench.common.paths import embedded_mirror_dir
-    from frod_bench.embedded.current import ensure_mirror
+    from frod_bench.embedded.mirror import ensure_mirror
 
     mirror = ensure_mirror(embedded_mirror_dir())
     shutil.copytree(mirror / "nyu-mll", folder / "mirror" / "nyu-mll")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
-from frod_bench.embedded.backbone_hashes import BACKBONES, HASHES_FILE, file_hashes
+from frod_bench.embedded.current import BACKBONES, HASHES_FILE, file_hashes
 
 WORKERS = 2  # processes at a time, of one thread each
 

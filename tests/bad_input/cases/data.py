@@ -14,7 +14,7 @@ import pytest
 
 from frod_bench.cells.fingerprint import data_fingerprint
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR, embedded_mirror_dir
-from frod_bench.embedded.current import ensure_mirror
+from frod_bench.embedded.mirror import ensure_mirror
 from tests.bad_input.case import PLAN, RUN, Bad
 from tests.bad_input.cases.own_files import LAUGHS
 

@@ -7,7 +7,7 @@ import pytest
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR
-from frod_bench.embedded.backbone_hashes import (
+from frod_bench.embedded.current import (
     BACKBONES,
     HASHES_FILE,
     file_hashes,
