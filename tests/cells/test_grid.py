@@ -16,7 +16,12 @@ from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import compose_cells, expand
 from frod_bench.cells.results import leave_failure
 from frod_bench.common.errors import InputError
-from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, PACKAGE_DIR
+from frod_bench.common.paths import (
+    CONF_DIR,
+    EXPERIMENTS_DIR,
+    PACKAGE_DIR,
+    SHIPPED_BACKBONES_DIR,
+)
 from frod_bench.records import store
 from tests.conftest import SHORT, MakeCell
 
@@ -58,6 +63,21 @@ def test_bad_input_in_any_line_is_told_before_the_data_sets_are_written(
     with pytest.raises(InputError, match=message):
         compose_cells(words)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_checks_the_shipped_backbones_once_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[None] = []
+    monkeypatch.setattr(planning, "verify_backbones", lambda: checked.append(None))
+    planning._verify_once.cache_clear()
+    shutil.copytree(SHIPPED_BACKBONES_DIR, tmp_path / "models")
+    compose_cells(["task=rte", "method=frod", "seed=0", *SHORT, f"model_root={tmp_path}/models"])
+    assert checked == []
+    for _ in range(2):
+        compose_cells(["task=rte", "method=frod,full", "seed=0", *SHORT])
+    assert len(checked) == 1
+    planning._verify_once.cache_clear()
 
 
 def test_the_main_table_is_what_the_paper_compares() -> None:
