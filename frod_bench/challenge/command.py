@@ -7,7 +7,7 @@ again. Records are the only state: after an interruption the same command resume
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -167,6 +167,12 @@ def challenge_of(asked: Arguments) -> Challenge:
     judged = [word for word in asked.overrides if OF_THE_SEARCH not in word]
     config, cells = compose_cells([f"experiment={MAIN}", *judged])
     refuse_same(asked_cells(cells))
+    heads = {(cell.task, cell.settings.head) for cell in cells}
+    if len(heads) > len({task for task, _ in heads}):
+        raise InputError(
+            "head: gives a task two heads, and a challenge judges each task once. Name one, e.g. "
+            "head=auto."
+        )
     if high := [cell.seed for cell in cells if cell.seed >= FIRST_SEED]:
         raise InputError(
             f"seed={high[0]}: learning rates are picked on seeds from {FIRST_SEED} on, so nothing "
@@ -253,6 +259,11 @@ class Verified(NamedTuple):
     outcome: Reproduction
     pace: float | None  # its seconds over the recorded ones, of the same runs; None if unknown
 
+    @property
+    def seconds_compare(self) -> bool:
+        """Whether seconds here and there are about the same of the same runs."""
+        return self.pace is not None and 1 / SAME_PACE < self.pace < SAME_PACE
+
     def warnings(self, name: str) -> list[str]:
         """What a reader of the comparison must know of it."""
         found = []
@@ -262,7 +273,7 @@ class Verified(NamedTuple):
                 f"separates {name} from the other methods may be the machine. Run the others here "
                 f"as well, frod-bench reproduce, and compare with these: {AGAINST}."
             )
-        if self.pace is not None and not 1 / SAME_PACE < self.pace < SAME_PACE:
+        if self.pace is not None and not self.seconds_compare:
             found.append(
                 f"This machine took {self.pace:.1f} times the recorded seconds of the committed "
                 f"runs: seconds of {name} do not compare with those of the other methods."
@@ -360,7 +371,8 @@ def write_comparison(
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     is_suite = set(tasks) == set(config.suite.tasks)
     judged_on = str(config.suite.name) if is_suite else ", ".join(tasks)
-    rules = rules_for(method.method, load_rules(), judged_on, seeds)
+    rules = load_rules().of_profile(challenge.profile)
+    rules = rules_for(method.method, rules, judged_on, seeds)
     title = f"{label(method)} · {config.profile.title}"
     written = write_collected(
         collected,
@@ -368,7 +380,7 @@ def write_comparison(
         title,
         out_dir,
         rules=rules,
-        judge=judge_challenger,
+        judge=partial(judge_challenger, seconds_compare=verified.seconds_compare),
         figure_style=config.figures.style,
     )
     say(written, title, console)

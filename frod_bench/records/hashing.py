@@ -103,6 +103,7 @@ class Hashes:
     def __init__(self) -> None:
         # The configuration is kept, so that no other object gets the place of one of its values.
         self._known: dict[tuple[object, ...], tuple[object, Callable[[int], str]]] = {}
+        self._held: dict[tuple[object, ...], tuple[object, str]] = {}
 
     def of(self, config: Mapping[str, Any], data: str, backbone: str) -> str:
         """`config_hash` of the `identity` of a configuration and two fingerprints. Raises KeyError
@@ -114,6 +115,28 @@ class Hashes:
             known = config, hashes_by_seed(identity(config, data, backbone))
             self._known[key] = known
         return known[1](config["seed"])
+
+    def of_held(self, record: Mapping[str, Any]) -> str:
+        """`held_equal_hash` of a record."""
+        config = record["config"]
+        places = [id(value) for name, value in config.items() if name != "seed"]
+        key = (record["provenance"]["backbone_fingerprint"], *config, *places)
+        if key not in self._held:
+            self._held[key] = config, held_equal_hash(record)
+        return self._held[key][1]
+
+
+def held_equal_hash(record: Mapping[str, Any]) -> str:
+    """The hash of what a comparison holds equal on a task: all of a record's settings but the
+    method, the seed and how the rows of a step are cut into micro-batches, and its weights.
+    """
+    backbone = record["provenance"]["backbone_fingerprint"]
+    held = identity(record["config"], "", backbone)
+    del held["method"], held["seed"]
+    trainer = held["trainer"]
+    rows = trainer["batch_rows"] * trainer.pop("accumulation_steps", 1)
+    held["trainer"] = {**trainer, "batch_rows": rows, "eval_batch_rows": None}
+    return config_hash(held)
 
 
 def settings_hash(record: Mapping[str, Any], hashes: Hashes | None = None) -> str:

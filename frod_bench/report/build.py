@@ -166,7 +166,9 @@ def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules
     if rule.areas == "search":
         tasks = rule.area_tasks or suite_tasks(rules.suite)
         heads = {task: head_of(task, rules.head) for task in tasks}
-        sensitivity = searched_sensitivity(results_dir, profile, rule.learning_rate_factors, heads)
+        sensitivity = searched_sensitivity(
+            results_dir, profile, rule.learning_rate_factors, methods, heads
+        )
     else:
         sensitivity = sensitivity_of(
             collected.records, profile, rule.learning_rate_factors, methods

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pandas as pd
 
 from frod_bench.report.claims.accuracy import accuracy
-from frod_bench.report.claims.convergence import Arm, convergence
+from frod_bench.report.claims.convergence import STEPS, Arm, convergence
 from frod_bench.report.claims.judge import Beside
 from frod_bench.report.claims.parts import Claim, Evidence, Judged
-from frod_bench.report.curves import Curve
+from frod_bench.report.curves import AXES, Curve
 from frod_bench.report.keys import Run
 from frod_bench.report.rules import Rules
 
@@ -40,14 +40,20 @@ def judge_challenger(
     _beside: Beside,
     profile: str,
     rules: Rules,
+    *,
+    seconds_compare: bool = True,
 ) -> Judged:
-    """Judge the method of `rules_for` on all of `Collected.frame`, against each other method."""
+    """Judge the method of `rules_for` on all of `Collected.frame`, against each other method.
+    Without `seconds_compare`, or if the runs are of several devices, seconds decide nothing.
+    """
     protocols = ", ".join(sorted(frame["protocol"].dropna().unique()))
     tasks, seeds = tuple(frame["task"].unique()), tuple(rules.seeds)
     cells = Evidence(frame, tasks, seeds, protocols, rules.confidence)
     others = [name for name in frame["method"].unique() if name != rules.accuracy.ours]
     claims = [_against(name, cells, rules) for name in others]
-    claims.append(convergence(Arm("", cells, measured), None, rules.convergence))
+    arm = Arm("", cells, measured, profile in rules.convergence.whole_split)
+    same_machine = seconds_compare and frame["device"].nunique() <= 1
+    claims.append(convergence(arm, None, rules.convergence, axes=AXES if same_machine else STEPS))
     return Judged(tuple(claims), profile, protocols, rules)
 
 

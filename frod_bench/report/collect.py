@@ -205,6 +205,7 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
     """What a record says of its run, by the columns of the frame. Of many records with equal
     configurations, `hashes` knows those that it has seen.
     """
+    hashes = hashes or hashing.Hashes()
     cell, error, steps, time = made["cell"], made["error"], made["steps"], made["time"]
     metrics = made["metrics"] if made["status"] == "ok" else {}
     primary = metrics.get(made["primary_metric"])
@@ -221,6 +222,7 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
         "backbone": cell["backbone"],
         "config_hash": cell["config_hash"],
         "settings_hash": hashing.settings_hash(made, hashes),
+        "held_equal_hash": hashes.of_held(made),
         "steps": steps,
         **(primary or {}),
         **{f"{METRIC}{name}": metric["value"] for name, metric in metrics.items()},

@@ -16,7 +16,8 @@ from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Family, Method, Run, Ta
 pd.set_option("mode.string_storage", "python")
 
 # Columns of a row: names as in records, None if unknown. `status` is ok, undefined, diverged,
-# failed, unusable or missing; `settings_hash` leaves the data out; `error` is `type: message`.
+# failed, unusable or missing; `settings_hash` leaves the data out, `held_equal_hash`
+# the method and the seed, too; `error` is `type: message`.
 TEXTS = (
     *(*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "profile_title", "protocol"),
     *(
@@ -27,6 +28,7 @@ TEXTS = (
         "backbone",
         "config_hash",
         "settings_hash",
+        "held_equal_hash",
     ),
     *("error", "code_version", "device", "path"),
 )

@@ -58,17 +58,23 @@ class Sensitivity:
 
 
 def searched_sensitivity(
-    results_dir: Path, profile: str, factors: Sequence[float], heads: Mapping[str, str]
+    results_dir: Path,
+    profile: str,
+    factors: Sequence[float],
+    methods: Sequence[str],
+    heads: Mapping[str, str],
 ) -> Sensitivity | None:
     """The areas of tasks, under the head that each has in `heads`, over the search's cells at
-    `factors` around each method's best rate; of the search in the results folder, else of the
-    published one. None if there is neither. Raises InputError as `read_search`.
+    `factors` around the best rate of each of `methods`, which other methods of the table leave as
+    they are; of the search in the results folder, else of the published one. None if there is
+    neither. Raises InputError as `read_search`.
     """
     published = REFERENCE_DIR / "search" / profile
     for folder, whose in ((results_dir, ""), (published, " of the published run")):
         path = folder / SEARCH_TABLE
         if path.exists():
-            found = search_areas(read_search(path, GRID), factors)
+            table = read_search(path, GRID)
+            found = search_areas(table[table["method"].isin(methods)], factors)
             return Sensitivity(found[found.index.isin(heads.items())], f"search{whose}")
     return None
 

@@ -170,6 +170,9 @@ def test_seconds_of_a_slower_machine_do_not_compare() -> None:
     assert "7.3 times the recorded seconds" in slow
     assert command.Verified(good, 0.5).warnings("mine")
     assert len(command.Verified(Reproduction((), ""), 2.0).warnings("mine")) == 2
+    paces = (1.1, None, 7.3, 0.5)
+    compare = [command.Verified(good, pace).seconds_compare for pace in paces]
+    assert compare == [True, False, False, False]
 
 
 def test_a_plan_says_runs_and_time_and_writes_nothing(
@@ -201,6 +204,7 @@ def without_records(folder: Path, cells: Sequence[Cell], _words: object) -> refe
         ([f"method={EXAMPLE}", "experiment=ablation"], "experiment=ablation: cannot be chosen"),
         ([f"method={EXAMPLE}", "trainer.batch_rows=4,8"], "are asked for more than once"),
         ([f"method={EXAMPLE}", "rate_factors.all=3"], "cannot be chosen"),
+        ([f"method={EXAMPLE}", "head=classify,auto", "task=boolq"], "head: gives a task two heads"),
         ([f"method={EXAMPLE}", "experiment.procedure.points=2"], "procedure.points=2: must be"),
         ([f"method={EXAMPLE}", "profile=embedded"], "has no records of the methods"),
     ],

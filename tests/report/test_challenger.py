@@ -1,6 +1,7 @@
 """One method beside committed runs: folders are read as one, and each other method is compared."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -8,7 +9,7 @@ from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_collected
 from frod_bench.report.challenger import judge_challenger, rules_for
 from frod_bench.report.claims.judge import Beside
-from frod_bench.report.claims.parts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
+from frod_bench.report.claims.parts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim
 from frod_bench.report.collect import Collected, collect_folders
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.rules import load_rules
@@ -19,8 +20,10 @@ SEEDS = (0, 1)
 SCORES = {"full": 0.9, "lora": 0.6, "dora": 0.8, "mine": 0.8}
 
 
-def both(tmp_path: Path, lost: str = "") -> Collected:
-    """`mine` in one folder, the others in another; without the runs of `lost` on one task."""
+def both(tmp_path: Path, lost: str = "", device: str = "") -> Collected:
+    """`mine` in one folder, the others in another; without the runs of `lost` on one task; each
+    folder is of a device of its own, unless one is named.
+    """
     asked: dict[Path, list[Cell]] = {}
     for method, score in SCORES.items():
         root = tmp_path / ("own" if method == "mine" else "committed")
@@ -30,17 +33,21 @@ def both(tmp_path: Path, lost: str = "") -> Collected:
                 made = make_record(task, method, seed, value=score + 0.01 * (number + seed))
                 if method == "mine":  # differences without a spread decide nothing
                     made["metrics"][made["primary_metric"]]["value"] += 0.002 * (1 - 2 * seed)
-                made["provenance"]["device"] = root.name
+                made["provenance"]["device"] = device or root.name
                 if (method, task) != (lost, "rte"):
                     write_record(root, made, synthetic_curve(final=score, seed=seed))
     return collect_folders("embedded", asked)
 
 
-def verdicts(collected: Collected) -> dict[str, str]:
+def judged_as(collected: Collected, **options: Any) -> dict[str, Claim]:
     rules = rules_for("mine", load_rules(), "some", SEEDS)
     measured = evaluated_curves(collected.frame, collected.curves)
-    judged = judge_challenger(collected.frame, measured, Beside(), "embedded", rules)
-    return {claim.key: claim.verdict for claim in judged.claims}
+    judged = judge_challenger(collected.frame, measured, Beside(), "embedded", rules, **options)
+    return {claim.key: claim for claim in judged.claims}
+
+
+def verdicts(collected: Collected) -> dict[str, str]:
+    return {key: claim.verdict for key, claim in judged_as(collected).items()}
 
 
 def test_folders_are_read_as_one_with_a_caution_about_both(tmp_path: Path) -> None:
@@ -61,6 +68,27 @@ def test_each_other_method_is_judged_on_the_tasks_and_seeds_of_the_report(tmp_pa
         "accuracy_lora": SUPPORTED,  # twenty points above
         "accuracy_dora": SUPPORTED,  # equal
     }
+
+
+def test_seconds_of_machines_that_do_not_compare_decide_nothing(tmp_path: Path) -> None:
+    apart = "seconds are of machines that do not compare"
+    one = both(tmp_path / "one", device="cpu")
+    assert apart not in judged_as(one)["convergence"].holes
+    several = both(tmp_path / "several")
+    for claim in (
+        judged_as(one, seconds_compare=False)["convergence"],
+        judged_as(several)["convergence"],
+    ):
+        assert apart in claim.holes
+        of_seconds = [part.verdict for part in claim.parts if part.words.startswith("seconds")]
+        assert set(of_seconds) <= {UNDECIDED, None}
+        assert UNDECIDED in of_seconds
+
+
+def test_curves_of_some_rows_do_not_count(tmp_path: Path) -> None:
+    found = both(tmp_path)
+    found.frame["curve_rows"] = 64.0
+    assert "curves are not of the whole split" in judged_as(found)["convergence"].holes
 
 
 def test_a_missing_run_leaves_its_method_undecided_and_no_other(tmp_path: Path) -> None:

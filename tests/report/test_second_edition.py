@@ -1,5 +1,6 @@
 """What the second edition of the rules decides otherwise: planted answers are found."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -213,6 +214,35 @@ def test_an_arm_takes_runs_of_its_own_schedule_alone(tmp_path: Path) -> None:
     assert "at a constant learning rate, and left out" in claim(other, "accuracy").holes
 
 
+@pytest.mark.parametrize(
+    ("trainer", "holes"),
+    [
+        ({"max_steps": 1000}, "settings other than the method's differ between runs of RTE"),
+        ({"batch_rows": 32}, "settings other than the method's differ between runs of RTE"),
+        ({"batch_rows": 8, "accumulation_steps": 2}, ""),  # the same rows in a step
+    ],
+)
+def test_runs_at_other_settings_are_a_hole(
+    tmp_path: Path, trainer: dict[str, int], holes: str
+) -> None:
+    cells = sweep(tmp_path, trainer={"batch_rows": 16, "accumulation_steps": 1, "max_steps": 100})
+    found = collect(tmp_path, "embedded", cells)
+    for row in found.frame.query("task == 'rte' and method == 'frod'").itertuples():
+        record = json.loads(Path(row.path).read_text())
+        record["config"]["trainer"] |= trainer
+        Path(row.path).unlink()
+        prints = [record["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
+        identity = hashing.identity(record["config"], *prints)
+        record["cell"]["config_hash"] = hashing.config_hash(identity)
+        curve = evaluated(rate=RATES["frod"], seed=row.seed, every=2)
+        write_record(tmp_path, record, curve)
+    got = judged(tmp_path, cells, tmp_path)
+    for key in ("accuracy", "convergence"):
+        assert holes in claim(got, key).holes
+        assert ("settings" in claim(got, key).holes) == bool(holes)
+        assert claim(got, key).verdict == UNDECIDED or not holes
+
+
 def test_curves_of_some_rows_do_not_count(tmp_path: Path) -> None:
     cells = sweep(tmp_path, trainer={"curve_rows": 64})
     got = claim(judged(tmp_path, cells, tmp_path), "convergence")
@@ -343,10 +373,16 @@ def test_robustness_takes_the_areas_of_the_search(
     table = search_table(dict.fromkeys(METHODS, 2.0) | falls)
     (tmp_path / "embedded" / "tables").mkdir(parents=True)
     table.to_csv(tmp_path / "embedded" / "tables" / "search.csv", index=False)
-    areas = searched_sensitivity(
-        tmp_path / "embedded", "embedded", FACTORS, dict.fromkeys(TASKS, "classify")
-    )
+    heads = dict.fromkeys(TASKS, "classify")
+    asked = tmp_path / "embedded", "embedded", FACTORS, METHODS, heads
+    areas = searched_sensitivity(*asked)
     assert areas is not None
+    mine = search_table({"mine": 9.0}).assign(seed=102).query("rate_step % 2 == 0")
+    more = pd.concat([table, mine])  # another method, at other steps and another seed
+    more.to_csv(tmp_path / "embedded" / "tables" / "search.csv", index=False)
+    again = searched_sensitivity(*asked)
+    assert again is not None
+    pd.testing.assert_frame_equal(again.table, areas.table)
     assert areas.over == "search"
     got = claim(judged(*plain, sensitivity=areas), "robustness")
     assert got.verdict == verdict
@@ -355,7 +391,20 @@ def test_robustness_takes_the_areas_of_the_search(
     assert lost.verdict == UNDECIDED
     assert lost.holes == "search missing for RTE"
     none = claim(judged(*plain), "robustness")
+    assert none.verdict == UNDECIDED
     assert "frod-bench tune" in none.holes
+
+
+def test_a_spread_that_is_too_large_refutes_nothing_while_areas_are_missing(
+    tmp_path: Path,
+) -> None:
+    def points(task: str, method: str, seed: int) -> float:
+        width = 8 if method == "frod" else 0.2 + 0.01 * TASKS.index(task)
+        return 80 + width * (seed * 2 % 5 - 2)
+
+    got = claim(judged(tmp_path, sweep(tmp_path, points=points)), "robustness")
+    assert got.parts[1].estimate.low > RULES.robustness.spread_margin_points
+    assert got.verdict == UNDECIDED
 
 
 def updates(ranks: Mapping[str, float], error: float) -> Updates:
@@ -418,6 +467,14 @@ def test_without_the_analyses_expressiveness_is_undecided(
     lost = claim(judged(*plain, updates=few), "expressiveness")
     assert lost.verdict == UNDECIDED
     assert lost.holes.startswith("2 of 18 runs are not in table update_spectrum")
+    assert found.errors is not None
+    unknown = found.spectrum["effective_rank"].where(found.spectrum["task"] != "rte")
+    errors = found.errors["error"].where(found.errors["task"] != "rte")
+    tables = found.spectrum.assign(effective_rank=unknown), found.errors.assign(error=errors)
+    empty = claim(judged(*plain, updates=Updates(*tables)), "expressiveness")
+    assert empty.verdict == UNDECIDED
+    assert "6 of 18 runs are not in table update_spectrum" in empty.holes
+    assert "4 of 12 runs are not in table expressible" in empty.holes
     assert learned_updates(tmp_path, "paper").spectrum is None
 
 

@@ -124,7 +124,7 @@ def test_a_table_of_another_version_of_the_procedure_is_refused(
     with pytest.raises(InputError, match=r"search.csv: was not written by version 3"):
         read_search(path)
     with pytest.raises(InputError, match=r"search.csv: was not written by version 3"):
-        searched_sensitivity(tmp_path, "embedded", (), {})  # the claims
+        searched_sensitivity(tmp_path, "embedded", (), (), {})  # the claims
 
 
 def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Claim (c): how many times sooner, in steps and in seconds, against each method."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -26,6 +26,7 @@ from frod_bench.report.rules import ConvergenceRule
 from frod_bench.stats import Floats
 
 CONSTANT = "at a constant learning rate"
+STEPS: tuple[Axis, ...] = ("steps",)
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,24 @@ class Arm:
         return {run: curve for run, curve in self.measured.items() if run not in short}
 
 
-def convergence(main: Arm, constant: Arm | None, rule: ConvergenceRule) -> Claim:
-    """The claim must hold under every schedule that the rule names."""
+def convergence(
+    main: Arm,
+    constant: Arm | None,
+    rule: ConvergenceRule,
+    *,
+    axes: Sequence[Axis] = AXES,
+) -> Claim:
+    """The claim must hold under every schedule that the rule names. On an axis that is not one of
+    `axes` it is undecided, and that is named.
+    """
     arms = [main, *([constant] if constant else [])]
     arrived = [arrivals(arm.cells.frame, arm.counted, rule) for arm in arms]
     holes = "; ".join(filter(None, map(_holes, arms, arrived, repeat(rule))))
+    apart = "; ".join(filter(None, (_apart(axis, axes) for axis in AXES)))
     parts = [
         part
         for arm, times in zip(arms, arrived, strict=True)
-        for part in _arm_parts(arm, times, rule, holes)
+        for part in _arm_parts(arm, times, rule, {a: holes or _apart(a, axes) for a in AXES})
     ]
     steps, seconds = (
         combine(part.verdict for part in parts if part.words.startswith(axis)) for axis in AXES
@@ -74,7 +84,7 @@ def convergence(main: Arm, constant: Arm | None, rule: ConvergenceRule) -> Claim
         f"target{on} lies above 1 against each of {labels_in_text(rule.decides)}{where}; a miss "
         "is infinite, two misses are no ratio",
         steps if steps == seconds else f"{steps} in steps, {seconds} in seconds",
-        holes,
+        "; ".join(filter(None, (holes, apart))),
         tuple(parts),
     )
 
@@ -100,8 +110,13 @@ def _holes(arm: Arm, arrived: pd.DataFrame, rule: ConvergenceRule) -> str:
     return f"{arm.name} (make them: {arm.make_them}): {lost}"
 
 
+def _apart(axis: Axis, axes: Sequence[Axis]) -> str:
+    """Why an axis decides nothing, if it is not one of `axes`."""
+    return "" if axis in axes else f"{axis} are of machines that do not compare"
+
+
 def _arm_parts(
-    arm: Arm, arrived: pd.DataFrame, rule: ConvergenceRule, holes: str
+    arm: Arm, arrived: pd.DataFrame, rule: ConvergenceRule, holes: Mapping[Axis, str]
 ) -> Iterator[Part]:
     for axis in AXES:
         times = {
@@ -109,7 +124,7 @@ def _arm_parts(
             for method in (rule.ours, *rule.decides, *rule.shown)
         }
         for method in dict.fromkeys([*rule.decides, *rule.shown]):
-            yield _speedup(arm, times, rule, axis, method, holes)
+            yield _speedup(arm, times, rule, axis, method, holes[axis])
 
 
 def _speedup(  # noqa: PLR0917

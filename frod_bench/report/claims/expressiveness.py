@@ -23,6 +23,7 @@ SPECTRUM, EXPRESSIBLE = "update_spectrum", "expressible"  # analyses, and their 
 SPECTRUM_COLUMNS = ("task", "method", "seed", "effective_rank")
 ERROR_COLUMNS = ("task", "method", "seed", "parametrisation", "budget", "error")
 OURS, LOW_RANK = "on axis + sparse", "low rank"  # parametrisations
+QUANTITIES = {SPECTRUM: "effective_rank", EXPRESSIBLE: "error"}  # columns of the tables
 LEARNED_BY = "full"  # the update that is fitted
 
 
@@ -63,8 +64,8 @@ def expressiveness(updates: Updates, rule: ExpressivenessRule, confidence: float
         ]
     fits = [OURS, LOW_RANK]
     lost = (
-        _holes(SPECTRUM, updates.spectrum, updates.is_published[0], "method", methods, rule),
-        _holes(EXPRESSIBLE, errors, updates.is_published[1], "parametrisation", fits, rule),
+        _holes(SPECTRUM, updates.spectrum, updates.is_published[0], ("method", methods), rule),
+        _holes(EXPRESSIBLE, errors, updates.is_published[1], ("parametrisation", fits), rule),
     )
     holes = "; ".join(filter(None, lost))
     parts = (
@@ -83,15 +84,17 @@ def expressiveness(updates: Updates, rule: ExpressivenessRule, confidence: float
     )
 
 
-def _holes(  # noqa: PLR0917
+def _holes(
     name: str,
     table: pd.DataFrame | None,
     is_published: bool,
-    column: str,
-    names: list[str],
+    asked_for: tuple[str, list[str]],
     rule: ExpressivenessRule,
 ) -> str:
-    """What a table lacks of the tasks and seeds of the rule; a published one decides nothing."""
+    """What a table lacks of the tasks and seeds of the rule, for the names in a column that are
+    asked for; a row without a number counts as none, and a published table decides nothing.
+    """
+    column, names = asked_for
     make = (
         f"make it: frod-bench reproduce experiment={name}, then frod-bench analyze "
         f"{name.removeprefix('update_')}"
@@ -100,7 +103,8 @@ def _holes(  # noqa: PLR0917
         shown = "; the published one is shown" if is_published and table is not None else ""
         return f"no table {name} of these results{shown} ({make})"
     asked = pd.MultiIndex.from_product([rule.tasks, names, rule.seeds])
-    there = pd.MultiIndex.from_frame(table[["task", column, "seed"]])
+    known = table[np.isfinite(table[QUANTITIES[name]])]
+    there = pd.MultiIndex.from_frame(known[["task", column, "seed"]])
     lost = asked.difference(there)
     return f"{len(lost)} of {len(asked)} runs are not in table {name} ({make})" if len(lost) else ""
 

@@ -117,6 +117,8 @@ class Evidence:
         lines = [self.left_out] if self.left_out else []
         if "," in self.protocol:
             lines.append(f"records of several protocols: {self.protocol}")
+        if unequal := self._unequal(methods):
+            lines.append(unequal)
         for (method, reason), runs in lost.groupby(["method", lost], sort=False):
             names = [f"{label(Task(task))} seed {seed}" for _, task, seed in runs.index]
             seeds = sorted({seed for _, _, seed in runs.index})
@@ -128,6 +130,16 @@ class Evidence:
                 which += " is" if len(names) == 1 else " are"
             lines.append(f"{label(Method(method), in_text=True)}: {which} {reason}")
         return "; ".join(lines)
+
+    def _unequal(self, methods: Sequence[str]) -> str:
+        """On which tasks the settings that a comparison holds equal differ; the released protocol
+        has each method's own.
+        """
+        cells = self.frame[self.frame["method"].isin(methods) & (self.frame["protocol"] != "paper")]
+        counts = cells.groupby("task", sort=False)["held_equal_hash"].nunique()
+        odd = [label(Task(str(task))) for task in counts.index[counts > 1]]
+        which = ", ".join(odd) if len(odd) <= NAMED else f"{len(odd)} tasks"
+        return f"settings other than the method's differ between runs of {which}" if odd else ""
 
 
 def suite_tasks(name: str) -> tuple[str, ...]:

@@ -24,9 +24,10 @@ def robustness(cells: Evidence, sensitivity: Sensitivity | None, rule: Robustnes
     holes = cells.missing(methods, cells.frame["value"].notna())
     tasks = rule.area_tasks or cells.tasks if rule.areas == "search" else ()
     no_area = sensitivity.missing(methods, tasks) if sensitivity else HOW[rule.areas]
+    holes = "; ".join(filter(None, (holes, no_area)))
     parts = (
         *_spread_parts(cells, rule, holes),
-        *_area_parts(cells, sensitivity, rule, holes or no_area),
+        *_area_parts(cells, sensitivity, rule, holes),
     )
     return Claim(
         "robustness",
@@ -35,7 +36,7 @@ def robustness(cells: Evidence, sensitivity: Sensitivity | None, rule: Robustnes
         f"interval of the mean difference of spreads lies below +{rule.spread_margin_points:g} "
         f"points, and that of areas above −{rule.area_margin_points:g}",
         combine(part.verdict for part in parts),
-        "; ".join(filter(None, (holes, no_area))),
+        holes,
         parts,
     )
 
