@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.report.names import label, method_named
+from frod_bench.report.sensitivity import TIED
 from frod_bench.report.table import pipes
-from frod_bench.tuning.procedure import HEAD, TIED, has_rotation, main_group
+from frod_bench.tuning.procedure import HEAD, has_rotation, main_group
 from tools.differences import AREAS, head
 
 TABLES = Path(__file__).parents[1] / "results/reference/search/embedded/tables"

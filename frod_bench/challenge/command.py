@@ -69,6 +69,7 @@ class Challenge:
     searches: Searches
     reference: Reference
     further: Reference | None = None  # the published runs of methods beyond the main table
+    own_search: Sequence[str] = ()  # settings of the search that are not those of the others'
 
     @property
     def name(self) -> str:
@@ -208,7 +209,8 @@ def challenge_of(asked: Arguments) -> Challenge:
     refuse_judged(searched)
     schedule_of(searched, searches_around=False)
     searches.check()
-    return Challenge(config, cells, searches, reference, further)
+    own_search = [word for word in asked.overrides if OF_THE_SEARCH in word]
+    return Challenge(config, cells, searches, reference, further, own_search)
 
 
 def read_further(profile: str, theirs: Collection[str], words: Sequence[str]) -> Reference | None:
@@ -250,7 +252,14 @@ def show_plan(challenge: Challenge, console: Console) -> None:
 def missing_lines(challenge: Challenge) -> list[str]:
     """What the comparison lacks, as warnings."""
     lines = chain.from_iterable(found.missing for found in challenge.references)
-    return [f"No committed record: {line}." for line in lines]
+    lost = [f"No committed record: {line}." for line in lines]
+    if challenge.own_search:
+        lost.append(
+            f"Learning rates of {challenge.name} were searched by other numbers than those of the "
+            f"other methods ({', '.join(challenge.own_search)}): a search of more points picks "
+            "better rates."
+        )
+    return lost
 
 
 class Verified(NamedTuple):

@@ -94,13 +94,20 @@ def read_reference(folder: Path, cells: Sequence[Cell], words: Sequence[str]) ->
 
 
 def reference_in(folder: Path, records: Sequence[Record], cells: Sequence[Cell]) -> Reference:
-    """Those of `cells` whose method has a record among `records`, which are of `folder`."""
-    by_settings = {hashing.settings_hash(record): record for record in records}
+    """Those of `cells` whose method has a record among `records`, which are of `folder`; of several
+    records of a cell the newest that ended well, or else the newest.
+    """
+    best_last = sorted(records, key=_preference)
+    by_settings = {hashing.settings_hash(record): record for record in best_last}
     found = {cell: by_settings.get(settings_of(cell)) for cell in cells}
     made = {cell: record for cell, record in found.items() if record is not None}
     methods = {cell.method for cell in made}
     of_methods = [cell for cell in cells if cell.method in methods]
     return Reference(folder, of_methods, made, lacking(cells, made))
+
+
+def _preference(record: Record) -> tuple[bool, str]:
+    return record["status"] == "ok", record["provenance"]["started_at"]
 
 
 def lacking(cells: Sequence[Cell], made: Collection[Cell]) -> list[str]:

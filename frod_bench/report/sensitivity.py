@@ -30,6 +30,8 @@ PROCEDURE = 3
 SEARCH_TABLE = Path("tables/search.csv")  # in a results folder
 GRID = ("family", "method", "rate_step", "head_step", "ratio", "task", "seed", "points", "status")
 STEPS_PER_DECADE = 4  # of the search's grid
+FROZEN = "frozen"  # the method whose best head the grids begin with
+TIED = "tied"  # the ratio of FRoD's rates that they have: the rotation's is lambda's / sqrt(s k)
 FLOORED = ("diverged", "undefined")  # runs that came to their end, and gave no score
 _RANKED = with_head("", "rank")  # ends the name of a family in the published table of trials
 
@@ -73,8 +75,7 @@ def searched_sensitivity(
     for folder, whose in ((results_dir, ""), (published, " of the published run")):
         path = folder / SEARCH_TABLE
         if path.exists():
-            table = read_search(path, GRID)
-            found = search_areas(table[table["method"].isin(methods)], factors)
+            found = search_areas(read_search(path, GRID), factors, methods)
             return Sensitivity(found[found.index.isin(heads.items())], f"search{whose}")
     return None
 
@@ -98,8 +99,10 @@ def read_search(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     return table
 
 
-def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
-    """Area of each task and head (index) and method (column), in points: mean over the grid steps
+def search_areas(
+    table: pd.DataFrame, factors: Sequence[float], methods: Sequence[str]
+) -> pd.DataFrame:
+    """Area of each task and head (index) and of `methods` (columns), in points: mean over the steps
     nearest to `factors` of the task's score, less its score at the best rate of the family.
 
     Rates are compared with the head at the best of the frozen backbone and FRoD's rotation tied to
@@ -108,11 +111,13 @@ def search_areas(table: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
     a hole, those that all have. NaN if a method lacks the best, an outer step, or a seed.
     """
     reach = {round(STEPS_PER_DECADE * math.log10(factor)) for factor in factors}
-    listed = table.dropna(subset=["rate_step"])
+    own_heads = {family: _frozen_head(rows) for family, rows in table.groupby("family")}
+    listed = table[table["method"].isin(methods)].dropna(subset=["rate_step"])
     rows = []
     for family, of_family in _scored(listed).groupby("family"):
         _, head = without_head(str(family))
-        grids = {name: first_grid(own) for name, own in of_family.groupby("method")}
+        at = own_heads[family]
+        grids = {name: _tied_grid(own, at) for name, own in of_family.groupby("method")}
         seeds = {seed for grid in grids.values() for seed in grid["seed"]}
         around = {name: _around_best(grid, len(seeds)) for name, grid in grids.items()}
         needed = {0, min(reach), max(reach)}
@@ -134,6 +139,28 @@ def _scored(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(points=points.fillna(lowest))
 
 
+def _frozen_head(rows: pd.DataFrame) -> float:
+    """The step of the head at the frozen backbone's best, as the search picks it; NaN if unknown.
+    Of equally good ones the one in the middle is the best.
+    """
+    means = rows[rows["method"] == FROZEN].groupby("head_step")["points"].mean()
+    return _best_step(means) if len(means) else math.nan
+
+
+def _tied_grid(rows: pd.DataFrame, head_step: float) -> pd.DataFrame:
+    """A method's rows with the head at `head_step` and FRoD's rotation tied to lambda; where there
+    are none, its first grid.
+    """
+    found = rows[(rows["head_step"] == head_step) & rows["ratio"].isin([TIED, np.nan])]
+    return found if len(found) else first_grid(rows)
+
+
+def _best_step(means: pd.Series) -> float:
+    """The step with the highest mean; of equally good ones that nearest to the middle."""
+    middle = (means.index.min() + means.index.max()) / 2
+    return float(min(means.index, key=lambda step: (-means[step], abs(step - middle), step)))
+
+
 def first_grid(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of the setting of head and ratio at which most rates were tried."""
     rates = rows.groupby(["head_step", "ratio"], dropna=False)["rate_step"].transform("nunique")
@@ -146,9 +173,7 @@ def _around_best(grid: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     """
     counts = grid.pivot_table(index="rate_step", columns="task", values="seed", aggfunc="nunique")
     scores = grid.pivot_table(index="rate_step", columns="task", values="points")
-    means = scores.mean(axis=1)
-    middle = (means.index.min() + means.index.max()) / 2
-    best = min(means.index, key=lambda step: (-means[step], abs(step - middle), step))
+    best = _best_step(scores.mean(axis=1))
     scores = scores[(counts == n_seeds).all(axis=1)]
     return scores.set_axis((scores.index - best).astype(int), axis="index")
 

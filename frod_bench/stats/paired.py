@@ -11,6 +11,7 @@ from frod_bench.stats.estimates import (
     CONFIDENCE,
     NOTHING,
     RESAMPLES,
+    ROUNDING,
     Estimate,
     Floats,
     estimate_of_draws,
@@ -89,11 +90,11 @@ def equivalence(
 def tost(differences: ArrayLike, margin: float) -> float:
     """Return the p-value of Student's two one-sided tests that the mean is within the margin.
 
-    NaN below two values, and if all are equal: a few differences without any spread show how coarse
-    the metric is, not how certain the mean is.
+    NaN below two values, and if all are equal but for rounding: a few differences without any
+    spread show how coarse the metric is, not how certain the mean is.
     """
     values = present(differences)
-    if values.size < 2 or values.std() == 0:
+    if values.size < 2 or values.std() <= ROUNDING * max(1.0, abs(float(values.mean()))):
         return np.nan
     n, mean = values.size, float(values.mean())
     error = np.sqrt(((values - mean) ** 2).mean() * (n / (n - 1)) / n)

@@ -20,10 +20,10 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.config.conversion import CONSTANT
 from frod_bench.jobs.run import check_methods
 from frod_bench.report import figures
-from frod_bench.report.sensitivity import read_search
+from frod_bench.report.sensitivity import FROZEN, read_search
 from frod_bench.tuning import evidence, figure
 from frod_bench.tuning.procedure import HEAD, Point, Rules, step_of
-from frod_bench.tuning.searches import FROZEN, Key, Searches, experiment_of, key_of, search_of
+from frod_bench.tuning.searches import Key, Searches, experiment_of, key_of, search_of
 
 WRITTEN = "# Written by `frod-bench tune`"  # the first words of a table written here
 SHIPPED_TABLES = CONF_DIR / "learning_rates"

@@ -10,8 +10,8 @@ import pandas as pd
 from frod_bench.cells.cell import Cell
 from frod_bench.common.names import with_head
 from frod_bench.records import store
-from frod_bench.report.sensitivity import PROCEDURE
-from frod_bench.tuning.procedure import TIED, Point
+from frod_bench.report.sensitivity import PROCEDURE, TIED
+from frod_bench.tuning.procedure import Point
 
 DRAWS = 2000  # of the bootstrap
 AUDIT = (

@@ -11,9 +11,8 @@ from frod_bench.report.figures import Drawing, Look
 from frod_bench.report.folder import COLUMNS
 from frod_bench.report.keys import Family, Method
 from frod_bench.report.names import label, method_named
-from frod_bench.report.sensitivity import first_grid
+from frod_bench.report.sensitivity import FROZEN, first_grid
 from frod_bench.tuning.procedure import HEAD, ROTATION
-from frod_bench.tuning.searches import FROZEN
 
 SCORES = (
     "Mean over the tasks of a family of the primary metric on validation (points), over the "

@@ -15,9 +15,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from frod_bench.common.errors import InputError
-from frod_bench.report.sensitivity import PROCEDURE, STEPS_PER_DECADE
+from frod_bench.report.sensitivity import PROCEDURE, STEPS_PER_DECADE, TIED
 
-TIED = "tied"  # the rotation's rate is lambda's / sqrt(s k)
 ROTATION, LAMBDA, HEAD = "rotation", "lambda", "head"
 SEARCHED = {"rate": "learning rate", "head": "learning rate of the head"}  # in errors
 T = TypeVar("T")

@@ -16,6 +16,7 @@ from frod_bench.common.names import has_settings, with_head
 from frod_bench.config.settings import Settings
 from frod_bench.jobs.run import sweep
 from frod_bench.records import store
+from frod_bench.report.sensitivity import FROZEN
 from frod_bench.tuning import evidence
 from frod_bench.tuning.procedure import (
     Asking,
@@ -29,7 +30,6 @@ from frod_bench.tuning.procedure import (
 
 # Family, with the head if options are ranked, and method, with what an experiment varies of it.
 Key = tuple[str, str]
-FROZEN = "frozen"
 # Profile -> the experiment whose procedure it is searched by.
 SEARCHES = {
     "embedded": "tune",

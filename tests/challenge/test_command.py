@@ -72,6 +72,7 @@ def test_the_example_goes_through_all_stages_and_a_second_time_runs_nothing(
     assert "beside full, frozen of" in shown.err
     assert "No committed record: lora: 2 of 2 runs (rte seed 0, eurosat seed 0)." in shown.err
     assert "Reproduced." in shown.err
+    assert "searched by other numbers than those of the other methods" in shown.err
     assert "times the recorded seconds" in shown.err
     out = tmp_path / "results" / "embedded" / "challenge" / "layer_norms"
     assert (out / "report.html").stat().st_size > 0

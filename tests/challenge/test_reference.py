@@ -66,6 +66,22 @@ def test_a_record_is_found_by_its_settings_whatever_the_bytes_of_its_data(
     assert not found.missing
 
 
+def test_of_several_records_of_a_run_the_newest_that_ended_well_counts(
+    others: list[Cell], commit: Commit, tmp_path: Path
+) -> None:
+    cell, wanted = others[0], "2026-11-28T00:00:00+00:00"
+    for data, status, started in (
+        ("a", "ok", "2026-11-27T00:00:00+00:00"),
+        ("b", "ok", wanted),
+        ("c", "diverged", "2026-11-29T00:00:00+00:00"),
+    ):
+        provenance = make_record(cell.task, cell.method, cell.seed)["provenance"]
+        provenance["started_at"] = started
+        commit(cell, data=data, status=status, provenance=provenance)
+    found = read_reference(tmp_path / "committed" / "embedded", [cell], [])
+    assert found.records[cell]["provenance"]["started_at"] == wanted
+
+
 def test_parts_are_read_as_files_are(others: list[Cell], commit: Commit, tmp_path: Path) -> None:
     for cell in others:
         commit(cell)

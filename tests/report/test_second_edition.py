@@ -320,14 +320,27 @@ def search_table(falls: Mapping[str, float], tasks: tuple[str, ...] = TASKS) -> 
 
 
 def test_areas_of_the_search_are_around_the_methods_best_rate() -> None:
-    found = search_areas(search_table({"frod": 1.0, "lora": 5.0}), FACTORS)
+    found = search_areas(search_table({"frod": 1.0, "lora": 5.0}), FACTORS, METHODS)
     assert found["frod"].tolist() == pytest.approx([-6 / 5] * 3)
     assert found["lora"].tolist() == pytest.approx([-6.0] * 3)
     assert found.index.get_level_values("head").unique().tolist() == ["classify"]
-    narrow = search_areas(search_table({"frod": 1.0}).query("rate_step < -8"), FACTORS)
+    narrow = search_areas(search_table({"frod": 1.0}).query("rate_step < -8"), FACTORS, METHODS)
     assert narrow["frod"].isna().all()
-    coarse = search_areas(search_table({"frod": 1.0}).query("rate_step % 2 == 0"), FACTORS)
+    coarse = search_areas(search_table({"frod": 1.0}).query("rate_step % 2 == 0"), FACTORS, METHODS)
     assert coarse["frod"].tolist() == pytest.approx([-4 / 3] * 3)  # half-decade steps
+
+
+def test_areas_are_with_the_head_at_frozens_best_however_many_rates_another_head_has() -> None:
+    table = search_table({"frod": 1.0, "lora": 2.0})
+    lora = table["method"] == "lora"
+    more = table[lora & (table["head_step"] == -8)]
+    wide = pd.concat([more, more.assign(rate_step=more["rate_step"] - 5)])
+    elsewhere = wide.assign(head_step=-4, points=20.0)  # ten rates, where the first grid has five
+    frozen = table[lora].assign(method="frozen", rate_step=np.nan)
+    frozen = frozen[frozen["head_step"] == -8]
+    heads = [frozen.assign(head_step=step, points=50.0 - abs(step + 8)) for step in (-12, -8, -4)]
+    found = search_areas(pd.concat([table, elsewhere, *heads]), FACTORS, METHODS)
+    pd.testing.assert_frame_equal(found, search_areas(table, FACTORS, METHODS))
 
 
 def test_areas_compare_methods_at_the_same_steps_and_seeds() -> None:
@@ -336,16 +349,18 @@ def test_areas_compare_methods_at_the_same_steps_and_seeds() -> None:
     """
     table = search_table({"frod": 2.0, "lora": 2.0})
     hole = (table["method"] == "lora") & (table["rate_step"] == -11) & (table["task"] == "rte")
-    found = search_areas(table[~hole], FACTORS)
+    found = search_areas(table[~hole], FACTORS, METHODS)
     assert found.loc[("rte", "classify")].tolist() == pytest.approx([-10 / 4] * 2)
     assert found.loc[("boolq", "classify")].tolist() == pytest.approx([-12 / 5] * 2)
-    lost = search_areas(table[(table["method"] == "frod") | (table["seed"] == 100)], FACTORS)
+    lost = search_areas(
+        table[(table["method"] == "frod") | (table["seed"] == 100)], FACTORS, METHODS
+    )
     assert lost["lora"].isna().all()
     assert lost["frod"].notna().all()
-    ranked = search_areas(pd.concat([table, table.assign(family="nlu_rank")]), FACTORS)
+    ranked = search_areas(pd.concat([table, table.assign(family="nlu_rank")]), FACTORS, METHODS)
     assert ranked.xs("rank", level="head").equals(ranked.xs("classify", level="head"))
     assert ranked.xs("classify", level="head", drop_level=False).equals(
-        search_areas(table, FACTORS)
+        search_areas(table, FACTORS, METHODS)
     )
 
 
@@ -353,10 +368,10 @@ def test_equal_rates_have_their_best_in_the_middle_and_a_run_without_a_score_is_
     None
 ):
     table = search_table({"frod": 0.0, "lora": 1.0})
-    assert search_areas(table, FACTORS)["frod"].tolist() == pytest.approx([0.0] * 3)
+    assert search_areas(table, FACTORS, METHODS)["frod"].tolist() == pytest.approx([0.0] * 3)
     diverged = (table["method"] == "frod") & (table["rate_step"] == -12)
     table.loc[diverged, ["points", "status"]] = [0.0, "diverged"]
-    found = search_areas(table, FACTORS)["frod"]
+    found = search_areas(table, FACTORS, METHODS)["frod"]
     assert found.tolist() == pytest.approx([(78.0 - 80.5) / 5] * 3)  # lora's lowest, and not 0
 
 

@@ -94,6 +94,11 @@ def test_tost_of_an_example_worked_by_hand() -> None:
     assert stats.tost(values, margin=1.0) == pytest.approx(0.02883, abs=5e-6)
     assert np.isnan(stats.tost([0.1], 1.0))
     assert np.isnan(stats.tost([0.1, 0.1], 1.0))  # no spread is no certainty
+    one_row = 100 * (np.array([301, 305, 310, 317, 333]) / 389) - 100 * (
+        np.array([300, 304, 309, 316, 332]) / 389
+    )
+    assert one_row.std() > 0  # by rounding alone
+    assert np.isnan(stats.tost(one_row, 1.0))
 
 
 @given(st.lists(st.floats(-3, 3), min_size=3, max_size=9), st.floats(0.1, 5))

@@ -11,7 +11,7 @@ import yaml
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR
-from frod_bench.report.sensitivity import GRID, read_search, searched_sensitivity
+from frod_bench.report.sensitivity import GRID, TIED, read_search, searched_sensitivity
 from frod_bench.tuning.command import picks_in, rates_path, write_rates
 from frod_bench.tuning.evidence import (
     AUDIT,
@@ -21,7 +21,7 @@ from frod_bench.tuning.evidence import (
     pick_rows,
     points_of,
 )
-from frod_bench.tuning.procedure import TIED, Asking, Point, Rules, search, search_variant
+from frod_bench.tuning.procedure import Asking, Point, Rules, search, search_variant
 
 TASKS = ["sst2", "cola", "mrpc", "rte"]
 
