@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
@@ -134,7 +135,8 @@ def held_equal_hash(record: Mapping[str, Any]) -> str:
     held = identity(record["config"], "", backbone)
     del held["method"], held["seed"]
     trainer = held["trainer"]
-    rows = trainer["batch_rows"] * trainer.pop("accumulation_steps", 1)
+    sizes = [trainer.pop(name, 1) for name in ("batch_rows", "accumulation_steps")]
+    rows = math.prod(sizes) if all(isinstance(size, int) for size in sizes) else sizes
     held["trainer"] = {**trainer, "batch_rows": rows, "eval_batch_rows": None}
     return config_hash(held)
 

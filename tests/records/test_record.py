@@ -51,6 +51,29 @@ def test_canonical_json_is_one_text() -> None:
         hashing.canonical_json(float("nan"))
 
 
+def test_what_a_comparison_holds_equal() -> None:
+    base = make_record()
+    base["config"]["trainer"] |= {"batch_rows": 24, "accumulation_steps": 1}
+
+    def held(trainer: dict[str, Any] | None = None, **config: Any) -> str:
+        other = copy.deepcopy(base)
+        other["config"] |= config
+        other["config"]["trainer"] |= trainer or {}
+        return hashing.Hashes().of_held(other)
+
+    for same in (
+        held(seed=7),
+        held(method=base["config"]["method"] | {"name": "another"}),
+        held({"batch_rows": 8, "accumulation_steps": 3}),
+        held({"eval_batch_rows": 2}),
+    ):
+        assert same == hashing.held_equal_hash(base)
+    for trainer in ({"max_steps": 9}, {"batch_rows": 8}, {"batch_rows": "8"}, {"batch_rows": None}):
+        assert held(trainer) != hashing.held_equal_hash(base)
+    del base["config"]["trainer"]["batch_rows"]
+    assert hashing.held_equal_hash(base)  # a record of another kind is told apart, and no error
+
+
 @pytest.mark.parametrize(
     "path",
     ["tracker.name", "runtime.jobs", "suite.name", "results_root", "task.hub_id", "profile.title"],
