@@ -110,8 +110,7 @@ class Hashes:
         """`config_hash` of the `identity` of a configuration and two fingerprints. Raises KeyError
         if a part is missing, ValueError as `canonical_json` does.
         """
-        places = [id(value) for name, value in config.items() if name != "seed"]
-        key = (data, backbone, *config, *places)
+        key = (data, backbone, *_objects(config))
         if (known := self._known.get(key)) is None:
             known = config, hashes_by_seed(identity(config, data, backbone))
             self._known[key] = known
@@ -120,11 +119,15 @@ class Hashes:
     def of_held(self, record: Mapping[str, Any]) -> str:
         """`held_equal_hash` of a record."""
         config = record["config"]
-        places = [id(value) for name, value in config.items() if name != "seed"]
-        key = (record["provenance"]["backbone_fingerprint"], *config, *places)
+        key = (record["provenance"]["backbone_fingerprint"], *_objects(config))
         if key not in self._held:
             self._held[key] = config, held_equal_hash(record)
         return self._held[key][1]
+
+
+def _objects(config: Mapping[str, Any]) -> tuple[object, ...]:
+    """The names in a configuration, and which objects are its values, but for the seed."""
+    return (*config, *(id(value) for name, value in config.items() if name != "seed"))
 
 
 def held_equal_hash(record: Mapping[str, Any]) -> str:

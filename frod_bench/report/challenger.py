@@ -11,10 +11,10 @@ from dataclasses import replace
 import pandas as pd
 
 from frod_bench.report.claims.accuracy import accuracy
-from frod_bench.report.claims.convergence import STEPS, Arm, convergence
+from frod_bench.report.claims.convergence import Arm, convergence
 from frod_bench.report.claims.judge import Beside
 from frod_bench.report.claims.parts import Claim, Evidence, Judged
-from frod_bench.report.curves import AXES, Curve
+from frod_bench.report.curves import Curve
 from frod_bench.report.keys import Run
 from frod_bench.report.rules import Rules
 
@@ -52,8 +52,8 @@ def judge_challenger(
     others = [name for name in frame["method"].unique() if name != rules.accuracy.ours]
     claims = [_against(name, cells, rules) for name in others]
     arm = Arm("", cells, measured, profile in rules.convergence.whole_split)
-    same_machine = seconds_compare and frame["device"].nunique() <= 1
-    claims.append(convergence(arm, None, rules.convergence, axes=AXES if same_machine else STEPS))
+    same = seconds_compare and frame["device"].nunique() <= 1
+    claims.append(convergence(arm, None, rules.convergence, seconds_compare=same))
     return Judged(tuple(claims), profile, protocols, rules)
 
 

@@ -1,6 +1,6 @@
 """Claim (c): how many times sooner, in steps and in seconds, against each method."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -26,7 +26,6 @@ from frod_bench.report.rules import ConvergenceRule
 from frod_bench.stats import Floats
 
 CONSTANT = "at a constant learning rate"
-STEPS: tuple[Axis, ...] = ("steps",)
 
 
 @dataclass(frozen=True)
@@ -58,19 +57,20 @@ def convergence(
     constant: Arm | None,
     rule: ConvergenceRule,
     *,
-    axes: Sequence[Axis] = AXES,
+    seconds_compare: bool = True,
 ) -> Claim:
-    """The claim must hold under every schedule that the rule names. On an axis that is not one of
-    `axes` it is undecided, and that is named.
+    """The claim must hold under every schedule that the rule names. Without `seconds_compare` it is
+    undecided in seconds, and that is named.
     """
     arms = [main, *([constant] if constant else [])]
     arrived = [arrivals(arm.cells.frame, arm.counted, rule) for arm in arms]
     holes = "; ".join(filter(None, map(_holes, arms, arrived, repeat(rule))))
-    apart = "; ".join(filter(None, (_apart(axis, axes) for axis in AXES)))
+    apart = "" if seconds_compare else "seconds are of machines that do not compare"
+    holes_of: dict[Axis, str] = {"steps": holes, "seconds": holes or apart}
     parts = [
         part
         for arm, times in zip(arms, arrived, strict=True)
-        for part in _arm_parts(arm, times, rule, {a: holes or _apart(a, axes) for a in AXES})
+        for part in _arm_parts(arm, times, rule, holes_of)
     ]
     steps, seconds = (
         combine(part.verdict for part in parts if part.words.startswith(axis)) for axis in AXES
@@ -108,11 +108,6 @@ def _holes(arm: Arm, arrived: pd.DataFrame, rule: ConvergenceRule) -> str:
     if not lost or not arm.name:
         return lost
     return f"{arm.name} (make them: {arm.make_them}): {lost}"
-
-
-def _apart(axis: Axis, axes: Sequence[Axis]) -> str:
-    """Why an axis decides nothing, if it is not one of `axes`."""
-    return "" if axis in axes else f"{axis} are of machines that do not compare"
 
 
 def _arm_parts(
