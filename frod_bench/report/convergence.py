@@ -109,10 +109,14 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
     """Median over seeds of each task and method, and the speed-up of `rule.ours` over it.
 
     Columns: task, head, family, method, variant, side, axis, n_seeds (known), n_expected, n_missed,
-    target (median over seeds), median, speedup (theirs / ours, of the medians; NaN: undecided).
+    target (median over seeds), median, speedup (theirs / ours, of the medians over the seeds that
+    both know; NaN: undecided).
     """
     keys = [*TASK_KEY, "family", *METHOD_KEY]
     ordered = pd.concat(cells for _, cells in by_task(arrived))
+    of_seed = [*TASK_KEY, "seed"]
+    own = ordered[is_method(ordered, Method(rule.ours))].set_index(of_seed)
+    place = own.index.get_indexer(pd.MultiIndex.from_frame(ordered[of_seed]))
     of_axes = []
     for axis in AXES:
         found = ordered.groupby(keys, sort=False, as_index=False).agg(
@@ -122,10 +126,17 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
             target=("target", "median"),
             median=(axis, stats.median_over_seeds),
         )
-        ours = found[is_method(found, Method(rule.ours))].set_index(TASK_KEY)["median"]
+        ours = np.append(own[axis].to_numpy(), np.nan)[place]  # -1: no run of ours
+        theirs = ordered[axis].to_numpy()
+        unknown = np.isnan(ours) | np.isnan(theirs)
+        pairs = ordered.assign(ours=ours, theirs=theirs)[[*keys, "ours", "theirs"]]
+        pairs.loc[unknown, ["ours", "theirs"]] = np.nan
+        medians = pairs.groupby(keys, sort=False, as_index=False).agg(
+            ours=("ours", stats.median_over_seeds), theirs=("theirs", stats.median_over_seeds)
+        )
         found["speedup"] = [
-            stats.speedup(ours.get(tuple(task), np.nan), median)
-            for *task, median in found[[*TASK_KEY, "median"]].itertuples(index=False)
+            stats.speedup(*both)
+            for both in medians[["ours", "theirs"]].itertuples(index=False, name=None)
         ]
         found.insert(len(keys), "axis", axis)
         of_axes.append(found)

@@ -15,6 +15,7 @@ from frod_bench.stats import Floats
 Axis = Literal["steps", "seconds"]
 AXES: tuple[Axis, ...] = ("steps", "seconds")
 GRID_POINTS = 241
+ENDED = ("ok", "undefined")  # statuses of a run that came to its end
 
 
 class Curve(NamedTuple):
@@ -56,12 +57,12 @@ def evaluations(curve: Lines, metric: str, setup_sec: float) -> Curve:
 def evaluated_curves(
     frame: pd.DataFrame, curves: Mapping[Run, Lines], column: str = ""
 ) -> dict[Run, Curve]:
-    """The curve of each run that is ok, of its primary metric or of `column`.
+    """The curve of each run that came to its end, of its primary metric or of `column`.
 
     A run that stopped early is left out: its end is not known.
     """
     found: dict[Run, Curve] = {}
-    ended = frame[frame["status"] == "ok"]
+    ended = frame[frame["status"].isin(ENDED)]
     setup_sec = np.nan_to_num(ended["setup_sec"].to_numpy()).tolist()
     for run, metric, seconds in zip(runs_of(ended), ended["metric"], setup_sec, strict=True):
         curve = evaluations(curves.get(run, NO_LINES), column or metric, seconds)

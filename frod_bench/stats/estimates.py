@@ -16,7 +16,7 @@ Places = NDArray[np.unsignedinteger[Any]]
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
 BATCH = 256  # resamples at a time: several times as fast if they fit into the processor's cache
-MOST_KEPT_BYTES = 2**26  # of draws, for each of two shapes: 100 seeds of 20 tasks take 40 MB
+MOST_KEPT_BYTES = 2**26  # of draws, for each that is kept: 100 seeds of 20 tasks take 40 MB
 # Fewer tasks get no bootstrap interval: that of two tasks covers 50 %
 # (docs/explanation/statistics.md), and has no width if they agree.
 FEWEST_TASKS = 3
@@ -209,22 +209,28 @@ def estimate_over_tasks(
 def estimate_of_draws(  # noqa: PLR0917  (the order of `estimate_over_tasks`)
     value: float,
     table: Floats,
-    statistic: Callable[[Places], Floats],
+    statistic: Callable[..., Floats],
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     fewest_tasks: int = FEWEST_TASKS,
+    *,
+    samples: int = 1,
 ) -> Estimate:
     """Return `value` with the percentile interval of a statistic of drawn places (see `draws`).
 
-    `table` is one of `stack_tables`, and says how many values each task has. `statistic` returns
-    one number per resample; NaN is left out.
+    `table` is one of `stack_tables`, and says how many values each task has. `statistic` takes
+    `samples` draws of the same tasks, each with seeds of its own, and returns one number per
+    resample; NaN is left out.
     """
     tasks, seeds = table.shape
     unknown = Estimate(value, np.nan, np.nan, tasks)
     if tasks < fewest_tasks:
         return unknown
     counts = tuple((~np.isnan(table)).sum(axis=1).tolist())
-    found = np.concatenate([statistic(places) for places in draws(counts, seeds, resamples)])
+    batches = zip(
+        *(draws(counts, seeds, resamples, sample) for sample in range(1, samples + 1)), strict=True
+    )
+    found = np.concatenate([statistic(*places) for places in batches])
     found = found[~np.isnan(found)]
     if found.size == 0:
         return unknown
@@ -233,22 +239,22 @@ def estimate_of_draws(  # noqa: PLR0917  (the order of `estimate_over_tasks`)
     return unknown._replace(low=float(low), high=float(high))
 
 
-def draws(counts: tuple[int, ...], seeds: int, resamples: int) -> Iterable[Places]:
+def draws(counts: tuple[int, ...], seeds: int, resamples: int, sample: int = 1) -> Iterable[Places]:
     """Return what the nested bootstrap draws, in batches of (resamples x tasks x seeds): places in
     the flat (tasks x seeds) table whose tasks have `counts` values each.
 
-    Only these three tell what is drawn, so it is kept for the next table of the shape if it is not
-    too large.
+    Another `sample` draws the same tasks, and other seeds of them. Only these four tell what is
+    drawn, so it is kept for the next table of the shape if it is not too large.
     """
     size = resamples * len(counts) * seeds * _place_type(counts, seeds).itemsize
     drawn = _kept_draws if size <= MOST_KEPT_BYTES else _draws
-    return drawn(counts, seeds, resamples)
+    return drawn(counts, seeds, resamples, sample)
 
 
-def _draws(counts: tuple[int, ...], seeds: int, resamples: int) -> Iterator[Places]:
+def _draws(counts: tuple[int, ...], seeds: int, resamples: int, sample: int) -> Iterator[Places]:
     tasks, count_of = len(counts), np.array(counts)
     # Tasks are drawn as `scipy.stats.bootstrap` draws them, batch after batch.
-    between, within = np.random.default_rng(0), np.random.default_rng([0, 1])
+    between, within = np.random.default_rng(0), np.random.default_rng([0, sample])
     for start in range(0, resamples, BATCH):
         task = between.integers(0, tasks, (min(BATCH, resamples - start), tasks))[..., None]
         index, count = np.arange(seeds), count_of[task]
@@ -258,9 +264,9 @@ def _draws(counts: tuple[int, ...], seeds: int, resamples: int) -> Iterator[Plac
         yield (task * seeds + index).astype(_place_type(counts, seeds))
 
 
-@lru_cache(maxsize=2)
-def _kept_draws(counts: tuple[int, ...], seeds: int, resamples: int) -> list[Places]:
-    return list(_draws(counts, seeds, resamples))
+@lru_cache(maxsize=4)
+def _kept_draws(counts: tuple[int, ...], seeds: int, resamples: int, sample: int) -> list[Places]:
+    return list(_draws(counts, seeds, resamples, sample))
 
 
 def _place_type(counts: tuple[int, ...], seeds: int) -> np.dtype[Any]:

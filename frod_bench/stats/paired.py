@@ -14,6 +14,7 @@ from frod_bench.stats.estimates import (
     ROUNDING,
     Estimate,
     Floats,
+    Places,
     estimate_of_draws,
     mean_of_these_tasks,
     mean_over_tasks,
@@ -158,14 +159,17 @@ def probability_of_improvement(
     """Return the probability that a run of ours beats a run of theirs on the same task.
 
     The mean over tasks of the share of all pairs of runs in which ours is greater, ties counting
-    half: Mann and Whitney's U over the number of pairs (Agarwal et al. 2021).
+    half: Mann and Whitney's U over the number of pairs (Agarwal et al. 2021). The bootstrap draws
+    the two methods' runs of a task independently: a run is compared with all of the other method's,
+    and pairs of one seed, drawn together, would count twice.
     """
     a, b = stack_tables([ours, theirs])
     if len(a) == 0:
         return NOTHING
     superiority = _Superiority(a, b)
-    value = float(superiority(np.arange(a.size).reshape(1, *a.shape))[0])
-    return estimate_of_draws(value, a, superiority, confidence, resamples)
+    whole = np.arange(a.size).reshape(1, *a.shape)
+    value = float(superiority(whole, whole)[0])
+    return estimate_of_draws(value, a, superiority, confidence, resamples, samples=2)
 
 
 class _Superiority:
@@ -182,26 +186,33 @@ class _Superiority:
         self._greater, self._equal = ((a > b).astype(np.float32), (a == b).astype(np.float32))
         self._sizes = (~np.isnan(ours)).sum(axis=1)
 
-    def __call__(self, places: NDArray[np.integer[Any]]) -> Floats:
-        """`places` is (resamples x tasks x seeds): in the flat table, a drawn task in each row."""
-        resamples, tasks, seeds = places.shape
-        rows = places.reshape(-1, seeds)
-        task = (rows[:, 0] // seeds).astype(np.intp)
+    def __call__(self, ours: Places, theirs: Places) -> Floats:
+        """Both are (resamples x tasks x seeds): in the flat table, one drawn task in each row."""
+        resamples, tasks, seeds = ours.shape
+        task = (ours[:, :, 0].ravel() // seeds).astype(np.intp)
         sizes = self._sizes[task]
-        # A run's place in the flat table of rows, without what is behind a task's last value.
-        cells = rows + ((np.arange(len(rows)) - task) * seeds)[:, None]
-        if not (is_whole := bool((sizes == seeds).all())):
-            cells = cells[np.arange(seeds) < sizes[:, None]]
-        drawn = np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape)
-        counts = drawn.astype(np.float32)
-        won, tied = np.zeros(len(rows)), np.zeros(len(rows))
+        is_whole = bool((sizes == seeds).all())
+        of_ours, of_theirs = (self._counts(places, task, sizes) for places in (ours, theirs))
+        won, tied = np.zeros(len(task)), np.zeros(len(task))
         for one in np.unique(task):
             here = np.flatnonzero(task == one)
-            of_task = counts[here]
-            won[here] = np.einsum("ij,ij->i", of_task @ self._greater[one], of_task)
-            tied[here] = np.einsum("ij,ij->i", of_task @ self._equal[one], of_task)
+            a, b = of_ours[here], of_theirs[here]
+            won[here] = np.einsum("ij,ij->i", a @ self._greater[one], b)
+            tied[here] = np.einsum("ij,ij->i", a @ self._equal[one], b)
         wins, ties, pairs = (one.reshape(resamples, tasks) for one in (won, tied, sizes**2))
         if is_whole:
             whole = pairs.sum(axis=-1)
             return np.asarray(wins.sum(axis=-1) / whole + 0.5 * (ties.sum(axis=-1) / whole))
         return np.asarray(((wins + 0.5 * ties) / pairs).mean(axis=-1))
+
+    @staticmethod
+    def _counts(places: Places, task: NDArray[np.intp], sizes: NDArray[np.intp]) -> NDArray[Any]:
+        """How often each run of a row's task is drawn, (rows x seeds)."""
+        rows = places.reshape(len(task), -1)
+        seeds = rows.shape[1]
+        # A run's place in the flat table of rows, without what is behind a task's last value.
+        cells = rows + ((np.arange(len(rows)) - task) * seeds)[:, None]
+        if not (sizes == seeds).all():
+            cells = cells[np.arange(seeds) < sizes[:, None]]
+        drawn = np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape)
+        return drawn.astype(np.float32)

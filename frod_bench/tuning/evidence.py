@@ -27,8 +27,10 @@ PICK = ["family", "method"]
 def row_of(cell: Cell, point: Point) -> dict[str, object]:
     """One run of a search. A run that diverged, or whose score is undefined, scores 0."""
     record = store.load(cell.record_path)
-    is_scored = record["status"] == "ok"
-    value = record["metrics"][record["primary_metric"]]["value"] if is_scored else None
+    status = str(record["status"])
+    value = record["metrics"][record["primary_metric"]]["value"] if status == "ok" else None
+    if status == "ok" and value is None:
+        status = "undefined"
     return {
         "procedure": PROCEDURE,
         "family": with_head(cell.family, cell.settings.head),
@@ -39,7 +41,7 @@ def row_of(cell: Cell, point: Point) -> dict[str, object]:
         "seed": cell.seed,
         "metric": record["primary_metric"],
         "points": 100.0 * (value or 0.0),
-        "status": record["status"],
+        "status": status,
         "config_hash": cell.config_hash,
     }
 

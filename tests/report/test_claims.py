@@ -39,6 +39,7 @@ from frod_bench.report.sensitivity import (
     searched,
     sensitivity_of,
 )
+from frod_bench.stats import curves
 from tests.report.factory import evaluated, make_record, synthetic_curve, write_record
 
 RULES = replace(rules_of_edition("1"), suite="smoke")
@@ -50,8 +51,10 @@ Change = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 @pytest.fixture(autouse=True)
-def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is forced to the disk, and an interval of a median may be of three tasks: few."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(curves, "FEWEST_RATIOS", 3)
 
 
 def sweep(
@@ -98,8 +101,8 @@ def judged(
 ) -> Judged:
     got = collect(root, profile, cells)
     found = None if table is None else Sensitivity(areas(table), "trials")
-    curves = evaluated_curves(got.frame, got.curves)
-    return judge(got.frame, curves, Beside(found), profile, rules)
+    measured = evaluated_curves(got.frame, got.curves)
+    return judge(got.frame, measured, Beside(found), profile, rules)
 
 
 def claim(found: Judged, key: str) -> Claim:
@@ -190,13 +193,13 @@ def test_convergence_tells_steps_from_seconds(tmp_path: Path) -> None:
 
 def test_a_reference_without_a_curve_is_a_hole_and_no_missing_gain(tmp_path: Path) -> None:
     got = collect(tmp_path, "embedded", sweep(tmp_path))
-    curves = {
+    without = {
         key: curve
         for key, curve in got.curves.items()
         if (key.task.task, key.method.method) != ("rte", "full")
     }
     found = claim(
-        judge(got.frame, evaluated_curves(got.frame, curves), Beside(), "embedded", RULES),
+        judge(got.frame, evaluated_curves(got.frame, without), Beside(), "embedded", RULES),
         "convergence",
     )
     assert found.verdict == UNDECIDED

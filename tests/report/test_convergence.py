@@ -60,6 +60,14 @@ def test_what_is_not_known_is_not_a_miss(tmp_path: Path) -> None:
     assert np.isinf(arrived.loc["lora", "steps"])
 
 
+def test_a_run_without_a_score_at_its_end_arrived_when_its_curve_did(tmp_path: Path) -> None:
+    """A loss can be at its target where the metric of constant predictions is not defined."""
+    got = collected(tmp_path, LOSS_FREE)
+    got.frame.loc[got.frame["method"] == "frod", "status"] = "undefined"
+    arrived = arrived_of(got).set_index("method")
+    assert arrived["steps"].tolist() == [20, 30, np.inf]
+
+
 def test_no_reference_no_target(tmp_path: Path) -> None:
     flat = LOSS_FREE | {"full": [0.5] * 4}
     for name, methods in (("flat", flat), ("none", {"frod": [0.5, 0.9]})):
@@ -79,6 +87,18 @@ def test_speedups_and_their_table(tmp_path: Path) -> None:
     profile = {row.label: row.cells for row in table.rows[3:6]}
     assert profile["fastest"] == ("100 %", "0 %", "0 %")
     assert profile["within 2 × the fastest"] == ("100 %", "100 %", "0 %")
+
+
+def test_speedups_are_of_the_seeds_that_both_know(tmp_path: Path) -> None:
+    """As the claim takes them: seed 0 of frod failed, so seed 0 of full does not count either."""
+    arrived = arrived_of(collected(tmp_path, LOSS_FREE))
+    seeds = [arrived.assign(seed=seed, steps=arrived["steps"] * 2**seed) for seed in range(3)]
+    seeds[0].loc[seeds[0]["method"] == "frod", "steps"] = np.nan
+    seeds[2].loc[seeds[2]["method"] == "full", "steps"] = np.nan
+    times = time_summary(pd.concat(seeds), RULE)
+    steps = times[times["axis"] == "steps"].set_index("method")
+    assert steps["median"].tolist() == [40, 120, np.inf]
+    assert steps["speedup"].tolist() == pytest.approx([40 / 60, 1, np.inf])
 
 
 def test_a_moot_target_is_a_dash_with_a_note(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from frod_bench.report.convergence import arrivals, convergence_table, time_summ
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.rules import load_rules
 from frod_bench.report.sensitivity import PROCEDURE, Sensitivity, search_areas, searched_sensitivity
+from frod_bench.stats import curves
 from frod_bench.tuning import evidence
 from tests.report.factory import evaluated, make_record, synthetic_curve, write_record
 
@@ -46,8 +47,10 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
-def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is forced to the disk, and an interval of a median may be of three tasks: few."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(curves, "FEWEST_RATIOS", 3)
 
 
 def sweep(
@@ -277,6 +280,17 @@ def test_a_reference_that_diverged_sets_no_target_and_is_no_hole(tmp_path: Path)
     write_record(tmp_path, made, synthetic_curve())
     got = claim(judged(tmp_path, cells, tmp_path), "convergence")
     assert (got.verdict, got.holes) == (SUPPORTED, "")
+
+
+def test_a_median_of_few_tasks_decides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three tasks on which two methods are equal all three have one ahead in a quarter."""
+    monkeypatch.undo()
+    got = claim(judged(tmp_path, sweep(tmp_path), tmp_path), "convergence")
+    assert (got.verdict, got.holes) == (UNDECIDED, "")
+    assert got.parts[0].estimate.mean > 1.5
+    assert np.isnan([got.parts[0].estimate.low, got.parts[0].estimate.high]).all()
 
 
 def test_a_missing_arm_leaves_the_claim_undecided_whatever_the_other_says(tmp_path: Path) -> None:

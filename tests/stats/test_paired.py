@@ -199,6 +199,14 @@ def test_probability_of_improvement_is_mann_and_whitneys(
     assert stats.probability_of_improvement(b, a, resamples=FEW).mean == pytest.approx(1 - got.mean)
 
 
+def test_the_two_methods_runs_are_redrawn_independently() -> None:
+    """Ours wins each pair of one seed; drawn together, these would lift the interval by 0.08."""
+    theirs = np.tile(np.arange(5.0), (20, 1))
+    got = stats.probability_of_improvement(theirs + 0.5, theirs)
+    assert got.mean == pytest.approx(0.6)
+    assert (got.low + got.high) / 2 == pytest.approx(0.6, abs=0.01)
+
+
 def test_spread_is_over_the_existing_seeds() -> None:
     got = stats.spread_over_seeds([[1, 3, np.nan], [1, np.nan, np.nan], [2, 2, 2]])
     assert got[0] == pytest.approx(np.sqrt(2))
@@ -240,11 +248,23 @@ def test_speedup_over_tasks_is_the_median_of_the_tasks(
 
 
 def test_speedup_over_tasks_if_all_of_theirs_miss() -> None:
-    got = stats.speedup_over_tasks(np.full((4, 3), 10.0), np.full((4, 3), np.inf), resamples=FEW)
+    got = stats.speedup_over_tasks(np.full((6, 3), 10.0), np.full((6, 3), np.inf), resamples=FEW)
     assert got[:3] == (np.inf, np.inf, np.inf)
     both = stats.speedup_over_tasks(np.full((4, 3), np.inf), np.full((4, 3), np.inf))
     assert both.n == 0
     assert np.isnan(both.low)
+
+
+def test_the_median_of_few_tasks_has_no_interval() -> None:
+    """Of independent values all n are on one side of their median in 2 of 2^n cases."""
+    fewest = stats.curves.FEWEST_RATIOS
+    assert 2 / 2**fewest < 1 - stats.CONFIDENCE < 2 / 2 ** (fewest - 1)
+    times = np.full((fewest, 3), 10.0)
+    assert stats.speedup_over_tasks(times, 2 * times, resamples=FEW)[:3] == pytest.approx((2, 2, 2))
+    missed = np.where(np.arange(fewest)[:, None] == 0, np.inf, times)  # by both: no ratio
+    got = stats.speedup_over_tasks(missed, 2 * missed, resamples=FEW)
+    assert (got.mean, got.n) == (2, fewest - 1)
+    assert np.isnan([got.low, got.high]).all()
 
 
 def test_performance_profile_of_an_example_worked_by_hand() -> None:

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from frod_bench.cells.grid import compose_cells
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR
+from frod_bench.records import store
 from frod_bench.report.sensitivity import GRID, TIED, read_search, searched_sensitivity
+from frod_bench.tuning import evidence
 from frod_bench.tuning.command import picks_in, rates_path, write_rates
 from frod_bench.tuning.evidence import (
     AUDIT,
@@ -22,6 +25,7 @@ from frod_bench.tuning.evidence import (
     points_of,
 )
 from frod_bench.tuning.procedure import Asking, Point, Rules, search, search_variant
+from tests.report.factory import make_record
 
 TASKS = ["sst2", "cola", "mrpc", "rte"]
 
@@ -80,6 +84,20 @@ def test_a_table_of_numbers_alone_has_the_points_that_were_asked_for(tmp_path: P
         picks = pick_rows(read, {("nlu", "frod"): frod})
         assert points_of(picks) == [frod]
         assert list(picks["ratio"]) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "written"),
+    [(0.8, "ok", "ok"), (None, "ok", "undefined"), (None, "diverged", "diverged")],
+)
+def test_a_run_without_a_score_scores_zero_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, value: float | None, status: str, written: str
+) -> None:
+    (cell,) = compose_cells(["task=rte", "method=lora", "seed=0"])[1]
+    made = make_record("rte", "lora", 0, value, status)
+    monkeypatch.setattr(store, "load", lambda path: made)
+    row = evidence.row_of(cell, Point(0, 0, None))
+    assert (row["points"], row["status"]) == (80.0 if value else 0.0, written)
 
 
 def test_a_pick_among_equals_is_a_matter_of_luck() -> None:
