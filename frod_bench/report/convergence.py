@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.report.curves import AXES, Curve, smoothed_curves
+from frod_bench.report.curves import AXES, ENDED, Curve, smoothed_curves
 from frod_bench.report.frame import by_task, is_method, method_of, methods_in, runs_of
 from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label
@@ -30,7 +30,7 @@ def targets(
     """
     found: dict[tuple[Task, int], float] = {}
     for task, cells in by_task(frame):
-        ended = cells[is_method(cells, reference) & (cells["status"] == "ok")]
+        ended = cells[is_method(cells, reference) & cells["status"].isin(ENDED)]
         whole = {run.seed: curves[run] for run in runs_of(ended) if run in curves}
         shared = np.nan
         if rule.measured_on == "score" and whole:
@@ -182,9 +182,9 @@ def convergence_table(
         f"{rule.unit}), which is {target_words(rule, Method(rule.reference))}; "
         f"{middle_seed(int(summary['n_expected'].max()))}. Seconds are of training with set-up. "
         f"{infinity}The time over {label(ours)}'s is the median over tasks: below 1 the method is "
-        "faster; if both miss a task is undecided and left out. Last, the share of tasks on which "
-        "a method needs at most a factor times the fastest method's time, of the tasks on which "
-        "all times are known."
+        "faster; it is of the seeds that both know, and if both miss a task is undecided and left "
+        "out. Last, the share of tasks on which a method needs at most a factor times the fastest "
+        "method's time, of the tasks on which all times are known."
     )
     header = ("task (target)", *(label(method) for method in methods))
     notes = [

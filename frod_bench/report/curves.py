@@ -15,7 +15,7 @@ from frod_bench.stats import Floats
 Axis = Literal["steps", "seconds"]
 AXES: tuple[Axis, ...] = ("steps", "seconds")
 GRID_POINTS = 241
-ENDED = ("ok", "undefined")  # statuses of a run that came to its end
+ENDED = ("ok", "undefined")  # statuses of a run that came to its end, and has its whole loss
 
 
 class Curve(NamedTuple):
@@ -59,10 +59,11 @@ def evaluated_curves(
 ) -> dict[Run, Curve]:
     """The curve of each run that came to its end, of its primary metric or of `column`.
 
-    A run that stopped early is left out: its end is not known.
+    A run that stopped early is left out: its end is not known. So is the score of a run without one
+    at its end, which would be taken to stay where it was last defined; its loss is known.
     """
     found: dict[Run, Curve] = {}
-    ended = frame[frame["status"].isin(ENDED)]
+    ended = frame[frame["status"].isin(ENDED if column else ["ok"])]
     setup_sec = np.nan_to_num(ended["setup_sec"].to_numpy()).tolist()
     for run, metric, seconds in zip(runs_of(ended), ended["metric"], setup_sec, strict=True):
         curve = evaluations(curves.get(run, NO_LINES), column or metric, seconds)

@@ -15,8 +15,8 @@ from frod_bench.stats.estimates import (
     stack_tables,
 )
 
-# Fewer tasks with a ratio get no interval of the median: of five independent ones all are above it
-# in one case of 16, more often than the 5 % that an interval of 95 % may miss.
+# Fewer tasks with a ratio get no interval of the median: of five independent ones all are on one
+# side of it in one case of 16, more often than the 5 % that an interval of 95 % may miss.
 FEWEST_RATIOS = 6
 
 

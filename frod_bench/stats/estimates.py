@@ -133,7 +133,7 @@ def interquartile_mean(
 
     return estimate_of_draws(
         float(of_ranks(np.arange(values.size, dtype=ranks.dtype)[None])[0]),
-        tasks,
+        [tasks],
         lambda places: of_ranks(ranks.take(places)),
         confidence,
         resamples,
@@ -198,7 +198,7 @@ def estimate_over_tasks(
     flat = [table.ravel() for table in stack]
     return estimate_of_draws(
         float(statistic(*stack)),
-        stack[0],
+        [stack[0]],
         lambda places: statistic(*(table.take(places) for table in flat)),
         confidence,
         resamples,
@@ -208,27 +208,29 @@ def estimate_over_tasks(
 
 def estimate_of_draws(  # noqa: PLR0917  (the order of `estimate_over_tasks`)
     value: float,
-    table: Floats,
+    tables: Sequence[Floats],
     statistic: Callable[..., Floats],
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     fewest_tasks: int = FEWEST_TASKS,
-    *,
-    samples: int = 1,
 ) -> Estimate:
     """Return `value` with the percentile interval of a statistic of drawn places (see `draws`).
 
-    `table` is one of `stack_tables`, and says how many values each task has. `statistic` takes
-    `samples` draws of the same tasks, each with seeds of its own, and returns one number per
-    resample; NaN is left out.
+    Each of `tables` is one of `stack_tables`, of the same tasks, and says how many values a task
+    has. `statistic` takes a draw for each, with the same tasks and seeds of its own, and returns
+    one number per resample; NaN is left out.
     """
-    tasks, seeds = table.shape
+    tasks = len(tables[0])
     unknown = Estimate(value, np.nan, np.nan, tasks)
     if tasks < fewest_tasks:
         return unknown
-    counts = tuple((~np.isnan(table)).sum(axis=1).tolist())
+    counts = [tuple((~np.isnan(table)).sum(axis=1).tolist()) for table in tables]
     batches = zip(
-        *(draws(counts, seeds, resamples, sample) for sample in range(1, samples + 1)), strict=True
+        *(
+            draws(of_tasks, table.shape[1], resamples, sample)
+            for sample, (of_tasks, table) in enumerate(zip(counts, tables, strict=True), start=1)
+        ),
+        strict=True,
     )
     found = np.concatenate([statistic(*places) for places in batches])
     found = found[~np.isnan(found)]

@@ -22,7 +22,7 @@ from frod_bench.report.curves import (
     smoothed_curves,
 )
 from frod_bench.report.keys import Method, Run, Task
-from frod_bench.report.rules import rules_of_edition
+from frod_bench.report.rules import load_rules, rules_of_edition
 from tests.report.factory import make_record, write_record
 
 RULE = replace(rules_of_edition("1").convergence, window_evaluations=1, target_fraction=0.5)
@@ -34,6 +34,7 @@ def collected(root: Path, methods: dict[str, list[float]], **changes: str) -> Co
     for method, values in methods.items():
         curve = [
             {"step": 10 * i, "epoch": i, "seconds": float(i), "train_loss": 1.0, "accuracy": value}
+            | {"eval_loss": round(1 - value, 9)}
             for i, value in enumerate(values, start=1)
         ]
         write_record(root, make_record("rte", method, 0, status=changes.get(method, "ok")), curve)
@@ -60,12 +61,18 @@ def test_what_is_not_known_is_not_a_miss(tmp_path: Path) -> None:
     assert np.isinf(arrived.loc["lora", "steps"])
 
 
-def test_a_run_without_a_score_at_its_end_arrived_when_its_curve_did(tmp_path: Path) -> None:
-    """A loss can be at its target where the metric of constant predictions is not defined."""
+@pytest.mark.parametrize("method", ["full", "frod"])
+def test_a_run_without_a_score_at_its_end_has_its_loss(tmp_path: Path, method: str) -> None:
+    """A loss can be at its target where the metric of constant predictions is not defined; a score
+    that was reached before is no longer there.
+    """
     got = collected(tmp_path, LOSS_FREE)
-    got.frame.loc[got.frame["method"] == "frod", "status"] = "undefined"
-    arrived = arrived_of(got).set_index("method")
+    got.frame.loc[got.frame["method"] == method, "status"] = "undefined"
+    rule = replace(load_rules().convergence, window_evaluations=1, target_fraction=0.5)
+    measured = evaluated_curves(got.frame, got.curves, rule.column)
+    arrived = arrivals(got.frame, measured, rule).set_index("method")
     assert arrived["steps"].tolist() == [20, 30, np.inf]
+    assert Run(Task("rte"), Method(method), 0) not in evaluated_curves(got.frame, got.curves)
 
 
 def test_no_reference_no_target(tmp_path: Path) -> None:
