@@ -16,7 +16,7 @@ Places = NDArray[np.unsignedinteger[Any]]
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
 BATCH = 256  # resamples at a time: several times as fast if they fit into the processor's cache
-MOST_KEPT_BYTES = 2**26  # of draws, for each that is kept: 100 seeds of 20 tasks take 40 MB
+MOST_KEPT_BYTES = 2**26  # of draws, for each of two shapes: 100 seeds of 20 tasks take 40 MB
 # Fewer tasks get no bootstrap interval: that of two tasks covers 50 %
 # (docs/explanation/statistics.md), and has no width if they agree.
 FEWEST_TASKS = 3
@@ -133,7 +133,7 @@ def interquartile_mean(
 
     return estimate_of_draws(
         float(of_ranks(np.arange(values.size, dtype=ranks.dtype)[None])[0]),
-        [tasks],
+        tasks,
         lambda places: of_ranks(ranks.take(places)),
         confidence,
         resamples,
@@ -198,7 +198,7 @@ def estimate_over_tasks(
     flat = [table.ravel() for table in stack]
     return estimate_of_draws(
         float(statistic(*stack)),
-        [stack[0]],
+        stack[0],
         lambda places: statistic(*(table.take(places) for table in flat)),
         confidence,
         resamples,
@@ -208,31 +208,23 @@ def estimate_over_tasks(
 
 def estimate_of_draws(  # noqa: PLR0917  (the order of `estimate_over_tasks`)
     value: float,
-    tables: Sequence[Floats],
-    statistic: Callable[..., Floats],
+    table: Floats,
+    statistic: Callable[[Places], Floats],
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     fewest_tasks: int = FEWEST_TASKS,
 ) -> Estimate:
     """Return `value` with the percentile interval of a statistic of drawn places (see `draws`).
 
-    Each of `tables` is one of `stack_tables`, of the same tasks, and says how many values a task
-    has. `statistic` takes a draw for each, with the same tasks and seeds of its own, and returns
+    `table` is one of `stack_tables`, and says how many values each task has. `statistic` returns
     one number per resample; NaN is left out.
     """
-    tasks = len(tables[0])
+    tasks, seeds = table.shape
     unknown = Estimate(value, np.nan, np.nan, tasks)
     if tasks < fewest_tasks:
         return unknown
-    counts = [tuple((~np.isnan(table)).sum(axis=1).tolist()) for table in tables]
-    batches = zip(
-        *(
-            draws(of_tasks, table.shape[1], resamples, sample)
-            for sample, (of_tasks, table) in enumerate(zip(counts, tables, strict=True), start=1)
-        ),
-        strict=True,
-    )
-    found = np.concatenate([statistic(*places) for places in batches])
+    counts = tuple((~np.isnan(table)).sum(axis=1).tolist())
+    found = np.concatenate([statistic(places) for places in draws(counts, seeds, resamples)])
     found = found[~np.isnan(found)]
     if found.size == 0:
         return unknown
@@ -241,22 +233,22 @@ def estimate_of_draws(  # noqa: PLR0917  (the order of `estimate_over_tasks`)
     return unknown._replace(low=float(low), high=float(high))
 
 
-def draws(counts: tuple[int, ...], seeds: int, resamples: int, sample: int = 1) -> Iterable[Places]:
+def draws(counts: tuple[int, ...], seeds: int, resamples: int) -> Iterable[Places]:
     """Return what the nested bootstrap draws, in batches of (resamples x tasks x seeds): places in
     the flat (tasks x seeds) table whose tasks have `counts` values each.
 
-    Another `sample` draws the same tasks, and other seeds of them. Only these four tell what is
-    drawn, so it is kept for the next table of the shape if it is not too large.
+    Only these three tell what is drawn, so it is kept for the next table of the shape if it is not
+    too large.
     """
     size = resamples * len(counts) * seeds * _place_type(counts, seeds).itemsize
     drawn = _kept_draws if size <= MOST_KEPT_BYTES else _draws
-    return drawn(counts, seeds, resamples, sample)
+    return drawn(counts, seeds, resamples)
 
 
-def _draws(counts: tuple[int, ...], seeds: int, resamples: int, sample: int) -> Iterator[Places]:
+def _draws(counts: tuple[int, ...], seeds: int, resamples: int) -> Iterator[Places]:
     tasks, count_of = len(counts), np.array(counts)
     # Tasks are drawn as `scipy.stats.bootstrap` draws them, batch after batch.
-    between, within = np.random.default_rng(0), np.random.default_rng([0, sample])
+    between, within = np.random.default_rng(0), np.random.default_rng([0, 1])
     for start in range(0, resamples, BATCH):
         task = between.integers(0, tasks, (min(BATCH, resamples - start), tasks))[..., None]
         index, count = np.arange(seeds), count_of[task]
@@ -266,9 +258,9 @@ def _draws(counts: tuple[int, ...], seeds: int, resamples: int, sample: int) -> 
         yield (task * seeds + index).astype(_place_type(counts, seeds))
 
 
-@lru_cache(maxsize=4)
-def _kept_draws(counts: tuple[int, ...], seeds: int, resamples: int, sample: int) -> list[Places]:
-    return list(_draws(counts, seeds, resamples, sample))
+@lru_cache(maxsize=2)
+def _kept_draws(counts: tuple[int, ...], seeds: int, resamples: int) -> list[Places]:
+    return list(_draws(counts, seeds, resamples))
 
 
 def _place_type(counts: tuple[int, ...], seeds: int) -> np.dtype[Any]:

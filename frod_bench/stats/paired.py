@@ -1,7 +1,7 @@
 """Comparisons of two methods: equivalence, probability of improvement, single examples."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,6 @@ from frod_bench.stats.estimates import (
     ROUNDING,
     Estimate,
     Floats,
-    Places,
     estimate_of_draws,
     mean_of_these_tasks,
     mean_over_tasks,
@@ -159,21 +158,16 @@ def probability_of_improvement(
     """Return the probability that a run of ours beats a run of theirs on the same task.
 
     The mean over tasks of the share of all pairs of runs in which ours is greater, ties counting
-    half: Mann and Whitney's U over the number of pairs (Agarwal et al. 2021). The bootstrap draws
-    the two methods' runs of a task independently: a run is compared with all of the other method's,
-    and pairs of one seed, drawn together, would count twice. A task on which one has no run is left
-    out. Raises ValueError if the numbers of tasks differ.
+    half: Mann and Whitney's U over the number of pairs (Agarwal et al. 2021), of the seeds that
+    both know. The bootstrap draws the two methods' runs of a task independently: a run is compared
+    with all of the other method's, and pairs of one seed, drawn together, would count twice.
     """
-    tables = [np.atleast_2d(np.asarray(table, dtype=np.float64)) for table in (ours, theirs)]
-    if len(tables[0]) != len(tables[1]):
-        raise ValueError(f"ours has {len(tables[0])} tasks, theirs {len(tables[1])}; pair them.")
-    known = ~np.isnan(tables[0]).all(axis=1) & ~np.isnan(tables[1]).all(axis=1)
-    a, b = (stack_tables([table[known]])[0] for table in tables)
+    a, b = stack_tables([ours, theirs])
     if len(a) == 0:
         return NOTHING
     superiority = _Superiority(a, b)
-    value = float(superiority(*(np.arange(t.size).reshape(1, *t.shape) for t in (a, b)))[0])
-    return estimate_of_draws(value, [a, b], superiority, confidence, resamples)
+    value = float(superiority(np.arange(a.size).reshape(1, *a.shape))[0])
+    return estimate_of_draws(value, a, superiority, confidence, resamples)
 
 
 class _Superiority:
@@ -181,45 +175,38 @@ class _Superiority:
 
     All pairs of a task's runs are compared once. A redrawn task has each of its runs so many times,
     so that the pairs won are a product of these counts with the matrix of comparisons: whole
-    numbers, exact in single precision up to thousands of runs.
+    numbers, exact in single precision up to thousands of runs. What was drawn of a task is ours' in
+    one row and theirs in another, half of the task's rows further on, so that the two are
+    independent.
     """
 
     def __init__(self, ours: Floats, theirs: Floats) -> None:
         """Both are (tasks x seeds), with NaN behind a task's last value."""
         a, b = ours[:, :, None], theirs[:, None, :]
         self._greater, self._equal = ((a > b).astype(np.float32), (a == b).astype(np.float32))
-        self._sizes = [(~np.isnan(table)).sum(axis=1) for table in (ours, theirs)]
+        self._sizes = (~np.isnan(ours)).sum(axis=1)
 
-    def __call__(self, ours: Places, theirs: Places) -> Floats:
-        """Both are (resamples x tasks x seeds): in the flat table, one drawn task in each row."""
-        resamples, tasks, seeds = ours.shape
-        task = (ours[:, :, 0].ravel() // seeds).astype(np.intp)
-        sizes = [of_tasks[task] for of_tasks in self._sizes]
-        of_ours, of_theirs = map(_counts_of_runs, (ours, theirs), (task, task), sizes)
-        won, tied = np.zeros(len(task)), np.zeros(len(task))
+    def __call__(self, places: NDArray[np.integer[Any]]) -> Floats:
+        """`places` is (resamples x tasks x seeds): in the flat table, a drawn task in each row."""
+        resamples, tasks, seeds = places.shape
+        rows = places.reshape(-1, seeds)
+        task = (rows[:, 0] // seeds).astype(np.intp)
+        sizes = self._sizes[task]
+        # A run's place in the flat table of rows, without what is behind a task's last value.
+        cells = rows + ((np.arange(len(rows)) - task) * seeds)[:, None]
+        if not (is_whole := bool((sizes == seeds).all())):
+            cells = cells[np.arange(seeds) < sizes[:, None]]
+        drawn = np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape)
+        counts = drawn.astype(np.float32)
+        won, tied = np.zeros(len(rows)), np.zeros(len(rows))
         for one in np.unique(task):
             here = np.flatnonzero(task == one)
-            a, b = of_ours[here], of_theirs[here]
-            won[here] = np.einsum("ij,ij->i", a @ self._greater[one], b)
-            tied[here] = np.einsum("ij,ij->i", a @ self._equal[one], b)
-        wins, ties, pairs = (
-            rows.reshape(resamples, tasks) for rows in (won, tied, np.multiply(*sizes))
-        )
-        if (pairs == pairs[0, 0]).all():  # whole numbers are summed before they are divided
+            of_task = counts[here]
+            of_theirs = np.roll(of_task, len(of_task) // 2, axis=0)
+            won[here] = np.einsum("ij,ij->i", of_task @ self._greater[one], of_theirs)
+            tied[here] = np.einsum("ij,ij->i", of_task @ self._equal[one], of_theirs)
+        wins, ties, pairs = (one.reshape(resamples, tasks) for one in (won, tied, sizes**2))
+        if is_whole:
             whole = pairs.sum(axis=-1)
             return np.asarray(wins.sum(axis=-1) / whole + 0.5 * (ties.sum(axis=-1) / whole))
         return np.asarray(((wins + 0.5 * ties) / pairs).mean(axis=-1))
-
-
-def _counts_of_runs(
-    places: Places, task: NDArray[np.intp], sizes: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """How often each run of a row's `task` is drawn, (rows x seeds); `sizes` counts its runs."""
-    rows = places.reshape(len(task), -1)
-    seeds = rows.shape[1]
-    # A run's place in the flat table of rows, without what is behind a task's last value.
-    cells = rows + ((np.arange(len(rows)) - task) * seeds)[:, None]
-    if not (sizes == seeds).all():
-        cells = cells[np.arange(seeds) < sizes[:, None]]
-    drawn = np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape)
-    return drawn.astype(np.float32)
