@@ -12,7 +12,8 @@ from frod_bench.tuning.procedure import HEAD, has_rotation, main_group
 from tools.differences import AREAS, head
 
 TABLES = Path(__file__).parents[1] / "results/reference/search/embedded/tables"
-OTHERS = ("pissa", "rslora", "vera", "randlora", "bitfit", "frod_released")  # with one
+# Searched with one seed.
+OTHERS = ("pissa", "rslora", "vera", "randlora", "bitfit", "frod_released", "frod_smaller")
 MAIN = ("full", "lora", "dora", "frod", "frozen")  # searched with two seeds
 
 
