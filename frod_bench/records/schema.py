@@ -229,6 +229,15 @@ def validate(record: object, hashes: Hashes | None = None) -> None:
     _check_cell(made, hashes or Hashes())
 
 
+def outcome_of(record: Record) -> str:
+    """A record's status, or `undefined` for a run that is ok and has no value of its primary
+    metric, as the correlation of constant predictions has none.
+    """
+    primary = record["metrics"].get(record["primary_metric"])
+    is_undefined = record["status"] == "ok" and primary is not None and primary["value"] is None
+    return "undefined" if is_undefined else record["status"]
+
+
 def is_usable_number(value: object) -> bool:
     """Whether a value is a finite number of a size that sums and plots can hold."""
     return type(value) in (int, float) and abs(value) <= LARGEST  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import pandas as pd
 from frod_bench.common.names import with_head
 from frod_bench.records import hashing, select, sources, store
 from frod_bench.records.lines import Lines, Share, read_curves
-from frod_bench.records.schema import Provenance, Record, RecordError
+from frod_bench.records.schema import Provenance, Record, RecordError, outcome_of
 from frod_bench.records.sources import Source
 from frod_bench.records.store import Unusable
 from frod_bench.report.asked import Cell, refuse_same, run_text
@@ -209,9 +209,8 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
     cell, error, steps, time = made["cell"], made["error"], made["steps"], made["time"]
     metrics = made["metrics"] if made["status"] == "ok" else {}
     primary = metrics.get(made["primary_metric"])
-    is_undefined = primary is not None and primary["value"] is None
     return {
-        "status": "undefined" if is_undefined else made["status"],
+        "status": outcome_of(made),
         "profile_title": hashing.profile_title(made["config"]),
         "protocol": cell["protocol"],
         "metric": made["primary_metric"],

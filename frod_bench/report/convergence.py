@@ -119,25 +119,22 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
     place = own.index.get_indexer(pd.MultiIndex.from_frame(ordered[of_seed]))
     of_axes = []
     for axis in AXES:
-        found = ordered.groupby(keys, sort=False, as_index=False).agg(
+        ours = np.append(own[axis].to_numpy(), np.nan)[place]  # -1: no run of ours
+        theirs = ordered[axis].to_numpy()
+        unknown = np.isnan(ours) | np.isnan(theirs)
+        paired = ordered.assign(
+            ours=np.where(unknown, np.nan, ours), theirs=np.where(unknown, np.nan, theirs)
+        )
+        found = paired.groupby(keys, sort=False, as_index=False).agg(
             n_seeds=(axis, "count"),
             n_expected=(axis, "size"),
             n_missed=(axis, lambda times: np.isinf(times).sum()),
             target=("target", "median"),
             median=(axis, stats.median_over_seeds),
+            ours=("ours", stats.median_over_seeds),
+            theirs=("theirs", stats.median_over_seeds),
         )
-        ours = np.append(own[axis].to_numpy(), np.nan)[place]  # -1: no run of ours
-        theirs = ordered[axis].to_numpy()
-        unknown = np.isnan(ours) | np.isnan(theirs)
-        pairs = ordered.assign(ours=ours, theirs=theirs)[[*keys, "ours", "theirs"]]
-        pairs.loc[unknown, ["ours", "theirs"]] = np.nan
-        medians = pairs.groupby(keys, sort=False, as_index=False).agg(
-            ours=("ours", stats.median_over_seeds), theirs=("theirs", stats.median_over_seeds)
-        )
-        found["speedup"] = [
-            stats.speedup(*both)
-            for both in medians[["ours", "theirs"]].itertuples(index=False, name=None)
-        ]
+        found["speedup"] = list(map(stats.speedup, found.pop("ours"), found.pop("theirs")))
         found.insert(len(keys), "axis", axis)
         of_axes.append(found)
     return pd.concat(of_axes, ignore_index=True)

@@ -121,12 +121,13 @@ def speedup_over_tasks(
     n = int((~np.isnan(ratios)).sum())
     if n == 0:
         return NOTHING
+    median = float(_median_ratio(ratios))
+    if n < FEWEST_RATIOS:
+        return Estimate(median, np.nan, np.nan, n)
     # Quantiles are those of r / (1 + r), which is finite for an infinite ratio.
     share = estimate_over_tasks([ours, theirs], _share_of_speedup, confidence, resamples)
-    if n < FEWEST_RATIOS:
-        share = NOTHING
     low, high = (np.inf if end == 1.0 else end / (1.0 - end) for end in (share.low, share.high))
-    return Estimate(float(_median_ratio(ratios)), low, high, n)
+    return Estimate(median, low, high, n)
 
 
 def performance_profile(times: ArrayLike, factors: ArrayLike) -> Floats:

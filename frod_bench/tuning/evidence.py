@@ -10,6 +10,7 @@ import pandas as pd
 from frod_bench.cells.cell import Cell
 from frod_bench.common.names import with_head
 from frod_bench.records import store
+from frod_bench.records.schema import outcome_of
 from frod_bench.report.sensitivity import PROCEDURE, TIED
 from frod_bench.tuning.procedure import Point
 
@@ -27,10 +28,8 @@ PICK = ["family", "method"]
 def row_of(cell: Cell, point: Point) -> dict[str, object]:
     """One run of a search. A run that diverged, or whose score is undefined, scores 0."""
     record = store.load(cell.record_path)
-    status = str(record["status"])
+    status = outcome_of(record)
     value = record["metrics"][record["primary_metric"]]["value"] if status == "ok" else None
-    if status == "ok" and value is None:
-        status = "undefined"
     return {
         "procedure": PROCEDURE,
         "family": with_head(cell.family, cell.settings.head),
