@@ -66,6 +66,8 @@ class Factors(NamedTuple):
         on_identity: whether W is the identity: the function returns x + L C R^T x.
         rounds_once: whether W x + L C R^T x is one product, [W, L] [x; C R^T x]. In half precision
             W x is else rounded first, and a small change is rounded away when it is added.
+        stacked: [W, L], (m, k + r), in the type of x, for `rounds_once`; None to form it, and to
+            cast W and L, in every forward pass, and again in the backward pass.
     """
 
     left: Tensor
@@ -76,11 +78,22 @@ class Factors(NamedTuple):
     left_scale: float = 1.0
     on_identity: bool = False
     rounds_once: bool = False
+    stacked: Tensor | None = None
 
     def cast(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return L and R in `dtype`."""
+        right = self.right.to(dtype)
+        if self.stacked is not None:
+            return self.stacked[:, -self.left.shape[1] :], right
         left = self.left.to(dtype)
-        return left if self.left_scale == 1 else left * self.left_scale, self.right.to(dtype)
+        return left if self.left_scale == 1 else left * self.left_scale, right
+
+    def stack(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return [W, L] in `dtype`."""
+        if self.stacked is not None:
+            return self.stacked
+        weight = weight.T if self.transposed else weight
+        return torch.cat([weight.to(dtype), self.cast(dtype)[0]], dim=1)
 
 
 @torch.no_grad()
@@ -179,21 +192,21 @@ class FactoredLinear(torch.autograd.Function):
 
         W and L are cast here, and again in the backward pass, to the type of x.
         """
-        left, right = factors.cast(x.dtype)
+        right = factors.right.to(x.dtype)
         z = right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)
         ctx.save_for_backward(z, values, weight if factors.lambda_0 is None else None)
         ctx.factors = factors
         turned = factors.pattern.times(values, z)
+        if factors.rounds_once:
+            assert weight is not None
+            both = torch.cat([x.reshape(-1, x.shape[-1]), turned.T], dim=1)
+            y = nn.functional.linear(both, factors.stack(weight, x.dtype), bias)
+            return y.view(*x.shape[:-1], y.shape[-1])
         if weight is None:
             y = x.clone(memory_format=torch.contiguous_format)
-        elif factors.rounds_once:
-            weight = (weight.T if factors.transposed else weight).to(x.dtype)
-            both = torch.cat([x.reshape(-1, x.shape[-1]), turned.T], dim=1)
-            y = nn.functional.linear(both, torch.cat([weight, left], dim=1), bias)
-            return y.view(*x.shape[:-1], y.shape[-1])
         else:
             y = linear(x, weight.to(x.dtype), bias, factors.transposed)
-        y.view(-1, y.shape[-1]).addmm_(turned.T, left.T)
+        y.view(-1, y.shape[-1]).addmm_(turned.T, factors.cast(x.dtype)[0].T)
         return y
 
     @staticmethod
@@ -215,6 +228,8 @@ class FactoredLinear(torch.autograd.Function):
             if lambda_0 is None:
                 if weight is None:
                     grad_x = flat.clone()
+                elif factors.stacked is not None:
+                    grad_x = flat @ factors.stacked[:, : right.shape[0]]
                 else:
                     weight = weight.to(flat.dtype)
                     grad_x = flat @ (weight.T if factors.transposed else weight)

@@ -135,6 +135,7 @@ class FrodLinear(nn.Module):
         self.delta = nn.Parameter(torch.zeros_like(lambda_0))
         self.rotation = nn.Parameter(lambda_0.new_zeros(len(shared.support)))
         self._kept: dict[str, tuple[Tensor, Fingerprint]] = {}  # what is formed once a step
+        self._stacked: tuple[Tensor, Fingerprint] | None = None
         self._has_moved, self._steps_before = False, _steps["taken"]
         self.training = base_layer.training
         self._given = self._weight_that_factors_give()
@@ -212,7 +213,7 @@ class FrodLinear(nn.Module):
         """Compute U now and keep it: before W changes, or is cast by a wrapper."""
         if self.held_U is None:
             self.held_U, self.entry_scale = by_columns(self.U), None
-            self._kept.clear()
+            self._forget()
 
     @property
     def is_half(self) -> bool:
@@ -328,9 +329,29 @@ class FrodLinear(nn.Module):
             self.hold_U()  # half precision needs it at every step
         left, right = (V, self.U) if shared.on_outputs else (self.U, V)
         rounds_once = dtype.itemsize < torch.float32.itemsize and not self._is_at_start()
-        return Factors(
+        factors = Factors(
             left, right, shared.pattern, self.transposed, lambda_0, scale, rounds_once=rounds_once
         )
+        return factors._replace(stacked=self._stacked_once(factors, dtype))
+
+    def _stacked_once(self, factors: Factors, dtype: torch.dtype) -> Tensor | None:
+        """Return [W, U] in autocast's type on a CPU, kept until W changes: there casts take as long
+        as products. Elsewhere memory is dearer, and None says that each pass casts them.
+        """
+        weight = self.weight.detach()
+        if (
+            dtype == weight.dtype
+            or weight.device.type != "cpu"
+            or not factors.rounds_once
+            or self.shared.on_outputs
+            or is_recorded()
+        ):
+            return None
+        kept = self._stacked
+        if kept is None or kept[0].dtype != dtype or not kept[1].fits(weight):
+            with torch.inference_mode(False), torch.no_grad():  # a later step may save it
+                kept = self._stacked = factors.stack(weight, dtype), Fingerprint(weight)
+        return kept[0]
 
     def _is_at_start(self) -> bool:
         """Whether C is still 0: the output is then the plain layer's, bit for bit.
@@ -362,7 +383,7 @@ class FrodLinear(nn.Module):
         def move(tensor: Tensor) -> Tensor:
             return fn(tensor) if tensor is self.held_U else moved_wide(fn, tensor)
 
-        self._kept.clear()
+        self._forget()
         super()._apply(move, recurse=False)
         self._given = self._weight_that_factors_give()
         return self
@@ -382,12 +403,16 @@ class FrodLinear(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept": {}}  # a copy forms its own
+        return self.__dict__ | {"_kept": {}, "_stacked": None}  # a copy forms its own
 
     def _replicate_for_data_parallel(self) -> "FrodLinear":
         replica: FrodLinear = super()._replicate_for_data_parallel()
-        replica._kept = {}
+        replica._forget()
         return replica
+
+    def _forget(self) -> None:
+        """Drop what was formed from W, U and the trained values."""
+        self._kept, self._stacked = {}, None
 
     def extra_repr(self) -> str:
         return f"category={self.shared.category!r}, nnz={self.rotation.numel()}"

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from frod_bench.common import stopping
 from frod_bench.config.settings import TrainerConfig
-from frod_bench.training import length_groups
+from frod_bench.training import bf16_on_cpu, length_groups
 from frod_bench.training.checkpoint import Checkpoints, TrainingState
 
 VERSION = 1  # of what a step computes. Increase it if a run could not resume from an older one's
@@ -144,8 +144,11 @@ class Trainer:
         self.learning_rates = {group["name"]: group["lr"] for group in groups}
         self.last_step = config.max_steps if groups else 0
         optimizer = torch.optim.AdamW(
-            [dict(group) for group in groups] or [{"params": []}], weight_decay=config.weight_decay
+            [dict(group) for group in groups] or [{"params": []}],
+            weight_decay=config.weight_decay,
+            **bf16_on_cpu.optimizer_arguments(accelerator),
         )
+        bf16_on_cpu.adapt(model, accelerator)
         self.unwrapped = model
         if groups:
             self.model, self.optimizer = accelerator.prepare(model, optimizer)

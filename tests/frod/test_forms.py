@@ -1,5 +1,6 @@
 """What a layer does by its form: on the inputs without U, in half precision, on an accelerator."""
 
+import copy
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -232,6 +233,43 @@ def test_small_changes_survive_half_precision(how: str, change: float, transpose
                 added = (adapted(x).double() - adapted.base_layer(x).double()).detach()
             slopes.append(float((added * wanted).sum() / wanted.square().sum()))
         assert sum(slopes) / len(slopes) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("tokens", [40, 6000])
+def test_weights_cast_once_under_autocast_give_the_same_step(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, transposed: bool
+) -> None:
+    """Both forms, forward and backward, as if W and U were cast in each pass; W may change."""
+    width = 96
+    base: Any = Conv1D(width, width) if transposed else nn.Linear(width, width)
+    base.weight = nn.Parameter(gaussian(width, width, 1))
+    model = nn.ModuleDict({"up": base})
+    adapted: FrodLinear = attach_frod(model, FrodConfig(["up"], 0.1), use_cache=False)["up"]  # type: ignore[assignment]
+    perturb(trained(adapted), 0.1)
+
+    def step() -> list[Tensor]:
+        x = gaussian(tokens, width, 3).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = adapted(x)
+        sources = [x, adapted.delta, adapted.rotation]
+        return [y.detach(), *torch.autograd.grad(y, sources, gaussian(tokens, width, 4).to(y))]
+
+    for change in (0.0, 0.5):
+        with torch.no_grad():
+            adapted.base_layer.weight.add_(change)
+        found, again = step(), step()
+        kept = adapted._stacked
+        assert kept is not None
+        assert kept[0].shape == (width, 2 * width)
+        assert all(map(torch.equal, found, again))
+        with monkeypatch.context() as patch:
+            patch.setattr(FrodLinear, "_stacked_once", lambda *_: None)
+            wanted = step()
+        for one, other in zip(found, wanted, strict=True):
+            assert torch.linalg.vector_norm((one - other).double()) <= 4e-3 * other.norm()
+    copied = copy.deepcopy(adapted)
+    assert copied._stacked is None
 
 
 # --- On an accelerator ---------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""Training in bf16 on a CPU: the same model by the operations that are fast there.
+
+Measured on one thread (docs/how-to/real_data.md): torch's fused attention in bf16 takes two to six
+times as long in its backward pass as plain products; autocast casts a frozen float32 weight anew in
+every forward pass; and AdamW passes over all weights a dozen times where its fused kernel does so
+once.
+"""
+
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+
+def trains_so(accelerator: Accelerator) -> bool:
+    """Whether a model trains in bf16 on a CPU."""
+    return accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
+
+
+def optimizer_arguments(accelerator: Accelerator) -> dict[str, Any]:
+    """Return what torch's AdamW is given beside its groups and weight decay."""
+    is_fused = trains_so(accelerator) and accelerator.num_processes == 1
+    return {"fused": True} if is_fused else {}
+
+
+def adapt(model: nn.Module, accelerator: Accelerator) -> None:
+    """Let a model compute attention by plain products, and in one process cast each frozen weight
+    once: several may share a weight in pieces.
+    """
+    if not trains_so(accelerator):
+        return
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel):
+            module.set_attn_implementation("eager")
+        if (
+            accelerator.num_processes == 1
+            and type(module) is nn.Linear  # not a subclass: those compute something else
+            and not module.weight.requires_grad
+        ):
+            module.forward = _CastOnce(module)  # type: ignore[method-assign]  # of this one alone
+
+
+class _CastOnce:
+    """Forward pass of a frozen linear layer, (..., k) -> (..., m), as autocast computes it; the
+    weight's copy in autocast's type is kept until the weight is another one or written to.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.layer = layer
+        self.kept: tuple[tuple[Any, ...], Tensor] | None = None
+
+    def __call__(self, input: Tensor) -> Tensor:
+        weight, bias = self.layer.weight, self.layer.bias
+        if not torch.is_autocast_enabled("cpu") or weight.requires_grad:
+            return functional.linear(input, weight, bias)
+        dtype = torch.get_autocast_dtype("cpu")
+        mark = weight.data_ptr(), weight._version, dtype
+        if self.kept is None or self.kept[0] != mark:
+            with torch.inference_mode(False):  # a later step may save it
+                self.kept = mark, weight.detach().to(dtype)
+        return functional.linear(input, self.kept[1], bias)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_CastOnce":
+        return _CastOnce(memo.get(id(self.layer), self.layer))
