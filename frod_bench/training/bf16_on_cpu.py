@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from frod_bench.frod.layer import Fingerprint
+
 
 def trains_so(accelerator: Accelerator) -> bool:
     """Whether a model trains in bf16 on a CPU."""
@@ -50,18 +52,17 @@ class _CastOnce:
 
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer
-        self.kept: tuple[tuple[Any, ...], Tensor] | None = None
+        self.kept: tuple[Tensor, Fingerprint] | None = None
 
     def __call__(self, input: Tensor) -> Tensor:
         weight, bias = self.layer.weight, self.layer.bias
         if not torch.is_autocast_enabled("cpu") or weight.requires_grad:
             return functional.linear(input, weight, bias)
-        dtype = torch.get_autocast_dtype("cpu")
-        mark = weight.data_ptr(), weight._version, dtype
-        if self.kept is None or self.kept[0] != mark:
+        dtype, kept = torch.get_autocast_dtype("cpu"), self.kept
+        if kept is None or kept[0].dtype != dtype or not kept[1].fits(weight):
             with torch.inference_mode(False):  # a later step may save it
-                self.kept = mark, weight.detach().to(dtype)
-        return functional.linear(input, self.kept[1], bias)
+                kept = self.kept = weight.detach().to(dtype), Fingerprint(weight)
+        return functional.linear(input, kept[0], bias)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_CastOnce":
         return _CastOnce(memo.get(id(self.layer), self.layer))

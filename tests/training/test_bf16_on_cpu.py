@@ -45,18 +45,21 @@ def test_a_frozen_layer_computes_what_autocast_does_and_casts_once() -> None:
     assert torch.equal(layer(x), plain)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(x), wanted)
-        kept = layer.forward.kept[1]  # type: ignore[attr-defined]
+        kept = layer.forward.kept[0]  # type: ignore[attr-defined]
         layer(x)
-        assert layer.forward.kept[1] is kept  # type: ignore[attr-defined]
+        assert layer.forward.kept[0] is kept  # type: ignore[attr-defined]
         layer.load_state_dict({n: 2 * v for n, v in layer.state_dict().items()})
         assert torch.equal(layer(x), 2 * wanted)
+        layer.weight.data *= 2  # as PEFT merges; no version counter tells
+        layer.bias.data *= 2
+        assert torch.equal(layer(x), 4 * wanted)
     copied = copy.deepcopy(layer)
     with torch.no_grad():
         copied.weight.zero_()
         copied.bias.zero_()
     with torch.autocast("cpu", torch.bfloat16):
         assert not copied(x).any()
-        assert torch.equal(layer(x), 2 * wanted)
+        assert torch.equal(layer(x), 4 * wanted)
 
 
 def test_what_is_kept_in_an_evaluation_can_be_trained_through() -> None:
