@@ -58,7 +58,8 @@ class Factors(NamedTuple):
     Attributes:
         left: L, (m, r).
         right: R, (k, r). Both in column-major layout (`by_columns`), in the type of the products or
-            in that of the base; they are cast where they are used, so that no copy is kept.
+            in that of the base; they are cast where they are used, so that no copy is kept but
+            what is `stacked`.
         pattern: trained entries of C.
         transposed: whether the layer stores its weight as (k, m).
         lambda_0: (r,), if L diag(lambda_0) R^T replaces W in the backward pass.
@@ -190,7 +191,8 @@ class FactoredLinear(torch.autograd.Function):
     ) -> Tensor:
         """Save z = R^T x and the values of C, and W (as stored) if the backward pass needs it.
 
-        W and L are cast here, and again in the backward pass, to the type of x.
+        Unless they are `stacked`, W and L are cast to the type of x here, and again in the backward
+        pass.
         """
         right = factors.right.to(x.dtype)
         z = right.T @ x.reshape(-1, x.shape[-1]).T  # (r, T)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ..common.errors import InputError
@@ -344,6 +345,7 @@ class FrodLinear(nn.Module):
             or weight.device.type != "cpu"
             or not factors.rounds_once
             or self.shared.on_outputs
+            or isinstance(weight, DTensor)
             or is_recorded()
         ):
             return None

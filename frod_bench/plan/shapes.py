@@ -92,6 +92,9 @@ class FrodShapes(FrodLinear):
     def _is_at_start(self) -> bool:
         return False
 
+    def _stacked_once(self, *_: object) -> None:
+        return None  # kept by processes on a CPU alone
+
 
 def prepare_shapes(
     config: PretrainedConfig,

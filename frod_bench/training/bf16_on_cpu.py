@@ -1,11 +1,11 @@
 """Training in bf16 on a CPU: the same model by the operations that are fast there.
 
-Measured on one thread (docs/how-to/real_data.md): torch's fused attention in bf16 takes two to six
-times as long in its backward pass as plain products; autocast casts a frozen float32 weight anew in
-every forward pass; and AdamW passes over all weights a dozen times where its fused kernel does so
-once.
+Torch's fused attention in bf16 takes two to five times as long as plain products with its backward
+pass; autocast casts a frozen float32 weight anew in every forward pass; and AdamW passes over all
+weights a dozen times where its fused kernel does so once. docs/how-to/real_data.md has the seconds.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from frod_bench.frod.layer import Fingerprint
+from frod_bench.frod.layer import Fingerprint, FrodLinear
+
+VERSION = 1  # Increase it if training could not resume with another
 
 
 def trains_so(accelerator: Accelerator) -> bool:
@@ -22,32 +24,45 @@ def trains_so(accelerator: Accelerator) -> bool:
     return accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
 
 
-def optimizer_arguments(accelerator: Accelerator) -> dict[str, Any]:
-    """Return what torch's AdamW is given beside its groups and weight decay."""
-    is_fused = trains_so(accelerator) and accelerator.num_processes == 1
+def optimizer_arguments(
+    groups: Iterable[Mapping[str, Any]], accelerator: Accelerator
+) -> dict[str, Any]:
+    """Return what torch's AdamW is given beside its parameter groups and weight decay. Its fused
+    kernel reads values in the order of memory, so that all have to be contiguous.
+    """
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    is_fused = (
+        trains_so(accelerator)
+        and accelerator.num_processes == 1
+        and all(one.is_contiguous() and one.is_floating_point() for one in parameters)
+    )
     return {"fused": True} if is_fused else {}
 
 
 def adapt(model: nn.Module, accelerator: Accelerator) -> None:
     """Let a model compute attention by plain products, and in one process cast each frozen weight
-    once: several may share a weight in pieces.
+    once: several may share a weight in pieces. FRoD's layers have their own way (`FrodLinear`).
     """
     if not trains_so(accelerator):
         return
+    own = {id(module.base_layer) for module in model.modules() if isinstance(module, FrodLinear)}
     for module in model.modules():
         if isinstance(module, PreTrainedModel):
             module.set_attn_implementation("eager")
         if (
             accelerator.num_processes == 1
             and type(module) is nn.Linear  # not a subclass: those compute something else
+            and module.weight.dtype == torch.float32
             and not module.weight.requires_grad
+            and id(module) not in own
         ):
             module.forward = _CastOnce(module)  # type: ignore[method-assign]  # of this one alone
 
 
 class _CastOnce:
     """Forward pass of a frozen linear layer, (..., k) -> (..., m), as autocast computes it; the
-    weight's copy in autocast's type is kept until the weight is another one or written to.
+    weight's copy in autocast's type is kept until `Fingerprint` notices that the weight is another
+    one or was written to.
     """
 
     def __init__(self, layer: nn.Linear) -> None:

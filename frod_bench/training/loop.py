@@ -146,9 +146,8 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             [dict(group) for group in groups] or [{"params": []}],
             weight_decay=config.weight_decay,
-            **bf16_on_cpu.optimizer_arguments(accelerator),
+            **bf16_on_cpu.optimizer_arguments(groups, accelerator),
         )
-        bf16_on_cpu.adapt(model, accelerator)
         self.unwrapped = model
         if groups:
             self.model, self.optimizer = accelerator.prepare(model, optimizer)

@@ -38,7 +38,7 @@ from frod_bench.methods.registry import (
 from frod_bench.models.classifier import build_classifier, check_reads, recompute_activations
 from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
-from frod_bench.training import checkpoint, loop, memory, tracker
+from frod_bench.training import bf16_on_cpu, checkpoint, loop, memory, tracker
 from frod_bench.training.distributed import make_accelerator, name_blocks
 from frod_bench.training.features import with_features
 from frod_bench.training.loop import Point, Problem, Trainer, in_steps, predict
@@ -157,6 +157,7 @@ def run_cell(
     accelerator, task = ready.accelerator, settings.task
     started = time.perf_counter()
     rates, minutes = settings.method.learning_rates, settings.runtime.cell_minutes
+    bf16_on_cpu.adapt(prepared.model, accelerator)
     data, model = with_features(settings, ready.data, prepared, accelerator)
     trainer = Trainer(
         model,
@@ -171,7 +172,7 @@ def run_cell(
         checkpoints=checkpoint.Checkpoints(
             cell.place("checkpoints"),
             settings.runtime.checkpoint_every_steps,
-            origin_of(cell, prepared),
+            origin_of(cell, prepared, accelerator),
         ),
         on_point=run.log,
         deadline=math.inf if minutes is None else time.monotonic() + 60 * minutes,
@@ -218,7 +219,7 @@ def run_cell(
     return body, progress.curve, predictions
 
 
-def origin_of(cell: Cell, prepared: Prepared) -> checkpoint.Origin:
+def origin_of(cell: Cell, prepared: Prepared, accelerator: Accelerator) -> checkpoint.Origin:
     """Return what a cell's checkpoints are of: the cell, the code that they were made by, and the
     basis that trained values belong to, since other library versions may compute another one.
     """
@@ -226,6 +227,8 @@ def origin_of(cell: Cell, prepared: Prepared) -> checkpoint.Origin:
     names = {"cell": cell.config_hash, "method": method.name, "loop": str(loop.VERSION)}
     if method.kind == "frod":
         names["layer"] = str(layer.VERSION)
+    if bf16_on_cpu.trains_so(accelerator):
+        names["bf16_on_cpu"] = str(bf16_on_cpu.VERSION)
     return checkpoint.Origin(
         names,
         functools.cache(functools.partial(sketches_of, model, method)),

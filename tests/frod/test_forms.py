@@ -209,8 +209,10 @@ def test_small_changes_survive_half_precision(how: str, change: float, transpose
     """The slope of what the layer adds on U C V^T x, in training and in evaluation, is near 1.
 
     Rounding W + U C V^T, or W x before U C V^T x is added, keeps 0.28 of a change of 5e-4 in
-    bfloat16. Rounding at random would leave the slope 1, with an error of 0.02 here.
+    bfloat16, and 0.12 of 2e-4. Rounding at random would leave the slope 1, with a standard error of
+    0.02 here, which the rounding of one W makes and more tokens do not lessen.
     """
+    torch.manual_seed(0)  # of the bias
     dtype = torch.float16 if how == "float16" else torch.bfloat16
     width, tokens = 96, 40 if how == "autocast, factored" else 6000
     base: Any = Conv1D(width, width) if transposed else nn.Linear(width, width)
@@ -232,18 +234,19 @@ def test_small_changes_survive_half_precision(how: str, change: float, transpose
             with torch.set_grad_enabled(training), torch.autocast("cpu", dtype, how[:4] == "auto"):
                 added = (adapted(x).double() - adapted.base_layer(x).double()).detach()
             slopes.append(float((added * wanted).sum() / wanted.square().sum()))
-        assert sum(slopes) / len(slopes) == pytest.approx(1, abs=0.05)
+        assert sum(slopes) / len(slopes) == pytest.approx(1, abs=0.08)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("rows", [64, 96, 200])
 @pytest.mark.parametrize("tokens", [40, 6000])
 def test_weights_cast_once_under_autocast_give_the_same_step(
-    monkeypatch: pytest.MonkeyPatch, tokens: int, transposed: bool
+    monkeypatch: pytest.MonkeyPatch, tokens: int, rows: int, transposed: bool
 ) -> None:
     """Both forms, forward and backward, as if W and U were cast in each pass; W may change."""
     width = 96
-    base: Any = Conv1D(width, width) if transposed else nn.Linear(width, width)
-    base.weight = nn.Parameter(gaussian(width, width, 1))
+    base: Any = Conv1D(rows, width) if transposed else nn.Linear(width, rows)
+    base.weight = nn.Parameter(gaussian(*base.weight.shape, 1))
     model = nn.ModuleDict({"up": base})
     adapted: FrodLinear = attach_frod(model, FrodConfig(["up"], 0.1), use_cache=False)["up"]  # type: ignore[assignment]
     perturb(trained(adapted), 0.1)
@@ -253,15 +256,18 @@ def test_weights_cast_once_under_autocast_give_the_same_step(
         with torch.autocast("cpu", torch.bfloat16):
             y = adapted(x)
         sources = [x, adapted.delta, adapted.rotation]
-        return [y.detach(), *torch.autograd.grad(y, sources, gaussian(tokens, width, 4).to(y))]
+        return [y.detach(), *torch.autograd.grad(y, sources, gaussian(tokens, rows, 4).to(y))]
 
-    for change in (0.0, 0.5):
-        with torch.no_grad():
-            adapted.base_layer.weight.add_(change)
+    for change in (0.0, 0.5, 0.7):
+        if change == 0.7:
+            adapted.base_layer.weight.data += change  # no version counter tells
+        else:
+            with torch.no_grad():
+                adapted.base_layer.weight.add_(change)
         found, again = step(), step()
         kept = adapted._stacked
         assert kept is not None
-        assert kept[0].shape == (width, 2 * width)
+        assert kept[0].shape == (rows, 2 * width)
         assert all(map(torch.equal, found, again))
         with monkeypatch.context() as patch:
             patch.setattr(FrodLinear, "_stacked_once", lambda *_: None)

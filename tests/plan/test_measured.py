@@ -127,6 +127,18 @@ def test_a_step_that_computes_activations_again(method: str) -> None:
     check(settings, checkpointing=True, blocks=3)
 
 
+def test_a_step_of_frod_in_bf16_is_planned_without_what_a_cpu_keeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FrodLinear, "_stacked_once", lambda *_: pytest.fail("kept"))
+    settings = compose("task=boolq", "method=frod", "backbones.reasoning.max_length=64")
+    load = Load(ROWS, "bf16", accumulates=False, on_accelerator=True)
+    step = predicted(settings, load)
+    again = predicted(settings, replace(load, checkpointing=True))
+    assert again.peak_bytes < step.peak_bytes
+    assert again.flops > step.flops
+
+
 @pytest.mark.parametrize("method", ["full", "frod"])
 def test_two_shallow_models_tell_of_a_deep_one(
     monkeypatch: pytest.MonkeyPatch, method: str

@@ -92,8 +92,11 @@ def test_it_is_for_one_process_that_trains_in_bf16_on_a_cpu(other: dict[str, Any
     assert "forward" not in vars(query(model))
     is_eager = model.config._attn_implementation == "eager"
     assert is_eager == ("num_processes" in other)  # the processes of one run agree with one alone
-    assert bf16_on_cpu.optimizer_arguments(accelerator(**other)) == {}
-    assert bf16_on_cpu.optimizer_arguments(accelerator()) == {"fused": True}
+    groups = [{"params": list(trained.parameters())}]
+    assert bf16_on_cpu.optimizer_arguments(groups, accelerator(**other)) == {}
+    assert bf16_on_cpu.optimizer_arguments(groups, accelerator()) == {"fused": True}
+    groups.append({"params": [nn.Parameter(torch.zeros(4, 3).T)]})
+    assert bf16_on_cpu.optimizer_arguments(groups, accelerator()) == {}
     bf16_on_cpu.adapt(trained, accelerator())
     assert "forward" not in vars(query(trained))  # autocast keeps casts of what is trained itself
 
