@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
 
-REASONING = {"arc_easy", "openbookqa", "siqa"}
-TEN = {"gtsrb", "mnist", "cars", "sst2", "qnli", "qqp", "mnli", *REASONING}
+REASONING = {"arc_easy", "openbookqa", "siqa", "hellaswag"}
+TEN = {"gtsrb", "mnist", "sst2", "qnli", "qqp", "mnli", *REASONING}
 METHODS = {"full", "lora", "dora", "frod", "frozen"}
 
 
