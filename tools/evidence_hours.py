@@ -1,4 +1,4 @@
-"""The table of what the published runs on synthetic data cost."""
+"""The table of what the published runs that are committed in parts cost."""
 
 import json
 from pathlib import Path
@@ -21,6 +21,7 @@ RUNS = {
         "why/one_seed/embedded",
         "why/two_tasks/embedded",
     ],
+    "profile `real`, on real data: pilots": ["real_pilot"],
     "runs that others took the place of": [
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",

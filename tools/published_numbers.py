@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and five pages of docs/.
+"""Write the published numbers of results/reference/ into README.md and six pages of docs/.
 
     python -m tools.published_numbers
 
@@ -21,7 +21,7 @@ import pandas as pd
 from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
-from tools import differences, evidence_hours, llama_costs, searched_picks
+from tools import differences, evidence_hours, llama_costs, pilot_gains, searched_picks
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -36,6 +36,7 @@ PAGES = (
     ROOT / "docs" / "explanation" / "why.md",
     ROOT / "docs" / "explanation" / "fairness.md",
     ROOT / "docs" / "how-to" / "paper_scale.md",
+    ROOT / "docs" / "how-to" / "real_data.md",
 )
 DEMO = (
     *("profile=small", "task=sst2,qnli", "method=frod,lora"),
@@ -234,6 +235,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "other picks": searched_picks.of_other_methods,
     "constant picks": searched_picks.without_decay,
     "hours": evidence_hours.table,
+    "pilot gains": pilot_gains.table,
     "demo": demo,
     "step times": step_times,
     "llama costs": llama_costs.table,

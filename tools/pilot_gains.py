@@ -1,0 +1,32 @@
+"""The table of what full fine-tuning gains over the frozen backbone in the pilot of `real`."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from frod_bench.records import sources
+from frod_bench.report.table import pipes
+from tools.differences import head
+
+REFERENCE = Path(__file__).parents[1] / "results" / "reference"
+COLUMNS = ["rows", "frozen", "full", "gain", "standard error"]
+
+
+def table() -> str:
+    """Points of each task on validation, family by family, the largest gain first. The standard
+    error is that of the gain over rows, if the errors of the two runs were independent.
+    """
+    runs: dict[tuple[str, str], dict[str, tuple[str, Any]]] = {}
+    for record in sources.opened(REFERENCE / "real_pilot").scan()[0]:
+        cell, name = record["cell"], record["primary_metric"]
+        of_task = runs.setdefault((cell["family"], cell["task"]), {})
+        of_task[cell["method"]] = name, record["metrics"][name]
+    rows = []
+    for (family, task), of_task in runs.items():
+        (name, full), (_, frozen) = of_task["full"], of_task["frozen"]
+        gain = 100 * (full["value"] - frozen["value"])
+        error = 100 * math.hypot(full["stderr"], frozen["stderr"])
+        points = [100 * frozen["value"], 100 * full["value"], gain, error]
+        text = task if name == "accuracy" else f"{task} ({name.upper()})"
+        rows.append((family, -gain, [text, f"{full['n']:,}", *(f"{one:.1f}" for one in points)]))
+    return "\n".join(head("task", COLUMNS) + [pipes(cells) for *_, cells in sorted(rows)])
