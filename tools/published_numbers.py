@@ -21,7 +21,7 @@ import pandas as pd
 from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
-from tools import differences, evidence_hours, llama_costs, pilot_gains, searched_picks
+from tools import differences, evidence_hours, llama_costs, real_profile, searched_picks
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -235,7 +235,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "other picks": searched_picks.of_other_methods,
     "constant picks": searched_picks.without_decay,
     "hours": evidence_hours.table,
-    "pilot gains": pilot_gains.table,
+    "pilot gains": real_profile.pilot_gains,
+    "real steps": real_profile.step_seconds,
     "demo": demo,
     "step times": step_times,
     "llama costs": llama_costs.table,

@@ -2,7 +2,7 @@
 
 import yaml
 
-from tools.pilot_gains import REFERENCE, table
+from tools.real_profile import REFERENCE, pilot_gains
 
 CONF = REFERENCE.parents[1] / "conf"
 BEFORE = (
@@ -14,7 +14,8 @@ LEAST_GAIN = 2.0  # points
 
 
 def rows() -> dict[str, list[str]]:
-    parsed = [[cell.strip() for cell in line.strip("|").split("|")] for line in table().split("\n")]
+    lines = pilot_gains().split("\n")
+    parsed = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {name.split()[0]: cells for name, *cells in parsed[2:]}
 
 

@@ -1,10 +1,15 @@
-"""The table of what full fine-tuning gains over the frozen backbone in the pilot of `real`."""
+"""Tables of the page on the profile `real`: what full fine-tuning gains over the frozen backbone in
+the pilot, and what a step takes.
+"""
 
 import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from frod_bench.records import sources
+from frod_bench.report.names import label, method_named
 from frod_bench.report.table import pipes
 from tools.differences import head
 
@@ -12,12 +17,14 @@ REFERENCE = Path(__file__).parents[1] / "results" / "reference"
 COLUMNS = ["rows", "frozen", "full", "gain", "standard error"]
 
 
-def table() -> str:
+def pilot_gains() -> str:
     """Points of each task on validation, family by family, the largest gain first. The standard
     error is that of the gain over rows, if the errors of the two runs were independent.
     """
     runs: dict[tuple[str, str], dict[str, tuple[str, Any]]] = {}
-    for record in sources.opened(REFERENCE / "real_pilot").scan()[0]:
+    for record in sources.opened(REFERENCE / "real").scan()[0]:
+        if record["config"]["experiment"]["name"] != "real_pilot":
+            continue
         cell, name = record["cell"], record["primary_metric"]
         of_task = runs.setdefault((cell["family"], cell["task"]), {})
         of_task[cell["method"]] = name, record["metrics"][name]
@@ -30,3 +37,17 @@ def table() -> str:
         text = task if name == "accuracy" else f"{task} ({name.upper()})"
         rows.append((family, -gain, [text, f"{full['n']:,}", *(f"{one:.1f}" for one in points)]))
     return "\n".join(head("task", COLUMNS) + [pipes(cells) for *_, cells in sorted(rows)])
+
+
+def step_seconds() -> str:
+    """Median seconds of a step before and after, their ratios, and the mean ratio."""
+    steps = pd.read_csv(REFERENCE / "bench" / "real_steps.csv")
+    wide = steps.pivot_table(index=["task", "method"], columns="when", values="median_sec")
+    wide = wide.reindex(steps.set_index(["task", "method"]).index.unique())
+    lines = head("", ["before", "after", "ratio"])
+    for (task, method), row in wide.iterrows():
+        ratio = row["after"] / row["before"]
+        name = f"{task}, {label(method_named(method), in_text=True)}"
+        lines.append(pipes([name, *(f"{x:.2f}" for x in (row["before"], row["after"], ratio))]))
+    mean = (wide["after"] / wide["before"]).mean()
+    return "\n".join([*lines, pipes(["mean", "", "", f"{mean:.2f}"])])
