@@ -136,7 +136,7 @@ class FrodLinear(nn.Module):
         self.delta = nn.Parameter(torch.zeros_like(lambda_0))
         self.rotation = nn.Parameter(lambda_0.new_zeros(len(shared.support)))
         self._kept: dict[str, tuple[Tensor, Fingerprint]] = {}  # what is formed once a step
-        self._stacked: tuple[Tensor, Fingerprint] | None = None
+        self._stacked: tuple[Tensor, Fingerprint] | None = None  # stays until W changes
         self._has_moved, self._steps_before = False, _steps["taken"]
         self.training = base_layer.training
         self._given = self._weight_that_factors_give()
