@@ -236,6 +236,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "constant picks": searched_picks.without_decay,
     "hours": evidence_hours.table,
     "pilot gains": real_profile.pilot_gains,
+    "bf16 differences": real_profile.bf16_differences,
     "real steps": real_profile.step_seconds,
     "demo": demo,
     "step times": step_times,

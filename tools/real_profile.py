@@ -1,5 +1,5 @@
 """Tables of the page on the profile `real`: what full fine-tuning gains over the frozen backbone in
-the pilot, and what a step takes.
+the pilot, what bf16 changes, and what a step takes.
 """
 
 import math
@@ -9,6 +9,10 @@ from typing import Any
 import pandas as pd
 
 from frod_bench.records import sources
+from frod_bench.report.analyses import precision
+from frod_bench.report.analyses.about import About
+from frod_bench.report.collect import row_of
+from frod_bench.report.frame import AXIS, frame_of
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import pipes
 from tools.differences import head
@@ -37,6 +41,22 @@ def pilot_gains() -> str:
         text = task if name == "accuracy" else f"{task} ({name.upper()})"
         rows.append((family, -gain, [text, f"{full['n']:,}", *(f"{one:.1f}" for one in points)]))
     return "\n".join(head("task", COLUMNS) + [pipes(cells) for *_, cells in sorted(rows)])
+
+
+def bf16_differences() -> str:
+    """bf16 minus float32 of each method and task, with the noise of a seed."""
+    rows = []
+    for record in sources.opened(REFERENCE / "real").scan()[0]:
+        config, cell = record["config"], record["cell"]
+        if config["experiment"]["name"] != "bf16_pilot":
+            continue
+        keys = {name: cell[name] for name in ("task", "family", "method", "seed")}
+        varied = {f"{AXIS}{precision.KEY}": config["trainer"]["mixed_precision"]}
+        rows.append(keys | {"head": config["head"], "variant": ""} | varied | row_of(record))
+    frame = frame_of(rows)
+    made = precision.table(precision.numbers(frame), About("", frame))
+    lines = head(made.header[0], made.header[1:])
+    return "\n".join(lines + [pipes([row.label, *row.cells]) for row in made.rows])
 
 
 def step_seconds() -> str:

@@ -41,6 +41,7 @@ from frod_bench.report.challenger import judge_challenger, rules_for
 from frod_bench.report.collect import collect_folder, collect_folders
 from frod_bench.report.command import say
 from frod_bench.report.names import label, method_named
+from frod_bench.report.picks import picks_of
 from frod_bench.report.reproduction import Reproduction
 from frod_bench.report.rules import load_rules
 from frod_bench.tuning import figure
@@ -391,5 +392,6 @@ def write_comparison(
         rules=rules,
         judge=partial(judge_challenger, seconds_compare=verified.seconds_compare),
         figure_style=config.figures.style,
+        picks=picks_of(out_dir, challenge.profile),
     )
     say(written, title, console)

@@ -13,18 +13,27 @@ from frod_bench.common import atomic
 from frod_bench.common.paths import CELLS_PATH, REFERENCE_DIR
 
 WRITTEN, COMPARED = "written", "compared"
+# In a profile's results folder: what its claims and warnings read beside the records.
+BESIDE = (
+    "tables/search.csv",
+    "tables/picks.csv",
+    "update_spectrum/tables/update_spectrum.csv",
+    "expressible/tables/expressible.csv",
+)
 
 
 def sources_of(cells: Sequence[Cell], figure_style: str) -> dict[str, Any]:
     """What decides whether a report of `cells` is current, and its comparison with the published
-    run: code, style, records, and that run. Taken before the report reads, so that a record which
-    arrives in the meantime is not taken for reported.
+    run: code, style, records, tables of searches and analyses, and that run. Taken before the
+    report reads, so that a record which arrives in the meantime is not taken for reported.
     """
+    folder = cells[0].results_dir
     return {
         "code_version": code_version()[0],
         "figures": figure_style,
         "published": _stamps([REFERENCE_DIR / cells[0].profile / CELLS_PATH]),
         "records": _stamps(cell.record_path for cell in cells),
+        "beside": _stamps(folder / name for name in BESIDE),
     }
 
 

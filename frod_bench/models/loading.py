@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoConfig, PretrainedConfig
+from transformers import AutoConfig, AutoModel, PretrainedConfig
 
 from frod_bench.common.errors import InputError, did_you_mean
 
@@ -102,18 +102,19 @@ def config_of(hub_id: str, model_root: str | None) -> PretrainedConfig:
 
 def checkpoint_parameters(config: PretrainedConfig) -> int:
     """Count the parameters of the whole checkpoint: with the language-model head, or CLIP's towers.
+    A configuration that names no architecture is one of the bare model.
 
-    Raises InputError if the configuration names no architecture of transformers.
+    Raises InputError if transformers has none of the architectures that the configuration names.
     """
     names = config.architectures or []
     known = [name for name in names if hasattr(transformers, name)]
-    if not known:
+    if names and not known:
         raise InputError(
             f"architectures={names}: transformers {transformers.__version__} has none of them. "
             "Name an existing one in the backbone's config.json."
         )
     with torch.device("meta"):
-        model = getattr(transformers, known[0])(config)
+        model = getattr(transformers, known[0])(config) if known else AutoModel.from_config(config)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -28,6 +28,7 @@ from frod_bench.report.keys import Run
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import one_class, paired_table
+from frod_bench.report.picks import picks_of, searched, unlike_picks, untuned
 from frod_bench.report.predicted import predicted_summary, predicted_table, prediction_of
 from frod_bench.report.published.numbers import load_published
 from frod_bench.report.published.table import published_table
@@ -35,11 +36,9 @@ from frod_bench.report.reproduction import cells_table
 from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.sensitivity import (
     published_trials,
-    searched,
     searched_sensitivity,
     sensitivity_of,
     trials_of,
-    untuned,
 )
 from frod_bench.report.style import telling_apart
 from frod_bench.report.table import write_table
@@ -100,6 +99,7 @@ def write_report(
         figures=figures,
         figure_style=figure_style,
         own_rates=own_rates,
+        picks=picks_of(results_root / profile, profile),
     )
 
 
@@ -116,9 +116,11 @@ def write_collected(
     figures: Sequence[str] = DEFAULT_FIGURES,
     figure_style: str = "screen",
     own_rates: bool = False,
+    picks: pd.DataFrame | None = None,
 ) -> Report:
     """`write_report` of what was collected before, in `out_dir`; `judge` gives the claims, from the
-    frame and from what is `beside` it.
+    frame and from what is `beside` it. `picks` are those of the search that the learning rates come
+    from.
     """
     frame = collected.frame
     about = About(title, frame)
@@ -130,9 +132,10 @@ def write_collected(
     trials = [
         trials_of(collected.records),
         published_trials(REFERENCE_DIR / profile),
-        searched(collected.records, profile),
+        searched(collected.records, picks),
     ]
     collected.warnings += untuned(frame, pd.concat([one for one in trials if one is not None]))
+    collected.warnings += unlike_picks(frame, collected.records, picks)
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
     if {"tables", "html"} & set(parts):  # they show scores
         collected.warnings += one_class(numbers.constant)

@@ -57,9 +57,9 @@ def claims_table(judged: Judged, title: str) -> Table:
         texts = (row.measured, row.rule, row.verdict or SHOWN, "" if row.part else where)
         rows.append(Row(row.title or row.statement, texts, strong=not row.part))
     rules = judged.rules
-    dates = ", ".join(sorted({change.dated for change in rules.changes}))
-    is_later = dates != rules.dated  # the second edition lists what it changed on its own date
-    changed = f"; additions of {dates} are listed there" if dates and is_later else ""
+    # The second edition lists what it changed on its own date.
+    later = sorted({change.dated for change in rules.changes} - {rules.dated})
+    changed = f"; additions of {', '.join(later)} are listed there" if later else ""
     caption = (
         f"Judged on the suite {rules.suite}, seeds {', '.join(map(str, rules.seeds))}, by the "
         f"rules of {rules.file}, fixed on {rules.dated}{changed}; in brackets the interval of "

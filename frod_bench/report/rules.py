@@ -141,7 +141,8 @@ class ProfileRules:
 
     `head` is that of the configuration. `limit` says in one sentence what the profile's budget
     cannot show. Areas over learning rates are those of `area_tasks`, which the search has.
-    `predicted_by` is the profile whose published runs predict this one's.
+    `predicted_by` is the profile whose published runs predict this one's. `changes` were made after
+    the rules were fixed, and hold on this profile alone.
     """
 
     dated: str
@@ -152,6 +153,7 @@ class ProfileRules:
     area_tasks: list[str]
     limit: str
     predicted_by: str
+    changes: list[Change] = field(default_factory=list)
     constant_rate: bool = False
     expressiveness: bool = False
 
@@ -186,6 +188,7 @@ class Rules:
         return replace(
             self,
             dated=own.dated,
+            changes=[*self.changes, *own.changes],
             suite=own.suite,
             head=own.head,
             seeds=own.seeds,

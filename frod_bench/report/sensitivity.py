@@ -21,8 +21,8 @@ from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import row_of
-from frod_bench.report.keys import TASK_KEY, Family, Task
-from frod_bench.report.names import base_names, label, labels_in_text, spelled
+from frod_bench.report.keys import TASK_KEY, Task
+from frod_bench.report.names import label, labels_in_text
 
 # Of the procedure that picks learning rates. Version 1 drew eight Sobol points a method; version 2
 # checked the rate again by one step either way, and was left with picks at the edge of these.
@@ -288,37 +288,6 @@ def published_trials(folder: Path) -> pd.DataFrame | None:
         head=np.where(is_ranked, "rank", "classify"),
         score=pd.to_numeric(trials["score"], errors="coerce").fillna(-np.inf),
     )
-
-
-def searched(records: Iterable[Record], profile: str) -> pd.DataFrame:
-    """family, head and method of what the search of learning rates has run, here or published."""
-    found = {
-        (cell["family"], record["config"].get("head", "classify"), cell["method"])
-        for record in records
-        if (cell := record["cell"])["protocol"] == "tune" and "trial" not in record["config"]
-    }
-    path = REFERENCE_DIR / "search" / profile / "tables" / "picks.csv"
-    if path.exists():
-        for family, method in pd.read_csv(path)[["family", "method"]].itertuples(index=False):
-            found.add((*without_head(family), method))
-    return pd.DataFrame(sorted(found), columns=["family", "head", "method"])
-
-
-def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
-    """Warnings of methods whose learning rates no trials picked, although they picked others'."""
-    if trials.empty:
-        return []
-    tuned = set(zip(trials["family"], trials["head"], trials["method"], strict=True))
-    lost: dict[str, list[str]] = {}
-    keys = [frame["family"], frame["head"], base_names(frame)]
-    for family, head, name in dict.fromkeys(zip(*keys, strict=True)):
-        if (family, head, name) not in tuned:
-            lost.setdefault(spelled(Family(family, head)), []).append(name)
-    return [
-        f"Learning rates of {', '.join(methods)} were not tuned in {family} (no trial of "
-        "experiment=tune is of them): they are another method's, another head's or common practice."
-        for family, methods in lost.items()
-    ]
 
 
 def _factor(record: Record) -> float:

@@ -210,7 +210,8 @@ def climb(
     shown = ", ".join(f"{rate_at(step):g}: {known[points[step]]:.1f}" for step in tried)
     raise InputError(
         f"the best {SEARCHED[field]}, {rate_at(best):g}, is still at the edge of its grid after "
-        f"{rules.extensions} extensions ({shown})."
+        f"{rules.extensions} extensions ({shown}). Run the same command with a higher "
+        "experiment.procedure.extensions: it resumes from the existing runs."
     )
 
 
@@ -285,7 +286,8 @@ def _settled(
             return pick
     raise InputError(
         f"the best rates moved in each of {rules.extensions + 1} rounds of the last stages, last "
-        f"to {pick}. Set experiment.procedure.extensions higher."
+        f"to {pick}. Run the same command with a higher experiment.procedure.extensions: it "
+        "resumes from the existing runs."
     )
 
 

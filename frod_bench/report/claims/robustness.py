@@ -14,7 +14,7 @@ from frod_bench.report.sensitivity import Sensitivity
 HOW = {  # to make the areas that a rule asks for
     "factors": "no records over learning rates (make them: frod-bench reproduce "
     "experiment=rate_robustness)",
-    "search": "no search of learning rates (make it: frod-bench tune)",
+    "search": "no search of learning rates (make it: frod-bench tune, by the profile's experiment)",
 }
 
 

@@ -1,0 +1,115 @@
+"""Where the learning rates of a table are from: what a search tried and picked, and what warnings
+say of runs whose rates nobody searched, or that have other ones than those picked.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from frod_bench.common.names import with_head, without_head
+from frod_bench.common.paths import REFERENCE_DIR
+from frod_bench.records.schema import Record
+from frod_bench.report.keys import Family
+from frod_bench.report.names import base_names, spelled
+from frod_bench.report.sensitivity import read_search
+
+PICKS_TABLE = Path("tables/picks.csv")  # in a results folder
+RATE = "lr_"  # begins the columns of rates in it
+CONSTANT = "constant"  # the schedule whose picks are in a table of their own
+LEAST_RATES = 2  # of a search: a run at one rate, such as a pilot's, picks nothing
+ALIKE = 0.01  # relative; tables of rates and of picks are rounded to three digits
+
+Rates = Mapping[str, float]
+Key = tuple[str, str, str]  # family, head, method
+
+
+def searched(records: Iterable[Record], picks: pd.DataFrame | None) -> pd.DataFrame:
+    """family, head and method of what a search of learning rates has tried, by its runs or by its
+    table of picks.
+    """
+    tried: dict[Key, set[tuple[tuple[str, float], ...]]] = {}
+    for record in records:
+        cell, config = record["cell"], record["config"]
+        if cell["protocol"] == "tune" and "trial" not in config:
+            key = cell["family"], config.get("head", "classify"), cell["method"]
+            rates: Rates = config["method"]["learning_rates"]
+            tried.setdefault(key, set()).add(tuple(sorted(rates.items())))
+    found = {key for key, rates in tried.items() if len(rates) >= LEAST_RATES}
+    if picks is not None:
+        pairs = zip(picks["family"], picks["method"], strict=True)
+        found |= {(*without_head(family), method) for family, method in pairs}
+    return pd.DataFrame(sorted(found), columns=["family", "head", "method"])
+
+
+def picks_of(results_dir: Path, profile: str) -> pd.DataFrame | None:
+    """The picks of the search in a results folder, else of the profile's published one; None if
+    there is neither. Raises InputError as `read_search`.
+    """
+    for folder in (results_dir, REFERENCE_DIR / "search" / profile):
+        if (folder / PICKS_TABLE).exists():
+            return read_search(folder / PICKS_TABLE, ("family", "method"))
+    return None
+
+
+def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
+    """Warnings of methods whose learning rates no trials picked, one of all if there are none."""
+    if trials.empty:
+        return [
+            "No search of learning rates is in this folder, and none of this profile is published: "
+            "the rates are another profile's, the paper's or common practice."
+        ]
+    tuned = set(zip(trials["family"], trials["head"], trials["method"], strict=True))
+    trains = frame[~frame["trainable"].eq(0)]  # scored as it is, a method has no rate
+    lost: dict[str, list[str]] = {}
+    keys = [trains["family"], trains["head"], base_names(trains)]
+    for family, head, name in dict.fromkeys(zip(*keys, strict=True)):
+        if (family, head, name) not in tuned:
+            lost.setdefault(spelled(Family(family, head)), []).append(name)
+    return [
+        f"Learning rates of {', '.join(methods)} were not tuned in {family} (no trial of "
+        "experiment=tune is of them): they are another method's, another head's or common practice."
+        for family, methods in lost.items()
+    ]
+
+
+def unlike_picks(
+    frame: pd.DataFrame, records: Iterable[Record], picks: pd.DataFrame | None
+) -> list[str]:
+    """Warnings of methods whose runs in `frame` have other learning rates than were picked: a table
+    that ran before its search, or with another table of rates. Variants of methods, and runs
+    without a decay, have picks of their own, and are left out.
+    """
+    if picks is None:
+        return []
+    picked = {(row["family"], row["method"]): dict(_rates(row)) for _, row in picks.iterrows()}
+    used = {r["cell"]["config_hash"]: r["config"]["method"]["learning_rates"] for r in records}
+    plain = frame[frame["variant"].eq("") & ~frame["schedule"].eq(CONSTANT)]
+    lines: dict[str, None] = {}
+    for row in plain.itertuples(index=False):
+        key = with_head(str(row.family), str(row.head)), str(row.method)
+        ours, theirs = used.get(str(row.config_hash)), picked.get(key)
+        if ours is not None and theirs is not None and not _alike(ours, theirs):
+            lines[
+                f"Learning rates of {row.method} in {spelled(Family(row.family, row.head))} are "
+                f"{_text(ours)}, and the search picked {_text(theirs)} ({PICKS_TABLE})."
+            ] = None
+    return list(lines)
+
+
+def _rates(row: "pd.Series[float]") -> Iterator[tuple[str, float]]:
+    """The rates of a pick by their groups of parameters."""
+    for name in row.index:
+        if name.startswith(RATE) and not pd.isna(row[name]):
+            yield name.removeprefix(RATE), float(row[name])
+
+
+def _alike(ours: Rates, theirs: Rates) -> bool:
+    """Whether rates agree wherever both have one, but for rounding."""
+    both = set(ours) & set(theirs)
+    return all(math.isclose(ours[group], theirs[group], rel_tol=ALIKE) for group in both)
+
+
+def _text(rates: Rates) -> str:
+    return ", ".join(f"{group} {rate:.2g}" for group, rate in sorted(rates.items()))
