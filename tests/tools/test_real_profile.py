@@ -2,7 +2,7 @@
 
 import yaml
 
-from tools.real_profile import REFERENCE, pilot_gains
+from tools.real_profile import REFERENCE, bf16_differences, pilot_gains
 
 CONF = REFERENCE.parents[1] / "conf"
 BEFORE = (
@@ -32,3 +32,15 @@ def test_a_gain_is_the_difference_of_the_two_scores() -> None:
         assert abs(float(full) - float(frozen) - float(gain)) < 0.11, task
         at_most = 100 * (0.5 / int(count.replace(",", ""))) ** 0.5  # of two accuracies near 1/2
         assert task == "qqp" or 0 < float(error) <= at_most + 0.1, task  # qqp: F1
+
+
+def test_the_precision_is_what_the_pilots_rule_makes_of_its_records() -> None:
+    """bf16 stays in a family if no method's mean difference lies beyond the noise of a seed."""
+    lines = [line.strip("| ").split(" | ") for line in bf16_differences().split("\n")[2:]]
+    assert {name for name, *_ in lines} == {"QNLI", "GTSRB", "ARC-e (rank)"}
+    for _, *differences, noise in lines:
+        means = [float(text.split(" [")[0].replace("\u2212", "-")) for text in differences]
+        assert len(means) == 5
+        assert all(abs(mean) <= float(noise) + 0.05 for mean in means)
+    trainer = yaml.safe_load((CONF / "trainer/real.yaml").read_text())
+    assert trainer["mixed_precision"] == "bf16"
