@@ -114,7 +114,10 @@ def checkpoint_parameters(config: PretrainedConfig) -> int:
             "Name an existing one in the backbone's config.json."
         )
     with torch.device("meta"):
-        model = getattr(transformers, known[0])(config) if known else AutoModel.from_config(config)
+        if known:
+            model = getattr(transformers, known[0])(config)
+        else:
+            model = AutoModel.from_config(config, trust_remote_code=False)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
