@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from frod_bench.records import sources
+from frod_bench.records.schema import Record
 from frod_bench.report.analyses import precision
 from frod_bench.report.analyses.about import About
 from frod_bench.report.collect import row_of
@@ -26,9 +27,7 @@ def pilot_gains() -> str:
     error is that of the gain over rows, if the errors of the two runs were independent.
     """
     runs: dict[tuple[str, str], dict[str, tuple[str, Any]]] = {}
-    for record in sources.opened(REFERENCE / "real").scan()[0]:
-        if record["config"]["experiment"]["name"] != "real_pilot":
-            continue
+    for record in _records_of("real_pilot"):
         cell, name = record["cell"], record["primary_metric"]
         of_task = runs.setdefault((cell["family"], cell["task"]), {})
         of_task[cell["method"]] = name, record["metrics"][name]
@@ -46,10 +45,8 @@ def pilot_gains() -> str:
 def bf16_differences() -> str:
     """bf16 minus float32 of each method and task, with the noise of a seed."""
     rows = []
-    for record in sources.opened(REFERENCE / "real").scan()[0]:
+    for record in _records_of("bf16_pilot"):
         config, cell = record["config"], record["cell"]
-        if config["experiment"]["name"] != "bf16_pilot":
-            continue
         keys = {name: cell[name] for name in ("task", "family", "method", "seed")}
         varied = {f"{AXIS}{precision.KEY}": config["trainer"]["mixed_precision"]}
         rows.append(keys | {"head": config["head"], "variant": ""} | varied | row_of(record))
@@ -71,3 +68,9 @@ def step_seconds() -> str:
         lines.append(pipes([name, *(f"{x:.2f}" for x in (row["before"], row["after"], ratio))]))
     mean = (wide["after"] / wide["before"]).mean()
     return "\n".join([*lines, pipes(["mean", "", "", f"{mean:.2f}"])])
+
+
+def _records_of(experiment: str) -> list[Record]:
+    """The committed records of an experiment on the profile."""
+    records, _ = sources.opened(REFERENCE / "real").scan()
+    return [made for made in records if made["config"]["experiment"]["name"] == experiment]

@@ -29,7 +29,7 @@ from frod_bench.cli.arguments import Arguments, parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import atomic
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
-from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR, check_writable
+from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR, check_writable, published_search
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import TrackerConfig
 from frod_bench.jobs.run import check, check_methods, sweep
@@ -41,7 +41,7 @@ from frod_bench.report.challenger import judge_challenger, rules_for
 from frod_bench.report.collect import collect_folder, collect_folders
 from frod_bench.report.command import say
 from frod_bench.report.names import label, method_named
-from frod_bench.report.picks import picks_of
+from frod_bench.report.picks import PICKS_TABLE, picks_of
 from frod_bench.report.reproduction import Reproduction
 from frod_bench.report.rules import load_rules
 from frod_bench.tuning import figure
@@ -205,7 +205,7 @@ def challenge_of(asked: Arguments) -> Challenge:
             f"experiment={search}: searches on no task of {', '.join(lost)}. Name tasks that it "
             "can search on, task=a,b."
         )
-    picks = REFERENCE_DIR / "search" / profile / "tables" / "picks.csv"
+    picks = published_search(profile) / PICKS_TABLE
     searches = Searches(base, searched, heads_in(picks, base))
     refuse_judged(searched)
     schedule_of(searched, searches_around=False)

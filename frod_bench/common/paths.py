@@ -21,6 +21,11 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LONGEST_PATH = 3000  # bytes; of 4,096, so that files of a run have room
 
 
+def published_search(profile: str) -> Path:
+    """The folder of a profile's published search of learning rates; not every profile has one."""
+    return REFERENCE_DIR / "search" / profile
+
+
 def cache_dir() -> Path:
     """Folder for files that can be recomputed: `FROD_BENCH_CACHE`, else the user's cache."""
     return Path(os.environ.get("FROD_BENCH_CACHE") or platformdirs.user_cache_dir("frod_bench"))

@@ -3,13 +3,14 @@ say of runs whose rates nobody searched, or that have other ones than those pick
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from frod_bench.common.names import with_head, without_head
-from frod_bench.common.paths import REFERENCE_DIR
+from frod_bench.common.paths import published_search
 from frod_bench.records.schema import Record
 from frod_bench.report.keys import Family
 from frod_bench.report.names import base_names, spelled
@@ -47,10 +48,16 @@ def picks_of(results_dir: Path, profile: str) -> pd.DataFrame | None:
     """The picks of the search in a results folder, else of the profile's published one; None if
     there is neither. Raises InputError as `read_search`.
     """
-    for folder in (results_dir, REFERENCE_DIR / "search" / profile):
+    for folder in (results_dir, published_search(profile)):
         if (folder / PICKS_TABLE).exists():
             return read_search(folder / PICKS_TABLE, ("family", "method"))
     return None
+
+
+def rates_of_pick(row: "pd.Series[Any]") -> dict[str, float]:
+    """The learning rates in a row of a table of picks, by group of parameters."""
+    named = {name.removeprefix(RATE): row[name] for name in row.index if name.startswith(RATE)}
+    return {group: float(rate) for group, rate in named.items() if not pd.isna(rate)}
 
 
 def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
@@ -83,7 +90,7 @@ def unlike_picks(
     """
     if picks is None:
         return []
-    picked = {(row["family"], row["method"]): dict(_rates(row)) for _, row in picks.iterrows()}
+    picked = {(row["family"], row["method"]): rates_of_pick(row) for _, row in picks.iterrows()}
     used = {r["cell"]["config_hash"]: r["config"]["method"]["learning_rates"] for r in records}
     plain = frame[frame["variant"].eq("") & ~frame["schedule"].eq(CONSTANT)]
     lines: dict[str, None] = {}
@@ -96,13 +103,6 @@ def unlike_picks(
                 f"{_text(ours)}, and the search picked {_text(theirs)} ({PICKS_TABLE})."
             ] = None
     return list(lines)
-
-
-def _rates(row: "pd.Series[float]") -> Iterator[tuple[str, float]]:
-    """The rates of a pick by their groups of parameters."""
-    for name in row.index:
-        if name.startswith(RATE) and not pd.isna(row[name]):
-            yield name.removeprefix(RATE), float(row[name])
 
 
 def _alike(ours: Rates, theirs: Rates) -> bool:

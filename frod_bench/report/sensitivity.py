@@ -17,7 +17,7 @@ import pandas as pd
 from frod_bench import stats
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head, without_head
-from frod_bench.common.paths import REFERENCE_DIR
+from frod_bench.common.paths import REFERENCE_DIR, published_search
 from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import row_of
@@ -71,7 +71,7 @@ def searched_sensitivity(
     they are; of the search in the results folder, else of the published one. None if there is
     neither. Raises InputError as `read_search`.
     """
-    published = REFERENCE_DIR / "search" / profile
+    published = published_search(profile)
     for folder, whose in ((results_dir, ""), (published, " of the published run")):
         path = folder / SEARCH_TABLE
         if path.exists():

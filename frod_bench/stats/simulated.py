@@ -200,12 +200,10 @@ def steady_rate(our_sd: float, sweeps: int, resamples: int, rng: Rng) -> tuple[f
     def spread(seed_sd: float) -> Floats:
         return spread_over_seeds(rng.normal(0, seed_sd, (TASKS, SEEDS)))
 
-    found = [
-        difference_over_tasks(spread(our_sd), spread(SEED_SD), resamples=resamples)
-        for _ in range(sweeps)
-    ]
-    steady = _share(estimate.high < SPREAD_MARGIN for estimate in found)
-    return steady, _share(estimate.low > SPREAD_MARGIN for estimate in found)
+    def once() -> list[Estimate]:
+        return [difference_over_tasks(spread(our_sd), spread(SEED_SD), resamples=resamples)]
+
+    return _below_and_above(SPREAD_MARGIN, once, sweeps)
 
 
 def improvement_rate(difference: float, sweeps: int, resamples: int, rng: Rng) -> float:
@@ -234,18 +232,15 @@ def steady_among_rate(sweeps: int, resamples: int, rng: Rng) -> tuple[float, flo
     `RIVALS` other methods, and larger than that of one of them, where all are equal.
     """
 
-    def once() -> tuple[bool, bool]:
+    def once() -> list[Estimate]:
         spread = _spreads(rng, REAL)
         ours, *others = (
             spread_over_seeds(spread * rng.normal(size=(REAL.tasks, REAL.seeds)))
             for _ in range(1 + RIVALS)
         )
-        found = [difference_over_tasks(ours, other, resamples=resamples) for other in others]
-        steady = all(estimate.high < SPREAD_MARGIN for estimate in found)
-        return steady, any(estimate.low > SPREAD_MARGIN for estimate in found)
+        return [difference_over_tasks(ours, other, resamples=resamples) for other in others]
 
-    steady, unsteady = zip(*(once() for _ in range(sweeps)), strict=True)
-    return _share(steady), _share(unsteady)
+    return _below_and_above(SPREAD_MARGIN, once, sweeps)
 
 
 def forgiving_rate(
@@ -268,14 +263,20 @@ def forgiving_rate(
         near = np.take_along_axis(scores, np.broadcast_to(beside, (*AREA_TASKS, 3)), axis=-1)
         return np.asarray((near.mean(axis=-1) - near[..., 1]).ravel())
 
-    def once() -> tuple[bool, bool]:
+    def once() -> list[Estimate]:
         ours, others = areas(RATE_LOSS + extra_loss), [areas(RATE_LOSS) for _ in range(RIVALS)]
-        found = [difference_over_tasks(ours, other, resamples=resamples) for other in others]
-        forgiving = all(estimate.low > -AREA_MARGIN for estimate in found)
-        return forgiving, any(estimate.high < -AREA_MARGIN for estimate in found)
+        return [difference_over_tasks(other, ours, resamples=resamples) for other in others]
 
-    forgiving, harsh = zip(*(once() for _ in range(sweeps)), strict=True)
-    return _share(forgiving), _share(harsh)
+    return _below_and_above(AREA_MARGIN, once, sweeps)
+
+
+def _below_and_above(
+    margin: float, once: Callable[[], list[Estimate]], sweeps: int
+) -> tuple[float, float]:
+    """Return the shares of sweeps in which each interval lies below `margin`, and one above it."""
+    found = [once() for _ in range(sweeps)]
+    below = _share(all(one.high < margin for one in of_sweep) for of_sweep in found)
+    return below, _share(any(one.low > margin for one in of_sweep) for of_sweep in found)
 
 
 def _share(outcomes: Iterable[bool]) -> float:

@@ -15,11 +15,12 @@ from frod_bench.cli.arguments import parse
 from frod_bench.common import atomic
 from frod_bench.common.errors import DoesNotFitError, InputError
 from frod_bench.common.names import has_settings
-from frod_bench.common.paths import CONF_DIR, REFERENCE_DIR, check_writable
+from frod_bench.common.paths import CONF_DIR, check_writable, published_search
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.conversion import CONSTANT
 from frod_bench.jobs.run import check_methods
 from frod_bench.report import figures
+from frod_bench.report.picks import rates_of_pick
 from frod_bench.report.sensitivity import FROZEN, read_search
 from frod_bench.tuning import evidence, figure
 from frod_bench.tuning.procedure import HEAD, Point, Rules, step_of
@@ -37,9 +38,7 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
     """
     old: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
     for _, row in picked.iterrows():
-        rates = {name.removeprefix("lr_"): row[name] for name in row.index if "lr_" in name[:3]}
-        own = {group: float(rate) for group, rate in rates.items() if not pd.isna(rate)}
-        old.setdefault(f"{row['family']}{schedule}", {})[row["method"]] = own
+        old.setdefault(f"{row['family']}{schedule}", {})[row["method"]] = rates_of_pick(row)
     families = [name for name in old if name.endswith(CONSTANT) == (schedule == CONSTANT)]
     named = {method for family in families for method in old[family] or ()}
     plain = sorted(method for method in named if not has_settings(method))
@@ -76,7 +75,7 @@ def start(words: Sequence[str]) -> None:
     refuse_judged(cells)
     cells = fitting(cells)
     tables = results_dir / "tables"
-    published = REFERENCE_DIR / "search" / profile / "tables"
+    published = published_search(profile) / "tables"
     schedule = schedule_of(cells, searches_around=bool(Rules.of(experiment_of(base)).around))
     names = (f"search{schedule}.csv", f"picks{schedule}.csv")
     kept = {n: (tables if (tables / n).exists() else published) / n for n in {*names, "picks.csv"}}

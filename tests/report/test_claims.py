@@ -1,6 +1,7 @@
 """The claims: planted answers are found, holes make no verdict, and the table says all of it."""
 
 import io
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +14,6 @@ import pytest
 from rich.console import Console
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import hashing
 from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
 from frod_bench.report.claims.judge import Beside, judge
@@ -29,6 +29,7 @@ from frod_bench.report.claims.parts import (
 from frod_bench.report.claims_table import claims_rows, format_part, show_claims
 from frod_bench.report.collect import collect
 from frod_bench.report.curves import evaluated_curves
+from frod_bench.report.picks import searched
 from frod_bench.report.rules import Rules, rules_of_edition
 from frod_bench.report.sensitivity import (
     Sensitivity,
@@ -38,7 +39,13 @@ from frod_bench.report.sensitivity import (
     sensitivity_of,
 )
 from frod_bench.stats import curves
-from tests.report.factory import evaluated, make_record, synthetic_curve, write_record
+from tests.report.factory import (
+    evaluated,
+    make_record,
+    rehash,
+    synthetic_curve,
+    write_record,
+)
 
 RULES = replace(rules_of_edition("1"), suite="smoke")
 TASKS = suite_tasks("smoke")
@@ -311,8 +318,7 @@ def of_rates(
     config["method"]["learning_rates"] = {"lambda": rate}
     config["trainer"]["max_steps"] = more.get("steps", 100)
     made["provenance"]["started_at"] = more.get("started_at", "2026-11-24T12:00:00+00:00")
-    prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
-    made["cell"]["config_hash"] = hashing.config_hash(hashing.identity(config, *prints))
+    rehash(made)
     write_record(root, made, synthetic_curve(steps=5))
 
 
@@ -343,6 +349,23 @@ def test_sensitivity_is_of_the_records_of_a_grid_and_before_it_of_trials(tmp_pat
     assert lacking is not None
     assert lacking.missing([*METHODS, "vera"]) == "factors missing for VeRA"
     assert sensitivity_of([], "none", FACTORS, METHODS) is None
+
+
+def test_runs_of_the_search_are_no_trials_and_make_their_methods_tuned(tmp_path: Path) -> None:
+    """They have no number: as one trial each, every area would be 0."""
+    for method in METHODS:
+        for seed in (100, 101):
+            of_rates(tmp_path, method, 70 - seed, seed=seed, trial=seed - 100, protocol="tune")
+    for path in (tmp_path / "embedded" / "records").rglob("*.json"):
+        made = json.loads(path.read_text())
+        del made["config"]["trial"]
+        path.write_text(json.dumps(made))
+    records = collect(tmp_path, "embedded", []).records
+    assert len(records) == 2 * len(METHODS)
+    assert sensitivity_of(records, "none", FACTORS, METHODS) is None
+    found = searched(records, None)
+    assert set(found["method"]) == set(METHODS)
+    assert set(found["family"]) == {"nlu"}
 
 
 def test_a_partial_grid_of_factors_is_named(tmp_path: Path) -> None:

@@ -7,11 +7,10 @@ import pytest
 from rich.console import Console
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import hashing
 from frod_bench.report.asked import parse
 from frod_bench.report.command import report_folder
 from frod_bench.report.folder import cells_in
-from tests.report.factory import make_record, synthetic_curve, write_record
+from tests.report.factory import make_record, rehash, synthetic_curve, write_record
 
 QUIET = Console(quiet=True)
 
@@ -19,9 +18,7 @@ QUIET = Console(quiet=True)
 def of_protocol(name: str, made: dict[str, Any]) -> dict[str, Any]:
     """The record with another protocol, and the hash that this gives it."""
     made["config"]["protocol"]["name"] = made["cell"]["protocol"] = name
-    cell = made["cell"]
-    prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
-    cell["config_hash"] = hashing.config_hash(hashing.identity(made["config"], *prints))
+    rehash(made)
     return made
 
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from frod_bench.common.errors import InputError
-from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
@@ -15,7 +14,7 @@ from frod_bench.report.collect import collect
 from frod_bench.report.frame import frame_of
 from frod_bench.report.picks import PICKS_TABLE, picks_of, searched, unlike_picks, untuned
 from frod_bench.report.sensitivity import FROZEN, PROCEDURE
-from tests.report.factory import make_record, write_record
+from tests.report.factory import make_record, rehash, write_record
 
 
 def tried(method: str, *rates: float, family: str = "nlu", head: str = "classify") -> list[Record]:
@@ -72,9 +71,7 @@ def write_at(root: Path, method: str, rates: dict[str, float], **config: str) ->
     made = make_record("rte", method)
     made["config"]["method"]["learning_rates"] = rates
     made["config"]["trainer"] |= config
-    prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
-    identity = hashing.identity(made["config"], *prints)
-    made["cell"]["config_hash"] = hashing.config_hash(identity)
+    rehash(made)
     write_record(root, made)
 
 

@@ -35,7 +35,7 @@ from frod_bench.report.rules import load_rules
 from frod_bench.report.sensitivity import PROCEDURE, Sensitivity, search_areas, searched_sensitivity
 from frod_bench.stats import curves
 from frod_bench.tuning import evidence
-from tests.report.factory import evaluated, make_record, synthetic_curve, write_record
+from tests.report.factory import evaluated, make_record, rehash, synthetic_curve, write_record
 
 WHOLE = load_rules()
 RULES = replace(WHOLE, suite="smoke")
@@ -69,8 +69,7 @@ def sweep(
         lines = curve(cell.method, cell.seed, lines)
         made = make_record(cell.task, cell.method, cell.seed, score)
         made["config"]["trainer"] |= trainer
-        prints = [made["provenance"][f"{what}_fingerprint"] for what in ("data", "backbone")]
-        made["cell"]["config_hash"] = hashing.config_hash(hashing.identity(made["config"], *prints))
+        rehash(made)
         write_record(root, made, lines)
     return cells
 

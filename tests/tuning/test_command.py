@@ -13,6 +13,7 @@ import yaml
 
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
+from frod_bench.common import paths
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.jobs.run import run
@@ -54,7 +55,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Cell]:
         run_of = {"task": cell.task, "seed": cell.seed, "config_hash": cell.config_hash}
         return named | run_of | {"points": points}
 
-    monkeypatch.setattr(command, "REFERENCE_DIR", tmp_path / "nothing is published")
+    monkeypatch.setattr(paths, "REFERENCE_DIR", tmp_path / "nothing is published")
     monkeypatch.setattr(searches, "sweep", sweep)
     monkeypatch.setattr(evidence, "row_of", row_of)
     monkeypatch.setattr(command.figures, "save", first_alone(draw))
