@@ -20,12 +20,14 @@ BESIDE = (
     "update_spectrum/tables/update_spectrum.csv",
     "expressible/tables/expressible.csv",
 )
+CONSTANT_RATE = "constant_rate"  # of the results root: runs that the claims are judged on, too
 
 
 def sources_of(cells: Sequence[Cell], figure_style: str) -> dict[str, Any]:
     """What decides whether a report of `cells` is current, and its comparison with the published
-    run: code, style, records, tables of searches and analyses, and that run. Taken before the
-    report reads, so that a record which arrives in the meantime is not taken for reported.
+    run: code, style, records, those at a constant learning rate, tables of searches and analyses,
+    and that run. Taken before the report reads, so that a record which arrives in the meantime is
+    not taken for reported.
     """
     folder = cells[0].results_dir
     return {
@@ -34,6 +36,9 @@ def sources_of(cells: Sequence[Cell], figure_style: str) -> dict[str, Any]:
         "published": _stamps([REFERENCE_DIR / cells[0].profile / CELLS_PATH]),
         "records": _stamps(cell.record_path for cell in cells),
         "beside": _stamps(folder / name for name in BESIDE),
+        "constant": _stamps(
+            sorted((folder.parent / CONSTANT_RATE / folder.name / "records").glob("*/*/*.json"))
+        ),
     }
 
 

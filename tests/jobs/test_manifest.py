@@ -8,6 +8,7 @@ import pytest
 
 from frod_bench.cells.cell import Cell
 from frod_bench.jobs import manifest
+from frod_bench.report.build import CONSTANT_RATE
 from frod_bench.report.claims.expressiveness import EXPRESSIBLE, SPECTRUM
 from frod_bench.report.picks import PICKS_TABLE
 from frod_bench.report.sensitivity import SEARCH_TABLE
@@ -65,9 +66,20 @@ def test_a_search_or_an_analysis_that_arrives_later_is_reported(
     assert manifest.compared_lines(files["manifest"], sources(files)) is None
 
 
+def test_runs_at_a_constant_rate_that_arrive_later_are_reported(files: dict[str, Path]) -> None:
+    manifest.write(files["manifest"], sources(files), [files["table"]], LINES)
+    folder = files["record"].parent
+    runs = folder.parent / "constant_rate" / folder.name / "records/sst2/frod"
+    runs.mkdir(parents=True)
+    assert manifest.compared_lines(files["manifest"], sources(files)) == LINES
+    (runs / "0-abc.json").write_text("{}")
+    assert manifest.compared_lines(files["manifest"], sources(files)) is None
+
+
 def test_what_is_read_beside_the_records_is_known() -> None:
     analyses = [f"{name}/tables/{name}.csv" for name in (SPECTRUM, EXPRESSIBLE)]
     assert (str(SEARCH_TABLE), str(PICKS_TABLE), *analyses) == manifest.BESIDE
+    assert manifest.CONSTANT_RATE == CONSTANT_RATE
 
 
 @pytest.mark.parametrize("content", DAMAGES, ids=lambda content: str(content[:20]))
