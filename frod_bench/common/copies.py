@@ -21,11 +21,12 @@ def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
 
     What no copy answers is done here, while it is waited for: because it failed there, so that its
     error is raised here; because its answer cannot be pickled; because the copy was killed, or
-    could not be made. With a count below two, in a daemonic process, and on other systems than
-    Linux, whose libraries may not survive a copy, that is everything. If the context ends before
-    all is done, or this process does, copies end after the work that is under way.
+    could not be made. With a count of 0, in a daemonic process, and on other systems than Linux,
+    whose libraries may not survive a copy, that is everything. If the context ends before all is
+    done, or this process does, copies end after the work that is under way.
     """
-    if count < 2 or sys.platform != "linux" or multiprocessing.current_process().daemon:
+    count = min(count, len(works))
+    if sys.platform != "linux" or multiprocessing.current_process().daemon:
         count = 0
     shares = [range(first, len(works), count) for first in range(count)]
     copies: list[BaseProcess] = []

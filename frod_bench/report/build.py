@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 CONSTANT_RATE = "constant_rate"  # under the results root: the runs of that experiment
 PARTS = ("tables", "plots", "html")
 DEFAULT_FIGURES = ("convergence",)
-FEWEST_DRAWINGS, MOST_COPIES = 4, 4  # drawings of a process that draws; such processes
+FEWEST_DRAWINGS, MOST_COPIES = 4, 4  # drawings of a copy that draws; such copies
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def write_collected(
         drawings = _drawings(numbers, found, about, figures) if "plots" in parts else {}
         figures_dir = out_dir / "figures"
         works = [partial(_saved, n, d, figures_dir, figure_style) for n, d in drawings.items()]
-        with in_copies(works, _processes(len(works))) as saved:  # they take as long as the rest
+        with in_copies(works, _copies(len(works))) as saved:  # they take as long as the rest
             if "tables" in parts:
                 tables = _write_tables(numbers, out_dir / "tables", others=others)
                 if found:
@@ -267,13 +267,16 @@ def _drawings(
     return drawn
 
 
-def _processes(drawings: int) -> int:
-    """How many processes draw: one for a core, if there is enough for each."""
+def _copies(drawings: int) -> int:
+    """How many copies of this process draw: one for a core, if there is enough for each; none if
+    there is one core, or work for one alone.
+    """
     if drawings < 2 * FEWEST_DRAWINGS:
-        return 1
+        return 0
     from frod_bench.sweep.allotment import cores  # modules that a report needs for this alone
 
-    return min(cores(), drawings // FEWEST_DRAWINGS, MOST_COPIES)
+    count = min(cores(), drawings // FEWEST_DRAWINGS, MOST_COPIES)
+    return count if count > 1 else 0
 
 
 def _saved(name: str, drawing: "Drawing", out_dir: Path, style: str) -> list[Path]:

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from frod_bench.common.copies import in_copies
 from frod_bench.common.names import with_head
 from frod_bench.records import hashing, select, sources, store
 from frod_bench.records.lines import Lines, Share, read_curves
@@ -19,9 +21,10 @@ from frod_bench.report.curves import evaluations
 from frod_bench.report.frame import AXIS, METRIC, frame_of, run_of
 from frod_bench.report.keys import Run
 from frod_bench.report.names import spelled
-from frod_bench.report.predictions import read_predictions
+from frod_bench.report.predictions import read_predictions, remember
 
 NO_FAMILY = "unknown family"
+FEWEST_FOR_A_COPY = 500  # records whose predictions a copy of the process reads beside the curves
 
 
 Curves = dict[Run, Lines]
@@ -99,8 +102,12 @@ class _Gathered:
         families = {made["cell"]["task"]: made["cell"]["family"] for made in records}
         chosen = [made for made, _ in choices if made is not None]
         asked = {source.path_of(made): made for made in chosen}
-        damages = dict(read_predictions(source, asked))
-        found = _Found(source, unusable, _curves(source, asked), damages)
+        predictions = partial(read_predictions, source, asked)
+        with in_copies([predictions], len(asked) >= FEWEST_FOR_A_COPY) as read:
+            curves = _curves(source, asked)
+            ((reads, damages),) = read()
+        remember(source, reads)
+        found = _Found(source, unusable, curves, damages)
         for cell, (made, _) in zip(cells, choices, strict=True):
             family = cell.family or families.get(cell.task, NO_FAMILY)
             self._add_run(cell, family, made, found)

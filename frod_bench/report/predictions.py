@@ -5,7 +5,7 @@ a process, when its record is collected, and its content is let go.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +38,13 @@ class _Read(NamedTuple):
     kept: Kept | None
 
 
+class Found(NamedTuple):
+    """What was read of many records, by their paths."""
+
+    reads: dict[Path, _Read]
+    damages: dict[Path, str]  # what is wrong with those that cannot be read, or have changed
+
+
 _known: dict[tuple[Source, Path], _Read] = {}
 
 
@@ -56,14 +63,18 @@ def predictions_of(paths: Iterable[Path]) -> list[Kept | None]:
             else:
                 unread.setdefault(source, {})[path] = source.record(path)
     for source, records in unread.items():
-        dict(read_predictions(source, records))  # what is wrong was said when they were collected
+        remember(source, read_predictions(source, records).reads)  # damages were said before
     return [_known[place].kept if place in _known else None for place in places]
 
 
-def read_predictions(source: Source, records: Mapping[Path, Record]) -> Iterator[tuple[Path, str]]:
-    """Read the predictions of records, by their paths, for `predictions_of`. Yields what is wrong
-    with those that cannot be read, or are not as they were written.
-    """
+def remember(source: Source, reads: Mapping[Path, _Read]) -> None:
+    """Keep what was read for `predictions_of`."""
+    _known.update(((source, path), read) for path, read in reads.items())
+
+
+def read_predictions(source: Source, records: Mapping[Path, Record]) -> Found:
+    """Read the predictions of records, by their paths."""
+    found = Found({}, {})
     stamps: dict[Path, object] = {}
     for path in records:
         with suppress(OSError):
@@ -74,13 +85,14 @@ def read_predictions(source: Source, records: Mapping[Path, Record]) -> Iterator
         if isinstance(content, FileNotFoundError):
             pass
         elif isinstance(content, OSError):
-            yield path, f"predictions cannot be read ({content})."
+            found.damages[path] = f"predictions cannot be read ({content})."
         elif damage := _damage(records[path], content, path):
-            yield path, damage
+            found.damages[path] = damage
         else:
             kept = _kept_of(content, digests)
         if path in stamps:
-            _known[source, path] = _Read(stamps[path], kept)
+            found.reads[path] = _Read(stamps[path], kept)
+    return found
 
 
 def _damage(record: Record, content: bytes, path: Path) -> str | None:

@@ -42,7 +42,7 @@ def test_answers_come_in_order_whatever_ends_first() -> None:
     assert processes[1::2] == [processes[1]] * 2
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, 2])
 def test_an_error_is_raised_here_with_its_place(count: int) -> None:
     def fail() -> None:
         raise InputError("figures.style=x: is unknown.")
@@ -156,8 +156,15 @@ def _pair() -> int:
         return len(set(answers()))
 
 
-def test_one_process_and_no_work_need_no_copy() -> None:
-    with in_copies([process_id, process_id], 1) as answers:
+@on_linux
+def test_there_are_no_more_copies_than_works() -> None:
+    with in_copies([partial(process_id, 0.1)], 3) as answers:
+        (copy,) = multiprocessing.active_children()
+        assert answers() == [copy.pid]
+
+
+def test_no_copies_and_no_work_need_none() -> None:
+    with in_copies([process_id, process_id], 0) as answers:
         assert answers() == [os.getpid()] * 2
     with in_copies(list[Callable[[], int]](), 2) as answers:
         assert answers() == []

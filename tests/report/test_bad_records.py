@@ -131,7 +131,11 @@ UNSAID = {  # of version 1, which notes no digests
 }
 
 
-def test_one_bad_record_of_each_kind_is_named_and_the_report_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fewest", [1, 1000], ids=["predictions in a copy", "all here"])
+def test_one_bad_record_of_each_kind_is_named_and_the_report_goes_on(
+    fewest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frod_bench.report.collect.FEWEST_FOR_A_COPY", fewest)
     kinds = [*UNUSABLE.items(), *WARNED.items(), *((k, (v, "")) for k, v in UNSAID.items())]
     cells = [Cell("rte", method, seed) for method in ("frod", "full") for seed in range(len(kinds))]
     for cell in cells:

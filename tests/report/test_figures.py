@@ -163,24 +163,24 @@ def test_figures_drawn_in_copies_are_those_drawn_here(
 
     monkeypatch.setattr(build, "_saved", noted)
     written, counts = {}, {}
-    for processes in (1, 3):
-        monkeypatch.setattr(build, "_processes", lambda drawings, n=processes: n)
+    for processes in (0, 3):
+        monkeypatch.setattr(build, "_copies", lambda drawings, n=processes: n)
         out_dir = tmp_path / str(processes) / "report"
         names = root, "embedded", cells, "embedded"
         report = write_report(*names, parts=("plots",), out_dir=out_dir)
         written[processes] = [(str(p.relative_to(out_dir)), p.read_bytes()) for p in report.paths]
         counts[processes] = len(drawn_here)
-    assert counts[1] == counts[3] == len(written[1]) // 2 >= 3  # each a PNG and a PDF
-    assert written[1] == written[3]
+    assert counts[0] == counts[3] == len(written[0]) // 2 >= 3  # each a PNG and a PDF
+    assert written[0] == written[3]
 
 
 def test_as_many_processes_draw_as_have_enough_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allotment, "cores", lambda: 2)
-    assert [build._processes(drawings) for drawings in (0, 1, 7, 8, 22)] == [1, 1, 1, 2, 2]
+    assert [build._copies(drawings) for drawings in (0, 1, 7, 8, 22)] == [0, 0, 0, 2, 2]
     monkeypatch.setattr(allotment, "cores", lambda: 64)
-    assert [build._processes(drawings) for drawings in (8, 12, 22)] == [2, 3, 4]
+    assert [build._copies(drawings) for drawings in (8, 12, 22)] == [2, 3, 4]
     monkeypatch.setattr(allotment, "cores", lambda: 1)
-    assert build._processes(22) == 1
+    assert build._copies(22) == 0
 
 
 def test_one_layout_for_png_and_pdf_is_that_of_each(

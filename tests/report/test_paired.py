@@ -1,6 +1,7 @@
 """Methods side by side: differences are paired, and predictions are compared row by row."""
 
 import os
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -121,6 +122,31 @@ def test_what_was_read_with_its_record_is_not_read_again(
     changed = predictions_of(paths)
     assert set(read) - set(lora) == {paths[0]}
     assert [kept and kept.rows for kept in changed] == [kept and kept.rows for kept in before]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is copied")
+def test_of_many_records_a_copy_reads_what_this_process_then_knows(
+    frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(source: sources.Files, paths: Collection[Path]) -> Iterator[tuple[Path, object]]:
+        assert os.getpid() != here
+        return whole(source, paths)
+
+    here, whole = os.getpid(), sources.Files.predictions
+    told = frame[frame["method"] != "lora"]
+    paths = list(map(Path, told["path"]))
+    before = predictions_of(paths)
+    monkeypatch.setattr(sources.Files, "predictions", elsewhere)
+    monkeypatch.setattr("frod_bench.report.collect.FEWEST_FOR_A_COPY", len(paths))
+    monkeypatch.setattr("frod_bench.report.predictions._known", {})
+    collect(tmp_path, "embedded", [Cell(r.task, r.method, r.seed) for r in told.itertuples()])
+    for ours, copied in zip(before, predictions_of(paths), strict=True):
+        assert ours is not None
+        assert copied is not None
+        assert copied.rows == ours.rows
+        assert (copied.hits == ours.hits).all()
+    with pytest.raises(AssertionError):
+        collect(tmp_path, "embedded", [Cell("rte", "frod", 0)])
 
 
 def test_nothing_beside_ours_is_no_table(frame: pd.DataFrame) -> None:
