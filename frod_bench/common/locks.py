@@ -46,9 +46,8 @@ def locked(path: Path, label: str, *, wait: bool = True) -> Iterator[bool]:
     if path in _held and not wait:
         yield True
         return
-    made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     with ExitStack() as lock:
-        lock.callback(_remove_folders, made)
+        lock.enter_context(leaving_no_folder(path.parent))
         try:
             is_ours = lock.enter_context(_flocked(path, label, wait))
         except OSError as error:
@@ -76,6 +75,20 @@ def is_held(path: Path) -> bool:
         if error.errno not in NO_LOCKS:
             raise
     return False
+
+
+@contextmanager
+def leaving_no_folder(folder: Path) -> Iterator[None]:
+    """Remove `folder` and those around it when the body has ended, if they are empty and were not
+    there before.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]  # the innermost first
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # something is in it, or another process has removed it
+            for one in made:
+                one.rmdir()
 
 
 def remove_empty(root: Path) -> None:
@@ -179,9 +192,3 @@ def _is_at(stream: TextIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(stream.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _remove_folders(made: list[Path]) -> None:
-    with suppress(OSError):  # something is in it, or another process has removed it
-        for folder in made:
-            folder.rmdir()

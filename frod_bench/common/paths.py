@@ -27,8 +27,14 @@ def published_search(profile: str) -> Path:
 
 
 def cache_dir() -> Path:
-    """Folder for files that can be recomputed: `FROD_BENCH_CACHE`, else the user's cache."""
-    return Path(os.environ.get("FROD_BENCH_CACHE") or platformdirs.user_cache_dir("frod_bench"))
+    """Folder for files that can be recomputed: `FROD_BENCH_CACHE`, else the user's cache. Raises
+    InputError if the variable's value cannot be a path.
+    """
+    if named := os.environ.get("FROD_BENCH_CACHE"):
+        folder = at_home("FROD_BENCH_CACHE", named)
+        check_path("FROD_BENCH_CACHE", folder)
+        return Path(folder)
+    return Path(platformdirs.user_cache_dir("frod_bench"))
 
 
 def writable_cache_dir() -> Path:

@@ -24,28 +24,44 @@ OF_A_GRID = (
 )
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # flags of Hydra's that run nothing
 WITH_CFG = ("--resolve", "--package", "-p")
-# Hydra's own ways to start several runs: what does the same, and the only values that are allowed.
-STARTERS = {
-    "hydra": "-m starts a grid, and a key of Hydra's own is set by itself, hydra.KEY=VALUE",
-    "hydra.launcher": "launcher=ray or launcher=submitit names the engine of a grid",
-    "hydra.sweeper": "-m KEY=a,b makes a grid, and frod-bench tune searches learning rates",
-    "hydra.mode": "-m starts a grid",
+# Keys of Hydra's own: what does the same, and the only values that are allowed. Others would start
+# runs without a plan, write files beside the results, or call what a value names.
+INSTEAD = {
+    "hydra": "; -m starts a grid",
+    "hydra.launcher": "; launcher=ray or launcher=submitit names the engine of a grid",
+    "hydra.sweeper": "; -m KEY=a,b makes a grid, and frod-bench tune searches learning rates",
+    "hydra.mode": "; -m starts a grid",
+    "hydra.run": "; results_root=DIR names the folder of results",
+    "hydra.searchpath": "; a file of one's own is named by its path, task=path/to/my_task.yaml",
 }
-UNUSED = {"hydra/launcher": "basic", "hydra/sweeper": "basic", "hydra.mode": "RUN"}
+UNUSED = {
+    "hydra/launcher": ("basic",),
+    "hydra/sweeper": ("basic",),
+    "hydra/job_logging": ("none", "disabled"),
+    "hydra/hydra_logging": ("none", "disabled"),
+    "hydra.mode": ("RUN",),
+}
+# Flags of Hydra's that are followed by one of these words.
+CHOICES = {
+    "--cfg": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+LONG = {"-c": "--cfg", "-i": "--info"}
 
 
 def read_overrides(words: Iterable[str]) -> list[Override]:
     """Parse overrides. Raises InputError for a word that is not one, for a group or a key that is
-    taken away, for a list of choices in brackets, and for Hydra's own ways to start several runs.
+    taken away, for a list of choices in brackets, and for keys of Hydra's own.
     """
     found = [_parsed(word) for word in words]
     for override in found:
         word, key = str(override.input_line), override.get_key_element().lstrip("+~")
-        if starter := _starter_of(key):
-            if override.is_delete() or key not in UNUSED or override.value() != UNUSED[key]:
+        if _is_hydras(key):
+            if override.is_delete() or override.value() not in UNUSED.get(key, ()):
+                own = ".".join(key.partition("@")[0].replace("/", ".").split(".")[:2])
                 raise InputError(
-                    f"{word}: is not used, since the suite plans a grid and starts its runs "
-                    f"itself. Leave it out; {STARTERS[starter]}."
+                    f"{word}: is not used, since the suite plans a grid, starts its runs and names "
+                    f"their files itself. Leave it out{INSTEAD.get(own, '')}."
                 )
         elif override.is_delete():
             _check_removed(word, key)
@@ -73,7 +89,26 @@ def without_flags(words: Sequence[str]) -> list[str]:
             raise InputError(f"{flag}: is not a flag of run.{did_you_mean(flag, allowed)}")
         if flag in WITH_CFG and not {"--cfg", "-c"} & set(flags):
             raise InputError(f"{flag}: is read only with --cfg. Add --cfg job, or leave it out.")
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        _check_value(word, following)
     return [word for word in words if word[:1] != "-" and ("=" in word or not flags)]
+
+
+def _check_value(word: str, following: str) -> None:
+    """Raise InputError if a flag of Hydra's is to show what there is not."""
+    flag, _, own = word.partition("=")
+    value = own or following
+    if value.startswith("-"):  # the next flag
+        value = ""
+    said = f"{flag} {value}".rstrip()
+    if flag in ("--package", "-p"):
+        if not any(f"{key}.".startswith(f"{value}.") for key in (*keys(), "hydra")):
+            nodes = {key.partition(".")[0] for key in keys()}
+            raise InputError(f"{said}: is not in a configuration.{did_you_mean(value, nodes)}")
+        return
+    choices = CHOICES.get(LONG.get(flag, flag), ())
+    if choices and value not in choices and (value or choices == CHOICES["--cfg"]):
+        raise InputError(f"{said}: shows nothing.{did_you_mean(value, choices)}")
 
 
 def check_grid(overrides: Iterable[Override]) -> None:
@@ -131,11 +166,11 @@ def _parsed(word: str) -> Override:
     return found
 
 
-def _starter_of(key: str) -> str | None:
-    """The one of `STARTERS` that a key or a group is, or is below of, in whatever package."""
-    parts = key.partition("@")[0].replace("/", ".").split(".")
-    name = ".".join(parts[:2])
-    return name if name in STARTERS else None
+def _is_hydras(key: str) -> bool:
+    """Whether a key or a group is one of Hydra's own, or goes to a place among them."""
+    name, _, place = key.partition("@")
+    places = [name, *place.split(":"), *(one.removeprefix("_global_.") for one in place.split(":"))]
+    return any(one.replace("/", ".").split(".")[0] == "hydra" for one in places)
 
 
 def _check_removed(word: str, key: str) -> None:
@@ -152,7 +187,8 @@ def _check_choice(word: str, key: str, value: object) -> None:
         return
     if isinstance(value, list):
         listed = ",".join(str(getattr(one, "text", one)) for one in value)
-        raise InputError(f"{word}: is a list. A grid is written -m {key}={listed}.")
+        grid = f"-m {key}={listed}" if listed else f"-m {key}=NAME,NAME"
+        raise InputError(f"{word}: is a list. A grid is written {grid}.")
     names = (path.stem for path in folder.glob("*.yaml"))
     raise InputError(f"{word}: names no {key}.{did_you_mean(str(value), names)}")
 

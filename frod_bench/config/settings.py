@@ -200,7 +200,7 @@ class TrackerConfig:
 class RuntimeConfig:
     """How a cell is run on this machine; none of it changes the result."""
 
-    # worker processes; 0: one per GPU, without one per core that this process may use
+    # worker processes; 0: one per GPU, without GPUs one per `threads` cores that it may use
     jobs: int = within(0, 4096, default=0)
     threads: int = within(1, 4096, default=1)  # per worker
     device: str = "auto"  # auto | cpu | cuda | cuda:1 ...

@@ -33,7 +33,6 @@ from .core import (
     whole,
 )
 
-VERSION = 1  # of what the layer computes. Increase it if training could not resume with another
 TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
 # Multiply-adds up to which a training step forms a weight anew: to find out that what is kept is
 # out of date takes as long (0.15 ms on a CPU).

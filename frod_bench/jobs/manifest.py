@@ -11,6 +11,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.results import code_version
 from frod_bench.common import atomic
 from frod_bench.common.paths import CELLS_PATH, REFERENCE_DIR
+from frod_bench.records import store
 
 WRITTEN, COMPARED = "written", "compared"
 # In a profile's results folder: what its claims and warnings read beside the records.
@@ -25,16 +26,20 @@ CONSTANT_RATE = "constant_rate"  # of the results root: runs that the claims are
 
 def sources_of(cells: Sequence[Cell], figure_style: str) -> dict[str, Any]:
     """What decides whether a report of `cells` is current, and its comparison with the published
-    run: code, style, records, those at a constant learning rate, tables of searches and analyses,
-    and that run. Taken before the report reads, so that a record which arrives in the meantime is
-    not taken for reported.
+    run: code, style, records with their files, those at a constant learning rate, tables of
+    searches and analyses, and that run. Taken before the report reads, so that a record which
+    arrives in the meantime is not taken for reported.
     """
     folder = cells[0].results_dir
     return {
         "code_version": code_version()[0],
         "figures": figure_style,
         "published": _stamps([REFERENCE_DIR / cells[0].profile / CELLS_PATH]),
-        "records": _stamps(cell.record_path for cell in cells),
+        "records": _stamps(
+            place(cell.record_path)
+            for cell in cells
+            for place in (Path, store.curve_path, store.predictions_path)
+        ),
         "beside": _stamps(folder / name for name in BESIDE),
         "constant": _stamps(
             sorted((folder.parent / CONSTANT_RATE / folder.name / "records").glob("*/*/*.json"))

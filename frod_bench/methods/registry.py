@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft import PEFT_TYPE_TO_TUNER_MAPPING, get_peft_model, inject_adapter_in_model
@@ -45,6 +46,8 @@ REFUSALS = (
     LookupError,
     NotImplementedError,
 )
+RANKS = ("r", "init_r", "target_r")  # arguments of PEFT's methods
+MOST_RANKS_PER_SIDE = 16
 Groups = dict[str, list[Parameter]]
 Applier = Callable[[Model, MethodConfig, BackboneConfig, int], Groups]
 
@@ -109,6 +112,12 @@ def check_targets(backbone: PreTrainedModel, config: BackboneConfig) -> None:
 
 def check_own_targets(backbone: PreTrainedModel, targets: Sequence[str]) -> None:
     """Raise InputError unless each of a method's own targets is a linear layer in every block."""
+    is_list = isinstance(targets, Sequence) and not isinstance(targets, str)
+    if not (is_list and targets and all(isinstance(one, str) and one for one in targets)):
+        raise InputError(
+            f"method.peft.target_modules={targets}: must be a list of names of layers. "
+            f"{_linear_names(backbone)}"
+        )
     for target in targets:
         found = list(matching(backbone, [target]).values())
         blocks = backbone.config.num_hidden_layers
@@ -117,6 +126,22 @@ def check_own_targets(backbone: PreTrainedModel, targets: Sequence[str]) -> None
                 f"method.peft.target_modules: {target!r} matches {len(found)} modules of the "
                 f"backbone, expected a linear one in each of {blocks} blocks. "
                 f"{_linear_names(backbone)}"
+            )
+
+
+def check_ranks(arguments: Mapping[str, Any], layers: Mapping[str, nn.Module]) -> None:
+    """Raise InputError for a rank far beyond the sides of all layers that it is for: it adds
+    nothing but memory, which the machine may not have.
+    """
+    linear = [layer for layer in layers.values() if isinstance(layer, nn.Linear)]
+    sides = [max(layer.in_features, layer.out_features) for layer in linear]
+    most = MOST_RANKS_PER_SIDE * max(sides, default=0)
+    for name in RANKS:
+        rank = arguments.get(name)
+        if isinstance(rank, int) and most and rank > most:
+            raise InputError(
+                f"method.peft.{name}={rank}: must be at most {most}, {MOST_RANKS_PER_SIDE} times "
+                "the longest side of a layer that it is for."
             )
 
 
@@ -173,7 +198,9 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
     own = arguments.pop("target_modules", None)
     if own is not None:
         check_own_targets(model.backbone, own)
-    adapter = peft_adapter(arguments, list(own or config.target_modules))
+    targets = list(own or config.target_modules)
+    check_ranks(arguments, matching(model.backbone, targets))
+    adapter = peft_adapter(arguments, targets)
     try:
         if PEFT_TYPE_TO_TUNER_MAPPING[adapter.peft_type].uses_shared_state:
             with warnings.catch_warnings():  # PEFT uses old names of transformers

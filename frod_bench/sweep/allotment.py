@@ -13,6 +13,7 @@ from frod_bench.sweep.workers import Environment
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Slurm's allotment in CPUs: of a task, if the job asks for one, else of the job on this machine.
 SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+TASK = "SLURM_LOCALID"  # the number of a task on its machine
 # Device files of a GPU driver, also in Windows' Linux and of AMD. Without one torch is not asked.
 DRIVERS = ("nvidiactl", "dxg", "kfd")
 # The control groups of Linux: their files, and those that this process is in.
@@ -21,15 +22,19 @@ OWN_GROUPS = Path("/proc/self/cgroup")
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 
-def workers(jobs: int, device: str) -> list[Environment]:
-    """The environment of each worker, for `runtime.jobs` and `runtime.device`: by default one
-    worker per GPU, which sees no other GPU, or one per core. More workers than GPUs share them.
+def workers(jobs: int, device: str, threads: int = 1) -> list[Environment]:
+    """The environment of each worker, for `runtime.jobs`, `device` and `threads`: by default one
+    worker per GPU, which sees no other GPU, or as many as have a core for each of their threads.
+    More workers than GPUs share them. Of several tasks that `srun` starts on a machine, each begins
+    with the GPUs after those of the task before.
     """
     names = gpus() if device in ("auto", "cuda") else []
     if not names:
         on_gpu = device.startswith("cuda")  # a named one, or none that torch sees
-        return [{} for _ in range(jobs or (1 if on_gpu else cores()))]
-    return [{VISIBLE: names[n % len(names)]} for n in range(jobs or len(names))]
+        return [{} for _ in range(jobs or (1 if on_gpu else max(1, cores() // threads)))]
+    count, task = jobs or len(names), os.environ.get(TASK, "")
+    first = count * int(task) if task.isdecimal() else 0
+    return [{VISIBLE: names[n % len(names)]} for n in range(first, first + count)]
 
 
 def cores() -> int:

@@ -59,7 +59,7 @@ def opened(
 
         yield submitit_engine.opened(launcher, runtime, estimate)
     else:
-        yield LocalEngine(allotment.workers(runtime.jobs, runtime.device))
+        yield LocalEngine(allotment.workers(runtime.jobs, runtime.device, runtime.threads))
 
 
 def queued_line(launcher: Any, cells: Sequence[Cell]) -> str | None:

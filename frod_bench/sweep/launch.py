@@ -72,7 +72,10 @@ def run_grid(
             f"{config.tracker.project}. tracker=none (make: TRACKER=none) uploads nothing.",
             soft_wrap=True,
         )
-    with engines.opened(config.launcher, config.runtime, found.missing, estimate) as engine:
+    with (
+        locks.leaving_no_folder(Path(root) / config.profile.name),  # if all cells are refused
+        engines.opened(config.launcher, config.runtime, found.missing, estimate) as engine,
+    ):
         launch(found, config.runtime, engine)
 
 
@@ -171,7 +174,7 @@ def verdict(failures: Sequence[Finished], total: int) -> str:
 
 def print_failures(failures: Sequence[Finished], console: Console) -> None:
     """Print the table of failures."""
-    table = Table(title=f"{len(failures)} runs failed or reached their time limit")
+    table = Table(title=f"{len(failures)} cells are not done")
     for column in ("cell", "status", "reason", "record"):
         table.add_column(column, overflow="fold")
     for one in failures:

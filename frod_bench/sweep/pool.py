@@ -29,7 +29,7 @@ from frod_bench.sweep.workers import (
 log = logging.getLogger(__name__)
 
 MOST_STARTS = 3  # in a row that may fail before a place for a worker is given up
-GRACE_SEC = 600.0  # beyond the time limit of a cell, until its worker is killed
+GRACE_SEC = 600.0  # beyond twice the time limit of a cell, until its worker is killed
 SETTLED_SEC = 0.2  # what runs is shown once it has not changed for so long
 JOIN_SEC = 5.0
 
@@ -84,6 +84,12 @@ class _Place:
         """Start a worker."""
         self.worker = self.begin(work, self.environment)
         self.is_ready, self.reason, self.task, self.was_killed = False, "", None, False
+
+    def killed_at(self, limit_sec: float) -> float:
+        """When its worker is killed. The limit is one of training: set-up and the evaluation of the
+        test rows, which no limit ends, may take as long again.
+        """
+        return self.started + 2 * limit_sec + GRACE_SEC
 
     def empty(self) -> tuple[int | None, str]:
         """Forget a worker that has ended; returns its exit code, also in words."""
@@ -153,7 +159,7 @@ class _Pool:
         if self.work.limit_sec is not None:
             now = time.monotonic()
             times += [
-                max(0.0, place.started + self.work.limit_sec + GRACE_SEC - now)
+                max(0.0, place.killed_at(self.work.limit_sec) - now)
                 for place in self.places
                 if place.task is not None and not place.was_killed
             ]
@@ -188,7 +194,7 @@ class _Pool:
         if task is None:
             return
         if place.was_killed:
-            reason = f"killed: it did not end within {GRACE_SEC:g} s of its time limit"
+            reason = f"killed: it did not end within twice its time limit and {GRACE_SEC:g} s"
             self.finish(task, Outcome(OVER_LIMIT, reason), place)
         elif code in STOPPED and not task.was_stopped:
             log.warning("the worker of %s was stopped; the cell is resumed later", task.cell.label)
@@ -234,7 +240,7 @@ class _Pool:
         limit, now = self.work.limit_sec, time.monotonic()
         for place in self.places:
             if limit is not None and place.task is not None and place.worker is not None:
-                place.was_killed = now >= place.started + limit + GRACE_SEC
+                place.was_killed = now >= place.killed_at(limit)
                 if place.was_killed:
                     place.worker.kill()
 

@@ -113,7 +113,7 @@ def _start(ray: Any, gpus: float | None, runtime: Any) -> tuple[Share, int]:
             f"launcher.gpus={gpus:g}: there is no GPU on this machine. Leave it out, or name a "
             "cluster that has some, launcher.address=HOST:PORT."
         )
-    workers = len(allotment.workers(runtime.jobs, runtime.device))
+    workers = len(allotment.workers(runtime.jobs, runtime.device, runtime.threads))
     if gpus is None:
         gpus = 1 / math.ceil(workers / found) if found else 0.0
     elif gpus and not runtime.jobs:

@@ -135,7 +135,8 @@ class SubmititEngine:
     @property
     def _processes(self) -> int:
         """How many stand for jobs on this machine."""
-        return len(allotment.workers(self.runtime.jobs, self.runtime.device))
+        runtime = self.runtime
+        return len(allotment.workers(runtime.jobs, runtime.device, runtime.threads))
 
     @property
     def _gpus(self) -> int:

@@ -16,8 +16,6 @@ from transformers import PreTrainedModel
 
 from frod_bench.frod.layer import Fingerprint, FrodLinear
 
-VERSION = 1  # Increase it if training could not resume with another
-
 
 def trains_so(accelerator: Accelerator) -> bool:
     """Whether a model trains in bf16 on a CPU."""

@@ -21,7 +21,6 @@ from frod_bench.config.settings import TrainerConfig
 from frod_bench.training import bf16_on_cpu, length_groups
 from frod_bench.training.checkpoint import Checkpoints, TrainingState
 
-VERSION = 1  # of what a step computes. Increase it if a run could not resume from an older one's
 Batch = dict[str, Tensor]
 Point = dict[str, float]
 Collate = Callable[[Sequence[Any]], Batch]

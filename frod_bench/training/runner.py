@@ -19,6 +19,7 @@ from torch.nn import functional
 from frod_bench import metrics
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, cell_of, find_missing
+from frod_bench.cells.code import code_digests
 from frod_bench.cells.leftovers import remove_temporaries
 from frod_bench.cells.results import Outcome
 from frod_bench.common import locks, processes, secrets, stopping
@@ -26,7 +27,6 @@ from frod_bench.common.errors import InputError
 from frod_bench.config.settings import Settings
 from frod_bench.data.load import TaskData, load_data
 from frod_bench.data.rows import Split
-from frod_bench.frod import layer
 from frod_bench.methods.registry import (
     Model,
     Prepared,
@@ -38,7 +38,7 @@ from frod_bench.methods.registry import (
 from frod_bench.models.classifier import build_classifier, check_reads, recompute_activations
 from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
-from frod_bench.training import bf16_on_cpu, checkpoint, loop, memory, tracker
+from frod_bench.training import bf16_on_cpu, checkpoint, memory, tracker
 from frod_bench.training.distributed import make_accelerator, name_blocks
 from frod_bench.training.features import with_features
 from frod_bench.training.loop import Point, Problem, Trainer, in_steps, predict
@@ -220,15 +220,18 @@ def run_cell(
 
 
 def origin_of(cell: Cell, prepared: Prepared, accelerator: Accelerator) -> checkpoint.Origin:
-    """Return what a cell's checkpoints are of: the cell, the code that they were made by, and the
-    basis that trained values belong to, since other library versions may compute another one.
+    """Return what a cell's checkpoints are of: the cell, the code and the packages that they were
+    made by, so that a record names those of all its steps, and the basis that trained values belong
+    to, which another machine may compute differently.
     """
     model, method = prepared.model, cell.settings.method
-    names = {"cell": cell.config_hash, "method": method.name, "loop": str(loop.VERSION)}
-    if method.kind == "frod":
-        names["layer"] = str(layer.VERSION)
+    names = {"cell": cell.config_hash, "method": method.name}
+    names |= {f"code of {part}": digest for part, digest in code_digests().items()}
+    names |= {f"version of {name}": number for name, number in results.package_versions().items()}
+    if method.kind != "frod":
+        del names["code of layer"]
     if bf16_on_cpu.trains_so(accelerator):
-        names["bf16_on_cpu"] = str(bf16_on_cpu.VERSION)
+        names["arithmetic"] = "bf16 on a CPU"
     return checkpoint.Origin(
         names,
         functools.cache(functools.partial(sketches_of, model, method)),

@@ -2,7 +2,10 @@
 
 import errno
 import os
-import threading
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,13 +41,22 @@ def test_it_has_the_permissions_of_a_file_made_as_usual(tmp_path: Path) -> None:
 def test_writers_at_the_same_time_do_not_share_a_temporary_file(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     texts = [str(number) * 100_000 for number in range(4)]
-    threads = [threading.Thread(target=atomic.write_text, args=(file, text)) for text in texts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(texts)) as writers:
+        for _ in range(20):
+            list(writers.map(partial(atomic.write_text, file), texts))  # raises their errors
     assert file.read_text() in texts
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_temporary_names_differ_also_between_machines() -> None:
+    """Processes of two machines can have the same number, and the same past."""
+    program = (
+        "import os, time; os.getpid = lambda: 7; time.time_ns = time.monotonic_ns = lambda: 7\n"
+        "from pathlib import Path; from frod_bench.common import atomic\n"
+        "print(atomic.temporary(Path('a')))"
+    )
+    names = [subprocess.check_output([sys.executable, "-c", program]) for _ in range(2)]
+    assert len(set(names)) == 2
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from frod_bench.cells.results import BUSY, Outcome
 from frod_bench.common import leases, locks
 from frod_bench.records import store
 from frod_bench.sweep import launch
@@ -113,6 +114,24 @@ def test_the_second_of_two_runs_finds_the_record_done(
         hidden.rename(cell.record_path)
     second.join(120)
     assert second.result == first._replace(is_ours=False)
+
+
+def test_a_worker_leaves_a_cell_that_another_process_runs_at_once(make_cell: MakeCell) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    found: list[Outcome] = []
+    worker = threading.Thread(target=lambda: found.append(launch.work(cell)), daemon=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(cell.lock_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        worker.start()
+        worker.join(60)
+        statuses = [outcome.status for outcome in found]
+        holder.kill()
+    assert statuses == [BUSY]
+    assert not cell.record_path.exists()
 
 
 @pytest.mark.usefixtures("forked")

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from frod_bench.cells.cell import Cell
+from frod_bench.cells.results import Outcome
 from frod_bench.common import atomic
 from frod_bench.common.paths import cache_dir
 from frod_bench.records import store
+from frod_bench.sweep import launch
 from frod_bench.training import runner
 from frod_bench.training.loop import Point, Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
@@ -177,6 +179,31 @@ def test_a_cell_whose_input_is_bad_is_refused_and_the_sweep_goes_on(
     assert "1 of 2 cells were refused" in done.stderr
     records = store.scan(tmp_path / "results/embedded/records")[0]
     assert [(r["cell"]["task"], r["status"]) for r in records] == [("cola", "ok")]
+
+
+@pytest.mark.usefixtures("in_turn")
+@pytest.mark.parametrize("kept", [None, "records/rte"])
+def test_a_grid_that_is_refused_leaves_the_disk_as_it_was(
+    tmp_path: Path, here: RunHere, monkeypatch: pytest.MonkeyPatch, kept: str | None
+) -> None:
+    """Of workers that make a folder at one time, none removes it."""
+    root = tmp_path / "results/embedded"
+    if kept:
+        (root / kept).mkdir(parents=True)
+
+    def work_among_others(cell: Cell) -> Outcome:
+        cell.lock_path.parent.mkdir(parents=True, exist_ok=True)
+        return work(cell)
+
+    work = launch.work
+    monkeypatch.setattr(launch, "work", work_among_others)
+    before = sorted(tmp_path.rglob("*"))
+    grid = ["-m", "task=rte", "method=lora", "method.peft.r=abc", "seed=0,1"]
+    done = here(*cell_words(tmp_path, *grid))
+    assert done.returncode == 2, done.stderr
+    assert "method.peft.r=abc: must be a number" in done.stderr
+    assert "2 of 2 cells were refused" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def broken_mirror(folder: Path) -> Path:

@@ -23,7 +23,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allotment, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(allotment, "GROUPS", tmp_path / "groups")
     monkeypatch.setattr(allotment, "DRIVERS", ())
-    for name in (VISIBLE, *allotment.SLURM):
+    for name in (VISIBLE, allotment.TASK, *allotment.SLURM):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -172,6 +172,23 @@ def test_each_gpu_has_a_worker_that_sees_no_other(
         assert found == (expected or [{}] * (8 if device == "auto" else 1))
     assert workers(0, "cpu") == [{}] * 8
     assert workers(0, "cuda:1") == [{}]
+
+
+@pytest.mark.parametrize(("threads", "count"), [(1, 8), (2, 4), (3, 2), (8, 1), (64, 1)])
+def test_each_thread_of_a_worker_has_a_core(threads: int, count: int) -> None:
+    assert workers(0, "cpu", threads) == [{}] * count
+    assert workers(5, "cpu", threads) == [{}] * 5
+
+
+def test_tasks_of_srun_begin_with_different_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    have_gpus(monkeypatch, 4)
+    found = {}
+    for task in range(5):
+        monkeypatch.setenv(allotment.TASK, str(task))
+        found[task] = [[one[VISIBLE] for one in workers(jobs, "auto")] for jobs in (1, 2, 0)]
+    assert [one[0] for one in found.values()] == [["0"], ["1"], ["2"], ["3"], ["0"]]
+    assert [one[1] for one in found.values()][:3] == [["0", "1"], ["2", "3"], ["0", "1"]]
+    assert found[1][2] == ["0", "1", "2", "3"]
 
 
 def test_more_workers_than_gpus_share_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from frod_bench.frod import files, layer
+from frod_bench.cells import results
+from frod_bench.cells.code import code_digests
+from frod_bench.frod import files
 from frod_bench.records.store import digest_of
 from frod_bench.training import loop, runner, tensor_files
 from frod_bench.training.checkpoint import (
@@ -31,6 +33,7 @@ from tests.training.test_loop import Killed, Net, config, fit, kill_at, make_pro
 from tests.training.test_loop import without_seconds as points_of
 
 Damage = Callable[[Path], object]
+CODE = code_digests()
 NO_SPACE = {
     "safetensors": SafetensorError("Error while serializing: I/O error: ... (os error 28)"),
     "disk": OSError(errno.ENOSPC, "No space left on device"),
@@ -314,11 +317,11 @@ def origin(**changes: str) -> Origin:
         if not torch.equal(kept["basis"], basis):
             raise ValueError("the basis is another one")
 
-    names = {"cell": "abc", "method": "frod", "loop": "1", "layer": "1"} | changes
+    names = {"cell": "abc", "method": "frod", "code of loop": "1"} | changes
     return Origin(names, lambda: {"basis": basis}, check)
 
 
-@pytest.mark.parametrize("name", [None, "cell", "method", "loop", "layer", "basis"])
+@pytest.mark.parametrize("name", [None, "cell", "method", "code of loop", "basis"])
 def test_one_of_another_origin_is_not_resumed_from(
     tmp_path: Path, name: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -382,8 +385,9 @@ def test_when_there_is_space_again_the_best_step_is_written_too(
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ((loop, "VERSION", 2), r"can't be used \(its loop is '1'; that of this run is '2'\)"),
-        ((layer, "VERSION", 2), r"can't be used \(its layer is '1'; that of this run is '2'\)"),
+        ((runner, "code_digests", lambda: CODE | {"loop": "x"}), "its code of loop is '"),
+        ((runner, "code_digests", lambda: CODE | {"layer": "x"}), "its code of layer is '"),
+        ((results, "package_versions", lambda: {"torch": "1"}), "its version of accelerate is '"),
         ((files, "_V_probe", lambda shared: shared.V[0].double()), "The basis of"),
         (None, ""),
     ],

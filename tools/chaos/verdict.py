@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from frod_bench.cells import leftovers
 from frod_bench.common import atomic
 from frod_bench.records import store
 from frod_bench.records.schema import RecordError
@@ -100,7 +101,8 @@ def run_twice(folder: Folder) -> int:
 def temporaries(folder: Folder) -> list[Path]:
     """Temporary files and folders among the results and in the cache."""
     found = (path for top in (folder.results, folder.cache) for path in top.rglob("*"))
-    return [path for path in found if fnmatchcase(path.name, atomic.TEMPORARIES)]
+    names = (atomic.TEMPORARIES, leftovers.UNNAMED)
+    return [path for path in found if any(fnmatchcase(path.name, name) for name in names)]
 
 
 def prune(folder: Folder) -> None:

@@ -280,6 +280,19 @@ CACHES = (
         functools.partial(unwritable, variable="FROD_BENCH_CACHE"),
         "FROD_BENCH_CACHE is a file",
     ),
+    *(
+        Bad(
+            PLAN,
+            f"FROD_BENCH_CACHE={start}",
+            remedy,
+            lambda _here, patch, value=value: patch.setenv("FROD_BENCH_CACHE", value),
+            f"FROD_BENCH_CACHE={start}",
+        )
+        for value, start, remedy in (
+            ("~nobody_at_all/x", "~nobody_at_all/x: there is no such home", "Write the folder out"),
+            ("x" * 300, "'xxx", "more than 255 bytes"),
+        )
+    ),
 )
 
 FRONT = tuple(
