@@ -31,7 +31,7 @@ REPORT = $(BIN)/python -m frod_bench.report
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: PROFILE=$(PROFILE) SUITE=$(SUITE) METHODS=$(METHODS) SEEDS=$(SEEDS) JOBS=$(JOBS) (0: one per GPU or core)"
+	@echo "Variables: PROFILE=$(PROFILE) SUITE=$(SUITE) METHODS=$(METHODS) SEEDS=$(SEEDS) JOBS=$(JOBS) (0: one per GPU, or core)"
 	@echo "           HEAD=$(HEAD) (auto: rank if a task has options) RESULTS=$(RESULTS) DATA_ROOT= MODEL_ROOT= (local mirrors)"
 	@echo "           LAUNCHER=$(LAUNCHER) (ray: a Ray cluster; submitit: jobs of Slurm)"
 	@echo "           TRACKER=$(TRACKER) (none: no wandb) LOCKED=$(LOCKED) (1: the exact versions of constraints.txt)"

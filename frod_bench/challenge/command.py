@@ -114,8 +114,8 @@ class Challenge:
     @cached_property
     def price(self) -> Price:
         """What all that costs."""
-        jobs = int(self.config.runtime.jobs)
-        return price_of(self.reference, self.sample, self.searches, self.cells, jobs)
+        runtime = self.config.runtime
+        return price_of(self.reference, self.sample, self.searches, self.cells, runtime)
 
 
 def start(words: Sequence[str]) -> None:

@@ -7,7 +7,8 @@ from statistics import fmean
 from frod_bench.cells.cell import Cell
 from frod_bench.challenge.reference import Reference
 from frod_bench.common.names import with_head
-from frod_bench.sweep.allotment import cores
+from frod_bench.config.settings import RuntimeConfig
+from frod_bench.sweep import allotment
 from frod_bench.tuning.procedure import HEAD, Rules, has_rotation, main_group
 from frod_bench.tuning.searches import Searches
 
@@ -66,9 +67,9 @@ def price_of(
     sample: Sequence[Cell],
     searches: Searches,
     judged: Sequence[Cell],
-    jobs: int,
+    runtime: RuntimeConfig,
 ) -> Price:
-    """Count the runs of each stage; `jobs` is `runtime.jobs`."""
+    """Count the runs of each stage, for as many workers as `runtime` gives."""
     known, searching = reference.seconds, reference.search_seconds
 
     def seconds(cells: Iterable[Cell], known: Mapping[str, float] = known) -> float:
@@ -88,7 +89,8 @@ def price_of(
         Stage("search of learning rates", (least, usual), (least_seconds, usual_seconds)),
         Stage("judged seeds", (len(judged),) * 2, (own, own)),
     )
-    return Price(stages, mean_of(known), jobs or cores())
+    workers = allotment.workers(runtime.jobs, runtime.device, runtime.threads)
+    return Price(stages, mean_of(known), len(workers))
 
 
 def mean_of(known: Mapping[str, float]) -> float:

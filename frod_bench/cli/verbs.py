@@ -62,7 +62,7 @@ PART = Key("PART", "all", "first word: what to report, all, tables, plots or htm
 FIGURES = Key("figures.style", "screen", "paper: a paper's widths, fonts and .tex captions", STYLES)
 OVERRIDES = Key("KEY=VALUE", "", "every other key of `frod-bench run`")
 RUNTIME = (
-    Key("runtime.jobs", "0", "worker processes; 0 is one per GPU or core"),
+    Key("runtime.jobs", "0", "worker processes; 0 is one per GPU, or core"),
     Key("runtime.device", "auto", "auto, cpu, cuda or cuda:N"),
     Key("launcher", "local", "where runs go: ray, a cluster; submitit, jobs of Slurm", ENGINES),
     Key("tracker", "wandb", "none: nothing is logged to wandb"),

@@ -100,13 +100,7 @@ def _check_value(word: str, following: str) -> None:
     value = own or following
     if value.startswith("-"):  # the next flag
         value = ""
-    said = f"{flag} {value}".rstrip()
-    if flag in ("--package", "-p"):
-        if not any(f"{key}.".startswith(f"{value}.") for key in (*keys(), "hydra")):
-            nodes = {key.partition(".")[0] for key in keys()}
-            raise InputError(f"{said}: is not in a configuration.{did_you_mean(value, nodes)}")
-        return
-    choices = CHOICES.get(LONG.get(flag, flag), ())
+    choices, said = CHOICES.get(LONG.get(flag, flag), ()), f"{flag} {value}".rstrip()
     if choices and value not in choices and (value or choices == CHOICES["--cfg"]):
         raise InputError(f"{said}: shows nothing.{did_you_mean(value, choices)}")
 

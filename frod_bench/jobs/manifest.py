@@ -42,7 +42,7 @@ def sources_of(cells: Sequence[Cell], figure_style: str) -> dict[str, Any]:
         ),
         "beside": _stamps(folder / name for name in BESIDE),
         "constant": _stamps(
-            sorted((folder.parent / CONSTANT_RATE / folder.name / "records").glob("*/*/*.json"))
+            sorted((folder.parent / CONSTANT_RATE / folder.name / "records").rglob("*.*"))
         ),
     }
 

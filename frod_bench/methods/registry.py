@@ -9,7 +9,6 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from peft import PEFT_TYPE_TO_TUNER_MAPPING, get_peft_model, inject_adapter_in_model
@@ -46,8 +45,7 @@ REFUSALS = (
     LookupError,
     NotImplementedError,
 )
-RANKS = ("r", "init_r", "target_r")  # arguments of PEFT's methods
-MOST_RANKS_PER_SIDE = 16
+MOST_BACKBONES = 16  # times the backbone's values that an adapter may train
 Groups = dict[str, list[Parameter]]
 Applier = Callable[[Model, MethodConfig, BackboneConfig, int], Groups]
 
@@ -129,22 +127,6 @@ def check_own_targets(backbone: PreTrainedModel, targets: Sequence[str]) -> None
             )
 
 
-def check_ranks(arguments: Mapping[str, Any], layers: Mapping[str, nn.Module]) -> None:
-    """Raise InputError for a rank far beyond the sides of all layers that it is for: it adds
-    nothing but memory, which the machine may not have.
-    """
-    linear = [layer for layer in layers.values() if isinstance(layer, nn.Linear)]
-    sides = [max(layer.in_features, layer.out_features) for layer in linear]
-    most = MOST_RANKS_PER_SIDE * max(sides, default=0)
-    for name in RANKS:
-        rank = arguments.get(name)
-        if isinstance(rank, int) and most and rank > most:
-            raise InputError(
-                f"method.peft.{name}={rank}: must be at most {most}, {MOST_RANKS_PER_SIDE} times "
-                "the longest side of a layer that it is for."
-            )
-
-
 def matching(backbone: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
     """Return the modules whose name is, or ends with, one of the dotted names `targets`."""
     suffixes = "|".join(re.escape(name) for name in targets)
@@ -198,9 +180,8 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
     own = arguments.pop("target_modules", None)
     if own is not None:
         check_own_targets(model.backbone, own)
-    targets = list(own or config.target_modules)
-    check_ranks(arguments, matching(model.backbone, targets))
-    adapter = peft_adapter(arguments, targets)
+    adapter = peft_adapter(arguments, list(own or config.target_modules))
+    most = MOST_BACKBONES * sum(p.numel() for p in model.pretrained_parameters())
     try:
         if PEFT_TYPE_TO_TUNER_MAPPING[adapter.peft_type].uses_shared_state:
             with warnings.catch_warnings():  # PEFT uses old names of transformers
@@ -214,7 +195,20 @@ def apply_peft(model: Model, method: MethodConfig, config: BackboneConfig, _seed
         raise InputError(
             f"method.peft: PEFT refuses {method.peft} ({error}). Change the argument that it names."
         ) from error
-    return {"adapter": [p for p in model.backbone.parameters() if p.requires_grad]}
+    except RuntimeError as error:
+        if "allocate" not in str(error).lower():
+            raise
+        raise InputError(
+            f"method.peft: {method.peft} needs more memory than this machine has. Choose a smaller "
+            "rank."
+        ) from error
+    trained = [p for p in model.backbone.parameters() if p.requires_grad]
+    if (count := sum(p.numel() for p in trained)) > most:
+        raise InputError(
+            f"method.peft: {method.peft} trains {count:,} values. At most {most:,} are allowed, "
+            f"{MOST_BACKBONES} times the backbone's. Choose a smaller rank."
+        )
+    return {"adapter": trained}
 
 
 def apply_frod(model: Model, method: MethodConfig, config: BackboneConfig, seed: int) -> Groups:

@@ -25,8 +25,8 @@ COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 def workers(jobs: int, device: str, threads: int = 1) -> list[Environment]:
     """The environment of each worker, for `runtime.jobs`, `device` and `threads`: by default one
     worker per GPU, which sees no other GPU, or as many as have a core for each of their threads.
-    More workers than GPUs share them. Of several tasks that `srun` starts on a machine, each begins
-    with the GPUs after those of the task before.
+    More workers than GPUs share them. If `jobs` is named, each of several tasks that `srun` starts
+    on a machine begins with the GPUs after those of the task before.
     """
     names = gpus() if device in ("auto", "cuda") else []
     if not names:

@@ -40,6 +40,10 @@ class CheckpointError(ValueError):
     """A checkpoint that is incomplete, or that does not fit the model or the run."""
 
 
+class _OtherOriginError(CheckpointError):
+    """A checkpoint of another cell, or made by other code, packages or basis."""
+
+
 class TrainingState(NamedTuple):
     """What a checkpoint restores, besides the progress of the run."""
 
@@ -88,6 +92,7 @@ class Checkpoints:
     _kept: list[_Kept] = field(default_factory=list, init=False)  # that are usable, oldest first
     _best: Path | None = field(default=None, init=False)  # of the best step so far
     _best_held: dict[str, Tensor] | None = field(default=None, init=False)  # if no file holds it
+    _foreign: set[Path] = field(default_factory=set, init=False)  # of another origin: they stay
     _has_warned: bool = field(default=False, init=False)
 
     def save(
@@ -134,6 +139,8 @@ class Checkpoints:
                     file,
                     str(error) or type(error).__name__,
                 )
+                if isinstance(error, _OtherOriginError):
+                    self._foreign |= {file, *_found(self.folder, BEST)}  # which it may name
                 continue
             _load_parameters(state.model, tensors)
             _load_optimizer_tensors(state.optimizer, tensors)
@@ -232,8 +239,10 @@ class Checkpoints:
             return None
 
     def _remove_others(self) -> None:
-        """Remove the checkpoints that are not kept, and the best steps that none of them names."""
-        kept = {self._best, *(path for one in self._kept for path in one)}
+        """Remove the checkpoints that are not kept, and the best steps that none of them names.
+        Those of another origin stay, for whoever goes back to that code or those packages.
+        """
+        kept = {self._best, *(path for one in self._kept for path in one), *self._foreign}
         for path in (*_found(self.folder, STEP), *_found(self.folder, BEST)):
             if path not in kept:
                 _remove(path)
@@ -282,7 +291,7 @@ def _found(folder: Path, stem: str) -> list[Path]:
 def _check_origin(found: Mapping[str, str], expected: Mapping[str, str]) -> None:
     for name in sorted({*found, *expected}):
         if found.get(name) != expected.get(name):
-            raise CheckpointError(
+            raise _OtherOriginError(
                 f"its {name} is {found.get(name)!r}; that of this run is {expected.get(name)!r}"
             )
 

@@ -232,6 +232,7 @@ def origin_of(cell: Cell, prepared: Prepared, accelerator: Accelerator) -> check
         del names["code of layer"]
     if bf16_on_cpu.trains_so(accelerator):
         names["arithmetic"] = "bf16 on a CPU"
+    (names,) = broadcast_object_list([names])  # processes of one run resume from one step
     return checkpoint.Origin(
         names,
         functools.cache(functools.partial(sketches_of, model, method)),

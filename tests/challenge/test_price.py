@@ -11,6 +11,7 @@ import yaml
 from frod_bench.challenge.price import points, price_of, span
 from frod_bench.common.names import has_settings
 from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR
+from frod_bench.config.settings import RuntimeConfig
 from frod_bench.tuning.procedure import Rules
 
 RULES = Rules.of(yaml.safe_load((EXPERIMENTS_DIR / "tune.yaml").read_text())["experiment"])
@@ -51,7 +52,7 @@ def test_runs_are_priced_at_the_seconds_of_their_tasks_and_shared_by_the_workers
         seconds={"boolq": 40.0, "rte": 10.0}, search_seconds={"boolq": 30.0, "rte": 10.0}
     )
     searches: Any = SimpleNamespace(rules=RULES, cells={"a": [slow, slow], "b": [quick, unknown]})
-    price = price_of(reference, [slow], searches, [quick, quick, unknown], jobs=2)
+    price = price_of(reference, [slow], searches, [quick, quick, unknown], RuntimeConfig(jobs=2))
     verify, search, judged = price.stages
     assert (verify.runs, verify.seconds) == ((1, 1), (40.0, 40.0))
     assert search.runs == (12 * 4, 16 * 4)
@@ -64,11 +65,12 @@ def test_runs_are_priced_at_the_seconds_of_their_tasks_and_shared_by_the_workers
     assert "about 25 minutes from here" in price.left(2.0)
 
 
-def test_no_number_of_jobs_is_one_worker_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frod_bench.challenge.price.cores", lambda: 3)
+def test_it_is_for_as_many_workers_as_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frod_bench.sweep.allotment.cores", lambda: 6)
+    runtime = RuntimeConfig(device="cpu", threads=2)
     reference: Any = SimpleNamespace(seconds={}, search_seconds={})
     searches: Any = SimpleNamespace(rules=RULES, cells={})
-    assert price_of(reference, [], searches, [], jobs=0).workers == 3
+    assert price_of(reference, [], searches, [], runtime).workers == 3
 
 
 def test_short_times_are_in_seconds() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from frod_bench import __main__ as front
+from frod_bench.common.paths import cache_dir
 from frod_bench.frod import FrodConfig, attach_frod
 from frod_bench.frod.storage import basis_cache_dir
 from frod_bench.jobs import ls
@@ -53,6 +54,12 @@ def test_clear_removes_the_bases_and_nothing_else(
     assert (cache / "embedded_mirror" / "data.parquet").exists()
     frod_bench(monkeypatch, "cache")
     assert capsys.readouterr().out.startswith("0 entries")
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FROD_BENCH_CACHE", "~/cache")
+    assert cache_dir() == tmp_path / "cache"
 
 
 def test_a_cache_that_was_never_written_has_no_entries(

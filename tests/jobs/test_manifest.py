@@ -1,5 +1,6 @@
 """The manifest of a report: it says whether the report is current, and only if it is whole."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,6 +9,7 @@ import pytest
 
 from frod_bench.cells.cell import Cell
 from frod_bench.jobs import manifest
+from frod_bench.records import store
 from frod_bench.report.build import CONSTANT_RATE
 from frod_bench.report.claims.expressiveness import EXPRESSIBLE, SPECTRUM
 from frod_bench.report.picks import PICKS_TABLE
@@ -72,7 +74,19 @@ def test_runs_at_a_constant_rate_that_arrive_later_are_reported(files: dict[str,
     runs = folder.parent / "constant_rate" / folder.name / "records/sst2/frod"
     runs.mkdir(parents=True)
     assert manifest.compared_lines(files["manifest"], sources(files)) == LINES
-    (runs / "0-abc.json").write_text("{}")
+    for name in ("0-abc.json", "0-abc.curve.jsonl", "../../part-001.parquet"):
+        (runs / name).write_text("{}")
+        assert manifest.compared_lines(files["manifest"], sources(files)) is None
+        manifest.write(files["manifest"], sources(files), [files["table"]], LINES)
+    assert manifest.compared_lines(files["manifest"], sources(files)) == LINES
+
+
+@pytest.mark.parametrize("place", [store.curve_path, store.predictions_path])
+def test_a_record_with_another_file_is_reported(
+    files: dict[str, Path], place: Callable[[Path], Path]
+) -> None:
+    manifest.write(files["manifest"], sources(files), [files["table"]], LINES)
+    place(files["record"]).write_text("{}")
     assert manifest.compared_lines(files["manifest"], sources(files)) is None
 
 

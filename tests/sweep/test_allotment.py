@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import joblib
 import pytest
 from joblib.externals.loky.backend import context
 
-from frod_bench.sweep import allotment
+from frod_bench.config.settings import LauncherConfig, RuntimeConfig
+from frod_bench.sweep import allotment, engines
 from frod_bench.sweep.allotment import VISIBLE, workers
 
 COUNT_CORES = joblib.cpu_count
@@ -178,6 +180,12 @@ def test_each_gpu_has_a_worker_that_sees_no_other(
 def test_each_thread_of_a_worker_has_a_core(threads: int, count: int) -> None:
     assert workers(0, "cpu", threads) == [{}] * count
     assert workers(5, "cpu", threads) == [{}] * 5
+
+
+def test_a_grid_starts_them() -> None:
+    launcher, runtime = LauncherConfig("local"), RuntimeConfig(threads=4)
+    with engines.opened(launcher, runtime, [Mock()]) as engine:
+        assert engine.workers == 2
 
 
 def test_tasks_of_srun_begin_with_different_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,6 +292,20 @@ def hang(cell: Any) -> Outcome:
     return Outcome("ok", "")
 
 
+def take_longer(_cell: Any) -> Outcome:
+    time.sleep(4.0)
+    return Outcome("ok", "")
+
+
+@pytest.mark.usefixtures("forked")
+def test_set_up_and_the_last_evaluation_may_take_as_long_as_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "GRACE_SEC", 0.2)
+    done = run_cells(cells_of(["slow"]), Work(take_longer, unlike, limit_sec=3.0), [{}], Mock())
+    assert statuses(done) == [("slow", "ok")]
+
+
 @pytest.mark.usefixtures("forked")
 def test_a_worker_far_beyond_the_time_limit_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "GRACE_SEC", 0.2)

@@ -333,6 +333,21 @@ def test_one_of_another_origin_is_not_resumed_from(
     assert name is None or f"({'the' if name == 'basis' else 'its'} {name} is" in caplog.text
 
 
+@pytest.mark.parametrize("problem", [make_problem, selecting])
+def test_one_of_another_origin_stays_for_a_return_to_it(
+    tmp_path: Path, problem: Callable[[], Problem]
+) -> None:
+    for at, names in ((9, {}), (7, {"code of loop": "3"})):
+        ours = Checkpoints(tmp_path, 4, origin(**names))
+        with pytest.raises(Killed):
+            fit(tmp_path, config(), problem(), on_point=kill_at(at), checkpoints=ours)
+    assert first_step(tmp_path, origin(**{"code of loop": "3"})) == 4
+    whole = fit(tmp_path / "whole", config(), problem())
+    assert first_step(tmp_path, origin()) == 8
+    ours = Checkpoints(tmp_path, 4, origin())
+    assert_same(fit(tmp_path, config(), problem(), checkpoints=ours), whole)
+
+
 @pytest.mark.parametrize("error", NO_SPACE)
 @pytest.mark.parametrize("problem", [make_problem, selecting])
 def test_without_space_the_run_goes_on_with_one_warning(
@@ -420,6 +435,25 @@ def test_a_cell_resumes_if_code_and_basis_are_the_same(
     assert re.search(told, caplog.text) if told else "can't be used" not in caplog.text
     one, other = (result_of(cell.record_path) for cell in cells)
     assert one == other
+
+
+@pytest.mark.parametrize(
+    ("method", "precision", "told"),
+    [
+        ("frod", "no", {"code of layer"}),
+        ("lora", "no", set()),
+        ("lora", "bf16", {"arithmetic"}),
+    ],
+)
+def test_what_a_cells_checkpoints_are_of(
+    make_cell: MakeCell, method: str, precision: str, told: set[str]
+) -> None:
+    cell = make_cell("task=rte", f"method={method}", f"trainer.mixed_precision={precision}")
+    ready = runner.make_ready(cell)
+    names = set(runner.origin_of(cell, ready.prepared, ready.accelerator).names)
+    parts = {f"code of {part}" for part in ("methods", "rows", "loop", "metrics")}
+    packages = {f"version of {name}" for name in results.PACKAGES}
+    assert names == {"cell", "method", *parts, *packages, *told}
 
 
 @pytest.mark.parametrize("method", ["frod", "lora"])

@@ -1,6 +1,6 @@
 """Words of `frod-bench run`: names, types, ranges, Hydra's grammar, and grids."""
 
-from tests.bad_input.case import PLAN, Bad, cell
+from tests.bad_input.case import PLAN, RUN, Bad, cell
 
 LONG = "a" * 300
 
@@ -82,7 +82,6 @@ FLAGS = (
     command("--cfg", "--cfg: shows nothing", "Allowed: all, hydra, job"),
     command("--cfg=nope", "--cfg nope: shows nothing", "Allowed: all, hydra, job"),
     command("--info nope", "--info nope: shows nothing", "Allowed: all, config"),
-    command("--cfg job -p nope", "-p nope: is not in a configuration", "Allowed: "),
     command("hydra.mode=MULTIRUN", "hydra.mode=MULTIRUN: is not used", "-m starts a grid"),
     command("'hydra={mode:MULTIRUN}'", "hydra={mode:MULTIRUN}: is not used", "-m starts a grid"),
     command("-m 'hydra={mode:RUN}'", "hydra={mode:RUN}: is not used", "-m starts a grid"),
@@ -240,8 +239,18 @@ METHODS = (
     cell("method=lora +method.peft.target_modules=5", "target_modules=5", "Its linear layers"),
     cell("method=lora '+method.peft.target_modules=[null]'", "[None]", "Its linear layers"),
     cell("method=lora '+method.peft.target_modules=[]'", "target_modules=[]", "Its linear layers"),
-    cell("method=lora method.peft.r=99999999999", "method.peft.r=99999999999", "must be at most"),
-    cell("method=vera method.peft.r=99999999", "method.peft.r=99999999", "must be at most"),
+    cell("method=lora method.peft.r=99999999999", "'r': 99999999999", "Choose a smaller rank"),
+    cell("method=vera method.peft.r=99999999", "'r': 99999999", "Choose a smaller rank"),
+    cell(
+        "method=lora '+method.peft.rank_pattern={query:99999999999}'",
+        "{'query': 99999999999}",
+        "Choose a smaller rank",
+    ),
+    Bad(
+        f"{RUN} method=lora method.peft.r=99999999999",
+        "'r': 99999999999",
+        "more memory than this machine has",
+    ),
     cell("method.source=abc", "method.source=abc", "Leave it out"),
     cell("method.apply=os:system", "method.apply=os:system", "remove method.apply"),
     cell("learning_rates.nlu=3", "learning_rates.nlu=3", "See the files of conf/learning_rates"),
