@@ -21,7 +21,7 @@ RUNS = {
         "why/one_seed/embedded",
         "why/two_tasks/embedded",
     ],
-    "profile `real`, on real data: pilots": ["real"],
+    "profile `real`, on real data: pilots, and the search so far": ["real"],
     "runs that others took the place of": [
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",
