@@ -21,6 +21,7 @@ CHECKPOINT, ASIDE = "checkpoint", "set aside"
 TEMPORARY, LOCK = "temporary", "lock"
 BEST = "best*.safetensors"  # the best step's parameters, of no use without a checkpoint
 UNNAMED = ".tmp??????"  # what safetensors writes first, beside the file that it is to make
+TEMPORARIES = (atomic.TEMPORARIES, UNNAMED)
 STALE_SEC = 3600.0  # since the last write to a temporary file that is not a cell's
 _ASIDE = re.compile(r".+\.json\.(invalid|failed|diverged)-\d+(\..+)?|.+\.\w+\.invalid-\d+")
 _KINDS = ("records", "checkpoints", "adapters")
@@ -62,7 +63,7 @@ def remove_temporaries(cell: Cell) -> None:
     """Remove the temporary files of earlier tries of a cell, whose lock the caller has."""
     place = Place(cell.results_dir, cell.task, cell.method, cell.record_path.stem)
     beside = [place.folder(kind).glob(f".{place.stem}{atomic.TEMPORARIES}") for kind in _KINDS]
-    within = [place.checkpoints.glob(pattern) for pattern in (atomic.TEMPORARIES, UNNAMED)]
+    within = [place.checkpoints.glob(pattern) for pattern in TEMPORARIES]
     for found in (*beside, *within):
         for path in found:
             path.unlink(missing_ok=True)
@@ -87,7 +88,7 @@ def find_in_cache(folder: Path) -> list[Leftover]:
     """The temporary files and folders in a cache that nobody writes to, in order of path."""
     found = (
         Leftover(path, TEMPORARY, None, _size_bytes(path))
-        for pattern in (atomic.TEMPORARIES, UNNAMED)
+        for pattern in TEMPORARIES
         for path in folder.rglob(pattern)
     )
     return sorted(one for one in found if not _is_used(one))
@@ -175,7 +176,7 @@ def _is_useless(place: Place) -> bool:
         names = {path.name for path in files}
     except OSError:  # what cannot be read may be needed
         return False
-    useless = (BEST, atomic.TEMPORARIES, UNNAMED)
+    useless = (BEST, *TEMPORARIES)
     return all(any(fnmatchcase(name, pattern) for pattern in useless) for name in names)
 
 

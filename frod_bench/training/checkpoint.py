@@ -41,7 +41,7 @@ class CheckpointError(ValueError):
 
 
 class _OtherOriginError(CheckpointError):
-    """A checkpoint of another cell, or made by other code, packages or basis."""
+    """A checkpoint of another cell, or made by other code or packages."""
 
 
 class TrainingState(NamedTuple):

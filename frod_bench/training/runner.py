@@ -155,6 +155,7 @@ def run_cell(
     """Train and evaluate; return the record's measured fields, its curve and its predictions."""
     cell, prepared, settings = ready.cell, ready.prepared, ready.cell.settings
     accelerator, task = ready.accelerator, settings.task
+    origin = origin_of(cell, prepared, accelerator)  # reads the code: not a part of set-up
     started = time.perf_counter()
     rates, minutes = settings.method.learning_rates, settings.runtime.cell_minutes
     bf16_on_cpu.adapt(prepared.model, accelerator)
@@ -172,7 +173,7 @@ def run_cell(
         checkpoints=checkpoint.Checkpoints(
             cell.place("checkpoints"),
             settings.runtime.checkpoint_every_steps,
-            origin_of(cell, prepared, accelerator),
+            origin,
         ),
         on_point=run.log,
         deadline=math.inf if minutes is None else time.monotonic() + 60 * minutes,

@@ -100,9 +100,8 @@ def run_twice(folder: Folder) -> int:
 
 def temporaries(folder: Folder) -> list[Path]:
     """Temporary files and folders among the results and in the cache."""
-    found = (path for top in (folder.results, folder.cache) for path in top.rglob("*"))
-    names = (atomic.TEMPORARIES, leftovers.UNNAMED)
-    return [path for path in found if any(fnmatchcase(path.name, name) for name in names)]
+    tops = (folder.results, folder.cache)
+    return [path for top in tops for name in leftovers.TEMPORARIES for path in top.rglob(name)]
 
 
 def prune(folder: Folder) -> None:

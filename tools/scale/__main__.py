@@ -18,8 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cells.results import code_version
@@ -118,7 +121,7 @@ def run(words: Sequence[str]) -> Cost:
         ended, status, used = os.wait4(process.pid, os.WNOHANG)
         if ended:
             break
-        peak_bytes = max(peak_bytes, sum(map(memory_bytes, family_of(process.pid))))
+        peak_bytes = max(peak_bytes, memory_bytes(process.pid))
         time.sleep(EVERY_SEC)
     if status:
         sys.exit(f"error: ended with status {os.waitstatus_to_exitcode(status)}: {' '.join(words)}")
@@ -126,22 +129,17 @@ def run(words: Sequence[str]) -> Cost:
     return Cost(used.ru_utime + used.ru_stime, wall_sec, max(peak_bytes, 1024 * used.ru_maxrss))
 
 
-def family_of(process: int) -> list[int]:
-    """A process and those that it has started and waits for, and theirs."""
-    try:
-        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    except OSError:  # it has ended
-        return []
-    return [process, *(one for child in children for one in family_of(int(child)))]
-
-
-def memory_bytes(process: int) -> int:
-    """What a process has in memory, and its share of what it shares with others."""
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+def memory_bytes(number: int) -> int:
+    """What a process and those that it started have in memory, each with its share of what they
+    share.
+    """
+    total = 0
+    with suppress(psutil.Error):  # it has ended
+        process = psutil.Process(number)
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.Error):
+                total += one.memory_full_info().pss
+    return total
 
 
 if __name__ == "__main__":
