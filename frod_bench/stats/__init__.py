@@ -40,6 +40,7 @@ from frod_bench.stats.estimates import (
 from frod_bench.stats.paired import (
     Equivalence,
     McNemar,
+    Resolution,
     equivalence,
     holm,
     mcnemar,
@@ -48,5 +49,6 @@ from frod_bench.stats.paired import (
     paired_difference,
     paired_difference_of_these_tasks,
     probability_of_improvement,
+    resolution,
     tost,
 )

@@ -90,15 +90,24 @@ def mean_of_these_tasks(table: ArrayLike, confidence: float = CONFIDENCE) -> Est
     if len(tasks) == 0:
         return NOTHING
     mean = float(mean_of_means(tasks))
-    counts = (~np.isnan(tasks)).sum(axis=1)
-    variances = spread_over_seeds(tasks) ** 2 / counts  # of the tasks' means
-    total = float(variances.sum())
-    if not total > (ROUNDING * max(1.0, abs(mean))) ** 2:  # one seed, or no spread but rounding
+    total, freedom = pooled_variance(tasks)
+    if np.isnan(total):
         return Estimate(mean, np.nan, np.nan, len(tasks))
-    freedom = total**2 / float((variances**2 / (counts - 1)).sum())
     quantile = student_quantile((1 + confidence) / 2, freedom)
     half = quantile * np.sqrt(total) / len(tasks)
     return Estimate(mean, mean - half, mean + half, len(tasks))
+
+
+def pooled_variance(tasks: Floats) -> tuple[float, float]:
+    """Return the sum of the variances of the tasks' means over seeds, and its degrees of freedom by
+    Welch and Satterthwaite; NaN if a task has a single value, and if none spreads but by rounding.
+    """
+    counts = (~np.isnan(tasks)).sum(axis=1)
+    variances = spread_over_seeds(tasks) ** 2 / counts  # of the tasks' means
+    total = float(variances.sum())
+    if not total > (ROUNDING * max(1.0, abs(float(mean_of_means(tasks))))) ** 2:
+        return np.nan, np.nan
+    return total, total**2 / float((variances**2 / (counts - 1)).sum())
 
 
 def difference_over_tasks(
@@ -156,9 +165,14 @@ def spread_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estima
     if n < 2:
         return Estimate(np.nan, np.nan, np.nan, n)
     spread = float(array.std(ddof=1))
+    return Estimate(spread, *ends_of_a_spread(spread, n - 1, confidence), n)
+
+
+def ends_of_a_spread(spread: float, freedom: float, confidence: float) -> tuple[float, float]:
+    """The chi-squared interval of a spread that was measured with these degrees of freedom."""
     tails = (1 + confidence) / 2, (1 - confidence) / 2
-    low, high = (spread * np.sqrt((n - 1) / chi_squared_quantile(tail, n - 1)) for tail in tails)
-    return Estimate(spread, float(low), float(high), n)
+    low, high = (spread * np.sqrt(freedom / chi_squared_quantile(tail, freedom)) for tail in tails)
+    return float(low), float(high)
 
 
 def stack_tables(tables: Sequence[ArrayLike]) -> Floats:

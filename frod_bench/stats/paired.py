@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from frod_bench.stats.distributions import fair_coin_p_values, student_below
+from frod_bench.stats.distributions import fair_coin_p_values, student_below, student_quantile
 from frod_bench.stats.estimates import (
     CONFIDENCE,
     NOTHING,
@@ -14,9 +14,11 @@ from frod_bench.stats.estimates import (
     ROUNDING,
     Estimate,
     Floats,
+    ends_of_a_spread,
     estimate_of_draws,
     mean_of_these_tasks,
     mean_over_tasks,
+    pooled_variance,
     present,
     stack_tables,
 )
@@ -29,6 +31,13 @@ class Equivalence(NamedTuple):
     equivalent: bool  # the interval is within the margin on both sides
     better: bool  # wholly above 0
     worse: bool  # wholly below -margin
+
+
+class Resolution(NamedTuple):
+    """What two (tasks x seeds) tables can find, with the chi-squared intervals of their spread."""
+
+    difference: Estimate  # the smallest whose interval of confidence 1 - 2 alpha leaves out 0
+    margin: Estimate  # the smallest within which two equal methods are found equivalent
 
 
 class McNemar(NamedTuple):
@@ -85,6 +94,29 @@ def equivalence(
         better=found.low > 0,
         worse=found.high < -margin,
     )
+
+
+def resolution(ours: ArrayLike, theirs: ArrayLike, alpha: float, power: float) -> Resolution:
+    """Return the smallest true difference, and the smallest margin, that `equivalence` of these
+    tasks at `alpha` finds with probability `power`, at the spread over seeds that the tables have.
+
+    In standard errors t(1 - alpha) + t(power), and t(1 - alpha) + t((1 + power) / 2), since an
+    equal method can fail on either side. A `power` of 0.8 is 0.78 to 0.79, and 0.76 to 0.78, in
+    simulated sweeps: the degrees of freedom are estimated anew in each. NaN where
+    `mean_of_these_tasks` has no interval.
+    """
+    (tasks,) = stack_tables([np.asarray(ours, dtype=np.float64) - np.asarray(theirs)])
+    n = len(tasks)
+    total, freedom = pooled_variance(tasks) if n else (np.nan, np.nan)
+    if np.isnan(total):
+        return Resolution(*2 * [Estimate(np.nan, np.nan, np.nan, n)])
+    error = float(np.sqrt(total)) / n
+    found = []
+    for probability in (power, (1 + power) / 2):
+        quantiles = [student_quantile(one, freedom) for one in (1 - alpha, probability)]
+        smallest = sum(quantiles) * error
+        found.append(Estimate(smallest, *ends_of_a_spread(smallest, freedom, CONFIDENCE), n))
+    return Resolution(*found)
 
 
 def tost(differences: ArrayLike, margin: float) -> float:

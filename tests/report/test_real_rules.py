@@ -106,6 +106,15 @@ def test_there_is_one_arm_and_no_claim_of_expressiveness(frame: pd.DataFrame) ->
     assert found["robustness"].verdict == UNDECIDED  # no search here
 
 
+def test_what_these_runs_could_have_found_is_shown(frame: pd.DataFrame) -> None:
+    accuracy = claims_of(frame, SMALL)["accuracy"]
+    difference, margin = accuracy.parts[-2:]
+    assert "smallest difference whose 90 % interval leaves out 0" in difference.words
+    assert "smallest margin within which equal methods are found equivalent" in margin.words
+    assert difference.verdict is margin.verdict is None
+    assert 0 < difference.estimate.low < difference.estimate.mean < margin.estimate.mean
+
+
 def test_a_missing_run_is_named(frame: pd.DataFrame) -> None:
     is_lost = (frame["task"] == "boolq") & (frame["method"] == "frod") & (frame["seed"] == 2)
     found = claims_of(frame[~is_lost], SMALL)["accuracy"]

@@ -88,6 +88,44 @@ def test_equivalence_needs_an_interval_and_a_margin() -> None:
         stats.equivalence([[1.0]], [[1.0]], 0)
 
 
+def test_resolution_of_an_example_worked_by_hand() -> None:
+    """Ten tasks with a spread of 2 points over three seeds: 20 degrees of freedom, and a standard
+    error of 2 / sqrt(30). By a t table t(0.95) = 1.7247, t(0.8) = 0.8600 and t(0.9) = 1.3253; by
+    one of chi-squared the limits of a spread are sqrt(20 / 34.170) and sqrt(20 / 9.5908) times it.
+    """
+    ours = np.tile([68.0, 70.0, 72.0], (10, 1))
+    found = stats.resolution(ours, np.full_like(ours, 50.0), 0.05, 0.8)
+    error = 2 / math.sqrt(30)
+    for estimate, quantiles in ((found.difference, 2.5847), (found.margin, 3.0500)):
+        ends = (1, math.sqrt(20 / 34.170), math.sqrt(20 / 9.5908))
+        expected = [quantiles * error * end for end in ends]
+        assert estimate[:3] == pytest.approx(expected, abs=1e-4)
+        assert estimate.n == 10
+
+
+def test_what_resolution_promises_is_found_as_often() -> None:
+    """At the difference and at the margin that it names, for a spread that is known."""
+    rng = np.random.default_rng(0)
+    spreads = np.geomspace(0.5, 4, 10)[:, None]  # unequal from task to task
+    finds = stats.resolution(spreads * [-1.0, 0.0, 1.0], np.zeros((10, 3)), 0.05, 0.8)
+    difference, margin = finds.difference.mean, finds.margin.mean
+    worse = equal = 0
+    for _ in range(sweeps := 2000):
+        noise = spreads * rng.normal(size=(10, 3))
+        worse += stats.mean_of_these_tasks(noise - difference, 0.9).high < 0
+        equal += stats.equivalence(noise, 0 * noise, margin, these_tasks=True).equivalent
+    # What the docstring says, give or take three standard errors: by other shapes than this one,
+    # 0.778 to 0.791, and 0.764 to 0.783.
+    assert worse / sweeps == pytest.approx(0.78, abs=0.03)
+    assert equal / sweeps == pytest.approx(0.77, abs=0.03)
+
+
+@pytest.mark.parametrize("ours", [[[1.0], [2.0]], [[1.0, 1.0]], [[np.nan, np.nan]]])
+def test_resolution_needs_a_spread_over_seeds(ours: list[list[float]]) -> None:
+    for estimate in stats.resolution(ours, np.zeros_like(ours), 0.05, 0.8):
+        assert np.isnan(estimate[:3]).all()
+
+
 def test_tost_of_an_example_worked_by_hand() -> None:
     """Mean 0.25, standard error 0.25: t = 5 and -3 on 3 degrees; P(T < -3) = 0.02883 (t table)."""
     values = 0.25 + np.array([-1, -1, 1, 1]) * np.sqrt(3 / 16)

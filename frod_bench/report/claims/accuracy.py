@@ -9,9 +9,10 @@ from frod_bench.report.claims.parts import Claim, Evidence, Part, verdict_of
 from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import AccuracyRule
-from frod_bench.stats import Floats
+from frod_bench.stats import CONFIDENCE, Floats
 
 THESE, DRAWN = "these tasks", "tasks drawn at random"
+POWER = 0.8  # of what a budget is said to find, as usual
 
 
 def accuracy(cells: Evidence, rule: AccuracyRule) -> Claim:
@@ -63,6 +64,13 @@ def _other_readings(
     wins = stats.probability_of_improvement(ours, theirs, confidence)
     words, unit = "a run of {0} beats one of {1}", "of the pairs of runs"
     yield Part(words, unit, wins, confidence, n, methods=methods)
+    if rule.these_tasks:
+        finds = stats.resolution(ours, theirs, rule.alpha, POWER)
+        ends, times = f"{100 * level:g} % interval", f"in about {100 * POWER:g} % of repetitions"
+        words = f"smallest difference whose {ends} leaves out 0 {times}"
+        yield Part(words, "points", finds.difference, CONFIDENCE, n)
+        words = f"smallest margin within which equal methods are found equivalent {times}"
+        yield Part(words, "points", finds.margin, CONFIDENCE, n)
 
 
 def _beyond(difference: Floats, rule: AccuracyRule) -> str:
