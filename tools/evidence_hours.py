@@ -8,7 +8,7 @@ from frod_bench.report.table import pipes
 from tools.differences import head
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
-# What was run -> the folders of its runs.
+# What was run -> the folders of its runs; after colons which experiments of a folder are meant.
 RUNS = {
     "search for learning rates": ["search/embedded"],
     "main table": ["embedded", "first_rules/embedded"],
@@ -21,7 +21,9 @@ RUNS = {
         "why/one_seed/embedded",
         "why/two_tasks/embedded",
     ],
-    "profile `real`, on real data: pilots, and the search so far": ["real"],
+    "real data (profile `real`): pilots": ["real:real_pilot:bf16_pilot"],
+    "real data: search for learning rates, so far": ["real:tune_real"],
+    "real data: main table": ["real:main_table"],
     "runs that others took the place of": [
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",
@@ -32,15 +34,20 @@ RUNS = {
 
 def table() -> str:
     """Runs, and hours of set-up, training and evaluation, by one worker's clock. A run that
-    several folders share counts in the first.
+    several folders share counts in the first. What has not been run is left out.
     """
     lines = head("what was run", ["runs", "hours of one worker"])
     total_runs, total_hours = 0, 0.0
     seen: set[str] = set()
     for what, folders in RUNS.items():
         runs, hours = 0, 0.0
-        for folder in folders:
+        for place in folders:
+            folder, *names = place.split(":")
             records, _ = sources.opened(REFERENCE / folder).scan()
+            if names:
+                records = [
+                    made for made in records if made["config"]["experiment"]["name"] in names
+                ]
             by_text = {json.dumps([made["cell"], made["time"]]): made for made in records}
             records = [made for text, made in by_text.items() if text not in seen]
             seen.update(by_text)
@@ -48,7 +55,8 @@ def table() -> str:
             times = [record["time"] for record in records if record["time"] is not None]
             sec = sum(t["setup_sec"] + t["train_sec"] + t["eval_sec"] for t in times)
             hours += sec / 3600
-        lines.append(pipes([what, f"{runs:,}", f"{hours:.1f}"]))
+        if runs:
+            lines.append(pipes([what, f"{runs:,}", f"{hours:.1f}"]))
         total_runs, total_hours = total_runs + runs, total_hours + hours
     lines.append(pipes(["together", f"{total_runs:,}", f"{total_hours:.1f}"]))
     return "\n".join(lines)

@@ -21,6 +21,7 @@ import pandas as pd
 from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
+from frod_bench.report.claims_table import SHOWN
 from tools import differences, evidence_hours, llama_costs, real_profile, searched_picks
 
 ROOT = Path(__file__).parents[1]
@@ -44,12 +45,13 @@ DEMO = (
 )
 
 # Claim -> what the paper says, and its parts that are shown (regular expressions), in which words.
+# Of several parts that match the first with the worst verdict is shown.
 VERDICTS = {
     "accuracy": (
         "matches full fine-tuning in accuracy",
         {
             r"frod (less|minus) full, mean": "FRoD scores {points} points {below} full "
-            "fine-tuning ({confidence:.0%} interval {low:+.1f} to {high:+.1f})"
+            "fine-tuning ({confidence:.0%} interval {low:+.1f} to {high:+.1f}, margin {margin})"
         },
     ),
     "parameters": (
@@ -73,8 +75,11 @@ VERDICTS = {
     "robustness": (
         "is robust to seeds and learning rates",
         {
-            r"spread over seeds, frod (less|minus) lora": "FRoD's scores spread {points} points "
-            "{more} over seeds than LoRA's ({confidence:.0%} interval {low:+.1f} to {high:+.1f})"
+            r"spread over seeds, frod (less|minus) \w+": "FRoD's scores spread {points} points "
+            "{more} over seeds than {rival}'s ({confidence:.0%} interval {low:+.1f} to "
+            "{high:+.1f})",
+            r"area over learning rates .+, frod (less|minus) \w+": "at other learning rates it "
+            "loses {points} points {fewer} than {rival} ({low:+.1f} to {high:+.1f})",
         },
     ),
     "expressiveness": (
@@ -88,6 +93,8 @@ VERDICTS = {
         },
     ),
 }
+RIVALS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
+FROM_THE_WORST = ("not supported", "undecided at this budget", "supported")
 WORDS = {
     "not supported": "no",
     "supported": "yes",
@@ -136,23 +143,34 @@ def _verdict(table: pd.DataFrame, claim: str, parts: Mapping[str, str]) -> str:
     rows = table[table["claim"] == claim]
     if rows.empty:
         return "**Not measured**"
-    verdict = str(rows[rows["part"].isna()]["verdict"].iloc[0])
+    of_claim = rows[rows["part"].isna()].iloc[0]
+    verdict = str(of_claim["verdict"])
+    margin = re.search(r"below \+([\d.]+) points", str(of_claim["rule"]))
     for written, word in WORDS.items():
         verdict = verdict.replace(written, word)
+    order = rows["verdict"].map({name: at for at, name in enumerate(FROM_THE_WORST)})
+    rows = rows[rows["mean"].notna()].assign(order=order).sort_values("order", kind="stable")
     found = {form: rows[rows["part"].str.fullmatch(part, na=False)] for part, form in parts.items()}
-    texts = [_in_words(of_part.iloc[0], form) for form, of_part in found.items() if len(of_part)]
+    texts = [
+        _in_words(of_part.iloc[0], form, margin[1] if margin else "")
+        for form, of_part in found.items()
+        if len(of_part)
+    ]
     assert texts, f"{claim}: has none of its parts"
     return f"**{verdict.capitalize()}**: {', and '.join(texts)}"
 
 
-def _in_words(row: pd.Series, form: str) -> str:
+def _in_words(row: pd.Series, form: str, margin: str) -> str:
     numbers = {name: float(row[name]) for name in ("mean", "low", "high", "confidence")}
     mean = numbers["mean"]
     text = form.format(
         **numbers,
         size=abs(mean),
         points=f"{abs(mean):.1f}" if abs(mean) >= 0.05 else f"{abs(mean):.2f}",
+        margin=margin,
+        rival=RIVALS.get(str(row["part"]).split()[-1], ""),
         below="below" if mean < 0 else "above",
+        fewer="more" if mean < 0 else "less",
         more="more" if mean > 0 else "less",
     )
     return re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
@@ -199,12 +217,16 @@ def _table(profile: str, name: str) -> Callable[[], str]:
 
 def _claims(profile: str) -> Callable[[], str]:
     """The table of claims without the rows that are shown and do not decide, but for the range that
-    the rules name.
+    the rules name and what the runs could have found.
     """
 
     def read() -> str:
         lines = _table(profile, "claims")().splitlines()
-        kept = (ln for ln in lines if "shown, does not decide" not in ln or "compositions" in ln)
+        kept = (
+            line
+            for line in lines
+            if SHOWN not in line or any(word in line for word in ("compositions", ", smallest "))
+        )
         return "\n".join(kept)
 
     return read

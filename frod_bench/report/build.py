@@ -29,7 +29,6 @@ from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import one_class, paired_table
 from frod_bench.report.picks import picks_of, searched, unlike_picks, untuned
-from frod_bench.report.predicted import predicted_summary, predicted_table, prediction_of
 from frod_bench.report.published.numbers import load_published
 from frod_bench.report.published.table import published_table
 from frod_bench.report.reproduction import cells_table
@@ -235,13 +234,8 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     }
     if pairs.empty:
         del tables["paired"]
-    if rules.predicted_by:
-        prediction = prediction_of(rules.predicted_by, load_rules())
-        reference = rules.accuracy.reference
-        summary = predicted_summary(prediction, numbers.collected.frame, rules, reference)
-        if not summary.empty:  # a pilot has none of the runs that are judged
-            table = predicted_table(summary, prediction, rules, title)
-            tables["predicted"] = table, summary
+    if numbers.predicted:
+        tables["predicted"] = numbers.predicted
     if others:
         tables["published"] = published_table(numbers.others, rules, title), numbers.others
     paths: list[Path] = []

@@ -296,12 +296,16 @@ def draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
         look = style.of_method(method)
         front = 3 if method.method == "frod" else 2
         low, high, median = scale * band.low, scale * band.high, scale * band.median
+        if band.grid.size and band.grid[0] == band.grid[-1]:  # no steps: a backbone ranks options
+            ax.axhspan(low[0], high[0], color=look.color, alpha=0.13, lw=0, zorder=front)
+            ax.axhline(median[0], color=look.color, ls=look.line, zorder=front + 2)
+            continue
         ax.fill_between(band.grid, low, high, color=look.color, alpha=0.13, lw=0, zorder=front)
         (line,) = ax.plot(band.grid, median, color=look.color, ls=look.line, zorder=front + 2)
         marker = marker_of(look, mew=0.8)
         if not panels.has_arrivals:  # markers tell lines apart in print
             apart = max(1, len(band.grid) // MARKS)
-            line.set(**marker, markevery=(number * apart // len(bands), apart))
+            line.set(**marker, markevery=(number * apart // len(bands), apart), clip_on=False)
         elif np.isfinite(when := times.get(method, np.nan)):
             height = scale * float(np.interp(when, band.grid, band.median))
             ax.plot(when, height, color=look.color, **marker, zorder=7, clip_on=False)

@@ -14,9 +14,11 @@ from frod_bench.report.frame import methods_in
 from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.paired import constant_predictions, paired_summary
 from frod_bench.report.panels import LOSSES, Panels, experiment_panels
+from frod_bench.report.predicted import predicted_by_rules
 from frod_bench.report.published.numbers import load_published
 from frod_bench.report.published.table import beside
 from frod_bench.report.rules import Rules
+from frod_bench.report.table import Table
 from frod_bench.report.tables import parameter_summary, summarise
 
 
@@ -94,6 +96,11 @@ class Numbers:
     def times(self) -> pd.DataFrame:
         """The convergence table's numbers."""
         return time_summary(self.arrived, self.rules.convergence)
+
+    @cached_property
+    def predicted(self) -> tuple[Table, pd.DataFrame] | None:
+        """What another profile's runs predicted, and what was found; None without a prediction."""
+        return predicted_by_rules(self.collected.frame, self.rules, self.title)
 
     @cached_property
     def others(self) -> pd.DataFrame:

@@ -4,7 +4,7 @@ Tasks, checkpoints and heads differ, so what compares is how far each method is 
 fine-tuning on the tasks of a family.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.common.paths import REFERENCE_DIR
-from frod_bench.report.asked import Cell
+from frod_bench.common.paths import CELLS_PATH, REFERENCE_DIR
 from frod_bench.report.claims.parts import Evidence, evidence_on
-from frod_bench.report.collect import collect_folder
-from frod_bench.report.folder import cells_in
 from frod_bench.report.keys import Family, Method
 from frod_bench.report.names import label
 from frod_bench.report.paired import signed
-from frod_bench.report.rules import Rules
+from frod_bench.report.rules import Rules, load_rules
+from frod_bench.report.sensitivity import FROZEN
 from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.stats import Estimate, Floats
 
@@ -36,11 +34,13 @@ class Prediction:
 
 
 def prediction_of(profile: str, rules: Rules) -> Prediction:
-    """Read the published runs of `profile`; `rules` are those of all profiles."""
-    folder = REFERENCE_DIR / profile
-    own = rules.of_profile(profile)
-    named: list[Cell] = [cell for cell in cells_in(folder)[0] if cell.head == own.head]
-    return Prediction(profile, evidence_on(collect_folder(folder, profile, named).frame, own))
+    """Read the published table of cells of `profile`, which an installed package has without the
+    records; `rules` are those of all profiles.
+    """
+    texts = dict.fromkeys(("head", "variant"), str)
+    table = pd.read_csv(REFERENCE_DIR / profile / CELLS_PATH, dtype=texts)
+    frame = table.fillna(dict.fromkeys(texts, "")).assign(schedule=None)
+    return Prediction(profile, evidence_on(frame, rules.of_profile(profile)))
 
 
 def predicted_summary(
@@ -51,15 +51,15 @@ def predicted_summary(
 
     Columns: method, family, predicted, predicted_low, predicted_high, predicted_tasks, found,
     found_low, found_high, found_tasks, consistent. The prediction over all tasks is the mean of the
-    families' predictions, weighted by how many tasks there are of each here, and has no interval.
-    `consistent`: whether the interval of what was found contains the prediction: yes, no, or
-    unknown.
+    families' predictions, weighted by how many tasks there are of each here. The frozen backbone is
+    left out: with multiple choice by likelihood it trains nothing. `consistent`: whether the
+    interval of found less predicted contains 0: yes, no, or unknown.
     """
     found = evidence_on(frame, rules)
     families = dict.fromkeys(found.frame["family"])
     rows: list[dict[str, Any]] = []
     for method in dict.fromkeys(found.frame["method"]):
-        if method == reference or method not in set(prediction.cells.frame["method"]):
+        if method in (reference, FROZEN) or method not in set(prediction.cells.frame["method"]):
             continue
         own = []
         for family in families:
@@ -69,11 +69,18 @@ def predicted_summary(
         weights = [row["found_tasks"] for row in own]
         if not sum(weights):
             continue
-        mean = float(np.average([row["predicted"] for row in own], weights=weights))
-        n_tasks = sum(row["predicted_tasks"] for row in own)
         whole = stats.mean_of_these_tasks(_difference(found, method, reference, ALL))
-        rows += [*own, _row(method, ALL, Estimate(mean, np.nan, np.nan, n_tasks), whole)]
+        rows += [*own, _row(method, ALL, _weighted(own, np.array(weights)), whole)]
     return pd.DataFrame(rows)
+
+
+def _weighted(families: Sequence[dict[str, Any]], weights: Floats) -> Estimate:
+    """The mean of the families' predictions; their errors are independent, so squares add."""
+    names = ("predicted", "predicted_low", "predicted_tasks")
+    mean, low, n_tasks = (np.array([row[name] for row in families]) for name in names)
+    shares = weights / weights.sum()
+    middle, half = float(shares @ mean), float(np.sqrt(np.square(shares * (mean - low)).sum()))
+    return Estimate(middle, middle - half, middle + half, int(n_tasks.sum()))
 
 
 def _difference(cells: Evidence, method: str, reference: str, family: str) -> Floats:
@@ -85,8 +92,9 @@ def _difference(cells: Evidence, method: str, reference: str, family: str) -> Fl
 
 
 def _row(method: str, family: str, predicted: Estimate, found: Estimate) -> dict[str, Any]:
-    consistent = "yes" if found.low <= predicted.mean <= found.high else "no"
-    if np.isnan([predicted.mean, found.low]).any():
+    half = np.hypot(predicted.mean - predicted.low, found.mean - found.low)
+    consistent = "yes" if abs(found.mean - predicted.mean) <= half else "no"
+    if np.isnan(half):
         consistent = "unknown"
     row: dict[str, Any] = {"method": method, "family": family}
     for name, one in (("predicted", predicted), ("found", found)):
@@ -95,21 +103,40 @@ def _row(method: str, family: str, predicted: Estimate, found: Estimate) -> dict
     return row | {"consistent": consistent}
 
 
+def predicted_by_rules(
+    frame: pd.DataFrame, rules: Rules, title: str
+) -> tuple[Table, pd.DataFrame] | None:
+    """The table and its numbers, if the rules name a profile that predicts, and `frame` has some
+    of the runs that are judged, which a pilot has not.
+    """
+    if not rules.predicted_by:
+        return None
+    prediction = prediction_of(rules.predicted_by, load_rules())
+    summary = predicted_summary(prediction, frame, rules, rules.accuracy.reference)
+    return None if summary.empty else (predicted_table(summary, prediction, rules, title), summary)
+
+
 def predicted_table(
     summary: pd.DataFrame, prediction: Prediction, rules: Rules, title: str
 ) -> Table:
     """A group per method; its mean over all tasks comes last."""
     reference = label(Method(rules.accuracy.reference), in_text=True)
-    header = ("family", "predicted (points)", "found (points)", "tasks", "consistent")
+    header = (
+        "family",
+        "predicted (points)",
+        "found (points)",
+        "tasks, predicted / found",
+        "consistent",
+    )
     caption = (
         f"How far each method is from {reference}: predicted by the runs of the profile "
-        f"{prediction.profile}, and found here, with the 95 % interval of these tasks. A "
-        "prediction is consistent if the interval of what was found contains it."
+        f"{prediction.profile}, and found here, each with the 95 % interval of its tasks. They are "
+        "consistent if the interval of their difference contains 0."
     )
     notes = [
         "Tasks, checkpoints and heads differ; the families are the same. Over all tasks the "
         "prediction is the families' mean, weighted by the tasks found of each. A wide interval "
-        "is consistent with much."
+        f"is consistent with much; of {len(summary)} rows one in twenty is inconsistent by chance."
     ]
     return Table(f"Predicted and found: {title}", caption, header, list(_rows(summary)), notes)
 
@@ -119,7 +146,7 @@ def _rows(summary: pd.DataFrame) -> Iterator[Row]:
         yield Row(label(Method(str(method))), heading=True)
         for row in lines.itertuples(index=False):
             is_all = row.family == ALL
-            tasks = f"{row.predicted_tasks}, {row.found_tasks}"
+            tasks = f"{row.predicted_tasks} / {row.found_tasks}"
             cells = (_text(row, "predicted"), _text(row, "found"), tasks, row.consistent)
             name = "all tasks" if is_all else label(Family(row.family))
             yield Row(name, cells, strong=is_all)

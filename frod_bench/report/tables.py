@@ -200,8 +200,7 @@ def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> 
             texts = tuple(NOT_THERE if n is None else format_score(n) for n in line.numbers)
             rows.append(Row(line.label, texts, strong=line.strong, best=best_of(line)))
     for line in cost_lines(summary):
-        texts = tuple(NOT_THERE if n is None else format_cost(n) for n in line.numbers)
-        rows.append(Row(line.label, texts))
+        rows.append(Row(line.label, cost_texts(line.numbers)))
     header = ("task", *map(label, methods_in(summary)))
     notes = [*hole_notes(summary), *notes]
     return Table(f"Main table: {title}", MAIN_CAPTION, header, rows, notes)
@@ -289,10 +288,18 @@ def too_few(number: Any) -> str:
     return so_many(number.n_tasks, "task")
 
 
-def format_cost(number: Any) -> str:
-    """A cost to three digits, marked if it is the mean of fewer cells than were asked for."""
+def cost_texts(numbers: Sequence[Any]) -> tuple[str, ...]:
+    """Costs to three digits, one of each method, marked if it is the mean of fewer cells than were
+    asked for, or of fewer tasks than another: a backbone that ranks options takes no step.
+    """
+    most = max(number.n_tasks for number in numbers if number is not None)
+    return tuple(NOT_THERE if one is None else _cost_text(one, most) for one in numbers)
+
+
+def _cost_text(number: Any, most: int) -> str:
     text = f"{number.mean:,.0f}" if number.mean >= 100 else f"{number.mean:.3g}"
-    return text + (HOLE if number.holes else "")
+    tasks = f" ({number.n_tasks} of {most} tasks)" if number.n_tasks < most else ""
+    return text + (HOLE if number.holes else tasks)
 
 
 def hole_notes(summary: pd.DataFrame) -> list[str]:

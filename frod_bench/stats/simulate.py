@@ -16,15 +16,15 @@ import numpy as np
 
 from frod_bench.stats.estimates import Estimate, Floats, interquartile_mean
 from frod_bench.stats.simulated import (
-    ARRIVAL,
-    LAST_STEP,
     MARGIN,
     PRESENT,
     RATE_LOSS,
     REAL,
     REAL_MARGIN,
+    REAL_STEPS,
     RIVALS,
     SEED_SD,
+    STEPS,
     TASK_SD,
     UNEQUAL,
     bootstrap,
@@ -65,7 +65,7 @@ def findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[str]:
         share = seed_coverage(seeds, t_sweeps, rng(seeds), partial(bootstrap, resamples=resamples))
         question = f"bootstrap of {seeds} seeds, which is not used"
         yield _row(question, "normal scores", covers, share, t_sweeps)
-    for tasks in (2, 3, 5, 8):
+    for tasks in (2, 3, 5, 8, 10):
         truth = f"spread {TASK_SD:g} over tasks, {SEED_SD:g} over seeds, {tasks} tasks"
         share = mean_coverage(sweeps, resamples, rng(tasks), tasks=tasks)
         yield _row("t interval of the mean over few tasks", truth, covers, share, sweeps)
@@ -131,7 +131,8 @@ def present_findings(t_sweeps: int, sweeps: int, resamples: int) -> Iterator[str
             yield _row("found equivalent within 1 point", truth, expected, share, t_sweeps)
     power, little, alarm = "often: power", "seldom: too little power", "at most 2.5 %"
     for ratio, expected in ((2.0, power), (1.5, power), (1.3, little), (1.0, alarm)):
-        truth = f"present: {ratio:g} times as fast, arrivals around step {ARRIVAL} of {LAST_STEP}"
+        arrive = f"arrivals around step {STEPS.arrival} of {STEPS.last}"
+        truth = f"present: {ratio:g} times as fast, {arrive}"
         share = faster_in_steps_rate(ratio, sweeps, resamples, np.random.default_rng(5))
         yield _row("found faster to the target", truth, expected, share, sweeps)
         rng = np.random.default_rng(13)
@@ -157,7 +158,22 @@ def real_findings(sweeps: int, resamples: int) -> Iterator[str]:
         yield _row(
             f"found worse by more than {REAL_MARGIN:g} points", truth, expected, share, sweeps
         )
+    yield from _real_convergence(sweeps // 5, resamples)
     yield from _real_robustness(sweeps // 4, resamples)
+
+
+def _real_convergence(sweeps: int, resamples: int) -> Iterator[str]:
+    """The rows on steps to the target: against one method, and against both of the rule."""
+    power, little, alarm = "often: power", "seldom: too little power", "at most 2.5 %"
+    for ratio, expected in ((2.0, power), (1.5, little), (1.3, little), (1.0, alarm)):
+        arrive = f"arrivals around step {REAL_STEPS.arrival} of {REAL_STEPS.last}"
+        truth = f"real: {ratio:g} times as fast, {arrive}"
+        for others, question in ((1, "to the target"), (2, "than two methods")):
+            rng = np.random.default_rng(16)
+            share = faster_in_steps_rate(
+                ratio, sweeps, resamples, rng, others=others, size=REAL, steps=REAL_STEPS
+            )
+            yield _row(f"found faster {question}", truth, expected, share, sweeps)
 
 
 def _real_robustness(sweeps: int, resamples: int) -> Iterator[str]:

@@ -120,6 +120,20 @@ def test_drawn_figure_has_units_and_every_method(panels: dict[str, Panels]) -> N
     assert to_rgb(style.STYLES["frod"].color) in colors
 
 
+def test_a_method_without_steps_is_a_level_line(tmp_path: Path) -> None:
+    """A frozen backbone that ranks options is evaluated once, and a curve of one value is none."""
+    for method, ends in (("full", (0, 100)), ("frozen", (0,))):
+        curve = [{"step": s, "epoch": 0, "seconds": s, "accuracy": 0.4} for s in ends]
+        write_record(tmp_path, make_record("rte", method, 0) | {"steps": ends[-1]}, curve)
+    cells = [Cell("rte", method, 0) for method in ("full", "frozen")]
+    panels = panels_of(collect(tmp_path, "embedded", cells))["rte"]
+    (ax, _) = figures.render(figures.convergence(panels), figures.SCREEN).axes
+    frozen = to_rgb(style.STYLES["frozen"].color)
+    (line,) = (one for one in ax.get_lines() if to_rgb(one.get_color()) == frozen)
+    assert list(line.get_ydata()) == [40.0, 40.0]
+    assert line.get_xdata()[1] > line.get_xdata()[0]
+
+
 @pytest.mark.parametrize(("length", "rows"), [(4, 1), (14, 2), (45, 3), (60, 6)])
 def test_a_legend_is_no_wider_than_its_figure(length: int, rows: int) -> None:
     entries = [figures.legend_entry("s" * length, style.STYLES["frod"]) for _ in range(6)]

@@ -27,7 +27,7 @@ def runs(root: Path, points: dict[str, float]) -> pd.DataFrame:
     """FRoD is so many `points` above full fine-tuning on each task, LoRA as good."""
     cells = []
     for task, above in points.items():
-        for method in ("full", "lora", "frod"):
+        for method in ("full", "lora", "frod", "frozen"):
             for seed in RULES.seeds:
                 value = 0.7 + 0.002 * seed * (1 + (method == "frod"))
                 value += (above / 100 - 0.002) * (method == "frod")
@@ -56,7 +56,11 @@ def test_what_was_planted_is_predicted_and_found(summary: pd.DataFrame) -> None:
     }  # fmt: skip
     assert ours.loc["", "predicted"] == pytest.approx(0.0)
     assert ours.loc["", "found"] == pytest.approx(5 / 3)
-    assert np.isnan(ours.loc["", "predicted_low"])
+    # Three independent families, a third of the weight each: a third of the root of their squares.
+    halves = (ours["predicted"] - ours["predicted_low"]).drop("")
+    expected = np.sqrt(np.square(halves).sum()) / 3
+    assert ours.loc["", "predicted_high"] == pytest.approx(expected)
+    assert ours.loc["", "predicted_low"] == pytest.approx(-expected)
     assert set(summary["method"]) == {"lora", "frod"}
 
 
@@ -69,6 +73,7 @@ def test_the_published_runs_predict_the_profile_real() -> None:
     rules = load_rules()
     found = prediction_of(rules.of_profile("real").predicted_by, rules)
     assert len(found.cells.tasks) == 20
-    assert not found.cells.missing(
-        ["full", "frod", "lora", "dora", "frozen"], found.cells.frame["value"].notna()
-    )
+    for method in ("full", "frod", "lora", "dora"):
+        scores = found.cells.table(method, "value")
+        assert scores.shape == (20, 5)
+        assert not np.isnan(scores).any()

@@ -109,9 +109,12 @@ def test_there_is_one_arm_and_no_claim_of_expressiveness(frame: pd.DataFrame) ->
 def test_what_these_runs_could_have_found_is_shown(frame: pd.DataFrame) -> None:
     accuracy = claims_of(frame, SMALL)["accuracy"]
     difference, margin = accuracy.parts[-2:]
-    assert "smallest difference whose 90 % interval leaves out 0" in difference.words
-    assert "smallest margin within which equal methods are found equivalent" in margin.words
+    assert "smallest true difference whose 90 % interval leaves out 0" in difference.words
+    assert "smallest margin within which they are found equivalent" in margin.words
     assert difference.verdict is margin.verdict is None
+    assert difference.name.startswith("frod less full, ")
+    beyond = SMALL.accuracy.margin_points + difference.estimate.mean
+    assert difference.note.endswith(f"if it is {beyond:.1f} or more")
     assert 0 < difference.estimate.low < difference.estimate.mean < margin.estimate.mean
 
 

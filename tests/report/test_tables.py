@@ -120,6 +120,20 @@ def test_the_best_of_a_row_is_bold_and_so_is_its_equal(tmp_path: Path) -> None:
     assert (lora, frozen) == ("70.0 ± 0.0", "90.0 (90.0 to 90.0) (2 of 3: 1 missing)")
 
 
+def test_a_mean_cost_of_fewer_tasks_says_so(tmp_path: Path) -> None:
+    """A frozen backbone that ranks options takes no step, so that there is no time of one."""
+    cells = [Cell(task, method, 0) for task in ("rte", "boolq") for method in ("full", "frozen")]
+    for cell in cells:
+        made = make_record(cell.task, cell.method, 0)
+        if (cell.task, cell.method) == ("boolq", "frozen"):
+            made |= {"steps": 0}
+        write_record(tmp_path, made, synthetic_curve())
+    write_tables(collect(tmp_path, "embedded", cells).frame, tmp_path / "out", "embedded")
+    text = (tmp_path / "out" / "main.md").read_text()
+    assert line(text, "training step, s") == ["0.02", "0.02 (1 of 2 tasks)"]
+    assert line(text, "set-up, s") == ["0.5", "0.5"]
+
+
 def test_two_seeds_have_a_range_and_no_interval(tmp_path: Path) -> None:
     for seed, value in ((0, 0.8), (1, 0.83)):
         write_record(tmp_path, make_record("rte", "frod", seed, value), synthetic_curve())

@@ -65,12 +65,27 @@ def _other_readings(
     words, unit = "a run of {0} beats one of {1}", "of the pairs of runs"
     yield Part(words, unit, wins, confidence, n, methods=methods)
     if rule.these_tasks:
-        finds = stats.resolution(ours, theirs, rule.alpha, POWER)
-        ends, times = f"{100 * level:g} % interval", f"in about {100 * POWER:g} % of repetitions"
-        words = f"smallest difference whose {ends} leaves out 0 {times}"
-        yield Part(words, "points", finds.difference, CONFIDENCE, n)
-        words = f"smallest margin within which equal methods are found equivalent {times}"
-        yield Part(words, "points", finds.margin, CONFIDENCE, n)
+        yield from _resolution(ours, theirs, rule, n)
+
+
+def _resolution(ours: Floats, theirs: Floats, rule: AccuracyRule, n: int) -> Iterator[Part]:
+    """What the runs that exist could have found, by the test of the claim."""
+    difference, margin = stats.resolution(ours, theirs, rule.alpha, POWER)
+    methods, often = (rule.ours, rule.reference), f"in about {100 * POWER:g} % of repetitions"
+    words = (
+        f"{{0}} {{minus}} {{1}}, smallest true difference whose {100 * (1 - 2 * rule.alpha):g} % "
+        f"interval leaves out 0, {often}"
+    )
+    beyond, note = rule.margin_points + difference.mean, ""
+    if not np.isnan(beyond):
+        of_what = f"a deficit of more than {rule.margin_points:g}"
+        note = f"{of_what} is found as often if it is {beyond:.1f} or more"
+    yield Part(words, "points", difference, CONFIDENCE, n, note=note, methods=methods)
+    words = (
+        "{0} {minus} {1}, smallest margin within which they are found equivalent if they are "
+        f"equal, {often}"
+    )
+    yield Part(words, "points", margin, CONFIDENCE, n, methods=methods)
 
 
 def _beyond(difference: Floats, rule: AccuracyRule) -> str:

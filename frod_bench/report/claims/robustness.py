@@ -14,7 +14,8 @@ from frod_bench.report.sensitivity import Sensitivity
 HOW = {  # to make the areas that a rule asks for
     "factors": "no records over learning rates (make them: frod-bench reproduce "
     "experiment=rate_robustness)",
-    "search": "no search of learning rates (make it: frod-bench tune, by the profile's experiment)",
+    "search": "no search of learning rates (make it: frod-bench tune, with the experiment of the "
+    "profile)",
 }
 
 
@@ -59,7 +60,7 @@ def _spread_parts(cells: Evidence, rule: RobustnessRule, holes: str) -> Iterator
 def _area_parts(
     cells: Evidence, sensitivity: Sensitivity | None, rule: RobustnessRule, holes: str
 ) -> Iterator[Part]:
-    areas = sensitivity or Sensitivity(pd.DataFrame(), "factors")
+    areas = sensitivity or Sensitivity(pd.DataFrame(), rule.areas)
     table, margin, confidence = areas.table, rule.area_margin_points, cells.confidence
     for method in rule.against:
         found, methods = stats.NOTHING, (rule.ours, method)
@@ -70,6 +71,8 @@ def _area_parts(
         note, n = "", len(rule.area_tasks or cells.tasks)
         if rule.areas == "factors":  # a grid is of a few tasks, by its design
             note, n = f"on {found.n} tasks" if found.n else "", found.n
+        elif rule.area_tasks and found.n:
+            note = f"on {found.n} tasks of the search"
         yield Part(words, "points", found, confidence, n, verdict, note, methods=methods)
         if rule.also_without and found.n:
             kept = table[~table.index.isin(rule.also_without, level="task")]

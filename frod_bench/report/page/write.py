@@ -151,6 +151,7 @@ def page_content(numbers: Numbers, page_dir: Path, *, others: bool = True) -> di
         "fronts": front_charts(numbers.summary),
         "costs": _costs_table(summary, title),
         "parameters": tables.parameter_table(_in_order(methods, numbers.parameters), title),
+        "predicted": numbers.predicted[0] if numbers.predicted else None,
         "others_measured": published_table(numbers.others, rules, title) if others else None,
         "map": records.run_map(runs, methods),
         "counts": {name: statuses[name] for name in records.MEANINGS if name in statuses},
@@ -192,11 +193,9 @@ def score_of(number: Any) -> Score:
 
 def _costs_table(summary: pd.DataFrame, title: str) -> Table:
     lines = tables.cost_lines(summary)
-    rows = []
-    for column, method in enumerate(methods_in(summary)):
-        costs = [line.numbers[column] for line in lines]
-        texts = (NOT_THERE if cost is None else tables.format_cost(cost) for cost in costs)
-        rows.append(Row(label(method), tuple(texts)))
+    columns = zip(*(tables.cost_texts(line.numbers) for line in lines), strict=True)
+    methods = methods_in(summary)
+    rows = [Row(label(method), own) for method, own in zip(methods, columns, strict=bool(lines))]
     caption = (
         "Means over the runs. Seconds and memory were measured once, on one machine, so they have "
         "no interval; peak memory includes what the worker process kept from earlier runs."
