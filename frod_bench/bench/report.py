@@ -1,11 +1,9 @@
 """A run's numbers as a JSON document, and as tables for a terminal."""
 
-import platform
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +13,7 @@ from frod_bench.bench.goals import Verdict
 from frod_bench.bench.options import Options, model_label
 from frod_bench.bench.race import Race, Row
 from frod_bench.cells import results
+from frod_bench.common import processes
 from frod_bench.report.table import Row as Line
 from frod_bench.report.table import Table, to_rich
 
@@ -63,12 +62,7 @@ def device_name(device: str) -> str:
         import torch
 
         return torch.cuda.get_device_name(torch.device(device))
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    return processes.processor()
 
 
 def show(race: Race, verdicts: Iterable[Verdict], rounds: int, console: Console) -> None:

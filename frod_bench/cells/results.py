@@ -104,6 +104,7 @@ def provenance_of(cell: Cell, started_at: str, device: str) -> dict[str, Any]:
         "code": code_digests(),
         "packages": package_versions(),
         "device": device,
+        "processor": processes.processor(),
         "dtype": DTYPES[cell.settings.trainer.mixed_precision],
         "threads": cell.settings.runtime.threads,
         "processes": processes.count(),

@@ -1,6 +1,11 @@
-"""The processes that train a cell together, and the role of this one, by torchrun's variables."""
+"""The processes that train a cell together, the role of this one, by torchrun's variables, and the
+processor that they run on.
+"""
 
+import functools
 import os
+import platform
+from pathlib import Path
 
 # What mpirun, and srun with a PMI, tell the processes that they start; accelerate takes them for
 # processes that train together, if torchrun's variables are missing.
@@ -28,3 +33,15 @@ def is_first() -> bool:
 def is_first_here() -> bool:
     """Whether this is the first process on its machine, the one that prints."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+@functools.cache
+def processor() -> str:
+    """What this machine calls its processor, e.g. "AMD EPYC 9B14"; its architecture if nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    found = next(filter(None, names), platform.processor() or platform.machine())
+    return "".join(filter(str.isprintable, found)) or "unknown"

@@ -273,6 +273,11 @@ def _cautions(used: Sequence[Record]) -> list[str]:
         "code versions": {made["provenance"]["code_version"] for made in used},
         "protocols": {made["cell"]["protocol"] for made in used},
         "devices (their times do not compare)": {made["provenance"]["device"] for made in used},
+        "processors (their times do not compare)": {
+            made["processor"]
+            for made in (one["provenance"] for one in used)
+            if made["device"] == "cpu" and "processor" in made
+        },
     }
     cautions = [
         f"Records of several {what}: {', '.join(sorted(found))}."

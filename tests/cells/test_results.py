@@ -9,7 +9,7 @@ from rich.console import Console
 from frod_bench.cells import cell as sweep
 from frod_bench.cells import results
 from frod_bench.cells.cell import Cell
-from frod_bench.common import locks, terminal
+from frod_bench.common import locks, processes, terminal
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.config.settings import RuntimeConfig
 from frod_bench.records import schema, store
@@ -33,6 +33,11 @@ def kept_failures(cell: Cell) -> list[str]:
     """The error messages of the failures that are kept beside a cell's record."""
     files = sorted(cell.record_path.parent.glob(f"{cell.record_path.name}.failed-*"))
     return [json.loads(file.read_text())["error"]["message"] for file in files]
+
+
+def test_a_record_names_its_processor(finished: Cell) -> None:
+    made = store.load(finished.record_path)["provenance"]
+    assert made["processor"] == processes.processor()  # type: ignore[typeddict-item]
 
 
 def test_asked_again_with_a_folder_that_cannot_be_written(finished: Cell) -> None:

@@ -47,6 +47,12 @@ def test_torchruns_processes_stay_what_they_are(monkeypatch: pytest.MonkeyPatch)
     assert processes.count() == 8
 
 
+def test_the_processor_has_a_name_that_a_record_can_hold() -> None:
+    name = processes.processor()
+    assert name
+    assert name.isprintable()
+
+
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)

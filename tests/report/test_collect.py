@@ -73,6 +73,23 @@ def test_mixed_code_is_warned_of(tmp_path: Path) -> None:
     ]
 
 
+def test_several_processors_are_warned_of_and_those_beside_a_gpu_are_not(tmp_path: Path) -> None:
+    """Older records do not say."""
+    made_on = (("cpu", "Intel 9"), ("cpu", "AMD 9"), ("cpu", None), ("cuda", "ARM 9"))
+    for seed, (device, processor) in enumerate(made_on):
+        made = make_record("rte", "frod", seed)
+        made["provenance"] |= {"device": device} | ({"processor": processor} if processor else {})
+        write_record(tmp_path, made, synthetic_curve())
+    some = {
+        seeds: collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in seeds]).warnings
+        for seeds in ((0, 1), (0, 2), (0, 3))
+    }
+    told = "Records of several processors (their times do not compare): AMD 9, Intel 9."
+    assert some[0, 1] == [told]
+    assert some[0, 2] == []
+    assert some[0, 3] == ["Records of several devices (their times do not compare): cpu, cuda."]
+
+
 LAYER, LOOP = {"layer": "aaa", "loop": "bbb"}, {"layer": "aaa", "loop": "ccc"}
 
 

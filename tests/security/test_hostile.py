@@ -234,7 +234,7 @@ def hostile_record(seed: int, **changes: Any) -> dict[str, Any]:
     made = make_record("rte", "frod", seed, **changes)
     if made["error"]:
         made["error"] |= {"type": MARKUP, "message": MARKUP, "where": MARKUP}
-    made["provenance"] |= {"code_version": MARKUP, "device": MARKUP, "dtype": MARKUP}
+    made["provenance"] |= dict.fromkeys(("code_version", "device", "processor", "dtype"), MARKUP)
     made["provenance"]["packages"] = {MARKUP: MARKUP}
     made["provenance"]["started_at"] = MARKUP
     made["config"]["profile"]["title"] = MARKUP

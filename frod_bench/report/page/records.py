@@ -109,6 +109,7 @@ def provenance_table(collected: Collected, title: str) -> Table:
         "code version": _several(entry["code_version"] for entry in made),
         "made by code with uncommitted changes": f"{dirty} of {len(made)} records",
         "device": _several(entry["device"] for entry in made),
+        "processor": _several(entry.get("processor", "not recorded") for entry in made),
         "number type": _several(entry["dtype"] for entry in made),
         "threads per run": _several(str(entry["threads"]) for entry in made),
         **{name: _several(found) for name, found in versions.items()},
