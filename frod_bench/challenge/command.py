@@ -307,7 +307,7 @@ def verify(challenge: Challenge, console: Console) -> Verified:
             (reference.folder, reference.asked(cells)),
         )
     )
-    outcome = reproduction.compare(ours, theirs, reproduction.load_tolerance())
+    outcome = reproduction.compare(ours, theirs, reproduction.load_tolerance(profile))
     found = Verified(outcome, pace_of(cells, reference))
     lines = [*outcome.lines, *found.warnings(challenge.name)]
     if found.pace is not None:

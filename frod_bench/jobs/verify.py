@@ -90,7 +90,8 @@ def reproduction_of(
     """The records of `cells`, all of one profile, beside the published ones."""
     found = collected or collect(cells[0].results_dir.parent, cells[0].profile, asked_cells(cells))
     table = reproduction.cells_table(found)
-    return reproduction.compare(table, published, reproduction.load_tolerance())
+    tolerance = reproduction.load_tolerance(cells[0].profile)
+    return reproduction.compare(table, published, tolerance)
 
 
 def lines_of(outcome: Reproduction, profile: str) -> list[str]:
