@@ -79,7 +79,7 @@ VERDICTS = {
             "{more} over seeds than {rival}'s ({confidence:.0%} interval {low:+.1f} to "
             "{high:+.1f})",
             r"area over learning rates .+, frod (less|minus) \w+": "at other learning rates it "
-            "loses {points} points {fewer} than {rival} ({low:+.1f} to {high:+.1f})",
+            "loses {points} points {fewer} than {rival} ({less_high:+.1f} to {less_low:+.1f})",
         },
     ),
     "expressiveness": (
@@ -168,6 +168,8 @@ def _in_words(row: pd.Series, form: str, margin: str) -> str:
         size=abs(mean),
         points=f"{abs(mean):.1f}" if abs(mean) >= 0.05 else f"{abs(mean):.2f}",
         margin=margin,
+        less_high=-numbers["high"],  # of the difference of losses, which areas are below 0
+        less_low=-numbers["low"],
         rival=RIVALS.get(str(row["part"]).split()[-1], ""),
         below="below" if mean < 0 else "above",
         fewer="more" if mean < 0 else "less",

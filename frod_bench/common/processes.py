@@ -1,5 +1,5 @@
-"""The processes that train a cell together, the role of this one, by torchrun's variables, and the
-processor that they run on.
+"""Where a run trains: the processes that train it together, by torchrun's variables, the role of
+this one, and the processor.
 """
 
 import functools

@@ -239,6 +239,7 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
         "error": f"{error['type']}: {error['message']}" if error else None,
         "code_version": made["provenance"]["code_version"],
         "device": made["provenance"]["device"],
+        "processor": made["provenance"].get("processor"),
     }
 
 
@@ -273,7 +274,7 @@ def _cautions(used: Sequence[Record]) -> list[str]:
         "code versions": {made["provenance"]["code_version"] for made in used},
         "protocols": {made["cell"]["protocol"] for made in used},
         "devices (their times do not compare)": {made["provenance"]["device"] for made in used},
-        "processors (their times do not compare)": {
+        "processors (seconds compare within a task and seed)": {
             made["processor"]
             for made in (one["provenance"] for one in used)
             if made["device"] == "cpu" and "processor" in made

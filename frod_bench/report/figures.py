@@ -296,10 +296,6 @@ def draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
         look = style.of_method(method)
         front = 3 if method.method == "frod" else 2
         low, high, median = scale * band.low, scale * band.high, scale * band.median
-        if band.grid.size and band.grid[0] == band.grid[-1]:  # no steps: a backbone ranks options
-            ax.axhspan(low[0], high[0], color=look.color, alpha=0.13, lw=0, zorder=front)
-            ax.axhline(median[0], color=look.color, ls=look.line, zorder=front + 2)
-            continue
         ax.fill_between(band.grid, low, high, color=look.color, alpha=0.13, lw=0, zorder=front)
         (line,) = ax.plot(band.grid, median, color=look.color, ls=look.line, zorder=front + 2)
         marker = marker_of(look, mew=0.8)

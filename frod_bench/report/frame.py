@@ -30,7 +30,7 @@ TEXTS = (
         "settings_hash",
         "held_equal_hash",
     ),
-    *("error", "code_version", "device", "path"),
+    *("error", "code_version", "device", "processor", "path"),
 )
 # Numbers are NaN if unknown; `curve_rows` also if a curve is of all rows of its split. `value` is
 # the primary metric on `n` test examples, in its own unit; `trainable` includes the head,

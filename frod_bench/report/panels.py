@@ -162,10 +162,27 @@ def _task_panels(
             + _statistics(max(map(len, curves.values())), rule, quantity),
             missing=f"Not drawn: {', '.join(lost)}." if lost else "",
         ),
-        bands={axis: {m: band_over_seeds(c, axis) for m, c in curves.items()} for axis in AXES},
+        bands={
+            axis: levelled({m: band_over_seeds(c, axis) for m, c in curves.items()})
+            for axis in AXES
+        },
         is_loss=bool(quantity.column),
         task=task,
     )
+
+
+def levelled(bands: Mapping[Method, Band]) -> dict[Method, Band]:
+    """The bands, a single value drawn out to the end of the longest: a method that takes no step,
+    as the frozen backbone that ranks options, is evaluated once.
+    """
+    end = max((band.grid[-1] for band in bands.values() if band.grid.size), default=0.0)
+    found = dict(bands)
+    for method, band in bands.items():
+        if band.grid.size and band.grid[0] == band.grid[-1] < end:
+            ends = [0, -1]
+            values = band.median[ends], band.low[ends], band.high[ends]
+            found[method] = Band(np.array([band.grid[0], end]), *values, band.seeds)
+    return found
 
 
 def _mean_panels(

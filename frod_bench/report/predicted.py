@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
-from frod_bench.common.paths import CELLS_PATH, REFERENCE_DIR
 from frod_bench.report.claims.parts import Evidence, evidence_on
 from frod_bench.report.keys import Family, Method
 from frod_bench.report.names import label
 from frod_bench.report.paired import signed
+from frod_bench.report.reproduction import published_cells
 from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.sensitivity import FROZEN
 from frod_bench.report.table import NOT_THERE, Row, Table
@@ -33,13 +33,16 @@ class Prediction:
     cells: Evidence
 
 
-def prediction_of(profile: str, rules: Rules) -> Prediction:
+def prediction_of(profile: str, rules: Rules) -> Prediction | None:
     """Read the published table of cells of `profile`, which an installed package has without the
-    records; `rules` are those of all profiles.
+    records; `rules` are those of all profiles. None if it has none. Raises InputError if it is
+    damaged.
     """
-    texts = dict.fromkeys(("head", "variant"), str)
-    table = pd.read_csv(REFERENCE_DIR / profile / CELLS_PATH, dtype=texts)
-    frame = table.fillna(dict.fromkeys(texts, "")).assign(schedule=None)
+    table = published_cells(profile)
+    if table is None:
+        return None
+    texts = {name: table[name].fillna("").astype(str) for name in ("head", "variant")}
+    frame = table.assign(**texts, schedule=None)
     return Prediction(profile, evidence_on(frame, rules.of_profile(profile)))
 
 
@@ -52,8 +55,9 @@ def predicted_summary(
     Columns: method, family, predicted, predicted_low, predicted_high, predicted_tasks, found,
     found_low, found_high, found_tasks, consistent. The prediction over all tasks is the mean of the
     families' predictions, weighted by how many tasks there are of each here. The frozen backbone is
-    left out: with multiple choice by likelihood it trains nothing. `consistent`: whether the
-    interval of found less predicted contains 0: yes, no, or unknown.
+    left out: it is not fine-tuned. `consistent`: whether the interval of found less
+    predicted contains 0, whose half is the root of the sum of both halves' squares: yes, no, or
+    unknown.
     """
     found = evidence_on(frame, rules)
     families = dict.fromkeys(found.frame["family"])
@@ -69,6 +73,8 @@ def predicted_summary(
         weights = [row["found_tasks"] for row in own]
         if not sum(weights):
             continue
+        own = [row for row in own if row["found_tasks"]]
+        weights = [weight for weight in weights if weight]
         whole = stats.mean_of_these_tasks(_difference(found, method, reference, ALL))
         rows += [*own, _row(method, ALL, _weighted(own, np.array(weights)), whole)]
     return pd.DataFrame(rows)
@@ -106,12 +112,12 @@ def _row(method: str, family: str, predicted: Estimate, found: Estimate) -> dict
 def predicted_by_rules(
     frame: pd.DataFrame, rules: Rules, title: str
 ) -> tuple[Table, pd.DataFrame] | None:
-    """The table and its numbers, if the rules name a profile that predicts, and `frame` has some
-    of the runs that are judged, which a pilot has not.
+    """The table and its numbers, if the rules name a profile that predicts and that is published,
+    and `frame` has some of the runs that are judged, which a pilot has not.
     """
-    if not rules.predicted_by:
+    prediction = prediction_of(rules.predicted_by, load_rules()) if rules.predicted_by else None
+    if prediction is None:
         return None
-    prediction = prediction_of(rules.predicted_by, load_rules())
     summary = predicted_summary(prediction, frame, rules, rules.accuracy.reference)
     return None if summary.empty else (predicted_table(summary, prediction, rules, title), summary)
 
@@ -136,7 +142,8 @@ def predicted_table(
     notes = [
         "Tasks, checkpoints and heads differ; the families are the same. Over all tasks the "
         "prediction is the families' mean, weighted by the tasks found of each. A wide interval "
-        f"is consistent with much; of {len(summary)} rows one in twenty is inconsistent by chance."
+        "is consistent with much, and if all predictions are right up to one row in twenty is "
+        "inconsistent."
     ]
     return Table(f"Predicted and found: {title}", caption, header, list(_rows(summary)), notes)
 

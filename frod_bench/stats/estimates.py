@@ -21,7 +21,7 @@ MOST_KEPT_BYTES = 2**26  # of draws, for each of two shapes: 100 seeds of 20 tas
 # (docs/explanation/statistics.md), and has no width if they agree.
 FEWEST_TASKS = 3
 # With fewer tasks the interval of the mean is Student's: a bootstrap of few values is too narrow
-# (that of two covers 50 %, of five 86 %, of ten 90 %).
+# (that of two covers 50 %, of five 86 %, of ten 91 %).
 FEW_TASKS = 11
 # With fewer seeds show `seed_range` instead of an interval: with one degree of freedom Student's t
 # interval is 12.7 standard errors wide to each side, and says more of t than of the runs.

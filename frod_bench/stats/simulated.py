@@ -65,7 +65,8 @@ STEPS = Steps(90, 10, 140)
 # varied by 2.1 there, of which two seeds make 1.1 by themselves (variances add), and 1.7 is left.
 REAL = Sweep(10, 3, 2.9 / np.sqrt(2), 1.7)
 REAL_MARGIN = 2.0  # points
-# Its curves have ten values and the start; arrivals are as late as on the synthetic tasks.
+# Its curves have ten values and the start (reasoning eight, which is left out); arrivals are as
+# late as on the synthetic tasks.
 REAL_STEPS = Steps(190, 30, 300)
 # Its search of learning rates: two tasks of each of three families, one seed, half-decade steps.
 AREA_TASKS, RATE_STEPS = (3, 2), np.arange(-2, 3)

@@ -63,8 +63,8 @@ def one_array(
 
 
 def _sorted(cells: Iterable[Cell]) -> list[Cell]:
-    """Neighbours share their data and backbone."""
-    return sorted(cells, key=lambda cell: (cell.family, cell.task, cell.method, cell.seed))
+    """Neighbours share their data and backbone, and the methods of a seed their machine."""
+    return sorted(cells, key=lambda cell: (cell.family, cell.task, cell.seed, cell.method))
 
 
 def _array(

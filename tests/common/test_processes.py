@@ -1,6 +1,7 @@
 """Which processes train together: those of torchrun, and not those that srun or mpirun started."""
 
 import os
+from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState, PartialState
@@ -47,10 +48,23 @@ def test_torchruns_processes_stay_what_they_are(monkeypatch: pytest.MonkeyPatch)
     assert processes.count() == 8
 
 
-def test_the_processor_has_a_name_that_a_record_can_hold() -> None:
-    name = processes.processor()
-    assert name
-    assert name.isprintable()
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        (
+            "processor\t: 0\nmodel name\t: AMD EPYC 9B14\nmodel name\t: AMD EPYC 9B14\n",
+            "AMD EPYC 9B14",
+        ),
+        ("model name\t:  Odd\x1b name \n", "Odd name"),
+        ("processor\t: 0\nBogoMIPS\t: 50\n", "aarch64"),  # as on ARM
+    ],
+)
+def test_the_processor_has_a_name_that_a_record_can_hold(
+    cpuinfo: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_: cpuinfo)
+    monkeypatch.setattr("platform.processor", lambda: "aarch64")
+    assert processes.processor.__wrapped__() == name
 
 
 @pytest.fixture(autouse=True)

@@ -84,7 +84,7 @@ def test_several_processors_are_warned_of_and_those_beside_a_gpu_are_not(tmp_pat
         seeds: collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in seeds]).warnings
         for seeds in ((0, 1), (0, 2), (0, 3))
     }
-    told = "Records of several processors (their times do not compare): AMD 9, Intel 9."
+    told = "Records of several processors (seconds compare within a task and seed): AMD 9, Intel 9."
     assert some[0, 1] == [told]
     assert some[0, 2] == []
     assert some[0, 3] == ["Records of several devices (their times do not compare): cpu, cuda."]

@@ -39,7 +39,7 @@ def runs(root: Path, points: dict[str, float]) -> pd.DataFrame:
 @pytest.fixture
 def summary(tmp_path: Path) -> pd.DataFrame:
     before = runs(tmp_path / "before", {"eurosat": 3.0, "boolq": -2.0, "rte": -1.0})
-    after = runs(tmp_path / "after", {"eurosat": 3.0, "boolq": -2.0, "rte": 4.0})
+    after = runs(tmp_path / "after", {"eurosat": 3.0, "boolq": -1.4, "rte": 4.0})
     prediction = Prediction("embedded", evidence_on(before, RULES))
     found = predicted_summary(prediction, after, RULES, "full")
     table = predicted_table(found, prediction, RULES, "real")
@@ -55,7 +55,9 @@ def test_what_was_planted_is_predicted_and_found(summary: pd.DataFrame) -> None:
         "vision": "yes", "reasoning": "yes", "nlu": "no", "": "no"
     }  # fmt: skip
     assert ours.loc["", "predicted"] == pytest.approx(0.0)
-    assert ours.loc["", "found"] == pytest.approx(5 / 3)
+    assert ours.loc["", "found"] == pytest.approx(5.6 / 3)
+    reasoning = ours.loc["reasoning"]  # outside the interval of what was found, and consistent
+    assert reasoning["found_low"] > reasoning["predicted"] == pytest.approx(-2.0)
     # Three independent families, a third of the weight each: a third of the root of their squares.
     halves = (ours["predicted"] - ours["predicted_low"]).drop("")
     expected = np.sqrt(np.square(halves).sum()) / 3
@@ -72,6 +74,7 @@ def test_without_an_interval_nothing_is_said(summary: pd.DataFrame) -> None:
 def test_the_published_runs_predict_the_profile_real() -> None:
     rules = load_rules()
     found = prediction_of(rules.of_profile("real").predicted_by, rules)
+    assert found is not None
     assert len(found.cells.tasks) == 20
     for method in ("full", "frod", "lora", "dora"):
         scores = found.cells.table(method, "value")

@@ -118,6 +118,18 @@ def test_what_these_runs_could_have_found_is_shown(frame: pd.DataFrame) -> None:
     assert 0 < difference.estimate.low < difference.estimate.mean < margin.estimate.mean
 
 
+def test_seconds_are_judged_if_what_is_compared_ran_on_one_processor(frame: pd.DataFrame) -> None:
+    apart = "seconds are of machines that do not compare"
+    another_day = frame["seed"].map({0: "Intel 9", 1: "AMD 9", 2: "Intel 9"})
+    found = claims_of(frame.assign(processor=another_day), SMALL)["convergence"]
+    assert apart not in found.holes
+    mixed = frame["method"].map({"frod": "Intel 9"}).fillna("AMD 9")
+    found = claims_of(frame.assign(processor=mixed), SMALL)["convergence"]
+    assert apart in found.holes
+    in_seconds = [part.verdict for part in found.parts if part.words.startswith("seconds")]
+    assert set(in_seconds) <= {UNDECIDED, None}
+
+
 def test_a_missing_run_is_named(frame: pd.DataFrame) -> None:
     is_lost = (frame["task"] == "boolq") & (frame["method"] == "frod") & (frame["seed"] == 2)
     found = claims_of(frame[~is_lost], SMALL)["accuracy"]
@@ -128,9 +140,12 @@ def test_a_missing_run_is_named(frame: pd.DataFrame) -> None:
 def test_a_report_has_its_rules_and_what_was_predicted(tmp_path: Path) -> None:
     tasks = [(task, head_of(task, REAL.head)) for task in ("sst2", "arc_easy")]
     cells = [run(tmp_path, t, m, s, 80, h) for t, h in tasks for m in METHODS for s in (0, 1)]
-    written = write_report(tmp_path, "real", cells, "real (real data)", parts=("tables",))
+    written = write_report(tmp_path, "real", cells, "real (real data)", parts=("tables", "html"))
     assert written.judged is not None
     assert written.judged.rules.suite == "real10"
+    page = (tmp_path / "real" / "report.html").read_text()
+    assert '<a href="#prediction">' in page
+    assert "Predicted and found: real (real data)" in page
     tables = tmp_path / "real" / "tables"
     assert REAL.limit in (tables / "claims.md").read_text()
     assert set(pd.read_csv(tables / "predicted.csv")["method"]) == {"lora", "dora", "frod"}
@@ -138,7 +153,8 @@ def test_a_report_has_its_rules_and_what_was_predicted(tmp_path: Path) -> None:
 
 def test_a_pilot_has_a_report_without_verdicts(tmp_path: Path) -> None:
     cells = [run(tmp_path, "sst2", method, 100, 80, "classify") for method in ("full", "frozen")]
-    written = write_report(tmp_path, "real", cells, "real (real data)", parts=("tables",))
+    written = write_report(tmp_path, "real", cells, "real (real data)", parts=("tables", "html"))
+    assert "#prediction" not in (tmp_path / "real" / "report.html").read_text()
     assert written.judged is not None
     assert {claim.verdict for claim in written.judged.claims} == {UNDECIDED, CONSISTENT}
     tables = tmp_path / "real" / "tables"

@@ -46,10 +46,18 @@ def judge(
         other, curves = beside.constant or empty
         runs = evidence_on(other, rules, constant=True)
         constant = Arm(CONSTANT, runs, curves, whole, beside.make_constant)
+    # Of the same task and seed: machines may differ from one to another.
+    machines = cells.frame.groupby(["task", "seed"])["processor"].nunique()
+    together = not (machines > 1).any()
     claims = [
         accuracy(cells, rules.accuracy),
         parameters(cells, rules.parameters),
-        convergence(Arm("", cells, measured, whole), constant, rules.convergence),
+        convergence(
+            Arm("", cells, measured, whole),
+            constant,
+            rules.convergence,
+            seconds_compare=together,
+        ),
         robustness(cells, beside.sensitivity, rules.robustness),
     ]
     if rules.expressiveness is not None:
