@@ -1,9 +1,11 @@
 """The table of what the published runs that are committed in parts cost."""
 
+import functools
 import json
 from pathlib import Path
 
 from frod_bench.records import sources
+from frod_bench.records.schema import Record
 from frod_bench.report.table import pipes
 from tools.differences import head
 
@@ -32,6 +34,12 @@ RUNS = {
 }
 
 
+@functools.cache
+def records_in(folder: str) -> list[Record]:
+    """The records of a folder, of which several rows may show a part."""
+    return sources.opened(REFERENCE / folder).scan()[0]
+
+
 def table() -> str:
     """Runs, and hours of set-up, training and evaluation, by one worker's clock. A run that
     several folders share counts in the first. What has not been run is left out.
@@ -43,11 +51,11 @@ def table() -> str:
         runs, hours = 0, 0.0
         for place in folders:
             folder, *names = place.split(":")
-            records, _ = sources.opened(REFERENCE / folder).scan()
-            if names:
-                records = [
-                    made for made in records if made["config"]["experiment"]["name"] in names
-                ]
+            records = [
+                made
+                for made in records_in(folder)
+                if not names or made["config"]["experiment"]["name"] in names
+            ]
             by_text = {json.dumps([made["cell"], made["time"]]): made for made in records}
             records = [made for text, made in by_text.items() if text not in seen]
             seen.update(by_text)

@@ -239,8 +239,14 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
         "error": f"{error['type']}: {error['message']}" if error else None,
         "code_version": made["provenance"]["code_version"],
         "device": made["provenance"]["device"],
-        "processor": made["provenance"].get("processor"),
+        "processor": _processor(made),
     }
+
+
+def _processor(made: Record) -> str | None:
+    """What computed on the CPU; None on an accelerator, and if an older record does not say."""
+    provenance = made["provenance"]
+    return provenance.get("processor") if provenance["device"] == "cpu" else None
 
 
 def _code_cautions(used: Sequence[Record]) -> list[str]:
@@ -275,9 +281,7 @@ def _cautions(used: Sequence[Record]) -> list[str]:
         "protocols": {made["cell"]["protocol"] for made in used},
         "devices (their times do not compare)": {made["provenance"]["device"] for made in used},
         "processors (seconds compare within a task and seed)": {
-            made["processor"]
-            for made in (one["provenance"] for one in used)
-            if made["device"] == "cpu" and "processor" in made
+            processor for made in used if (processor := _processor(made))
         },
     }
     cautions = [

@@ -80,10 +80,14 @@ def test_several_processors_are_warned_of_and_those_beside_a_gpu_are_not(tmp_pat
         made = make_record("rte", "frod", seed)
         made["provenance"] |= {"device": device} | ({"processor": processor} if processor else {})
         write_record(tmp_path, made, synthetic_curve())
-    some = {
-        seeds: collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in seeds]).warnings
+    found = {
+        seeds: collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in seeds])
         for seeds in ((0, 1), (0, 2), (0, 3))
     }
+    some = {seeds: one.warnings for seeds, one in found.items()}
+    assert found[0, 1].frame["processor"].tolist() == ["Intel 9", "AMD 9"]
+    of_gpu = found[0, 3].frame["processor"]
+    assert of_gpu.isna().tolist() == [False, True]  # the time is the GPU's
     told = "Records of several processors (seconds compare within a task and seed): AMD 9, Intel 9."
     assert some[0, 1] == [told]
     assert some[0, 2] == []

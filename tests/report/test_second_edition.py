@@ -257,6 +257,19 @@ def test_curves_of_some_rows_do_not_count(tmp_path: Path) -> None:
     assert claim(judgement, "convergence").verdict == SUPPORTED
 
 
+def test_both_arms_are_judged_in_seconds_on_one_processor(tmp_path: Path) -> None:
+    cells = sweep(tmp_path)
+    found = collect(tmp_path, "embedded", cells)
+    curves = evaluated_curves(found.frame, found.curves, "eval_loss")
+    mixed = found.frame.assign(processor=found.frame["method"])
+    for constant, apart in ((found.frame, False), (mixed, True)):
+        judgement = judge(
+            found.frame, curves, Beside(constant=(constant, curves)), "embedded", RULES
+        )
+        holes = claim(judgement, "convergence").holes
+        assert ("seconds are of machines that do not compare" in holes) == apart
+
+
 @pytest.mark.parametrize(("improving", "n_tasks"), [(2, 0), (3, 3)])
 def test_a_task_needs_targets_of_more_than_half_of_the_seeds(
     tmp_path: Path, improving: int, n_tasks: int
