@@ -23,7 +23,8 @@ OF_A_GRID = (
     *("save", "plan_only", "experiment", "suite"),
 )
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # flags of Hydra's that run nothing
-WITH_CFG = ("--resolve", "--package", "-p")
+CFG, PACKAGE = ("--cfg", "-c"), ("--package", "-p")
+WITH_CFG = ("--resolve", *PACKAGE)
 # Keys of Hydra's own: what does the same, and the only values that are allowed. Others would start
 # runs without a plan, write files beside the results, or call what a value names.
 INSTEAD = {
@@ -87,11 +88,21 @@ def without_flags(words: Sequence[str]) -> list[str]:
     for flag in flags:
         if flag not in allowed:
             raise InputError(f"{flag}: is not a flag of run.{did_you_mean(flag, allowed)}")
-        if flag in WITH_CFG and not {"--cfg", "-c"} & set(flags):
+        if flag in WITH_CFG and not set(CFG) & set(flags):
             raise InputError(f"{flag}: is read only with --cfg. Add --cfg job, or leave it out.")
     for word, following in zip(words, [*words[1:], ""], strict=True):
         _check_value(word, following)
     return [word for word in words if word[:1] != "-" and ("=" in word or not flags)]
+
+
+def value_of(flags: Sequence[str], words: Sequence[str]) -> str | None:
+    """What follows one of `flags`, of which the last counts; None without any."""
+    value = None
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, own = word.partition("=")
+        if flag in flags:
+            value = own if equals else following
+    return value
 
 
 def _check_value(word: str, following: str) -> None:

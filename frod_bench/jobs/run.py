@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench.cells.cell import Cell, cell_of, find_missing
 from frod_bench.cells.compose import composer, register, without_hydra
@@ -19,7 +21,14 @@ from frod_bench.common.errors import CellsFailed, InputError, NeedsValuesError
 from frod_bench.common.paths import CONF_DIR, check_writable
 from frod_bench.common.terminal import shown
 from frod_bench.config import checks, conversion
-from frod_bench.config.overrides import read_overrides, refuse_grid, without_flags
+from frod_bench.config.overrides import (
+    CFG,
+    PACKAGE,
+    read_overrides,
+    refuse_grid,
+    value_of,
+    without_flags,
+)
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.data.task import check_task
 from frod_bench.jobs.known_fits import KnownFits
@@ -95,6 +104,8 @@ def run(words: Sequence[str]) -> None:
             run_one(config)
             return
         named = dict(zip(settings, OwnFiles().named(settings), strict=True))
+        if (part := value_of(PACKAGE, words)) is not None:
+            check_part(part, value_of(CFG, words), settings)
         sys.argv[1:] = [named.get(word, word) for word in words]  # Hydra reads them there
         run_by_hydra()
         return
@@ -106,6 +117,25 @@ def run(words: Sequence[str]) -> None:
     base, cells = compose_cells(overrides)
     refuse_searches(base)
     sweep(base, cells)
+
+
+def check_part(part: str, kind: str | None, settings: Sequence[str]) -> None:
+    """Raise InputError if the configuration has no such part, or `--cfg kind` does not show it.
+
+    Parts of Hydra's own settings, which only a start by Hydra makes, are left to it.
+    """
+    is_hydras = part.partition(".")[0] == "hydra"
+    found: object = None
+    if is_hydras:
+        found = None if kind == "job" else part
+    elif kind != "hydra":
+        with composer() as compose_one, suppress(OmegaConfBaseException):  # in a value, or no name
+            found = part == "_global_" or OmegaConf.select(compose_one(settings), part)
+    if found is None or not part:
+        raise InputError(
+            f"--package {part}: is no part of what is shown. Name one that `frod-bench run --cfg "
+            "job` prints, e.g. --package trainer."
+        )
 
 
 def sweep(config: DictConfig, cells: Sequence[Cell]) -> None:
