@@ -57,10 +57,12 @@ LEFT_OUT = (
 FLAGS = (
     command("--resolve", "--resolve: is read only with --cfg", "Add --cfg job, or leave it out"),
     command("--package foo", "--package: is read only with --cfg", "Add --cfg job"),
-    command("--cfg job --package nope", "--package nope: is no part", "e.g. --package trainer"),
-    command("--cfg job -p=nope", "--package nope: is no part", "e.g. --package trainer"),
-    command("--cfg job --package", "--package : is no part", "e.g. --package trainer"),
-    command("--cfg job -p hydra.run", "--package hydra.run: is no part", "e.g. --package trainer"),
+    command("--cfg job --package nope", "--package nope: names no part", "e.g. --package trainer"),
+    command("--cfg job -p=nope", "--package nope: names no part", "e.g. --package trainer"),
+    command("--cfg job --package", "--package : names no part", "e.g. --package trainer"),
+    command(
+        "--cfg job -p hydra.run", "--package hydra.run: names no part", "e.g. --package trainer"
+    ),
     command("--config-dir /tmp", "--config-dir: is not a flag of run", "Allowed: --cfg"),
     command("--config-name nope", "--config-name: is not a flag of run", "Allowed: --cfg"),
     command("--config-path=/tmp", "--config-path: is not a flag of run", "Allowed: --cfg"),
