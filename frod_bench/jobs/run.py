@@ -133,8 +133,8 @@ def check_part(part: str, kind: str | None, settings: Sequence[str]) -> None:
             found = part == "_global_" or OmegaConf.select(compose_one(settings), part)
     if found is None or not part:
         raise InputError(
-            f"--package {part}: names no part of what is shown. Name one that `frod-bench run --cfg "
-            "job` prints, e.g. --package trainer."
+            f"--package {part}: names no part of what is shown. Name one that `frod-bench run "
+            "--cfg job` prints, e.g. --package trainer."
         )
 
 

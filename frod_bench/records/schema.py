@@ -178,6 +178,7 @@ class _Profile(TypedDict):
 
 class _Protocol(TypedDict):
     curve_split: Printable
+    metrics_split: NotRequired[Printable]
     selection: NotRequired[Text]
 
 

@@ -23,7 +23,7 @@ from frod_bench.report.claims_table import COLUMNS, claims_frame, claims_table
 from frod_bench.report.collect import Collected, collect, collect_folder
 from frod_bench.report.convergence import convergence_table
 from frod_bench.report.curves import Curve, evaluated_curves
-from frod_bench.report.frame import methods_in
+from frod_bench.report.frame import methods_in, split_of
 from frod_bench.report.keys import Run
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
@@ -222,12 +222,13 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     that runs can be compared bit for bit.
     """
     title, rules, pairs = numbers.title, numbers.rules, numbers.pairs
-    ours, main = numbers.ours, numbers.summary
+    ours, main, collected = numbers.ours, numbers.summary, numbers.collected
+    split = split_of(collected.frame)
     claims, parameters, times = claims_frame(numbers.judged), numbers.parameters, numbers.times
     rule, moot = rules.convergence, numbers.moot_targets
     tables = {
         "claims": (claims_table(numbers.judged, title), claims[list(COLUMNS)]),
-        "main": (main_table(main, title, numbers.collected.warnings), main),
+        "main": (main_table(main, title, collected.warnings, split=split), main),
         "parameters": (parameter_table(parameters, title), parameters),
         "paired": (paired_table(pairs, ours, title), pairs),
         "convergence": (convergence_table(times, rule, title, constant=moot), times),
@@ -242,7 +243,7 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     for name, (table, found) in tables.items():
         paths += write_table(table, csv_frame(found), out_dir, name)
     cells_path = out_dir / "cells.csv"
-    atomic.write_text(cells_path, cells_table(numbers.collected).to_csv(index=False))
+    atomic.write_text(cells_path, cells_table(collected).to_csv(index=False))
     return [*paths, cells_path]
 
 

@@ -223,6 +223,7 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
         "metric": made["primary_metric"],
         "higher_is_better": made["higher_is_better"],
         "curve_split": made["config"]["protocol"]["curve_split"],
+        "metrics_split": made["config"]["protocol"].get("metrics_split", "test"),  # all, once
         "curve_rows": made["config"]["trainer"].get("curve_rows"),
         "schedule": made["config"]["trainer"].get("schedule"),
         "backbone": cell["backbone"],

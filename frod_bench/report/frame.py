@@ -24,6 +24,7 @@ TEXTS = (
         "metric",
         "higher_is_better",
         "curve_split",
+        "metrics_split",
         "schedule",
         "backbone",
         "config_hash",
@@ -59,6 +60,11 @@ def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     axes = [name for name in names if name.startswith(AXIS)]
     frame = pd.DataFrame(list(rows), columns=[*TEXTS, *NUMBERS, *metrics, *axes])
     return frame.astype(dict.fromkeys([*NUMBERS, *metrics], "float64"))
+
+
+def split_of(frame: pd.DataFrame) -> str:
+    """What the scores are of: "test", "validation", or both of them."""
+    return " and ".join(sorted(set(frame["metrics_split"].dropna()))) or "test"
 
 
 def task_of(row: Any) -> Task:

@@ -27,7 +27,7 @@ COLUMNS = (
 )
 HOLE = "†"
 MAIN_CAPTION = (
-    "Test scores in points (100 × the task's primary metric; accuracy unless named), mean over "
+    "{split} scores in points (100 × the task's primary metric; accuracy unless named), mean over "
     "seeds ± half of the 95 % interval (Student's t), or the range of fewer than "
     f"{INTERVAL_SEEDS} seeds. Means over tasks have the 95 % interval of a bootstrap over tasks "
     f"and seeds (of fewer than {stats.FEW_TASKS} tasks Student's t, of fewer than "
@@ -191,7 +191,14 @@ class Line(NamedTuple):
     strong: bool = False  # a mean over tasks
 
 
-def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Table:
+def main_caption(split: str) -> str:
+    """What the scores of the main table are; `split` is what they are of."""
+    return MAIN_CAPTION.format(split=split.capitalize())
+
+
+def main_table(
+    summary: pd.DataFrame, title: str, notes: Sequence[str] = (), *, split: str = "test"
+) -> Table:
     """Task x method, tasks grouped by family, then the means, then what it cost."""
     rows: list[Row] = []
     for group, lines in itertools.groupby(score_lines(summary), lambda line: line.group):
@@ -203,7 +210,7 @@ def main_table(summary: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> 
         rows.append(Row(line.label, cost_texts(line.numbers)))
     header = ("task", *map(label, methods_in(summary)))
     notes = [*hole_notes(summary), *notes]
-    return Table(f"Main table: {title}", MAIN_CAPTION, header, rows, notes)
+    return Table(f"Main table: {title}", main_caption(split), header, rows, notes)
 
 
 def score_lines(summary: pd.DataFrame) -> list[Line]:

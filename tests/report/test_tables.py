@@ -10,10 +10,17 @@ from rich.console import Console
 from frod_bench import stats
 from frod_bench.report.asked import Cell
 from frod_bench.report.collect import collect
+from frod_bench.report.frame import split_of
 from frod_bench.report.latex import to_latex
 from frod_bench.report.table import Row, Table, to_markdown, to_rich, write_table
-from frod_bench.report.tables import main_table, parameter_summary, parameter_table, summarise
-from tests.report.factory import make_record, synthetic_curve, write_record
+from frod_bench.report.tables import (
+    main_caption,
+    main_table,
+    parameter_summary,
+    parameter_table,
+    summarise,
+)
+from tests.report.factory import make_record, rehash, synthetic_curve, write_record
 
 Experiment = tuple[Path, list[Cell]]
 
@@ -50,6 +57,20 @@ def line(text: str, label: str) -> list[str]:
     rows = [row.strip("| ").split(" | ") for row in text.splitlines() if row.startswith("|")]
     (found,) = [row for row in rows if row[0].strip("*") == label]
     return found[1:]
+
+
+def test_the_caption_says_what_the_scores_are_of(tmp_path: Path) -> None:
+    for seed, split in enumerate([None, "validation"]):
+        made = make_record("rte", "frod", seed)
+        made["config"]["protocol"] |= {"metrics_split": split} if split else {}
+        rehash(made)
+        write_record(tmp_path, made, synthetic_curve())
+    of_test, of_validation = Cell("rte", "frod", 0), Cell("rte", "frod", 1)
+    captions = [
+        main_caption(split_of(collect(tmp_path, "embedded", cells).frame)).partition(" scores")[0]
+        for cells in ([of_test], [of_validation], [of_test, of_validation])
+    ]
+    assert captions == ["Test", "Validation", "Test and validation"]
 
 
 def test_task_rows_are_mean_and_students_interval(main: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench.common.errors import InputError
-from frod_bench.report.frame import AXIS, by_task, tasks_in
+from frod_bench.report.frame import AXIS, by_task, split_of, tasks_in
 from frod_bench.report.keys import TASK_KEY, Task
 from frod_bench.report.names import label
 from frod_bench.report.tables import holes
@@ -22,6 +22,11 @@ class About(NamedTuple):
 
     title: str
     frame: pd.DataFrame
+
+    @property
+    def score(self) -> str:
+        """What a score is, e.g. "test score"."""
+        return f"{split_of(self.frame)} score"
 
     @property
     def setting(self) -> str:

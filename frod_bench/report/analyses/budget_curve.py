@@ -85,7 +85,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     def panels(look: Look) -> Figure:
         front = Line2D([], [], label="Pareto front", **FRONT)
         handles = [*map(figures.legend_handle, methods), front]
-        columns, y_label = look.columns(2), "test score (points)"
+        columns, y_label = look.columns(2), f"{about.score} (points)"
         figure, axes = figures.panelled(look, len(scopes), columns, 2.1, handles, y_label=y_label)
         for ax, (task, points) in zip(axes, scopes, strict=True):
             _draw_panel(ax, points.dropna(subset=["percent", "mean"]))

@@ -85,16 +85,16 @@ def setting_name(setting: Any) -> str:
 
 def pick_words(about: About) -> str:
     """What `best` is: it is picked by the very score that is shown of it."""
-    return f"of all settings by the test score itself ({about.over_seeds()}), which flatters it"
+    return f"of all settings by the {about.score} itself ({about.over_seeds()}), which flatters it"
 
 
 def words(about: About) -> str:
     """What is shown, for the captions of table and figure."""
     return (
-        f"Test scores in points (100 × the task's primary metric), {about.over_seeds()}. s: share "
-        "of the off-diagonal entries of S that are trained. Factors multiply the profile's own "
-        "learning rates of λ and of the rotations S; the head keeps its learning rate. "
-        f"{about.setting}"
+        f"{about.score.capitalize()}s in points (100 × the task's primary metric), "
+        f"{about.over_seeds()}. s: share of the off-diagonal entries of S that are trained. "
+        "Factors multiply the profile's own learning rates of λ and of the rotations S; the head "
+        f"keeps its learning rate. {about.setting}"
     )
 
 
@@ -104,13 +104,13 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
         f"heat_map_{spelled(task) or 'all_tasks'}": Drawing(
             f"{about.scope_name(task)} · {about.title}",
             _caption(settings, about),
-            partial(_draw_scope, settings),
+            partial(_draw_scope, settings, about.score),
         )
         for task, settings in by_task(found)
     }
 
 
-def _draw_scope(settings: pd.DataFrame, look: Look) -> Figure:
+def _draw_scope(settings: pd.DataFrame, score: str, look: Look) -> Figure:
     """One row per method and one panel per share of rotations; in a narrow look one per row."""
     methods = list(dict.fromkeys(settings["method"]))
     lambdas = sorted(set(settings["lambda_factor"]))
@@ -146,7 +146,7 @@ def _draw_scope(settings: pd.DataFrame, look: Look) -> Figure:
             if ax in axes[::columns]:
                 ax.set_ylabel(f"{label(method_named(method))}: factor on λ")
     if len(means):
-        bar = figure.colorbar(scale, ax=axes, label="test score (points)", pad=0.01, aspect=30)
+        bar = figure.colorbar(scale, ax=axes, label=f"{score} (points)", pad=0.01, aspect=30)
         bar.outline.set_visible(False)
     return figure
 

@@ -125,7 +125,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     scores = found[found["quantity"] == SCORE]
     ((task, mean),) = by_task(scores[scores["scope"] == scope])
     by_name = list(by_task(scores[scores["scope"] == ONE_TASK]))
-    y_label = "test score (points)"
+    y_label = f"{about.score} (points)"
 
     def draw_mean(look: Look) -> Figure:
         columns = look.columns(2)

@@ -69,7 +69,7 @@ def table(found: pd.DataFrame, about: About) -> Table:
     header = ("task", *(label(method) for method in methods))
     brackets = INTERVAL if _has_interval(found) else "the range of the scores in brackets"
     caption = (
-        f"Standard deviation over seeds of the test score, in points (100 × the task's primary "
+        f"Standard deviation over seeds of the {about.score}, in points (100 × the task's primary "
         f"metric), with {brackets}. {SEED_WORDS} {about.setting}"
     )
     return Table(f"Spread over seeds: {about.title}", caption, header, rows)
@@ -103,7 +103,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
     def panels(look: Look) -> Figure:
         columns, handles = look.columns(4), list(map(figures.legend_handle, methods))
         figure, axes = figures.panelled(
-            look, len(lines_of) + 1, columns, 2.2, handles, y_label="test score (points)"
+            look, len(lines_of) + 1, columns, 2.2, handles, y_label=f"{about.score} (points)"
         )
         for ax, task in zip(axes[:-1], lines_of, strict=True):
             _draw_scores(ax, cells_of[task], lines_of[task], methods)
@@ -113,7 +113,7 @@ def draw(found: pd.DataFrame, about: About) -> dict[str, Drawing]:
 
     each = f", each with {INTERVAL}" if _has_interval(found) else ""
     caption = (
-        "Points: test score of each seed (100 × the task's primary metric), seeds from left to "
+        f"Points: {about.score} of each seed (100 × the task's primary metric), seeds from left to "
         "right. Line: their mean; band: one standard deviation to each side. Last panel: standard "
         f"deviation on each task, in the order of the panels{each}. {SEED_WORDS} If runs are "
         f"missing, the number of seeds with a score is written at the bottom. {about.setting}"
