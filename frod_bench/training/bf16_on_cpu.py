@@ -1,8 +1,9 @@
 """Training in bf16 on a CPU: the same model by the operations that are fast there.
 
 Torch's fused attention in bf16 takes two to five times as long as plain products with its backward
-pass; autocast casts a frozen float32 weight anew in every forward pass; and AdamW passes over all
-weights a dozen times where its fused kernel does so once. docs/how-to/real_data.md has the seconds.
+pass; autocast casts a frozen float32 weight anew in every forward pass; PEFT's LoRA casts its input
+to float32, which autocast takes back; and AdamW passes over all weights a dozen times where its
+fused kernel does so once. docs/how-to/real_data.md has the seconds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
@@ -38,8 +40,9 @@ def optimizer_arguments(
 
 
 def adapt(model: nn.Module, accelerator: Accelerator) -> None:
-    """Let a model compute attention by plain products, and in one process cast each frozen weight
-    once: several may share a weight in pieces. FRoD's layers have their own way (`FrodLinear`).
+    """Let a model compute attention by plain products, LoRA without casts of its input, and in one
+    process cast each frozen weight once: several may share a weight in pieces. FRoD's layers have
+    their own way (`FrodLinear`).
     """
     if not trains_so(accelerator):
         return
@@ -47,6 +50,8 @@ def adapt(model: nn.Module, accelerator: Accelerator) -> None:
     for module in model.modules():
         if isinstance(module, PreTrainedModel):
             module.set_attn_implementation("eager")
+        if isinstance(module, LoraLayer) and _is_plain(module):
+            module.cast_input_dtype_enabled = False
         if (
             accelerator.num_processes == 1
             and type(module) is nn.Linear  # not a subclass: those compute something else
@@ -55,6 +60,14 @@ def adapt(model: nn.Module, accelerator: Accelerator) -> None:
             and id(module) not in own
         ):
             module.forward = _CastOnce(module)  # type: ignore[method-assign]  # of this one alone
+
+
+def _is_plain(layer: LoraLayer) -> bool:
+    """Whether nothing but autocast's products reads the input: dropout would scale it in bf16, and
+    DoRA takes the type of its norms from it.
+    """
+    dropouts = layer.lora_dropout.values()
+    return not layer.lora_variant and all(isinstance(one, nn.Identity) for one in dropouts)
 
 
 class _CastOnce:

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -327,9 +327,11 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
 
 
 def subsample(split: Split, rows: int | None) -> Split:
-    """Return at most `rows` rows, spread evenly over the split."""
-    step = 1 if rows is None else max(1, -(-len(split) // rows))
-    return split[::step]
+    """Return `rows` rows, spread evenly over the split, or all of them if it has no more."""
+    if rows is None or rows >= len(split):
+        return split
+    chosen = (number * len(split) // rows for number in range(rows))
+    return replace(split, ids=tuple(split.ids[number] for number in chosen))
 
 
 def squared_error(logits: Tensor, labels: Tensor) -> Tensor:

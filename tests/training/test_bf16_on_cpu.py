@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import BertConfig, BertModel
 
@@ -72,6 +74,38 @@ def test_what_is_kept_in_an_evaluation_can_be_trained_through() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         layer(x).sum().backward()
     assert x.grad is not None
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora_dropout": 0.1}, {"use_dora": True}])
+def test_lora_without_casts_of_its_input_is_the_same_to_the_last_bit(
+    settings: dict[str, Any],
+) -> None:
+    """Forward and backward; with dropout and in DoRA the cast stays, as it decides a type there."""
+    torch.manual_seed(0)
+    config = LoraConfig(
+        r=4, target_modules=["query", "intermediate.dense", "output.dense"], **settings
+    )
+    model = get_peft_model(encoder(), config)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.1)
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    ids = torch.arange(12).view(2, 6)
+
+    def passed() -> list[torch.Tensor]:
+        model.zero_grad()
+        torch.manual_seed(1)
+        model.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model(ids).last_hidden_state
+        output.float().square().sum().backward()
+        return [output, *(one.grad.clone() for one in model.parameters() if one.requires_grad)]
+
+    model.base_model.model.set_attn_implementation("eager")
+    with_casts = passed()
+    bf16_on_cpu.adapt(model, accelerator())
+    assert {layer.cast_input_dtype_enabled for layer in layers} == {bool(settings)}
+    assert all(map(torch.equal, passed(), with_casts))
 
 
 def test_attention_by_plain_products_is_the_same_model() -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from frod_bench.common.errors import InputError
+from frod_bench.data.rows import Split
 from frod_bench.records import store
 from frod_bench.training import runner, tracker
 from frod_bench.training.loop import predict
@@ -43,6 +45,26 @@ def test_a_cell_saves_a_complete_record(make_cell: MakeCell, kind: str) -> None:
     assert [point["step"] for point in curve if "eval_loss" in point] == [0, 2, 4]
     rows = {"two test splits": 64}.get(kind, 32)  # trainer.test_rows a split
     assert len(pq.read_table(store.predictions_path(cell.record_path))) == rows
+
+
+@pytest.mark.parametrize(
+    ("count", "rows", "taken"),
+    [
+        (10, 4, (0, 2, 5, 7)),
+        (322, 160, None),
+        (10, 9, (0, 1, 2, 3, 4, 5, 6, 7, 8)),
+        (10, 10, tuple(range(10))),
+        (10, None, tuple(range(10))),
+    ],
+)
+def test_as_many_rows_as_asked_for_are_spread_over_a_split(
+    count: int, rows: int | None, taken: tuple[int, ...] | None
+) -> None:
+    ids = runner.subsample(Split(tuple(range(count)), Mock()), rows).ids
+    assert len(ids) == min(count, rows or count)
+    assert taken is None or ids == taken
+    gaps = np.diff([*ids, count])
+    assert gaps.max() - gaps.min() <= 1
 
 
 def test_a_learning_rate_far_too_high_gives_a_diverged_record(make_cell: MakeCell) -> None:
