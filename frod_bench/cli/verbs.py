@@ -142,7 +142,7 @@ VERBS = (
         (
             "report all experiment=main_table",
             "report tables experiment=main_table suite=glue",
-            "report all folder=results/reference/small out=results/mine",
+            "report all folder=results/reference/embedded out=results/mine",
         ),
         PART,
         Key("folder", "", "a results folder, reported as it is, without data or weights"),
@@ -353,11 +353,13 @@ VERBS = (
             "rehearse suite=smoke",
         ),
         *GRID,
-        *RUNTIME[:3],
+        Key("runtime.jobs", "1", "worker processes"),
+        RUNTIME[1],
+        Key("launcher", "local", "ray: a cluster", ENGINES[:2]),
     ),
     Verb(
         "validate",
-        "Check configuration, data, backbone and method of cells without training; writes nothing.",
+        "Check configuration, data, backbone and method of cells without training.",
         "docs/reference/methods.md",
         (
             "validate task=rte method=frod",

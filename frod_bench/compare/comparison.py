@@ -12,6 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
+from frod_bench import stats
 from frod_bench.report import style
 from frod_bench.report.collect import Collected, missing_runs
 from frod_bench.report.convergence import (
@@ -178,7 +179,8 @@ def show(comparison: Comparison, console: Console) -> None:
             f"Points of {comparison.heads[0]} minus {comparison.heads[1]}, paired by task and "
             "seed, over the pairs that both have. Intervals: Student's t over pairs; of the mean "
             "of these tasks Student's t with the variance within them; of tasks drawn at random a "
-            "bootstrap of tasks and seeds. McNemar compares two trained models, not two methods: "
+            f"bootstrap of tasks and seeds (of fewer than {stats.FEW_TASKS} tasks Student's t). "
+            "McNemar compares two trained models, not two methods: "
             "test examples that one alone gets right, and the exact p-value, by Holm over tasks. "
             "Middle half: the interquartile mean over tasks and seeds. Wins: how often a run of "
             "the one beats a run of the other."
