@@ -138,7 +138,7 @@ class FrodLinear(nn.Module):
         self._stacked: tuple[Tensor, Fingerprint] | None = None  # stays until W changes
         self._has_moved, self._steps_before = False, _steps["taken"]
         self.training = base_layer.training
-        self._given = self._weight_that_factors_give()
+        self._given, self._is_on_grid = self._weight_that_factors_give(), self._lies_on_grid()
 
     @property
     def weight(self) -> Tensor:
@@ -165,6 +165,7 @@ class FrodLinear(nn.Module):
         is_half, is_on_inputs = self.is_half, self.is_on_inputs
         if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:  # as torch does
             dtype = torch.get_autocast_dtype(x.device.type)
+            is_half |= self._is_on_grid and dtype.itemsize < weight.dtype.itemsize
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
         is_evaluation = not (self.training or torch.is_grad_enabled())
         values = self._core_values()
@@ -219,6 +220,16 @@ class FrodLinear(nn.Module):
     def is_half(self) -> bool:
         """Whether W is in half precision, where W + U C V^T would round small changes away."""
         return self.weight.dtype.itemsize < torch.float32.itemsize
+
+    def _lies_on_grid(self) -> bool:
+        """Whether a wider W has the values of a bfloat16 one, as a checkpoint of that type that was
+        read into float32: rounding W + U C V^T then loses what it loses in half precision. Decided
+        when attached or moved.
+        """
+        weight = self.weight.detach()
+        if self.is_half or weight.is_meta or isinstance(weight, DTensor):
+            return False
+        return torch.equal(weight, weight.bfloat16().to(weight.dtype))
 
     def _choose_form(self, x: Tensor, dtype: torch.dtype) -> tuple[bool, bool]:
         """Return whether to merge, and if not, whether the backward pass does without W.
@@ -386,7 +397,7 @@ class FrodLinear(nn.Module):
 
         self._forget()
         super()._apply(move, recurse=False)
-        self._given = self._weight_that_factors_give()
+        self._given, self._is_on_grid = self._weight_that_factors_give(), self._lies_on_grid()
         return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:

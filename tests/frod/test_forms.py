@@ -204,7 +204,10 @@ def test_sides_do_not_share_an_entry_of_the_cache(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("change", [2e-4, 1e-2])
-@pytest.mark.parametrize("how", ["bfloat16", "float16", "autocast, factored", "autocast, merged"])
+@pytest.mark.parametrize(
+    "how",
+    ["bfloat16", "float16", "autocast, factored", "autocast, merged", "autocast, W of bfloat16"],
+)
 def test_small_changes_survive_half_precision(how: str, change: float, transposed: bool) -> None:
     """The slope of what the layer adds on U C V^T x, in training and in evaluation, is near 1.
 
@@ -224,6 +227,8 @@ def slope_of(how: str, change: float, transposed: bool, training: bool, seed: in
     width, tokens = 96, 40 if how == "autocast, factored" else 6000
     base: Any = Conv1D(width, width) if transposed else nn.Linear(width, width)
     base.weight = nn.Parameter(gaussian(width, width, seed))
+    if how == "autocast, W of bfloat16":  # held in float32
+        base.weight = nn.Parameter(base.weight.detach().bfloat16().float())
     model = nn.ModuleDict({"up": base if how.startswith("auto") else base.to(dtype)})
     adapted: FrodLinear = attach_frod(model, FrodConfig(["up"], 0.1), use_cache=False)["up"]  # type: ignore[assignment]
     with torch.no_grad():
