@@ -23,7 +23,15 @@ from frod_bench.report.convergence import (
     time_summary,
 )
 from frod_bench.report.curves import AXES, Band, Curve, evaluated_curves
-from frod_bench.report.frame import by_task, is_method, method_of, methods_in, task_of, tasks_in
+from frod_bench.report.frame import (
+    by_task,
+    is_method,
+    method_of,
+    methods_in,
+    split_of,
+    task_of,
+    tasks_in,
+)
 from frod_bench.report.keys import TASK_KEY, Method, Run
 from frod_bench.report.names import label
 from frod_bench.report.paired import (
@@ -181,9 +189,9 @@ def show(comparison: Comparison, console: Console) -> None:
             "of these tasks Student's t with the variance within them; of tasks drawn at random a "
             f"bootstrap of tasks and seeds (of fewer than {stats.FEW_TASKS} tasks Student's t). "
             "McNemar compares two trained models, not two methods: "
-            "test examples that one alone gets right, and the exact p-value, by Holm over tasks. "
-            "Middle half: the interquartile mean over tasks and seeds. Wins: how often a run of "
-            "the one beats a run of the other."
+            f"{split_of(comparison.cells)} examples that one alone gets right, and the exact "
+            "p-value, by Holm over tasks. Middle half: the interquartile mean over tasks and "
+            "seeds. Wins: how often a run of the one beats a run of the other."
         )
     for warning in (*comparison.collected.warnings, *missing_runs(comparison.cells)):
         line(f"Warning: {warning}", style="yellow")

@@ -62,6 +62,23 @@ def compares_values(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
+Grids = frozenset[torch.dtype]
+
+
+def grids_of(weight: Tensor, before: Grids = frozenset()) -> Grids:
+    """Types of half precision that have all values of a wider W, as a checkpoint of that type that
+    was read into float32 has: rounding W + U C V^T to it loses what it loses in half precision.
+    Those `before` if a process does not have the values.
+    """
+    weight = weight.detach()
+    if weight.is_meta or isinstance(weight, DTensor):
+        return before
+    if weight.dtype.itemsize < torch.float32.itemsize:
+        return frozenset()
+    halves = torch.bfloat16, torch.float16
+    return frozenset(one for one in halves if torch.equal(weight, weight.to(one).to(weight.dtype)))
+
+
 _steps = Counter(taken=0, captured=0)  # by all optimizers in this process
 
 
@@ -138,7 +155,7 @@ class FrodLinear(nn.Module):
         self._stacked: tuple[Tensor, Fingerprint] | None = None  # stays until W changes
         self._has_moved, self._steps_before = False, _steps["taken"]
         self.training = base_layer.training
-        self._given, self._is_on_grid = self._weight_that_factors_give(), self._lies_on_grid()
+        self._given, self._grids = self._weight_that_factors_give(), grids_of(self.weight)
 
     @property
     def weight(self) -> Tensor:
@@ -165,7 +182,7 @@ class FrodLinear(nn.Module):
         is_half, is_on_inputs = self.is_half, self.is_on_inputs
         if torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:  # as torch does
             dtype = torch.get_autocast_dtype(x.device.type)
-            is_half |= self._is_on_grid and dtype.itemsize < weight.dtype.itemsize
+            is_half |= dtype in self._grids
             x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
         is_evaluation = not (self.training or torch.is_grad_enabled())
         values = self._core_values()
@@ -220,16 +237,6 @@ class FrodLinear(nn.Module):
     def is_half(self) -> bool:
         """Whether W is in half precision, where W + U C V^T would round small changes away."""
         return self.weight.dtype.itemsize < torch.float32.itemsize
-
-    def _lies_on_grid(self) -> bool:
-        """Whether a wider W has the values of a bfloat16 one, as a checkpoint of that type that was
-        read into float32: rounding W + U C V^T then loses what it loses in half precision. Decided
-        when attached or moved.
-        """
-        weight = self.weight.detach()
-        if self.is_half or weight.is_meta or isinstance(weight, DTensor):
-            return False
-        return torch.equal(weight, weight.bfloat16().to(weight.dtype))
 
     def _choose_form(self, x: Tensor, dtype: torch.dtype) -> tuple[bool, bool]:
         """Return whether to merge, and if not, whether the backward pass does without W.
@@ -397,7 +404,8 @@ class FrodLinear(nn.Module):
 
         self._forget()
         super()._apply(move, recurse=False)
-        self._given, self._is_on_grid = self._weight_that_factors_give(), self._lies_on_grid()
+        self._given = self._weight_that_factors_give()
+        self._grids = grids_of(self.weight, self._grids)
         return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -413,6 +421,8 @@ class FrodLinear(nn.Module):
             if not (has_values and torch.equal(other.to(own.device), own)):
                 self.hold_U()  # U is that of the weight that the adapter was attached to
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        if isinstance(other, Tensor):  # it is loaded after this
+            self._grids = grids_of(other, self._grids)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": {}, "_stacked": None}  # a copy forms its own

@@ -126,15 +126,15 @@ def check_part(part: str, kind: str | None, settings: Sequence[str]) -> None:
     """
     is_hydras = part.partition(".")[0] == "hydra"
     found: object = None
-    if is_hydras:
-        found = None if kind == "job" else part
+    if part == "_global_" or is_hydras:
+        found = None if is_hydras and kind == "job" else part
     elif kind != "hydra":
         with composer() as compose_one, suppress(OmegaConfBaseException):  # in a value, or no name
-            found = part == "_global_" or OmegaConf.select(compose_one(settings), part)
+            found = OmegaConf.select(compose_one(settings), part)
     if found is None or not part:
         raise InputError(
-            f"--package {part}: names no part of what is shown. Name one that `frod-bench run "
-            "--cfg job` prints, e.g. --package trainer."
+            f"--package {part}: names no part of what is shown, or one that is null. Name one that "
+            "`frod-bench run --cfg job` prints, e.g. --package trainer."
         )
 
 

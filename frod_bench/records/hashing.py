@@ -22,7 +22,12 @@ ADDED_KEYS: dict[str, dict[str, Any]] = {
         "source": None,
         "decay": "start",
     },
-    "trainer": {"epochs": None, "length_groups": 1, "cached_features": False},
+    "trainer": {
+        "epochs": None,
+        "length_groups": 1,
+        "cached_features": False,
+        "exact_rows": False,
+    },
     "task": {},
     "backbone": {},
     "protocol": {"decay": "start"},

@@ -137,7 +137,7 @@ def write_collected(
     collected.warnings += unlike_picks(frame, collected.records, picks)
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
     if {"tables", "html"} & set(parts):  # they show scores
-        collected.warnings += one_class(numbers.constant)
+        collected.warnings += one_class(numbers.constant, split_of(frame))
     tables: list[Path] = []
     page: list[Path] = []
     others = "convergence" in figures
@@ -230,7 +230,7 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
         "claims": (claims_table(numbers.judged, title), claims[list(COLUMNS)]),
         "main": (main_table(main, title, collected.warnings, split=split), main),
         "parameters": (parameter_table(parameters, title), parameters),
-        "paired": (paired_table(pairs, ours, title), pairs),
+        "paired": (paired_table(pairs, ours, title, split), pairs),
         "convergence": (convergence_table(times, rule, title, constant=moot), times),
     }
     if pairs.empty:

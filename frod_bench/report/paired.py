@@ -69,8 +69,8 @@ def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataF
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
-    """Task x other method, then the means over tasks."""
+def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "test") -> Table:
+    """Task x other method, then the means over tasks; `split` is what the scores are of."""
     methods, name = methods_in(summary), label(ours)
     by_key = {(task_of(r), r.quantity, method_of(r)): r for r in summary.itertuples(index=False)}
     rows = []
@@ -83,7 +83,7 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str) -> Table:
         rows.append(Row(quantity, texts, strong=True))
     caption = (
         f"{name} minus each method, in points, paired by task and seed: mean ± half of the 95 % "
-        "interval (Student's t; of fewer than three pairs their range). In brackets the test "
+        f"interval (Student's t; of fewer than three pairs their range). In brackets the {split} "
         f"examples that one alone gets right, {name} : other, and McNemar's exact p-value, which "
         "compares the trained models and says nothing of other seeds."
     )
@@ -111,12 +111,12 @@ def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
     return found
 
 
-def one_class(constant: Mapping[Task, Sequence[Method]]) -> list[str]:
+def one_class(constant: Mapping[Task, Sequence[Method]], split: str = "test") -> list[str]:
     """A warning per task of `constant_predictions`."""
     return [
-        f"{label(task)}: all test predictions of {', '.join(map(label, methods))} are one class, "
-        "in every run. Their scores, differences and times to target are uninformative about the "
-        "methods."
+        f"{label(task)}: all {split} predictions of {', '.join(map(label, methods))} are one "
+        "class, in every run. Their scores, differences and times to target are uninformative "
+        "about the methods."
         for task, methods in constant.items()
     ]
 

@@ -246,7 +246,10 @@ def final_metrics(
 ) -> tuple[dict[str, dict[str, Any]], pa.Table]:
     """Return the record's metrics and predictions. The test rows are read here and nowhere else."""
     on_test = settings.protocol.metrics_split == "test"
-    validation = subsample(data.validation, settings.trainer.test_rows)
+    trainer_config = settings.trainer
+    validation = subsample(
+        data.validation, trainer_config.test_rows, exact=trainer_config.exact_rows
+    )
     found: dict[str, dict[str, Any]] = {}
     tables = []
     for name, split in (data.tests if on_test else {"test": validation}).items():
@@ -304,7 +307,7 @@ def restore_trained(cell: Cell) -> Model:
 
 def make_problem(settings: Settings, data: TaskData) -> Problem:
     """Describe the task to the training loop, without its name."""
-    task, protocol = settings.task, settings.protocol
+    task, protocol, trainer = settings.task, settings.protocol, settings.trainer
     held_out = data.validation if protocol.curve_split == "validation" else data.tests["test"]
     picks_best = protocol.selection == "best"  # by the curve, which then covers the whole split
     sign = 1 if metrics.HIGHER_IS_BETTER[task.primary_metric] else -1
@@ -318,7 +321,9 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
 
     return Problem(
         train=data.train,
-        held_out=held_out if picks_best else subsample(held_out, settings.trainer.curve_rows),
+        held_out=held_out
+        if picks_best
+        else subsample(held_out, trainer.curve_rows, exact=trainer.exact_rows),
         collate=data.collate,
         loss=functional.cross_entropy if data.num_labels > 1 else squared_error,
         score=score,
@@ -326,10 +331,14 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
     )
 
 
-def subsample(split: Split, rows: int | None) -> Split:
-    """Return `rows` rows, spread evenly over the split, or all of them if it has no more."""
+def subsample(split: Split, rows: int | None, *, exact: bool) -> Split:
+    """Return at most `rows` rows, spread evenly over the split: if `exact` as many, or all if it
+    has no more; else those at the least whole stride.
+    """
     if rows is None or rows >= len(split):
         return split
+    if not exact:
+        return split[:: -(-len(split) // rows)]
     chosen = (number * len(split) // rows for number in range(rows))
     return replace(split, ids=tuple(split.ids[number] for number in chosen))
 

@@ -206,7 +206,10 @@ def test_sides_do_not_share_an_entry_of_the_cache(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [2e-4, 1e-2])
 @pytest.mark.parametrize(
     "how",
-    ["bfloat16", "float16", "autocast, factored", "autocast, merged", "autocast, W of bfloat16"],
+    [
+        *("bfloat16", "float16", "autocast, factored", "autocast, merged"),
+        *("autocast, W of bfloat16", "autocast float16, W of float16", "autocast, loaded"),
+    ],
 )
 def test_small_changes_survive_half_precision(how: str, change: float, transposed: bool) -> None:
     """The slope of what the layer adds on U C V^T x, in training and in evaluation, is near 1.
@@ -223,14 +226,17 @@ def test_small_changes_survive_half_precision(how: str, change: float, transpose
 
 def slope_of(how: str, change: float, transposed: bool, training: bool, seed: int) -> float:
     """The slope of what a layer with the W of `seed` adds on U C V^T x."""
-    dtype = torch.float16 if how == "float16" else torch.bfloat16
+    dtype = torch.float16 if "float16" in how.split() else torch.bfloat16
     width, tokens = 96, 40 if how == "autocast, factored" else 6000
     base: Any = Conv1D(width, width) if transposed else nn.Linear(width, width)
     base.weight = nn.Parameter(gaussian(width, width, seed))
-    if how == "autocast, W of bfloat16":  # held in float32
-        base.weight = nn.Parameter(base.weight.detach().bfloat16().float())
+    on_grid = base.weight.detach().to(dtype).float()
+    if " W of " in how:  # held in float32
+        base.weight = nn.Parameter(on_grid)
     model = nn.ModuleDict({"up": base if how.startswith("auto") else base.to(dtype)})
     adapted: FrodLinear = attach_frod(model, FrodConfig(["up"], 0.1), use_cache=False)["up"]  # type: ignore[assignment]
+    if how == "autocast, loaded":
+        adapted.load_state_dict(adapted.state_dict() | {"base_layer.weight": on_grid})
     with torch.no_grad():
         adapted.delta.copy_(change * adapted.lambda_0 * gaussian(1, width, 2)[0] * width**0.5)
     values = torch.cat([adapted.delta, adapted.rotation]).detach().double()

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from frod_bench.common.errors import InputError
+from frod_bench.data.load import load_data
 from frod_bench.data.rows import Split
 from frod_bench.records import store
 from frod_bench.training import runner, tracker
@@ -48,23 +49,29 @@ def test_a_cell_saves_a_complete_record(make_cell: MakeCell, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "rows", "taken"),
+    ("rows", "exact", "taken"),
     [
-        (10, 4, (0, 2, 5, 7)),
-        (322, 160, None),
-        (10, 9, (0, 1, 2, 3, 4, 5, 6, 7, 8)),
-        (10, 10, tuple(range(10))),
-        (10, None, tuple(range(10))),
+        (4, True, (0, 2, 5, 7)),
+        (4, False, (0, 3, 6, 9)),
+        (9, True, tuple(range(9))),
+        (9, False, (0, 2, 4, 6, 8)),
+        (10, True, tuple(range(10))),
+        (10, False, tuple(range(10))),
+        (None, True, tuple(range(10))),
     ],
 )
-def test_as_many_rows_as_asked_for_are_spread_over_a_split(
-    count: int, rows: int | None, taken: tuple[int, ...] | None
-) -> None:
-    ids = runner.subsample(Split(tuple(range(count)), Mock()), rows).ids
-    assert len(ids) == min(count, rows or count)
-    assert taken is None or ids == taken
-    gaps = np.diff([*ids, count])
-    assert gaps.max() - gaps.min() <= 1
+def test_rows_are_spread_over_a_split(rows: int, exact: bool, taken: tuple[int, ...]) -> None:
+    split = Split(tuple(range(10)), Mock())
+    assert runner.subsample(split, rows, exact=exact).ids == taken
+
+
+def test_a_curve_has_as_many_rows_as_the_setting_says(make_cell: MakeCell) -> None:
+    for exact, rows in (("false", 90), ("true", 100)):  # of 180 rows of validation
+        words = ("task=rte", "method=frozen", "trainer.curve_rows=100")
+        cell = make_cell(*words, f"trainer.exact_rows={exact}")
+        data = load_data(cell.settings)
+        assert len(data.validation) == 180
+        assert len(runner.make_problem(cell.settings, data).held_out) == rows
 
 
 def test_a_learning_rate_far_too_high_gives_a_diverged_record(make_cell: MakeCell) -> None:

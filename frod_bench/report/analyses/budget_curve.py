@@ -70,10 +70,10 @@ def words(about: About) -> str:
     """What is shown, for the captions of table and figure."""
     mean = about.over_seeds("mean and range")
     return (
-        f"Test score in points (100 × the task's primary metric; {mean}) over the trained share of "
-        "the backbone, without the head. On the front: no other setting that was run is as cheap "
-        "and as good, and better in one of the two; if ranges over seeds overlap, the seeds decide "
-        f"which it is. {about.setting}"
+        f"{about.score.capitalize()} in points (100 × the task's primary metric; {mean}) over the "
+        "trained share of the backbone, without the head. On the front: no other setting that was "
+        "run is as cheap and as good, and better in one of the two; if ranges over seeds overlap, "
+        f"the seeds decide which it is. {about.setting}"
     )
 
 

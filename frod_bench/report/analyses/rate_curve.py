@@ -106,9 +106,9 @@ def words(about: About) -> str:
     floored = int(about.frame["status"].isin(FLOORED).sum())
     counted = f" Runs that diverged count as the lowest score on their task: {floored}."
     return (
-        f"Test score in points (100 × the task's primary metric; {about.over_seeds()}). Every "
-        "learning rate of a method is the profile's own times the factor."
-        + (counted if floored else "")
+        f"{about.score.capitalize()} in points (100 × the task's primary metric; "
+        f"{about.over_seeds()}). Every learning rate of a method is the profile's own times the "
+        "factor." + (counted if floored else "")
     )
 
 

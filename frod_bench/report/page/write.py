@@ -135,7 +135,9 @@ def page_content(numbers: Numbers, page_dir: Path, *, others: bool = True) -> di
         "score_groups": [(group or "all tasks", list(lines)) for group, lines in scores],
         "score_caption": tables.main_caption(split_of(frame)),
         "score_notes": tables.hole_notes(summary),
-        "paired": paired_table(numbers.pairs, ours, title) if len(numbers.pairs) else None,
+        "paired": paired_table(numbers.pairs, ours, title, split_of(frame))
+        if len(numbers.pairs)
+        else None,
         "swatches": [_swatch(method) for method in methods],
         "curves": curves,
         "curve_names": {name.split("/")[0]: chart.label for name, chart in curves.items()},
