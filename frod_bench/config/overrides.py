@@ -4,7 +4,7 @@ of ours has a meaning for (`~seed`, `task=null`, `seed=range(0)`), and its error
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -90,25 +90,26 @@ def without_flags(words: Sequence[str]) -> list[str]:
             raise InputError(f"{flag}: is not a flag of run.{did_you_mean(flag, allowed)}")
         if flag in WITH_CFG and not set(CFG) & set(flags):
             raise InputError(f"{flag}: is read only with --cfg. Add --cfg job, or leave it out.")
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        _check_value(word, following)
+    for flag, value in _with_values(words):
+        _check_value(flag, value)
     return [word for word in words if word[:1] != "-" and ("=" in word or not flags)]
 
 
 def value_of(flags: Sequence[str], words: Sequence[str]) -> str | None:
     """What follows one of `flags`, of which the last counts; None without any."""
-    value = None
+    found = [value for flag, value in _with_values(words) if flag in flags]
+    return found[-1] if found else None
+
+
+def _with_values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each word, up to its =, and what is behind that, or else the next word."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
-        flag, equals, own = word.partition("=")
-        if flag in flags:
-            value = own if equals else following
-    return value
+        name, _, own = word.partition("=")
+        yield name, own or following
 
 
-def _check_value(word: str, following: str) -> None:
+def _check_value(flag: str, value: str) -> None:
     """Raise InputError if a flag of Hydra's is to show what there is not."""
-    flag, _, own = word.partition("=")
-    value = own or following
     if value.startswith("-"):  # the next flag
         value = ""
     choices, said = CHOICES.get(LONG.get(flag, flag), ()), f"{flag} {value}".rstrip()

@@ -75,8 +75,12 @@ def grids_of(weight: Tensor, before: Grids = frozenset()) -> Grids:
         return before
     if weight.dtype.itemsize < torch.float32.itemsize:
         return frozenset()
-    halves = torch.bfloat16, torch.float16
-    return frozenset(one for one in halves if torch.equal(weight, weight.to(one).to(weight.dtype)))
+
+    def has_all(dtype: torch.dtype) -> bool:
+        parts = weight[:1], weight  # nearly every other W is told by its first row
+        return all(torch.equal(part, part.to(dtype).to(part.dtype)) for part in parts)
+
+    return frozenset(filter(has_all, (torch.bfloat16, torch.float16)))
 
 
 _steps = Counter(taken=0, captured=0)  # by all optimizers in this process

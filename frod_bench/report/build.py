@@ -23,7 +23,7 @@ from frod_bench.report.claims_table import COLUMNS, claims_frame, claims_table
 from frod_bench.report.collect import Collected, collect, collect_folder
 from frod_bench.report.convergence import convergence_table
 from frod_bench.report.curves import Curve, evaluated_curves
-from frod_bench.report.frame import methods_in, split_of
+from frod_bench.report.frame import methods_in
 from frod_bench.report.keys import Run
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
@@ -137,7 +137,7 @@ def write_collected(
     collected.warnings += unlike_picks(frame, collected.records, picks)
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
     if {"tables", "html"} & set(parts):  # they show scores
-        collected.warnings += one_class(numbers.constant, split_of(frame))
+        collected.warnings += one_class(numbers.constant, numbers.split)
     tables: list[Path] = []
     page: list[Path] = []
     others = "convergence" in figures
@@ -223,7 +223,7 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     """
     title, rules, pairs = numbers.title, numbers.rules, numbers.pairs
     ours, main, collected = numbers.ours, numbers.summary, numbers.collected
-    split = split_of(collected.frame)
+    split = numbers.split
     claims, parameters, times = claims_frame(numbers.judged), numbers.parameters, numbers.times
     rule, moot = rules.convergence, numbers.moot_targets
     tables = {

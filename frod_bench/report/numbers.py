@@ -10,7 +10,7 @@ from frod_bench.report.claims.parts import Judged
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, time_summary
 from frod_bench.report.curves import Curve, evaluated_curves
-from frod_bench.report.frame import methods_in
+from frod_bench.report.frame import methods_in, split_of
 from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.paired import constant_predictions, paired_summary
 from frod_bench.report.panels import LOSSES, Panels, experiment_panels
@@ -38,6 +38,11 @@ class Numbers:
     def judged(self) -> Judged:
         frame, followed = self.collected.frame, self.followed
         return self.judge(frame, followed, self.beside, self.profile, self.rules)
+
+    @cached_property
+    def split(self) -> str:
+        """What the scores are of."""
+        return split_of(self.collected.frame)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -26,13 +26,6 @@ COLUMNS = (
     *("least", "greatest", "higher_is_better"),  # the range over seeds
 )
 HOLE = "†"
-MAIN_CAPTION = (
-    "{split} scores in points (100 × the task's primary metric; accuracy unless named), mean over "
-    "seeds ± half of the 95 % interval (Student's t), or the range of fewer than "
-    f"{INTERVAL_SEEDS} seeds. Means over tasks have the 95 % interval of a bootstrap over tasks "
-    f"and seeds (of fewer than {stats.FEW_TASKS} tasks Student's t, of fewer than "
-    f"{INTERVAL_TASKS} none)."
-)
 PARAMETERS_CAPTION = (
     "Trained and frozen parameters of each method on each backbone; a range is over tasks, whose "
     "heads differ. Percentages are of the pretrained backbone's parameters."
@@ -193,7 +186,13 @@ class Line(NamedTuple):
 
 def main_caption(split: str) -> str:
     """What the scores of the main table are; `split` is what they are of."""
-    return MAIN_CAPTION.format(split=split.capitalize())
+    return (
+        f"{split.capitalize()} scores in points (100 × the task's primary metric; accuracy unless "
+        "named), mean over seeds ± half of the 95 % interval (Student's t), or the range of fewer "
+        f"than {INTERVAL_SEEDS} seeds. Means over tasks have the 95 % interval of a bootstrap over "
+        f"tasks and seeds (of fewer than {stats.FEW_TASKS} tasks Student's t, of fewer than "
+        f"{INTERVAL_TASKS} none)."
+    )
 
 
 def main_table(

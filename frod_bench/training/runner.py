@@ -246,10 +246,8 @@ def final_metrics(
 ) -> tuple[dict[str, dict[str, Any]], pa.Table]:
     """Return the record's metrics and predictions. The test rows are read here and nowhere else."""
     on_test = settings.protocol.metrics_split == "test"
-    trainer_config = settings.trainer
-    validation = subsample(
-        data.validation, trainer_config.test_rows, exact=trainer_config.exact_rows
-    )
+    rows, exact = settings.trainer.test_rows, settings.trainer.exact_rows
+    validation = subsample(data.validation, rows, exact=exact)
     found: dict[str, dict[str, Any]] = {}
     tables = []
     for name, split in (data.tests if on_test else {"test": validation}).items():
@@ -310,6 +308,8 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
     task, protocol, trainer = settings.task, settings.protocol, settings.trainer
     held_out = data.validation if protocol.curve_split == "validation" else data.tests["test"]
     picks_best = protocol.selection == "best"  # by the curve, which then covers the whole split
+    if not picks_best:
+        held_out = subsample(held_out, trainer.curve_rows, exact=trainer.exact_rows)
     sign = 1 if metrics.HIGHER_IS_BETTER[task.primary_metric] else -1
 
     def score(logits: Tensor, labels: Tensor) -> Point:
@@ -321,9 +321,7 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
 
     return Problem(
         train=data.train,
-        held_out=held_out
-        if picks_best
-        else subsample(held_out, trainer.curve_rows, exact=trainer.exact_rows),
+        held_out=held_out,
         collate=data.collate,
         loss=functional.cross_entropy if data.num_labels > 1 else squared_error,
         score=score,

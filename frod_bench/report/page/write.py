@@ -18,7 +18,7 @@ from frod_bench.report import style, tables
 from frod_bench.report.claims.parts import NOT_SUPPORTED, SUPPORTED
 from frod_bench.report.claims_table import claims_table, format_part, headline
 from frod_bench.report.convergence import convergence_table
-from frod_bench.report.frame import method_of, methods_in, split_of, tasks_in
+from frod_bench.report.frame import method_of, methods_in, tasks_in
 from frod_bench.report.keys import Method
 from frod_bench.report.names import label
 from frod_bench.report.numbers import Numbers
@@ -133,9 +133,9 @@ def page_content(numbers: Numbers, page_dir: Path, *, others: bool = True) -> di
         "claims_caption": claims_table(numbers.judged, title).caption,
         "methods": methods,
         "score_groups": [(group or "all tasks", list(lines)) for group, lines in scores],
-        "score_caption": tables.main_caption(split_of(frame)),
+        "score_caption": tables.main_caption(numbers.split),
         "score_notes": tables.hole_notes(summary),
-        "paired": paired_table(numbers.pairs, ours, title, split_of(frame))
+        "paired": paired_table(numbers.pairs, ours, title, numbers.split)
         if len(numbers.pairs)
         else None,
         "swatches": [_swatch(method) for method in methods],
