@@ -195,6 +195,20 @@ def step_times() -> str:
     )
 
 
+def bench_goals() -> str:
+    """The goals of `make bench`, and what was measured on two kinds of processor."""
+    runs = [
+        json.loads((REFERENCE / "bench" / name).read_text(encoding="utf-8"))
+        for name in ("frod.json", "frod_intel.json")
+    ]
+    lines = ["| goal | asked | AMD | Intel |", "| --- | ---: | ---: | ---: |"]
+    for amd, intel in zip(*(run["goals"] for run in runs), strict=True):
+        asked = " and ".join(f"{one:g}" for one in sorted({amd["goal"], intel["goal"]}))
+        values = (f"{one['measured']:.3g}{', met' * one['met']}" for one in (amd, intel))
+        lines.append(f"| {amd['name']} | {amd['bound']} {asked} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
 def demo() -> str:
     """What the README's demo prints, 100 columns wide."""
     out = io.StringIO()
@@ -264,6 +278,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "real steps": real_profile.step_seconds,
     "demo": demo,
     "step times": step_times,
+    "bench goals": bench_goals,
     "llama costs": llama_costs.table,
     "compositions": composition_table,
     "claims embedded": _claims("embedded"),

@@ -105,7 +105,7 @@ def run(words: Sequence[str]) -> None:
             return
         named = dict(zip(settings, OwnFiles().named(settings), strict=True))
         if (part := value_of(PACKAGE, words)) is not None:
-            check_part(part, value_of(CFG, words), settings)
+            check_part(part, value_of(CFG, words), list(named.values()))
         sys.argv[1:] = [named.get(word, word) for word in words]  # Hydra reads them there
         run_by_hydra()
         return
@@ -119,18 +119,19 @@ def run(words: Sequence[str]) -> None:
     sweep(base, cells)
 
 
-def check_part(part: str, kind: str | None, settings: Sequence[str]) -> None:
-    """Raise InputError if the configuration has no such part, or `--cfg kind` does not show it.
-
-    Parts of Hydra's own settings, which only a start by Hydra makes, are left to it.
-    """
-    is_hydras = part.partition(".")[0] == "hydra"
+def check_part(part: str, kind: str | None, choices: Sequence[str]) -> None:
+    """Raise InputError if the configuration has no such part, or `--cfg kind` does not show it."""
     found: object = None
-    if part == "_global_" or is_hydras:
-        found = None if is_hydras and kind == "job" else part
+    if part == "_global_":
+        found = part
+    elif part.partition(".")[0] == "hydra":
+        if kind != "job":
+            with composer(), suppress(OmegaConfBaseException):
+                config = hydra.compose("config", list(choices), return_hydra_config=True)
+                found = OmegaConf.select(config, part)
     elif kind != "hydra":
         with composer() as compose_one, suppress(OmegaConfBaseException):  # in a value, or no name
-            found = OmegaConf.select(compose_one(settings), part)
+            found = OmegaConf.select(compose_one(choices), part)
     if found is None or not part:
         raise InputError(
             f"--package {part}: names no part of what is shown, or one that is null. Name one that "

@@ -1,6 +1,7 @@
 """Run a grid of cells: planned completely before anything is launched, then run by an engine."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from frod_bench.sweep.pool import WorkersFailedError
 from frod_bench.sweep.workers import Work
 from frod_bench.training import tracker
 
+NAMED = 3  # cells that were refused for the same reason
 UNREADABLE = "unreadable"  # status of a cell that was not run, since its record may be there
 
 
@@ -173,12 +175,23 @@ def verdict(failures: Sequence[Finished], total: int) -> str:
 
 
 def print_failures(failures: Sequence[Finished], console: Console) -> None:
-    """Print the table of failures."""
+    """Print the table of failures. Of cells that were refused for one reason, of which none left a
+    record, the first few are named and the others counted.
+    """
     table = Table(title=f"{len(failures)} cells are not done")
     for column in ("cell", "status", "reason", "record"):
         table.add_column(column, overflow="fold")
+    refused = Counter(one.summary for one in failures if one.status == REFUSED)
+    named: Counter[str] = Counter()
     for one in failures:
+        if one.status == REFUSED:
+            named[one.summary] += 1
+            if named[one.summary] > NAMED:
+                continue
         table.add_row(one.cell.label, one.status, one.summary, str(one.cell.record_path))
+    for reason, count in refused.items():
+        if count > NAMED:
+            table.add_row(f"{count - NAMED} more", REFUSED, reason, "")
     console.print(table)
 
 

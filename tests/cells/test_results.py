@@ -192,3 +192,17 @@ def test_the_live_display_takes_brackets(make_cell: MakeCell) -> None:
             shown.finished(Finished(cell, "failed", HOSTILE, 1.0))
         launch.print_failures([Finished(cell, "failed", HOSTILE, 1.0)], live)
     assert capture.get().count(HOSTILE) >= 2
+
+
+def test_cells_that_were_refused_for_one_reason_are_counted(make_cell: MakeCell) -> None:
+    cells = [make_cell("task=rte", "method=frozen", f"seed={seed}") for seed in range(6)]
+    console = Console(width=300)
+    ended = [Finished(one, "refused", "no rows", 0.0) for one in cells[:5]]
+    ended += [Finished(one, "failed", "no rows", 0.0) for one in cells]
+    with console.capture() as capture:
+        launch.print_failures(ended, console)
+    told = capture.get()
+    counts = [told.count(f" {one.label} ") for one in cells]
+    assert counts == [2, 2, 2, 1, 1, 1]  # three of those refused, and all that failed
+    assert "2 more" in told
+    assert "11 cells are not done" in told

@@ -63,6 +63,8 @@ FLAGS = (
     command(
         "--cfg job -p hydra.run", "--package hydra.run: names no part", "e.g. --package trainer"
     ),
+    command("--cfg all -p hydra.nope", "--package hydra.nope: names no part", "e.g. --package"),
+    command("--cfg all -p hydra.run.x", "--package hydra.run.x: names no part", "e.g. --package"),
     command("--config-dir /tmp", "--config-dir: is not a flag of run", "Allowed: --cfg"),
     command("--config-name nope", "--config-name: is not a flag of run", "Allowed: --cfg"),
     command("--config-path=/tmp", "--config-path: is not a flag of run", "Allowed: --cfg"),
