@@ -4,6 +4,7 @@ A verb reads its own keys, by their name or an alias; all other `key=value` word
 composes a configuration are Hydra's. `--key value` and `--key=value` also mean `key=value`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,8 +18,9 @@ MULTIRUN = ("-m", "--multirun")  # allowed and superfluous: these verbs always t
 # Keys whose values are paths, or may be, several as a,b.
 PATHS = (
     *("results_root", "data_root", "model_root", "folder", "folders", "root", "out", "out_dir"),
-    *("against", "task", "method"),
+    *("against", "task", "method", "published"),
 )
+AT_HOME = re.compile(r"(?P<before>(?:^|[\[,])[\s'\"]*)(?P<path>~[^\],'\"]*)")  # also of [a,'b']
 DIGITS = 10  # of whole numbers
 
 
@@ -75,9 +77,14 @@ def prepared(words: Sequence[str]) -> list[str]:
         key, equals, value = word.partition("=")
         secrets.refuse(key if equals else "A word", word)
         if equals and key.lstrip("-+") in PATHS and "~" in value:
-            value = ",".join(at_home(key, one) for one in value.split(","))
+            value = _at_home(key, value)
         found.append(f"{key}{equals}{value}")
     return found
+
+
+def _at_home(key: str, value: str) -> str:
+    """The value with `at_home` of each path in it."""
+    return AT_HOME.sub(lambda one: one["before"] + at_home(key, one["path"]), value)
 
 
 def parse(verb_name: str, words: Sequence[str]) -> Arguments:

@@ -38,11 +38,16 @@ class Lease:
         self._thread.start()
 
     def release(self) -> None:
-        """Remove the file, unless another process has taken the lease over."""
+        """Remove the file, unless another process has taken the lease over. What was done under it
+        is done: if the file server is away, the lease is left to become stale.
+        """
         self._ended.set()
         self._thread.join()
-        if self._is_ours():
-            self._path.unlink(missing_ok=True)
+        try:
+            if self._is_ours():
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s: this lease cannot be removed (%s).", self._path, error)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SEC):

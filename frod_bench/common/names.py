@@ -2,6 +2,7 @@
 files, and are checked as text: files in a Hub cache are links out of their snapshot, and valid.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
@@ -10,6 +11,7 @@ from frod_bench.common.errors import InputError
 
 LONGEST = 100
 LONGEST_FILE_NAME = 255  # bytes; file systems allow no more
+LONGEST_STEM = 180  # bytes of a name that is put together: endings and those of temporaries follow
 RULE = (
     "must be a text of letters, digits and _ . - that starts with a letter or a digit, at most "
     f"{LONGEST} characters long"
@@ -30,6 +32,14 @@ MATCHED_ENDING = "_matched"
 def head_for(head: str, *, has_options: bool) -> str:
     """The head that a configuration's stands for on a task: `auto` is rank if it has options."""
     return ("rank" if has_options else "classify") if head == "auto" else head
+
+
+def short_stem(stem: str) -> str:
+    """The stem of a file's name, whose end a digest of all of it replaces if it is too long."""
+    if len(stem.encode()) <= LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]
+    return stem.encode()[: LONGEST_STEM - 9].decode(errors="ignore") + f"_{digest}"
 
 
 def is_name(value: object) -> bool:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from frod_bench import stats
+from frod_bench.common.names import short_stem
 from frod_bench.report import style
 from frod_bench.report.collect import Collected, missing_runs
 from frod_bench.report.convergence import (
@@ -292,11 +293,12 @@ def panels_of(comparison: Comparison) -> dict[str, Panels]:
 def save_figures(
     panels: Mapping[str, Panels], name: str, out_dir: Path, figure_style: str
 ) -> list[Path]:
-    """Draw `compare_<task>_<name>`. Raises OSError if it cannot be written."""
+    """Draw `compare_<task>_<name>`, by `short_stem`. Raises OSError if it cannot be written."""
     from frod_bench.report import figures  # matplotlib: only where it draws
 
     drawings = {
-        f"compare_{task}_{name}": figures.convergence(shown) for task, shown in panels.items()
+        short_stem(f"compare_{task}_{name}"): figures.convergence(shown)
+        for task, shown in panels.items()
     }
     return figures.save(drawings, out_dir, figure_style)
 

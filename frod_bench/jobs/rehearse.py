@@ -7,6 +7,7 @@ blocks are read, and of the training rows the longest, since they need the most 
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rich.table import Table
@@ -50,7 +51,7 @@ def rehearse(words: Sequence[str]) -> None:
         engines.opened(base.launcher, base.runtime, chosen) as engine,
         display.progress,
     ):
-        done = engine.run(chosen, Work(work, lost, prepare), display)
+        done = engine.run(chosen, Work(work, lost, partial(prepare, base.runtime.device)), display)
     order = {cell: place for place, cell in enumerate(chosen)}
     done.sort(key=lambda one: order[one.cell])
     plain_console().print(table_of(done))

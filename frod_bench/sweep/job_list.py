@@ -5,6 +5,7 @@ alone; these files save a later command from submitting what still waits.
 
 import getpass
 import json
+import logging
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,9 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.results import BUSY, Outcome
 from frod_bench.common import atomic, leases
 from frod_bench.common.errors import InputError
+from frod_bench.common.secrets import redacted
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "jobs"  # under results_root
 LOCK = "jobs.lock"
@@ -105,12 +109,18 @@ def remove_unsubmitted(folder: Path) -> None:
 
 
 def note(folder: Path, token: str, cell: Cell, status: str, outcome: Outcome | None = None) -> None:
-    """Add a line to the notes of a job, in the job."""
+    """Add a line to the notes of a job, in the job; if the disk has no space the job goes on
+    without, since the record of a cell says what became of it.
+    """
     line: dict[str, object] = {"cell": name_of(cell), "status": status}
     if outcome is not None:
-        line |= {"summary": outcome.summary, "is_ours": outcome.is_ours}
-    with notes_path(folder, token).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line) + "\n")
+        line |= {"summary": redacted(outcome.summary), "is_ours": outcome.is_ours}
+    path = notes_path(folder, token)
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+    except OSError as error:
+        logger.warning("%s: the end of a cell cannot be noted (%s). The job goes on.", path, error)
 
 
 def notes_path(folder: Path, token: str) -> Path:

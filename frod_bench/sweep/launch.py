@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -122,7 +123,8 @@ def launch(found: Plan, runtime: RuntimeConfig, engine: Engine) -> None:
     set_aside(found, console.print)
     total, missing = len(found.cells), found.missing
     minutes = runtime.cell_minutes
-    job = Work(work, lost, prepare, None if minutes is None else 60 * minutes)
+    limit_sec = None if minutes is None else 60 * minutes
+    job = Work(work, lost, partial(prepare, runtime.device), limit_sec)
     unread = [Finished(cell, UNREADABLE, why, 0.0) for cell, why in found.unreadable]
     display = SweepDisplay(total, total - len(missing) - len(unread), console, runtime.progress)
     started, none_starts = time.monotonic(), None
@@ -215,9 +217,17 @@ def pace(done: Sequence[Finished], wall_sec: float, workers: int | None) -> str:
     )
 
 
-def prepare() -> None:
-    """Import what every cell needs, so that a worker that cannot is noticed before it has one."""
-    import frod_bench.training.runner  # noqa: F401  (torch is imported in workers only)
+def prepare(device: str) -> None:
+    """Import what every cell needs, and use the GPU, so that a worker that cannot is noticed before
+    it has a cell. A device that does not exist is refused with the cell.
+    """
+    import torch  # in workers only
+
+    import frod_bench.training.runner  # noqa: F401
+
+    number = int(device.partition(":")[2] or 0)
+    if device != "cpu" and torch.cuda.is_available() and number < torch.cuda.device_count():
+        torch.empty(1, device=f"cuda:{number}")
 
 
 def work(cell: Cell) -> Outcome:

@@ -8,7 +8,7 @@ those that still wait or run, and submits what is in none of them.
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class SubmititEngine:
         folder = folder_of(cells)
         with locks.locked(folder / job_list.LOCK, "the list of jobs"):
             earlier = _of_earlier(folder, cells, display.say)
-            queued = {name for job in earlier for name in _open_cells(folder, job)}
+            queued = {name for job in earlier for name in job.cells}
             new = [cell for cell in cells if job_list.name_of(cell) not in queued]
             jobs = [*earlier, *(self._submit(folder, new, work, display.say) if new else ())]
         if self.launcher.detach:
@@ -224,16 +224,17 @@ def folder_of(cells: Sequence[Cell]) -> Path:
 
 
 def _of_earlier(folder: Path, cells: Sequence[Cell], say: Callable[[str], object]) -> list[Listed]:
-    """The jobs of earlier commands that wait or run and have some of `cells`. Those that ended are
-    forgotten, and if they left cells open, that is said.
+    """The jobs of earlier commands that wait or run and have some of `cells`, each with those that
+    it has not ended: what it has noted of others is of a try before this command. Those that ended
+    are forgotten, and if they left cells open, that is said.
     """
     jobs, asked = job_list.listed(folder), set(map(job_list.name_of, cells))
     states = job_list.states(jobs)
     alive = []
     for job in jobs:
-        open_cells = asked.intersection(_open_cells(folder, job))
+        open_cells = tuple(name for name in _open_cells(folder, job) if name in asked)
         if states[job.token] not in job_list.OVER:
-            alive += [job] if open_cells else []
+            alive += [replace(job, cells=open_cells)] if open_cells else []
             continue
         if open_cells:
             say(

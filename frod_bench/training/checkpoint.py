@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from accelerate.utils import broadcast_object_list
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -38,6 +39,10 @@ KEPT = 2  # checkpoints of a run: if the newest is damaged, the one before it is
 
 class CheckpointError(ValueError):
     """A checkpoint that is incomplete, or that does not fit the model or the run."""
+
+
+class BestIsLostError(CheckpointError):
+    """The file with the best step's parameters is gone or damaged: what a run ends with."""
 
 
 class _OtherOriginError(CheckpointError):
@@ -152,22 +157,31 @@ class Checkpoints:
         return None
 
     def save_best(self, best: Mapping[str, float], model: nn.Module, *, writes: bool) -> None:
-        """Keep the trained parameters of the best point so far: in a file, or in memory if the disk
-        has no space.
+        """Keep the trained parameters of the best point so far: in a file, or in the memory of the
+        first process if the disk has no space.
         """
         tensors = _gathered(_trained(model), writes)
         if writes and not self._write_best(best, tensors):
             self._best_held = {name: t.detach().cpu().clone() for name, t in tensors.items()}
 
     def restore_best(self, best: Mapping[str, float], model: nn.Module) -> None:
-        """Load what `save_best` kept of the best point. Raises CheckpointError if it is gone."""
-        tensors = self._best_held
-        if not tensors:
-            found = _found(self.folder, _stem(BEST, best["step"]))  # another process may write it
-            if not found:
-                raise CheckpointError(f"{self.folder}: the best step's parameters are gone.")
+        """Load what `save_best` kept of the best point. Raises BestIsLostError if it is gone or
+        damaged; no checkpoint that names it is then resumed from.
+        """
+        held = self._best_held
+        if _first_says(held is not None):  # the first one has them
+            _load_sent(model, held or {})
+            return
+        found = _found(self.folder, _stem(BEST, best["step"]))  # another process may write it
+        if not found:
+            raise BestIsLostError(f"{self.folder}: the best step's parameters are gone.")
+        try:
             tensors, _ = tensor_files.read(self._best if self._best in found else found[0])
             _check_parameters(model, tensors)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise BestIsLostError(
+                f"{self.folder}: the best step's parameters are damaged ({error})."
+            ) from error
         _load_parameters(model, tensors)
 
     def _checked(
@@ -207,11 +221,6 @@ class Checkpoints:
         if self._best not in {one.best for one in self._kept}:
             _remove(self._best)
         self._best = self._written(stem, tensors)
-        if self._best is None and processes.count() > 1:
-            raise CheckpointError(
-                f"{self.folder}: the best step's parameters cannot be written there, and memory "
-                "can hold them for a single process alone. Free some space."
-            )
         if self._best is None:
             return False
         for other in _found(self.folder, stem):
@@ -397,6 +406,24 @@ def _load_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             parameter.copy_(_sharded_like(tensors[f"model/{name}"], parameter))
+
+
+def _first_says(is_so: bool) -> bool:
+    """What the first process says, of one or of several that train one model."""
+    (found,) = broadcast_object_list([is_so]) if processes.count() > 1 else (is_so,)
+    return bool(found)
+
+
+@torch.no_grad()
+def _load_sent(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """As `_load_parameters`, of tensors that the first process alone has: it sends one by one."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            value = tensors.get(f"model/{name}")
+            if processes.count() > 1:
+                (value,) = broadcast_object_list([value])
+            assert value is not None
+            parameter.copy_(_sharded_like(value.to(parameter.device), parameter))
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

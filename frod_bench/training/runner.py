@@ -80,7 +80,15 @@ def execute(cell: Cell, *, waits: bool = True) -> Outcome:
                 return found._replace(is_ours=False)
             if has_lock:
                 remove_temporaries(cell)
-            outcome = run_and_record(make_ready(cell, accelerator), started_at)
+            try:
+                outcome = run_and_record(make_ready(cell, accelerator), started_at)
+            except checkpoint.BestIsLostError as error:  # the checkpoints before it are usable
+                if processes.count() > 1:  # others may have read it
+                    raise
+                logger.warning(
+                    "%s: %s The run resumes from an older checkpoint.", cell.label, error
+                )
+                outcome = run_and_record(make_ready(cell, accelerator), started_at)
         accelerator.end_training()
     except InputError:
         raise
@@ -138,6 +146,9 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
         )
     except stopping.TimeIsUp:
         run.finish({"status": results.OVER_LIMIT}, exit_code=1)
+        raise
+    except checkpoint.BestIsLostError:
+        run.finish({"status": "failed"}, exit_code=1)
         raise
     except Exception as error:
         run.finish({"status": "failed"}, exit_code=1)

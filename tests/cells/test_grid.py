@@ -22,6 +22,7 @@ from frod_bench.common.paths import (
     PACKAGE_DIR,
     SHIPPED_BACKBONES_DIR,
 )
+from frod_bench.data import hub_layout
 from frod_bench.records import store
 from tests.conftest import SHORT, MakeCell
 
@@ -155,3 +156,13 @@ def test_a_terminal_sees_how_many_cells_are_planned(
             count()
     assert (f"planning {planning.MANY}/{planning.MANY}" in console.file.getvalue()) == is_terminal
     assert is_terminal or not console.file.getvalue()
+
+
+def test_a_card_is_parsed_once_for_all_cells_of_a_grid() -> None:
+    read = hub_layout._read_card
+    read.cache_clear()
+    _, cells = compose_cells([*SHORT, "task=rte,cola,sst2", "method=frozen,lora", "seed=0,1,2"])
+    parsed = read.cache_info()
+    assert len(cells) == 18
+    assert 1 <= parsed.misses <= 2  # the three tasks are of one repository, with two files
+    assert parsed.hits >= 2  # it was asked for by each task

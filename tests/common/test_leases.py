@@ -1,5 +1,6 @@
 """Leases: who holds one, when it is stale, and that taking over takes no live one."""
 
+import errno
 import json
 import os
 import subprocess
@@ -42,6 +43,22 @@ def test_a_lease_is_held_by_one_and_leaves_nothing(path: Path) -> None:
     lease.release()
     assert not leases.is_held(path)
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_file_server_that_is_away_at_the_end_fails_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = leases.take(path)
+    assert lease is not None
+
+    def away(*_: object, **__: object) -> str:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", away)
+        lease.release()
+    assert "cannot be removed" in caplog.text
+    assert path.exists()
 
 
 def test_the_lease_of_a_process_that_is_gone_is_taken_over(path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from frod_bench.cells.grid import compose_cells
-from frod_bench.common import names
+from frod_bench.common import atomic, names
 from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.records import hashing, schema, store
@@ -159,3 +159,14 @@ def test_every_committed_name_is_a_folders() -> None:
             names.check_name(str(file), name)
         if "hub_id" in config:
             names.check_hub_id(str(file), config["hub_id"])
+
+
+@pytest.mark.parametrize("unit", ["frod_", "ζ"])
+def test_a_stem_that_is_too_long_is_cut_and_stays_distinct(unit: str) -> None:
+    stems = {names.short_stem(unit * 300 + ending) for ending in "ab"}
+    assert len(stems) == 2
+    for stem in stems:
+        assert stem.startswith(unit)
+        path = atomic.temporary(Path(f"{stem}_column.png"))
+        assert len(path.name.encode()) <= names.LONGEST_FILE_NAME
+    assert names.short_stem("compare_rte_frod_lora") == "compare_rte_frod_lora"

@@ -118,12 +118,38 @@ def test_delete_removes_what_is_listed_and_nothing_else(
     needed = needed_in(results)
     made = leftovers_of(results)
     prune(monkeypatch, f"results_root={results.root}", "delete=true")
-    told = capsys.readouterr().out
-    assert f"{len(made)} leftovers, 2.5 MB, deleted from {results.root} and the cache." in told
+    *lines, total = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines] == list(map(str, made))
+    assert total == f"{len(made)} leftovers, 2.5 MB, deleted from {results.root} and the cache."
     assert results.files() == needed
     assert sorted(path.name for path in results.checkpoints.iterdir()) == ["1-0123456789abcdef"]
     prune(monkeypatch, f"results_root={results.root}")
     assert capsys.readouterr().out == f"0 leftovers, 0.0 MB, in {results.root} and the cache.\n"
+
+
+def test_all_is_listed_before_anything_is_deleted_and_one_that_stays_stops_no_other(
+    results: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed_in(results)
+    made = leftovers_of(results)
+    delete = leftovers._delete
+
+    def refused(path: Path) -> None:
+        if path == made[0]:
+            listed.append(capsys.readouterr().out)
+            raise PermissionError(13, "Permission denied", str(path))
+        delete(path)
+
+    listed: list[str] = []
+    monkeypatch.setattr(leftovers, "_delete", refused)
+    with pytest.raises(SystemExit) as ended:
+        prune(monkeypatch, f"results_root={results.root}", "delete=true")
+    assert "Permission denied" in str(ended.value.code)  # status 1
+    assert [line.split()[-1] for line in listed[0].splitlines()] == list(map(str, made))
+    first, total = capsys.readouterr().out.splitlines()
+    assert first == f"{made[0]} stays: it cannot be deleted."
+    assert total.startswith(f"{len(made) - 1} leftovers, ")
+    assert [path for path in made if path.exists()] == made[:1]
 
 
 def test_the_cache_has_temporary_files_and_half_a_data_set(

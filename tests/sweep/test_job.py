@@ -113,3 +113,21 @@ def test_the_same_cells_are_queued_again(make_cell: MakeCell, tmp_path: Path) ->
     again = job.checkpoint()
     assert again.function is job
     assert (again.args, again.kwargs) == ((), {})
+
+
+def test_notes_hold_no_secret_and_a_full_disk_stops_no_job(
+    make_cell: MakeCell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "a-secret-of-the-hub")
+    cell = make_cell("task=rte", "method=frozen")
+    told = Outcome("refused", "https://user:a-password@mirror/x: a-secret-of-the-hub is refused")
+    job_list.note(tmp_path, "t", cell, told.status, told)
+    text = job_list.notes_path(tmp_path, "t").read_text()
+    assert "mirror/x" in text
+    assert "a-password" not in text
+    assert "a-secret-of-the-hub" not in text
+    job_list.note(tmp_path / "gone", "t", cell, told.status, told)
+    assert "cannot be noted" in caplog.text

@@ -16,11 +16,12 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import torch
 
 from frod_bench.cells.results import BUSY, OVER_LIMIT, Outcome
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import locks, stopping
-from frod_bench.sweep import pool
+from frod_bench.sweep import launch, pool
 from frod_bench.sweep.display import Finished
 from frod_bench.sweep.pool import WorkersFailedError, run_cells
 from frod_bench.sweep.workers import Work
@@ -201,6 +202,25 @@ def test_a_sweep_ends_if_no_worker_can_start(
     assert "2 cells were not run" in str(caught.value)
     assert caught.value.done == []
     assert len(starts) == pool.MOST_STARTS
+
+
+def test_a_worker_whose_gpu_cannot_be_used_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a driver that fails, or a device that another process has for itself."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    used: list[str] = []
+
+    def empty(*_: object, device: str) -> None:
+        used.append(device)
+        raise RuntimeError("CUDA-capable device(s) is/are busy or unavailable")
+
+    monkeypatch.setattr(torch, "empty", empty)
+    for device in ("auto", "cuda", "cuda:1"):
+        with pytest.raises(RuntimeError, match="busy"):
+            launch.prepare(device)
+    launch.prepare("cpu")
+    launch.prepare("cuda:2")  # there is none: bad input, and refused with the cell
+    assert used == ["cuda:0", "cuda:0", "cuda:1"]
 
 
 def test_a_machine_that_can_start_no_process_ends_the_sweep(

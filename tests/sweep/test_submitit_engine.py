@@ -7,19 +7,23 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
+from frod_bench.cells import results
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cells.results import Outcome
+from frod_bench.common import locks
 from frod_bench.common.errors import Detached, InputError
 from frod_bench.config.settings import LauncherConfig, RuntimeConfig
 from frod_bench.sweep import engines, job_list, launch, submitit_engine
 from frod_bench.sweep.batches import Needs
+from frod_bench.sweep.watch import Watch
 from frod_bench.sweep.workers import Work
 from tests.conftest import SHORT, RunHere
 
@@ -223,6 +227,33 @@ def test_what_a_job_left_when_it_ended_is_submitted_again(slurm: Path, tmp_path:
     assert set(third.cells) == set(first.cells)
 
 
+def test_what_a_running_job_has_noted_of_an_earlier_try_decides_nothing(
+    slurm: Path, tmp_path: Path
+) -> None:
+    """Its failed cell is submitted again, and the new job alone says what becomes of it."""
+    cells = cells_of(tmp_path, "task=rte", "method=frozen", "seed=0,1")
+    submit(engine_of(), cells)
+    folder = submitit_engine.folder_of(cells)
+    (first,) = job_list.listed(folder)
+    again, going_on = cells
+    results.leave_failure(again, RuntimeError("the first try"))
+    job_list.note(folder, first.token, again, "failed", Outcome("failed", "the first try"))
+    job_list.note(folder, first.token, going_on, job_list.BEGUN)
+    queue(slurm, f"{first.id} RUNNING\n")
+    engine = engine_of()
+    with locks.locked(folder / job_list.LOCK, "the list of jobs"):
+        earlier = submitit_engine._of_earlier(folder, cells, lambda _: None)
+    assert [one.cells for one in earlier] == [(job_list.name_of(going_on),)]
+    said = submit(engine, cells)
+    assert "submitted 1 runs (nlu) in 1 jobs" in said[1]
+    second = next(job for job in job_list.listed(folder) if job.id != first.id)
+    assert second.cells == (job_list.name_of(again),)
+    watched = Watch(folder, cells, [*earlier, second], Mock())
+    for token in watched.pending:
+        watched.look_at_cells(token)
+    assert watched.done == []
+
+
 def test_options_that_sbatch_refuses_are_bad_input(slurm: Path, tmp_path: Path) -> None:
     refusal = "sbatch: error: invalid partition specified: gpu"
     write_program(slurm.parent / "bin", "sbatch", f"echo '{refusal}' >&2; exit 1")
@@ -268,8 +299,9 @@ def test_all_the_way_with_processes_that_stand_for_jobs(
     """Two jobs: runs of both, one of bad input, and a record for each that ran."""
     cells = cells_of(tmp_path, "task=rte,boolq", "method=bitfit", "seed=0,1")
     engine = engine_of(RuntimeConfig(jobs=2, device="cpu"), executor="local")
+    job = Work(launch.work, launch.lost, partial(launch.prepare, "cpu"))
     display: Any = Mock()
-    done = engine.run(cells, Work(launch.work, launch.lost, launch.prepare), display)
+    done = engine.run(cells, job, display)
     assert sorted((one.cell.label, one.status) for one in done) == [
         ("boolq/bitfit/0", "refused"),
         ("boolq/bitfit/1", "refused"),

@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from frod_bench.common import atomic
 path, text = Path(sys.argv[1]), '{"status": "ok"}'
-if "tables" in path.parts:
+if path.name == "README.md":  # a data set's card, which lies in a folder that is moved as a whole
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 else:
@@ -41,7 +41,9 @@ TEXT = '{"status": "ok"}'
         ("records/rte/lora/0-a.json", "record", "half", (None, TEXT[:8])),
         ("records/rte/lora/0-a.json", "record", "before", (None, TEXT)),
         ("frod_basis/0123.safetensors", "cache", "after", (TEXT, None)),
-        ("tables/main.md", "report", "half", (TEXT[:8], None)),
+        (".embedded_mirror.a.partial/rte/README.md", "cache", "half", (TEXT[:8], None)),
+        ("tables/main.md", "report", "half", (None, TEXT[:8])),
+        ("report.html", "report", "half", (None, TEXT[:8])),
     ],
 )
 def test_a_process_stops_where_it_was_told_to(

@@ -25,7 +25,7 @@ from frod_bench.training.distributed import make_accelerator
 from frod_bench.training.loop import Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
 from tests.forked_command import Command
-from tests.training.together import break_off
+from tests.training.together import NO_SPACE, break_off
 
 ODD = ("trainer.test_rows=31", "trainer.eval_batch_rows=10")  # the last batch has a row for one
 BROKEN = ("task=rte", "method=full", "trainer.max_steps=8", "runtime.checkpoint_every_steps=2")
@@ -39,6 +39,7 @@ CASES = {
             "tracker=wandb",
         ),
         "best step": ("task=eurosat", "method=lora", "protocol=paper"),
+        "best step, no space": ("task=eurosat", "method=lora", "protocol=paper", "seed=1"),
         "frod": ("task=rte", "method=frod", "save=adapter"),
         "nothing trained": ("task=piqa", "method=frozen", "head=rank"),
         "unread weights": ("task=eurosat", "method=full", "backbones.vision.pooling=first"),
@@ -46,6 +47,7 @@ CASES = {
     },
     "fsdp": {
         "full": ("task=eurosat", "method=full", "protocol=paper"),
+        "full, no space": ("task=eurosat", "method=full", "protocol=paper", "seed=1"),
         "lora": ("task=boolq", "method=lora", "trainer.accumulation_steps=2", "save=adapter"),
         "frod": ("task=rte", "method=frod", "save=adapter"),
         "half precision": ("task=rte", "method=frod", "trainer.mixed_precision=bf16"),
@@ -74,6 +76,10 @@ def run_together(way: str, root: Path) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "train_step", break_off)
         assert runner.execute(cell_from(lines[-1])).status == "failed"
+    lines = [
+        [*words, NO_SPACE] if NO_SPACE in case else words
+        for case, words in zip(CASES[way], lines, strict=True)
+    ]
     lines.append(words_of(way, "broken off", root / "left"))
     file = root / "lines.json"
     file.write_text(json.dumps(lines))

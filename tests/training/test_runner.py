@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -15,7 +16,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.data.load import load_data
 from frod_bench.data.rows import Split
 from frod_bench.records import store
-from frod_bench.training import runner, tracker
+from frod_bench.training import checkpoint, runner, tracker
 from frod_bench.training.loop import predict
 from tests.conftest import MakeCell
 
@@ -81,6 +82,33 @@ def test_a_learning_rate_far_too_high_gives_a_diverged_record(make_cell: MakeCel
     assert document["status"] == "diverged"
     assert document["metrics"] == {}
     assert store.curve_path(cell.record_path).exists()
+
+
+def test_a_best_step_that_is_damaged_when_the_run_ends_is_computed_again(
+    make_cell: MakeCell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    words = ("task=rte", "method=lora", "protocol=paper", "runtime.checkpoint_every_steps=1")
+    whole, cell = (make_cell(*words, f"results_root={tmp_path}/{name}") for name in "ab")
+    assert runner.execute(whole).status == "ok"
+    restore, damaged = checkpoint.Checkpoints.restore_best, set[Path]()
+
+    def after_damage(self: checkpoint.Checkpoints, *rest: Any) -> None:
+        for file in () if damaged else self.folder.glob("best-*"):
+            file.write_bytes(file.read_bytes()[:-9])
+            damaged.add(file)
+        restore(self, *rest)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "restore_best", after_damage)
+    assert runner.execute(cell).status == "ok"
+    assert damaged
+    assert "are damaged" in caplog.text
+    assert [path.name for path in cell.record_path.parent.glob("*.json")] == [cell.record_path.name]
+    records = [store.load(one.record_path) for one in (whole, cell)]
+    assert records[0]["metrics"] == records[1]["metrics"]
+    assert not list(tmp_path.rglob("*.failed-*"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ together STRATEGY FILE: the command lines of cells, as JSON; STRATEGY is ddp or 
 breaks off.
 """
 
+import errno
 import functools
 import json
 import sys
@@ -15,11 +16,14 @@ from typing import Any
 from torch import distributed
 from torch.distributed.tensor import DTensor
 
+from frod_bench.common import processes
 from frod_bench.jobs import run
-from frod_bench.training import runner
+from frod_bench.training import checkpoint, runner, tensor_files
 from frod_bench.training.loop import Point, Progress, Trainer
 
-TRAIN_STEP = Trainer.train_step
+TRAIN_STEP, WRITE = Trainer.train_step, tensor_files.write
+REFUSED: list[str] = []  # what there was no space for
+NO_SPACE = "no space"  # after the words of a cell: on its disk, for the best step's parameters
 
 
 def break_off(self: Trainer, step: int, batches: Iterator[Any]) -> Point:
@@ -27,6 +31,14 @@ def break_off(self: Trainer, step: int, batches: Iterator[Any]) -> Point:
     if step == 5:
         raise RuntimeError("broke off")
     return TRAIN_STEP(self, step, batches)
+
+
+def without_space(folder: Path, stem: str, *rest: Any) -> Path:
+    """Write a checkpoint to a disk that has no space for the best step's parameters."""
+    if stem.startswith(checkpoint.BEST):
+        REFUSED.append(stem)
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+    return WRITE(folder, stem, *rest)
 
 
 def main(way: str, file: str) -> None:
@@ -46,7 +58,10 @@ def main(way: str, file: str) -> None:
     )  # the next cell's processes are the same
     *whole, broken = json.loads(Path(file).read_text())
     for words in whole:
-        run.run(words)
+        has_space = NO_SPACE not in words
+        tensor_files.write = WRITE if has_space else without_space
+        run.run(words if has_space else words[:-1])
+    assert bool(REFUSED) == processes.is_first(), REFUSED  # the one that writes
     Trainer.train_step = break_off  # type: ignore[method-assign]
     with suppress(RuntimeError, SystemExit):
         run.run(broken)

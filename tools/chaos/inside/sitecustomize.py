@@ -23,7 +23,7 @@ PLACES = {  # what a path is part of, by a folder or a file in it
     "checkpoint": ("/checkpoints/",),
     "record": ("/records/", "/adapters/"),
     "cache": ("/frod_basis/", "/embedded_mirror", "/.embedded_mirror"),
-    "report": ("/tables/", "/figures/", "/report.html"),
+    "report": ("/tables/", "/figures/", "/report.html", "/.report.html."),
 }
 HALF, BEFORE, AFTER = "half", "before", "after"  # written; written but not in place; in place
 
@@ -129,7 +129,7 @@ def flushing(flush: Any) -> Any:
 
 
 def write_text(self: pathlib.Path, data: str, *arguments: Any, **more: Any) -> int:
-    """`Path.write_text`, of which half can be written: tables, the page, a data set's card."""
+    """`Path.write_text`, of which half can be written: a data set's card."""
     path = str(self)
     if not path.endswith(".partial") and (order := is_due(path, HALF)):
         real_write_text(self, data[: len(data) // 2], *arguments, **more)
