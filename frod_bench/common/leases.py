@@ -39,15 +39,27 @@ class Lease:
 
     def release(self) -> None:
         """Remove the file, unless another process has taken the lease over. What was done under it
-        is done: if the file server is away, the lease is left to become stale.
+        is done: if the file server is away, that is tried again until this process ends, with which
+        the lease becomes stale.
         """
         self._ended.set()
         self._thread.join()
         try:
-            if self._is_ours():
-                self._path.unlink(missing_ok=True)
+            self._remove()
         except OSError as error:
-            logger.warning("%s: this lease cannot be removed (%s).", self._path, error)
+            logger.warning("%s: this lease cannot be removed yet (%s).", self._path, error)
+            threading.Thread(target=self._remove_later, daemon=True).start()
+
+    def _remove(self) -> None:
+        if self._is_ours():
+            self._path.unlink(missing_ok=True)
+
+    def _remove_later(self) -> None:
+        while True:
+            time.sleep(BEAT_SEC)
+            with suppress(OSError):
+                self._remove()
+                return
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SEC):

@@ -123,8 +123,18 @@ def _flocked(path: Path, label: str, wait: bool) -> Iterator[bool]:
             try:
                 yield True
             finally:
-                path.unlink(missing_ok=True)
+                _remove(path)
             return
+
+
+def _remove(path: Path) -> None:
+    """Remove a lock's file. What was done under the lock is done, and closing the file releases it:
+    a file server that is away is no failure of that.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("%s: this lock cannot be removed (%s).", path, error)
 
 
 def _take(stream: TextIO, label: str, wait: bool) -> bool:

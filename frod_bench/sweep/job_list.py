@@ -109,8 +109,8 @@ def remove_unsubmitted(folder: Path) -> None:
 
 
 def note(folder: Path, token: str, cell: Cell, status: str, outcome: Outcome | None = None) -> None:
-    """Add a line to the notes of a job, in the job; if the disk has no space the job goes on
-    without, since the record of a cell says what became of it.
+    """Add a line to the notes of a job, in the job. If that cannot be written the job goes on, and
+    its log says what it would have noted: records alone decide what is done.
     """
     line: dict[str, object] = {"cell": name_of(cell), "status": status}
     if outcome is not None:
@@ -118,9 +118,9 @@ def note(folder: Path, token: str, cell: Cell, status: str, outcome: Outcome | N
     path = notes_path(folder, token)
     try:
         with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+            stream.write(f"\n{json.dumps(line)}\n")  # before it may be half a line
     except OSError as error:
-        logger.warning("%s: the end of a cell cannot be noted (%s). The job goes on.", path, error)
+        logger.warning("%s: cannot be written (%s). The job goes on; %s", path, error, line)
 
 
 def notes_path(folder: Path, token: str) -> Path:

@@ -217,9 +217,10 @@ def pace(done: Sequence[Finished], wall_sec: float, workers: int | None) -> str:
     )
 
 
-def prepare(device: str) -> None:
+def prepare(device: str = "cpu") -> None:
     """Import what every cell needs, and use the GPU, so that a worker that cannot is noticed before
-    it has a cell. A device that does not exist is refused with the cell.
+    it has a cell. A device that does not exist is refused with the cell. Jobs that waited in a
+    queue before this had an argument call it without.
     """
     import torch  # in workers only
 

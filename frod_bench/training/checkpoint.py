@@ -160,9 +160,13 @@ class Checkpoints:
         """Keep the trained parameters of the best point so far: in a file, or in the memory of the
         first process if the disk has no space.
         """
+        self._best_held = None  # which takes as much memory as the new ones
         tensors = _gathered(_trained(model), writes)
         if writes and not self._write_best(best, tensors):
-            self._best_held = {name: t.detach().cpu().clone() for name, t in tensors.items()}
+            self._best_held = {}
+            while tensors:  # one after the other: all of them may be most of the memory
+                name, values = tensors.popitem()
+                self._best_held[name] = values.detach().cpu().clone()
 
     def restore_best(self, best: Mapping[str, float], model: nn.Module) -> None:
         """Load what `save_best` kept of the best point. Raises BestIsLostError if it is gone or

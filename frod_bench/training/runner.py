@@ -80,14 +80,20 @@ def execute(cell: Cell, *, waits: bool = True) -> Outcome:
                 return found._replace(is_ours=False)
             if has_lock:
                 remove_temporaries(cell)
+            outcome = None
             try:
                 outcome = run_and_record(make_ready(cell, accelerator), started_at)
-            except checkpoint.BestIsLostError as error:  # the checkpoints before it are usable
+            except checkpoint.BestIsLostError as error:
                 if processes.count() > 1:  # others may have read it
                     raise
                 logger.warning(
-                    "%s: %s The run resumes from an older checkpoint.", cell.label, error
+                    "%s: %s The run resumes from an older checkpoint, or starts over.",
+                    cell.label,
+                    error,
                 )
+            if outcome is None:  # here the error no longer holds the first model
+                accelerator.free_memory()
+                accelerator = make_accelerator(cell.settings)  # its gradient scaler is new, too
                 outcome = run_and_record(make_ready(cell, accelerator), started_at)
         accelerator.end_training()
     except InputError:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,17 @@ def test_a_file_server_that_is_away_at_the_end_fails_nothing(
     def away(*_: object, **__: object) -> str:
         raise OSError(errno.ESTALE, "Stale file handle")
 
+    monkeypatch.setattr(leases, "BEAT_SEC", 0.01)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_text", away)
         lease.release()
-    assert "cannot be removed" in caplog.text
-    assert path.exists()
+        time.sleep(0.1)
+        assert path.exists()
+    assert "cannot be removed yet" in caplog.text
+    until = time.monotonic() + 30
+    while path.exists():  # it is back
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_the_lease_of_a_process_that_is_gone_is_taken_over(path: Path) -> None:

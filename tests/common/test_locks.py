@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,28 @@ def test_a_worker_that_was_killed_costs_no_record_that_another_left(make_cell: M
     assert runner.execute(cell).status == "ok"
     assert launch.lost(cell)[0] == "ok"
     assert store.load(cell.record_path)["status"] == "ok"
+
+
+@pytest.mark.parametrize("raised", [None, KeyError("of the body")])
+def test_a_file_server_that_is_away_when_a_lock_ends_hides_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    raised: Exception | None,
+) -> None:
+    path, unlink = tmp_path / "0-abc.lock", Path.unlink
+
+    def away(self: Path, missing_ok: bool = False) -> None:
+        if self == path:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", away)
+    with pytest.raises(KeyError) if raised else nullcontext(), locks.locked(path, "a run") as ours:
+        assert ours
+        if raised:
+            raise raised
+    assert "cannot be removed" in caplog.text
+    assert not locks.is_held(path)
+    with locks.locked(path, "the next run", wait=False) as ours:
+        assert ours

@@ -53,7 +53,7 @@ def job_of(
 
 def statuses(folder: Path) -> list[str]:
     lines = job_list.notes_path(folder, "t").read_text().splitlines()
-    return [job_list.json.loads(line)["status"] for line in lines]
+    return [job_list.json.loads(line)["status"] for line in lines if line]
 
 
 def test_cells_run_in_turn_and_a_busy_one_comes_last(
@@ -130,4 +130,12 @@ def test_notes_hold_no_secret_and_a_full_disk_stops_no_job(
     assert "a-password" not in text
     assert "a-secret-of-the-hub" not in text
     job_list.note(tmp_path / "gone", "t", cell, told.status, told)
-    assert "cannot be noted" in caplog.text
+    assert "The job goes on" in caplog.text
+    assert "mirror/x" in caplog.text  # the log has what the notes would have
+
+
+def test_half_a_note_does_not_spoil_the_next(make_cell: MakeCell, tmp_path: Path) -> None:
+    cell = make_cell("task=rte", "method=frozen")
+    job_list.notes_path(tmp_path, "t").write_text('{"cell": "embedded/records/rt')
+    job_list.note(tmp_path, "t", cell, "ok", Outcome("ok", "accuracy 0.5"))
+    assert set(job_list.read_notes(tmp_path, "t").ended) == {job_list.name_of(cell)}

@@ -205,7 +205,7 @@ def test_a_sweep_ends_if_no_worker_can_start(
 
 
 def test_a_worker_whose_gpu_cannot_be_used_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with a driver that fails, or a device that another process has for itself."""
+    """As with a device that another process has for itself."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     used: list[str] = []
@@ -218,7 +218,7 @@ def test_a_worker_whose_gpu_cannot_be_used_is_not_ready(monkeypatch: pytest.Monk
     for device in ("auto", "cuda", "cuda:1"):
         with pytest.raises(RuntimeError, match="busy"):
             launch.prepare(device)
-    launch.prepare("cpu")
+    launch.prepare()
     launch.prepare("cuda:2")  # there is none: bad input, and refused with the cell
     assert used == ["cuda:0", "cuda:0", "cuda:1"]
 

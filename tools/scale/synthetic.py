@@ -7,7 +7,8 @@ They have what a run of the embedded profile leaves: a record, a curve with a li
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from frod_bench.cells.cell import Cell
+from frod_bench.cells.grid import compose_cells
 from frod_bench.cells.results import provenance_of
 from frod_bench.common import atomic
 from frod_bench.config.settings import TaskConfig
@@ -24,6 +26,13 @@ STEPS, EVALUATED_EVERY, ROWS = 140, 10, 500
 STARTED_AT = "2026-01-01T00:00:00+00:00"
 SKILL = {"full": 0.8, "frod": 0.75, "lora": 0.74, "dora": 0.74}  # mean score; others less
 LEAST_SKILL, SPREAD = 0.5, 0.02  # standard deviation over seeds
+
+
+def write_grid(words: Sequence[str], root: Path) -> int:
+    """Write the records of a grid's cells below `root`; returns how many."""
+    _, cells = compose_cells([*words, f"results_root={root}"])
+    write_records(cells)
+    return len(cells)
 
 
 def write_records(cells: Iterable[Cell]) -> None:
