@@ -129,7 +129,7 @@ def _flocked(path: Path, label: str, wait: bool) -> Iterator[bool]:
 
 def _remove(path: Path) -> None:
     """Remove a lock's file. What was done under the lock is done, and closing the file releases it:
-    a file server that is away is no failure of that.
+    a file server that is away does not undo that.
     """
     try:
         path.unlink(missing_ok=True)
