@@ -36,10 +36,11 @@ def head_for(head: str, *, has_options: bool) -> str:
 
 def short_stem(stem: str) -> str:
     """The stem of a file's name, whose end a digest of all of it replaces if it is too long."""
-    if len(stem.encode()) <= LONGEST_STEM:
+    encoded = stem.encode()
+    if len(encoded) <= LONGEST_STEM:
         return stem
-    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]
-    return stem.encode()[: LONGEST_STEM - 9].decode(errors="ignore") + f"_{digest}"
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    return encoded[: LONGEST_STEM - 9].decode(errors="ignore") + f"_{digest}"
 
 
 def is_name(value: object) -> bool:

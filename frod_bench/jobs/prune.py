@@ -30,10 +30,12 @@ def prune(words: Sequence[str]) -> None:
         size = _megabytes(one.size_bytes)
         print(shown(f"{size:>12}  {one.kind:<10}  {one.path}", in_a_line=True), flush=True)
     errors: list[OSError] = []
-    removed = [one for one in found if _removed(one, errors)] if deletes else found
-    for folder in {one.place.results_dir for one in removed if deletes and one.place is not None}:
-        locks.remove_empty(folder / "checkpoints")
-    total = f"{len(removed)} leftovers, {_megabytes(sum(one.size_bytes for one in removed))}"
+    counted = found
+    if deletes:
+        counted = [one for one in found if _removed(one, errors)]
+        for folder in {one.place.results_dir for one in counted if one.place is not None}:
+            locks.remove_empty(folder / "checkpoints")
+    total = f"{len(counted)} leftovers, {_megabytes(sum(one.size_bytes for one in counted))}"
     hint = " delete=true deletes them." if found and not deletes else ""
     print(f"{total}, {'deleted from' if deletes else 'in'} {root} and the cache.{hint}")
     if errors:

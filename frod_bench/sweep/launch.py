@@ -183,12 +183,11 @@ def print_failures(failures: Sequence[Finished], console: Console) -> None:
     table = Table(title=f"{len(failures)} cells are not done")
     for column in ("cell", "status", "reason", "record"):
         table.add_column(column, overflow="fold")
-    refused = Counter(one.summary for one in failures if one.status == REFUSED)
-    named: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
     for one in failures:
         if one.status == REFUSED:
-            named[one.summary] += 1
-            if named[one.summary] > NAMED:
+            refused[one.summary] += 1
+            if refused[one.summary] > NAMED:
                 continue
         table.add_row(one.cell.label, one.status, one.summary, str(one.cell.record_path))
     for reason, count in refused.items():

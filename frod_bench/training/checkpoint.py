@@ -25,7 +25,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from typing_extensions import TypedDict
 
-from frod_bench.common import atomic, processes
+from frod_bench.common import atomic
 from frod_bench.records import store
 from frod_bench.training import tensor_files
 
@@ -172,9 +172,9 @@ class Checkpoints:
         """Load what `save_best` kept of the best point. Raises BestIsLostError if it is gone or
         damaged; no checkpoint that names it is then resumed from.
         """
-        held = self._best_held
-        if _first_says(held is not None):  # the first one has them
-            _load_sent(model, held or {})
+        held = self._best_held or {}
+        if _of_first(bool(held)):  # it sends one after the other
+            _load_values(model, lambda name: _of_first(held.get(name)))
             return
         found = _found(self.folder, _stem(BEST, best["step"]))  # another process may write it
         if not found:
@@ -405,29 +405,21 @@ def _sharded_like(value: Tensor, parameter: Tensor) -> Tensor:
     return value
 
 
-@torch.no_grad()
-def _load_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            parameter.copy_(_sharded_like(tensors[f"model/{name}"], parameter))
-
-
-def _first_says(is_so: bool) -> bool:
-    """What the first process says, of one or of several that train one model."""
-    (found,) = broadcast_object_list([is_so]) if processes.count() > 1 else (is_so,)
-    return bool(found)
+def _load_parameters(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    _load_values(model, tensors.__getitem__)
 
 
 @torch.no_grad()
-def _load_sent(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """As `_load_parameters`, of tensors that the first process alone has: it sends one by one."""
+def _load_values(model: nn.Module, value_of: Callable[[str], Tensor]) -> None:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            value = tensors.get(f"model/{name}")
-            if processes.count() > 1:
-                (value,) = broadcast_object_list([value])
-            assert value is not None
-            parameter.copy_(_sharded_like(value.to(parameter.device), parameter))
+            parameter.copy_(_sharded_like(value_of(f"model/{name}"), parameter))
+
+
+def _of_first(value: Any) -> Any:
+    """What the first process has, of one or of several that train one model."""
+    (found,) = broadcast_object_list([value])
+    return found
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

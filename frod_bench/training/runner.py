@@ -80,18 +80,8 @@ def execute(cell: Cell, *, waits: bool = True) -> Outcome:
                 return found._replace(is_ours=False)
             if has_lock:
                 remove_temporaries(cell)
-            outcome = None
-            try:
-                outcome = run_and_record(make_ready(cell, accelerator), started_at)
-            except checkpoint.BestIsLostError as error:
-                if processes.count() > 1:  # others may have read it
-                    raise
-                logger.warning(
-                    "%s: %s The run resumes from an older checkpoint, or starts over.",
-                    cell.label,
-                    error,
-                )
-            if outcome is None:  # here the error no longer holds the first model
+            outcome = first_try(cell, accelerator, started_at)
+            if outcome is None:
                 accelerator.free_memory()
                 accelerator = make_accelerator(cell.settings)  # its gradient scaler is new, too
                 outcome = run_and_record(make_ready(cell, accelerator), started_at)
@@ -106,6 +96,21 @@ def execute(cell: Cell, *, waits: bool = True) -> Outcome:
             raise
         return results.leave_failure(cell, error)
     return outcome
+
+
+def first_try(cell: Cell, accelerator: Accelerator, started_at: str) -> Outcome | None:
+    """As `run_and_record`; None, with a warning, if the parameters of the best step were lost. The
+    caller then tries again, when the error no longer holds this model.
+    """
+    try:
+        return run_and_record(make_ready(cell, accelerator), started_at)
+    except checkpoint.BestIsLostError as error:
+        if processes.count() > 1:  # others may have read them
+            raise
+        logger.warning(
+            "%s: %s The run resumes from an older checkpoint, or starts over.", cell.label, error
+        )
+        return None
 
 
 def make_ready(
