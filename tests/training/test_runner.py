@@ -17,7 +17,7 @@ from frod_bench.data.load import load_data
 from frod_bench.data.rows import Split
 from frod_bench.records import store
 from frod_bench.training import checkpoint, runner, tracker
-from frod_bench.training.loop import predict
+from frod_bench.training.loop import Trainer, predict
 from tests.conftest import MakeCell
 
 KINDS = {
@@ -84,26 +84,46 @@ def test_a_learning_rate_far_too_high_gives_a_diverged_record(make_cell: MakeCel
     assert store.curve_path(cell.record_path).exists()
 
 
+@pytest.mark.parametrize(
+    ("best_is_last", "steps"),
+    [(False, [1, 2, 3, 4, 1, 2, 3, 4]), (True, [1, 2, 3, 4, 4])],
+    ids=["starts over", "resumes from the checkpoint before it"],
+)
 def test_a_best_step_that_is_damaged_when_the_run_ends_is_computed_again(
     make_cell: MakeCell,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    *,
+    best_is_last: bool,
+    steps: list[int],
 ) -> None:
     words = ("task=rte", "method=lora", "protocol=paper", "runtime.checkpoint_every_steps=1")
     whole, cell = (make_cell(*words, f"results_root={tmp_path}/{name}") for name in "ab")
+    make, train = runner.make_problem, Trainer.train_step
+    restore, taken, damaged = checkpoint.Checkpoints.restore_best, list[int](), list[Path]()
+
+    def with_best(*given: Any) -> Any:  # step 4 or step 0, which all checkpoints name
+        return replace(make(*given), is_better=lambda _new, _old: best_is_last)
+
+    def noted(self: Trainer, step: int, *rest: Any) -> Any:
+        taken.append(step)
+        return train(self, step, *rest)
+
+    def after_damage(self: checkpoint.Checkpoints, best: Any, model: Any) -> None:
+        if not damaged:
+            damaged.extend(self.folder.glob(f"best-*{best['step']}-*"))
+            for file in damaged:
+                file.write_bytes(file.read_bytes()[:-9])
+        restore(self, best, model)
+
+    monkeypatch.setattr(runner, "make_problem", with_best)
     assert runner.execute(whole).status == "ok"
-    restore, damaged = checkpoint.Checkpoints.restore_best, set[Path]()
-
-    def after_damage(self: checkpoint.Checkpoints, *rest: Any) -> None:
-        for file in () if damaged else self.folder.glob("best-*"):
-            file.write_bytes(file.read_bytes()[:-9])
-            damaged.add(file)
-        restore(self, *rest)
-
+    monkeypatch.setattr(Trainer, "train_step", noted)
     monkeypatch.setattr(checkpoint.Checkpoints, "restore_best", after_damage)
     assert runner.execute(cell).status == "ok"
     assert damaged
+    assert taken == steps
     assert "are damaged" in caplog.text
     assert [path.name for path in cell.record_path.parent.glob("*.json")] == [cell.record_path.name]
     records = [store.load(one.record_path) for one in (whole, cell)]
