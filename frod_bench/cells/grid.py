@@ -5,22 +5,23 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import Progress, TextColumn
 
 from frod_bench.cells.cell import Cell, seeded
 from frod_bench.cells.compose import Compose, composer, without_hydra
 from frod_bench.cells.of_tasks import OfTasks, Shared, with_task
-from frod_bench.common.errors import Lack, MissingInputError
+from frod_bench.common.errors import InputError, Lack, MissingInputError
 from frod_bench.common.paths import SHIPPED_BACKBONES_DIR, embedded_mirror_dir
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import checks, conversion
 from frod_bench.config.overrides import check_grid, read_overrides
-from frod_bench.config.settings import RATE_FACTORS, Settings
+from frod_bench.config.settings import RATE_FACTORS, Settings, keys
 from frod_bench.data.task import check_task
 from frod_bench.embedded.current import is_current, verify_backbones
 
-# No other key depends on these, and none at all on the seed.
+# No other key of the suite depends on these, and none at all on the seed.
 NUMBERS = ("seed", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
 MANY = 20  # runs whose planning takes seconds
 
@@ -57,7 +58,7 @@ def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[l
     `overrides` and, for other keys, in `params`. Raises InputError for words that make no grid.
     """
     lines = [f"{key}={value}" for key, value in (params or {}).items()]
-    chosen = {one.get_key_element(): one for one in read_overrides([*lines, *overrides])}
+    chosen = {_key_of(one): one for one in read_overrides([*lines, *overrides])}
     check_grid(chosen.values())
     choices: dict[str, list[str]] = {}
     for key, override in chosen.items():
@@ -68,6 +69,13 @@ def expand(params: Mapping[str, str] | None, overrides: Sequence[str]) -> list[l
         else:
             choices[key] = [f"{key}={override.get_value_element_as_str()}"]
     return [list(combination) for combination in itertools.product(*choices.values())]
+
+
+def _key_of(override: Override) -> str:
+    """The key that an override sets; `++key` sets an existing one as `key` does."""
+    key = str(override.get_key_element())
+    existing = key.removeprefix("++")
+    return existing if existing in keys() or existing in NUMBERS else key
 
 
 @contextmanager
@@ -87,6 +95,7 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     """
     lacks: list[Lack] = []
     asked = settings_in(grid, compose_one, lacks)
+    _check_of_a_grid([settings for settings, _ in asked])
     ensure_inputs(settings for settings, _ in asked)
     found: dict[int, Cell] = {}
     for settings, seeds in asked:
@@ -99,6 +108,17 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
     if lacks:
         raise MissingInputError(lacks)
     return list(dict.fromkeys(found[place] for place in range(len(grid))))
+
+
+def _check_of_a_grid(asked: Sequence[Settings]) -> None:
+    """Raise InputError if cells differ in what a grid has one of: `results_root=${task.name}`."""
+    for key in ("results_root", "runtime", "launcher", "tracker"):
+        values = {str(getattr(settings, key)) for settings in asked}
+        if len(values) > 1:
+            raise InputError(
+                f"{key}: differs between the runs of this grid, e.g. {min(values)} and "
+                f"{max(values)}, and a grid has one. Give it a value that names no other key."
+            )
 
 
 def settings_in(
@@ -124,11 +144,11 @@ def settings_in(
                 named = tuple(o for o in numbers if o.startswith("seed="))
                 if named not in seeds:
                     seeds[named] = set_numbers(made.config, named)
-                but_for_seed = tuple(o for o in numbers if not o.startswith("seed="))
-                by_numbers.setdefault(but_for_seed, {})[place] = seeds[named]
-            for but_for_seed, seed_of in by_numbers.items():
+                read = numbers if made.reads_seed else [o for o in numbers if o not in named]
+                by_numbers.setdefault(tuple(read), {})[place] = seeds[named]
+            for read_numbers, seed_of in by_numbers.items():
                 try:
-                    settings = with_task(settings_of(made, but_for_seed), task)
+                    settings = with_task(settings_of(made, read_numbers), task)
                     check_task(settings)
                     asked.append((settings, seed_of))
                 except MissingInputError as error:
@@ -146,7 +166,7 @@ def settings_of(made: Shared, numbers: tuple[str, ...]) -> Settings:
 
 def set_numbers(config: DictConfig, overrides: Sequence[str]) -> int:
     """Set these `key=value` of `NUMBERS`, within their bounds; returns the seed."""
-    numbers = dict(o.split("=") for o in overrides)
+    numbers = {key: value for key, _, value in (o.partition("=") for o in overrides)}
     for key, value in numbers.items():
         OmegaConf.update(config, key, value)
     checks.check_bounds(config, {key.split(".")[0] for key in numbers})

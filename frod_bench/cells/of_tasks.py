@@ -45,6 +45,7 @@ PROBE: dict[str, Any] = {
 }
 # Keys of tasks that may be read elsewhere: those that tell one kind of task from another.
 OF_A_KIND = ("family", "rank")
+READS_THE_SEED = re.compile(r"\$\{[^}]*\bseed\b")  # a user's setting; none of the suite's does
 READS_A_TASK = re.compile(rf"\b{GROUP}\b(?:\.(?!(?:{'|'.join(OF_A_KIND)})\b)|\[|\}})")
 
 
@@ -61,6 +62,7 @@ class Shared:
     def __init__(self, config: DictConfig) -> None:
         self.config = config
         self.resolved: dict[tuple[str, ...], Settings] = {}
+        self.reads_seed = any(map(READS_THE_SEED.search, _texts(OmegaConf.to_container(config))))
 
 
 class OfTasks:

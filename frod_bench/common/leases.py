@@ -7,6 +7,7 @@ A holder that is suspended for longer than the limit can lose its lease to anoth
 goes on beside the new one, with a warning: a lease saves work, and does not guard data.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from frod_bench.common import atomic
 logger = logging.getLogger(__name__)
 
 BEAT_SEC = 10.0  # between two touches
+GUARDS = ".over-"  # in the names of leases that are held to take another one over
 LIMIT_SEC = 120.0  # after the last one, the lease of another machine is stale
 # Leases touched in the future: the touch, and this machine's monotonic time when it was first seen.
 _from_the_future: dict[Path, tuple[float, float]] = {}
@@ -88,7 +90,7 @@ def take(path: Path) -> Lease | None:
 
 def is_held(path: Path) -> bool:
     """Whether a process holds the lease at `path`."""
-    return path.exists() and not _is_stale(path)
+    return path.exists() and _stale(path) is None
 
 
 def about_process(pid: int) -> dict[str, Any]:
@@ -106,18 +108,18 @@ def _create(path: Path, content: str) -> bool:
 
 
 def _take_over(path: Path, content: str) -> bool:
-    """Replace a stale lease. Whoever does that holds a second lease meanwhile and looks again, so
-    that nobody replaces the new lease of another process that was faster.
+    """Replace a stale lease. Whoever does that holds a second lease meanwhile, with a name for this
+    stale one alone, and looks again, so that nobody replaces the new lease of another process that
+    was faster. A second lease whose holder died is taken over in the same way.
     """
-    guard = path.with_name(f"{path.name}.over")
-    if not _is_stale(path):
+    stale = _stale(path)
+    if stale is None:
         return False
-    if _is_stale(guard):  # its holder died in the lines below
-        guard.unlink(missing_ok=True)
-    if not _create(guard, content):
+    guard = _guard_of(path, stale)
+    if not (_create(guard, content) or _take_over(guard, content)):
         return False
     try:
-        if not _is_stale(path):
+        if _stale(path) != stale:
             return False
         ours = atomic.temporary(path)
         ours.write_text(content, encoding="utf-8")
@@ -127,22 +129,31 @@ def _take_over(path: Path, content: str) -> bool:
     return True
 
 
-def _is_stale(path: Path) -> bool:
-    """Whether there is a lease that nobody holds any more."""
+def _guard_of(path: Path, stale: str) -> Path:
+    """The lease that is held while the `stale` one at `path` is replaced. Its name has that of
+    `path`, since both may be empty: their creators died before they wrote.
+    """
+    digest = hashlib.sha256(f"{path.name}\n{stale}".encode()).hexdigest()[:16]
+    return path.with_name(f"{path.name.partition(GUARDS)[0]}{GUARDS}{digest}")
+
+
+def _stale(path: Path) -> str | None:
+    """What a lease says that nobody holds any more; None if it is held, or if there is none."""
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
+        said = path.read_text(encoding="utf-8", errors="replace")
+        noted = json.loads(said)
         is_here = {name: noted[name] for name in _place()} == _place()
         process = {name: noted[name] for name in _process(os.getpid())}
     except FileNotFoundError:
-        return False
+        return None
     except (ValueError, KeyError, TypeError):  # its creator has not written it yet, or never will
         is_here = False
     if is_here:
-        return _process(process["pid"]) != process
+        return said if _process(process["pid"]) != process else None
     age_sec = _age_sec(path)
     if age_sec < -LIMIT_SEC:  # the file server's clock was set back: it cannot tell for hours
         age_sec = _unchanged_sec(path)
-    return age_sec > LIMIT_SEC
+    return said if age_sec > LIMIT_SEC else None
 
 
 def _age_sec(path: Path) -> float:

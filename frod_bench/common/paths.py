@@ -45,7 +45,17 @@ def writable_cache_dir() -> Path:
 
 def is_published(folder: Path) -> bool:
     """Whether `folder` is part of what the project publishes; no command writes there."""
-    return folder.resolve().is_relative_to(REFERENCE_DIR.resolve())
+    return resolved(folder).is_relative_to(REFERENCE_DIR.resolve())
+
+
+def resolved(path: Path | str) -> Path:
+    """The path as `Path.resolve` has it. Raises InputError for links that lead to each other."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: is a link that leads to itself. Remove it, or name another path."
+        ) from error
 
 
 def from_here(path: Path) -> Path:
@@ -93,7 +103,7 @@ def is_file(path: Path) -> bool:
     """Whether there is a file at a path, also if no file can have such a name."""
     try:
         return path.is_file()
-    except OSError:  # a name that is too long
+    except (OSError, ValueError):  # a name that is too long, or one that is not text
         return False
 
 
@@ -111,6 +121,11 @@ def check_writable(folder: Path, key: str = "results_root", value: str | None = 
         )
     existing = folder.absolute()
     while not existing.exists():
+        if existing.is_symlink():
+            raise InputError(
+                f"{given}: {existing} is a link that leads nowhere. Remove it, or name another "
+                f"folder, e.g. {key}=results."
+            )
         existing = existing.parent
     try:  # permissions are not enough: root, too, cannot write to a file system that is read-only
         with tempfile.TemporaryFile(dir=existing):

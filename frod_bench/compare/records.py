@@ -10,7 +10,7 @@ import pandas as pd
 from frod_bench.cli import arguments
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import with_head
-from frod_bench.common.paths import is_published
+from frod_bench.common.paths import is_published, resolved
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.records import hashing, select, sources
 from frod_bench.records.schema import Record
@@ -233,8 +233,8 @@ def _compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
 
 def _read(config: CompareConfig) -> tuple[Folder, Folder]:
     first, second = paths = [Path(folder).expanduser() for folder in config.folders]
-    if first.resolve() == second.resolve():
-        raise InputError(f"folders: both are {first.resolve()}; there is nothing to compare.")
+    if resolved(first) == resolved(second):
+        raise InputError(f"folders: both are {resolved(first)}; there is nothing to compare.")
     asked = {"profile": config.profile, "protocol": config.protocol, "head": config.head}
     ours, theirs = (
         replace(read_folder(path, **asked), side=side)

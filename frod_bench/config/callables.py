@@ -73,7 +73,7 @@ def anchored(reference: str, folder: Path) -> str:
 def parts(reference: str) -> tuple[str, str]:
     """Module or file, and function. Raises InputError unless there are two parts."""
     where, _, name = reference.rpartition(":")
-    if not where or not name.isidentifier():
+    if not where or not name.isidentifier() or not where.isprintable():
         raise InputError(f"method.apply={reference}: does not name a function. {FORMS}")
     return where, name
 
@@ -84,8 +84,9 @@ def module_file(about: str, module: str) -> Path:
     """
     spec = _spec_of(module)
     if spec is None or not spec.has_location or spec.origin is None:
+        what = "there is no module" if spec is None else "no file defines the module"
         raise InputError(
-            f"{about}: there is no module {module!r}. Install it into the environment that "
+            f"{about}: {what} {module!r}. Install it into the environment that "
             f"runs this, or name its file. {FORMS}"
         )
     return Path(spec.origin)

@@ -24,6 +24,7 @@ def validate(config: DictConfig) -> None:
     ConfigKeyError for a key that `+key=value` added to the schema.
     """
     _refuse_unknown_keys(config)
+    _check_kinds(config, config)
     _check_tables(config)  # before the values that are read from them
     check_bounds(config, bounds())
     _check_names(config)
@@ -167,7 +168,7 @@ def check_size(config: DictConfig) -> None:
 def check_recordable(value: Any, key: str = "", hidden: re.Pattern[str] | None = None) -> None:
     """Raise InputError unless a value is of what a record can hold: numbers that are finite and not
     huge, text in UTF-8 without secrets (`hidden`: what these look like), and lists and mappings of
-    these with texts as keys.
+    these with such texts as keys.
     """
     hidden = hidden or secrets.pattern()
     problem = ""
@@ -178,6 +179,9 @@ def check_recordable(value: Any, key: str = "", hidden: re.Pattern[str] | None =
                     f"{key}.{name}: a key must be text, and this is of type {type(name).__name__}. "
                     f"Put it in quotes, {key}={{'{name}': ...}}."
                 )
+            secrets.refuse(key, name, hidden)
+            if not _is_utf8(name):
+                raise InputError(f"{key}.{name!a}: must be text in UTF-8. Give it another name.")
             check_recordable(one, f"{key}.{name}" if key else name, hidden)
     elif isinstance(value, list | tuple):
         for index, one in enumerate(value):
@@ -216,6 +220,28 @@ def _refuse_unknown_keys(node: DictConfig, prefix: str = "") -> None:
             value = node[key]
             if isinstance(value, DictConfig):
                 _refuse_unknown_keys(value, f"{prefix}{key}.")
+
+
+def _check_kinds(config: DictConfig, node: DictConfig, prefix: str = "") -> None:
+    """Raise InputError if the place of a mapping or a list refers to something else,
+    `runtime=${seed}`: types check what a reference stands for only where it is one value.
+    """
+    for key in list(node.keys()):
+        inner, place = node._get_node(key), f"{prefix}{key!s}"
+        if not isinstance(inner, DictConfig | ListConfig) or inner._is_missing():
+            continue
+        if inner._is_interpolation():
+            value = _value(config, place)
+            kind, named = (
+                (Mapping, "mapping") if isinstance(inner, DictConfig) else (ListConfig, "list")
+            )
+            if value is not None and not isinstance(value, kind):
+                raise InputError(
+                    f"{place}={inner._value()}: must refer to a {named}. Set it, or leave it as it "
+                    "is."
+                )
+        elif isinstance(inner, DictConfig) and not inner._is_none():
+            _check_kinds(config, inner, f"{place}.")
 
 
 def _value(config: DictConfig, key: str) -> Any:

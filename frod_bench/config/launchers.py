@@ -14,6 +14,9 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config.settings import ENGINES, LauncherConfig
 
+MOST_PORTS = 65_535
+OF_THE_ENGINE = ("array", "wrap")  # options of sbatch by which it would start other jobs
+
 
 def check_launcher(config: DictConfig) -> None:
     """Raise InputError for a key that another engine reads, and for values that do not fit."""
@@ -56,7 +59,8 @@ def _check_address(address: str | None) -> None:
     if address is None or address == "auto":
         return
     host, colon, port = address.rpartition(":")
-    if not (host and colon and port.isdecimal()) or "/" in address:
+    is_port = port.isascii() and port.isdecimal() and int(port) <= MOST_PORTS
+    if not (re.fullmatch(r"[^\s/]+", host) and colon and is_port):
         raise InputError(
             f"launcher.address={address}: must be auto or HOST:PORT, or null for a cluster of the "
             "grid's own. Start the command on a machine of the cluster: ray:// is for others."
@@ -82,9 +86,12 @@ def _check_job(launcher: DictConfig) -> None:
 def _check_option(name: str, value: Any) -> None:
     """Raise InputError unless an option is one line of a batch file."""
     word = f"launcher.sbatch.{name}={value}"
+    if name.replace("-", "_") in OF_THE_ENGINE:
+        raise InputError(f"{word}: the engine sets it for each array of jobs. Leave it out.")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise InputError(f"{word}: the name must be a long one of sbatch, e.g. partition.")
-    if not isinstance(value, str | int | float) or not str(value).isprintable():
+    text = str(value)
+    if not isinstance(value, str | int | float) or not text.strip() or not text.isprintable():
         raise InputError(
             f"{word!r}: must be text in one line, a number, or true for an option without a value."
         )

@@ -12,7 +12,8 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
+from frod_bench.common.names import LONGEST, is_name
+from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, is_file
 from frod_bench.config.settings import keys
 
 MOST_CELLS = 1_000_000
@@ -22,6 +23,8 @@ OF_A_GRID = (
     *("results_root", "data_root", "model_root", "runtime", "launcher", "tracker", "figures"),
     *("save", "plan_only", "experiment", "suite"),
 )
+OWN_FILES = ("method", "task")  # groups of which a file can be named by its path
+AT_PLACES = "backbone"  # the group whose files are put at several places, backbones.FAMILY
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # flags of Hydra's that run nothing
 CFG, PACKAGE = ("--cfg", "-c"), ("--package", "-p")
 WITH_CFG = ("--resolve", *PACKAGE)
@@ -52,11 +55,13 @@ LONG = {"-c": "--cfg", "-i": "--info"}
 
 def read_overrides(words: Iterable[str]) -> list[Override]:
     """Parse overrides. Raises InputError for a word that is not one, for a group or a key that is
-    taken away, for a list of choices in brackets, and for keys of Hydra's own.
+    taken away, for a list of choices in brackets, for a choice that is not a name, and for keys of
+    Hydra's own.
     """
     found = [_parsed(word) for word in words]
     for override in found:
         word, key = str(override.input_line), override.get_key_element().lstrip("+~")
+        _check_key(word, key)
         if _is_hydras(key):
             if override.is_delete() or override.value() not in UNUSED.get(key, ()):
                 own = ".".join(key.partition("@")[0].replace("/", ".").split(".")[:2])
@@ -64,11 +69,20 @@ def read_overrides(words: Iterable[str]) -> list[Override]:
                     f"{word}: is not used, since the suite plans a grid, starts its runs and names "
                     f"their files itself. Leave it out{INSTEAD.get(own, '')}."
                 )
-        elif override.is_delete():
+            continue
+        if override.is_delete():
             _check_removed(word, key)
-        elif not override.is_sweep_override():
+            continue
+        if override.is_add() or override.is_force_add():
+            _check_added(word, key)
+        if not override.is_sweep_override():
             _check_choice(word, key, override.value())
     return found
+
+
+def names_file(value: str) -> bool:
+    """Whether a task or a method is named by the path of its file."""
+    return "/" in value or value.endswith((".yaml", ".yml"))
 
 
 def refuse_grid(overrides: Iterable[Override]) -> None:
@@ -186,17 +200,45 @@ def _check_removed(word: str, key: str) -> None:
         raise InputError(f"{word}: cannot be left out, every run has it. Set it, {advice}.")
 
 
+def _check_key(word: str, key: str) -> None:
+    """Raise InputError if a key is empty, or has a part that no key and no file can be named."""
+    parts = key.replace("@", ".").replace("/", ".").split(".")
+    if not all(1 <= len(part.encode()) <= LONGEST for part in parts):
+        raise InputError(
+            f"{word[:SHOWN]}: there is no such key: each part of a key has 1 to {LONGEST} bytes. "
+            "Name one of `frod-bench run --cfg job`."
+        )
+
+
+def _check_added(word: str, key: str) -> None:
+    """Raise InputError if a group that every run has is added once more."""
+    group = key.partition("@")[0]
+    if group in groups() and group != AT_PLACES:
+        raise InputError(f"{word}: every run has one {group}. Choose it, {group}=NAME.")
+
+
 def _check_choice(word: str, key: str, value: object) -> None:
-    """Raise InputError unless a value of a group is a name."""
+    """Raise InputError unless a value of a group is a name, or the path of a file that may be: by
+    any other, Hydra would compose a file of another place. And if a task or a method is given the
+    name of another one, under which its records would be kept.
+    """
+    group, _, rest = key.partition(".")
+    if group in OWN_FILES and rest == "name" and is_file(groups()[group] / f"{value}.yaml"):
+        raise InputError(
+            f"{word}: is taken by a {group} of the suite. Choose that, {group}={value}, or give it "
+            "another name."
+        )
     folder = groups().get(key.partition("@")[0])
-    if folder is None or isinstance(value, str):
+    if folder is None:
+        return
+    if isinstance(value, str) and (is_name(value) or (key in OWN_FILES and names_file(value))):
         return
     if isinstance(value, list):
         listed = ",".join(str(getattr(one, "text", one)) for one in value)
         grid = f"-m {key}={listed}" if listed else f"-m {key}=NAME,NAME"
         raise InputError(f"{word}: is a list. A grid is written {grid}.")
     names = (path.stem for path in folder.glob("*.yaml"))
-    raise InputError(f"{word}: names no {key}.{did_you_mean(str(value), names)}")
+    raise InputError(f"{word[:SHOWN]}: names no {key}.{did_you_mean(str(value), names)}")
 
 
 def _count(word: str, key: str, value: object) -> int:

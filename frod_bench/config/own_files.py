@@ -19,14 +19,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import MATCHED_ENDING, check_name, is_name
-from frod_bench.common.paths import CONF_DIR, is_file
+from frod_bench.common.paths import CONF_DIR, is_file, resolved
 from frod_bench.common.yaml_text import check_yaml, read_text
 from frod_bench.config import callables
-from frod_bench.config.overrides import read_overrides
+from frod_bench.config.overrides import OWN_FILES, names_file, read_overrides
 from frod_bench.config.settings import MethodConfig, TaskConfig
 
 GROUP = "frod_bench.methods"  # of entry points
-SCHEMAS = {"method": MethodConfig, "task": TaskConfig}
+SCHEMAS = dict(zip(OWN_FILES, (MethodConfig, TaskConfig), strict=True))
 RESOLVERS = ("rate", "sized", "by_size", "by_budget", "budget_rank", "budget_alpha")
 # All but a key of the configuration, and the suite's own resolvers.
 NOT_ALLOWED = re.compile(rf"\$\{{(?!\s*(?:(?:{'|'.join(RESOLVERS)})\s*:|[\w.\[\]]+\s*\}})).*")
@@ -53,8 +53,8 @@ class OwnFiles:
         value = parsed.value()
         if group not in SCHEMAS or not isinstance(value, str):
             return override
-        if "/" in value or value.endswith((".yaml", ".yml")):
-            path = Path(value).expanduser().resolve()
+        if names_file(value):
+            path = resolved(Path(value).expanduser())
             return self._stored(group, path, read(path, override, group))
         return self._method(override, value) if group == "method" else override
 

@@ -23,7 +23,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features
 from frod_bench.common import hub_client
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.names import is_below
-from frod_bench.common.paths import check_writable
+from frod_bench.common.paths import at_home, check_writable
 from frod_bench.config.settings import TaskConfig
 from frod_bench.data.hub_layout import files_of, find_files, is_listed, split_files, splits_read
 
@@ -141,7 +141,8 @@ def _load_checked(
     cache of `datasets` cannot be written to.
     """
     key = next((key for key in ("HF_DATASETS_CACHE", "HF_HOME") if key in os.environ), "HF_HOME")
-    check_writable(Path(datasets.config.HF_DATASETS_CACHE), key, os.environ.get(key))
+    cache = at_home(key, str(datasets.config.HF_DATASETS_CACHE))
+    check_writable(Path(cache), key, os.environ.get(key))
     builder = datasets.load_dataset_builder(path, name, **places)
     for split, files in (builder.config.data_files or {}).items():
         for file in map(str, files):

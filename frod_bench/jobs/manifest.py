@@ -24,16 +24,17 @@ BESIDE = (
 CONSTANT_RATE = "constant_rate"  # of the results root: runs that the claims are judged on, too
 
 
-def sources_of(cells: Sequence[Cell], figure_style: str) -> dict[str, Any]:
-    """What decides whether a report of `cells` is current, and its comparison with the published
-    run: code, style, records with their files, those at a constant learning rate, tables of
-    searches and analyses, and that run. Taken before the report reads, so that a record which
+def sources_of(cells: Sequence[Cell], figure_style: str, part: str) -> dict[str, Any]:
+    """What decides whether a `part` of a report of `cells` is current, and its comparison with the
+    published run: code, style, records with their files, those at a constant learning rate, tables
+    of searches and analyses, and that run. Taken before the report reads, so that a record which
     arrives in the meantime is not taken for reported.
     """
     folder = cells[0].results_dir
     return {
         "code_version": code_version()[0],
         "figures": figure_style,
+        "part": part,
         "published": _stamps([REFERENCE_DIR / cells[0].profile / CELLS_PATH]),
         "records": _stamps(
             place(cell.record_path)

@@ -14,8 +14,9 @@ from rich.table import Table
 
 from frod_bench.cells.cell import Cell, cell_of
 from frod_bench.cells.grid import compose_cells
-from frod_bench.cells.results import REFUSED, Outcome
+from frod_bench.cells.results import OVER_LIMIT, REFUSED, Outcome
 from frod_bench.cli.arguments import parse
+from frod_bench.common import stopping
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import Settings
@@ -84,6 +85,11 @@ def work(cell: Cell) -> Outcome:
             return rehearse_cell(cell, folder)
     except InputError as error:
         return Outcome(REFUSED, str(error))
+    except stopping.TimeIsUp:  # of the two steps alone
+        minutes = cell.settings.runtime.cell_minutes
+        return Outcome(
+            OVER_LIMIT, f"{STEPS} steps took longer than runtime.cell_minutes={minutes:g}"
+        )
     except Exception as error:
         return Outcome("failed", f"{type(error).__name__}: {error}")
 

@@ -42,7 +42,7 @@ def reproduce(words: Sequence[str]) -> None:
     if config.plan_only:
         return
     path = folder_of(config) / MANIFEST
-    sources = manifest.sources_of(cells, config.figures.style)
+    sources = manifest.sources_of(cells, config.figures.style, part)
     _, is_dirty = code_version()
     lines = None if is_dirty else manifest.compared_lines(path, sources)
     if lines is not None:

@@ -63,7 +63,7 @@ def run_one(config: DictConfig) -> None:
         check_functions([cell])
         check_hub([cell])
         root = str(config.results_root)
-        check_writable(Path(root) / cell.profile, value=root)
+        check_writable(Path(root) / cell.profile / "records", value=root)
         from frod_bench.training.runner import execute  # imports torch, which takes seconds
 
         set_aside(found, say)

@@ -26,6 +26,8 @@ from frod_bench.records.schema import (
     validate,
 )
 
+MOST_BYTES = 64 * 2**20  # of a record; those of the suite have some ten thousand
+
 
 class Unusable(NamedTuple):
     """A file among the records that is not a valid record."""
@@ -83,10 +85,14 @@ def load(path: Path, known: Configurations | None = None) -> Record:
     """Read a record, as `parse` does. Raises RecordError if it cannot be trusted, OSError if the
     file is missing or cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except IsADirectoryError:
-        raise RecordError("it is a folder.") from None
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise RecordError("it is a folder.")
+    if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait forever
+        raise RecordError("it is a pipe, a device or a socket.")
+    if found.st_size > MOST_BYTES:
+        raise RecordError(f"it has {found.st_size:,} bytes, more than {MOST_BYTES:,}.")
+    content = path.read_bytes()
     return parse(content, path.name, known)
 
 

@@ -68,7 +68,7 @@ def run_grid(
     check_functions(found.missing)
     check_hub(found.missing)
     root = str(config.results_root)
-    check_writable(Path(root) / config.profile.name, value=root)
+    check_writable(Path(root) / config.profile.name / "records", value=root)
     if found.missing and tracker.uploads(config.tracker):
         plain_console(stderr=True).print(
             f"wandb: you are logged in, so {len(found.missing)} runs will be uploaded to project "

@@ -147,6 +147,7 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
     cell = ready.cell
     if not ready.accelerator.is_main_process:
         return results.outcome_of(run_cell(ready, tracker.NullTracker())[0])
+    code_digests()  # parses code, as importing wandb does: in two threads Python 3.11 may fail
     run = tracker.start(cell.config, cell.results_dir / "wandb", cell.label)
     try:
         document, _ = results.leave_record(

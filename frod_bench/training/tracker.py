@@ -25,6 +25,8 @@ STEP = "step"  # x axis of every chart that is not named after another axis
 OTHER_AXES = ("epoch", "seconds")
 PRIMARY = "primary_metric"  # the task's own, under one name, so that tasks share a chart
 BY_EVERY_AXIS = (PRIMARY, "eval_loss")
+# The name of no remote: the address of one can hold a token, and wandb would note it.
+NO_REMOTE = "not noted"
 
 
 class Rows(NamedTuple):
@@ -96,7 +98,9 @@ class WandbTracker(NullTracker):
         try:
             import wandb
 
-            settings = wandb.Settings(silent=True, console="off", init_timeout=20)
+            settings = wandb.Settings(
+                silent=True, console="off", init_timeout=20, git_remote=NO_REMOTE
+            )
             run = wandb.init(settings=settings, reinit="create_new", **arguments)
             while (call := self._calls.get()) is not None:
                 call(run)

@@ -201,7 +201,8 @@ def refuse_judged(cells: Sequence[Cell]) -> None:
 
 def _is_judged(protocol: str) -> InputError:
     return InputError(
-        f"protocol={protocol}: learning rates are picked on validation alone. Leave protocol= out."
+        f"protocol={protocol}: learning rates are picked on validation alone. Leave protocol= out, "
+        "and name a search, e.g. experiment=tune."
     )
 
 

@@ -37,6 +37,26 @@ def test_expand_multiplies_choices_and_the_command_line_wins() -> None:
     assert ["seed=2", "task=rte", "method=frod"] in grid
 
 
+@pytest.mark.parametrize(
+    ("words", "seeds"),
+    [
+        (["++seed=5,6"], [5, 6]),
+        (["seed=1", "++seed=2"], [2]),
+        (["experiment=main_table", "method=full", "++seed=7"], [7]),
+    ],
+)
+def test_a_seed_is_set_in_either_way(words: list[str], seeds: list[int]) -> None:
+    _, cells = compose_cells(["task=rte", *SHORT, *words])
+    assert [cell.seed for cell in cells] == seeds
+
+
+def test_a_setting_may_refer_to_the_seed() -> None:
+    words = ["task=rte", *SHORT, "seed=0,1", "trainer.weight_decay=${seed}"]
+    _, cells = compose_cells(words)
+    found = [(cell.seed, cell.settings.trainer.weight_decay) for cell in cells]
+    assert found == [(0, 0.0), (1, 1.0)]
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_names_itself(name: str) -> None:
     node: Any = OmegaConf.load(EXPERIMENTS_DIR / f"{name}.yaml")

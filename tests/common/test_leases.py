@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from frod_bench.common import leases
+from frod_bench.common import atomic, leases
 
 HOLD = """
 import os, sys
@@ -149,12 +149,48 @@ def test_whoever_is_slow_to_take_over_leaves_the_new_lease(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_whoever_died_taking_over_is_in_nobodys_way(path: Path) -> None:
-    left_by(path, started=1)
-    left_by(path.with_name(f"{path.name}.over"), started=1)
+@pytest.mark.parametrize("wrote", [True, False])
+def test_whoever_died_taking_over_is_in_nobodys_way(path: Path, *, wrote: bool) -> None:
+    at = path
+    for _ in range(3):  # and another one in taking over from that one
+        left_by(at, OLD_SEC, started=1)
+        if not wrote:
+            os.truncate(at, 0)
+            os.utime(at, (time.time() - OLD_SEC,) * 2)
+        at = leases._guard_of(at, at.read_text())
     lease = leases.take(path)
     assert lease is not None
     lease.release()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_two_who_see_that_one_died_taking_over_do_not_both_take_over(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second goes on when the first is about to write, with what it read before that."""
+    left_by(path, started=1)
+    guard = leases._guard_of(path, path.read_text())
+    left_by(guard, started=1)
+    read_before = {one: one.read_text() for one in (path, guard)}
+    seen, temporary = leases._stale, atomic.temporary
+    second: list[leases.Lease | None] = []
+
+    def as_it_was(one: Path) -> str | None:
+        return read_before.pop(one, None) or seen(one)
+
+    def while_the_second_goes_on(one: Path) -> Path:
+        if one == path and read_before:
+            with monkeypatch.context() as patch:
+                patch.setattr(leases, "_stale", as_it_was)
+                second.append(leases.take(path))
+        return temporary(one)
+
+    monkeypatch.setattr(atomic, "temporary", while_the_second_goes_on)
+    first = leases.take(path)
+    assert first is not None
+    assert second == [None]
+    assert read_before == {}
+    first.release()
     assert list(path.parent.iterdir()) == []
 
 

@@ -32,14 +32,14 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return found
 
 
-def sources(files: dict[str, Path], style: str = "screen") -> dict[str, Any]:
+def sources(files: dict[str, Path], style: str = "screen", part: str = "all") -> dict[str, Any]:
     cell = cast(
         Cell,
         SimpleNamespace(
             record_path=files["record"], profile="embedded", results_dir=files["record"].parent
         ),
     )
-    return manifest.sources_of([cell], style)
+    return manifest.sources_of([cell], style, part)
 
 
 def test_it_is_current_until_something_changes(files: dict[str, Path]) -> None:
@@ -48,6 +48,7 @@ def test_it_is_current_until_something_changes(files: dict[str, Path]) -> None:
     manifest.write(path, sources(files), [files["table"]], LINES)
     assert manifest.compared_lines(path, sources(files)) == LINES
     assert manifest.compared_lines(path, sources(files, "paper")) is None
+    assert manifest.compared_lines(path, sources(files, part="tables")) is None
     for name in ("record", "table"):
         manifest.write(path, sources(files), [files["table"]], LINES)
         files[name].write_text("another")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import LlamaConfig
 
+from frod_bench.cells.results import OVER_LIMIT
 from frod_bench.common.errors import CellsRefused
 from frod_bench.data.load import load_data
 from frod_bench.jobs import rehearse
@@ -46,6 +47,12 @@ def test_a_rehearsal_takes_two_steps_with_two_blocks(
     assert ready.cell.settings.trainer.max_steps == rehearse.STEPS
     assert not Path(ready.cell.settings.results_root).exists()
     assert not cell.results_dir.exists()
+
+
+def test_two_steps_over_the_limit_are_told(make_cell: MakeCell) -> None:
+    outcome = rehearse.work(make_cell("task=rte", "method=frozen", "runtime.cell_minutes=1e-9"))
+    assert outcome.status == OVER_LIMIT
+    assert "2 steps took longer than runtime.cell_minutes=1e-09" in outcome.summary
 
 
 def test_the_longest_rows_are_taken(make_cell: MakeCell) -> None:

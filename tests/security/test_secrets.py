@@ -2,6 +2,7 @@
 
 import logging
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,13 +199,24 @@ def test_a_cell_with_wandb_and_its_report_leave_no_secret(
 ) -> None:
     """One cell from beginning to end, with every file that it leaves."""
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for line in (
+        "init",
+        "-c user.name=me -c user.email=me@host.example commit --allow-empty -m first",
+        f"remote add origin {ADDRESS}?token=planted-query-token",
+    ):
+        subprocess.run(["git", *line.split()], cwd=repository, check=True, capture_output=True)
+    monkeypatch.chdir(repository)
     words = ("task=rte", "method=frozen", "tracker=wandb", "tracker.mode=offline")
     cell = make_cell(*words, "save=adapter")
     assert runner.execute(cell).status == "ok"
     root = cell.results_dir.parent
     report = write_report(root, "embedded", asked_cells([cell]), "title", parts=["html", "tables"])
     assert any(path.name == "report.html" for path in report.paths)
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = [
+        path for path in tmp_path.rglob("*") if path.is_file() and repository not in path.parents
+    ]
     kinds = {path.suffix for path in files}
     assert {".json", ".jsonl", ".parquet", ".safetensors", ".wandb", ".html", ".csv"} <= kinds
     runs = [path.read_bytes() for path in files if path.suffix == ".wandb"]

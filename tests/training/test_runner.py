@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from frod_bench.cells.code import code_digests
 from frod_bench.common.errors import InputError
 from frod_bench.data.load import load_data
 from frod_bench.data.rows import Split
@@ -82,6 +83,22 @@ def test_a_learning_rate_far_too_high_gives_a_diverged_record(make_cell: MakeCel
     assert document["status"] == "diverged"
     assert document["metrics"] == {}
     assert store.curve_path(cell.record_path).exists()
+
+
+def test_code_is_parsed_before_another_thread_may_parse(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CPython 3.11 raises SystemError in one of two threads that make syntax trees."""
+    parsed: list[int] = []
+
+    def start(*_: Any) -> tracker.NullTracker:
+        parsed.append(code_digests.cache_info().currsize)
+        return tracker.NullTracker()
+
+    monkeypatch.setattr(tracker, "start", start)
+    code_digests.cache_clear()
+    assert runner.execute(make_cell("task=rte", "method=frozen")).status == "ok"
+    assert parsed == [1]
 
 
 @pytest.mark.parametrize(

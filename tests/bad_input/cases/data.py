@@ -55,14 +55,15 @@ def fingerprinted(here: Path) -> None:
     data_fingerprint("nyu-mll/glue", "rte", None, str(here / "mirror"), splits)
 
 
-def unwritable(here: Path, patch: pytest.MonkeyPatch, *, variable: str) -> None:
-    """A file in place of the folder that a variable of the environment names."""
+def unwritable(here: Path, patch: pytest.MonkeyPatch, *, variable: str, value: str = "") -> None:
+    """A file in place of the folder that a variable of the environment names, or this `value`."""
     mirror(here, patch, damage=nothing)
     (here / "file").write_text("")
     for name in ("HF_HOME", "HF_DATASETS_CACHE"):
         patch.delenv(name, raising=False)
-    patch.setenv(variable, str(here / "file"))
-    patch.setattr(datasets.config, "HF_DATASETS_CACHE", here / "file/datasets")
+    patch.setenv(variable, value or str(here / "file"))
+    cache = Path(value) if value else here / "file"
+    patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache / "datasets")
 
 
 def card(name: str, text: str | bytes, field: str, remedy: str) -> Bad:
@@ -259,6 +260,13 @@ WEIGHTS = (
     ),
 )
 CACHES = (
+    Bad(
+        f"{RUN} data_root={{here}}/mirror",
+        "HF_HOME=~nobody_at_all/datasets: there is no such home folder",
+        "Write the folder out",
+        functools.partial(unwritable, variable="HF_HOME", value="~nobody_at_all"),
+        "HF_HOME of nobody",
+    ),
     Bad(
         f"{RUN} data_root={{here}}/mirror",
         "HF_HOME={here}/file",

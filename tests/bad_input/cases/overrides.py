@@ -12,7 +12,26 @@ def command(words: str, field: str, remedy: str) -> Bad:
 
 NAMES = (
     command("task=rtee", "task=rtee", "Did you mean 'rte'?"),
-    cell("task=", "task=: no task has this name", "Allowed: arc_challenge"),
+    cell("task=", "task=: names no task", "Allowed: arc_challenge"),
+    command(f"task={LONG}", "task=aaa", "names no task"),
+    Bad(f"{PLAN} method={LONG}", "method=aaa", "names no method", name="method of 300 letters"),
+    command(f"-m experiment={LONG}", "experiment=aaa", "names no experiment"),
+    command(f"{LONG}=1", "aaa: there is no such key", "Name one of"),
+    command(f"+rate_factors.{LONG}=1", "aaa: there is no such key", "Name one of"),
+    command("=1", "=1: there is no such key", "Name one of"),
+    command("+=1", "+=1: there is no such key", "Name one of"),
+    command("@=1", "@=1: there is no such key", "Name one of"),
+    command("experiment=../task/rte", "experiment=../task/rte: names no experiment", "Allowed: "),
+    command("-m suite=/etc/passwd", "suite=/etc/passwd: names no suite", "Allowed: "),
+    command("trainer=../method/lora", "trainer=../method/lora: names no trainer", "Allowed: "),
+    command("-m trainer=embedded,../x", "trainer=embedded,../x: names no trainer", "Allowed: "),
+    command("'suite=${seed}'", "suite=${seed}: names no suite", "Allowed: "),
+    command("+task=../x", "+task=../x: every run has one task", "Choose it, task=NAME"),
+    command("+task=cola", "+task=cola: every run has one task", "Choose it, task=NAME"),
+    command("++method@x=lora", "++method@x=lora: every run has one method", "method=NAME"),
+    command("method@x=../lora", "method@x=../lora: names no method", "Allowed: "),
+    command("method.name=lora", "method.name=lora: is taken by a method", "Choose that"),
+    command("-m task.name=mine,rte", "task.name=mine,rte: is taken by a task", "Choose that"),
     cell("method=frdo", "method=frdo", "Did you mean 'frod'?"),
     cell("profile=embeded", "profile=embeded", "Did you mean 'embedded'?"),
     cell("experiment=main_tabl", "experiment=main_tabl", "Did you mean 'main_table'?"),
@@ -32,6 +51,17 @@ NAMES = (
     cell("task.hub_id=../../etc", "task.hub_id='../../etc'", "must be NAME or OWNER/NAME"),
     cell(f"task.hub_config={LONG}", "task.hub_config='aaa", "at most 255 bytes"),
     cell("task.hub_config=''", "task.hub_config=''", "Name it as the data set's card does"),
+)
+# A mapping or a list that refers to something else.
+REFERENCES = tuple(
+    cell(f"'{key}=${{seed}}'", f"{key}=${{seed}}: must refer to a {kind}", "Set it")
+    for key, kind in (
+        *((name, "mapping") for name in ("rate_factors", "runtime", "backbones")),
+        *((f"task.{name}", "mapping") for name in ("extra_test_splits", "prompt", "rank", "rows")),
+        *((f"method.{name}", "mapping") for name in ("learning_rates", "peft", "options")),
+        *((f"task.{name}", "list") for name in ("input_columns", "label_values", "metrics")),
+        ("launcher.sbatch", "mapping"),
+    )
 )
 # What each group is, for a word that names none of it.
 NULLS = tuple(
@@ -327,6 +357,13 @@ GRIDS = (
     command("-m seed=0,-1", "seed=-1", "must be in [0, 2147483648]"),
     command("-m ~seed", "~seed: cannot be left out", "seed=VALUE"),
     command("-m results_root=A,B", "results_root=A,B: a grid has one results_root", "Name one"),
+    Bad(
+        "run -m task=rte,cola method=frozen 'results_root=${task.name}' plan_only=true",
+        "results_root: differs between the runs of this grid",
+        "Give it a value that names no other key",
+    ),
+    command("-m seed=1,2 'runtime.jobs=${seed}'", "runtime: differs between", "Give it a value"),
+    command("-m 'seed=\"1=2\",3'", "seed: Value '\"1=2\"'", "Give it a whole number"),
     command("-m data_root=A,B", "data_root=A,B: a grid has one data_root", "Name one"),
     command("-m runtime.jobs=1,2", "runtime.jobs=1,2: a grid has one runtime.jobs", "Name one"),
     command(
@@ -351,6 +388,7 @@ GRIDS = (
 
 CASES = (
     *NAMES,
+    *REFERENCES,
     *NULLS,
     *LEFT_OUT,
     *FLAGS,

@@ -56,6 +56,30 @@ METHODS = (
     method("too many aliases", LAUGHS, "mine.yaml is not valid YAML (it has more than", "Correct"),
     method("an alias in itself", "a: &a [*a]", "(*a is within what it names)", "Correct it"),
     method("too deep", "a: " + "[" * 400 + "]" * 400, "nested more than 50 deep", "Correct it"),
+    method("a surrogate", 'name: "\\uD800"', "name='\\ud800'", "must be a text of letters"),
+    method(
+        "a surrogate as a key",
+        'name: mine\ndefaults: [lora, _self_]\noptions: {"\\uD800": 1}',
+        "method.options.'\\ud800': must be text in UTF-8",
+        "Give it another name",
+    ),
+    method("a surrogate in a path", PYTHON + '"\\uD800.py:x"', "does not name a function", "Write"),
+    method("NUL in a path", PYTHON + '"\\0.py:x"', "does not name a function", "Write package"),
+    method(
+        "a module without a file", PYTHON + "sys:exit", "no file defines the module 'sys'", "name"
+    ),
+    method(
+        "a token as a key",
+        "name: mine\ndefaults: [lora, _self_]\noptions: {hf_abcdefghijklmnopqrstuvwxyz: 1}",
+        "method.options: holds a token",
+        "Leave it out",
+    ),
+    method(
+        "a reference in place of a mapping",
+        "name: mine\ndefaults: [lora, _self_]\nlearning_rates: ${seed}",
+        "method.learning_rates=${seed}: must refer to a mapping",
+        "Set it",
+    ),
     method("a list", "- name", "is not a mapping", "It needs name, kind and learning_rates"),
     method("a number", "3", "mine.yaml is not valid YAML", "it needs name"),
     method("empty", "", "is not a mapping", "It needs name, kind and learning_rates"),

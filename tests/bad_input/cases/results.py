@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,29 @@ def record(name: str, content: str | bytes | Change, field: str) -> Bad:
     given = functools.partial(damaged, content=content)
     remedy = "Restore them, or run the cells again"
     return Bad("report folder={here}/embedded", field, remedy, given, f"record: {name}")
+
+
+def not_a_file(here: Path, _patch: pytest.MonkeyPatch, *, size_bytes: int | None = None) -> None:
+    """A folder with one record, in whose place there is a pipe, or a file of this size."""
+    path = write_record(here, make_record("rte", "frod", 0), synthetic_curve())
+    path.unlink()
+    if size_bytes is None:
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, size_bytes)  # without using the disk
+
+
+def in_place_of_records(here: Path, _patch: pytest.MonkeyPatch) -> None:
+    """A file, where the records of a profile are to be."""
+    (here / "embedded").mkdir()
+    (here / "embedded/records").touch()
+
+
+def link_to_itself(here: Path, _patch: pytest.MonkeyPatch) -> None:
+    """A link that leads to itself, and one that leads nowhere."""
+    (here / "loop").symlink_to(here / "loop")
+    (here / "nowhere").symlink_to(here / "none")
 
 
 def setting(path: str, value: object) -> Change:
@@ -130,4 +154,48 @@ LOSSES = (
     published("a huge count", f"{HEAD}frod,a,{'9' * 5000},1\n", "logged_point='999", "Correct"),
 )
 
-CASES = (*RECORDS, *CURVES, PART, *SEARCHES, *LOSSES)
+PLACES = (
+    *(
+        Bad(
+            "report folder={here}/embedded",
+            field,
+            "Restore them, or run the cells again",
+            functools.partial(not_a_file, size_bytes=size_bytes),
+            f"record: {name}",
+        )
+        for name, size_bytes, field in (
+            ("a pipe", None, "it is a pipe, a device or a socket"),
+            ("too large", store.MOST_BYTES + 1, "more than 67,108,864"),
+        )
+    ),
+    Bad(
+        "run task=rte method=frozen tracker=none results_root={here}",
+        "results_root={here}: {here}/embedded/records cannot be written to",
+        "Name a folder that you may write to",
+        in_place_of_records,
+        "a file in place of records/",
+    ),
+    *(
+        Bad(
+            words.replace("LOOP", "{here}/loop"),
+            "{here}/loop: is a link that leads to itself",
+            "Remove it, or name another",
+            link_to_itself,
+        )
+        for words in (
+            "run task=rte method=frozen tracker=none results_root=LOOP",
+            "run -m task=rte method=frozen tracker=none results_root=LOOP",
+            "run task=rte results_root=LOOP plan_only=true",
+            "report folder=LOOP",
+            "compare folder=LOOP,LOOP",
+        )
+    ),
+    Bad(
+        "run task=rte method=frozen tracker=none results_root={here}/nowhere",
+        "{here}/nowhere is a link that leads nowhere",
+        "Remove it, or name another",
+        link_to_itself,
+    ),
+)
+
+CASES = (*RECORDS, *CURVES, PART, *SEARCHES, *LOSSES, *PLACES)

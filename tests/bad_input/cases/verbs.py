@@ -81,7 +81,7 @@ FRONT = (
     Bad("analyze curvature experiment=none", "experiment=none", "Name one"),
     Bad("tune oot=x", "oot: there is no such key", "Did you mean 'out'?"),
     Bad("tune experiment=null", "experiment=null: names no experiment", "Allowed: "),
-    Bad("tune experiment=none seed=100", "protocol=fair: learning rates are picked on", "Leave"),
+    Bad("tune experiment=none seed=100", "protocol=fair: learning rates", "name a search"),
     Bad("tune method=lora 'seed=range(100,100)'", "seed=range(100,100): has no value", "Name some"),
     Bad("challenge method=null", "method=null: names no method", "Allowed: "),
     Bad("challenge method=lora,frod", "method: must be given once", "Name its YAML"),
