@@ -11,8 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from frod_bench.cells.fingerprint import fingerprints
 from frod_bench.common.errors import InputError
-from frod_bench.common.names import inside, settings_text, with_head, with_settings
-from frod_bench.common.paths import resolved
+from frod_bench.common.names import inside, resolved, settings_text, with_head, with_settings
 from frod_bench.config import callables
 from frod_bench.config.settings import Settings
 from frod_bench.records import hashing, schema, store
@@ -72,7 +71,7 @@ class Cell:
     @property
     def results_dir(self) -> Path:
         """`<results root>/<profile>`, absolute."""
-        return resolved(self.settings.results_root) / self.profile
+        return resolved(self.settings.results_root, "results_root") / self.profile
 
     @cached_property
     def record_path(self) -> Path:

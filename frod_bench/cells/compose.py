@@ -90,15 +90,16 @@ class Composer:
         values: list[Override] = []
         for one in read:
             (values if plain and is_value(one) else choices).append(one)
-        words = tuple(self._named(str(one.input_line)) for one in choices)
+        words = tuple(map(self._named, choices))
         config = self.parts.chosen(words)
         for one in values:
             OmegaConf.update(config, one.key_or_group, one.value(), merge=True)
         return config
 
-    def _named(self, word: str) -> str:
+    def _named(self, choice: Override) -> str:
+        word = str(choice.input_line)
         if word not in self.named:
-            (self.named[word],) = self.files.named([word])
+            self.named[word] = self.files.known(choice)
         return self.named[word]
 
 

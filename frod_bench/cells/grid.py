@@ -4,6 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,8 @@ from frod_bench.embedded.current import is_current, verify_backbones
 
 # No other key of the suite depends on these, and none at all on the seed.
 NUMBERS = ("seed", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
+# What a grid reads from the first of its cells.
+ONE_FOR_ALL = ("results_root", "runtime.jobs", "runtime.threads", "runtime.device", "launcher.name")
 MANY = 20  # runs whose planning takes seconds
 
 
@@ -111,13 +114,13 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
 
 
 def _check_of_a_grid(asked: Sequence[Settings]) -> None:
-    """Raise InputError if cells differ in what a grid has one of: `results_root=${task.name}`."""
-    for key in ("results_root", "runtime", "launcher", "tracker"):
-        values = {str(getattr(settings, key)) for settings in asked}
+    """Raise InputError if cells differ in what is read once, by `results_root=${task.name}`."""
+    for key in ONE_FOR_ALL:
+        values = {str(attrgetter(key)(settings)) for settings in asked}
         if len(values) > 1:
             raise InputError(
                 f"{key}: differs between the runs of this grid, e.g. {min(values)} and "
-                f"{max(values)}, and a grid has one. Give it a value that names no other key."
+                f"{max(values)}, and a grid has one. Give it a value that refers to no other key."
             )
 
 
@@ -160,6 +163,8 @@ def settings_of(made: Shared, numbers: tuple[str, ...]) -> Settings:
     """The settings of a configuration at these `key=value` of `NUMBERS`."""
     if numbers not in made.resolved:
         set_numbers(made.config, numbers)
+        if made.reads_seed:
+            checks.validate(made.config)
         made.resolved[numbers] = conversion.resolve(made.config)
     return made.resolved[numbers]
 

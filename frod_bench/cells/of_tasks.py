@@ -95,9 +95,10 @@ class OfTasks:
         return made, None
 
     def _composed(self, words: Sequence[str]) -> Shared:
-        config = without_hydra(self._compose(words))
-        checks.validate(config)
-        return Shared(config)
+        made = Shared(without_hydra(self._compose(words)))
+        if not made.reads_seed:  # else it is checked for each seed
+            checks.validate(made.config)
+        return made
 
     def _task(self, name: str) -> TaskConfig | None:
         """A task of the suite as its file has it; None if it is not one that stands alone."""

@@ -29,6 +29,7 @@ from frod_bench.cli.arguments import Arguments, parse
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common import atomic
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
+from frod_bench.common.names import resolved
 from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR, check_writable, published_search
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import TrackerConfig
@@ -191,7 +192,7 @@ def challenge_of(asked: Arguments) -> Challenge:
         )
     check_writable(cells[0].results_dir, value=str(config.results_root))
     against = Path(asked.values.get("against", REFERENCE_DIR / profile))
-    reference = read_reference(against.resolve(), others, of_others)
+    reference = read_reference(resolved(against, "against"), others, of_others)
     theirs = {name, *(cell.method for cell in others)}
     further = None if "against" in asked.values else read_further(profile, theirs, of_others)
     own = f"tune_{profile}"

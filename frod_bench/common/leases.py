@@ -7,6 +7,7 @@ A holder that is suspended for longer than the limit can lose its lease to anoth
 goes on beside the new one, with a warning: a lease saves work, and does not guard data.
 """
 
+import glob
 import hashlib
 import json
 import logging
@@ -53,6 +54,9 @@ class Lease:
             threading.Thread(target=self._remove_later, daemon=True).start()
 
     def _remove(self) -> None:
+        for guard in self._path.parent.glob(f"{glob.escape(self._path.name)}{GUARDS}*"):
+            if _stale(guard) is not None:  # of who died after taking an earlier lease over
+                guard.unlink(missing_ok=True)
         if self._is_ours():
             self._path.unlink(missing_ok=True)
 
@@ -125,7 +129,9 @@ def _take_over(path: Path, content: str) -> bool:
         ours.write_text(content, encoding="utf-8")
         ours.replace(path)
     finally:
-        guard.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if guard.read_text(encoding="utf-8") == content:  # nobody took it over in turn
+                guard.unlink(missing_ok=True)
     return True
 
 

@@ -2,6 +2,7 @@
 files, and are checked as text: files in a Hub cache are links out of their snapshot, and valid.
 """
 
+import errno
 import hashlib
 import re
 from collections.abc import Iterable
@@ -125,12 +126,27 @@ def check_hub_config(field: str, value: str) -> None:
         )
 
 
+def resolved(path: str | Path, key: str = "") -> Path:
+    """The path as `Path.resolve` has it. Raises InputError, which names the `key` that has it, if a
+    link leads to itself.
+    """
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError before Python 3.13
+        if isinstance(error, OSError) and error.errno != errno.ELOOP:
+            raise
+        raise InputError(
+            f"{key}{'=' if key else ''}{path}: has a link in it that leads to itself. Remove it, "
+            "or name another path."
+        ) from error
+
+
 def inside(root: str | Path, *parts: str) -> Path:
     """Join `root` with `parts`. Raises InputError if that, links followed, is not under `root`."""
     path = Path(root, *parts)
-    if not path.resolve().is_relative_to(Path(root).resolve()):
+    if not (found := resolved(path)).is_relative_to(resolved(root)):
         raise InputError(
-            f"{'/'.join(parts)}: leads out of {root}, to {path.resolve()}. Remove the link, or "
+            f"{'/'.join(parts)}: leads out of {root}, to {found}. Remove the link, or "
             "change the name that leads there."
         )
     return path

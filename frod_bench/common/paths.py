@@ -1,14 +1,16 @@
 """Folders: the package's own data, the user's cache, and where we may write."""
 
+import errno
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 
 import platformdirs
 
 from frod_bench.common.errors import InputError
-from frod_bench.common.names import LONGEST_FILE_NAME
+from frod_bench.common.names import LONGEST_FILE_NAME, resolved
 
 PACKAGE_DIR = Path(__file__).parents[1]
 CONF_DIR = PACKAGE_DIR / "conf"
@@ -46,16 +48,6 @@ def writable_cache_dir() -> Path:
 def is_published(folder: Path) -> bool:
     """Whether `folder` is part of what the project publishes; no command writes there."""
     return resolved(folder).is_relative_to(REFERENCE_DIR.resolve())
-
-
-def resolved(path: Path | str) -> Path:
-    """The path as `Path.resolve` has it. Raises InputError for links that lead to each other."""
-    try:
-        return Path(path).resolve()
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{path}: is a link that leads to itself. Remove it, or name another path."
-        ) from error
 
 
 def from_here(path: Path) -> Path:
@@ -105,6 +97,21 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that is too long, or one that is not text
         return False
+
+
+def check_file(path: Path) -> None:
+    """Raise OSError if there is nothing at a path, or neither a file nor a folder: whoever opens a
+    pipe waits for its writer.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe, a device or a socket", str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file. Raises OSError as `check_file`, and if it cannot be read."""
+    check_file(path)
+    return path.read_bytes()
 
 
 def check_writable(folder: Path, key: str = "results_root", value: str | None = None) -> None:

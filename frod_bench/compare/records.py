@@ -9,8 +9,8 @@ import pandas as pd
 
 from frod_bench.cli import arguments
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.common.names import with_head
-from frod_bench.common.paths import is_published, resolved
+from frod_bench.common.names import resolved, with_head
+from frod_bench.common.paths import is_published
 from frod_bench.compare.comparison import Comparison, Contrast
 from frod_bench.records import hashing, select, sources
 from frod_bench.records.schema import Record
@@ -233,7 +233,7 @@ def _compare_folders(config: CompareConfig, rules: Rules) -> Comparison:
 
 def _read(config: CompareConfig) -> tuple[Folder, Folder]:
     first, second = paths = [Path(folder).expanduser() for folder in config.folders]
-    if resolved(first) == resolved(second):
+    if resolved(first, "folder") == resolved(second, "folder"):
         raise InputError(f"folders: both are {resolved(first)}; there is nothing to compare.")
     asked = {"profile": config.profile, "protocol": config.protocol, "head": config.head}
     ours, theirs = (

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from frod_bench.common.errors import InputError, did_you_mean
+from frod_bench.common.names import resolved
 from frod_bench.common.paths import is_file
 
 FORMS = "Write package.module:function, or path/to/file.py:function."
@@ -67,7 +68,7 @@ def check_function(kind: str, reference: str | None) -> None:
 def anchored(reference: str, folder: Path) -> str:
     """The reference, with the path of a file absolute. Raises InputError for another form."""
     where, name = parts(reference)
-    return f"{(folder / where).resolve()}:{name}" if where.endswith(".py") else reference
+    return f"{resolved(folder / where)}:{name}" if where.endswith(".py") else reference
 
 
 def parts(reference: str) -> tuple[str, str]:
@@ -84,11 +85,13 @@ def module_file(about: str, module: str) -> Path:
     """
     spec = _spec_of(module)
     if spec is None or not spec.has_location or spec.origin is None:
-        what = "there is no module" if spec is None else "no file defines the module"
-        raise InputError(
-            f"{about}: {what} {module!r}. Install it into the environment that "
-            f"runs this, or name its file. {FORMS}"
+        problem = (
+            "there is no module {!r}. Install it into the environment that runs this, or name its "
+            "file."
+            if spec is None
+            else "no file defines the module {!r}. Name a function that a file defines."
         )
+        raise InputError(f"{about}: {problem.format(module)} {FORMS}")
     return Path(spec.origin)
 
 

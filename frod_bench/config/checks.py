@@ -3,6 +3,7 @@ reads a row or a weight, so that bad input is refused before anything slow begin
 """
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ from frod_bench.common import names, paths, secrets
 from frod_bench.common.errors import InputError, did_you_mean, input_error_behind
 from frod_bench.config import callables
 from frod_bench.config.launchers import check_launcher
-from frod_bench.config.settings import MOST, RATE_FACTORS, Range, bounds
+from frod_bench.config.settings import MOST, RATE_FACTORS, Range, bounds, keys
 from frod_bench.records.schema import LARGEST
 
 
@@ -24,7 +25,7 @@ def validate(config: DictConfig) -> None:
     ConfigKeyError for a key that `+key=value` added to the schema.
     """
     _refuse_unknown_keys(config)
-    _check_kinds(config, config)
+    _check_references(config, config)
     _check_tables(config)  # before the values that are read from them
     check_bounds(config, bounds())
     _check_names(config)
@@ -179,7 +180,8 @@ def check_recordable(value: Any, key: str = "", hidden: re.Pattern[str] | None =
                     f"{key}.{name}: a key must be text, and this is of type {type(name).__name__}. "
                     f"Put it in quotes, {key}={{'{name}': ...}}."
                 )
-            secrets.refuse(key, name, hidden)
+            if name not in _names_of_keys():
+                secrets.refuse(key, name, hidden)
             if not _is_utf8(name):
                 raise InputError(f"{key}.{name!a}: must be text in UTF-8. Give it another name.")
             check_recordable(one, f"{key}.{name}" if key else name, hidden)
@@ -198,6 +200,12 @@ def check_recordable(value: Any, key: str = "", hidden: re.Pattern[str] | None =
     if problem:
         shown = repr(value)[:80]
         raise InputError(f"{key}={shown}: {problem}. Give it another value, or leave it out.")
+
+
+@functools.cache
+def _names_of_keys() -> frozenset[str]:
+    """The names in the schema's keys: they are ours, whatever secrets the environment has."""
+    return frozenset(name for key in keys() for name in key.split("."))
 
 
 def _is_utf8(text: str) -> bool:
@@ -222,8 +230,8 @@ def _refuse_unknown_keys(node: DictConfig, prefix: str = "") -> None:
                 _refuse_unknown_keys(value, f"{prefix}{key}.")
 
 
-def _check_kinds(config: DictConfig, node: DictConfig, prefix: str = "") -> None:
-    """Raise InputError if the place of a mapping or a list refers to something else,
+def _check_references(config: DictConfig, node: DictConfig, prefix: str = "") -> None:
+    """Raise InputError if the place of a mapping or a list refers to what it cannot hold,
     `runtime=${seed}`: types check what a reference stands for only where it is one value.
     """
     for key in list(node.keys()):
@@ -231,17 +239,38 @@ def _check_kinds(config: DictConfig, node: DictConfig, prefix: str = "") -> None
         if not isinstance(inner, DictConfig | ListConfig) or inner._is_missing():
             continue
         if inner._is_interpolation():
-            value = _value(config, place)
-            kind, named = (
-                (Mapping, "mapping") if isinstance(inner, DictConfig) else (ListConfig, "list")
-            )
-            if value is not None and not isinstance(value, kind):
+            if not _holds(inner, _value(config, place)):
+                kind = "mapping" if isinstance(inner, DictConfig) else "list"
                 raise InputError(
-                    f"{place}={inner._value()}: must refer to a {named}. Set it, or leave it as it "
-                    "is."
+                    f"{place}={inner._value()}: must refer to a {kind} that can be its value. Set "
+                    "it, or leave it as it is."
                 )
         elif isinstance(inner, DictConfig) and not inner._is_none():
-            _check_kinds(config, inner, f"{place}.")
+            _check_references(config, inner, f"{place}.")
+
+
+def _holds(place: DictConfig | ListConfig, value: Any) -> bool:
+    """Whether a mapping's or a list's place can have a value, by its type in the schema."""
+    about = place._metadata
+    if value is None:
+        return about.optional
+    if isinstance(place, ListConfig):
+        empty: Any = ListConfig([], element_type=about.element_type)
+        return isinstance(value, ListConfig | list) and _merges(empty, value)
+    if not isinstance(value, Mapping):
+        return False
+    if dataclasses.is_dataclass(about.ref_type):
+        return _merges(OmegaConf.structured(about.ref_type), value)
+    types = {"key_type": about.key_type, "element_type": about.element_type}
+    return _merges(DictConfig({}, **types), value)
+
+
+def _merges(empty: DictConfig | ListConfig, value: Any) -> bool:
+    try:
+        OmegaConf.merge(empty, value)
+    except (OmegaConfBaseException, ValueError, TypeError):
+        return False
+    return True
 
 
 def _value(config: DictConfig, key: str) -> Any:

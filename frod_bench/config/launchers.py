@@ -14,7 +14,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.config.settings import ENGINES, LauncherConfig
 
-MOST_PORTS = 65_535
+LAST_PORT = 65_535
 OF_THE_ENGINE = ("array", "wrap")  # options of sbatch by which it would start other jobs
 
 
@@ -59,7 +59,7 @@ def _check_address(address: str | None) -> None:
     if address is None or address == "auto":
         return
     host, colon, port = address.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and int(port) <= MOST_PORTS
+    is_port = re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) <= LAST_PORT
     if not (re.fullmatch(r"[^\s/]+", host) and colon and is_port):
         raise InputError(
             f"launcher.address={address}: must be auto or HOST:PORT, or null for a cluster of the "
@@ -86,12 +86,11 @@ def _check_job(launcher: DictConfig) -> None:
 def _check_option(name: str, value: Any) -> None:
     """Raise InputError unless an option is one line of a batch file."""
     word = f"launcher.sbatch.{name}={value}"
-    if name.replace("-", "_") in OF_THE_ENGINE:
+    if name and any(one.startswith(name) for one in OF_THE_ENGINE):  # sbatch takes short forms
         raise InputError(f"{word}: the engine sets it for each array of jobs. Leave it out.")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise InputError(f"{word}: the name must be a long one of sbatch, e.g. partition.")
-    text = str(value)
-    if not isinstance(value, str | int | float) or not text.strip() or not text.isprintable():
+    if not isinstance(value, str | int | float) or not str(value).isprintable():
         raise InputError(
             f"{word!r}: must be text in one line, a number, or true for an option without a value."
         )

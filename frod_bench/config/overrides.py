@@ -4,6 +4,7 @@ of ours has a meaning for (`~seed`, `task=null`, `seed=range(0)`), and its error
 
 import functools
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.common.names import LONGEST, is_name
-from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR, is_file
+from frod_bench.common.names import LONGEST, MATCHED_ENDING, is_name
+from frod_bench.common.paths import CONF_DIR, EXPERIMENTS_DIR
 from frod_bench.config.settings import keys
 
 MOST_CELLS = 1_000_000
@@ -24,7 +25,9 @@ OF_A_GRID = (
     *("save", "plan_only", "experiment", "suite"),
 )
 OWN_FILES = ("method", "task")  # groups of which a file can be named by its path
-AT_PLACES = "backbone"  # the group whose files are put at several places, backbones.FAMILY
+# Groups that every run has one of; of others a profile may have none.
+ALWAYS = ("profile", "protocol", "suite", "task", "method", "tracker", "launcher", "experiment")
+PLACE = re.compile(r"backbone@backbones\.\w+")  # the only group that is put at several places
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # flags of Hydra's that run nothing
 CFG, PACKAGE = ("--cfg", "-c"), ("--package", "-p")
 WITH_CFG = ("--resolve", *PACKAGE)
@@ -73,16 +76,37 @@ def read_overrides(words: Iterable[str]) -> list[Override]:
         if override.is_delete():
             _check_removed(word, key)
             continue
-        if override.is_add() or override.is_force_add():
-            _check_added(word, key)
+        _check_place(word, key, adds=override.is_add() or override.is_force_add())
         if not override.is_sweep_override():
             _check_choice(word, key, override.value())
+    _check_names(found)
     return found
 
 
 def names_file(value: str) -> bool:
     """Whether a task or a method is named by the path of its file."""
     return "/" in value or value.endswith((".yaml", ".yml"))
+
+
+def _check_names(found: Sequence[Override]) -> None:
+    """Raise InputError if a task or a method is given the name of another one of the suite, under
+    which its records would be kept.
+    """
+    values = {one.get_key_element(): one.value() for one in found if not one.is_delete()}
+    for override in found:
+        group, _, rest = override.get_key_element().lstrip("+").partition(".")
+        if group not in OWN_FILES or rest != "name" or override.is_delete():
+            continue
+        value = override.value()
+        listed = value.list if isinstance(value, ChoiceSweep) else [value]
+        for name in (str(getattr(one, "text", one)) for one in listed):
+            taken = name.removesuffix(MATCHED_ENDING)
+            is_suites = is_name(taken) and (groups()[group] / f"{taken}.yaml").is_file()
+            if is_suites and values.get(group) != name:
+                raise InputError(
+                    f"{override.input_line}: is taken by a {group} of the suite. Choose that, "
+                    f"{group}={taken}, or give another name."
+                )
 
 
 def refuse_grid(overrides: Iterable[Override]) -> None:
@@ -189,7 +213,7 @@ def _parsed(word: str) -> Override:
 def _is_hydras(key: str) -> bool:
     """Whether a key or a group is one of Hydra's own, or goes to a place among them."""
     name, _, place = key.partition("@")
-    places = [name, *place.split(":"), *(one.removeprefix("_global_.") for one in place.split(":"))]
+    places = [name, *(one.rpartition("_global_.")[2] for one in place.split(":"))]
     return any(one.replace("/", ".").split(".")[0] == "hydra" for one in places)
 
 
@@ -210,24 +234,24 @@ def _check_key(word: str, key: str) -> None:
         )
 
 
-def _check_added(word: str, key: str) -> None:
-    """Raise InputError if a group that every run has is added once more."""
-    group = key.partition("@")[0]
-    if group in groups() and group != AT_PLACES:
+def _check_place(word: str, key: str, *, adds: bool) -> None:
+    """Raise InputError if a group that every run has is added once more, or goes to a place that
+    no run reads.
+    """
+    group, at, _ = key.partition("@")
+    if adds and group in ALWAYS:
         raise InputError(f"{word}: every run has one {group}. Choose it, {group}=NAME.")
+    if at and not PLACE.fullmatch(key):
+        raise InputError(
+            f"{word}: goes to a place that no run reads. Leave the @ and what follows out, or put "
+            "a backbone at a family, backbone@backbones.nlu=NAME."
+        )
 
 
 def _check_choice(word: str, key: str, value: object) -> None:
     """Raise InputError unless a value of a group is a name, or the path of a file that may be: by
-    any other, Hydra would compose a file of another place. And if a task or a method is given the
-    name of another one, under which its records would be kept.
+    any other, Hydra would compose a file of another place.
     """
-    group, _, rest = key.partition(".")
-    if group in OWN_FILES and rest == "name" and is_file(groups()[group] / f"{value}.yaml"):
-        raise InputError(
-            f"{word}: is taken by a {group} of the suite. Choose that, {group}={value}, or give it "
-            "another name."
-        )
     folder = groups().get(key.partition("@")[0])
     if folder is None:
         return

@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from frod_bench.common.errors import InputError, did_you_mean
-from frod_bench.common.names import MATCHED_ENDING, check_name, is_name
-from frod_bench.common.paths import CONF_DIR, is_file, resolved
+from frod_bench.common.names import MATCHED_ENDING, check_name, is_name, resolved
+from frod_bench.common.paths import CONF_DIR, is_file
 from frod_bench.common.yaml_text import check_yaml, read_text
 from frod_bench.config import callables
 from frod_bench.config.overrides import OWN_FILES, names_file, read_overrides
@@ -43,18 +43,19 @@ class OwnFiles:
         self._paths: dict[tuple[str, str], Path] = {}  # (group, name) -> where it was found
 
     def named(self, overrides: Sequence[str]) -> list[str]:
-        """The overrides, with `method=` and `task=` replaced by names that Hydra knows. Raises
-        InputError as `read_overrides`, if there is no such method, or if a file cannot be used.
-        """
-        return [self._known(override) for override in read_overrides(overrides)]
+        """The overrides, each as `known` has it. Raises InputError as `read_overrides`, too."""
+        return [self.known(override) for override in read_overrides(overrides)]
 
-    def _known(self, parsed: Override) -> str:
+    def known(self, parsed: Override) -> str:
+        """The override; of `method=` and `task=` with a name that Hydra knows as its value. Raises
+        InputError if there is no such method, or if a file cannot be used.
+        """
         override, group = str(parsed.input_line), parsed.get_key_element()
         value = parsed.value()
         if group not in SCHEMAS or not isinstance(value, str):
             return override
         if names_file(value):
-            path = resolved(Path(value).expanduser())
+            path = resolved(Path(value).expanduser(), group)
             return self._stored(group, path, read(path, override, group))
         return self._method(override, value) if group == "method" else override
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from frod_bench.common import atomic
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import is_hub_id, stays
+from frod_bench.common.paths import read_file
 
 SUMS_FILE = "SHA256SUMS.json"
 _REPAIR = "The suite never writes this: remove the entry, and copy that repository again."
@@ -37,7 +38,7 @@ def read_sums(root: Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
     try:
-        entries = _adapter().validate_json(path.read_bytes(), strict=True)
+        entries = _adapter().validate_json(read_file(path), strict=True)
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(

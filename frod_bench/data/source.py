@@ -141,8 +141,8 @@ def _load_checked(
     cache of `datasets` cannot be written to.
     """
     key = next((key for key in ("HF_DATASETS_CACHE", "HF_HOME") if key in os.environ), "HF_HOME")
-    cache = at_home(key, str(datasets.config.HF_DATASETS_CACHE))
-    check_writable(Path(cache), key, os.environ.get(key))
+    at_home(key, os.environ.get(key, ""))
+    check_writable(Path(datasets.config.HF_DATASETS_CACHE), key, os.environ.get(key))
     builder = datasets.load_dataset_builder(path, name, **places)
     for split, files in (builder.config.data_files or {}).items():
         for file in map(str, files):

@@ -105,7 +105,7 @@ def run(words: Sequence[str]) -> None:
             return
         named = dict(zip(settings, OwnFiles().named(settings), strict=True))
         if (part := value_of(PACKAGE, words)) is not None:
-            check_part(part, value_of(CFG, words), list(named.values()))
+            check_part(part, value_of(CFG, words), settings, list(named.values()))
         sys.argv[1:] = [named.get(word, word) for word in words]  # Hydra reads them there
         run_by_hydra()
         return
@@ -119,15 +119,17 @@ def run(words: Sequence[str]) -> None:
     sweep(base, cells)
 
 
-def check_part(part: str, kind: str | None, choices: Sequence[str]) -> None:
-    """Raise InputError if the configuration has no such part, or `--cfg kind` does not show it."""
+def check_part(part: str, kind: str | None, choices: Sequence[str], named: Sequence[str]) -> None:
+    """Raise InputError if the configuration of `choices`, which Hydra knows as `named`, has no such
+    part, or `--cfg kind` does not show it.
+    """
     found: object = None
     if part == "_global_":
         found = part
     elif part.partition(".")[0] == "hydra":
         if kind != "job":
             with composer(), suppress(OmegaConfBaseException):
-                config = hydra.compose("config", list(choices), return_hydra_config=True)
+                config = hydra.compose("config", list(named), return_hydra_config=True)
                 found = OmegaConf.select(config, part)
     elif kind != "hydra":
         with composer() as compose_one, suppress(OmegaConfBaseException):  # in a value, or no name

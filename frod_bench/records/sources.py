@@ -9,6 +9,7 @@ from typing import Protocol
 
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import stays
+from frod_bench.common.paths import read_file
 from frod_bench.records import store
 from frod_bench.records.configurations import Configurations
 from frod_bench.records.parts import contents_of, parts_of, rows_of
@@ -71,14 +72,14 @@ class Files:
     def curves(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | RecordError | None]]:
         for path in paths:
             try:
-                yield path, store.curve_path(path).read_bytes()
+                yield path, read_file(store.curve_path(path))
             except OSError as error:
                 yield path, RecordError(f"curve cannot be read ({error}).")
 
     def predictions(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | OSError]]:
         for path in paths:
             try:
-                yield path, store.predictions_path(path).read_bytes()
+                yield path, read_file(store.predictions_path(path))
             except OSError as error:
                 yield path, error
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from frod_bench.common import atomic
 from frod_bench.common.names import inside
+from frod_bench.common.paths import check_file, read_file
 from frod_bench.records.configurations import Configurations, refuse_constant
 from frod_bench.records.schema import (
     Cell,
@@ -85,14 +86,12 @@ def load(path: Path, known: Configurations | None = None) -> Record:
     """Read a record, as `parse` does. Raises RecordError if it cannot be trusted, OSError if the
     file is missing or cannot be read.
     """
-    found = path.stat()
-    if stat.S_ISDIR(found.st_mode):
-        raise RecordError("it is a folder.")
-    if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait forever
-        raise RecordError("it is a pipe, a device or a socket.")
-    if found.st_size > MOST_BYTES:
-        raise RecordError(f"it has {found.st_size:,} bytes, more than {MOST_BYTES:,}.")
-    content = path.read_bytes()
+    if (size_bytes := path.stat().st_size) > MOST_BYTES:
+        raise RecordError(f"it has {size_bytes:,} bytes, more than {MOST_BYTES:,}.")
+    try:
+        content = read_file(path)
+    except IsADirectoryError:
+        raise RecordError("it is a folder.") from None
     return parse(content, path.name, known)
 
 
@@ -208,6 +207,7 @@ def make_way(path: Path) -> None:
 
 def digest_of(path: Path) -> FileDigest:
     """Size and SHA-256 of a file, as a record notes them."""
+    check_file(path)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
@@ -268,7 +268,7 @@ def read_curve(record_path: Path, record: Record | None = None) -> list[CurvePoi
     """
     path = curve_path(record_path)
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise RecordError(f"curve cannot be read ({error}).") from error
     if record is not None and (damage := damage_in(record, "curve", content, path.name)):

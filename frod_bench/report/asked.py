@@ -13,8 +13,7 @@ from omegaconf import DictConfig
 from frod_bench.cells import cell as sweep
 from frod_bench.cli import arguments
 from frod_bench.common.errors import InputError
-from frod_bench.common.names import settings_text
-from frod_bench.common.paths import resolved
+from frod_bench.common.names import resolved, settings_text
 from frod_bench.config.settings import FIGURE_STYLES
 from frod_bench.report.keys import Run, Task
 from frod_bench.report.names import method_named, spelled
@@ -112,6 +111,6 @@ def refuse_nameless(config: DictConfig) -> None:
 
 def folder_of(config: DictConfig) -> Path:
     """Where an experiment's report goes: the main table's beside the records."""
-    results_dir = resolved(config.results_root) / str(config.profile.name)
+    results_dir = resolved(config.results_root, "results_root") / str(config.profile.name)
     name = config.experiment.name
     return results_dir if name == MAIN else results_dir / str(name)

@@ -16,7 +16,8 @@ from frod_bench.cells import cell as sweep
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
 from frod_bench.common.garbage import collector
-from frod_bench.common.paths import check_writable, is_published, resolved
+from frod_bench.common.names import resolved
+from frod_bench.common.paths import check_writable, is_published
 from frod_bench.common.terminal import plain_console
 from frod_bench.config.settings import FIGURE_STYLES
 from frod_bench.report.asked import (
@@ -42,7 +43,7 @@ def report_folder(part: str, given: Mapping[str, str], console: Console) -> list
 
     Raises InputError if the folder is published and `out` is missing, and as `cells_in`.
     """
-    folder = resolved(given["folder"])
+    folder = resolved(given["folder"], "folder")
     if "out" not in given and is_published(folder):
         raise InputError(
             f"folder={given['folder']}: is published, and a report would overwrite its tables. "
@@ -53,7 +54,7 @@ def report_folder(part: str, given: Mapping[str, str], console: Console) -> list
         raise InputError(f"figures.style={style}: is unknown. Allowed: {STYLE}.")
     with collector(runs=False):
         cells, title = cells_in(folder)
-        out_dir = resolved(given.get("out", folder))
+        out_dir = resolved(given.get("out", folder), "out")
         _forget(out_dir)
         names = folder.parent, folder.name, cells, title
         written = write_report(

@@ -17,7 +17,7 @@ import pandas as pd
 from frod_bench import stats
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head, without_head
-from frod_bench.common.paths import REFERENCE_DIR, published_search
+from frod_bench.common.paths import REFERENCE_DIR, check_file, published_search
 from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import row_of
@@ -86,6 +86,7 @@ def read_search(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """
     again = "Move it away, and run frod-bench tune again."
     try:
+        check_file(path)
         table = pd.read_csv(path)
     except (ValueError, OSError) as error:  # of pandas, too
         raise InputError(f"{path}: cannot be read ({error}). {again}") from error

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from frod_bench.cells import cell as sweep
 from frod_bench.cells import grid as planning
-from frod_bench.cells.compose import composer
+from frod_bench.cells.compose import composer, without_hydra
 from frod_bench.cells.grid import compose_cells, expand
 from frod_bench.cells.results import leave_failure
 from frod_bench.common.errors import InputError
@@ -22,6 +22,7 @@ from frod_bench.common.paths import (
     PACKAGE_DIR,
     SHIPPED_BACKBONES_DIR,
 )
+from frod_bench.config import checks
 from frod_bench.data import hub_layout
 from frod_bench.records import store
 from tests.conftest import SHORT, MakeCell
@@ -55,6 +56,35 @@ def test_a_setting_may_refer_to_the_seed() -> None:
     _, cells = compose_cells(words)
     found = [(cell.seed, cell.settings.trainer.weight_decay) for cell in cells]
     assert found == [(0, 0.0), (1, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["profile=real", "method=randlora", "+adapter_sizes=paper"],
+        ["method=lora", "method.name=lora"],
+        ["method=lora", "method.name=mine"],
+        ["task.metrics=${by_budget:[accuracy],[f1]}"],
+        ["backbone@backbones.nlu=roberta_large"],
+        ["+backbone@backbones.other=roberta_large"],
+        ["method.options=${rate_factors}"],
+        ["launcher.sbatch=${method.options}"],
+        ["task=rte,boolq", 'runtime.cell_minutes="${by_family:{nlu: 1, reasoning: 2}}"'],
+    ],
+)
+def test_these_words_are_allowed(words: list[str]) -> None:
+    with composer() as compose_one:
+        for line in expand(None, ["task=rte", "method=frozen", *words]):
+            checks.validate(without_hydra(compose_one(line)))
+
+
+@pytest.mark.parametrize("seeds", ["seed=3,4", "seed=3"])
+def test_what_refers_to_the_seed_is_checked_for_each(seeds: str) -> None:
+    words = ["task=rte", *SHORT, "trainer.epochs=${seed}"]
+    _, cells = compose_cells([*words, seeds])
+    assert [cell.settings.trainer.epochs for cell in cells] == [cell.seed for cell in cells]
+    with pytest.raises(InputError, match=r"trainer\.epochs=0"):
+        compose_cells([*words, "seed=3,0"])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

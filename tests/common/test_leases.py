@@ -149,6 +149,15 @@ def test_whoever_is_slow_to_take_over_leaves_the_new_lease(
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_whoever_died_after_taking_over_leaves_nothing(path: Path) -> None:
+    lease = leases.take(path)
+    assert lease is not None
+    guard = leases._guard_of(path, "an earlier lease")
+    left_by(guard, started=1)
+    lease.release()
+    assert list(path.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize("wrote", [True, False])
 def test_whoever_died_taking_over_is_in_nobodys_way(path: Path, *, wrote: bool) -> None:
     at = path

@@ -157,6 +157,11 @@ def test_a_secret_in_a_file_or_by_a_resolver_is_refused_and_not_repeated(
         assert not leaked(str(refused.value))
 
 
+def test_the_suites_own_keys_are_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE_KEY", "checkpoint_every_steps")
+    assert compose_cells(["task=rte", "seed=0"])[1]
+
+
 def test_logs_of_every_library_leave_secrets_out(caplog: pytest.LogCaptureFixture) -> None:
     secrets.keep_out_of_logs()
     secrets.keep_out_of_logs()

@@ -262,7 +262,7 @@ WEIGHTS = (
 CACHES = (
     Bad(
         f"{RUN} data_root={{here}}/mirror",
-        "HF_HOME=~nobody_at_all/datasets: there is no such home folder",
+        "HF_HOME=~nobody_at_all: there is no such home folder",
         "Write the folder out",
         functools.partial(unwritable, variable="HF_HOME", value="~nobody_at_all"),
         "HF_HOME of nobody",

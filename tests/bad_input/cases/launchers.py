@@ -38,8 +38,10 @@ UNREAD = (
 VALUES = (
     cell(f"{SUBMITIT} +launcher.sbatch.array=1-9", "array=1-9: the engine sets it", "Leave it out"),
     cell(f"{SUBMITIT} +launcher.sbatch.wrap=ls", "wrap=ls: the engine sets it", "Leave it out"),
-    cell(f"{SUBMITIT} +launcher.sbatch.partition=", "launcher.sbatch.partition=", "must be text"),
+    cell(f"{SUBMITIT} +launcher.sbatch.arra=1-9", "arra=1-9: the engine sets it", "Leave it out"),
     cell(f"{RAY} launcher.address=h:99999999", "launcher.address=h:99999999", "HOST:PORT"),
+    cell(f"{RAY} launcher.address=h:0", "launcher.address=h:0", "HOST:PORT"),
+    cell(f"{RAY} launcher.address=h:{'9' * 5000}", "launcher.address=h:999", "HOST:PORT"),
     cell(f"{RAY} 'launcher.address=\"a b:1\"'", "launcher.address=a b:1", "HOST:PORT"),
     cell(
         f"{RAY} runtime.device=cuda:1", "runtime.device=cuda:1: launcher=ray", "Set runtime.device"

@@ -29,9 +29,16 @@ NAMES = (
     command("+task=../x", "+task=../x: every run has one task", "Choose it, task=NAME"),
     command("+task=cola", "+task=cola: every run has one task", "Choose it, task=NAME"),
     command("++method@x=lora", "++method@x=lora: every run has one method", "method=NAME"),
-    command("method@x=../lora", "method@x=../lora: names no method", "Allowed: "),
+    command("method@x=lora", "method@x=lora: goes to a place that no run reads", "Leave the @"),
+    command("backbone@x=embedded_vit", "backbone@x=embedded_vit: goes to", "backbones.nlu=NAME"),
+    command(
+        "+backbone@x._global_.hydra.callbacks.a=embedded_vit",
+        "hydra.callbacks.a=embedded_vit: is not used",
+        "Leave it out.",
+    ),
+    command("method.name=lora_matched", "is taken by a method", "Choose that, method=lora"),
     command("method.name=lora", "method.name=lora: is taken by a method", "Choose that"),
-    command("-m task.name=mine,rte", "task.name=mine,rte: is taken by a task", "Choose that"),
+    command("-m task.name=mine,cola", "task.name=mine,cola: is taken by a task", "Choose that"),
     cell("method=frdo", "method=frdo", "Did you mean 'frod'?"),
     cell("profile=embeded", "profile=embeded", "Did you mean 'embedded'?"),
     cell("experiment=main_tabl", "experiment=main_tabl", "Did you mean 'main_table'?"),
@@ -52,15 +59,23 @@ NAMES = (
     cell(f"task.hub_config={LONG}", "task.hub_config='aaa", "at most 255 bytes"),
     cell("task.hub_config=''", "task.hub_config=''", "Name it as the data set's card does"),
 )
+OF_SEVERAL = (
+    *((name, "mapping") for name in ("rate_factors", "runtime", "backbones")),
+    *((f"task.{name}", "mapping") for name in ("extra_test_splits", "prompt", "rank", "rows")),
+    *((f"method.{name}", "mapping") for name in ("learning_rates", "peft", "options")),
+    *((f"task.{name}", "list") for name in ("input_columns", "label_values", "metrics")),
+    ("launcher.sbatch", "mapping"),
+)
 # A mapping or a list that refers to something else.
 REFERENCES = tuple(
-    cell(f"'{key}=${{seed}}'", f"{key}=${{seed}}: must refer to a {kind}", "Set it")
-    for key, kind in (
-        *((name, "mapping") for name in ("rate_factors", "runtime", "backbones")),
-        *((f"task.{name}", "mapping") for name in ("extra_test_splits", "prompt", "rank", "rows")),
-        *((f"method.{name}", "mapping") for name in ("learning_rates", "peft", "options")),
-        *((f"task.{name}", "list") for name in ("input_columns", "label_values", "metrics")),
-        ("launcher.sbatch", "mapping"),
+    cell(f"'{key}=${{{what}}}'", f"{key}=${{{what}}}: must refer to a {kind}", "Set it")
+    for key, kind, what in (
+        *((name, "mapping", "task.rank") for name in ("rate_factors", "runtime", "backbones")),
+        *((f"method.{name}", "mapping", "runtime") for name in ("learning_rates",)),
+        ("task.input_columns", "list", "task.rank"),
+        ("task.prompt", "mapping", "runtime"),
+        ("runtime", "mapping", "launcher"),
+        *((key, kind, "seed") for key, kind in OF_SEVERAL),
     )
 )
 # What each group is, for a word that names none of it.
@@ -360,9 +375,9 @@ GRIDS = (
     Bad(
         "run -m task=rte,cola method=frozen 'results_root=${task.name}' plan_only=true",
         "results_root: differs between the runs of this grid",
-        "Give it a value that names no other key",
+        "Give it a value that refers to no other key",
     ),
-    command("-m seed=1,2 'runtime.jobs=${seed}'", "runtime: differs between", "Give it a value"),
+    command("-m seed=1,2 'runtime.jobs=${seed}'", "runtime.jobs: differs", "Give it a value"),
     command("-m 'seed=\"1=2\",3'", "seed: Value '\"1=2\"'", "Give it a whole number"),
     command("-m data_root=A,B", "data_root=A,B: a grid has one data_root", "Name one"),
     command("-m runtime.jobs=1,2", "runtime.jobs=1,2: a grid has one runtime.jobs", "Name one"),

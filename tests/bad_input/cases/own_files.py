@@ -66,7 +66,7 @@ METHODS = (
     method("a surrogate in a path", PYTHON + '"\\uD800.py:x"', "does not name a function", "Write"),
     method("NUL in a path", PYTHON + '"\\0.py:x"', "does not name a function", "Write package"),
     method(
-        "a module without a file", PYTHON + "sys:exit", "no file defines the module 'sys'", "name"
+        "a module without a file", PYTHON + "sys:exit", "no file defines the module 'sys'", "Name"
     ),
     method(
         "a token as a key",

@@ -178,7 +178,7 @@ PLACES = (
     *(
         Bad(
             words.replace("LOOP", "{here}/loop"),
-            "{here}/loop: is a link that leads to itself",
+            "{here}/loop: has a link in it that leads to itself",
             "Remove it, or name another",
             link_to_itself,
         )
