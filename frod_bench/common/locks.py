@@ -93,7 +93,7 @@ def leaving_no_folder(folder: Path) -> Iterator[None]:
 
 def remove_empty(root: Path) -> None:
     """Remove `root` and the folders in it that are empty, except those of cells that run."""
-    folders = [path for path in root.rglob("*") if path.is_dir()]
+    folders = [Path(name) for name, _, _ in os.walk(root)]  # others may remove some meanwhile
     for folder in sorted([root, *folders], reverse=True):
         lock = folder.with_name(f"{folder.name}.lock")
         if lock.exists() or _lease_path(lock).exists():  # it may be about to be written to
@@ -123,16 +123,17 @@ def _flocked(path: Path, label: str, wait: bool) -> Iterator[bool]:
             try:
                 yield True
             finally:
-                _remove(path)
+                _remove(path, stream)
             return
 
 
-def _remove(path: Path) -> None:
-    """Remove a lock's file. What was done under the lock is done, and closing the file releases it:
-    a file server that is away does not undo that.
+def _remove(path: Path, stream: TextIO) -> None:
+    """Remove a lock's file, if it is still this one. What was done under the lock is done, and
+    closing the file releases it: a file server that is away does not undo that.
     """
     try:
-        path.unlink(missing_ok=True)
+        if _is_at(stream, path):
+            path.unlink(missing_ok=True)
     except OSError as error:
         logger.warning("%s: this lock cannot be removed (%s).", path, error)
 
@@ -198,7 +199,9 @@ def _refuse_local_locks(folder: Path) -> None:
 
 
 def _is_at(stream: TextIO, path: Path) -> bool:
+    """Whether an open file is the one at a path; NFS may still know a name that is gone."""
     try:
-        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+        ours = os.fstat(stream.fileno())
+        return ours.st_nlink > 0 and os.path.samestat(ours, path.stat())
     except FileNotFoundError:
         return False

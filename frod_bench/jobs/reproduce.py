@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cells.results import code_version
-from frod_bench.common.errors import CellsFailed, CellsRefused
+from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
 from frod_bench.jobs import manifest
 from frod_bench.jobs.run import sweep
@@ -51,7 +51,12 @@ def reproduce(words: Sequence[str]) -> None:
         from frod_bench.jobs.verify import compared  # pandas and scipy: only for a report
         from frod_bench.report.command import report
 
-        written = report(part, config, cells, console)
+        try:
+            written = report(part, config, cells, console)
+        except InputError:  # there may be nothing to report, and the sweep says why
+            if failed is None:
+                raise
+            raise failed from None
         lines = compared(cells, cells[0].profile, written.collected)
         try:
             manifest.write(path, sources, written.paths, lines)

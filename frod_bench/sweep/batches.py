@@ -1,7 +1,7 @@
 """Batches of cells for the jobs of a scheduler, in arrays of jobs that ask for the same."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -34,12 +34,17 @@ class Array:
 
 
 def arrays_of(
-    cells: Iterable[Cell], needs: Mapping[Cell, Needs], job_minutes: int
+    cells: Iterable[Cell],
+    needs: Mapping[Cell, Needs],
+    job_minutes: int,
+    last: Collection[Cell] = (),
 ) -> Iterable[Array]:
     """The cells by family and task, in batches that are estimated to take half of `job_minutes`. A
-    cell that takes longer has a job of its own, and its array gets more time.
+    cell that takes longer has a job of its own, and its array gets more time. Those that come
+    `last`, since they may end their job, are in no batch with others.
     """
-    for family, group in groupby(_sorted(cells), key=lambda cell: cell.family):
+    by_array = groupby(_sorted(cells, last), key=lambda cell: (cell in last, cell.family))
+    for (_, family), group in by_array:
         batches: list[list[Cell]] = []
         minutes = math.inf
         for cell in group:
@@ -53,18 +58,24 @@ def arrays_of(
 
 
 def one_array(
-    cells: Iterable[Cell], needs: Mapping[Cell, Needs], job_minutes: int, jobs: int
+    cells: Iterable[Cell],
+    needs: Mapping[Cell, Needs],
+    job_minutes: int,
+    jobs: int,
+    last: Collection[Cell] = (),
 ) -> Array:
     """All cells in at most `jobs` jobs, for an executor that starts all jobs at once."""
-    ordered = _sorted(cells)
+    ordered = _sorted(cells, last)
     size = math.ceil(len(ordered) / jobs)
     parts = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     return _array("all", parts, needs, job_minutes)
 
 
-def _sorted(cells: Iterable[Cell]) -> list[Cell]:
+def _sorted(cells: Iterable[Cell], last: Collection[Cell]) -> list[Cell]:
     """Neighbours share their data and backbone, and the methods of a seed their machine."""
-    return sorted(cells, key=lambda cell: (cell.family, cell.task, cell.seed, cell.method))
+    return sorted(
+        cells, key=lambda cell: (cell in last, cell.family, cell.task, cell.seed, cell.method)
+    )
 
 
 def _array(

@@ -3,7 +3,6 @@ are, and next to it what the job notes while it runs. Whether a cell is done is 
 alone; these files save a later command from submitting what still waits.
 """
 
-import getpass
 import json
 import logging
 import re
@@ -26,6 +25,7 @@ LOCK = "jobs.lock"
 # In the notes of a job, besides how a cell ended: it runs it now; it has left it with a checkpoint.
 BEGUN, STOPPED = "begun", "stopped"
 RUNNING = "RUNNING"
+DEATHS = "ended_in.txt"  # cells in which a job ended, a line each
 UNKNOWN = "UNKNOWN"  # state of a job that no scheduler knows any more
 # States of Slurm in which a job neither waits nor runs.
 OVER = (
@@ -123,6 +123,23 @@ def note(folder: Path, token: str, cell: Cell, status: str, outcome: Outcome | N
         logger.warning("%s: cannot be written (%s). The job goes on; %s", path, error, line)
 
 
+def note_death(folder: Path, cell: Cell) -> None:
+    """Note that a job ended in a cell, which left no record: it may have been why."""
+    try:
+        with (folder / DEATHS).open("a", encoding="utf-8") as stream:
+            stream.write(f"\n{name_of(cell)}\n")
+    except OSError as error:
+        logger.warning("%s: cannot be written (%s).", folder / DEATHS, error)
+
+
+def deaths(folder: Path) -> set[str]:
+    """The names of the cells in which jobs ended, and of some that ran well since."""
+    try:
+        return set((folder / DEATHS).read_text(encoding="utf-8", errors="replace").split("\n"))
+    except OSError:
+        return set()
+
+
 def notes_path(folder: Path, token: str) -> Path:
     """The file of a job's notes."""
     return folder / f"{token}.notes.jsonl"
@@ -161,11 +178,10 @@ def _states_in_slurm() -> dict[str, str]:
     """The state of each of the user's jobs by its id; Slurm forgets them some minutes after their
     end.
     """
-    command = ("squeue", "--noheader", "--array", "--all", "--states=all", "--format=%i %T")
+    command = ("squeue", "--me", "--noheader", "--array", "--all", "--states=all", "--format=%i %T")
     try:
         done = subprocess.run(
-            [*command, f"--user={getpass.getuser()}"],
-            capture_output=True, text=True, timeout=120, check=True,
+            command, capture_output=True, text=True, timeout=120, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         told = getattr(error, "stderr", None) or str(error)

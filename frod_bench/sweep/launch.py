@@ -14,12 +14,13 @@ from frod_bench.cells import results
 from frod_bench.cells.cell import Cell, Plan, find_missing
 from frod_bench.cells.results import OVER_LIMIT, REFUSED, Outcome
 from frod_bench.common import locks, processes
-from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
+from frod_bench.common.errors import CellsFailed, CellsRefused, Detached, InputError
 from frod_bench.common.paths import check_writable
 from frod_bench.common.terminal import plain_console, shown
 from frod_bench.config import callables
 from frod_bench.config.settings import RuntimeConfig
 from frod_bench.records import store
+from frod_bench.records.schema import RecordError
 from frod_bench.sweep import engines
 from frod_bench.sweep.batches import Estimate
 from frod_bench.sweep.display import Finished, SweepDisplay
@@ -133,6 +134,12 @@ def launch(found: Plan, runtime: RuntimeConfig, engine: Engine) -> None:
             done = engine.run(missing, job, display) if missing else []
     except WorkersFailedError as error:
         done, none_starts = error.done, error
+    except Detached as left:
+        if not unread:
+            raise
+        console.print(str(left))
+        print_failures(unread, console)
+        raise CellsFailed(verdict(unread, total)) from left
     for root in {cell.results_dir / "checkpoints" for cell in missing}:
         locks.remove_empty(root)  # a worker leaves a folder in which another is at work
     failures = [*unread, *(one for one in done if one.status != "ok")]
@@ -204,16 +211,22 @@ def pace(done: Sequence[Finished], wall_sec: float, workers: int | None) -> str:
     speed = f"{60 * len(ours) / wall_sec:.1f} cells a minute"
     if workers is None:
         return f"{wall_sec:.0f} s: {speed}."
-    times = [store.load(one.cell.record_path)["time"] for one in ours if one.status == "ok"]
-    busy_sec = sum(
-        (spent["train_sec"] + spent["eval_sec"] for spent in times if spent is not None), start=0.0
-    )
+    busy_sec = sum(_busy_sec(one.cell) for one in ours if one.status == "ok")
     workers = min(workers, len(done))
     elsewhere = 100 * (1 - busy_sec / (workers * wall_sec))
     return (
         f"{wall_sec:.0f} s with {workers} workers: {speed}; {elsewhere:.0f} % of the time was not "
         "spent on training and evaluation."
     )
+
+
+def _busy_sec(cell: Cell) -> float:
+    """Seconds of training and evaluation, by the record; 0 if it cannot be read just now."""
+    try:
+        spent = store.load(cell.record_path)["time"]
+    except (OSError, RecordError):
+        return 0.0
+    return 0.0 if spent is None else spent["train_sec"] + spent["eval_sec"]
 
 
 def prepare(device: str = "cpu") -> None:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 MOST_STARTS = 3  # in a row that may fail before a place for a worker is given up
 GRACE_SEC = 600.0  # beyond twice the time limit of a cell, until its worker is killed
+START_PAUSE_SEC = 5.0  # times the failed starts, until the next one
 SETTLED_SEC = 0.2  # what runs is shown once it has not changed for so long
 JOIN_SEC = 5.0
 
@@ -69,6 +70,7 @@ class _Place:
     begin: Start
     worker: Worker | None = None
     failed_starts: int = 0  # in a row
+    next_start: float = 0.0  # when it may be tried again
     is_ready: bool = False
     reason: str = ""  # why the worker could not get ready
     task: Waiting | None = None
@@ -134,11 +136,12 @@ class _Pool:
     def fill(self) -> None:
         """Start workers for empty places, and give cells to those that are ready."""
         for place in list(self.places):
-            if place.worker is None and self.backlog:
+            if place.worker is None and self.backlog and time.monotonic() >= place.next_start:
                 try:
                     place.start(self.work)
-                except OSError as error:  # no memory, or too many processes
+                except OSError as error:  # no memory, or too many processes; perhaps not for long
                     self.note_failed_start(place, str(error))
+                    place.next_start = time.monotonic() + START_PAUSE_SEC * place.failed_starts
             if place.is_free and (task := self.backlog.next()):
                 place.task, place.started = task, time.monotonic()
                 assert place.worker is not None
@@ -259,4 +262,10 @@ class _Pool:
             else:
                 worker.kill()
         for place, worker in workers:
-            worker.ended(None if stops and place.task is not None else JOIN_SEC)
+            if not (stops and place.task is not None):
+                worker.ended(JOIN_SEC)
+            elif self.work.limit_sec is None:
+                worker.ended(None)
+            else:
+                worker.ended(max(JOIN_SEC, place.killed_at(self.work.limit_sec) - time.monotonic()))
+                worker.kill()

@@ -66,7 +66,7 @@ class SubmititEngine:
     def _submit(
         self, folder: Path, cells: Sequence[Cell], work: Work, say: Callable[[str], object]
     ) -> Iterator[Listed]:
-        for array in self._arrays(cells):
+        for array in self._arrays(folder, cells):
             executor = self._executor(folder, array)
             jobs = [
                 Job(batch, work, folder, uuid.uuid4().hex, environment, self._hold_sec)
@@ -104,11 +104,14 @@ class SubmititEngine:
             )
             yield from found
 
-    def _arrays(self, cells: Sequence[Cell]) -> Sequence[Array]:
+    def _arrays(self, folder: Path, cells: Sequence[Cell]) -> Sequence[Array]:
+        """Cells in which a job ended come last: they may be why, and the next job ends, too."""
         needs, minutes = self._needs(cells), self.launcher.job_minutes
+        died = job_list.deaths(folder)
+        last = {cell for cell in cells if job_list.name_of(cell) in died}
         if self.launcher.executor == "local":  # which starts all at once
-            return [one_array(cells, needs, minutes, self._processes)]
-        return list(arrays_of(cells, needs, minutes))
+            return [one_array(cells, needs, minutes, self._processes, last)]
+        return list(arrays_of(cells, needs, minutes, last))
 
     def _needs(self, cells: Sequence[Cell]) -> Mapping[Cell, Needs]:
         """By the settings, and where they leave it open by an estimate, which takes a while."""
@@ -228,7 +231,7 @@ def _of_earlier(folder: Path, cells: Sequence[Cell], say: Callable[[str], object
     it has not ended: what it has noted of others is of a try before this command. Those that ended
     are forgotten, and if they left cells open, that is said.
     """
-    jobs, asked = job_list.listed(folder), set(map(job_list.name_of, cells))
+    jobs, asked = job_list.listed(folder), {job_list.name_of(cell): cell for cell in cells}
     states = job_list.states(jobs)
     alive = []
     for job in jobs:
@@ -236,6 +239,8 @@ def _of_earlier(folder: Path, cells: Sequence[Cell], say: Callable[[str], object
         if states[job.token] not in job_list.OVER:
             alive += [replace(job, cells=open_cells)] if open_cells else []
             continue
+        if (begun := job_list.read_notes(folder, job.token).begun) in open_cells:
+            job_list.note_death(folder, asked[begun])
         if open_cells:
             say(
                 f"job {job.id} has ended ({states[job.token]}) and left {len(open_cells)} runs "

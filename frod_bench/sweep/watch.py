@@ -3,6 +3,7 @@ what became of it. On a shared disk both can appear with a delay.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ LOST = "lost"  # status of a cell whose job ended without it; it has no record o
 NOTES_SEC = {"slurm": 5.0, "local": 0.2}
 STATES_SEC = {"slurm": 30.0, "local": 0.5}
 VISIBLE_SEC = {"slurm": 90.0, "local": 0.5}
+MISSES = {"slurm": 3, "local": 1}  # a controller that starts again may not know its jobs yet
 ENDS_SEC = 15.0  # until a job has ended, at most, after its last note
 
 
@@ -48,6 +50,7 @@ class Watch:
         self.visible_sec = VISIBLE_SEC[executor]
         self.ended_at: dict[str, float] = {}  # token of a job -> when it was seen to have ended
         self.states: dict[str, str] = {}  # token of a job -> the last one
+        self.missed: Counter[str] = Counter()  # answers in a row that lack a job
         self.begun_at: dict[str, float] = {}
         self.next_look = clock()
         self.slurm_answers = True
@@ -95,8 +98,11 @@ class Watch:
             return
         self.slurm_answers = True
         for job in waiting:
-            if self.states[job.token] in job_list.OVER:
-                self.ended_at[job.token] = now
+            token, state = job.token, self.states[job.token]
+            self.missed[token] = self.missed[token] + 1 if state == job_list.UNKNOWN else 0
+            is_known = state != job_list.UNKNOWN or self.missed[token] >= MISSES[job.executor]
+            if state in job_list.OVER and is_known:
+                self.ended_at[token] = now
 
     def look_at_cells(self, token: str) -> None:
         """Take those cells of a job that have ended off the list."""
@@ -130,7 +136,10 @@ class Watch:
         log = f"see {self.folder}/{job.id}_0_log.out"
         if (told := notes.ended.get(name)) is not None:
             return Outcome(LOST, f"job {job.id} says {told.status}, without a record; {log}")
-        when = "in it" if notes.begun == name else "before it"
+        when = "before it"
+        if notes.begun == name:
+            job_list.note_death(self.folder, cell)
+            when = "in it"
         return Outcome(LOST, f"job {job.id} ended {when} ({self.states[job.token]}); {log}")
 
     def show(self) -> None:

@@ -97,7 +97,8 @@ class Checkpoints:
     _kept: list[_Kept] = field(default_factory=list, init=False)  # that are usable, oldest first
     _best: Path | None = field(default=None, init=False)  # of the best step so far
     _best_held: dict[str, Tensor] | None = field(default=None, init=False)  # if no file holds it
-    _foreign: set[Path] = field(default_factory=set, init=False)  # of another origin: they stay
+    # Of another origin, or not readable just now: they stay.
+    _others: set[Path] = field(default_factory=set, init=False)
     _has_warned: bool = field(default=False, init=False)
 
     def save(
@@ -134,7 +135,8 @@ class Checkpoints:
         fields of the dataclass `progress_type`. Others are passed over with a warning. None, and
         nothing is changed, if there is none.
         """
-        for file in _found(self.folder, STEP):
+        files = _found(self.folder, STEP)
+        for place, file in enumerate(files):
             try:
                 tensors, content = self._checked(file, state, progress_type)
             except Exception as error:  # whatever is wrong with a file costs the file alone
@@ -144,9 +146,12 @@ class Checkpoints:
                     file,
                     str(error) or type(error).__name__,
                 )
-                if isinstance(error, _OtherOriginError):
-                    self._foreign |= {file, *_found(self.folder, BEST)}  # which it may name
+                if isinstance(error, _OtherOriginError | OSError | MemoryError):
+                    self._keep(file)
                 continue
+            for older in files[place + 1 :]:
+                if self._is_of_another_origin(older):
+                    self._keep(older)
             _load_parameters(state.model, tensors)
             _load_optimizer_tensors(state.optimizer, tensors)
             if state.scaler is not None:
@@ -155,6 +160,19 @@ class Checkpoints:
             self._kept = [_Kept(file, self._best)]
             return content["step"], content["progress"]
         return None
+
+    def _keep(self, file: Path) -> None:
+        """Let a checkpoint stay that is not resumed from, and the best steps: it may name one."""
+        self._others |= {file, *_found(self.folder, BEST)}
+
+    def _is_of_another_origin(self, file: Path) -> bool:
+        try:
+            _, metadata = tensor_files.read(file)
+            return bool(json.loads(metadata["state"])["origin"] != dict(self.origin.names))
+        except (KeyError, TypeError, ValueError):
+            return False
+        except (OSError, MemoryError):  # it cannot be told just now
+            return True
 
     def save_best(self, best: Mapping[str, float], model: nn.Module, *, writes: bool) -> None:
         """Keep the trained parameters of the best point so far: in a file, or in the memory of the
@@ -228,7 +246,7 @@ class Checkpoints:
         if self._best is None:
             return False
         for other in _found(self.folder, stem):
-            if other != self._best:  # of a run that was interrupted after this step
+            if other not in {self._best, *self._others}:  # of a run that ended after this step
                 _remove(other)
         self._best_held = None
         return True
@@ -253,9 +271,10 @@ class Checkpoints:
 
     def _remove_others(self) -> None:
         """Remove the checkpoints that are not kept, and the best steps that none of them names.
-        Those of another origin stay, for whoever goes back to that code or those packages.
+        Those of another origin stay, for whoever goes back to that code or those packages, and
+        those that could not be read.
         """
-        kept = {self._best, *(path for one in self._kept for path in one), *self._foreign}
+        kept = {self._best, *(path for one in self._kept for path in one), *self._others}
         for path in (*_found(self.folder, STEP), *_found(self.folder, BEST)):
             if path not in kept:
                 _remove(path)

@@ -156,8 +156,9 @@ def run_and_record(ready: Ready, started_at: str) -> Outcome:
             started_at=started_at,
             device=str(ready.accelerator.device),
         )
-    except stopping.TimeIsUp:
-        run.finish({"status": results.OVER_LIMIT}, exit_code=1)
+    except stopping.EndedEarly as early:
+        is_late = isinstance(early, stopping.TimeIsUp)
+        run.finish({"status": results.OVER_LIMIT if is_late else "stopped"}, exit_code=1)
         raise
     except checkpoint.BestIsLostError:
         run.finish({"status": "failed"}, exit_code=1)

@@ -20,6 +20,7 @@ from frod_bench.common.names import with_head
 
 log = logging.getLogger(__name__)
 
+UPLOAD_TIMEOUT_SEC = 25.0  # at the end of a run; what is not uploaded by then stays on the disk
 FINISH_TIMEOUT_SEC = 30.0
 STEP = "step"  # x axis of every chart that is not named after another axis
 OTHER_AXES = ("epoch", "seconds")
@@ -99,7 +100,12 @@ class WandbTracker(NullTracker):
             import wandb
 
             settings = wandb.Settings(
-                silent=True, console="off", init_timeout=20, git_remote=NO_REMOTE
+                silent=True,
+                console="off",
+                init_timeout=20,
+                finish_timeout=UPLOAD_TIMEOUT_SEC,  # also of runs that the end of a process ends
+                finish_timeout_raises=True,
+                git_remote=NO_REMOTE,
             )
             run = wandb.init(settings=settings, reinit="create_new", **arguments)
             while (call := self._calls.get()) is not None:

@@ -8,14 +8,17 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
 
 from frod_bench.cells import results
-from frod_bench.cells.cell import Cell, find_missing
+from frod_bench.cells.cell import Cell, Plan, Unreadable, find_missing
+from frod_bench.common.errors import CellsFailed, Detached
 from frod_bench.records import store
 from frod_bench.sweep import launch
+from frod_bench.sweep.display import Finished
 from tests.conftest import SHORT, MakeCell, RunHere
 from tests.report.factory import make_record, synthetic_curve
 
@@ -139,6 +142,25 @@ def test_what_a_record_names_is_on_the_disk_before_it(
     ]
     for kind in ("curve", "predictions", "json"):
         assert done.index(f"flush {kind}") == done.index(f"rename {kind}") - 1
+
+
+def test_a_command_that_leaves_names_what_it_could_not_read(
+    make_cell: MakeCell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell, broken = (make_cell("task=rte", "method=frozen", f"seed={seed}") for seed in (0, 1))
+    found = Plan((cell, broken), (cell,), (), unreadable=(Unreadable(broken, "EIO"),))
+    engine = Mock(workers=None)
+    engine.run.side_effect = Detached("1 runs wait or run.")
+    with pytest.raises(CellsFailed, match=r"1 of 2 records cannot be read"):
+        launch.launch(found, cell.settings.runtime, engine)
+    assert "1 runs wait or run." in capsys.readouterr().err
+
+
+def test_a_record_that_is_not_visible_yet_fails_no_finished_sweep(make_cell: MakeCell) -> None:
+    """As on a shared disk."""
+    cell = make_cell("task=rte", "method=frozen")
+    line = launch.pace([Finished(cell, "ok", "", 1.0)], 2.0, 1)
+    assert line.startswith("2 s with 1 workers: 30.0 cells a minute")
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, path: Path, error: OSError) -> None:

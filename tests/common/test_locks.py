@@ -269,6 +269,34 @@ def test_folders_of_cells_that_run_are_not_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_folders_that_another_process_removes_meanwhile_are_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by two sweeps that end at the same time."""
+    for name in ("0-abc", "1-def"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    scandir = os.scandir
+
+    def removed_just_now(path: Any) -> Any:
+        if Path(path).name == "0-abc":
+            Path(path).rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", removed_just_now)
+    locks.remove_empty(tmp_path / "checkpoints")
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_another_process_is_not_removed(tmp_path: Path) -> None:
+    """Of one that found the file gone, e.g. by `prune`, and made its own."""
+    path = tmp_path / "0-abc.lock"
+    with locks.locked(path, "a run"):
+        path.unlink()
+        path.write_text("of another")
+    assert path.read_text() == "of another"
+
+
 def test_a_worker_that_was_killed_costs_no_record_that_another_left(make_cell: MakeCell) -> None:
     cell = make_cell("task=rte", "method=frozen")
     assert launch.lost(cell)[0] == "failed"

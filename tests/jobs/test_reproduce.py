@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from frod_bench.cells.grid import compose_cells
 from frod_bench.common import paths
-from frod_bench.common.errors import CellsRefused, InputError
+from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.jobs import reproduce
 from frod_bench.records import store
 from frod_bench.report import command
@@ -140,6 +140,17 @@ def test_an_interrupted_job_runs_only_what_is_missing(
 
 
 @pytest.mark.usefixtures("in_turn")
+def test_without_any_record_the_sweep_says_what_failed(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise CellsFailed("No worker can start: no libcudart.")
+
+    monkeypatch.setattr(reproduce, "sweep", fails)
+    with pytest.raises(CellsFailed, match="no libcudart"):
+        run("0", "task=rte")
+
+
 def test_cells_that_are_refused_are_missing_in_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

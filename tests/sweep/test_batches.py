@@ -30,6 +30,15 @@ def test_cells_are_sorted_by_family_and_task_and_fill_half_of_a_job() -> None:
     assert {(array.minutes, array.memory_gb) for array in (nlu, vision)} == {(40, 4)}
 
 
+def test_cells_in_which_a_job_ended_hold_no_others_up() -> None:
+    cells = [cell("nlu", task) for task in ("cola", "mrpc", "rte")] + [cell("vision", "dtd")]
+    needs = dict.fromkeys(cells, Needs(minutes=1, memory_gb=1.0))
+    arrays = list(arrays_of(cells, needs, 40, last={cells[0]}))
+    assert [tasks_of(array) for array in arrays] == [["mrpc0 rte0"], ["dtd0"], ["cola0"]]
+    (batch,) = one_array(cells, needs, 40, jobs=1, last={cells[0]}).batches
+    assert [one.task for one in batch] == ["mrpc", "rte", "dtd", "cola"]
+
+
 def test_a_long_cell_has_a_job_of_its_own_and_its_array_more_time() -> None:
     short, long = cell("nlu", "cola"), cell("nlu", "rte")
     needs = {short: Needs(5, 2.0), long: Needs(90.5, 7.5)}

@@ -230,8 +230,30 @@ def test_a_machine_that_can_start_no_process_ends_the_sweep(
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(pool._Place, "start", start)
+    monkeypatch.setattr(pool, "START_PAUSE_SEC", 0.01)
     with pytest.raises(WorkersFailedError, match="temporarily unavailable"):
         run_cells(cells_of("abc"), Work(work, unlike), [{}] * 2, Mock())
+
+
+def test_a_start_that_fails_is_tried_again_after_a_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+    start = pool._Place.start
+
+    def at_times(place: pool._Place, job: Work) -> None:
+        tried.append(time.monotonic())
+        if len(tried) < pool.MOST_STARTS:
+            raise OSError(12, "Cannot allocate memory")
+        start(place, job)
+
+    monkeypatch.setattr(pool._Place, "start", at_times)
+    monkeypatch.setattr(pool, "START_PAUSE_SEC", 0.3)
+    done = run_cells(cells_of("a", tmp_path), Work(work, lost), [{}], Mock())
+    assert [one.status for one in done] == ["ok"]
+    first, second, third = tried
+    assert second - first >= 0.3
+    assert third - second >= 0.6
 
 
 def fail_without_a_device() -> None:

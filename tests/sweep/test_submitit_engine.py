@@ -227,6 +227,19 @@ def test_what_a_job_left_when_it_ended_is_submitted_again(slurm: Path, tmp_path:
     assert set(third.cells) == set(first.cells)
 
 
+def test_a_cell_in_which_its_job_ended_comes_last(slurm: Path, tmp_path: Path) -> None:
+    cells = cells_of(tmp_path, "task=rte", "method=frozen", "seed=0,1,2")
+    folder = submitit_engine.folder_of(cells)
+    for _ in range(2):
+        submit(engine_of(cell_minutes=1), cells)
+        (job,) = [one for one in job_list.listed(folder) if job_list.name_of(cells[0]) in one.cells]
+        job_list.note(folder, job.token, cells[0], job_list.BEGUN)
+        queue(slurm, "")
+    sizes = sorted(len(one.cells) for one in job_list.listed(folder))
+    assert sizes == [1, 2]
+    assert len(job.cells) == 1
+
+
 def test_what_a_running_job_has_noted_of_an_earlier_try_decides_nothing(
     slurm: Path, tmp_path: Path
 ) -> None:

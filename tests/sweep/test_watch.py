@@ -145,6 +145,34 @@ def test_cells_of_a_job_that_ended_are_lost_or_were_never_begun(
     assert "ended before it" in done[1].summary
     assert [one.is_ours for one in done] == [True, True, False]
     assert not cells[0].record_path.exists()  # nobody stamps a cell that may yet have a record
+    assert job_list.deaths(tmp_path) == {"", job_list.name_of(cells[0])}
+
+
+def test_a_job_that_one_answer_of_slurm_lacks_has_not_ended(
+    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a controller that has just started."""
+    looks = round(watch.STATES_SEC["slurm"] / watch.NOTES_SEC["slurm"])
+
+    def tell(story: Story) -> list[Callable[[], object]]:
+        story.states["aa"] = job_list.UNKNOWN
+        quiet: list[Callable[[], object]] = [lambda: None] * looks
+        visible = [lambda: None] * round(watch.VISIBLE_SEC["slurm"] / watch.NOTES_SEC["slurm"])
+        return [*quiet, lambda: story.states.update(aa="RUNNING"), *visible, *quiet,
+                lambda: runner.execute(cell), told(tmp_path, cell, "ok")]  # fmt: skip
+
+    (one,) = run(monkeypatch, tmp_path, [cell], tell)
+    assert one.status == "ok"
+
+
+def test_a_job_that_slurm_no_longer_knows_has_ended(
+    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(story: Story) -> list[Callable[[], object]]:
+        return [lambda: story.states.update(aa=job_list.UNKNOWN)]
+
+    (one,) = run(monkeypatch, tmp_path, [cell], tell)
+    assert one.status == LOST
 
 
 def test_a_busy_cell_and_a_queued_job_are_waited_for(

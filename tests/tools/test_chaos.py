@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
@@ -17,7 +18,7 @@ from frod_bench.records import store
 from tests.report.factory import make_record, synthetic_curve, write_record
 from tools.chaos import __main__ as chaos
 from tools.chaos import kills, verdict
-from tools.chaos.sweeps import INSIDE, Folder
+from tools.chaos.sweeps import INSIDE, ChaosError, Folder, Sweep
 from tools.chaos.verdict import Counts
 
 WRITES = """
@@ -108,7 +109,7 @@ def folders(tmp_path: Path) -> tuple[Folder, Folder]:
     shutil.copytree(whole.results, ours.results)
     table = ours.results / "embedded/tables/main.md"
     table.parent.mkdir()
-    table.write_text("a table")
+    table.write_text("a table\n")
     stamp = [table.stat().st_size, table.stat().st_mtime_ns]
     (table.parent / ".made_from.json").write_text(json.dumps({"written": {str(table): stamp}}))
     ours.cache.mkdir()
@@ -137,11 +138,28 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
+def failed_try(folder: Folder, message: str) -> None:
+    first = records(folder)[0]
+    content = json.dumps({"error": {"type": "RuntimeError", "message": message}})
+    first.with_name(f"{first.name}.failed-1").write_text(content)
+
+
+def half(path: Path) -> None:
+    """A file that was cut before the report noted its size."""
+    path.write_text("a t")
+    stamp = [path.stat().st_size, path.stat().st_mtime_ns]
+    (path.parent / ".made_from.json").write_text(json.dumps({"written": {str(path): stamp}}))
+
+
 COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
     "nothing": (lambda _: None, Counts()),
-    "a failed try beside its record": (
-        lambda f: records(f)[0].with_name(f"{records(f)[0].name}.failed-1").write_text("{}"),
+    "a try of a killed worker beside its record": (
+        lambda f: failed_try(f, "the worker died (killed, or out of memory)"),
         Counts(),
+    ),
+    "a try that failed by itself": (
+        lambda f: failed_try(f, "[Errno 2] No such file or directory"),
+        Counts(doubled=1),
     ),
     "a temporary file that prune removes": (
         lambda f: (f.cache / ".entry.safetensors.ab.partial").write_bytes(b"half"),
@@ -174,6 +192,10 @@ COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
         lambda f: (f.results / "embedded/tables/main.md").write_text("a t"),
         Counts(reports=1),
     ),
+    "a table that was half-written when it was noted": (
+        lambda f: half(f.results / "embedded/tables/main.md"),
+        Counts(reports=1),
+    ),
     "no report": (
         lambda f: (f.results / "embedded/tables/.made_from.json").unlink(),
         Counts(reports=1),
@@ -195,6 +217,27 @@ def test_every_cost_is_counted(
     assert found == counts
     assert left == ("temporary" in cost)
     assert found.is_clean == (counts == Counts())
+
+
+@pytest.mark.parametrize(
+    ("said", "is_told"),
+    [
+        ("1 of 12 runs failed.\n", True),
+        ("No worker can start: 3 in a row\n", True),
+        ("Traceback (most recent call last):\nFileNotFoundError: [Errno 2]\n", False),
+        ("error: [Errno 2] No such file or directory.\n", False),
+    ],
+)
+def test_a_sweep_that_ends_with_1_has_to_say_why(tmp_path: Path, said: str, is_told: bool) -> None:
+    sweep = Sweep(Folder(tmp_path / "one"), [], "sweep")
+    sweep.log.write_text("2 of 12 runs failed.\nof an earlier start\n")
+    sweep.printed = sweep.log.stat().st_size
+    sweep.process = subprocess.Popen(["sh", "-c", "exit 1"])
+    sweep.process.wait()
+    with sweep.log.open("a") as log:
+        log.write(said)
+    with nullcontext() if is_told else pytest.raises(ChaosError, match="ended with status 1"):
+        assert not sweep.is_done
 
 
 def test_what_prune_leaves_is_counted(

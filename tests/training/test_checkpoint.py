@@ -348,6 +348,52 @@ def test_one_of_another_origin_stays_for_a_return_to_it(
     assert_same(fit(tmp_path, config(), problem(), checkpoints=ours), whole)
 
 
+class OtherNet(Net):
+    """The model as other code computes it: all numbers differ in the last digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.no_grad():
+            self.linear.weight.mul_(1.0001)
+
+
+def test_other_code_leaves_the_best_steps_of_another_origin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, others = origin(), origin(**{"code of loop": "3"})
+    improves = make_problem(is_better=lambda _new, _old: True)
+    checkpoints = Checkpoints(tmp_path, 4, ours)
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), improves, on_point=kill_at(9), checkpoints=checkpoints)
+    monkeypatch.setattr("tests.training.test_loop.Net", OtherNet)
+    for at in (7, 11, 12):  # the last of them resumes from its own, which is newer than ours
+        checkpoints = Checkpoints(tmp_path, 2, others)
+        with pytest.raises(Killed):
+            fit(tmp_path, config(), improves, on_point=kill_at(at), checkpoints=checkpoints)
+    monkeypatch.undo()
+    assert first_step(tmp_path, ours) == 8
+
+
+def test_a_checkpoint_that_cannot_be_read_just_now_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = interrupted(tmp_path)
+    read = tensor_files.read
+
+    def fails_once(file: Path) -> Any:
+        if file == newest:
+            monkeypatch.setattr(tensor_files, "read", read)
+            raise OSError(errno.EIO, "Input/output error")
+        return read(file)
+
+    monkeypatch.setattr(tensor_files, "read", fails_once)
+    checkpoints = Checkpoints(tmp_path, 3)
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), selecting(), on_point=kill_at(7), checkpoints=checkpoints)
+    assert steps_in(tmp_path) == [4, 6, 8]
+    assert first_step(tmp_path) == 8
+
+
 @pytest.mark.parametrize("error", NO_SPACE)
 @pytest.mark.parametrize("problem", [make_problem, selecting])
 def test_without_space_the_run_goes_on_with_one_warning(

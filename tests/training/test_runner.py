@@ -12,7 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from frod_bench.cells import results
 from frod_bench.cells.code import code_digests
+from frod_bench.common import stopping
 from frod_bench.common.errors import InputError
 from frod_bench.data.load import load_data
 from frod_bench.data.rows import Split
@@ -83,6 +85,23 @@ def test_a_learning_rate_far_too_high_gives_a_diverged_record(make_cell: MakeCel
     assert document["status"] == "diverged"
     assert document["metrics"] == {}
     assert store.curve_path(cell.record_path).exists()
+
+
+@pytest.mark.parametrize(
+    ("ended", "status"),
+    [(stopping.Stopped("SIGTERM"), "stopped"), (stopping.TimeIsUp("late"), results.OVER_LIMIT)],
+)
+def test_a_run_that_ends_early_ends_its_tracking(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch, ended: BaseException, status: str
+) -> None:
+    """One that is left open makes the end of the process wait for the server."""
+    run = Mock()
+    monkeypatch.setattr(tracker, "start", lambda *_: run)
+    monkeypatch.setattr(runner, "run_cell", Mock(side_effect=ended))
+    cell = make_cell("task=rte", "method=frozen")
+    with pytest.raises(type(ended)):
+        runner.run_and_record(runner.make_ready(cell), "2026-01-01T00:00:00+00:00")
+    run.finish.assert_called_once_with({"status": status}, exit_code=1)
 
 
 def test_code_is_parsed_before_another_thread_may_parse(

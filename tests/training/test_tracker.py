@@ -211,6 +211,21 @@ def wandb_that(**attributes: Any) -> types.ModuleType:
     return module
 
 
+def test_wandb_gives_up_before_the_run_does_and_knows_no_remote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the end of the process, which calls it once more, would wait for a server for ever."""
+    given: dict[str, Any] = {}
+    module = wandb_that(init=fail)
+    module.Settings = lambda **settings: given.update(settings)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    monkeypatch.setattr(tracker.WandbTracker, "broken", False)
+    tracker._open({"name": "wandb", "mode": "offline", "project": "p"}, tmp_path).finish({})
+    assert 0 < given["finish_timeout"] < tracker.FINISH_TIMEOUT_SEC
+    assert given["finish_timeout_raises"]
+    assert given["git_remote"] == tracker.NO_REMOTE
+
+
 def fail(**_: Any) -> None:
     raise RuntimeError("no luck")
 

@@ -4,6 +4,7 @@ any engine inherit it, wherever they are started.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 INSIDE = Path(__file__).parent / "inside"
 TAG = "CHAOS_SWEEP"
 OF_WORKERS = (b"multiprocessing.spawn", b"ray::Host")  # in their command lines
+TOLD = re.compile(r"^\d+ of \d+ runs failed\.|^No worker can start: ", re.MULTILINE)
 DONE, FAILED = 0, 1  # exit statuses: all cells are done; some failed, as those of killed workers
 
 
@@ -54,6 +56,7 @@ class Sweep:
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
         self.noted = 0  # entries of the journal when it was started
+        self.printed = 0  # bytes of the log at that time
 
     @property
     def is_running(self) -> bool:
@@ -61,9 +64,12 @@ class Sweep:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended with all cells done. Raises ChaosError for an odd exit status."""
+        """Whether it has ended with all cells done. Raises ChaosError for an odd exit status, or
+        if it ends with 1 and does not say that runs failed.
+        """
         status = None if self.process is None else self.process.poll()
-        if status not in (None, DONE, FAILED, -signal.SIGKILL):
+        is_told = status != FAILED or TOLD.search(self.said()) is not None
+        if status not in (None, DONE, FAILED, -signal.SIGKILL) or not is_told:
             raise ChaosError(f"{self.name} ended with status {status}:\n{self.tail()}")
         return status == DONE
 
@@ -81,6 +87,7 @@ class Sweep:
         }
         command = [sys.executable, "-m", "frod_bench.reproduce", *self.words]
         self.noted = len(self.folder.journal())
+        self.printed = self.log.stat().st_size if self.log.exists() else 0
         self.starts += 1
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -107,6 +114,10 @@ class Sweep:
                     os.kill(pid, signal.SIGKILL)
             if self.process is not None:
                 self.process.poll()  # else it stays as a zombie
+
+    def said(self) -> str:
+        """What it printed since it was started."""
+        return self.log.read_bytes()[self.printed :].decode(errors="replace")
 
     def tail(self) -> str:
         """The end of what it printed."""

@@ -3,6 +3,7 @@
 import filecmp
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -22,6 +23,11 @@ PROFILE = "embedded"
 TWO_HOURS_SEC = 7200.0
 # Beside a record: what a killed worker is known to leave, a failed try, is not a second record.
 FAILED_TRY = "*.json.failed-*"
+DIED = "the worker died"  # how the error of such a try begins
+ENDS = {  # of the files of a report, whole
+    ".png": b"IEND\xaeB`\x82", ".pdf": b"%%EOF", ".html": b"</html>",
+    ".csv": b"\n", ".md": b"\n", ".tex": b"\n",
+}  # fmt: skip
 
 
 @dataclass
@@ -65,7 +71,7 @@ def judge(folder: Folder, undisturbed: Folder) -> tuple[Counts, int]:
         lost=sum(not _is_ok(ours / name) for name in records),
         doubled=sum(
             path.relative_to(ours) not in names
-            and not fnmatchcase(path.name, FAILED_TRY)
+            and not _is_of_a_killed_worker(path)
             and not fnmatchcase(path.name, atomic.TEMPORARIES)
             for path in (ours / "records").rglob("*")
             if path.is_file()
@@ -125,6 +131,17 @@ def table(columns: Sequence[tuple[str, Counts]]) -> str:
     return "\n".join(lines)
 
 
+def _is_of_a_killed_worker(path: Path) -> bool:
+    """Whether a file was set aside with the failed record of a worker that was killed."""
+    if not fnmatchcase(path.name, FAILED_TRY):
+        return False
+    record = path.with_name(re.sub(r"(\.failed-\d+).*", r"\1", path.name))
+    try:
+        return str(json.loads(record.read_bytes())["error"]["message"]).startswith(DIED)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
 def _is_ok(path: Path) -> bool:
     try:
         return store.status_at(path) == "ok"
@@ -149,10 +166,18 @@ def _differs(whole: Path, ours: Path) -> bool:
 
 
 def _is_complete(manifest: Path) -> bool:
-    """Whether the files of a report are as they were when it was written."""
+    """Whether the files of a report are whole, and as they were when it was written."""
     try:
         written = json.loads(manifest.read_bytes())["written"]
         stats = {path: Path(path).stat() for path in written}
+        is_whole = all(map(_has_its_end, map(Path, written)))
     except (OSError, ValueError, KeyError):
         return False
-    return written == {path: [one.st_size, one.st_mtime_ns] for path, one in stats.items()}
+    return is_whole and written == {
+        path: [one.st_size, one.st_mtime_ns] for path, one in stats.items()
+    }
+
+
+def _has_its_end(path: Path) -> bool:
+    end = path.read_bytes()[-64:]
+    return (end if ENDS[path.suffix] == b"\n" else end.rstrip()).endswith(ENDS[path.suffix])
