@@ -11,6 +11,9 @@ from typing import TypeVar
 from frod_bench.common import stopping
 
 T = TypeVar("T")
+# Without an answer, until a copy is killed: a thread of the first process may have held a lock
+# when it was copied.
+HANGS_SEC = 600.0
 Works = Sequence[Callable[[], T]]
 
 
@@ -20,10 +23,10 @@ def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
     them and returns what they returned, in the order of `works`; it may be called once.
 
     What no copy answers is done here, while it is waited for: because it failed there, so that its
-    error is raised here; because its answer cannot be pickled; because the copy was killed, or
-    could not be made. With a count of 0, in a daemonic process, and on other systems than Linux,
-    whose libraries may not survive a copy, that is everything. If the context ends before all is
-    done, or this process does, copies end after the work that is under way.
+    error is raised here; because its answer cannot be pickled; because the copy was killed, hangs
+    for `HANGS_SEC`, or could not be made. With a count of 0, in a daemonic process, and on other
+    systems than Linux, whose libraries may not survive a copy, that is everything. If the context
+    ends before all is done, or this process does, copies end after the work that is under way.
     """
     count = min(count, len(works))
     if sys.platform != "linux" or multiprocessing.current_process().daemon:
@@ -34,10 +37,14 @@ def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
 
     def wait() -> list[T]:
         answers: dict[int, T] = {}
-        for pipe, share in zip(pipes, shares, strict=False):  # fewer if one could not be made
+        # There are fewer copies if one could not be made.
+        for copy, pipe, share in zip(copies, pipes, shares, strict=False):
             with suppress(Exception):  # whatever it is, the rest of the share is done here
                 for number in share:
-                    answers[number] = pipe.recv()
+                    if pipe.poll(HANGS_SEC):
+                        answers[number] = pipe.recv()
+                    else:
+                        copy.kill()
         return [answers[n] if n in answers else work() for n, work in enumerate(works)]
 
     try:
@@ -49,7 +56,8 @@ def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
         for pipe in pipes:
             pipe.close()
         for copy in copies:
-            copy.join()
+            copy.join(HANGS_SEC)
+            copy.kill()
 
 
 def _start(works: Works[T], copies: list[BaseProcess], pipes: list[Connection]) -> None:

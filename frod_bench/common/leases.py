@@ -7,6 +7,7 @@ A holder that is suspended for longer than the limit can lose its lease to anoth
 goes on beside the new one, with a warning: a lease saves work, and does not guard data.
 """
 
+import errno
 import glob
 import hashlib
 import json
@@ -105,7 +106,12 @@ def about_process(pid: int) -> dict[str, Any]:
 def _create(path: Path, content: str) -> bool:
     try:
         with path.open("x", encoding="utf-8") as stream:
-            stream.write(content)
+            try:
+                stream.write(content)
+                stream.flush()
+            except OSError:  # no space: an empty lease would be in everybody's way
+                path.unlink(missing_ok=True)
+                raise
     except FileExistsError:
         return False
     return True
@@ -126,8 +132,11 @@ def _take_over(path: Path, content: str) -> bool:
         if _stale(path) != stale:
             return False
         ours = atomic.temporary(path)
-        ours.write_text(content, encoding="utf-8")
-        ours.replace(path)
+        try:
+            ours.write_text(content, encoding="utf-8")
+            ours.replace(path)
+        finally:
+            ours.unlink(missing_ok=True)
     finally:
         with suppress(FileNotFoundError):
             if guard.read_text(encoding="utf-8") == content:  # nobody took it over in turn
@@ -163,9 +172,16 @@ def _stale(path: Path) -> str | None:
 
 
 def _age_sec(path: Path) -> float:
-    """The time since `path` was touched, by the clock of the file server alone."""
+    """The time since `path` was touched, by the clock of the file server alone; 0 if it cannot be
+    asked, since nothing can be written there.
+    """
     now = atomic.temporary(path)
-    now.touch(exist_ok=False)
+    try:
+        now.touch(exist_ok=False)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return 0.0
     try:
         with path.open("rb") as lease:  # on NFS only opening a file asks its server
             return now.stat().st_mtime - os.fstat(lease.fileno()).st_mtime

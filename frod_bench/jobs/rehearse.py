@@ -25,6 +25,7 @@ from frod_bench.jobs.run import distinct
 from frod_bench.sweep import engines
 from frod_bench.sweep.display import Finished, SweepDisplay
 from frod_bench.sweep.launch import check_hub, prepare
+from frod_bench.sweep.pool import WorkersFailedError
 from frod_bench.sweep.workers import Work
 
 BLOCKS = 2  # of the backbone
@@ -48,14 +49,18 @@ def rehearse(words: Sequence[str]) -> None:
     console = plain_console(stderr=True)
     display = SweepDisplay(len(chosen), 0, console, base.runtime.progress)
     base.runtime.jobs = base.runtime.jobs or 1
-    with (
-        engines.opened(base.launcher, base.runtime, chosen) as engine,
-        display.progress,
-    ):
-        done = engine.run(chosen, Work(work, lost, partial(prepare, base.runtime.device)), display)
+    job, none_starts = Work(work, lost, partial(prepare, base.runtime.device)), None
+    try:
+        with engines.opened(base.launcher, base.runtime, chosen) as engine, display.progress:
+            done = engine.run(chosen, job, display)
+    except WorkersFailedError as error:
+        done, none_starts = error.done, error
     order = {cell: place for place, cell in enumerate(chosen)}
     done.sort(key=lambda one: order[one.cell])
-    plain_console().print(table_of(done))
+    if done:
+        plain_console().print(table_of(done))
+    if none_starts is not None:
+        raise none_starts
     failures = [one for one in done if one.status != "ok"]
     if failures:
         refused = all(one.status == REFUSED for one in failures)

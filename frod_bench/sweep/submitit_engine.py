@@ -47,19 +47,24 @@ class SubmititEngine:
         leaves instead.
         """
         folder = folder_of(cells)
-        with locks.locked(folder / job_list.LOCK, "the list of jobs"):
-            earlier = _of_earlier(folder, cells, display.say)
-            queued = {name for job in earlier for name in job.cells}
-            new = [cell for cell in cells if job_list.name_of(cell) not in queued]
-            jobs = [*earlier, *(self._submit(folder, new, work, display.say) if new else ())]
-        if self.launcher.detach:
-            raise Detached(f"{len(cells)} runs wait or run. The same command says what remains.")
-        watch = Watch(folder, cells, jobs, display)
+        jobs: list[Listed] = []
         try:
+            with locks.locked(folder / job_list.LOCK, "the list of jobs"):
+                jobs += _of_earlier(folder, cells, display.say)
+                queued = {name for job in jobs for name in job.cells}
+                if new := [cell for cell in cells if job_list.name_of(cell) not in queued]:
+                    for job in self._submit(folder, new, work, display.say):
+                        jobs.append(job)  # one by one: an interrupt leaves those before it
+            if self.launcher.detach:
+                raise Detached(
+                    f"{len(cells)} runs wait or run. The same command says what remains."
+                )
+            watch = Watch(folder, cells, jobs, display)
             done = watch.run()
             watch.forget_jobs()
         except (stopping.Stopped, KeyboardInterrupt):
-            display.say(f"The jobs go on without this command: {_named(jobs)}.")
+            if jobs:
+                display.say(f"The jobs go on without this command: {_named(jobs)}.")
             raise
         return done
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from frod_bench.common import copies
 from frod_bench.common.copies import in_copies
 from frod_bench.common.errors import InputError
 
@@ -72,6 +73,25 @@ def test_what_a_copy_does_not_answer_is_done_here() -> None:
     assert (first, third) == (here, here)  # the share of the copy that was killed
     assert second != here
     assert isinstance(fourth, type(threading.Lock()))
+
+
+@on_linux
+def test_what_a_copy_that_hangs_does_not_answer_is_done_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(copies, "HANGS_SEC", 0.3)
+    here = os.getpid()
+
+    def hangs() -> int:
+        if os.getpid() != here:
+            threading.Event().wait()
+        return os.getpid()
+
+    with in_copies([hangs, os.getpid, os.getpid], 2) as answers:
+        found = answers()
+    assert found[0] == found[2] == here  # the copy of the first never came to the third
+    assert found[1] != here
+    assert not multiprocessing.active_children()
 
 
 @on_linux

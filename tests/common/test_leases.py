@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -147,6 +149,34 @@ def test_whoever_is_slow_to_take_over_leaves_the_new_lease(
     assert leases.take(path) is None
     assert json.loads(path.read_text())["host"] == "third"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_lease_that_the_disk_has_no_room_for_is_in_nobodys_way(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def full(self: Path, *rest: Any, **more: Any) -> Any:
+        stream = opened(self, *rest, **more)
+        if self == path:
+            monkeypatch.setattr(stream, "write", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+        return stream
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="full"):
+            leases.take(path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_lease_where_nothing_can_be_written_counts_as_held(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`prune` lists there, too."""
+    left_by(path, OLD_SEC, host="other")
+    touched = Mock(side_effect=OSError(errno.EROFS, "Read-only file system"))
+    monkeypatch.setattr(Path, "touch", touched)
+    assert leases.is_held(path)
 
 
 def test_whoever_died_after_taking_over_leaves_nothing(path: Path) -> None:

@@ -227,6 +227,14 @@ def test_what_a_job_left_when_it_ended_is_submitted_again(slurm: Path, tmp_path:
     assert set(third.cells) == set(first.cells)
 
 
+def test_an_interrupt_between_two_arrays_names_the_first(slurm: Path, tmp_path: Path) -> None:
+    cells, display = cells_of(tmp_path), Mock()
+    display.say.side_effect = [None, KeyboardInterrupt, None]
+    with pytest.raises(KeyboardInterrupt):
+        engine_of().run(cells, Work(unlike, unlike), display)
+    assert display.say.call_args_list[-1].args == ("The jobs go on without this command: 1_[0,1].",)
+
+
 def test_a_cell_in_which_its_job_ended_comes_last(slurm: Path, tmp_path: Path) -> None:
     cells = cells_of(tmp_path, "task=rte", "method=frozen", "seed=0,1,2")
     folder = submitit_engine.folder_of(cells)
