@@ -1,5 +1,6 @@
 """From a grid of overrides to its cells: what `-m` runs and what a report expects to find."""
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,14 +19,18 @@ from frod_bench.common.paths import SHIPPED_BACKBONES_DIR, embedded_mirror_dir
 from frod_bench.common.terminal import plain_console
 from frod_bench.config import checks, conversion
 from frod_bench.config.overrides import check_grid, read_overrides
-from frod_bench.config.settings import RATE_FACTORS, Settings, keys
+from frod_bench.config.settings import RATE_FACTORS, LauncherConfig, Settings, keys
 from frod_bench.data.task import check_task
 from frod_bench.embedded.current import is_current, verify_backbones
 
 # No other key of the suite depends on these, and none at all on the seed.
 NUMBERS = ("seed", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
 # What a grid reads from the first of its cells.
-ONE_FOR_ALL = ("results_root", "runtime.jobs", "runtime.threads", "runtime.device", "launcher.name")
+ONE_FOR_ALL = (
+    "results_root",
+    *(f"runtime.{name}" for name in ("jobs", "threads", "device", "progress", "cell_minutes")),
+    *(f"launcher.{one.name}" for one in dataclasses.fields(LauncherConfig)),
+)
 MANY = 20  # runs whose planning takes seconds
 
 
@@ -147,7 +152,7 @@ def settings_in(
                 named = tuple(o for o in numbers if o.startswith("seed="))
                 if named not in seeds:
                     seeds[named] = set_numbers(made.config, named)
-                read = numbers if made.reads_seed else [o for o in numbers if o not in named]
+                read = numbers if made.reads_numbers else [o for o in numbers if o not in named]
                 by_numbers.setdefault(tuple(read), {})[place] = seeds[named]
             for read_numbers, seed_of in by_numbers.items():
                 try:
@@ -163,7 +168,7 @@ def settings_of(made: Shared, numbers: tuple[str, ...]) -> Settings:
     """The settings of a configuration at these `key=value` of `NUMBERS`."""
     if numbers not in made.resolved:
         set_numbers(made.config, numbers)
-        if made.reads_seed:
+        if made.reads_numbers:
             checks.validate(made.config)
         made.resolved[numbers] = conversion.resolve(made.config)
     return made.resolved[numbers]

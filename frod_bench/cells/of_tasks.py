@@ -45,7 +45,8 @@ PROBE: dict[str, Any] = {
 }
 # Keys of tasks that may be read elsewhere: those that tell one kind of task from another.
 OF_A_KIND = ("family", "rank")
-READS_THE_SEED = re.compile(r"\$\{[^}]*\bseed\b")  # a user's setting; none of the suite's does
+# A setting that refers to one of `grid.NUMBERS`: a user's, since none of the suite's does.
+READS_NUMBERS = re.compile(r"\$\{[^}]*\b(seed|size|rate_factors)\b")
 READS_A_TASK = re.compile(rf"\b{GROUP}\b(?:\.(?!(?:{'|'.join(OF_A_KIND)})\b)|\[|\}})")
 
 
@@ -62,7 +63,7 @@ class Shared:
     def __init__(self, config: DictConfig) -> None:
         self.config = config
         self.resolved: dict[tuple[str, ...], Settings] = {}
-        self.reads_seed = any(map(READS_THE_SEED.search, _texts(OmegaConf.to_container(config))))
+        self.reads_numbers = any(map(READS_NUMBERS.search, _texts(OmegaConf.to_container(config))))
 
 
 class OfTasks:
@@ -96,7 +97,7 @@ class OfTasks:
 
     def _composed(self, words: Sequence[str]) -> Shared:
         made = Shared(without_hydra(self._compose(words)))
-        if not made.reads_seed:  # else it is checked for each seed
+        if not made.reads_numbers:  # else it is checked for each of them
             checks.validate(made.config)
         return made
 

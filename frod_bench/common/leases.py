@@ -55,11 +55,12 @@ class Lease:
             threading.Thread(target=self._remove_later, daemon=True).start()
 
     def _remove(self) -> None:
-        for guard in self._path.parent.glob(f"{glob.escape(self._path.name)}{GUARDS}*"):
-            if _stale(guard) is not None:  # of who died after taking an earlier lease over
-                guard.unlink(missing_ok=True)
         if self._is_ours():
             self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for guard in self._path.parent.glob(f"{glob.escape(self._path.name)}{GUARDS}*"):
+                if _stale(guard) is not None:  # of who died after taking an earlier lease over
+                    guard.unlink(missing_ok=True)
 
     def _remove_later(self) -> None:
         while True:

@@ -199,9 +199,8 @@ def _refuse_local_locks(folder: Path) -> None:
 
 
 def _is_at(stream: TextIO, path: Path) -> bool:
-    """Whether an open file is the one at a path; NFS may still know a name that is gone."""
+    """Whether an open file is the one at a path."""
     try:
-        ours = os.fstat(stream.fileno())
-        return ours.st_nlink > 0 and os.path.samestat(ours, path.stat())
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
     except FileNotFoundError:
         return False

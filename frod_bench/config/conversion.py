@@ -36,7 +36,7 @@ def resolve(config: DictConfig) -> Settings:
         # No rotation is trained: its factor has no effect, and a grid has one cell for all of them.
         factors["rotation"] = 1.0
     method.learning_rates = {
-        group: rate * factors["all"] * factors.get(group, 1.0)
+        group: rate * factors.get("all", 1.0) * factors.get(group, 1.0)
         for group, rate in method.learning_rates.items()
     }
     check_recordable(dataclasses.asdict(settings))

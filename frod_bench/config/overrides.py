@@ -100,7 +100,7 @@ def _check_names(found: Sequence[Override]) -> None:
         value = override.value()
         listed = value.list if isinstance(value, ChoiceSweep) else [value]
         for name in (str(getattr(one, "text", one)) for one in listed):
-            taken = name.removesuffix(MATCHED_ENDING)
+            taken = name.removesuffix(MATCHED_ENDING) if group == "method" else name
             is_suites = is_name(taken) and (groups()[group] / f"{taken}.yaml").is_file()
             if is_suites and values.get(group) != name:
                 raise InputError(

@@ -53,10 +53,11 @@ def reproduce(words: Sequence[str]) -> None:
 
         try:
             written = report(part, config, cells, console)
-        except InputError:  # there may be nothing to report, and the sweep says why
+        except InputError as error:  # there may be nothing to report, and the sweep says why
             if failed is None:
                 raise
-            raise failed from None
+            console.print(f"no report: {error}", soft_wrap=True)
+            raise failed from error
         lines = compared(cells, cells[0].profile, written.collected)
         try:
             manifest.write(path, sources, written.paths, lines)

@@ -49,7 +49,7 @@ def arrays_of(
         minutes = math.inf
         for cell in group:
             minutes += needs[cell].minutes
-            if minutes > FILLED * job_minutes:
+            if minutes > FILLED * job_minutes or cell in last:
                 batches.append([])
                 minutes = needs[cell].minutes
             batches[-1].append(cell)

@@ -25,6 +25,7 @@ LOCK = "jobs.lock"
 # In the notes of a job, besides how a cell ended: it runs it now; it has left it with a checkpoint.
 BEGUN, STOPPED = "begun", "stopped"
 RUNNING = "RUNNING"
+ENDED_FROM_OUTSIDE = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
 DEATHS = "ended_in.txt"  # cells in which a job ended, a line each
 UNKNOWN = "UNKNOWN"  # state of a job that no scheduler knows any more
 # States of Slurm in which a job neither waits nor runs.
@@ -123,8 +124,12 @@ def note(folder: Path, token: str, cell: Cell, status: str, outcome: Outcome | N
         logger.warning("%s: cannot be written (%s). The job goes on; %s", path, error, line)
 
 
-def note_death(folder: Path, cell: Cell) -> None:
-    """Note that a job ended in a cell, which left no record: it may have been why."""
+def note_death(folder: Path, cell: Cell, state: str) -> None:
+    """Note that a job ended in a cell, which left no record: it may have been why, unless somebody
+    or the machine ended the job.
+    """
+    if state in ENDED_FROM_OUTSIDE:
+        return
     try:
         with (folder / DEATHS).open("a", encoding="utf-8") as stream:
             stream.write(f"\n{name_of(cell)}\n")

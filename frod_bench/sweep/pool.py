@@ -140,8 +140,7 @@ class _Pool:
                 try:
                     place.start(self.work)
                 except OSError as error:  # no memory, or too many processes; perhaps not for long
-                    self.note_failed_start(place, str(error))
-                    place.next_start = time.monotonic() + START_PAUSE_SEC * place.failed_starts
+                    self.note_failed_start(place, str(error), pauses=True)
             if place.is_free and (task := self.backlog.next()):
                 place.task, place.started = task, time.monotonic()
                 assert place.worker is not None
@@ -192,7 +191,8 @@ class _Pool:
         """Decide what becomes of a worker that has ended, and of its cell."""
         task, (code, in_words) = place.task, place.empty()
         if not place.is_ready:
-            self.note_failed_start(place, place.reason or in_words)
+            was_killed = code is not None and code < 0  # e.g. because memory was short
+            self.note_failed_start(place, place.reason or in_words, pauses=was_killed)
         place.is_ready, place.task = False, None
         if task is None:
             return
@@ -206,11 +206,13 @@ class _Pool:
             log.warning("the worker of %s died (%s)", task.cell.label, in_words)
             self.finish(task, self.work.lost(task.cell), place)
 
-    def note_failed_start(self, place: _Place, reason: str) -> None:
-        """Count a worker that ended before it was ready. Raises WorkersFailedError if it was the
-        last one.
+    def note_failed_start(self, place: _Place, reason: str, *, pauses: bool) -> None:
+        """Count a worker that ended before it was ready; the next one is started after a pause if
+        the cause may pass. Raises WorkersFailedError if it was the last one.
         """
         place.failed_starts += 1
+        if pauses:
+            place.next_start = time.monotonic() + START_PAUSE_SEC * place.failed_starts
         if place.failed_starts < MOST_STARTS:
             return
         self.places.remove(place)

@@ -6,6 +6,7 @@ those that still wait or run, and submits what is in none of them.
 """
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +21,12 @@ from frod_bench.sweep.batches import Array, Estimate, Needs, arrays_of, one_arra
 from frod_bench.sweep.display import Finished, SweepDisplay
 from frod_bench.sweep.job import Job
 from frod_bench.sweep.job_list import Listed
-from frod_bench.sweep.watch import Watch
+from frod_bench.sweep.watch import MISSES, Watch
 from frod_bench.sweep.workers import Work
 
 AT_ONCE = 256  # jobs of an array that run at a time, unless runtime.jobs says otherwise
 MOST_TIMEOUTS = 100  # after which submitit does not queue a job again
+AGAIN_SEC = 5.0  # until Slurm is asked again about a job that it does not know
 ON_GPU, ON_CPU = "a100-80gb", "cpu-2"
 
 
@@ -237,7 +239,7 @@ def _of_earlier(folder: Path, cells: Sequence[Cell], say: Callable[[str], object
     are forgotten, and if they left cells open, that is said.
     """
     jobs, asked = job_list.listed(folder), {job_list.name_of(cell): cell for cell in cells}
-    states = job_list.states(jobs)
+    states = _states_now(folder, jobs)
     alive = []
     for job in jobs:
         open_cells = tuple(name for name in _open_cells(folder, job) if name in asked)
@@ -245,7 +247,7 @@ def _of_earlier(folder: Path, cells: Sequence[Cell], say: Callable[[str], object
             alive += [replace(job, cells=open_cells)] if open_cells else []
             continue
         if (begun := job_list.read_notes(folder, job.token).begun) in open_cells:
-            job_list.note_death(folder, asked[begun])
+            job_list.note_death(folder, asked[begun], states[job.token])
         if open_cells:
             say(
                 f"job {job.id} has ended ({states[job.token]}) and left {len(open_cells)} runs "
@@ -256,6 +258,26 @@ def _of_earlier(folder: Path, cells: Sequence[Cell], say: Callable[[str], object
     if alive:
         say(f"{len(alive)} jobs of an earlier command wait or run: {_named(alive, states)}")
     return alive
+
+
+def _states_now(folder: Path, jobs: Sequence[Listed]) -> dict[str, str]:
+    """The state of each job. Slurm is asked again about those that it does not know and that have
+    not noted the end of their last cell: a controller that starts again may not know them yet.
+    """
+    states = job_list.states(jobs)
+    for _ in range(MISSES["slurm"] - 1):
+        missed = [
+            job
+            for job in jobs
+            if job.executor == "slurm"
+            and states[job.token] == job_list.UNKNOWN
+            and _open_cells(folder, job)
+        ]
+        if not missed:
+            break
+        time.sleep(AGAIN_SEC)
+        states |= job_list.states(missed)
+    return states
 
 
 def _open_cells(folder: Path, job: Listed) -> list[str]:

@@ -138,7 +138,7 @@ class Watch:
             return Outcome(LOST, f"job {job.id} says {told.status}, without a record; {log}")
         when = "before it"
         if notes.begun == name:
-            job_list.note_death(self.folder, cell)
+            job_list.note_death(self.folder, cell, self.states[job.token])
             when = "in it"
         return Outcome(LOST, f"job {job.id} ended {when} ({self.states[job.token]}); {log}")
 

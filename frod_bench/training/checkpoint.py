@@ -6,6 +6,7 @@ A run never fails for a checkpoint: one that is damaged, or made by other code, 
 one that cannot be written is left out.
 """
 
+import errno
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from accelerate.utils import broadcast_object_list
 from pydantic import TypeAdapter
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.amp import GradScaler
@@ -31,6 +32,11 @@ from frod_bench.training import tensor_files
 
 logger = logging.getLogger(__name__)
 
+# Numbers of errors after which the same file may be readable again.
+PASSING = (
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EACCES, errno.EPERM),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+)
 STEP, BEST, SKETCH = "step", "best", "sketch"
 STEPS_DONE = "step"  # of AdamW's states, a number; fewer than the run's if gradients overflowed
 STATES = (STEPS_DONE, "exp_avg", "exp_avg_sq")
@@ -146,7 +152,9 @@ class Checkpoints:
                     file,
                     str(error) or type(error).__name__,
                 )
-                if isinstance(error, _OtherOriginError | OSError | MemoryError):
+                if isinstance(error, _OtherOriginError | MemoryError) or (
+                    isinstance(error, OSError) and error.errno in PASSING
+                ):
                     self._keep(file)
                 continue
             for older in files[place + 1 :]:
@@ -162,17 +170,13 @@ class Checkpoints:
         return None
 
     def _keep(self, file: Path) -> None:
-        """Let a checkpoint stay that is not resumed from, and the best steps: it may name one."""
-        self._others |= {file, *_found(self.folder, BEST)}
+        """Let a checkpoint stay that is not resumed from, with the best step that it names."""
+        named = _metadata(file).get("best", ...)  # null if it names none
+        best = _found(self.folder, BEST) if named is ... else [self.folder / Path(named or "").name]
+        self._others |= {file, *best}
 
     def _is_of_another_origin(self, file: Path) -> bool:
-        try:
-            _, metadata = tensor_files.read(file)
-            return bool(json.loads(metadata["state"])["origin"] != dict(self.origin.names))
-        except (KeyError, TypeError, ValueError):
-            return False
-        except (OSError, MemoryError):  # it cannot be told just now
-            return True
+        return _metadata(file).get("origin", self.origin.names) != dict(self.origin.names)
 
     def save_best(self, best: Mapping[str, float], model: nn.Module, *, writes: bool) -> None:
         """Keep the trained parameters of the best point so far: in a file, or in the memory of the
@@ -240,7 +244,7 @@ class Checkpoints:
         the point that was the best make room, unless a checkpoint knows of no better one.
         """
         stem = _stem(BEST, best["step"])
-        if self._best not in {one.best for one in self._kept}:
+        if self._best not in {one.best for one in self._kept} | self._others:
             _remove(self._best)
         self._best = self._written(stem, tensors)
         if self._best is None:
@@ -318,6 +322,16 @@ def _found(folder: Path, stem: str) -> list[Path]:
     except OSError as error:
         logger.warning("%s: the checkpoints there cannot be read (%s).", folder, error)
         return []
+
+
+def _metadata(file: Path) -> Mapping[str, Any]:
+    """The state in a checkpoint's file, without a look at its values; empty if it has none."""
+    try:
+        with safe_open(file, "pt") as opened:
+            state = json.loads((opened.metadata() or {})["state"])
+    except Exception:  # whatever is wrong with a file costs the file alone
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 def _check_origin(found: Mapping[str, str], expected: Mapping[str, str]) -> None:

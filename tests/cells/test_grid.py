@@ -69,13 +69,29 @@ def test_a_setting_may_refer_to_the_seed() -> None:
         ["+backbone@backbones.other=roberta_large"],
         ["method.options=${rate_factors}"],
         ["launcher.sbatch=${method.options}"],
-        ["task=rte,boolq", 'runtime.cell_minutes="${by_family:{nlu: 1, reasoning: 2}}"'],
+        ["runtime.checkpoint_every_steps=${trainer.max_steps}"],
+        ["task.name=cola_matched"],
     ],
 )
 def test_these_words_are_allowed(words: list[str]) -> None:
     with composer() as compose_one:
         for line in expand(None, ["task=rte", "method=frozen", *words]):
             checks.validate(without_hydra(compose_one(line)))
+
+
+def test_what_refers_to_a_factor_is_checked_for_each() -> None:
+    words = ["task=rte", *SHORT, "trainer.warmup_percent=${rate_factors.all}"]
+    _, cells = compose_cells([*words, "rate_factors.all=1,50"])
+    assert [cell.settings.trainer.warmup_percent for cell in cells] == [1.0, 50.0]
+    with pytest.raises(InputError, match=r"trainer\.warmup_percent=500"):
+        compose_cells([*words, "rate_factors.all=1,500"])
+
+
+def test_a_mapping_of_factors_may_lack_some() -> None:
+    words = ["task=rte", "method=full", *SHORT]
+    (plain,) = compose_cells(words)[1]
+    (same,) = compose_cells([*words, "rate_factors=${method.options}"])[1]
+    assert plain.settings.method.learning_rates == same.settings.method.learning_rates
 
 
 @pytest.mark.parametrize("seeds", ["seed=3,4", "seed=3"])

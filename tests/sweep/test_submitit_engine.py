@@ -49,6 +49,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     submitted.mkdir()
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(submitit_engine, "AGAIN_SEC", 0.0)
     write_program(programs, "srun", "exit 1")
     write_program(programs, "sbatch", SBATCH.format(folder=submitted))
     write_program(programs, "squeue", f"cat {programs}/queue")
@@ -233,6 +234,24 @@ def test_an_interrupt_between_two_arrays_names_the_first(slurm: Path, tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         engine_of().run(cells, Work(unlike, unlike), display)
     assert display.say.call_args_list[-1].args == ("The jobs go on without this command: 1_[0,1].",)
+
+
+def test_a_job_that_one_answer_lacks_is_not_submitted_again(
+    slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = cells_of(tmp_path, "task=rte", "method=frozen")
+    submit(engine_of(), cells)
+    asked: list[int] = []
+
+    def states(jobs: Sequence[Any]) -> dict[str, str]:
+        asked.append(len(jobs))
+        state = "RUNNING" if len(asked) == submitit_engine.MISSES["slurm"] else job_list.UNKNOWN
+        return {job.token: state for job in jobs}
+
+    monkeypatch.setattr(job_list, "states", states)
+    (said,) = submit(engine_of(), cells)
+    assert "1 jobs of an earlier command wait or run" in said
+    assert len(list(slurm.iterdir())) == 1
 
 
 def test_a_cell_in_which_its_job_ended_comes_last(slurm: Path, tmp_path: Path) -> None:

@@ -146,6 +146,8 @@ def test_cells_of_a_job_that_ended_are_lost_or_were_never_begun(
     assert [one.is_ours for one in done] == [True, True, False]
     assert not cells[0].record_path.exists()  # nobody stamps a cell that may yet have a record
     assert job_list.deaths(tmp_path) == {"", job_list.name_of(cells[0])}
+    job_list.note_death(tmp_path, cells[1], "NODE_FAIL")  # which says nothing of the cell
+    assert job_list.name_of(cells[1]) not in job_list.deaths(tmp_path)
 
 
 def test_a_job_that_one_answer_of_slurm_lacks_has_not_ended(

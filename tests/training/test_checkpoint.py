@@ -357,21 +357,36 @@ class OtherNet(Net):
             self.linear.weight.mul_(1.0001)
 
 
+@pytest.mark.parametrize("net", [Net, OtherNet])
 def test_other_code_leaves_the_best_steps_of_another_origin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, net: type[Net]
 ) -> None:
+    """Also if it computes the same, so that a best step of both is one file."""
     ours, others = origin(), origin(**{"code of loop": "3"})
     improves = make_problem(is_better=lambda _new, _old: True)
     checkpoints = Checkpoints(tmp_path, 4, ours)
     with pytest.raises(Killed):
         fit(tmp_path, config(), improves, on_point=kill_at(9), checkpoints=checkpoints)
-    monkeypatch.setattr("tests.training.test_loop.Net", OtherNet)
+    monkeypatch.setattr("tests.training.test_loop.Net", net)
     for at in (7, 11, 12):  # the last of them resumes from its own, which is newer than ours
         checkpoints = Checkpoints(tmp_path, 2, others)
         with pytest.raises(Killed):
             fit(tmp_path, config(), improves, on_point=kill_at(at), checkpoints=checkpoints)
     monkeypatch.undo()
     assert first_step(tmp_path, ours) == 8
+
+
+@pytest.mark.parametrize("damage", ["sealed garbage", "cut short", "a folder"])
+def test_an_older_one_that_is_damaged_costs_nothing(tmp_path: Path, damage: str) -> None:
+    newest = interrupted(tmp_path)
+    (older,) = set(tmp_path.glob("step-*")) - {newest}
+    if damage == "a folder":
+        as_folder(older)
+    elif damage == "cut short":
+        older.write_bytes(older.read_bytes()[:-100])
+    else:
+        with_text("[" * 100_000)(older)
+    assert first_step(tmp_path) == 8
 
 
 def test_a_checkpoint_that_cannot_be_read_just_now_stays(

@@ -377,6 +377,9 @@ GRIDS = (
         "results_root: differs between the runs of this grid",
         "Give it a value that refers to no other key",
     ),
+    command(
+        "-m seed=20,30 'runtime.cell_minutes=${seed}'", "runtime.cell_minutes: differs", "Give it"
+    ),
     command("-m seed=1,2 'runtime.jobs=${seed}'", "runtime.jobs: differs", "Give it a value"),
     command("-m 'seed=\"1=2\",3'", "seed: Value '\"1=2\"'", "Give it a whole number"),
     command("-m data_root=A,B", "data_root=A,B: a grid has one data_root", "Name one"),
