@@ -121,7 +121,7 @@ def cells_of(grid: Sequence[Sequence[str]], compose_one: Compose) -> list[Cell]:
 def _check_of_a_grid(asked: Sequence[Settings]) -> None:
     """Raise InputError if cells differ in what is read once, by `results_root=${task.name}`."""
     for key in ONE_FOR_ALL:
-        values = {str(attrgetter(key)(settings)) for settings in asked}
+        values = set(map(str, map(attrgetter(key), asked)))
         if len(values) > 1:
             raise InputError(
                 f"{key}: differs between the runs of this grid, e.g. {min(values)} and "

@@ -63,7 +63,8 @@ class Shared:
     def __init__(self, config: DictConfig) -> None:
         self.config = config
         self.resolved: dict[tuple[str, ...], Settings] = {}
-        self.reads_numbers = any(map(READS_NUMBERS.search, _texts(OmegaConf.to_container(config))))
+        self.unresolved: Any = OmegaConf.to_container(config)
+        self.reads_numbers = any(map(READS_NUMBERS.search, _texts(self.unresolved)))
 
 
 class OfTasks:
@@ -91,7 +92,7 @@ class OfTasks:
         if (known := self._shared.get(key)) is not None:
             return known, task
         made = self._composed(words)
-        if not reads_task(made.config):
+        if not reads_task(made.unresolved):
             self._shared[key] = made
         return made, None
 
@@ -154,12 +155,10 @@ def with_task(settings: Settings, task: TaskConfig | None) -> Settings:
     return settings if task is None else replace(settings, task=task)
 
 
-def reads_task(config: DictConfig) -> bool:
+def reads_task(unresolved: Mapping[str, Any]) -> bool:
     """Whether a setting outside of the task reads more of it than its kind."""
-    whole = OmegaConf.to_container(config)
-    assert isinstance(whole, dict)
-    del whole[GROUP]
-    return any(READS_A_TASK.search(text) for text in _texts(whole))
+    others = {name: node for name, node in unresolved.items() if name != GROUP}
+    return any(map(READS_A_TASK.search, _texts(others)))
 
 
 def _texts(node: Any) -> Iterator[str]:

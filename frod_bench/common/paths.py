@@ -99,13 +99,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def check_file(path: Path) -> None:
-    """Raise OSError if there is nothing at a path, or neither a file nor a folder: whoever opens a
-    pipe waits for its writer.
+def check_file(path: Path) -> os.stat_result:
+    """What the system says of a path. Raises OSError if there is nothing, or neither a file nor a
+    folder: whoever opens a pipe waits for its writer.
     """
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    found = path.stat()
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise OSError(errno.EINVAL, "it is a pipe, a device or a socket", str(path))
+    return found
 
 
 def read_file(path: Path) -> bytes:

@@ -99,7 +99,7 @@ def _check_names(found: Sequence[Override]) -> None:
             continue
         value = override.value()
         listed = value.list if isinstance(value, ChoiceSweep) else [value]
-        for name in (str(getattr(one, "text", one)) for one in listed):
+        for name in map(str, map(_plain, listed)):
             taken = name.removesuffix(MATCHED_ENDING) if group == "method" else name
             is_suites = is_name(taken) and (groups()[group] / f"{taken}.yaml").is_file()
             if is_suites and values.get(group) != name:
@@ -172,7 +172,7 @@ def check_grid(overrides: Iterable[Override]) -> None:
         value = override.value()
         if isinstance(value, ChoiceSweep):
             for one in value.list:
-                _check_choice(word, key, getattr(one, "text", one))  # in quotes it is an object
+                _check_choice(word, key, _plain(one))
         count = _count(word, key, value)
         total *= count
         if count > most:
@@ -258,11 +258,16 @@ def _check_choice(word: str, key: str, value: object) -> None:
     if isinstance(value, str) and (is_name(value) or (key in OWN_FILES and names_file(value))):
         return
     if isinstance(value, list):
-        listed = ",".join(str(getattr(one, "text", one)) for one in value)
+        listed = ",".join(map(str, map(_plain, value)))
         grid = f"-m {key}={listed}" if listed else f"-m {key}=NAME,NAME"
         raise InputError(f"{word}: is a list. A grid is written {grid}.")
     names = (path.stem for path in folder.glob("*.yaml"))
     raise InputError(f"{word[:SHOWN]}: names no {key}.{did_you_mean(str(value), names)}")
+
+
+def _plain(value: object) -> object:
+    """A value of a list; what is in quotes is an object of Hydra's there."""
+    return getattr(value, "text", value)
 
 
 def _count(word: str, key: str, value: object) -> int:

@@ -86,10 +86,10 @@ def load(path: Path, known: Configurations | None = None) -> Record:
     """Read a record, as `parse` does. Raises RecordError if it cannot be trusted, OSError if the
     file is missing or cannot be read.
     """
-    if (size_bytes := path.stat().st_size) > MOST_BYTES:
+    if (size_bytes := check_file(path).st_size) > MOST_BYTES:
         raise RecordError(f"it has {size_bytes:,} bytes, more than {MOST_BYTES:,}.")
     try:
-        content = read_file(path)
+        content = path.read_bytes()
     except IsADirectoryError:
         raise RecordError("it is a folder.") from None
     return parse(content, path.name, known)

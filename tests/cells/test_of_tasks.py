@@ -103,8 +103,8 @@ def test_an_experiment_that_sets_a_key_of_tasks_sets_it_for_all() -> None:
     ],
 )
 def test_settings_that_read_a_task_are_seen(setting: str, reads: bool) -> None:
-    config = OmegaConf.create({"task": {"name": "${task.x}"}, "method": {"options": [setting]}})
-    assert reads_task(config) == reads
+    unresolved = {"task": {"name": "${task.x}"}, "method": {"options": [setting]}}
+    assert reads_task(unresolved) == reads
 
 
 def test_a_bad_task_is_refused_in_any_place_of_a_grid() -> None:
