@@ -17,7 +17,7 @@ EXTRAS  ?= $(if $(filter ray,$(LAUNCHER)),ray,$(if $(filter submitit,$(LAUNCHER)
 DATA_ROOT  ?=
 MODEL_ROOT ?=
 KILLS   ?= 100
-MODES   ?= local,rivals,ray
+MODES   ?=
 SEED    ?= 0
 MANY_SEEDS ?= 100
 
@@ -93,7 +93,7 @@ bench-scale: setup  ## time plan, scan and report of MANY_SEEDS=100 times 100 sy
 	@$(BIN)/python -m tools.scale seeds=$(MANY_SEEDS)
 
 chaos: setup  ## kill processes of short sweeps KILLS=100 times, by SEED=0, and count what that costs
-	@$(BIN)/python -m tools.chaos kills=$(KILLS) seed=$(SEED) modes=$(MODES)
+	@$(BIN)/python -m tools.chaos kills=$(KILLS) seed=$(SEED) $(if $(MODES),modes=$(MODES))
 
 clean:  ## remove .venv, build files and caches (records stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

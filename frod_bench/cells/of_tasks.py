@@ -43,11 +43,11 @@ PROBE: dict[str, Any] = {
     "metrics": ["probe of a metric"],
     "primary_metric": "probe of a metric",
 }
-# Keys of tasks that may be read elsewhere: those that tell one kind of task from another.
+# Keys of tasks that may be read elsewhere, as a whole: they tell one kind of task from another.
 OF_A_KIND = ("family", "rank")
 # A setting that refers to one of `grid.NUMBERS`: a user's, since none of the suite's does.
 READS_NUMBERS = re.compile(r"\$\{[^}]*\b(seed|size|rate_factors)\b")
-READS_A_TASK = re.compile(rf"\b{GROUP}\b(?:\.(?!(?:{'|'.join(OF_A_KIND)})\b)|\[|\}})")
+READS_A_TASK = re.compile(rf"\b{GROUP}\b(?:\.(?!(?:{'|'.join(OF_A_KIND)})\b(?![.\[]))|\[|\}})")
 
 
 class Kind(NamedTuple):

@@ -98,6 +98,8 @@ def test_an_experiment_that_sets_a_key_of_tasks_sets_it_for_all() -> None:
         ("task.train_split", True),
         ("${task.family}", False),
         ("${by_family:${task.rank}}", False),
+        ("${task.rank.template}", True),
+        ("${task.rank[options]}", True),
         ("${suite.tasks}", False),
         ("of a task and its rows", False),
     ],

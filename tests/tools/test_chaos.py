@@ -18,8 +18,9 @@ from frod_bench.records import store
 from tests.report.factory import make_record, synthetic_curve, write_record
 from tools.chaos import __main__ as chaos
 from tools.chaos import kills, verdict
-from tools.chaos.sweeps import INSIDE, ChaosError, Folder, Sweep
-from tools.chaos.verdict import Counts
+from tools.chaos.rounds import Round
+from tools.chaos.sweeps import INSIDE, TAG, ChaosError, Folder, Sweep
+from tools.chaos.verdict import DIED, Counts
 
 WRITES = """
 import sys
@@ -41,7 +42,7 @@ TEXT = '{"status": "ok"}'
         ("checkpoints/rte/lora/0-a/step-1.safetensors", "checkpoint", "half", (None, TEXT[:8])),
         ("records/rte/lora/0-a.json", "record", "half", (None, TEXT[:8])),
         ("records/rte/lora/0-a.json", "record", "before", (None, TEXT)),
-        ("frod_basis/0123.safetensors", "cache", "after", (TEXT, None)),
+        (".embedded_mirror.a.partial/VERSION", "cache", "after", (TEXT, None)),
         (".embedded_mirror.a.partial/rte/README.md", "cache", "half", (TEXT[:8], None)),
         ("tables/main.md", "report", "half", (None, TEXT[:8])),
         ("report.html", "report", "half", (None, TEXT[:8])),
@@ -107,24 +108,33 @@ def folders(tmp_path: Path) -> tuple[Folder, Folder]:
         (adapter / f"{record.stem}.safetensors").write_bytes(b"values")
     ours = Folder(tmp_path / "ours")
     shutil.copytree(whole.results, ours.results)
-    table = ours.results / "embedded/tables/main.md"
-    table.parent.mkdir()
-    table.write_text("a table\n")
-    stamp = [table.stat().st_size, table.stat().st_mtime_ns]
-    (table.parent / ".made_from.json").write_text(json.dumps({"written": {str(table): stamp}}))
-    ours.cache.mkdir()
-    note(ours, *(("record", path, "ok") for path in records(ours)))
+    for folder in (whole, ours):
+        folder.cache.mkdir()
+        (folder.results / "embedded/tables").mkdir()
+        for name in ("main.md", "paired.md"):
+            (folder.results / "embedded/tables" / name).write_text("a table\n")
+        write_manifest(folder, "main.md", "paired.md")
+        note(folder, *(("record", path, "ok") for path in records(folder)))
     return ours, whole
+
+
+def write_manifest(folder: Folder, *names: str) -> None:
+    tables = [folder.results / "embedded/tables" / name for name in names]
+    written = {str(one): [one.stat().st_size, one.stat().st_mtime_ns] for one in tables}
+    (folder.results / "embedded/tables/.made_from.json").write_text(
+        json.dumps({"written": written})
+    )
 
 
 def records(folder: Folder) -> list[Path]:
     return sorted((folder.results / "embedded/records").rglob("*.json"))
 
 
-def note(folder: Folder, *entries: tuple[str, Path, str | None]) -> None:
+def note(folder: Folder, *entries: tuple[str, Path, str | None], error: str = "") -> None:
     with folder.journal_file.open("a") as journal:
         for what, path, status in entries:
-            journal.write(json.dumps({"what": what, "path": str(path), "status": status}) + "\n")
+            entry = {"what": what, "path": str(path), "status": status, "error": error}
+            journal.write(json.dumps(entry) + "\n")
 
 
 def checkpoint_of(record: Path) -> Path:
@@ -144,11 +154,21 @@ def failed_try(folder: Folder, message: str) -> None:
     first.with_name(f"{first.name}.failed-1").write_text(content)
 
 
-def half(path: Path) -> None:
-    """A file that was cut before the report noted its size."""
-    path.write_text("a t")
-    stamp = [path.stat().st_size, path.stat().st_mtime_ns]
-    (path.parent / ".made_from.json").write_text(json.dumps({"written": {str(path): stamp}}))
+def noted(folder: Folder, text: str, *names: str) -> None:
+    """Files that the report noted as they are."""
+    for name in names:
+        (folder.results / "embedded/tables" / name).write_text(text)
+    write_manifest(folder, "main.md", "paired.md")
+
+
+def failed(folder: Folder, *errors: str) -> None:
+    """Failed records, in whose places those of good tries were put later."""
+    later = folder.journal_file.read_text()
+    folder.journal_file.unlink()
+    for error in errors:
+        note(folder, ("record", records(folder)[1], "failed"), error=error)
+    with folder.journal_file.open("a") as journal:
+        journal.write(later)
 
 
 COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
@@ -164,6 +184,23 @@ COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
     "a temporary file that prune removes": (
         lambda f: (f.cache / ".entry.safetensors.ab.partial").write_bytes(b"half"),
         Counts(),
+    ),
+    "a temporary file of another name": (
+        lambda f: (f.cache / "entry.safetensors.half").write_bytes(b"half"),
+        Counts(temporary=1),
+    ),
+    "trained values that are nobody's": (
+        lambda f: (f.results / "embedded/adapters/0-ab.safetensors").write_bytes(b"values"),
+        Counts(temporary=1),
+    ),
+    "the death of a worker that was killed": (lambda f: failed(f, DIED), Counts()),
+    "the death of a worker that nobody killed": (
+        lambda f: failed(f, DIED, DIED, DIED),
+        Counts(failed=2),
+    ),
+    "a try that failed and another that did not": (
+        lambda f: failed(f, "[Errno 2] No such file or directory"),
+        Counts(failed=1),
     ),
     "lost": (lambda f: records(f)[0].unlink(), Counts(lost=1)),
     "damaged": (lambda f: records(f)[0].write_text("{"), Counts(lost=1)),
@@ -193,9 +230,13 @@ COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
         Counts(reports=1),
     ),
     "a table that was half-written when it was noted": (
-        lambda f: half(f.results / "embedded/tables/main.md"),
+        lambda f: noted(f, "a t", "main.md"),
         Counts(reports=1),
     ),
+    "a table of other scores": (lambda f: noted(f, "b table\n", "paired.md"), Counts(reports=1)),
+    "a table of other seconds": (lambda f: noted(f, "b table\n", "main.md"), Counts()),
+    "a report of fewer files": (lambda f: write_manifest(f, "main.md"), Counts(reports=1)),
+    "a report of no file": (write_manifest, Counts(reports=1)),
     "no report": (
         lambda f: (f.results / "embedded/tables/.made_from.json").unlink(),
         Counts(reports=1),
@@ -213,9 +254,9 @@ def test_every_cost_is_counted(
     monkeypatch.setattr(  # as `frod-bench prune` does, which has tests of its own
         verdict, "prune", lambda folder: [path.unlink() for path in verdict.temporaries(folder)]
     )
-    found, left = verdict.judge(ours, whole)
+    found, left = verdict.judge(ours, whole, killed_workers=1)
     assert found == counts
-    assert left == ("temporary" in cost)
+    assert left == (cost == "a temporary file that prune removes")
     assert found.is_clean == (counts == Counts())
 
 
@@ -228,7 +269,10 @@ def test_every_cost_is_counted(
         ("error: [Errno 2] No such file or directory.\n", False),
     ],
 )
-def test_a_sweep_that_ends_with_1_has_to_say_why(tmp_path: Path, said: str, is_told: bool) -> None:
+@pytest.mark.parametrize("is_disturbed", [True, False])
+def test_a_sweep_that_ends_with_1_has_to_say_why_and_to_have_been_disturbed(
+    tmp_path: Path, said: str, is_told: bool, is_disturbed: bool
+) -> None:
     sweep = Sweep(Folder(tmp_path / "one"), [], "sweep")
     sweep.log.write_text("2 of 12 runs failed.\nof an earlier start\n")
     sweep.printed = sweep.log.stat().st_size
@@ -236,8 +280,51 @@ def test_a_sweep_that_ends_with_1_has_to_say_why(tmp_path: Path, said: str, is_t
     sweep.process.wait()
     with sweep.log.open("a") as log:
         log.write(said)
-    with nullcontext() if is_told else pytest.raises(ChaosError, match="ended with status 1"):
+    sweep.is_disturbed, is_good = is_disturbed, is_told and is_disturbed
+    with nullcontext() if is_good else pytest.raises(ChaosError, match="ended with status 1"):
         assert not sweep.is_done
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_launcher_that_others_kill_is_no_kill_of_ours(tmp_path: Path, is_ours: bool) -> None:
+    sweep = Sweep(Folder(tmp_path / "one"), [], "sweep")
+    sweep.log.touch()
+    sweep.process = subprocess.Popen(["sleep", "60"])
+    if is_ours:
+        assert sweep.kill([sweep.process.pid]) == {sweep.process.pid}
+    else:
+        sweep.process.kill()
+    sweep.process.wait()
+    with nullcontext() if is_ours else pytest.raises(ChaosError, match="ended with status -9"):
+        assert not sweep.is_done
+
+
+def test_who_was_killed_decides_how_many_deaths_are_expected(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "one")
+    sweeps = [Sweep(folder, [], name) for name in ("first", "second")]
+    round_ = Round(folder, sweeps, Random(0))
+    started = [
+        subprocess.Popen(["sleep", "60"], env={**os.environ, TAG: sweep.tag})
+        for sweep in (*sweeps, sweeps[0])
+    ]
+    try:
+        for sweep, process in zip(sweeps, started, strict=False):
+            sweep.process = process
+        worker = started[2]
+        assert not round_.strike(kills.Kill(kills.WORKER), sweeps[0], None)  # no command of one
+        assert not any(sweep.is_disturbed for sweep in sweeps)
+        assert round_.strike(kills.Kill(kills.WRITER), sweeps[0], worker.pid)
+        assert worker.wait(60) == -signal.SIGKILL
+        assert round_.killed_workers == 1
+        assert [sweep.is_disturbed for sweep in sweeps] == [True, True]
+        assert round_.strike(kills.Kill(kills.LAUNCHER), sweeps[1], None)
+        assert round_.killed_workers == 1
+        assert [sweep.launcher for sweep in sweeps] == [started[0].pid, None]
+        assert not round_.strike(kills.Kill(kills.LAUNCHER), sweeps[1], None)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_what_prune_leaves_is_counted(
@@ -249,7 +336,33 @@ def test_what_prune_leaves_is_counted(
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"")
     monkeypatch.setattr(verdict, "prune", lambda _: None)
-    assert verdict.judge(ours, whole)[0] == Counts(temporary=2)
+    assert verdict.judge(ours, whole, killed_workers=0)[0] == Counts(temporary=2)
+
+
+def test_prune_sees_what_is_two_hours_old(folders: tuple[Folder, Folder]) -> None:
+    """By the command itself, in the results and in the cache that it is given."""
+    ours, whole = folders
+    for folder in (ours.cache, ours.results / "embedded/tables"):
+        (folder / ".main.md.ab.partial").write_text("half")
+    assert verdict.judge(ours, whole, killed_workers=0) == (Counts(), 2)
+
+
+def test_a_sweep_that_nobody_disturbed_is_judged_too(
+    folders: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole = folders
+    monkeypatch.setattr(verdict, "prune", lambda _: None)
+    verdict.check(whole, cells=2)
+    with pytest.raises(ChaosError, match="2 records of 12 cells"):
+        verdict.check(whole, cells=12)
+    stray = records(whole)[0].with_name("stray.json.invalid-1")
+    stray.write_text("{")
+    with pytest.raises(ChaosError, match="strange files"):
+        verdict.check(whole, cells=2)
+    stray.unlink()
+    failed(whole, "[Errno 2] No such file or directory")
+    with pytest.raises(ChaosError, match=r"failed by themselves +1"):
+        verdict.check(whole, cells=2)
 
 
 @pytest.mark.parametrize(
@@ -257,11 +370,18 @@ def test_what_prune_leaves_is_counted(
     [
         (["kill=3"], "kill: is not a key"),
         (["kills=many"], "'many': is not a whole number"),
+        (["kills=0"], "kills=0: shows nothing"),
         (["modes=local,all"], "modes=all: is none of local, rivals, ray"),
+        (["modes=local,ray"], "modes=ray: Ray is not installed"),
+        ([f"keep={__file__}"], "is a file, or holds something"),
     ],
 )
 def test_bad_words_end_with_status_2(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(chaos, "has_ray", lambda: False)
     assert chaos.main(words) == 2
     assert message in capsys.readouterr().err

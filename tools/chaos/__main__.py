@@ -7,13 +7,15 @@ A sweep of twelve short cells is run once undisturbed, and then with its process
 SIGKILL: workers, the launcher, or all of them, at random moments and in the middle of writes to
 checkpoints, records, the cache and the report. The same command is started again until it is done.
 Modes: `local` is one sweep with two workers, `rivals` two sweeps on one folder, and `ray` one sweep
-on a Ray cluster, left out if Ray is not installed. The seed fixes which kills are made; what
-a process does at the moment when it is killed depends on the machine.
+on a Ray cluster, which is left out if Ray is not installed and nobody names the mode. The seed
+fixes which kills are made; what a process does at the moment when it is killed depends on the
+machine.
 
 Exit status 0 if nothing was lost, 1 if something was.
 """
 
 import importlib.util
+import math
 import resource
 import shutil
 import sys
@@ -23,12 +25,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
-from frod_bench.common.paths import CONF_DIR
+from frod_bench.common.errors import InputError
 from tools.chaos.kills import Kill, dealt
 from tools.chaos.rounds import Round
 from tools.chaos.sweeps import ChaosError, Folder, Sweep
-from tools.chaos.verdict import Counts, judge, table
+from tools.chaos.verdict import Counts, check, judge, table
 
 GRID = (
     *("experiment=main_table", "profile=embedded", "task=rte,boolq,eurosat"),
@@ -37,6 +40,7 @@ GRID = (
     *("trainer.train_rows=64", "trainer.curve_rows=16", "trainer.test_rows=32"),
     "runtime.checkpoint_every_steps=2",
 )
+CELLS = math.prod(word.count(",") + 1 for word in GRID)
 MODES: dict[str, list[tuple[str, ...]]] = {  # the words of each sweep
     "local": [("runtime.jobs=2",)],
     "rivals": [("runtime.jobs=1",), ("runtime.jobs=1",)],
@@ -45,40 +49,61 @@ MODES: dict[str, list[tuple[str, ...]]] = {  # the words of each sweep
 KEYS = ("kills", "seed", "modes", "keep")
 
 
+class Order(NamedTuple):
+    """What the words of the command ask for."""
+
+    kills: int
+    seed: int
+    modes: list[str]
+    keep: Path | None  # a new folder
+
+
 def main(words: Sequence[str]) -> int:
     """Run the harness with `key=value` words; returns the exit status."""
-    values = dict(word.partition("=")[::2] for word in words)
-    if unknown := [key for key in values if key not in KEYS]:
-        print(f"error: {unknown[0]}: is not a key. Allowed: {', '.join(KEYS)}.", file=sys.stderr)
-        return 2
-    numbers = [values.get("kills", "100"), values.get("seed", "0")]
-    if wrong := [number for number in numbers if not number.isdecimal()]:
-        print(
-            f"error: {wrong[0]!r}: is not a whole number, as kills and seed are.", file=sys.stderr
-        )
-        return 2
-    kills, seed = map(int, numbers)
-    asked = values.get("modes", ",".join(MODES)).split(",")
-    if unknown := [mode for mode in asked if mode not in MODES]:
-        print(f"error: modes={unknown[0]}: is none of {', '.join(MODES)}.", file=sys.stderr)
-        return 2
-    modes = [mode for mode in asked if mode != "ray" or has_ray()]
-    if "ray" in asked and "ray" not in modes:
-        print("ray: left out, since Ray or conf/launcher/ray.yaml is not installed")
-    scratch = Path(values.get("keep") or tempfile.mkdtemp(prefix="frod_bench_chaos_")).resolve()
-    if scratch.exists() and any(scratch.iterdir()):
-        print(f"error: keep={scratch}: holds something. Name a new folder.", file=sys.stderr)
-        return 2
     try:
-        status = run(kills, seed, modes, scratch)
+        order = read(words)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    scratch = order.keep or Path(tempfile.mkdtemp(prefix="frod_bench_chaos_"))
+    scratch = scratch.resolve()
+    try:
+        status = run(order.kills, order.seed, order.modes, scratch)
     except ChaosError as error:
         print(f"error: {error}\nWhat the sweeps left is in {scratch}.", file=sys.stderr)
         return 1
-    if status or "keep" in values:
+    if status or order.keep:
         print(f"What the sweeps left is in {scratch}.")
     else:
         shutil.rmtree(scratch)
     return status
+
+
+def read(words: Sequence[str]) -> Order:
+    """The order that `key=value` words give. Raises InputError. The default leaves Ray's mode out
+    where Ray is not installed; whoever names it wants it.
+    """
+    values = dict(word.partition("=")[::2] for word in words)
+    if unknown := [key for key in values if key not in KEYS]:
+        raise InputError(f"{unknown[0]}: is not a key. Allowed: {', '.join(KEYS)}.")
+    numbers = [values.get("kills", "100"), values.get("seed", "0")]
+    if wrong := [number for number in numbers if not number.isdecimal()]:
+        raise InputError(f"{wrong[0]!r}: is not a whole number, as kills and seed are.")
+    kills, seed = map(int, numbers)
+    if kills == 0:
+        raise InputError("kills=0: shows nothing. Give a number from 1.")
+    asked = values.get("modes", ",".join(MODES)).split(",")
+    if unknown := [mode for mode in asked if mode not in MODES]:
+        raise InputError(f"modes={unknown[0]}: is none of {', '.join(MODES)}.")
+    modes = [mode for mode in asked if mode != "ray" or has_ray()]
+    if modes != asked and "modes" in values:
+        raise InputError("modes=ray: Ray is not installed. Install it (EXTRAS=ray).")
+    if modes != asked:
+        print("ray: left out, since Ray is not installed")
+    keep = Path(values["keep"]) if values.get("keep") else None
+    if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise InputError(f"keep={keep}: is a file, or holds something. Name a new folder.")
+    return Order(kills, seed, modes, keep)
 
 
 def run(kills: int, seed: int, modes: Sequence[str], scratch: Path) -> int:
@@ -90,6 +115,7 @@ def run(kills: int, seed: int, modes: Sequence[str], scratch: Path) -> int:
         whole.finish()
     finally:
         whole.end()
+    check(undisturbed, CELLS)
     print(f"undisturbed: {time.monotonic() - started:.0f} s", flush=True)
     columns: list[tuple[str, Counts]] = []
     made: Counter[tuple[str, str]] = Counter()
@@ -123,7 +149,7 @@ def run_mode(
             round_.finish()
         finally:
             round_.end()
-        cost, left = judge(folder, undisturbed)
+        cost, left = judge(folder, undisturbed, round_.killed_workers)
         starts = sum(sweep.starts for sweep in round_.sweeps)
         print(
             f"{mode}, round {number}: {len(round_.made)} kills, {starts} starts, {left} temporary "
@@ -150,8 +176,7 @@ def sweeps_of(mode: str, folder: Folder) -> list[Sweep]:
 
 def has_ray() -> bool:
     """Whether the suite can run cells on Ray here."""
-    has_launcher = (CONF_DIR / "launcher" / "ray.yaml").exists()
-    return has_launcher and importlib.util.find_spec("ray") is not None
+    return importlib.util.find_spec("ray") is not None
 
 
 if __name__ == "__main__":

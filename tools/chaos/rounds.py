@@ -13,7 +13,7 @@ from tools.chaos.sweeps import ChaosError, Folder, Sweep
 
 POLL_SEC = 0.02
 LIMIT_SEC = 1200.0  # of one wait: a sweep that takes longer hangs
-MOST_STARTS = 6  # of a sweep that is no longer disturbed
+MOST_STARTS = 2  # of a sweep that is no longer disturbed: the one under way may have lost a cell
 
 
 class Round:
@@ -22,6 +22,7 @@ class Round:
     def __init__(self, folder: Folder, sweeps: Sequence[Sweep], random: Random) -> None:
         self.folder, self.sweeps, self.random = folder, sweeps, random
         self.made: list[Kill] = []
+        self.killed_workers = 0  # whose launcher lives on, and leaves a record of their death
 
     def disturb(self, kills: Sequence[Kill]) -> list[Kill]:
         """Make the kills; returns those that found no occasion before all cells were done, after
@@ -77,17 +78,13 @@ class Round:
         if not sweep.is_running:
             self.start_ended()
             return not self.all_done() and self.kill_at_random(kill)
-        self.strike(kill, sweep, writer=None)
-        return True
+        return self.strike(kill, sweep, writer=None) or self.kill_at_random(kill)
 
     def kill_in_a_write(self, kill: Kill) -> bool:
         """Order a process to stop in a write, and kill; False if there was no such write before all
         cells were done.
         """
         self.start_ended()
-        if kill.during == "cache":  # which a user may clear at any time
-            for entry in (self.folder.cache / "frod_basis").glob("*.safetensors"):
-                entry.unlink(missing_ok=True)
         number = f"order-{len(self.made)}-{time.monotonic_ns()}"
         order = {"id": number, "during": kill.during, "moment": kill.moment, "skip": kill.skip}
         prepared = self.folder.order_file.with_suffix(".new")
@@ -110,25 +107,29 @@ class Round:
             self.folder.order_file.unlink()
             return False
         sweep = next(one for one in self.sweeps if writer in one.pids())
-        self.strike(kill, sweep, writer)
-        return True
+        return self.strike(kill, sweep, writer)
 
-    def strike(self, kill: Kill, sweep: Sweep, writer: int | None) -> None:
-        """Kill the victims of a kill that is aimed at `sweep`."""
+    def strike(self, kill: Kill, sweep: Sweep, writer: int | None) -> bool:
+        """Kill the victims of a kill that is aimed at `sweep`; False if there is none by now."""
+        launchers = {one.launcher for one in self.sweeps}
         if kill.victim == EVERYTHING:
-            for one in self.sweeps:
-                one.kill()
-        elif kill.victim == WORKER and (workers := sweep.workers()):
-            sweep.kill([self.random.choice(workers)])
+            killed = set[int]().union(*(one.kill() for one in self.sweeps))
+        elif kill.victim == WORKER:
+            workers = sweep.workers()
+            killed = sweep.kill(self.random.sample(workers, min(len(workers), 1)))
         elif kill.victim == WRITER and writer:
-            sweep.kill([writer])
+            killed = sweep.kill([writer])
         elif kill.victim == LAUNCHER:
-            sweep.kill(sweep.pids()[:1])
+            killed = sweep.kill([sweep.launcher] if sweep.launcher else [])
         else:
-            sweep.kill()
+            killed = sweep.kill()
+        for one in self.sweeps:
+            one.is_disturbed |= bool(killed)
+        self.killed_workers += bool(killed) and killed.isdisjoint(launchers)
         if writer and kill.victim == LAUNCHER:
             with suppress(ProcessLookupError):
                 os.kill(writer, signal.SIGCONT)
+        return bool(killed)
 
     def wait(self, is_over: Callable[[], bool]) -> None:
         """Wait for something. Raises ChaosError, with what the sweeps printed, after the limit."""

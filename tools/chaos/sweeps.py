@@ -55,6 +55,8 @@ class Sweep:
         self.log = folder.path / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
+        self.is_disturbed = False  # a process of its round was killed since it was started
+        self.is_beheaded = False  # its launcher was
         self.noted = 0  # entries of the journal when it was started
         self.printed = 0  # bytes of the log at that time
 
@@ -64,12 +66,18 @@ class Sweep:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended with all cells done. Raises ChaosError for an odd exit status, or
-        if it ends with 1 and does not say that runs failed.
+        """Whether it has ended with all cells done. Raises ChaosError if it has ended otherwise,
+        and neither because its launcher was killed, nor with 1 after a kill, saying why.
         """
         status = None if self.process is None else self.process.poll()
-        is_told = status != FAILED or TOLD.search(self.said()) is not None
-        if status not in (None, DONE, FAILED, -signal.SIGKILL) or not is_told:
+        if status is None:
+            return False
+        is_excused = (
+            self.is_beheaded
+            if status == -signal.SIGKILL
+            else status == FAILED and self.is_disturbed and TOLD.search(self.said()) is not None
+        )
+        if status != DONE and not is_excused:
             raise ChaosError(f"{self.name} ended with status {status}:\n{self.tail()}")
         return status == DONE
 
@@ -88,6 +96,7 @@ class Sweep:
         command = [sys.executable, "-m", "frod_bench.reproduce", *self.words]
         self.noted = len(self.folder.journal())
         self.printed = self.log.stat().st_size if self.log.exists() else 0
+        self.is_disturbed = self.is_beheaded = False
         self.starts += 1
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -96,24 +105,33 @@ class Sweep:
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
+    @property
+    def launcher(self) -> int | None:
+        """The process that was started, while it runs."""
+        return self.process.pid if self.process is not None and self.is_running else None
+
     def pids(self) -> list[int]:
         """Its processes, the launcher first."""
         found = _tagged(f"{TAG}={self.tag}".encode())
-        launcher = self.process.pid if self.process else 0
-        return sorted(found, key=lambda pid: pid != launcher)
+        return sorted(found, key=lambda pid: pid != self.launcher)
 
     def workers(self) -> list[int]:
         """Its processes that run cells."""
         return [pid for pid in self.pids() if any(part in _command(pid) for part in OF_WORKERS)]
 
-    def kill(self, pids: Sequence[int] | None = None) -> None:
-        """Kill some of its processes, or all, and those that they start meanwhile."""
+    def kill(self, pids: Sequence[int] | None = None) -> set[int]:
+        """Kill some of its processes, or all, and those that they start meanwhile; returns whom."""
+        killed: set[int] = set()
         while targets := [pid for pid in (self.pids() if pids is None else pids) if _lives(pid)]:
             for pid in targets:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
             if self.process is not None:
                 self.process.poll()  # else it stays as a zombie
+        if self.process is not None and self.process.pid in killed:
+            self.is_beheaded = True
+        return killed
 
     def said(self) -> str:
         """What it printed since it was started."""

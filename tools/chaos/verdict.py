@@ -17,10 +17,11 @@ from frod_bench.common import atomic
 from frod_bench.records import store
 from frod_bench.records.schema import RecordError
 from tools import same_records
-from tools.chaos.sweeps import ROOT, Folder
+from tools.chaos.sweeps import ROOT, ChaosError, Folder
 
 PROFILE = "embedded"
 TWO_HOURS_SEC = 7200.0
+EQUAL_TABLES = ("paired", "parameters")  # which hold neither seconds nor bytes
 # Beside a record: what a killed worker is known to leave, a failed try, is not a second record.
 FAILED_TRY = "*.json.failed-*"
 DIED = "the worker died"  # how the error of such a try begins
@@ -37,9 +38,10 @@ class Counts:
     lost: int = 0  # cells without a record of status ok
     doubled: int = 0  # files among the records that are not of exactly one cell, or were set aside
     different: int = 0  # records whose metrics, curve, predictions or trained values differ
-    temporary: int = 0  # files and checkpoints, after `frod-bench prune delete=true`
+    temporary: int = 0  # files that only the disturbed folder or its cache has, after prune
     run_twice: int = 0  # records and checkpoints that a finished cell wrote again
-    reports: int = 0  # with a file that is missing, or not as the report wrote it
+    failed: int = 0  # tries that left a failed record, but for those of workers that were killed
+    reports: int = 0  # with a file too few, not as it was written, or another table of scores
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -53,20 +55,21 @@ TITLES = {
     "lost": "records lost",
     "doubled": "records doubled or set aside",
     "different": "records that differ from the undisturbed sweep's",
-    "temporary": "temporary files and checkpoints, after prune",
+    "temporary": "temporary and other files left, after prune",
     "run_twice": "finished cells run twice",
-    "reports": "reports incomplete",
+    "failed": "tries that failed by themselves",
+    "reports": "reports incomplete or different",
 }
 assert list(TITLES) == [one.name for one in fields(Counts)]
 
 
-def judge(folder: Folder, undisturbed: Folder) -> tuple[Counts, int]:
+def judge(folder: Folder, undisturbed: Folder, killed_workers: int) -> tuple[Counts, int]:
     """What the kills cost in a folder whose sweeps are done, and how many temporary files they left
-    for `prune` to delete.
+    for `prune` to delete. `killed_workers` are those whose launcher lived on.
     """
     ours, whole = (one.results / PROFILE for one in (folder, undisturbed))
     names = {path.relative_to(whole) for path in (whole / "records").rglob("*") if path.is_file()}
-    records = [name for name in sorted(names) if name.suffix == ".json"]
+    records = records_of(undisturbed)
     counts = Counts(
         lost=sum(not _is_ok(ours / name) for name in records),
         doubled=sum(
@@ -78,13 +81,59 @@ def judge(folder: Folder, undisturbed: Folder) -> tuple[Counts, int]:
         ),
         different=sum(_differs(whole / name, ours / name) for name in records),
         run_twice=run_twice(folder),
-        reports=int(not _is_complete(ours / "tables/.made_from.json")),
+        failed=failed_tries(folder, killed_workers),
+        reports=int(not _is_complete(ours, whole)),
     )
     left = len(temporaries(folder))
     prune(folder)
-    checkpoints = [path for path in (ours / "checkpoints").rglob("*") if path.is_file()]
-    counts.temporary = len(temporaries(folder)) + len(checkpoints)
+    extra = files_of(folder) - files_of(undisturbed)
+    in_records = f"results/{PROFILE}/records/"  # where what is no temporary file is counted above
+    counts.temporary = sum(
+        not name.startswith(in_records) or fnmatchcase(Path(name).name, atomic.TEMPORARIES)
+        for name in extra
+    )
     return counts, left
+
+
+def check(undisturbed: Folder, cells: int) -> None:
+    """Raise ChaosError unless a sweep that nobody disturbed is as all others should be."""
+    counts, _ = judge(undisturbed, undisturbed, killed_workers=0)
+    stems = {name.stem for name in records_of(undisturbed)}
+    records = undisturbed.results / PROFILE / "records"
+    strange = [
+        path.name
+        for path in records.rglob("*")
+        if path.is_file() and path.name.partition(".")[0] not in stems
+    ]
+    if not counts.is_clean or strange or len(stems) != cells:
+        raise ChaosError(
+            f"the undisturbed sweep has {len(stems)} records of {cells} cells, strange files "
+            f"{strange}, and\n{table([('', counts)])}"
+        )
+
+
+def records_of(folder: Folder) -> list[Path]:
+    """The names of a folder's records below its profile, in order."""
+    profile = folder.results / PROFILE
+    return sorted(path.relative_to(profile) for path in (profile / "records").rglob("*.json"))
+
+
+def files_of(folder: Folder) -> set[str]:
+    """The names of all files of a folder's results and of its cache."""
+    tops = (folder.results, folder.cache)
+    return {
+        str(path.relative_to(folder.path))
+        for top in tops
+        for path in top.rglob("*")
+        if path.is_file()
+    }
+
+
+def failed_tries(folder: Folder, killed_workers: int) -> int:
+    """Failed records that were put in their places, but for one of each worker that was killed."""
+    errors = [one["error"] for one in folder.journal() if one.get("status") == "failed"]
+    died = sum(error.startswith(DIED) for error in errors)
+    return len(errors) - died + max(0, died - killed_workers)
 
 
 def run_twice(folder: Folder) -> int:
@@ -165,17 +214,33 @@ def _differs(whole: Path, ours: Path) -> bool:
         return True
 
 
-def _is_complete(manifest: Path) -> bool:
-    """Whether the files of a report are whole, and as they were when it was written."""
+def _is_complete(ours: Path, whole: Path) -> bool:
+    """Whether the files of a report are those of the undisturbed one, whole, as they were when they
+    were written, and with the same scores.
+    """
     try:
-        written = json.loads(manifest.read_bytes())["written"]
-        stats = {path: Path(path).stat() for path in written}
-        is_whole = all(map(_has_its_end, map(Path, written)))
+        written, theirs = map(_written, (ours, whole))
+        stats = {name: (ours / name).stat() for name in written}
+        is_whole = all(_has_its_end(ours / name) for name in written)
+        is_equal = all(
+            filecmp.cmp(ours / name, whole / name, shallow=False)
+            for name in written
+            if name.stem in EQUAL_TABLES
+        )
     except (OSError, ValueError, KeyError):
         return False
-    return is_whole and written == {
-        path: [one.st_size, one.st_mtime_ns] for path, one in stats.items()
-    }
+    is_as_written = written == {n: [one.st_size, one.st_mtime_ns] for n, one in stats.items()}
+    return (
+        bool(written)
+        and written.keys() == theirs.keys()
+        and all((is_whole, is_equal, is_as_written))
+    )
+
+
+def _written(profile: Path) -> dict[Path, list[int]]:
+    """The files of a report by their names below the profile's folder, with size and time."""
+    manifest = json.loads((profile / "tables/.made_from.json").read_bytes())
+    return {Path(path).relative_to(profile): stamp for path, stamp in manifest["written"].items()}
 
 
 def _has_its_end(path: Path) -> bool:

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import time
 from collections import Counter
@@ -22,9 +23,11 @@ ORDER, JOURNAL = (pathlib.Path(CONTROL or ".", name) for name in ("order.json", 
 PLACES = {  # what a path is part of, by a folder or a file in it
     "checkpoint": ("/checkpoints/",),
     "record": ("/records/", "/adapters/"),
-    "cache": ("/frod_basis/", "/embedded_mirror", "/.embedded_mirror"),
+    "cache": ("/embedded_mirror", "/.embedded_mirror"),
     "report": ("/tables/", "/figures/", "/report.html", "/.report.html."),
 }
+RECORD = re.compile(r".+\.json(\.failed-\d+)?")  # also one that gave way to a better one
+LONGEST_ERROR = 500  # of its letters, in the journal
 HALF, BEFORE, AFTER = "half", "before", "after"  # written; written but not in place; in place
 
 _passed: Counter[str] = Counter()  # occasions that an order lets pass, by its id
@@ -78,19 +81,21 @@ def stop(order: str, path: str, moment: str) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def put(path: str, status: str | None) -> None:
-    """Note a record or a checkpoint that is in its place."""
-    if status is not None:
-        note(what="record", path=path, status=status)
+def put(path: str, told: dict[str, str] | None) -> None:
+    """Note a record, with what it told, or a checkpoint that is in its place."""
+    if told is not None:
+        note(what="record", path=path, **told)
     elif pathlib.Path(path).name.startswith("step-"):
         note(what="checkpoint", path=path)
 
 
-def status_in(file: str) -> str | None:
-    """The status of the record in a file; None if it is not a record."""
+def told_in(file: str) -> dict[str, str] | None:
+    """Status and error of the record in a file; None if it is not a record."""
     try:
         with real_open(file, encoding="utf-8") as stream:
-            return str(json.load(stream)["status"])
+            record = json.load(stream)
+        message = str(record["error"]["message"]) if record["error"] else ""
+        return {"status": str(record["status"]), "error": message[:LONGEST_ERROR]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -102,11 +107,11 @@ def moving(move: Any) -> Any:
         path = os.fspath(target)
         if not isinstance(path, str) or kind_of(path) is None:
             return move(source, target, **more)
-        status = status_in(os.fspath(source)) if path.endswith(".json") else None
+        told = told_in(os.fspath(source)) if RECORD.fullmatch(path) else None
         if order := is_due(path, BEFORE):
             stop(order, path, BEFORE)
         result = move(source, target, **more)
-        put(path, status)
+        put(path, told)
         if order := is_due(path, AFTER):
             stop(order, path, AFTER)
         return result
