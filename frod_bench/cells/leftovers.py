@@ -22,6 +22,8 @@ TEMPORARY, LOCK = "temporary", "lock"
 BEST = "best*.safetensors"  # the best step's parameters, of no use without a checkpoint
 UNNAMED = ".tmp??????"  # what safetensors writes first, beside the file that it is to make
 TEMPORARIES = (atomic.TEMPORARIES, UNNAMED)
+# Locks that are not a cell's, by the rooms above: `sweep.job_list` and `embedded.mirror`.
+LONE_LOCKS = ("jobs.lock", ".embedded_mirror.lock")
 STALE_SEC = 3600.0  # since the last write to a temporary file that is not a cell's
 _ASIDE = re.compile(r".+\.json\.(invalid|failed|diverged)-\d+(\..+)?|.+\.\w+\.invalid-\d+")
 _KINDS = ("records", "checkpoints", "adapters")
@@ -58,6 +60,14 @@ class Leftover(NamedTuple):
     place: Place | None  # of its cell; None: it is not a cell's
     size_bytes: int
 
+    @property
+    def lock(self) -> Path | None:
+        """What its writer holds: the lock of its cell, or one that it is, or is a lease of."""
+        if self.place is not None:
+            return self.place.lock
+        lone = (self.path.with_name(name) for name in LONE_LOCKS if _is_lock(self.path, name))
+        return next(lone, None)
+
 
 def remove_temporaries(cell: Cell) -> None:
     """Remove the temporary files of earlier tries of a cell, whose lock the caller has."""
@@ -85,23 +95,27 @@ def find(root: Path) -> list[Leftover]:
 
 
 def find_in_cache(folder: Path) -> list[Leftover]:
-    """The temporary files and folders in a cache that nobody writes to, in order of path."""
+    """The temporary files and folders in a cache that nobody writes to, and its locks that nobody
+    holds, in order of path.
+    """
+    patterns = [(pattern, TEMPORARY) for pattern in TEMPORARIES]
+    patterns += [(f"{name}*", LOCK) for name in LONE_LOCKS]
     found = (
-        Leftover(path, TEMPORARY, None, _size_bytes(path))
-        for pattern in TEMPORARIES
+        Leftover(path, kind, None, _size_bytes(path))
+        for pattern, kind in patterns
         for path in folder.rglob(pattern)
     )
     return sorted(one for one in found if not _is_used(one))
 
 
 def remove(leftover: Leftover) -> bool:
-    """Remove a leftover under the lock of its cell; False if a process needs it by now."""
-    place = leftover.place
-    if place is None:
+    """Remove a leftover under its lock, if it has one; False if a process needs it by now."""
+    lock = leftover.lock
+    if lock is None:
         _delete(leftover.path)
         return True
-    with locks.locked(place.lock, place.stem, wait=False) as is_ours:
-        if not is_ours or _kind(leftover.path, place) != leftover.kind:
+    with locks.locked(lock, lock.stem, wait=False) as is_ours:
+        if not is_ours or _kind(leftover.path, leftover.place) != leftover.kind:
             return False
         _delete(leftover.path)
     return True
@@ -147,8 +161,8 @@ def _kind(path: Path, place: Place | None) -> str | None:
     if fnmatchcase(path.name, atomic.TEMPORARIES) or _is_unnamed(path):
         return TEMPORARY
     if place is None:
-        return None
-    if path.name.startswith(f"{place.stem}.lock") and path.parent == place.lock.parent:
+        return LOCK if any(_is_lock(path, name) for name in LONE_LOCKS) else None
+    if _is_lock(path, place.lock.name) and path.parent == place.lock.parent:
         return LOCK
     beside = (place.folder("records"), place.folder("adapters"))
     if path.parent in beside and _ASIDE.fullmatch(path.name):
@@ -156,6 +170,11 @@ def _kind(path: Path, place: Place | None) -> str | None:
     if path == place.checkpoints and path.is_dir() and _is_useless(place):
         return CHECKPOINT
     return None
+
+
+def _is_lock(path: Path, name: str) -> bool:
+    """Whether a path is a lock of that name, or something that its lease left next to it."""
+    return path.name.startswith(name)
 
 
 def _is_unnamed(path: Path) -> bool:
@@ -181,8 +200,8 @@ def _is_useless(place: Place) -> bool:
 
 
 def _is_used(leftover: Leftover) -> bool:
-    if leftover.place is not None:
-        return locks.is_held(leftover.place.lock)
+    if leftover.lock is not None:
+        return locks.is_held(leftover.lock)
     try:
         return time.time() - leftover.path.stat().st_mtime < STALE_SEC
     except FileNotFoundError:  # its writer has removed it by now

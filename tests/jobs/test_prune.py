@@ -4,6 +4,8 @@ import fcntl
 import os
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from frod_bench import __main__ as front
 from frod_bench.cells import leftovers
 from frod_bench.cells.leftovers import STALE_SEC
 from frod_bench.common import locks
+from frod_bench.common.paths import embedded_mirror_dir
 from frod_bench.embedded import mirror
 from frod_bench.records import store
+from frod_bench.sweep import job_list
 from tests.report.factory import make_record, write_record
 
 STEP = "step-00000050-0123abcd.safetensors"
@@ -179,6 +183,44 @@ def test_the_cache_has_temporary_files_and_half_a_data_set(
     assert f"0.5 MB  temporary   {unnamed}" in told
     assert {path for path in cache.rglob("*") if path.is_file()} == {kept, at_work}
     assert not half.exists()
+
+
+def test_locks_of_no_cell_are_found_and_a_held_one_stays(
+    results: Results, cache: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """What a process leaves that is killed while it writes data sets, or the list of its jobs."""
+    of_mirror = cache / leftovers.LONE_LOCKS[1]
+    of_jobs = results.root / "embedded/jobs" / leftovers.LONE_LOCKS[0]
+    locks_left = [
+        file(of_jobs),
+        file(of_mirror),
+        file(of_mirror.with_name(f"{of_mirror.name}.lease"), seconds_ago=STALE_SEC),
+    ]
+    with of_mirror.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        prune(monkeypatch, f"results_root={results.root}", "delete=true")
+    assert [path.exists() for path in locks_left] == [False, True, True]
+    assert capsys.readouterr().out.startswith(f"      0.0 MB  lock        {of_jobs}\n1 leftovers")
+    prune(monkeypatch, f"results_root={results.root}", "delete=true")
+    assert not any(path.exists() for path in locks_left)
+
+
+def test_locks_of_no_cell_are_those_that_others_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    @contextmanager
+    def locked(path: Path, label: str) -> Iterator[bool]:
+        made.append(path.name)
+        yield True
+
+    monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(mirror.locks, "locked", locked)
+    monkeypatch.setattr(mirror, "write_mirror", lambda *_: None)
+    mirror.ensure_mirror(embedded_mirror_dir())
+    assert (job_list.LOCK, *made) == leftovers.LONE_LOCKS
 
 
 @pytest.mark.parametrize("delete", ["false", "true"])

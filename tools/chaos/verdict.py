@@ -87,7 +87,7 @@ def judge(folder: Folder, undisturbed: Folder, killed_workers: int) -> tuple[Cou
     left = len(temporaries(folder))
     prune(folder)
     extra = files_of(folder) - files_of(undisturbed)
-    in_records = f"results/{PROFILE}/records/"  # where what is no temporary file is counted above
+    in_records = f"results/{PROFILE}/records/"  # where all but temporary files is counted above
     counts.temporary = sum(
         not name.startswith(in_records) or fnmatchcase(Path(name).name, atomic.TEMPORARIES)
         for name in extra
