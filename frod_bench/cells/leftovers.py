@@ -22,8 +22,9 @@ TEMPORARY, LOCK = "temporary", "lock"
 BEST = "best*.safetensors"  # the best step's parameters, of no use without a checkpoint
 UNNAMED = ".tmp??????"  # what safetensors writes first, beside the file that it is to make
 TEMPORARIES = (atomic.TEMPORARIES, UNNAMED)
-# Locks that are not a cell's, by the rooms above: `sweep.job_list` and `embedded.mirror`.
-LONE_LOCKS = ("jobs.lock", ".embedded_mirror.lock")
+# Locks that are not a cell's, below the results root and in the cache. Others make them there:
+# `sweep.job_list` and `embedded.mirror`.
+JOBS_LOCK, MIRROR_LOCK = Path("jobs", "jobs.lock"), Path(".embedded_mirror.lock")
 STALE_SEC = 3600.0  # since the last write to a temporary file that is not a cell's
 _ASIDE = re.compile(r".+\.json\.(invalid|failed|diverged)-\d+(\..+)?|.+\.\w+\.invalid-\d+")
 _KINDS = ("records", "checkpoints", "adapters")
@@ -57,16 +58,9 @@ class Leftover(NamedTuple):
 
     path: Path
     kind: str  # CHECKPOINT | ASIDE | TEMPORARY | LOCK
-    place: Place | None  # of its cell; None: it is not a cell's
+    lock: Path | None  # that its writer holds, of its cell or not
+    place: Place | None  # of its cell
     size_bytes: int
-
-    @property
-    def lock(self) -> Path | None:
-        """What its writer holds: the lock of its cell, or one that it is, or is a lease of."""
-        if self.place is not None:
-            return self.place.lock
-        lone = (self.path.with_name(name) for name in LONE_LOCKS if _is_lock(self.path, name))
-        return next(lone, None)
 
 
 def remove_temporaries(cell: Cell) -> None:
@@ -90,6 +84,7 @@ def find(root: Path) -> list[Leftover]:
         for path in (folder, *(folder / file for file in files)):
             if (one := _leftover(path, root)) is not None and not _is_used(one):
                 found.append(one)
+    found += _lone_locks(root / JOBS_LOCK)
     inside = {one.path for one in found if one.kind == CHECKPOINT}
     return sorted(one for one in found if one.path.parent not in inside)
 
@@ -98,14 +93,13 @@ def find_in_cache(folder: Path) -> list[Leftover]:
     """The temporary files and folders in a cache that nobody writes to, and its locks that nobody
     holds, in order of path.
     """
-    patterns = [(pattern, TEMPORARY) for pattern in TEMPORARIES]
-    patterns += [(f"{name}*", LOCK) for name in LONE_LOCKS]
     found = (
-        Leftover(path, kind, None, _size_bytes(path))
-        for pattern, kind in patterns
+        Leftover(path, TEMPORARY, None, None, _size_bytes(path))
+        for pattern in TEMPORARIES
         for path in folder.rglob(pattern)
     )
-    return sorted(one for one in found if not _is_used(one))
+    unused = [one for one in found if not _is_used(one)]
+    return sorted([*unused, *_lone_locks(folder / MIRROR_LOCK)])
 
 
 def remove(leftover: Leftover) -> bool:
@@ -115,7 +109,8 @@ def remove(leftover: Leftover) -> bool:
         _delete(leftover.path)
         return True
     with locks.locked(lock, lock.stem, wait=False) as is_ours:
-        if not is_ours or _kind(leftover.path, leftover.place) != leftover.kind:
+        place = leftover.place
+        if not is_ours or (place and _kind(leftover.path, place) != leftover.kind):
             return False
         _delete(leftover.path)
     return True
@@ -144,7 +139,16 @@ def place_of(path: Path, root: Path) -> Place | None:
 def _leftover(path: Path, root: Path) -> Leftover | None:
     place = place_of(path, root)
     kind = _kind(path, place)
-    return None if kind is None else Leftover(path, kind, place, _size_bytes(path))
+    if kind is None:
+        return None
+    return Leftover(path, kind, place and place.lock, place, _size_bytes(path))
+
+
+def _lone_locks(path: Path) -> list[Leftover]:
+    """A lock that is not a cell's, or what its lease left, if it is there and nobody holds it."""
+    files = filter(os.path.isfile, locks.files_of(path))
+    found = [Leftover(file, LOCK, path, None, _size_bytes(file)) for file in files]
+    return [one for one in found if not _is_used(one)]
 
 
 def _size_bytes(path: Path) -> int:
@@ -161,8 +165,8 @@ def _kind(path: Path, place: Place | None) -> str | None:
     if fnmatchcase(path.name, atomic.TEMPORARIES) or _is_unnamed(path):
         return TEMPORARY
     if place is None:
-        return LOCK if any(_is_lock(path, name) for name in LONE_LOCKS) else None
-    if _is_lock(path, place.lock.name) and path.parent == place.lock.parent:
+        return None
+    if path.name.startswith(f"{place.stem}.lock") and path.parent == place.lock.parent:
         return LOCK
     beside = (place.folder("records"), place.folder("adapters"))
     if path.parent in beside and _ASIDE.fullmatch(path.name):
@@ -170,11 +174,6 @@ def _kind(path: Path, place: Place | None) -> str | None:
     if path == place.checkpoints and path.is_dir() and _is_useless(place):
         return CHECKPOINT
     return None
-
-
-def _is_lock(path: Path, name: str) -> bool:
-    """Whether a path is a lock of that name, or something that its lease left next to it."""
-    return path.name.startswith(name)
 
 
 def _is_unnamed(path: Path) -> bool:
@@ -201,7 +200,10 @@ def _is_useless(place: Place) -> bool:
 
 def _is_used(leftover: Leftover) -> bool:
     if leftover.lock is not None:
-        return locks.is_held(leftover.lock)
+        try:
+            return locks.is_held(leftover.lock)
+        except OSError:  # it cannot be asked
+            return True
     try:
         return time.time() - leftover.path.stat().st_mtime < STALE_SEC
     except FileNotFoundError:  # its writer has removed it by now

@@ -43,11 +43,12 @@ PROBE: dict[str, Any] = {
     "metrics": ["probe of a metric"],
     "primary_metric": "probe of a metric",
 }
-# Keys of tasks that may be read elsewhere, as a whole: they tell one kind of task from another.
-OF_A_KIND = ("family", "rank")
+# The key of tasks that may be read elsewhere: it tells one kind of task from another. Whether there
+# is a `rank` does so, too, but not what is in it.
+OF_A_KIND = "family"
 # A setting that refers to one of `grid.NUMBERS`: a user's, since none of the suite's does.
 READS_NUMBERS = re.compile(r"\$\{[^}]*\b(seed|size|rate_factors)\b")
-READS_A_TASK = re.compile(rf"\b{GROUP}\b(?:\.(?!(?:{'|'.join(OF_A_KIND)})\b(?![.\[]))|\[|\}})")
+READS_A_TASK = re.compile(rf"\b{GROUP}\b(?:\.(?!{OF_A_KIND}\b)|\[|\}})")
 
 
 class Kind(NamedTuple):

@@ -6,6 +6,7 @@ and on a file system without locks its file outlives its holder.
 
 import errno
 import fcntl
+import glob
 import itertools
 import logging
 import os
@@ -75,6 +76,12 @@ def is_held(path: Path) -> bool:
         if error.errno not in NO_LOCKS:
             raise
     return False
+
+
+def files_of(path: Path) -> list[Path]:
+    """What may be left of the lock at `path`: its file, its lease, and leases to take that over."""
+    lease = _lease_path(path)
+    return [path, lease, *sorted(path.parent.glob(f"{glob.escape(lease.name)}{leases.GUARDS}*"))]
 
 
 @contextmanager

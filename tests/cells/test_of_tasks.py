@@ -97,7 +97,7 @@ def test_an_experiment_that_sets_a_key_of_tasks_sets_it_for_all() -> None:
         ("${task}", True),
         ("task.train_split", True),
         ("${task.family}", False),
-        ("${by_family:${task.rank}}", False),
+        ("${task.rank}", True),
         ("${task.rank.template}", True),
         ("${task.rank[options]}", True),
         ("${suite.tasks}", False),

@@ -190,37 +190,64 @@ def test_locks_of_no_cell_are_found_and_a_held_one_stays(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """What a process leaves that is killed while it writes data sets, or the list of its jobs."""
-    of_mirror = cache / leftovers.LONE_LOCKS[1]
-    of_jobs = results.root / "embedded/jobs" / leftovers.LONE_LOCKS[0]
+    of_mirror, of_jobs = cache / leftovers.MIRROR_LOCK, results.root / leftovers.JOBS_LOCK
     locks_left = [
         file(of_jobs),
         file(of_mirror),
         file(of_mirror.with_name(f"{of_mirror.name}.lease"), seconds_ago=STALE_SEC),
+        file(of_mirror.with_name(f"{of_mirror.name}.lease.over-0123"), seconds_ago=STALE_SEC),
+    ]
+    others = [
+        file(results.root / "jobs.lock-tests/jobs.locksmith/records"),
+        file(results.root / "embedded/jobs.lock"),
+        file(cache / "other/.embedded_mirror.lock"),
+        file(cache / "jobs/jobs.lock"),
+        file(cache / f"{of_mirror.name}smith"),
     ]
     with of_mirror.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         prune(monkeypatch, f"results_root={results.root}", "delete=true")
-    assert [path.exists() for path in locks_left] == [False, True, True]
+    assert [path.exists() for path in locks_left] == [False, True, True, True]
     assert capsys.readouterr().out.startswith(f"      0.0 MB  lock        {of_jobs}\n1 leftovers")
     prune(monkeypatch, f"results_root={results.root}", "delete=true")
     assert not any(path.exists() for path in locks_left)
+    assert all(path.exists() for path in others)
+
+
+def test_a_lock_that_cannot_be_asked_is_nobodys_to_remove(
+    results: Results, cache: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Another user's, in a cache that users share; or a folder in its place."""
+
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    of_mirror = file(cache / leftovers.MIRROR_LOCK)
+    inside = file(results.root / leftovers.JOBS_LOCK / "jobs.lock")
+    monkeypatch.setattr(locks, "is_held", refused)
+    prune(monkeypatch, f"results_root={results.root}", "delete=true")
+    assert capsys.readouterr().out.startswith("0 leftovers")
+    assert of_mirror.exists()
+    assert inside.exists()
 
 
 def test_locks_of_no_cell_are_those_that_others_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[str] = []
+    made: list[Path] = []
 
     @contextmanager
     def locked(path: Path, label: str) -> Iterator[bool]:
-        made.append(path.name)
+        made.append(path.relative_to(tmp_path))
         yield True
 
     monkeypatch.setenv("FROD_BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(mirror.locks, "locked", locked)
     monkeypatch.setattr(mirror, "write_mirror", lambda *_: None)
     mirror.ensure_mirror(embedded_mirror_dir())
-    assert (job_list.LOCK, *made) == leftovers.LONE_LOCKS
+    assert made == [leftovers.MIRROR_LOCK]
+    assert Path(job_list.FOLDER, job_list.LOCK) == leftovers.JOBS_LOCK
 
 
 @pytest.mark.parametrize("delete", ["false", "true"])

@@ -12,6 +12,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from frod_bench.records import store
@@ -34,6 +36,9 @@ else:
     atomic.write_text(path, text)
 """
 TEXT = '{"status": "ok"}'
+LAUNCHER = 4711  # a process
+TABLES = ("main.md", "main.csv", "paired.md")
+MAIN = "method,metric,unit,mean\nlora,accuracy,,61.2\nlora,training step,s,0.125\n"
 
 
 @pytest.mark.parametrize(
@@ -111,9 +116,11 @@ def folders(tmp_path: Path) -> tuple[Folder, Folder]:
     for folder in (whole, ours):
         folder.cache.mkdir()
         (folder.results / "embedded/tables").mkdir()
-        for name in ("main.md", "paired.md"):
-            (folder.results / "embedded/tables" / name).write_text("a table\n")
-        write_manifest(folder, "main.md", "paired.md")
+        for name in TABLES:
+            (folder.results / "embedded/tables" / name).write_text(
+                MAIN if name == "main.csv" else "a table\n"
+            )
+        write_manifest(folder, *TABLES)
         note(folder, *(("record", path, "ok") for path in records(folder)))
     return ours, whole
 
@@ -134,7 +141,13 @@ def note(folder: Folder, *entries: tuple[str, Path, str | None], error: str = ""
     with folder.journal_file.open("a") as journal:
         for what, path, status in entries:
             entry = {"what": what, "path": str(path), "status": status, "error": error}
+            entry |= {"pid": LAUNCHER}
             journal.write(json.dumps(entry) + "\n")
+
+
+def values_of(record: Path) -> Path:
+    folder = record.parents[3] / "adapters" / Path(*record.parts[-3:-1])
+    return folder / f"{record.stem}.safetensors"
 
 
 def checkpoint_of(record: Path) -> Path:
@@ -158,7 +171,7 @@ def noted(folder: Folder, text: str, *names: str) -> None:
     """Files that the report noted as they are."""
     for name in names:
         (folder.results / "embedded/tables" / name).write_text(text)
-    write_manifest(folder, "main.md", "paired.md")
+    write_manifest(folder, *TABLES)
 
 
 def failed(folder: Folder, *errors: str) -> None:
@@ -175,11 +188,11 @@ COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
     "nothing": (lambda _: None, Counts()),
     "a try of a killed worker beside its record": (
         lambda f: failed_try(f, "the worker died (killed, or out of memory)"),
-        Counts(),
+        Counts(temporary=1),
     ),
     "a try that failed by itself": (
         lambda f: failed_try(f, "[Errno 2] No such file or directory"),
-        Counts(doubled=1),
+        Counts(doubled=1, temporary=1),
     ),
     "a temporary file that prune removes": (
         lambda f: (f.cache / ".entry.safetensors.ab.partial").write_bytes(b"half"),
@@ -191,7 +204,7 @@ COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
     ),
     "trained values that are nobody's": (
         lambda f: (f.results / "embedded/adapters/0-ab.safetensors").write_bytes(b"values"),
-        Counts(temporary=1),
+        Counts(doubled=1, temporary=1),
     ),
     "the death of a worker that was killed": (lambda f: failed(f, DIED), Counts()),
     "the death of a worker that nobody killed": (
@@ -206,11 +219,15 @@ COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
     "damaged": (lambda f: records(f)[0].write_text("{"), Counts(lost=1)),
     "another cell": (
         lambda f: shutil.copy(records(f)[0], records(f)[0].with_name("7-0123456789abcdef.json")),
-        Counts(doubled=1),
+        Counts(doubled=1, temporary=1),
     ),
     "set aside": (
         lambda f: records(f)[0].with_name(f"{records(f)[0].name}.invalid-1").write_text("{"),
-        Counts(doubled=1),
+        Counts(doubled=1, temporary=1),
+    ),
+    "trained values that were set aside": (
+        lambda f: values_of(records(f)[0]).with_suffix(".safetensors.invalid-1").write_bytes(b"a"),
+        Counts(doubled=1, temporary=1),
     ),
     "other predictions": (
         lambda f: store.curve_path(records(f)[1]).write_text('{"step": 1, "seconds": 0.5}\n'),
@@ -233,8 +250,15 @@ COSTS: dict[str, tuple[Callable[[Folder], object], Counts]] = {
         lambda f: noted(f, "a t", "main.md"),
         Counts(reports=1),
     ),
-    "a table of other scores": (lambda f: noted(f, "b table\n", "paired.md"), Counts(reports=1)),
-    "a table of other seconds": (lambda f: noted(f, "b table\n", "main.md"), Counts()),
+    "a table of other tests": (lambda f: noted(f, "b table\n", "paired.md"), Counts(reports=1)),
+    "a table of other scores": (
+        lambda f: noted(f, MAIN.replace("61.2", "61.3"), "main.csv"),
+        Counts(reports=1),
+    ),
+    "a table of other seconds": (
+        lambda f: noted(f, MAIN.replace("0.125", "0.25"), "main.csv"),
+        Counts(),
+    ),
     "a report of fewer files": (lambda f: write_manifest(f, "main.md"), Counts(reports=1)),
     "a report of no file": (write_manifest, Counts(reports=1)),
     "no report": (
@@ -254,24 +278,25 @@ def test_every_cost_is_counted(
     monkeypatch.setattr(  # as `frod-bench prune` does, which has tests of its own
         verdict, "prune", lambda folder: [path.unlink() for path in verdict.temporaries(folder)]
     )
-    found, left = verdict.judge(ours, whole, killed_workers=1)
+    found, left = verdict.judge(ours, whole, {LAUNCHER: 1, LAUNCHER + 1: 5})
     assert found == counts
     assert left == (cost == "a temporary file that prune removes")
     assert found.is_clean == (counts == Counts())
 
 
 @pytest.mark.parametrize(
-    ("said", "is_told"),
+    ("said", "lost"),
     [
-        ("1 of 12 runs failed.\n", True),
-        ("No worker can start: 3 in a row\n", True),
-        ("Traceback (most recent call last):\nFileNotFoundError: [Errno 2]\n", False),
-        ("error: [Errno 2] No such file or directory.\n", False),
+        ("1 of 12 runs failed.\n", 1),
+        ("2 of 12 runs failed.\n", 2),
+        ("No worker can start: 3 in a row\n", 1),
+        ("Traceback (most recent call last):\nFileNotFoundError: [Errno 2]\n", None),
+        ("error: [Errno 2] No such file or directory.\n", None),
     ],
 )
-@pytest.mark.parametrize("is_disturbed", [True, False])
-def test_a_sweep_that_ends_with_1_has_to_say_why_and_to_have_been_disturbed(
-    tmp_path: Path, said: str, is_told: bool, is_disturbed: bool
+@pytest.mark.parametrize("worker_kills", [0, 1, 2])
+def test_a_sweep_that_ends_with_1_has_to_say_why_and_to_have_lost_workers(
+    tmp_path: Path, said: str, lost: int | None, worker_kills: int
 ) -> None:
     sweep = Sweep(Folder(tmp_path / "one"), [], "sweep")
     sweep.log.write_text("2 of 12 runs failed.\nof an earlier start\n")
@@ -280,7 +305,8 @@ def test_a_sweep_that_ends_with_1_has_to_say_why_and_to_have_been_disturbed(
     sweep.process.wait()
     with sweep.log.open("a") as log:
         log.write(said)
-    sweep.is_disturbed, is_good = is_disturbed, is_told and is_disturbed
+    sweep.worker_kills[sweep.process.pid] = worker_kills
+    is_good = lost is not None and lost <= worker_kills
     with nullcontext() if is_good else pytest.raises(ChaosError, match="ended with status 1"):
         assert not sweep.is_done
 
@@ -305,20 +331,19 @@ def test_who_was_killed_decides_how_many_deaths_are_expected(tmp_path: Path) -> 
     round_ = Round(folder, sweeps, Random(0))
     started = [
         subprocess.Popen(["sleep", "60"], env={**os.environ, TAG: sweep.tag})
-        for sweep in (*sweeps, sweeps[0])
+        for sweep in (*sweeps, *sweeps)
     ]
     try:
         for sweep, process in zip(sweeps, started, strict=False):
             sweep.process = process
-        worker = started[2]
+        worker, orphan = started[2:]
         assert not round_.strike(kills.Kill(kills.WORKER), sweeps[0], None)  # no command of one
-        assert not any(sweep.is_disturbed for sweep in sweeps)
         assert round_.strike(kills.Kill(kills.WRITER), sweeps[0], worker.pid)
         assert worker.wait(60) == -signal.SIGKILL
-        assert round_.killed_workers == 1
-        assert [sweep.is_disturbed for sweep in sweeps] == [True, True]
+        assert round_.worker_kills() == {started[0].pid: 1}
         assert round_.strike(kills.Kill(kills.LAUNCHER), sweeps[1], None)
-        assert round_.killed_workers == 1
+        assert round_.strike(kills.Kill(kills.WRITER), sweeps[1], orphan.pid)
+        assert round_.worker_kills() == {started[0].pid: 1}
         assert [sweep.launcher for sweep in sweeps] == [started[0].pid, None]
         assert not round_.strike(kills.Kill(kills.LAUNCHER), sweeps[1], None)
     finally:
@@ -336,7 +361,7 @@ def test_what_prune_leaves_is_counted(
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"")
     monkeypatch.setattr(verdict, "prune", lambda _: None)
-    assert verdict.judge(ours, whole, killed_workers=0)[0] == Counts(temporary=2)
+    assert verdict.judge(ours, whole, {})[0] == Counts(temporary=2)
 
 
 def test_prune_sees_what_is_two_hours_old(folders: tuple[Folder, Folder]) -> None:
@@ -344,22 +369,34 @@ def test_prune_sees_what_is_two_hours_old(folders: tuple[Folder, Folder]) -> Non
     ours, whole = folders
     for folder in (ours.cache, ours.results / "embedded/tables"):
         (folder / ".main.md.ab.partial").write_text("half")
-    assert verdict.judge(ours, whole, killed_workers=0) == (Counts(), 2)
+    assert verdict.judge(ours, whole, {}) == (Counts(), 2)
 
 
 def test_a_sweep_that_nobody_disturbed_is_judged_too(
-    folders: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch
+    folders: tuple[Folder, Folder],
 ) -> None:
     _, whole = folders
-    monkeypatch.setattr(verdict, "prune", lambda _: None)
+    with pytest.raises(ChaosError, match="predictions"):
+        verdict.check(whole, cells=2)
+    for record in records(whole):
+        pq.write_table(pa.table({"row": [0]}), store.predictions_path(record))
     verdict.check(whole, cells=2)
     with pytest.raises(ChaosError, match="2 records of 12 cells"):
         verdict.check(whole, cells=12)
-    stray = records(whole)[0].with_name("stray.json.invalid-1")
-    stray.write_text("{")
-    with pytest.raises(ChaosError, match="strange files"):
-        verdict.check(whole, cells=2)
-    stray.unlink()
+    record = records(whole)[0]
+    for stray in (
+        record.with_name(f"{record.name}.invalid-1"),
+        record.with_name(f"{record.stem}.txt"),
+        values_of(record).with_name("0-ab.safetensors"),
+        checkpoint_of(record),
+        whole.cache / "stray",
+        whole.results / "embedded/tables/other.md",
+    ):
+        stray.parent.mkdir(parents=True, exist_ok=True)
+        stray.write_text("{")
+        with pytest.raises(ChaosError, match=stray.name):
+            verdict.check(whole, cells=2)
+        stray.unlink(missing_ok=True)
     failed(whole, "[Errno 2] No such file or directory")
     with pytest.raises(ChaosError, match=r"failed by themselves +1"):
         verdict.check(whole, cells=2)

@@ -149,7 +149,7 @@ def run_mode(
             round_.finish()
         finally:
             round_.end()
-        cost, left = judge(folder, undisturbed, round_.killed_workers)
+        cost, left = judge(folder, undisturbed, round_.worker_kills())
         starts = sum(sweep.starts for sweep in round_.sweeps)
         print(
             f"{mode}, round {number}: {len(round_.made)} kills, {starts} starts, {left} temporary "

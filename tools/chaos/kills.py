@@ -13,9 +13,8 @@ MOMENTS = {HALF: "half written", BEFORE: "before the rename", AFTER: "after the 
 KINDS = (WORKER, "checkpoint", LAUNCHER, "record", SWEEP, "cache", "report")
 LONGEST_DELAY_SEC = 5.0
 # Occasions of a write that a process lets pass, up to: a cell's record comes after its trained
-# values, predictions and curve; a report has one file that is put in its place by a rename, and a
-# process may write one basis alone.
-MOST_SKIPPED = {"checkpoint": 3, "record": 3, "cache": 0, "report": 0}
+# values, predictions and curve; the folder of data sets is renamed once.
+MOST_SKIPPED = {"checkpoint": 3, "record": 3, "cache": 0, "report": 8}
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def dealt(count: int, modes: Sequence[str], random: Random) -> dict[str, list[Ki
         hands[mode].append(_kill(kind, mode == "rivals", random))
     for hand in hands.values():
         random.shuffle(hand)
-        # A basis is written at the beginning, and the report when all cells are done.
+        # Data sets are written at the beginning, and the report when all cells are done.
         hand.sort(key=lambda kill: {"cache": 0, "report": 2}.get(kill.during or "", 1))
     return hands
 
@@ -60,5 +59,5 @@ def _kill(kind: str, has_rivals: bool, random: Random) -> Kill:
     victims = [WRITER, *groups]
     if moment != HALF and kind != "report":
         victims.append(LAUNCHER)  # the writer goes on, so that its file may not have been cut
-    most = 8 if (kind, moment) == ("report", HALF) else MOST_SKIPPED[kind]
-    return Kill(random.choice(victims), kind, moment, random.randint(0, most))
+    skip = random.randint(0, MOST_SKIPPED[kind])
+    return Kill(random.choice(victims), kind, moment, skip)

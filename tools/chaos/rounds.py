@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
@@ -22,7 +23,6 @@ class Round:
     def __init__(self, folder: Folder, sweeps: Sequence[Sweep], random: Random) -> None:
         self.folder, self.sweeps, self.random = folder, sweeps, random
         self.made: list[Kill] = []
-        self.killed_workers = 0  # whose launcher lives on, and leaves a record of their death
 
     def disturb(self, kills: Sequence[Kill]) -> list[Kill]:
         """Make the kills; returns those that found no occasion before all cells were done, after
@@ -54,6 +54,12 @@ class Round:
         """Leave no process behind."""
         for sweep in self.sweeps:
             sweep.kill()
+
+    def worker_kills(self) -> Counter[int]:
+        """The kills that hit workers and no launcher, by the launcher that may leave a record of
+        each: a worker may have had no cell, or its cell was done.
+        """
+        return sum((one.worker_kills for one in self.sweeps), Counter[int]())
 
     def all_done(self) -> bool:
         """Whether every sweep has ended with all cells done."""
@@ -111,7 +117,6 @@ class Round:
 
     def strike(self, kill: Kill, sweep: Sweep, writer: int | None) -> bool:
         """Kill the victims of a kill that is aimed at `sweep`; False if there is none by now."""
-        launchers = {one.launcher for one in self.sweeps}
         if kill.victim == EVERYTHING:
             killed = set[int]().union(*(one.kill() for one in self.sweeps))
         elif kill.victim == WORKER:
@@ -123,9 +128,8 @@ class Round:
             killed = sweep.kill([sweep.launcher] if sweep.launcher else [])
         else:
             killed = sweep.kill()
-        for one in self.sweeps:
-            one.is_disturbed |= bool(killed)
-        self.killed_workers += bool(killed) and killed.isdisjoint(launchers)
+        if killed and sweep.launcher and sweep.launcher not in killed:
+            sweep.worker_kills[sweep.launcher] += 1
         if writer and kill.victim == LAUNCHER:
             with suppress(ProcessLookupError):
                 os.kill(writer, signal.SIGCONT)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 INSIDE = Path(__file__).parent / "inside"
 TAG = "CHAOS_SWEEP"
 OF_WORKERS = (b"multiprocessing.spawn", b"ray::Host")  # in their command lines
-TOLD = re.compile(r"^\d+ of \d+ runs failed\.|^No worker can start: ", re.MULTILINE)
+TOLD = re.compile(r"^(\d+) of \d+ runs failed\.|^No worker can start: ", re.MULTILINE)
 DONE, FAILED = 0, 1  # exit statuses: all cells are done; some failed, as those of killed workers
 
 
@@ -55,8 +56,8 @@ class Sweep:
         self.log = folder.path / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
-        self.is_disturbed = False  # a process of its round was killed since it was started
-        self.is_beheaded = False  # its launcher was
+        self.is_beheaded = False  # its launcher was killed since it was started
+        self.worker_kills: Counter[int] = Counter()  # that left its launcher alive, by launcher
         self.noted = 0  # entries of the journal when it was started
         self.printed = 0  # bytes of the log at that time
 
@@ -67,15 +68,16 @@ class Sweep:
     @property
     def is_done(self) -> bool:
         """Whether it has ended with all cells done. Raises ChaosError if it has ended otherwise,
-        and neither because its launcher was killed, nor with 1 after a kill, saying why.
+        and neither because its launcher was killed, nor saying that it lost as many runs as workers
+        of it were killed, or fewer.
         """
         status = None if self.process is None else self.process.poll()
-        if status is None:
+        if self.process is None or status is None:
             return False
         is_excused = (
             self.is_beheaded
             if status == -signal.SIGKILL
-            else status == FAILED and self.is_disturbed and TOLD.search(self.said()) is not None
+            else status == FAILED and 0 < self.told() <= self.worker_kills[self.process.pid]
         )
         if status != DONE and not is_excused:
             raise ChaosError(f"{self.name} ended with status {status}:\n{self.tail()}")
@@ -96,7 +98,7 @@ class Sweep:
         command = [sys.executable, "-m", "frod_bench.reproduce", *self.words]
         self.noted = len(self.folder.journal())
         self.printed = self.log.stat().st_size if self.log.exists() else 0
-        self.is_disturbed = self.is_beheaded = False
+        self.is_beheaded = False
         self.starts += 1
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -132,6 +134,11 @@ class Sweep:
         if self.process is not None and self.process.pid in killed:
             self.is_beheaded = True
         return killed
+
+    def told(self) -> int:
+        """How many runs it lost, as it says itself; 1 if no worker could start."""
+        found = TOLD.search(self.said())
+        return 0 if found is None else int(found[1] or 1)
 
     def said(self) -> str:
         """What it printed since it was started."""

@@ -1,5 +1,6 @@
 """What the kills cost: a folder that was disturbed next to one that was not."""
 
+import csv
 import filecmp
 import json
 import os
@@ -7,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,7 +22,9 @@ from tools.chaos.sweeps import ROOT, ChaosError, Folder
 
 PROFILE = "embedded"
 TWO_HOURS_SEC = 7200.0
-EQUAL_TABLES = ("paired", "parameters")  # which hold neither seconds nor bytes
+SCORES = "main.csv"
+OF_MACHINE = ("s", "MiB")  # units of its rows that differ from run to run
+EQUAL_TABLES = ("paired", "parameters")  # which have no such rows
 # Beside a record: what a killed worker is known to leave, a failed try, is not a second record.
 FAILED_TRY = "*.json.failed-*"
 DIED = "the worker died"  # how the error of such a try begins
@@ -63,12 +66,15 @@ TITLES = {
 assert list(TITLES) == [one.name for one in fields(Counts)]
 
 
-def judge(folder: Folder, undisturbed: Folder, killed_workers: int) -> tuple[Counts, int]:
+def judge(
+    folder: Folder, undisturbed: Folder, worker_kills: Mapping[int, int]
+) -> tuple[Counts, int]:
     """What the kills cost in a folder whose sweeps are done, and how many temporary files they left
-    for `prune` to delete. `killed_workers` are those whose launcher lived on.
+    for `prune` to delete. `worker_kills` are those that left the launcher alive, by launcher.
     """
     ours, whole = (one.results / PROFILE for one in (folder, undisturbed))
-    names = {path.relative_to(whole) for path in (whole / "records").rglob("*") if path.is_file()}
+    kinds = ("records", "adapters")
+    names = {path.relative_to(whole) for kind in kinds for path in (whole / kind).rglob("*")}
     records = records_of(undisturbed)
     counts = Counts(
         lost=sum(not _is_ok(ours / name) for name in records),
@@ -76,39 +82,41 @@ def judge(folder: Folder, undisturbed: Folder, killed_workers: int) -> tuple[Cou
             path.relative_to(ours) not in names
             and not _is_of_a_killed_worker(path)
             and not fnmatchcase(path.name, atomic.TEMPORARIES)
-            for path in (ours / "records").rglob("*")
+            for kind in kinds
+            for path in (ours / kind).rglob("*")
             if path.is_file()
         ),
         different=sum(_differs(whole / name, ours / name) for name in records),
         run_twice=run_twice(folder),
-        failed=failed_tries(folder, killed_workers),
+        failed=failed_tries(folder, worker_kills),
         reports=int(not _is_complete(ours, whole)),
     )
     left = len(temporaries(folder))
     prune(folder)
-    extra = files_of(folder) - files_of(undisturbed)
-    in_records = f"results/{PROFILE}/records/"  # where all but temporary files is counted above
-    counts.temporary = sum(
-        not name.startswith(in_records) or fnmatchcase(Path(name).name, atomic.TEMPORARIES)
-        for name in extra
-    )
+    folders = [path for path in temporaries(folder) if path.is_dir() and not any(path.iterdir())]
+    counts.temporary = len(files_of(folder) - files_of(undisturbed)) + len(folders)
     return counts, left
 
 
 def check(undisturbed: Folder, cells: int) -> None:
-    """Raise ChaosError unless a sweep that nobody disturbed is as all others should be."""
-    counts, _ = judge(undisturbed, undisturbed, killed_workers=0)
-    stems = {name.stem for name in records_of(undisturbed)}
-    records = undisturbed.results / PROFILE / "records"
-    strange = [
-        path.name
-        for path in records.rglob("*")
-        if path.is_file() and path.name.partition(".")[0] not in stems
-    ]
-    if not counts.is_clean or strange or len(stems) != cells:
+    """Raise ChaosError unless a sweep that nobody disturbed has the files of so many cells and of a
+    report, and no others: they are what all others are compared with.
+    """
+    profile, stems = undisturbed.results / PROFILE, records_of(undisturbed)
+    if len(stems) != cells:
+        raise ChaosError(f"the undisturbed sweep has {len(stems)} records of {cells} cells")
+    wanted = {profile / "tables/.made_from.json", *(profile / name for name in _written(profile))}
+    for record in (profile / stem for stem in stems):
+        curve, predictions = store.curve_path(record), store.predictions_path(record)
+        wanted |= {record, curve, predictions, _values_of(record)}
+    mirror = undisturbed.cache / "embedded_mirror"
+    found = set(map(undisturbed.path.joinpath, files_of(undisturbed)))
+    strange = {path for path in found ^ wanted if mirror not in path.parents}
+    counts, left = judge(undisturbed, undisturbed, {})
+    if strange or left or not counts.is_clean:
         raise ChaosError(
-            f"the undisturbed sweep has {len(stems)} records of {cells} cells, strange files "
-            f"{strange}, and\n{table([('', counts)])}"
+            f"the undisturbed sweep has strange files or lacks some: {sorted(map(str, strange))}, "
+            f"{left} temporary ones, and\n{table([('', counts)])}"
         )
 
 
@@ -129,11 +137,14 @@ def files_of(folder: Folder) -> set[str]:
     }
 
 
-def failed_tries(folder: Folder, killed_workers: int) -> int:
-    """Failed records that were put in their places, but for one of each worker that was killed."""
-    errors = [one["error"] for one in folder.journal() if one.get("status") == "failed"]
-    died = sum(error.startswith(DIED) for error in errors)
-    return len(errors) - died + max(0, died - killed_workers)
+def failed_tries(folder: Folder, worker_kills: Mapping[int, int]) -> int:
+    """Failed records that were put in their places, but for those of workers that were killed: a
+    launcher leaves one for each at most.
+    """
+    tries = [one for one in folder.journal() if one.get("status") == "failed"]
+    died = Counter(one["pid"] for one in tries if one["error"].startswith(DIED))
+    excused = sum(min(count, worker_kills.get(pid, 0)) for pid, count in died.items())
+    return len(tries) - excused
 
 
 def run_twice(folder: Folder) -> int:
@@ -202,16 +213,19 @@ def _differs(whole: Path, ours: Path) -> bool:
     """Whether a record of status ok, its files or its trained values differ in a bit."""
     if not _is_ok(ours):
         return False  # it counts as lost
-    whole_values, our_values = (
-        record.parents[3] / "adapters" / Path(*record.parts[-3:-1]) / f"{record.stem}.safetensors"
-        for record in (whole, ours)
-    )
+    whole_values, our_values = map(_values_of, (whole, ours))
     try:
         if any(same_records.differences(whole, ours)):
             return True
         return not filecmp.cmp(whole_values, our_values, shallow=False)
     except (OSError, RecordError):
         return True
+
+
+def _values_of(record: Path) -> Path:
+    """The file of the values that a run trained."""
+    folder = record.parents[3] / "adapters" / Path(*record.parts[-3:-1])
+    return folder / f"{record.stem}.safetensors"
 
 
 def _is_complete(ours: Path, whole: Path) -> bool:
@@ -223,9 +237,9 @@ def _is_complete(ours: Path, whole: Path) -> bool:
         stats = {name: (ours / name).stat() for name in written}
         is_whole = all(_has_its_end(ours / name) for name in written)
         is_equal = all(
-            filecmp.cmp(ours / name, whole / name, shallow=False)
+            _scores_in(ours / name) == _scores_in(whole / name)
             for name in written
-            if name.stem in EQUAL_TABLES
+            if name.stem in EQUAL_TABLES or name.name == SCORES
         )
     except (OSError, ValueError, KeyError):
         return False
@@ -235,6 +249,14 @@ def _is_complete(ours: Path, whole: Path) -> bool:
         and written.keys() == theirs.keys()
         and all((is_whole, is_equal, is_as_written))
     )
+
+
+def _scores_in(table_file: Path) -> list[str]:
+    """The lines of a table, and of the main one those that the machine does not change."""
+    lines = table_file.read_text(encoding="utf-8").splitlines()
+    if table_file.name != SCORES:
+        return lines
+    return [str(row) for row in csv.DictReader(lines) if row["unit"] not in OF_MACHINE]
 
 
 def _written(profile: Path) -> dict[Path, list[int]]:
