@@ -24,7 +24,7 @@ RUNS = {
         "why/two_tasks/embedded",
     ],
     "real data (profile `real`): pilots": ["real:real_pilot:bf16_pilot"],
-    "real data: search for learning rates, so far": ["real:tune_real"],
+    "real data: search for learning rates": ["real:tune_real"],
     "real data: main table": ["real:main_table"],
     "runs that others took the place of": [
         "earlier_runs/embedded",

@@ -271,6 +271,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "slow learning": differences.of_slow_learning,
     "picks": searched_picks.of_main_table,
     "other picks": searched_picks.of_other_methods,
+    "real picks": searched_picks.on_real_data,
     "constant picks": searched_picks.without_decay,
     "hours": evidence_hours.table,
     "pilot gains": real_profile.pilot_gains,

@@ -1,6 +1,6 @@
 """Tables of the learning rates that the search picked, and of how sure these picks are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,25 +11,34 @@ from frod_bench.report.table import pipes
 from frod_bench.tuning.procedure import HEAD, has_rotation, main_group
 from tools.differences import AREAS, head
 
-TABLES = Path(__file__).parents[1] / "results/reference/search/embedded/tables"
+SEARCHES = Path(__file__).parents[1] / "results/reference/search"
 # Searched with one seed.
 OTHERS = ("pissa", "rslora", "vera", "randlora", "bitfit", "frod_released", "frod_smaller")
-MAIN = ("full", "lora", "dora", "frod", "frozen")  # searched with two seeds
+MAIN = ("full", "lora", "dora", "frod", "frozen")  # searched with two seeds, on real data with one
+# On real data reasoning is searched where options are ranked by their likelihood, without a head.
+REAL_AREAS = {
+    f"{family}_rank" if family == "reasoning" else family: AREAS[family] for family in AREAS
+}
 
 
 def of_main_table() -> str:
     """What was picked for the methods of the main table, family by family."""
-    return _by_family(MAIN)
+    return _by_family(MAIN, "embedded", AREAS)
+
+
+def on_real_data() -> str:
+    """The same of the profile `real`."""
+    return _by_family(MAIN, "real", REAL_AREAS)
 
 
 def of_other_methods() -> str:
     """The same of the methods that are searched with one seed; a dash where one has no pick."""
-    return _by_family(OTHERS)
+    return _by_family(OTHERS, "embedded", AREAS)
 
 
-def _by_family(methods: Sequence[str]) -> str:
-    picks, lines = _picks(""), _head(methods)
-    for family, name in AREAS.items():
+def _by_family(methods: Sequence[str], profile: str, areas: Mapping[str, str]) -> str:
+    picks, lines = _picks("picks", profile), _head(methods)
+    for family, name in areas.items():
         rows = {
             f"**{name}**, points": "points",
             "rate; head": "",
@@ -46,7 +55,7 @@ def _by_family(methods: Sequence[str]) -> str:
 
 def without_decay() -> str:
     """Scores at the picks without a decay, and by how much the rates of the search were moved."""
-    picks, searched = _picks("_constant"), _picks("")
+    picks, searched = _picks("picks_constant"), _picks("picks")
     methods = [method for method in MAIN if method != "frozen"]
     lines = _head(methods)
     for family, name in AREAS.items():
@@ -60,8 +69,9 @@ def without_decay() -> str:
     return "\n".join(lines)
 
 
-def _picks(schedule: str) -> pd.DataFrame:
-    return pd.read_csv(TABLES / f"picks{schedule}.csv").set_index(["family", "method"])
+def _picks(table: str, profile: str = "embedded") -> pd.DataFrame:
+    path = SEARCHES / profile / "tables" / f"{table}.csv"
+    return pd.read_csv(path).set_index(["family", "method"])
 
 
 def _head(methods: Sequence[str]) -> list[str]:
@@ -82,4 +92,5 @@ def _cell(pick: "pd.Series[float]", column: str) -> str:
     if has_rotation(list(rates)):
         ratio = str(pick["ratio"])
         rate += f" ({ratio})" if ratio == TIED else f" (ratio {float(ratio):g})"
-    return f"{rate}; {rates[HEAD]:.1e}".replace("e-0", "e-")
+    head_rate = f"; {rates[HEAD]:.1e}" if HEAD in rates else ""
+    return f"{rate}{head_rate}".replace("e-0", "e-")
