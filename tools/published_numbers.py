@@ -276,6 +276,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "hours": evidence_hours.table,
     "pilot gains": real_profile.pilot_gains,
     "bf16 differences": real_profile.bf16_differences,
+    "bf16 at the pick": real_profile.bf16_at_the_pick,
     "real steps": real_profile.step_seconds,
     "demo": demo,
     "step times": step_times,

@@ -43,9 +43,23 @@ def pilot_gains() -> str:
 
 
 def bf16_differences() -> str:
-    """bf16 minus float32 of each method and task, with the noise of a seed."""
+    """bf16 minus float32 of each method and task at the rates of `small`, with the noise of a
+    seed.
+    """
+    return _bf16(at_the_pick=False)
+
+
+def bf16_at_the_pick() -> str:
+    """The same of the runs at the rates that the search picked."""
+    return _bf16(at_the_pick=True)
+
+
+def _bf16(*, at_the_pick: bool) -> str:
     rows = []
+    picks = pd.read_csv(REFERENCE / "search/real/tables/picks.csv").set_index(["family", "method"])
     for record in _records_of("bf16_pilot"):
+        if _is_picked(record, picks) != at_the_pick:
+            continue
         config, cell = record["config"], record["cell"]
         keys = {name: cell[name] for name in ("task", "family", "method", "seed")}
         varied = {f"{AXIS}{precision.KEY}": config["trainer"]["mixed_precision"]}
@@ -54,6 +68,17 @@ def bf16_differences() -> str:
     made = precision.table(precision.numbers(frame), About("", frame))
     lines = head(made.header[0], made.header[1:])
     return "\n".join(lines + [pipes([row.label, *row.cells]) for row in made.rows])
+
+
+def _is_picked(record: Record, picks: pd.DataFrame) -> bool:
+    """Whether a run has the rates that the search picked for its method and family."""
+    config, cell = record["config"], record["cell"]
+    area = f"{cell['family']}_rank" if config["head"] == "rank" else cell["family"]
+    if (area, cell["method"]) not in picks.index:
+        return False
+    pick = picks.loc[area, cell["method"]]
+    rates = config["method"]["learning_rates"]
+    return all(pick[f"lr_{group}"] == rate for group, rate in rates.items())
 
 
 def step_seconds() -> str:

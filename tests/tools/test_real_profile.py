@@ -2,7 +2,7 @@
 
 import yaml
 
-from tools.real_profile import REFERENCE, bf16_differences, pilot_gains
+from tools.real_profile import REFERENCE, bf16_at_the_pick, bf16_differences, pilot_gains
 
 CONF = REFERENCE.parents[1] / "conf"
 BEFORE = (
@@ -44,3 +44,11 @@ def test_the_precision_is_what_the_pilots_rule_makes_of_its_records() -> None:
         assert all(abs(mean) <= float(noise) + 0.05 for mean in means)
     trainer = yaml.safe_load((CONF / "trainer/real.yaml").read_text())
     assert trainer["mixed_precision"] == "bf16"
+
+
+def test_the_precision_holds_for_frod_at_the_rate_that_was_picked() -> None:
+    ((name, difference, noise),) = (
+        line.strip("| ").split(" | ") for line in bf16_at_the_pick().split("\n")[2:]
+    )
+    assert name == "ARC-e (rank)"
+    assert abs(float(difference.split(" [")[0].replace("\u2212", "-"))) <= float(noise)
