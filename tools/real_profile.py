@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from frod_bench.common.names import with_head
 from frod_bench.records import sources
 from frod_bench.records.schema import Record
 from frod_bench.report.analyses import precision
@@ -16,6 +17,7 @@ from frod_bench.report.collect import row_of
 from frod_bench.report.frame import AXIS, frame_of
 from frod_bench.report.names import label, method_named
 from frod_bench.report.table import pipes
+from tools import searched_picks
 from tools.differences import head
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
@@ -56,7 +58,7 @@ def bf16_at_the_pick() -> str:
 
 def _bf16(*, at_the_pick: bool) -> str:
     rows = []
-    picks = pd.read_csv(REFERENCE / "search/real/tables/picks.csv").set_index(["family", "method"])
+    picks = searched_picks.picks_of("real")
     for record in _records_of("bf16_pilot"):
         if _is_picked(record, picks) != at_the_pick:
             continue
@@ -73,10 +75,10 @@ def _bf16(*, at_the_pick: bool) -> str:
 def _is_picked(record: Record, picks: pd.DataFrame) -> bool:
     """Whether a run has the rates that the search picked for its method and family."""
     config, cell = record["config"], record["cell"]
-    area = f"{cell['family']}_rank" if config["head"] == "rank" else cell["family"]
-    if (area, cell["method"]) not in picks.index:
+    key = with_head(cell["family"], config["head"]), cell["method"]
+    if key not in picks.index:
         return False
-    pick = picks.loc[area, cell["method"]]
+    pick = picks.loc[key]
     rates = config["method"]["learning_rates"]
     return all(pick[f"lr_{group}"] == rate for group, rate in rates.items())
 

@@ -1,23 +1,24 @@
 """Tables of the learning rates that the search picked, and of how sure these picks are."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
+from frod_bench.common.names import with_head
+from frod_bench.common.paths import published_search
 from frod_bench.report.names import label, method_named
 from frod_bench.report.sensitivity import TIED
 from frod_bench.report.table import pipes
 from frod_bench.tuning.procedure import HEAD, has_rotation, main_group
 from tools.differences import AREAS, head
 
-SEARCHES = Path(__file__).parents[1] / "results/reference/search"
 # Searched with one seed.
 OTHERS = ("pissa", "rslora", "vera", "randlora", "bitfit", "frod_released", "frod_smaller")
 MAIN = ("full", "lora", "dora", "frod", "frozen")  # searched with two seeds, on real data with one
 # On real data reasoning is searched where options are ranked by their likelihood, without a head.
 REAL_AREAS = {
-    f"{family}_rank" if family == "reasoning" else family: AREAS[family] for family in AREAS
+    with_head(family, "rank") if family == "reasoning" else family: AREAS[family]
+    for family in AREAS
 }
 
 
@@ -37,7 +38,7 @@ def of_other_methods() -> str:
 
 
 def _by_family(methods: Sequence[str], profile: str, areas: Mapping[str, str]) -> str:
-    picks, lines = _picks("picks", profile), _head(methods)
+    picks, lines = picks_of(profile), _head(methods)
     for family, name in areas.items():
         rows = {
             f"**{name}**, points": "points",
@@ -55,7 +56,7 @@ def _by_family(methods: Sequence[str], profile: str, areas: Mapping[str, str]) -
 
 def without_decay() -> str:
     """Scores at the picks without a decay, and by how much the rates of the search were moved."""
-    picks, searched = _picks("picks_constant"), _picks("picks")
+    picks, searched = picks_of("embedded", "picks_constant"), picks_of("embedded")
     methods = [method for method in MAIN if method != "frozen"]
     lines = _head(methods)
     for family, name in AREAS.items():
@@ -69,8 +70,9 @@ def without_decay() -> str:
     return "\n".join(lines)
 
 
-def _picks(table: str, profile: str = "embedded") -> pd.DataFrame:
-    path = SEARCHES / profile / "tables" / f"{table}.csv"
+def picks_of(profile: str, table: str = "picks") -> pd.DataFrame:
+    """The picks of a profile's published search, by family, with its head, and method."""
+    path = published_search(profile) / "tables" / f"{table}.csv"
     return pd.read_csv(path).set_index(["family", "method"])
 
 

@@ -17,6 +17,7 @@ from frod_bench.cells import leftovers
 from frod_bench.common import atomic
 from frod_bench.records import store
 from frod_bench.records.schema import RecordError
+from frod_bench.report.asked import MANIFEST
 from tools import same_records
 from tools.chaos.sweeps import ROOT, ChaosError, Folder
 
@@ -105,7 +106,7 @@ def check(undisturbed: Folder, cells: int) -> None:
     profile, stems = undisturbed.results / PROFILE, records_of(undisturbed)
     if len(stems) != cells:
         raise ChaosError(f"the undisturbed sweep has {len(stems)} records of {cells} cells")
-    wanted = {profile / "tables/.made_from.json", *(profile / name for name in _written(profile))}
+    wanted = {profile / MANIFEST, *(profile / name for name in _written(profile))}
     for record in (profile / stem for stem in stems):
         curve, predictions = store.curve_path(record), store.predictions_path(record)
         wanted |= {record, curve, predictions, _values_of(record)}
@@ -261,7 +262,7 @@ def _scores_in(table_file: Path) -> list[str]:
 
 def _written(profile: Path) -> dict[Path, list[int]]:
     """The files of a report by their names below the profile's folder, with size and time."""
-    manifest = json.loads((profile / "tables/.made_from.json").read_bytes())
+    manifest = json.loads((profile / MANIFEST).read_bytes())
     return {Path(path).relative_to(profile): stamp for path, stamp in manifest["written"].items()}
 
 
