@@ -60,15 +60,19 @@ def leave_record(
 ) -> tuple[dict[str, Any], Path]:
     """Save the record made of `body` and its side files, delete checkpoints that are no longer
     needed, and return the record and its path: next to its place, under a name that no report
-    reads, if a better record exists or another process holds the cell's lock.
+    reads, if a better record exists or another process holds the cell's lock. `body` may name the
+    `processors` that the run was made on, if it was resumed on another one.
     """
+    body = dict(body)
+    processors = body.pop("processors", [processes.processor()])
     path, status = cell.record_path, body["status"]
     if not has_lock or STANDING[status] < STANDING[store.status_at(path)]:
         path = store.beside(path, status)
     document = {
         "schema_version": schema.SCHEMA_VERSION,
         "cell": cell.identity,
-        "provenance": provenance_of(cell, started_at, device),
+        "provenance": provenance_of(cell, started_at, device)
+        | {"processor": ", then ".join(processors)},
         "config": cell.config,
         **body,
         "curve": None,

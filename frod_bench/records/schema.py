@@ -130,7 +130,7 @@ class Provenance(TypedDict):
     code: NotRequired[dict[Text, Text]]
     packages: dict[Text, Text]  # name -> version
     device: Text
-    processor: NotRequired[Text]  # of the machine, by its own name
+    processor: NotRequired[Text]  # by its own name; of a resumed run all that it was made on
     dtype: Text
     threads: Positive
     processes: NotRequired[Positive]  # that trained together; always in version 2

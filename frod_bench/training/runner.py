@@ -240,6 +240,7 @@ def run_cell(
             "peak_device_bytes": memory.peak_device_bytes(accelerator.device),
         },
         "data_counts": asdict(ready.data.counts) | {"prompt_digest": ready.data.prompt_digest},
+        "processors": progress.processors,
     }
     return body, progress.curve, predictions
 

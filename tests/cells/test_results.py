@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -125,6 +126,20 @@ def test_what_cannot_be_saved_leaves_the_curve_of_the_record_that_stays(finished
             finished, again, curve, None, started_at=body["provenance"]["started_at"], device="cpu"
         )
     assert {p: p.read_bytes() for p in finished.record_path.parent.iterdir()} == before
+
+
+def test_a_record_names_every_processor_that_its_run_was_made_on(finished: Cell) -> None:
+    body = json.loads(finished.record_path.read_text())
+    fields = ("status", "error", "metrics", "primary_metric", "higher_is_better", "params", "time")
+    again = {name: body[name] for name in (*fields, "steps", "memory", "tokens_or_images")}
+    again |= {"data_counts": body["data_counts"], "processors": ["Intel", "AMD"]}
+    curve = [{"step": 0, "seconds": 0.0, "train_loss": 1.0}]
+    predictions = pq.read_table(store.predictions_path(finished.record_path))
+    made, path = results.leave_record(
+        finished, again, curve, predictions, started_at=results.now(), device="cpu"
+    )
+    assert made["provenance"]["processor"] == "Intel, then AMD"
+    assert store.load(path)["provenance"]["processor"] == "Intel, then AMD"
 
 
 def test_a_file_name_that_is_no_text_is_told_in_the_failure(make_cell: MakeCell) -> None:

@@ -17,6 +17,7 @@ from torch.amp import GradScaler
 
 from frod_bench.common import stopping
 from frod_bench.config.settings import TrainerConfig
+from frod_bench.training import loop
 from frod_bench.training.checkpoint import Checkpoints
 from frod_bench.training.loop import Point, Problem, Progress, Trainer, lr_multiplier, rows_of_step
 
@@ -207,6 +208,18 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, killed_at: int, select
     assert without_seconds(resumed) == without_seconds(whole)
     for a, b in zip(model.parameters(), whole_model.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_run_that_resumes_on_another_processor_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What was made before the first checkpoint, after four steps, is made again.
+    for name, killed_at in (("ARM", 3), ("Intel", 6), ("AMD", 9), ("Intel", 12)):
+        monkeypatch.setattr(loop, "processor", lambda name=name: name)
+        with pytest.raises(Killed):
+            fit(tmp_path, config(), on_point=kill_at(killed_at))
+    _, progress = fit(tmp_path, config())
+    assert progress.processors == ["Intel", "AMD"]
 
 
 def kill_at(step: int) -> Any:
