@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and six pages of docs/.
+"""Write the published numbers of results/reference/ into README.md and seven pages of docs/.
 
     python -m tools.published_numbers
 
@@ -22,7 +22,14 @@ from frod_bench.compare import command as compare
 from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
 from frod_bench.report.claims_table import SHOWN
-from tools import differences, evidence_hours, llama_costs, real_profile, searched_picks
+from tools import (
+    differences,
+    evidence_hours,
+    llama_costs,
+    real_profile,
+    row_overlap,
+    searched_picks,
+)
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -38,6 +45,7 @@ PAGES = (
     ROOT / "docs" / "explanation" / "fairness.md",
     ROOT / "docs" / "how-to" / "paper_scale.md",
     ROOT / "docs" / "how-to" / "real_data.md",
+    ROOT / "docs" / "reference" / "real_rows.md",
 )
 DEMO = (
     *("profile=small", "task=sst2,qnli", "method=frod,lora"),
@@ -59,17 +67,17 @@ VERDICTS = {
         {
             r"counted on the paper's backbones, without the head": "{mean:.2f} %, counted on the "
             "paper's backbones",
-            r"the same, over the \d+ compositions of 20 of 24 tasks": "{low:.2f} to {high:.2f} % "
-            "over all ways to take 20 of the 24 tasks, of which the number chose this one",
+            r"the same, over the \d+ compositions of 20 of 24 tasks": "that number chose these "
+            "20 of the 24 tasks (all choices give {low:.2f} to {high:.2f} %)",
         },
     ),
     "convergence": (
         "converges faster than low-rank methods",
         {
-            r"steps to target, lora over frod": "LoRA needs {mean:.2f} times FRoD's steps to reach "
-            "the target ({confidence:.0%} interval {low:.2f} to {high:.2f})",
-            r"seconds to target, lora over frod": "{mean:.2f} times its seconds ({low:.2f} to "
-            "{high:.2f})",
+            r"steps to target, (lora|dora) over frod": "{rival} needs {mean:.2f} times FRoD's "
+            "steps to reach the target ({confidence:.0%} interval {low:.2f} to {high:.2f})",
+            r"seconds to target, (lora|dora) over frod": "{rival} {mean:.2f} times FRoD's seconds "
+            "({low:.2f} to {high:.2f})",
         },
     ),
     "robustness": (
@@ -163,6 +171,8 @@ def _verdict(table: pd.DataFrame, claim: str, parts: Mapping[str, str]) -> str:
 def _in_words(row: pd.Series, form: str, margin: str) -> str:
     numbers = {name: float(row[name]) for name in ("mean", "low", "high", "confidence")}
     mean = numbers["mean"]
+    part = str(row["part"])
+    of_ratio = re.search(r"(\w+) over frod$", part)
     text = form.format(
         **numbers,
         size=abs(mean),
@@ -170,27 +180,37 @@ def _in_words(row: pd.Series, form: str, margin: str) -> str:
         margin=margin,
         less_high=-numbers["high"],  # of the difference of losses, which areas are below 0
         less_low=-numbers["low"],
-        rival=RIVALS.get(str(row["part"]).split()[-1], ""),
+        rival=RIVALS.get(of_ratio[1] if of_ratio else part.rsplit(maxsplit=1)[-1], ""),
         below="below" if mean < 0 else "above",
         fewer="more" if mean < 0 else "less",
         more="more" if mean > 0 else "less",
     )
-    return re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
+    text = re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
+    text = re.sub(r" \([^()]*[+-]?nan to [+-]?nan[^()]*\)", ", without an interval", text)
+    return re.sub(r"\binf\b", "∞", text)
 
 
 def step_times() -> str:
-    """One sentence: seconds of a training step at RoBERTa-base's shape, by method."""
+    """Seconds and memory of a training step at RoBERTa-base's shape, by method."""
     bench = json.loads((REFERENCE / "bench/frod.json").read_text(encoding="utf-8"))
-    seconds = {
-        row["method"]: row["step_sec"]
+    rows = {
+        (row["tokens"], row["method"]): row
         for row in bench["rows"]
-        if (row["shape"], row["tokens"], row["compiled"]) == ("roberta_base", 4096, False)
+        if row["shape"] == "roberta_base" and not row["compiled"]
     }
-    of = {name: f"{seconds[key]:.3g} s" for name, key in STEPS.items()}
+    many, few = (
+        {name: f"{rows[tokens, key]['step_sec']:.3g} s" for name, key in STEPS.items()}
+        for tokens in (4096, 512)
+    )
+    peak = {name: f"{rows[4096, key]['peak_rss_bytes'] / 2**30:.1f}" for name, key in STEPS.items()}
     return (
         "On two cores, at the shape of RoBERTa-base and with 4,096 tokens, a training step took "
-        f"{of['FRoD']} with FRoD, {of['full']} with full fine-tuning, {of['LoRA']} with LoRA, "
-        f"{of['DoRA']} with DoRA, and\n{of['PEFT']} with PEFT's implementation of FRoD "
+        f"{many['FRoD']} with FRoD, {many['full']} with full fine-tuning, {many['LoRA']} with "
+        f"LoRA, {many['DoRA']} with DoRA, and\n{many['PEFT']} with PEFT's implementation of FRoD; "
+        f"peak memory was {peak['FRoD']}, {peak['full']}, {peak['LoRA']}, {peak['DoRA']} and "
+        f"{peak['PEFT']} GiB. With 512 tokens it took {few['FRoD']}, {few['full']}, "
+        f"{few['LoRA']}, {few['DoRA']} and {few['PEFT']}:\nFRoD's products with k × k matrices "
+        "cost more than LoRA's, the more so the smaller a step is "
         "([costs](docs/explanation/method.md#seconds-and-memory-of-a-step))."
     )
 
@@ -278,6 +298,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "bf16 differences": real_profile.bf16_differences,
     "bf16 at the pick": real_profile.bf16_at_the_pick,
     "real steps": real_profile.step_seconds,
+    "row overlap": row_overlap.table,
     "demo": demo,
     "step times": step_times,
     "bench goals": bench_goals,
@@ -298,8 +319,8 @@ def filled(page: str) -> str:
 
 def main() -> int:
     """Rewrite the pages; returns the exit status."""
-    for page in PAGES:
-        page.write_text(filled(page.read_text()))
+    for page, text in {page: filled(page.read_text()) for page in PAGES}.items():
+        page.write_text(text)
         print(page)
     return 0
 

@@ -227,9 +227,9 @@ def pooled(found: pd.DataFrame, picks: Mapping[tuple[str, str], float]) -> pd.Da
     the measures, and the picked rate. A measure that is not positive in each cell is NaN, as is an
     eigenvalue that did not converge in one.
     """
-    rows, sound = [], found["is_sound"].astype(bool)
-    found = found.assign(eigenvalue=found["eigenvalue"].where(sound))
-    for key, of_key in found.groupby(["family", "method", "coordinates"], sort=False):
+    rows = []
+    known = _known(found)
+    for key, of_key in known.groupby(["family", "method", "coordinates"], sort=False):
         family, method, coordinates = key
         row = {"family": family, "method": method, "coordinates": coordinates}
         row |= {"cells": len(of_key)}
@@ -239,6 +239,11 @@ def pooled(found: pd.DataFrame, picks: Mapping[tuple[str, str], float]) -> pd.Da
             )
         rows.append(row | {"picked_rate": picks.get((str(family), str(method)), np.nan)})
     return pd.DataFrame(rows)
+
+
+def _known(found: pd.DataFrame) -> pd.DataFrame:
+    """The cells, without the eigenvalues that did not converge."""
+    return found.assign(eigenvalue=found["eigenvalue"].where(found["is_sound"].astype(bool)))
 
 
 def correlations(points: pd.DataFrame) -> pd.DataFrame:
@@ -266,7 +271,7 @@ def table(
     """Return one row per task, method and coordinates, and notes on convergence and correlation."""
     picks = points.drop_duplicates(["family", "method"]).set_index(["family", "method"])
     rows = []
-    for (task, family), of_task in found.groupby(["task", "family"], sort=False):
+    for (task, family), of_task in _known(found).groupby(["task", "family"], sort=False):
         rows.append(Row(label(Task(str(task), without_head(str(family))[1])), heading=True))
         for (method, coordinates), own in of_task.groupby(["method", "coordinates"], sort=False):
             rate = picks.loc[(family, method), "picked_rate"]

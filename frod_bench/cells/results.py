@@ -72,7 +72,7 @@ def leave_record(
         "schema_version": schema.SCHEMA_VERSION,
         "cell": cell.identity,
         "provenance": provenance_of(cell, started_at, device)
-        | {"processor": ", then ".join(processors)},
+        | {"processor": schema.THEN.join(processors)},
         "config": cell.config,
         **body,
         "curve": None,

@@ -158,7 +158,9 @@ class Planner:
             steps = parts = 0
         change = fitted.change or Change()
         training = steps * flops_of(fitted.step, change.accumulation_steps or parts)
-        flops = training + rows_evaluated(settings) * step.forward_flops / load.rows
+        # Devices that share a model share the rows, too: these are the FLOPs of one of them.
+        evaluation = rows_evaluated(settings) * step.forward_flops / load.rows / change.devices
+        flops = training + evaluation
         tokens = tokens_of(tower_of(config_for(settings)), settings.backbone, load.options)
         hours = self.accelerator.hours(flops, trainer.mixed_precision)
         disk = disk_of(settings, counts.trained + counts.head, counts.stored - counts.trained)
@@ -308,7 +310,8 @@ def rows_evaluated(settings: Settings) -> int:
     curve = test if protocol.curve_split == "test" else validation
     if protocol.selection != "best":  # the best is picked on the whole split
         curve = min(curve, trainer.curve_rows or curve)
-    final = test if protocol.metrics_split == "test" else validation
+    measured = min(validation, trainer.test_rows or validation)
+    final = test if protocol.metrics_split == "test" else measured
     budget = budget_of(settings)
     evaluations = 1 + -(-budget.max_steps // budget.eval_every_steps)
     return evaluations * curve + final

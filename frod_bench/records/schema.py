@@ -13,6 +13,7 @@ from frod_bench.records.hashing import Hashes
 
 SCHEMA_VERSION = 2  # of the records that this code writes
 READABLE_VERSIONS = (1, 2)
+THEN = ", then "  # between the processors that a resumed run was made on
 LARGEST = 1e18  # no number of a run is larger; sums and plots of such numbers stay finite
 
 

@@ -28,7 +28,7 @@ from frod_bench.report.keys import Run
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
 from frod_bench.report.paired import one_class, paired_table
-from frod_bench.report.picks import picks_of, searched, unlike_picks, untuned
+from frod_bench.report.picks import picks_of, searched, unlike_code, unlike_picks, untuned
 from frod_bench.report.published.numbers import load_published
 from frod_bench.report.published.table import published_table
 from frod_bench.report.reproduction import cells_table
@@ -135,6 +135,7 @@ def write_collected(
     ]
     collected.warnings += untuned(frame, pd.concat([one for one in trials if one is not None]))
     collected.warnings += unlike_picks(frame, collected.records, picks)
+    collected.warnings += unlike_code(frame, collected.records)
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
     if {"tables", "html"} & set(parts):  # they show scores
         collected.warnings += one_class(numbers.constant, numbers.split)
@@ -225,13 +226,13 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     ours, main, collected = numbers.ours, numbers.summary, numbers.collected
     split = numbers.split
     claims, parameters, times = claims_frame(numbers.judged), numbers.parameters, numbers.times
-    rule, moot = rules.convergence, numbers.moot_targets
+    rule, moot, mixed = rules.convergence, numbers.moot_targets, numbers.mixed_machines
     tables = {
         "claims": (claims_table(numbers.judged, title), claims[list(COLUMNS)]),
         "main": (main_table(main, title, collected.warnings, split=split), main),
         "parameters": (parameter_table(parameters, title), parameters),
         "paired": (paired_table(pairs, ours, title, split), pairs),
-        "convergence": (convergence_table(times, rule, title, constant=moot), times),
+        "convergence": (convergence_table(times, rule, title, constant=moot, mixed=mixed), times),
     }
     if pairs.empty:
         del tables["paired"]

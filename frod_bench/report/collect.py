@@ -13,7 +13,7 @@ from frod_bench.common.copies import in_copies
 from frod_bench.common.names import with_head
 from frod_bench.records import hashing, select, sources, store
 from frod_bench.records.lines import Lines, Share, read_curves
-from frod_bench.records.schema import Provenance, Record, RecordError, outcome_of
+from frod_bench.records.schema import THEN, Provenance, Record, RecordError, outcome_of
 from frod_bench.records.sources import Source
 from frod_bench.records.store import Unusable
 from frod_bench.report.asked import Cell, refuse_same, run_text
@@ -281,8 +281,8 @@ def _cautions(used: Sequence[Record]) -> list[str]:
         "code versions": {made["provenance"]["code_version"] for made in used},
         "protocols": {made["cell"]["protocol"] for made in used},
         "devices (their times do not compare)": {made["provenance"]["device"] for made in used},
-        "processors (seconds compare within a task and seed)": {
-            processor for made in used if (processor := _processor(made))
+        "processors (their seconds do not compare)": {
+            name for made in used for name in (_processor(made) or "").split(THEN) if name
         },
     }
     cautions = [

@@ -7,8 +7,16 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
+from frod_bench.records.schema import THEN
 from frod_bench.report.curves import AXES, ENDED, Curve, smoothed_curves
-from frod_bench.report.frame import by_task, is_method, method_of, methods_in, runs_of
+from frod_bench.report.frame import (
+    by_task,
+    is_method,
+    method_of,
+    methods_in,
+    runs_of,
+    task_of,
+)
 from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import ConvergenceRule
@@ -79,15 +87,17 @@ def arrivals(
     """When each run reached its target, which `reference` (by default the rule's) sets.
 
     `measured` are the curves of `rule.column`. Columns: task, head, family, method, variant, side,
-    seed, status, target (in the curve's own unit), has_curve (the run ended and was measured),
-    steps, seconds (with set-up). Infinite: a miss; NaN: unknown (no target, or a missing run).
+    seed, status, machine (None if the record does not say), target (in the curve's own unit),
+    has_curve (the run ended and was measured), steps, seconds (with set-up). Infinite: a miss; NaN:
+    unknown (no target, or a missing run).
     """
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
     runs, rows = runs_of(frame), []
+    machine = map(_machine_of, frame["device"], frame["processor"])
     own = {run: measured[run] for run in runs if run in measured}
     curves = smoothed_curves(own, rule.window_evaluations)
     columns = (frame[name].tolist() for name in ("family", "status", "higher_is_better"))
-    for run, family, status, is_higher in zip(runs, *columns, strict=True):
+    for run, made_on, family, status, is_higher in zip(runs, machine, *columns, strict=True):
         target = goal[run.task, run.seed]
         times = [np.nan, np.nan]
         if run in curves:
@@ -99,10 +109,37 @@ def arrivals(
             ]
         elif status in NEVER and not np.isnan(target):
             times = [np.inf, np.inf]
-        base = (*run.task, family, *run.method, run.seed, status, target)
+        base = (*run.task, family, *run.method, run.seed, status, made_on, target)
         rows.append((*base, run in curves, *times))
-    names = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "target", "has_curve", *AXES]
-    return pd.DataFrame(rows, columns=names)
+    names = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "machine", "target", "has_curve"]
+    return pd.DataFrame(rows, columns=[*names, *AXES])
+
+
+def _machine_of(device: Any, processor: Any) -> str | None:
+    """What computed: the kind of accelerator, or the processor; None if it is not known."""
+    if isinstance(device, str) and device != "cpu":
+        return device.partition(":")[0]
+    return processor if isinstance(processor, str) else None
+
+
+def on_several_machines(
+    arrived: pd.DataFrame, methods: Collection[Method] | None = None
+) -> set[Task]:
+    """The tasks on which the runs of `methods`, by default of all, were made on more than one kind
+    of machine, as far as records say: their seconds do not compare.
+    """
+    known = arrived[arrived["machine"].notna()]
+    if methods is not None:
+        known = known[np.logical_or.reduce([is_method(known, method) for method in methods])]
+    each = known.assign(machine=[name.split(THEN) for name in known["machine"]]).explode("machine")
+    counts = each.groupby(TASK_KEY)["machine"].nunique()
+    return {Task(*map(str, key)) for key in counts.index[counts > 1]}
+
+
+def mixed_words(tasks: Collection[Task]) -> str:
+    """Which tasks were `on_several_machines`, for notes; empty if none was."""
+    names = ", ".join(sorted(map(label, tasks)))
+    return f"without tasks that several kinds of machine ran: {names}" if names else ""
 
 
 def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
@@ -110,7 +147,7 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
 
     Columns: task, head, family, method, variant, side, axis, n_seeds (known), n_expected, n_missed,
     target (median over seeds), median, speedup (theirs / ours, of the medians over the seeds that
-    both know; NaN: undecided).
+    both know; NaN: undecided, as in seconds if the rule asks for one machine and there were more).
     """
     keys = [*TASK_KEY, "family", *METHOD_KEY]
     ordered = pd.concat(cells for _, cells in by_task(arrived))
@@ -135,6 +172,13 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
             theirs=("theirs", stats.median_over_seeds),
         )
         found["speedup"] = list(map(stats.speedup, found.pop("ours"), found.pop("theirs")))
+        if axis == "seconds" and rule.one_machine:
+            pairs = {m: [Method(rule.ours), m] for m in methods_in(found)}
+            mixed = {m: on_several_machines(arrived, pair) for m, pair in pairs.items()}
+            rows = list(found.itertuples(index=False))
+            found["speedup"] = found["speedup"].mask(
+                [task_of(row) in mixed[method_of(row)] for row in rows]
+            )
         found.insert(len(keys), "axis", axis)
         of_axes.append(found)
     return pd.concat(of_axes, ignore_index=True)
@@ -148,12 +192,14 @@ def convergence_table(
     methods: Sequence[Method] | None = None,
     missed: str = MISSED,
     constant: Collection[Task] = (),
+    mixed: Collection[Task] = (),
 ) -> Table:
     """Steps, then seconds, to target: task x method; below each the median speed-up over tasks.
 
     `methods` are the columns in their order, by default that of the summary; `missed` is written if
     a target is not reached. Tasks that are `constant`, on which the reference predicts a single
-    class, show dashes, because their target is moot.
+    class, show dashes, because their target is moot. In seconds `mixed` tasks, which several kinds
+    of machine ran, do not count among the fastest.
     """
     methods, ours = methods or methods_in(summary), Method(rule.ours)
     reference = label(Method(rule.reference), in_text=True)
@@ -171,7 +217,8 @@ def convergence_table(
             rows.append(Row(f"{label(task)} ({target})", tuple(texts)))
         ratios = (_median_speedup(of_axis, method, ours, missed) for method in methods)
         rows.append(Row(f"time over {label(ours)}'s", tuple(ratios), strong=True))
-        rows += _profile_rows(of_axis, methods)
+        apart = mixed if axis == "seconds" else ()
+        rows += _profile_rows(of_axis, methods, apart)
     infinity = f"{MISSED}: not reached. " if missed == MISSED else ""
     caption = (
         f"First evaluation at which the curve of {rule.words}, smoothed over "
@@ -189,6 +236,8 @@ def convergence_table(
         "below the tasks still count it, as the claims do."
         for task in constant
     ]
+    if mixed:
+        notes.append(f"In seconds factors and shares are {mixed_words(mixed)}.")
     return Table(f"Convergence: {title}", caption, header, rows, notes)
 
 
@@ -197,9 +246,16 @@ def middle_seed(seeds: int) -> str:
     return {1: "of one seed", 2: "the slower of two seeds"}.get(seeds, "median over seeds")
 
 
-def _profile_rows(of_axis: pd.DataFrame, methods: Sequence[Method]) -> list[Row]:
-    """The performance profile at `FACTORS`; a dash if no task has every method's time."""
-    times = of_axis.pivot(index=METHOD_KEY, columns=TASK_KEY, values="median").reindex(methods)
+def _profile_rows(
+    of_axis: pd.DataFrame, methods: Sequence[Method], apart: Collection[Task]
+) -> list[Row]:
+    """The performance profile at `FACTORS`, without the tasks `apart`; a dash if no task has every
+    method's time.
+    """
+    counted = [task_of(row) not in apart for row in of_axis.itertuples(index=False)]
+    times = (
+        of_axis[counted].pivot(index=METHOD_KEY, columns=TASK_KEY, values="median").reindex(methods)
+    )
     profile = stats.performance_profile(times.to_numpy(), FACTORS)
     return [
         Row(

@@ -200,8 +200,9 @@ def _mean_panels(
         # A run that trains nothing has no steps, and one evaluation: its start.
         steps = {run: n or 1.0 for run, n in zip(runs_of(frame), frame["steps"], strict=True)}
         smoothed = {
-            run: curve._replace(steps=100.0 * curve.steps / steps[run])
-            for run, curve in smoothed.items()
+            run: smoothed[run]._replace(steps=100.0 * smoothed[run].steps / n)
+            for run, n in steps.items()
+            if run in smoothed
         }
     curves = {
         m: [[smoothed[Run(task, m, s)] for task in whole] for s in of_method]
@@ -218,7 +219,10 @@ def _mean_panels(
             "keeps its last value; a curve starts when the set-up of every task is done.",
             missing=f"Left out because a method or a seed has no curve: {lost}." if lost else "",
         ),
-        bands={axis: {m: band_over_tasks(c, axis) for m, c in curves.items()} for axis in AXES},
+        bands={
+            axis: levelled({m: band_over_tasks(c, axis) for m, c in curves.items()})
+            for axis in AXES
+        },
         x_labels=x_labels,
         is_loss=bool(quantity.column),
     )

@@ -2,6 +2,7 @@
 say of runs whose rates nobody searched, or that have other ones than those picked.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from frod_bench.report.sensitivity import read_search
 PICKS_TABLE = Path("tables/picks.csv")  # in a results folder
 RATE = "lr_"  # begins the columns of rates in it
 CONSTANT = "constant"  # the schedule whose picks are in a table of their own
+LAYERED = "frod"  # the kind of methods that have FRoD's layer
 LEAST_RATES = 2  # of a search: a run at one rate, such as a pilot's, picks nothing
 ALIKE = 0.01  # relative; tables of rates and of picks are rounded to three digits
 
@@ -31,17 +33,21 @@ def searched(records: Iterable[Record], picks: pd.DataFrame | None) -> pd.DataFr
     table of picks.
     """
     tried: dict[Key, set[tuple[tuple[str, float], ...]]] = {}
-    for record in records:
+    for record in filter(_is_of_search, records):
         cell, config = record["cell"], record["config"]
-        if cell["protocol"] == "tune" and "trial" not in config:
-            key = cell["family"], config.get("head", "classify"), cell["method"]
-            rates: Rates = config["method"]["learning_rates"]
-            tried.setdefault(key, set()).add(tuple(sorted(rates.items())))
+        key = cell["family"], config.get("head", "classify"), cell["method"]
+        rates: Rates = config["method"]["learning_rates"]
+        tried.setdefault(key, set()).add(tuple(sorted(rates.items())))
     found = {key for key, rates in tried.items() if len(rates) >= LEAST_RATES}
     if picks is not None:
         pairs = zip(picks["family"], picks["method"], strict=True)
         found |= {(*without_head(family), method) for family, method in pairs}
     return pd.DataFrame(sorted(found), columns=["family", "head", "method"])
+
+
+def _is_of_search(record: Record) -> bool:
+    """Whether a search asked for a run; the first procedure's are numbered trials."""
+    return record["cell"]["protocol"] == "tune" and "trial" not in record["config"]
 
 
 def picks_of(results_dir: Path, profile: str) -> pd.DataFrame | None:
@@ -103,6 +109,37 @@ def unlike_picks(
                 f"{_text(ours)}, and the search picked {_text(theirs)} ({PICKS_TABLE})."
             ] = None
     return list(lines)
+
+
+def unlike_code(frame: pd.DataFrame, records: Iterable[Record]) -> list[str]:
+    """A warning if runs of the search in a folder were computed by other code than the runs in
+    `frame` of the same family, head and method, as far as records say. The layer is FRoD's alone.
+    """
+    hashes = set(frame["config_hash"].dropna())
+    used: dict[Key, set[frozenset[tuple[str, str]]]] = {}
+    asked: dict[Key, set[frozenset[tuple[str, str]]]] = {}
+    for record in records:
+        cell, config, code = record["cell"], record["config"], record["provenance"].get("code", {})
+        key = cell["family"], config.get("head", "classify"), cell["method"]
+        if config["method"].get("kind") != LAYERED:
+            code = {part: digest for part, digest in code.items() if part != "layer"}
+        if cell["config_hash"] in hashes:
+            used.setdefault(key, set()).add(frozenset(code.items()))
+        elif _is_of_search(record):
+            asked.setdefault(key, set()).add(frozenset(code.items()))
+    parts = {
+        part
+        for key in used.keys() & asked
+        for one, other in itertools.product(map(dict, used[key]), map(dict, asked[key]))
+        for part in one.keys() & other
+        if one[part] != other[part]
+    }
+    if not parts:
+        return []
+    return [
+        "Learning rates were searched by other code than that of these runs "
+        f"({', '.join(sorted(parts))} differ), so that another one might be picked now."
+    ]
 
 
 def _alike(ours: Rates, theirs: Rates) -> bool:

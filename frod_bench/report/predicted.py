@@ -6,7 +6,7 @@ fine-tuning on the tasks of a family.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from frod_bench.report.rules import Rules, load_rules
 from frod_bench.report.sensitivity import FROZEN
 from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.stats import Estimate, Floats
+from frod_bench.stats.distributions import student_quantile
 
 ALL = ""  # the family of a row over all tasks
 
@@ -33,31 +34,55 @@ class Prediction:
     cells: Evidence
 
 
+class _Guess(NamedTuple):
+    """A mean that is predicted for other tasks than it was measured on, and how far off that may
+    be.
+    """
+
+    mean: float
+    variance: float  # of what is found less the mean
+    freedom: float
+    tasks: int  # that it was measured on
+
+    @property
+    def estimate(self) -> Estimate:
+        """With the interval that holds what is found in 95 % of repetitions."""
+        half = np.nan
+        if self.variance > 0:
+            quantile = student_quantile((1 + stats.CONFIDENCE) / 2, self.freedom)
+            half = quantile * float(np.sqrt(self.variance))
+        return Estimate(self.mean, self.mean - half, self.mean + half, self.tasks)
+
+
 def prediction_of(profile: str, rules: Rules) -> Prediction | None:
     """Read the published table of cells of `profile`, which an installed package has without the
     records; `rules` are those of all profiles. None if it has none. Raises InputError if it is
-    damaged.
+    damaged. What the rules show means without, as its scores have a scale of their own, predicts
+    nothing.
     """
     table = published_cells(profile)
     if table is None:
         return None
+    own = rules.of_profile(profile)
+    table = table[~table["task"].isin(own.accuracy.also_without)]
     texts = {name: table[name].fillna("").astype(str) for name in ("head", "variant")}
     frame = table.assign(**texts, schedule=None)
-    return Prediction(profile, evidence_on(frame, rules.of_profile(profile)))
+    return Prediction(profile, evidence_on(frame, own))
 
 
 def predicted_summary(
     prediction: Prediction, frame: pd.DataFrame, rules: Rules, reference: str
 ) -> pd.DataFrame:
     """A row for each method and family, and for each method over all tasks (family ""): how far it
-    is from the `reference`, in points, means with the 95 % intervals of these tasks.
+    is from the `reference`, in points.
 
     Columns: method, family, predicted, predicted_low, predicted_high, predicted_tasks, found,
-    found_low, found_high, found_tasks, consistent. The prediction over all tasks is the mean of the
-    families' predictions, weighted by how many tasks there are of each here. The frozen backbone is
-    left out: it is not fine-tuned. `consistent`: whether the interval of found less
-    predicted contains 0, whose half is the root of the sum of both halves' squares: yes, no, or
-    unknown.
+    found_low, found_high, found_tasks, consistent. The interval of what is predicted is that of the
+    mean of as many other tasks of the family as there are here, Student's, from the spread over the
+    tasks of the prediction; the interval of what was found is that of these tasks, over seeds. The
+    prediction over all tasks is the mean of the families' predictions, weighted by how many tasks
+    there are of each here. The frozen backbone is left out: it is not fine-tuned. `consistent`:
+    whether what was found lies in the interval that was predicted: yes, no, or unknown.
     """
     found = evidence_on(frame, rules)
     families = dict.fromkeys(found.frame["family"])
@@ -65,28 +90,43 @@ def predicted_summary(
     for method in dict.fromkeys(found.frame["method"]):
         if method in (reference, FROZEN) or method not in set(prediction.cells.frame["method"]):
             continue
-        own = []
+        guesses: list[_Guess] = []
+        weights: list[int] = []
         for family in families:
             ours = stats.mean_of_these_tasks(_difference(found, method, reference, family))
+            if not ours.n:
+                continue
             theirs = _difference(prediction.cells, method, reference, family)
-            own.append(_row(method, family, stats.mean_of_these_tasks(theirs), ours))
-        weights = [row["found_tasks"] for row in own]
-        if not sum(weights):
-            continue
-        own = [row for row in own if row["found_tasks"]]
-        weights = [weight for weight in weights if weight]
-        whole = stats.mean_of_these_tasks(_difference(found, method, reference, ALL))
-        rows += [*own, _row(method, ALL, _weighted(own, np.array(weights)), whole)]
+            guesses.append(_guess(theirs, ours.n))
+            weights.append(ours.n)
+            rows.append(_row(method, family, guesses[-1].estimate, ours))
+        if guesses:
+            whole = stats.mean_of_these_tasks(_difference(found, method, reference, ALL))
+            rows.append(_row(method, ALL, _weighted(guesses, np.array(weights)).estimate, whole))
     return pd.DataFrame(rows)
 
 
-def _weighted(families: Sequence[dict[str, Any]], weights: Floats) -> Estimate:
-    """The mean of the families' predictions; their errors are independent, so squares add."""
-    names = ("predicted", "predicted_low", "predicted_tasks")
-    mean, low, n_tasks = (np.array([row[name] for row in families]) for name in names)
+def _guess(differences: Floats, n_found: int) -> _Guess:
+    """What a (tasks x seeds) table predicts for the mean over `n_found` other tasks."""
+    known = differences[~np.isnan(differences).all(axis=1)]
+    means, n = np.nanmean(known, axis=1) if len(known) else np.array([]), len(known)
+    if n < 2:
+        return _Guess(float(means[0]) if n else np.nan, np.nan, np.nan, n)
+    variance = float(means.var(ddof=1)) * (1 / n + 1 / n_found)
+    return _Guess(float(means.mean()), variance, n - 1, n)
+
+
+def _weighted(guesses: Sequence[_Guess], weights: Floats) -> _Guess:
+    """The mean of the families' predictions, whose errors are independent; degrees of freedom by
+    Welch and Satterthwaite.
+    """
     shares = weights / weights.sum()
-    middle, half = float(shares @ mean), float(np.sqrt(np.square(shares * (mean - low)).sum()))
-    return Estimate(middle, middle - half, middle + half, int(n_tasks.sum()))
+    means, variances, freedom, tasks = map(np.array, zip(*guesses, strict=True))
+    parts = shares**2 * variances
+    total, spread = float(parts.sum()), float((parts**2 / freedom).sum())
+    return _Guess(
+        float(shares @ means), total, total**2 / spread if spread > 0 else np.nan, int(tasks.sum())
+    )
 
 
 def _difference(cells: Evidence, method: str, reference: str, family: str) -> Floats:
@@ -98,9 +138,8 @@ def _difference(cells: Evidence, method: str, reference: str, family: str) -> Fl
 
 
 def _row(method: str, family: str, predicted: Estimate, found: Estimate) -> dict[str, Any]:
-    half = np.hypot(predicted.mean - predicted.low, found.mean - found.low)
-    consistent = "yes" if abs(found.mean - predicted.mean) <= half else "no"
-    if np.isnan(half):
+    consistent = "yes" if predicted.low <= found.mean <= predicted.high else "no"
+    if np.isnan(predicted.low):
         consistent = "unknown"
     row: dict[str, Any] = {"method": method, "family": family}
     for name, one in (("predicted", predicted), ("found", found)):
@@ -136,14 +175,15 @@ def predicted_table(
     )
     caption = (
         f"How far each method is from {reference}: predicted by the runs of the profile "
-        f"{prediction.profile}, and found here, each with the 95 % interval of its tasks. They are "
-        "consistent if the interval of their difference contains 0."
+        f"{prediction.profile}, with the 95 % interval of as many other tasks, and found here, "
+        "with the 95 % interval of these tasks over seeds. They are consistent if the first "
+        "interval contains what was found."
     )
     notes = [
         "Tasks, checkpoints and heads differ; the families are the same. Over all tasks the "
-        "prediction is the families' mean, weighted by the tasks found of each. A wide interval "
-        "is consistent with much, and if all predictions are right up to one row in twenty is "
-        "inconsistent."
+        "prediction is the families' mean, weighted by the tasks found of each. Its interval takes "
+        "the tasks of a family to spread here as they spread there; a wide one is consistent with "
+        "much. Rows share runs, the reference's among them, and are not independent."
     ]
     return Table(f"Predicted and found: {title}", caption, header, list(_rows(summary)), notes)
 

@@ -83,6 +83,12 @@ def start(words: Sequence[str]) -> None:
         read_search(path)  # refuses what does not fit
     searches = Searches(base, cells, heads_in(kept["picks.csv"], base), picks_in(kept["picks.csv"]))
     searches.check()
+    if not any(cell.settings.method.learning_rates for cell in cells):
+        methods = ", ".join(dict.fromkeys(cell.method for cell in cells))
+        raise InputError(
+            f"method={methods}: trains nothing here and has no learning rate to search. Name a "
+            "method that trains, or tasks under head=classify."
+        )
     if base.plan_only:
         plan(searches)
         return

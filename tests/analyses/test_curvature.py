@@ -152,6 +152,10 @@ def test_the_words_name_what_did_not_converge(tmp_path: Path) -> None:
     )
     assert "6 eigenvalues did not converge" in shown.notes[-1]
     assert shown.rows[1].cells[2:5] == ("–", "1", "–")
+    doubtful = curvature.table(
+        found.assign(eigenvalue=3.0), points, ranks, Context("embedded", "", tmp_path)
+    )
+    assert doubtful.rows[1].cells[2:5] == ("–", "1", "–")
 
 
 def test_the_figure_joins_the_methods_of_each_of_several_families(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from frod_bench.compare import command as compare
+from frod_bench.compare.comparison import panels_of
 from frod_bench.records import hashing
 from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, synthetic_curve, write_record
@@ -83,6 +84,18 @@ def test_reference_sets_the_target_without_being_shown(results: Path) -> None:
     comparison = compare.compare(config, RULES)
     assert comparison.frame["method"].tolist() == ["frod"]
     assert 0.7 < comparison.frame["target"][0] < 0.8
+
+
+def test_tasks_of_unlike_length_are_averaged_without_the_hidden_reference(tmp_path: Path) -> None:
+    for task, steps in (("rte", 100), ("boolq", 40)):
+        for method in ("full", "frod"):
+            made = make_record(task, method, 0) | {"steps": steps}
+            write_record(tmp_path, made, synthetic_curve(steps=steps))
+    words = ["task=rte,boolq", "method=frod", f"results_root={tmp_path}"]
+    panels = panels_of(compare.compare(compare.parse(words), RULES))
+    mean = panels["all_tasks"].bands["steps"]
+    assert [method.method for method in mean] == ["frod"]
+    assert next(iter(mean.values())).grid[-1] == 100  # percent of the run
 
 
 def test_one_seed_has_no_interval(results: Path, capsys: Captured) -> None:

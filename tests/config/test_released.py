@@ -125,6 +125,14 @@ def test_a_plan_counts_the_epochs_and_the_evaluations_of_the_public_data_set() -
     assert rows_evaluated(fair) == (1 + 10) * validation + 872
 
 
+def test_a_plan_of_a_search_counts_the_rows_that_it_is_measured_on() -> None:
+    """Of 58,905 rows of validation as many as a run reads, at its end and on its curve."""
+    settings = composed("task=mnli", "method=frozen", "protocol=tune")
+    limited = replace(settings, trainer=replace(settings.trainer, test_rows=1500, curve_rows=160))
+    evaluations = 1 + -(-limited.trainer.max_steps // limited.trainer.eval_every_steps)
+    assert rows_evaluated(limited) == evaluations * 160 + 1500
+
+
 def test_a_task_without_its_rows_is_planned_by_steps_alone() -> None:
     settings = composed("task=sst2", "method=frod")
     unknown = replace(settings, task=replace(settings.task, rows={}))

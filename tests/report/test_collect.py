@@ -9,6 +9,7 @@ from rich.console import Console
 
 from frod_bench.common.errors import InputError
 from frod_bench.records import hashing
+from frod_bench.records.schema import THEN
 from frod_bench.report.asked import Cell
 from frod_bench.report.collect import collect
 from frod_bench.report.command import report_folder
@@ -76,20 +77,21 @@ def test_mixed_code_is_warned_of(tmp_path: Path) -> None:
 def test_several_processors_are_warned_of_and_those_beside_a_gpu_are_not(tmp_path: Path) -> None:
     """Older records do not say."""
     made_on = (("cpu", "Intel 9"), ("cpu", "AMD 9"), ("cpu", None), ("cuda", "ARM 9"))
+    made_on += (("cpu", f"Intel 9{THEN}AMD 9"),)  # resumed on the other one
     for seed, (device, processor) in enumerate(made_on):
         made = make_record("rte", "frod", seed)
         made["provenance"] |= {"device": device} | ({"processor": processor} if processor else {})
         write_record(tmp_path, made, synthetic_curve())
     found = {
         seeds: collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in seeds])
-        for seeds in ((0, 1), (0, 2), (0, 3))
+        for seeds in ((0, 1), (0, 2), (0, 3), (0, 4), (4,))
     }
     some = {seeds: one.warnings for seeds, one in found.items()}
     assert found[0, 1].frame["processor"].tolist() == ["Intel 9", "AMD 9"]
     of_gpu = found[0, 3].frame["processor"]
     assert of_gpu.isna().tolist() == [False, True]  # the time is the GPU's
-    told = "Records of several processors (seconds compare within a task and seed): AMD 9, Intel 9."
-    assert some[0, 1] == [told]
+    told = "Records of several processors (their seconds do not compare): AMD 9, Intel 9."
+    assert some[0, 1] == some[0, 4] == some[4,] == [told]
     assert some[0, 2] == []
     assert some[0, 3] == ["Records of several devices (their times do not compare): cpu, cuda."]
 

@@ -126,12 +126,15 @@ def test_a_method_without_steps_is_a_level_line(tmp_path: Path) -> None:
         curve = [{"step": s, "epoch": 0, "seconds": s, "accuracy": 0.4} for s in ends]
         write_record(tmp_path, make_record("rte", method, 0) | {"steps": ends[-1]}, curve)
     cells = [Cell("rte", method, 0) for method in ("full", "frozen")]
-    panels = panels_of(collect(tmp_path, "embedded", cells))["rte"]
+    found = collect(tmp_path, "embedded", cells)
+    panels = panels_of(found)["rte"]
     (ax, _) = figures.render(figures.convergence(panels), figures.SCREEN).axes
     frozen = to_rgb(style.STYLES["frozen"].color)
     (line,) = (one for one in ax.get_lines() if to_rgb(one.get_color()) == frozen)
     assert list(line.get_ydata()) == [40.0, 40.0]
     assert list(line.get_xdata()) == [0.0, 100.0]  # steps, as long as the other method's
+    mean = panels_of(found)["all_tasks"].bands["steps"][Method("frozen")]
+    assert (mean.grid.tolist(), mean.median.tolist()) == ([0.0, 100.0], [0.4, 0.4])
 
 
 @pytest.mark.parametrize(("length", "rows"), [(4, 1), (14, 2), (45, 3), (60, 6)])

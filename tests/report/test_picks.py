@@ -12,7 +12,14 @@ from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import collect
 from frod_bench.report.frame import frame_of
-from frod_bench.report.picks import PICKS_TABLE, picks_of, searched, unlike_picks, untuned
+from frod_bench.report.picks import (
+    PICKS_TABLE,
+    picks_of,
+    searched,
+    unlike_code,
+    unlike_picks,
+    untuned,
+)
 from frod_bench.report.sensitivity import FROZEN, PROCEDURE
 from tests.report.factory import make_record, rehash, write_record
 
@@ -48,6 +55,33 @@ def test_a_table_of_picks_says_what_was_searched_with_its_head() -> None:
     )
     found = searched([], picks).values.tolist()
     assert found == [["nlu", "classify", "lora"], ["reasoning", "rank", "frod"]]
+
+
+CODE = {"layer": "aaa", "loop": "bbb"}
+
+
+@pytest.mark.parametrize(
+    ("method", "of_search", "parts"),
+    [
+        ("frod", CODE, ""),
+        ("frod", CODE | {"loop": "ccc"}, "loop"),
+        ("frod", CODE | {"loop": "ccc", "layer": "ddd"}, "layer, loop"),
+        ("lora", CODE | {"layer": "ddd"}, ""),  # it has none of FRoD's layers
+        ("frod", {"loop": "bbb"}, ""),  # an older record says less
+    ],
+)
+def test_a_search_by_other_code_is_told(method: str, of_search: dict[str, str], parts: str) -> None:
+    search = tried(method, 1e-3, 1e-4)
+    own: Any = make_record("rte", method)
+    kind = "frod" if method == "frod" else "peft"
+    for made, code in ((own, CODE), *((one, of_search) for one in search)):
+        made["provenance"]["code"] = code
+        made["config"]["method"]["kind"] = kind
+    frame = pd.DataFrame({"config_hash": [own["cell"]["config_hash"]]})
+    for made in search:
+        made["cell"]["config_hash"] = "another"
+    found = unlike_code(frame, [own, *search])
+    assert [f"({parts} differ)" in line for line in found] == ([True] if parts else [])
 
 
 def test_the_picks_are_the_folders_own_and_else_the_published_ones(tmp_path: Path) -> None:

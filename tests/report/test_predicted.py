@@ -19,27 +19,33 @@ from frod_bench.report.predicted import (
 from frod_bench.report.rules import load_rules
 from tests.report.factory import make_record, synthetic_curve, write_record
 
-RULES = replace(load_rules(), suite="smoke", seeds=[0, 1, 2])
-FAMILIES = {"eurosat": "vision", "boolq": "reasoning", "rte": "nlu"}
+RULES = replace(load_rules(), seeds=[0, 1, 2])
+PREDICTED = {  # means 3, -2 and -1, spreads 1, 0.5 and 0.5
+    "vision": {"eurosat": 2.0, "gtsrb": 3.0, "mnist": 4.0},
+    "reasoning": {"boolq": -2.0, "piqa": -2.5, "siqa": -1.5},
+    "nlu": {"rte": -1.0, "sst2": -0.5, "mrpc": -1.5},
+}
+FOUND = {"vision": {"eurosat": 3.0}, "reasoning": {"boolq": -1.4}, "nlu": {"rte": 4.0}}
 
 
-def runs(root: Path, points: dict[str, float]) -> pd.DataFrame:
+def runs(root: Path, points: dict[str, dict[str, float]]) -> pd.DataFrame:
     """FRoD is so many `points` above full fine-tuning on each task, LoRA as good."""
     cells = []
-    for task, above in points.items():
+    above = {(family, task): d for family, tasks in points.items() for task, d in tasks.items()}
+    for (family, task), distance in above.items():
         for method in ("full", "lora", "frod", "frozen"):
             for seed in RULES.seeds:
                 value = 0.7 + 0.002 * seed * (1 + (method == "frod"))
-                value += (above / 100 - 0.002) * (method == "frod")
+                value += (distance / 100 - 0.002) * (method == "frod")
                 write_record(root, make_record(task, method, seed, value), synthetic_curve(steps=5))
-                cells.append(Cell(task, method, seed, family=FAMILIES[task]))
+                cells.append(Cell(task, method, seed, family=family))
     return collect(root, "embedded", cells).frame
 
 
 @pytest.fixture
 def summary(tmp_path: Path) -> pd.DataFrame:
-    before = runs(tmp_path / "before", {"eurosat": 3.0, "boolq": -2.0, "rte": -1.0})
-    after = runs(tmp_path / "after", {"eurosat": 3.0, "boolq": -1.4, "rte": 4.0})
+    before = runs(tmp_path / "before", PREDICTED)
+    after = runs(tmp_path / "after", FOUND)
     prediction = Prediction("embedded", evidence_on(before, RULES))
     found = predicted_summary(prediction, after, RULES, "full")
     table = predicted_table(found, prediction, RULES, "real")
@@ -49,21 +55,39 @@ def summary(tmp_path: Path) -> pd.DataFrame:
 
 def test_what_was_planted_is_predicted_and_found(summary: pd.DataFrame) -> None:
     ours = summary[summary["method"] == "frod"].set_index("family")
-    assert ours.loc["vision", ["predicted", "found"]].tolist() == pytest.approx([3.0, 3.0])
-    assert ours.loc["nlu", ["predicted", "found"]].tolist() == pytest.approx([-1.0, 4.0])
+    assert ours["predicted"].to_dict() == pytest.approx(
+        {"vision": 3.0, "reasoning": -2.0, "nlu": -1.0, "": 0.0}, abs=1e-9
+    )
+    assert ours["found"].to_dict() == pytest.approx(
+        {"vision": 3.0, "reasoning": -1.4, "nlu": 4.0, "": 5.6 / 3}
+    )
+    # Student's t at 2 degrees of freedom: one other task after three has 1 / 3 + 1 of the variance.
+    halves = ours["predicted_high"] - ours["predicted"]
+    one_more = 4.3027 * np.sqrt(4 / 3)
+    assert halves.drop("").to_dict() == pytest.approx(
+        {"vision": one_more, "reasoning": one_more / 2, "nlu": one_more / 2}, rel=1e-4
+    )
+    # A third of each: variance (1 + 1 / 4 + 1 / 4) 4 / 27, with 4 degrees of freedom.
+    assert halves[""] == pytest.approx(2.7764 * np.sqrt(6 / 27), rel=1e-4)
+    assert ours["predicted_low"].to_numpy() == pytest.approx(ours["predicted"] - halves)
     assert ours["consistent"].to_dict() == {
         "vision": "yes", "reasoning": "yes", "nlu": "no", "": "no"
     }  # fmt: skip
-    assert ours.loc["", "predicted"] == pytest.approx(0.0)
-    assert ours.loc["", "found"] == pytest.approx(5.6 / 3)
-    reasoning = ours.loc["reasoning"]  # outside the interval of what was found, and consistent
-    assert reasoning["found_low"] > reasoning["predicted"] == pytest.approx(-2.0)
-    # Three independent families, a third of the weight each: a third of the root of their squares.
-    halves = (ours["predicted"] - ours["predicted_low"]).drop("")
-    expected = np.sqrt(np.square(halves).sum()) / 3
-    assert ours.loc["", "predicted_high"] == pytest.approx(expected)
-    assert ours.loc["", "predicted_low"] == pytest.approx(-expected)
+    assert ours.loc["reasoning", "found_low"] > ours.loc["reasoning", "predicted"]  # seeds alone
     assert set(summary["method"]) == {"lora", "frod"}
+
+
+def test_one_task_predicts_without_an_interval(tmp_path: Path) -> None:
+    before = runs(tmp_path / "before", {"vision": {"gtsrb": 3.0}})
+    after = runs(tmp_path / "after", {"vision": {"eurosat": 1.0}, "nlu": {"rte": 4.0}})
+    prediction = Prediction("embedded", evidence_on(before, RULES))
+    found = predicted_summary(prediction, after, RULES, "full")
+    ours = found[found["method"] == "frod"].set_index("family")
+    assert ours.loc["vision", "predicted"] == pytest.approx(3.0)
+    assert np.isnan(ours["predicted_low"]).all()
+    assert np.isnan(ours.loc["nlu", "predicted"])
+    assert set(ours["consistent"]) == {"unknown"}
+    predicted_table(found, prediction, RULES, "real")
 
 
 def test_without_an_interval_nothing_is_said(summary: pd.DataFrame) -> None:
@@ -79,4 +103,8 @@ def test_the_published_runs_predict_the_profile_real() -> None:
     for method in ("full", "frod", "lora", "dora"):
         scores = found.cells.table(method, "value")
         assert scores.shape == (20, 5)
-        assert not np.isnan(scores).any()
+        lost = np.isnan(scores).all(axis=1)
+        assert [task for task, gone in zip(found.cells.tasks, lost, strict=True) if gone] == [
+            "cola"
+        ]
+        assert not np.isnan(scores[~lost]).any()

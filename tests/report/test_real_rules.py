@@ -118,18 +118,6 @@ def test_what_these_runs_could_have_found_is_shown(frame: pd.DataFrame) -> None:
     assert 0 < difference.estimate.low < difference.estimate.mean < margin.estimate.mean
 
 
-def test_seconds_are_judged_if_what_is_compared_ran_on_one_processor(frame: pd.DataFrame) -> None:
-    apart = "seconds are of machines that do not compare"
-    another_day = frame["seed"].map({0: "Intel 9", 1: "AMD 9", 2: "Intel 9"})
-    found = claims_of(frame.assign(processor=another_day), SMALL)["convergence"]
-    assert apart not in found.holes
-    mixed = frame["method"].map({"frod": "Intel 9"}).fillna("AMD 9")
-    found = claims_of(frame.assign(processor=mixed), SMALL)["convergence"]
-    assert apart in found.holes
-    in_seconds = [part.verdict for part in found.parts if part.words.startswith("seconds")]
-    assert set(in_seconds) <= {UNDECIDED, None}
-
-
 def test_a_missing_run_is_named(frame: pd.DataFrame) -> None:
     is_lost = (frame["task"] == "boolq") & (frame["method"] == "frod") & (frame["seed"] == 2)
     found = claims_of(frame[~is_lost], SMALL)["accuracy"]

@@ -14,6 +14,7 @@ import pytest
 
 from frod_bench import stats
 from frod_bench.records import hashing
+from frod_bench.records.schema import THEN
 from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
 from frod_bench.report.claims.expressiveness import Updates, learned_updates
@@ -29,8 +30,14 @@ from frod_bench.report.claims.parts import (
     suite_tasks,
 )
 from frod_bench.report.collect import collect
-from frod_bench.report.convergence import arrivals, convergence_table, time_summary
+from frod_bench.report.convergence import (
+    arrivals,
+    convergence_table,
+    on_several_machines,
+    time_summary,
+)
 from frod_bench.report.curves import evaluated_curves
+from frod_bench.report.keys import Task
 from frod_bench.report.rules import load_rules
 from frod_bench.report.sensitivity import PROCEDURE, Sensitivity, search_areas, searched_sensitivity
 from frod_bench.stats import curves
@@ -257,17 +264,41 @@ def test_curves_of_some_rows_do_not_count(tmp_path: Path) -> None:
     assert claim(judgement, "convergence").verdict == SUPPORTED
 
 
-def test_both_arms_are_judged_in_seconds_on_one_processor(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lora", "n_tasks"), [("Intel", 3), ("AMD", 2), (f"Intel{THEN}AMD", 2), (None, 3)]
+)
+def test_in_seconds_a_task_counts_if_its_runs_were_made_on_one_processor(
+    tmp_path: Path, lora: str | None, n_tasks: int
+) -> None:
+    """One run of LoRA, of five, on one task of the arm at a constant learning rate."""
     cells = sweep(tmp_path)
-    found = collect(tmp_path, "embedded", cells)
-    curves = evaluated_curves(found.frame, found.curves, "eval_loss")
-    mixed = found.frame.assign(processor=found.frame["method"])
-    for constant, apart in ((found.frame, False), (mixed, True)):
-        judgement = judge(
-            found.frame, curves, Beside(constant=(constant, curves)), "embedded", RULES
-        )
-        holes = claim(judgement, "convergence").holes
-        assert ("seconds are of machines that do not compare" in holes) == apart
+    frame = collect(tmp_path, "embedded", cells).frame.assign(processor="Intel")
+    curves = evaluated_curves(frame, collect(tmp_path, "embedded", cells).curves, "eval_loss")
+    is_it = (frame["task"] == TASKS[0]) & (frame["method"] == "lora") & (frame["seed"] == 2)
+    mixed = frame.assign(processor=frame["processor"].mask(is_it, lora))
+    judgement = judge(frame, curves, Beside(constant=(mixed, curves)), "embedded", RULES)
+    parts = {part.name: part for part in claim(judgement, "convergence").parts}
+    for name, part in parts.items():
+        is_lost = name == "seconds to target at a constant learning rate, lora over frod"
+        assert part.estimate.n == (n_tasks if is_lost else 3)
+        words = "without tasks that several kinds of machine ran: "
+        assert (words in part.note) == (is_lost and n_tasks == 2)
+        if part.verdict is not None:
+            assert part.verdict == (UNDECIDED if is_lost and n_tasks == 2 else SUPPORTED)
+    free = replace(RULES, convergence=replace(RULES.convergence, one_machine=False))
+    apart = judge(frame, curves, Beside(constant=(mixed, curves)), "embedded", free)
+    assert {part.estimate.n for part in claim(apart, "convergence").parts} == {3}
+    arrived = arrivals(mixed, curves, RULES.convergence)
+    of_task = time_summary(arrived, RULES.convergence).set_index(["axis", "method", "task"])
+    unknown = of_task["speedup"].isna()
+    lost = {("seconds", "lora", TASKS[0])} if n_tasks == 2 else set()
+    assert set(unknown.index[unknown]) == lost
+    apart_tasks = on_several_machines(arrived)
+    assert apart_tasks == ({Task(TASKS[0])} if n_tasks == 2 else set())
+    table = convergence_table(
+        time_summary(arrived, RULES.convergence), RULES.convergence, "", mixed=apart_tasks
+    )
+    assert len(table.notes) == len(apart_tasks)
 
 
 @pytest.mark.parametrize(("improving", "n_tasks"), [(2, 0), (3, 3)])

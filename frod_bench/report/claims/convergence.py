@@ -1,7 +1,7 @@
 """Claim (c): how many times sooner, in steps and in seconds, against each method."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import numpy as np
@@ -17,10 +17,10 @@ from frod_bench.report.claims.parts import (
     combine,
     verdict_of,
 )
-from frod_bench.report.convergence import NEVER, arrivals
+from frod_bench.report.convergence import NEVER, arrivals, mixed_words, on_several_machines
 from frod_bench.report.curves import AXES, Axis, Curve
 from frod_bench.report.frame import runs_of
-from frod_bench.report.keys import Method, Run
+from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.names import label, labels_in_text
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.stats import Floats
@@ -113,13 +113,20 @@ def _holes(arm: Arm, arrived: pd.DataFrame, rule: ConvergenceRule) -> str:
 def _arm_parts(
     arm: Arm, arrived: pd.DataFrame, rule: ConvergenceRule, holes: Mapping[Axis, str]
 ) -> Iterator[Part]:
+    cells = arm.cells
     for axis in AXES:
         times = {
-            method: arm.cells.table(method, axis, arrived)
+            method: cells.table(method, axis, arrived)
             for method in (rule.ours, *rule.decides, *rule.shown)
         }
         for method in dict.fromkeys([*rule.decides, *rule.shown]):
-            yield _speedup(arm, times, rule, axis, method, holes[axis])
+            pair, mixed = {name: times[name] for name in (rule.ours, method)}, set[Task]()
+            if axis == "seconds" and rule.one_machine:
+                mixed = on_several_machines(arrived, list(map(Method, pair)))
+                lost = np.isin(cells.tasks, [task.task for task in mixed])
+                pair = {name: np.where(lost[:, None], np.nan, of) for name, of in pair.items()}
+            part = _speedup(arm, pair, rule, axis, method, holes[axis])
+            yield replace(part, note="; ".join(filter(None, (part.note, mixed_words(mixed)))))
 
 
 def _speedup(  # noqa: PLR0917

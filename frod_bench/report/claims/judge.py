@@ -9,7 +9,7 @@ from frod_bench.report.claims.accuracy import accuracy
 from frod_bench.report.claims.convergence import CONSTANT, Arm, convergence
 from frod_bench.report.claims.expressiveness import Updates, expressiveness
 from frod_bench.report.claims.parameters import parameters
-from frod_bench.report.claims.parts import Evidence, Judged, evidence_on
+from frod_bench.report.claims.parts import Judged, evidence_on
 from frod_bench.report.claims.robustness import robustness
 from frod_bench.report.curves import Curve
 from frod_bench.report.keys import Run
@@ -46,25 +46,13 @@ def judge(
         other, curves = beside.constant or empty
         runs = evidence_on(other, rules, constant=True)
         constant = Arm(CONSTANT, runs, curves, whole, beside.make_constant)
-    arms = [cells, *([constant.cells] if constant else [])]
     claims = [
         accuracy(cells, rules.accuracy),
         parameters(cells, rules.parameters),
-        convergence(
-            Arm("", cells, measured, whole),
-            constant,
-            rules.convergence,
-            seconds_compare=all(map(_on_one_machine, arms)),
-        ),
+        convergence(Arm("", cells, measured, whole), constant, rules.convergence),
         robustness(cells, beside.sensitivity, rules.robustness),
     ]
     if rules.expressiveness is not None:
         updates = beside.updates or Updates(None, None)
         claims.append(expressiveness(updates, rules.expressiveness, rules.confidence))
     return Judged(tuple(claims), profile, cells.protocol, rules)
-
-
-def _on_one_machine(cells: Evidence) -> bool:
-    """Whether the methods of each task and seed ran on one processor, as far as records say."""
-    machines = cells.frame.groupby(["task", "seed"])["processor"].nunique()
-    return not (machines > 1).any()

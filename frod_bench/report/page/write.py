@@ -149,6 +149,7 @@ def page_content(numbers: Numbers, page_dir: Path, *, others: bool = True) -> di
             methods=methods,
             missed="not reached",
             constant=numbers.moot_targets,
+            mixed=numbers.mixed_machines,
         ),
         "fronts": front_charts(numbers.summary),
         "costs": _costs_table(summary, title),

@@ -80,6 +80,11 @@ FRONT = (
     Bad("analyze landscape experiment=none", "experiment=None, save=none", "Name an experiment"),
     Bad("analyze curvature experiment=none", "experiment=none", "Name one"),
     Bad("tune oot=x", "oot: there is no such key", "Did you mean 'out'?"),
+    Bad(
+        "tune method=frozen task=boolq head=rank seed=100 plan_only=true",
+        "method=frozen: trains nothing here and has no learning rate",
+        "Name a method that trains",
+    ),
     Bad("tune experiment=null", "experiment=null: names no experiment", "Allowed: "),
     Bad("tune experiment=none seed=100", "protocol=fair: learning rates", "name a search"),
     Bad("tune method=lora 'seed=range(100,100)'", "seed=range(100,100): has no value", "Name some"),
