@@ -116,7 +116,7 @@ def arrivals(
 
 
 def _machine_of(device: Any, processor: Any) -> str | None:
-    """What computed: the kind of accelerator, or the processor; None if it is not known."""
+    """What computed: the type of accelerator, or the processor; None if it is not known."""
     if isinstance(device, str) and device != "cpu":
         return device.partition(":")[0]
     return processor if isinstance(processor, str) else None
@@ -237,7 +237,10 @@ def convergence_table(
         for task in constant
     ]
     if mixed:
-        notes.append(f"In seconds factors and shares are {mixed_words(mixed)}.")
+        notes.append(
+            f"In seconds shares are {mixed_words(mixed)}. A factor is without those of them that "
+            "its two methods ran on several."
+        )
     return Table(f"Convergence: {title}", caption, header, rows, notes)
 
 

@@ -15,11 +15,12 @@ from frod_bench.common.paths import published_search
 from frod_bench.records.schema import Record
 from frod_bench.report.keys import Family
 from frod_bench.report.names import base_names, spelled
-from frod_bench.report.sensitivity import read_search
+from frod_bench.report.sensitivity import FROZEN, read_search
 
 PICKS_TABLE = Path("tables/picks.csv")  # in a results folder
 RATE = "lr_"  # begins the columns of rates in it
 CONSTANT = "constant"  # the schedule whose picks are in a table of their own
+SEARCHES = "tune"  # begins the names of experiments that search; pilots have the same protocol
 LAYERED = "frod"  # the kind of methods that have FRoD's layer
 LEAST_RATES = 2  # of a search: a run at one rate, such as a pilot's, picks nothing
 ALIKE = 0.01  # relative; tables of rates and of picks are rounded to three digits
@@ -50,6 +51,11 @@ def _is_of_search(record: Record) -> bool:
     return record["cell"]["protocol"] == "tune" and "trial" not in record["config"]
 
 
+def _experiment(record: Record) -> str:
+    """The name of a run's experiment; empty if an older record does not say."""
+    return str(record["config"].get("experiment", {}).get("name", ""))
+
+
 def picks_of(results_dir: Path, profile: str) -> pd.DataFrame | None:
     """The picks of the search in a results folder, else of the profile's published one; None if
     there is neither. Raises InputError as `read_search`.
@@ -74,11 +80,13 @@ def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
             "the rates are another profile's, the paper's or common practice."
         ]
     tuned = set(zip(trials["family"], trials["head"], trials["method"], strict=True))
-    trains = frame[~frame["trainable"].eq(0)]  # scored as it is, a method has no rate
     lost: dict[str, list[str]] = {}
-    keys = [trains["family"], trains["head"], base_names(trains)]
-    for family, head, name in dict.fromkeys(zip(*keys, strict=True)):
-        if (family, head, name) not in tuned:
+    keys = list(zip(frame["family"], frame["head"], base_names(frame), strict=True))
+    # Scored as it is, a method has no rate. The backbone that ranks options is, made or not.
+    idle = {key for key, count in zip(keys, frame["trainable"], strict=True) if count == 0}
+    idle |= {key for key in keys if key[1:] == ("rank", FROZEN)}
+    for family, head, name in dict.fromkeys(keys):
+        if (family, head, name) not in tuned | idle:
             lost.setdefault(spelled(Family(family, head)), []).append(name)
     return [
         f"Learning rates of {', '.join(methods)} were not tuned in {family} (no trial of "
@@ -125,7 +133,7 @@ def unlike_code(frame: pd.DataFrame, records: Iterable[Record]) -> list[str]:
             code = {part: digest for part, digest in code.items() if part != "layer"}
         if cell["config_hash"] in hashes:
             used.setdefault(key, set()).add(frozenset(code.items()))
-        elif _is_of_search(record):
+        elif _is_of_search(record) and _experiment(record).startswith(SEARCHES):
             asked.setdefault(key, set()).add(frozenset(code.items()))
     parts = {
         part

@@ -74,13 +74,16 @@ def test_a_search_by_other_code_is_told(method: str, of_search: dict[str, str], 
     search = tried(method, 1e-3, 1e-4)
     own: Any = make_record("rte", method)
     kind = "frod" if method == "frod" else "peft"
-    for made, code in ((own, CODE), *((one, of_search) for one in search)):
+    pilot = tried(method, 1e-3)  # by older code, which picked nothing
+    made_by = ((own, CODE), *((one, of_search) for one in search), (pilot[0], {"loop": "old"}))
+    for made, code in made_by:
+        made["config"]["experiment"] = {"name": "pilot" if made is pilot[0] else "tune"}
         made["provenance"]["code"] = code
         made["config"]["method"]["kind"] = kind
     frame = pd.DataFrame({"config_hash": [own["cell"]["config_hash"]]})
-    for made in search:
+    for made in (*search, *pilot):
         made["cell"]["config_hash"] = "another"
-    found = unlike_code(frame, [own, *search])
+    found = unlike_code(frame, [own, *search, *pilot])
     assert [f"({parts} differ)" in line for line in found] == ([True] if parts else [])
 
 
@@ -153,7 +156,9 @@ def test_variants_are_not_compared_with_the_picks_of_their_method(tmp_path: Path
 
 def test_what_trains_nothing_needs_no_search() -> None:
     row = {"task": "arc_easy", "head": "rank", "variant": "", "family": "reasoning"}
-    frame = frame_of([row | {"method": FROZEN, "trainable": 0}, row | {"method": "frod"}])
+    plain, missing = (row | {"method": name} for name in ("plain", FROZEN))
+    made = plain | {"trainable": 0}
+    frame = frame_of([made, plain, missing, row | {"method": "frod"}])  # one of plain is missing
     trials = pd.DataFrame([("nlu", "classify", "lora")], columns=["family", "head", "method"])
     (line,) = untuned(frame, trials)
     assert "of frod were not tuned" in line
