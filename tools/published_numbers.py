@@ -209,8 +209,8 @@ def step_times() -> str:
         f"LoRA, {many['DoRA']} with DoRA, and\n{many['PEFT']} with PEFT's implementation of FRoD; "
         f"peak memory was {peak['FRoD']}, {peak['full']}, {peak['LoRA']}, {peak['DoRA']} and "
         f"{peak['PEFT']} GiB. With 512 tokens it took {few['FRoD']}, {few['full']}, "
-        f"{few['LoRA']}, {few['DoRA']} and {few['PEFT']}:\nFRoD's products with k × k matrices "
-        "cost more than LoRA's, the more so the smaller a step is "
+        f"{few['LoRA']}, {few['DoRA']} and {few['PEFT']}:\nthe smaller the step, the more FRoD "
+        "costs relative to LoRA "
         "([costs](docs/explanation/method.md#seconds-and-memory-of-a-step))."
     )
 

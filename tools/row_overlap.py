@@ -78,8 +78,11 @@ def shares(rows: Sequence[Pieces], trained: Sequence[Pieces]) -> tuple[float, fl
     equal = [not row.texts.isdisjoint(known) for row in rows]
     within = [any(f" {text} " in whole for text in row.texts) for row in rows]
     answered = [any(f" {text} " in every for text in row.answer) for row in rows]
-    found = (100 * sum(which) / len(rows) for which in (equal, within, answered))
-    return next(found), next(found), next(found)
+    return _percent(equal), _percent(within), _percent(answered)
+
+
+def _percent(which: Sequence[bool]) -> float:
+    return 100 * sum(which) / len(which)
 
 
 def overlaps(cell: Cell) -> Iterator[dict[str, Any]]:

@@ -64,15 +64,14 @@ def leave_record(
     `processors` that the run was made on, if it was resumed on another one.
     """
     body = dict(body)
-    processors = body.pop("processors", [processes.processor()])
+    processors = body.pop("processors", ())
     path, status = cell.record_path, body["status"]
     if not has_lock or STANDING[status] < STANDING[store.status_at(path)]:
         path = store.beside(path, status)
     document = {
         "schema_version": schema.SCHEMA_VERSION,
         "cell": cell.identity,
-        "provenance": provenance_of(cell, started_at, device)
-        | {"processor": schema.THEN.join(processors)},
+        "provenance": provenance_of(cell, started_at, device, processors),
         "config": cell.config,
         **body,
         "curve": None,
@@ -99,8 +98,10 @@ def leave_record(
     return document, path
 
 
-def provenance_of(cell: Cell, started_at: str, device: str) -> dict[str, Any]:
-    """What a record says of how its run was made."""
+def provenance_of(
+    cell: Cell, started_at: str, device: str, processors: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What a record says of how its run was made, by default on this processor."""
     code, dirty = code_version()
     return {
         "code_version": code,
@@ -108,7 +109,7 @@ def provenance_of(cell: Cell, started_at: str, device: str) -> dict[str, Any]:
         "code": code_digests(),
         "packages": package_versions(),
         "device": device,
-        "processor": processes.processor(),
+        "processor": schema.THEN.join(processors) or processes.processor(),
         "dtype": DTYPES[cell.settings.trainer.mixed_precision],
         "threads": cell.settings.runtime.threads,
         "processes": processes.count(),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.records.schema import THEN
-from frod_bench.report.curves import AXES, ENDED, Curve, smoothed_curves
+from frod_bench.report.curves import AXES, ENDED, Axis, Curve, smoothed_curves
 from frod_bench.report.frame import (
     by_task,
     is_method,
@@ -136,6 +136,17 @@ def on_several_machines(
     return {Task(*map(str, key)) for key in counts.index[counts > 1]}
 
 
+def not_compared(
+    arrived: pd.DataFrame, rule: ConvergenceRule, axis: Axis, method: Method | None = None
+) -> set[Task]:
+    """The tasks that do not count on an axis by the rule of one machine: for the rule's own method
+    and another one, by default for all.
+    """
+    if axis == "steps" or not rule.one_machine:
+        return set()
+    return on_several_machines(arrived, None if method is None else [Method(rule.ours), method])
+
+
 def mixed_words(tasks: Collection[Task]) -> str:
     """Which tasks were `on_several_machines`, for notes; empty if none was."""
     names = ", ".join(sorted(map(label, tasks)))
@@ -172,13 +183,11 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
             theirs=("theirs", stats.median_over_seeds),
         )
         found["speedup"] = list(map(stats.speedup, found.pop("ours"), found.pop("theirs")))
-        if axis == "seconds" and rule.one_machine:
-            pairs = {m: [Method(rule.ours), m] for m in methods_in(found)}
-            mixed = {m: on_several_machines(arrived, pair) for m, pair in pairs.items()}
-            rows = list(found.itertuples(index=False))
-            found["speedup"] = found["speedup"].mask(
-                [task_of(row) in mixed[method_of(row)] for row in rows]
-            )
+        mixed = {m: not_compared(arrived, rule, axis, m) for m in methods_in(found)}
+        rows = found.itertuples(index=False)
+        found["speedup"] = found["speedup"].mask(
+            [task_of(row) in mixed[method_of(row)] for row in rows]
+        )
         found.insert(len(keys), "axis", axis)
         of_axes.append(found)
     return pd.concat(of_axes, ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from frod_bench.report.claims.judge import Beside, Judge, judge
 from frod_bench.report.claims.parts import Judged
 from frod_bench.report.collect import Collected
-from frod_bench.report.convergence import arrivals, on_several_machines, time_summary
+from frod_bench.report.convergence import arrivals, not_compared, time_summary
 from frod_bench.report.curves import Curve, evaluated_curves
 from frod_bench.report.frame import methods_in, split_of
 from frod_bench.report.keys import Method, Run, Task
@@ -102,10 +102,10 @@ class Numbers:
         """The convergence table's numbers."""
         return time_summary(self.arrived, self.rules.convergence)
 
-    @property
+    @cached_property
     def mixed_machines(self) -> set[Task]:
         """The tasks whose seconds do not compare by the rules, as several machines ran them."""
-        return on_several_machines(self.arrived) if self.rules.convergence.one_machine else set()
+        return not_compared(self.arrived, self.rules.convergence, "seconds")
 
     @cached_property
     def predicted(self) -> tuple[Table, pd.DataFrame] | None:

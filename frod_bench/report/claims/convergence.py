@@ -17,10 +17,10 @@ from frod_bench.report.claims.parts import (
     combine,
     verdict_of,
 )
-from frod_bench.report.convergence import NEVER, arrivals, mixed_words, on_several_machines
+from frod_bench.report.convergence import NEVER, arrivals, mixed_words, not_compared
 from frod_bench.report.curves import AXES, Axis, Curve
 from frod_bench.report.frame import runs_of
-from frod_bench.report.keys import Method, Run, Task
+from frod_bench.report.keys import Method, Run
 from frod_bench.report.names import label, labels_in_text
 from frod_bench.report.rules import ConvergenceRule
 from frod_bench.stats import Floats
@@ -120,11 +120,9 @@ def _arm_parts(
             for method in (rule.ours, *rule.decides, *rule.shown)
         }
         for method in dict.fromkeys([*rule.decides, *rule.shown]):
-            pair, mixed = {name: times[name] for name in (rule.ours, method)}, set[Task]()
-            if axis == "seconds" and rule.one_machine:
-                mixed = on_several_machines(arrived, list(map(Method, pair)))
-                lost = np.isin(cells.tasks, [task.task for task in mixed])
-                pair = {name: np.where(lost[:, None], np.nan, of) for name, of in pair.items()}
+            mixed = not_compared(arrived, rule, axis, Method(method))
+            lost = np.isin(cells.tasks, [task.task for task in mixed])[:, None]
+            pair = {name: np.where(lost, np.nan, times[name]) for name in (rule.ours, method)}
             part = _speedup(arm, pair, rule, axis, method, holes[axis])
             yield replace(part, note="; ".join(filter(None, (part.note, mixed_words(mixed)))))
 
