@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and seven pages of docs/.
+"""Write the published numbers of results/reference/ into README.md and eight pages of docs/.
 
     python -m tools.published_numbers
 
@@ -40,6 +40,7 @@ STEPS = {"FRoD": "frod", "full": "full", "LoRA": "lora", "DoRA": "dora", "PEFT":
 PAGES = (
     ROOT / "README.md",
     ROOT / "docs" / "reference" / "results.md",
+    ROOT / "docs" / "reference" / "small_results.md",
     ROOT / "docs" / "explanation" / "method.md",
     ROOT / "docs" / "explanation" / "why.md",
     ROOT / "docs" / "explanation" / "fairness.md",

@@ -8,6 +8,7 @@ that makes them.
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -93,6 +94,7 @@ def kept_cells(overrides: Sequence[str]) -> Kept:
             f"experiment={name}, save={config.save}: keeps no trained models, which this analysis "
             "reads. Name an experiment with save: adapter, e.g. update_spectrum."
         )
+    refuse_same(cells, lambda cell: (cell.task, cell.method, cell.seed), "task, method and seed")
     found, usable = find_missing(cells), []
     missing, unreadable = set(found.missing), dict(found.unreadable)
     lacking = [f"{cell.label}: no trained values" for cell in cells if cell in missing]
@@ -123,7 +125,22 @@ def start_cells(overrides: Sequence[str]) -> Kept:
     config, cells = compose_cells(overrides)
     if config.experiment is None:
         raise InputError("experiment=none: has no name for the folder of an analysis. Name one.")
+    words = "task, head, method with its axes, and seed"
+    refuse_same(cells, lambda c: (c.task, c.settings.head, c.variant, c.seed), words)
     return Kept(cells, [], context_of(config, cells))
+
+
+def refuse_same(
+    cells: Sequence[Cell], known_by: Callable[[Cell], tuple[object, ...]], words: str
+) -> None:
+    """Raise InputError if two cells are one run for an analysis, which would pool their numbers."""
+    counts = Counter(map(known_by, cells))
+    name, number = counts.most_common(1)[0]
+    if number > 1:
+        raise InputError(
+            f"{'/'.join(map(str, name))}: is in the grid {number} times, at other settings, and "
+            f"this analysis knows a run by {words}. Name one value of every other key."
+        )
 
 
 def context_of(config: DictConfig, cells: Sequence[Cell]) -> Context:
@@ -150,6 +167,9 @@ def main(words: Sequence[str]) -> None:
     check_writable(kept.context.out_dir, value=str(kept.cells[0].settings.results_root))
     for line in kept.lacking:
         say(line)
+    if kept.cells[0].settings.plan_only:
+        say(f"{arguments.action} would read {len(kept.cells)} cells.")
+        return
     # Imported only now: torch and matplotlib are not needed to report what is missing.
     analysis = import_module(f"frod_bench.analyses.{arguments.action}")
     for path in analysis.analyze(kept.cells, kept.context, say):

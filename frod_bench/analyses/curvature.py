@@ -9,7 +9,7 @@ Two measures of the training loss on fixed rows, before the first step and witho
   the minimum of the loss along it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,23 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from frod_bench.analyses.command import Context, Say
 from frod_bench.analyses.hessian import Surface, ends_of
+from frod_bench.analyses.picked_rates import (
+    HEAD,
+    QUANTITIES,
+    converged,
+    correlations,
+    picks_of,
+    pooled,
+)
 from frod_bench.cells.cell import Cell, cell_of
 from frod_bench.cells.code import code_digests, digest_of
 from frod_bench.common.atomic import make_folder, write_text
-from frod_bench.common.errors import InputError
+from frod_bench.common.errors import DoesNotFitError, InputError
 from frod_bench.common.names import with_head, without_head
-from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Prepared, prepare, step_scales
 from frod_bench.report import style
@@ -41,16 +47,10 @@ from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.training import runner
 from frod_bench.training.loop import Problem, rows_of_step
 
+STARTS = "curvature_starts.csv"
 BATCHES = 4  # of train, the first that a run sees
 ALONE, WITH_HEAD = "adapter", "adapter and head"  # coordinates; of `full` all of the backbone
-HEAD, ROTATION = "head", "rotation"  # groups whose rate follows another one's
 MEASURED_BY = ("layer", "methods", "rows", "loop")  # parts of the code that a measure depends on
-FEWEST_POINTS = 4  # for a rank correlation
-# quantity -> its name, and the sign of its correlation with the learning rate if it explains it
-QUANTITIES = {
-    "eigenvalue": ("largest eigenvalue", -1),
-    "sign_rate": ("best rate of a sign step", 1),
-}
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,15 @@ class Start:
 
 
 def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
-    """Measure; write `curvature.*`, `curvature_ranks.csv` and the figure."""
-    found = measure(cells, context.out_dir / "tables" / "curvature.csv", say)
+    """Measure; write `curvature.*`, `curvature_ranks.csv` and the figure. Raises InputError, before
+    anything is measured, for a method that trains nothing beside the head.
+    """
+    if idle := [cell for cell in cells if not coordinates_of(cell)]:
+        raise InputError(
+            f"method={idle[0].method}: trains nothing beside the head, so that its start has no "
+            "coordinates of its own. Name methods that train more, e.g. method=full,frod."
+        )
+    found = measure(cells, context.out_dir / "tables", say)
     picks = picks_of(cells)
     points = pooled(found, picks)
     ranks = correlations(points)
@@ -72,21 +79,37 @@ def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
     return context.write("curvature", table(found, points, ranks, context), found, others, drawings)
 
 
-def measure(cells: Sequence[Cell], path: Path, say: Say) -> pd.DataFrame:
-    """Return one row per cell and coordinates. A start that the table at `path` has is not measured
-    again, if the code that makes and measures it is the same; the table is written after each cell,
-    so that the same command goes on after an interruption. Raises InputError if it is damaged.
+def coordinates_of(cell: Cell) -> list[str]:
+    """The groups that a cell trains beside the head, by its learning rates."""
+    return [name for name in cell.settings.method.learning_rates if name != HEAD]
+
+
+def measure(cells: Sequence[Cell], folder: Path, say: Say) -> pd.DataFrame:
+    """Return one row per cell and coordinates. A start that a table in `folder` has is not measured
+    again, if the code that makes and measures it is the same. `STARTS` has all that were measured,
+    whatever is asked for now, and is written after each cell, so that the same command goes on
+    after an interruption. A cell whose method does not fit its backbone is left out, and said.
+    Raises InputError if a table is damaged, or if no method fits.
     """
-    of_start, code = _known_starts(path), _code_digest()
+    path, code = folder / STARTS, _code_digest()
+    of_start = _known_starts(folder / "curvature.csv") | _known_starts(path)
     found: list[pd.DataFrame] = []
+    refused: DoesNotFitError | None = None
     for cell in cells:
         key = f"{start_hash(cell)}-{code}"
         if key not in of_start:
-            of_start[key] = pd.DataFrame(_rows_of(cell, key, say))
-            make_folder(path.parent)
+            try:
+                of_start[key] = pd.DataFrame(_rows_of(cell, key, say))
+            except DoesNotFitError as error:
+                say(f"{cell.label} is left out: {error}")
+                refused = error
+                continue
+            make_folder(folder)
             known = pd.concat(of_start.values())
             write_text(path, known.to_csv(index=False, float_format="%.10g"))
         found.append(of_start[key].assign(**_named(cell)))
+    if not found and refused is not None:
+        raise refused
     return pd.concat(found, ignore_index=True)
 
 
@@ -202,76 +225,13 @@ def curvature_of(surface: Surface) -> dict[str, Any]:
     }
 
 
-def picks_of(cells: Sequence[Cell]) -> dict[tuple[str, str], float]:
-    """Return (family, method) -> the picked rate that was searched first: of neither head nor
-    rotation. From the search beside the records, or else the published one of the profile.
-    """
-    first = cells[0]
-    published = REFERENCE_DIR / "search" / first.profile
-    paths = [one / "tables/picks.csv" for one in (first.results_dir, published)]
-    path = next((one for one in paths if one.exists()), None)
-    if path is None:
-        return {}
-    table = pd.read_csv(path).set_index(["family", "method"])
-    found = {}
-    for cell in cells:
-        key = with_head(cell.family, cell.settings.head), cell.variant
-        groups = [g for g in cell.settings.method.learning_rates if g not in (HEAD, ROTATION)]
-        if groups and key in table.index:
-            found[key] = float(table.loc[key, f"lr_{groups[0]}"])
-    return found
-
-
-def pooled(found: pd.DataFrame, picks: Mapping[tuple[str, str], float]) -> pd.DataFrame:
-    """Return one row per family, method and coordinates: geometric means over tasks and seeds of
-    the measures, and the picked rate. A measure that is not positive in each cell is NaN, as is an
-    eigenvalue that did not converge in one.
-    """
-    rows = []
-    known = _known(found)
-    for key, of_key in known.groupby(["family", "method", "coordinates"], sort=False):
-        family, method, coordinates = key
-        row = {"family": family, "method": method, "coordinates": coordinates}
-        row |= {"cells": len(of_key)}
-        for name in QUANTITIES:
-            row[name] = float(
-                np.exp(np.log(of_key[name].where(of_key[name] > 0)).mean(skipna=False))
-            )
-        rows.append(row | {"picked_rate": picks.get((str(family), str(method)), np.nan)})
-    return pd.DataFrame(rows)
-
-
-def _known(found: pd.DataFrame) -> pd.DataFrame:
-    """The cells, without the eigenvalues that did not converge."""
-    return found.assign(eigenvalue=found["eigenvalue"].where(found["is_sound"].astype(bool)))
-
-
-def correlations(points: pd.DataFrame) -> pd.DataFrame:
-    """Return Spearman's correlation of each measure with the picked rate, by family and coordinates
-    and over all families; NaN for fewer than `FEWEST_POINTS` methods.
-    """
-    rows = []
-    families = list(points["family"].unique())
-    for coordinates, of_kind in points.groupby("coordinates", sort=False):
-        for family in [*families, *(["all"] if len(families) > 1 else [])]:
-            own = of_kind if family == "all" else of_kind[of_kind["family"] == family]
-            for name, (_, sign) in QUANTITIES.items():
-                pairs = own[[name, "picked_rate"]].dropna()
-                enough = len(pairs) >= FEWEST_POINTS
-                rho, p = spearmanr(pairs[name], pairs["picked_rate"]) if enough else (np.nan,) * 2
-                row = {"coordinates": coordinates, "family": family, "quantity": name}
-                row |= {"points": len(pairs), "spearman": float(rho), "p_value": float(p)}
-                rows.append(row | {"expected_sign": sign})
-    return pd.DataFrame(rows)
-
-
 def table(
     found: pd.DataFrame, points: pd.DataFrame, ranks: pd.DataFrame, context: Context
 ) -> Table:
     """Return one row per task, method and coordinates, and notes on convergence and correlation."""
     picks = points.drop_duplicates(["family", "method"]).set_index(["family", "method"])
     rows = []
-    for (task, family), of_task in _known(found).groupby(["task", "family"], sort=False):
+    for (task, family), of_task in converged(found).groupby(["task", "family"], sort=False):
         rows.append(Row(label(Task(str(task), without_head(str(family))[1])), heading=True))
         for (method, coordinates), own in of_task.groupby(["method", "coordinates"], sort=False):
             rate = picks.loc[(family, method), "picked_rate"]
@@ -306,10 +266,12 @@ def _range(values: pd.Series) -> str:
 
 def _rank_words(line: Any) -> str:
     name, sign = QUANTITIES[line.quantity]
+    points = "methods in families" if line.family == "all" else "methods"
+    found, expected = (f"{n:+.2g}".replace("-", "−") for n in (line.spearman, sign))
     return (
         f"{line.coordinates}, {_family_label(line.family)}: Spearman's correlation of the picked "
-        f"rate with “{name}” is {line.spearman:+.2f} over {line.points} methods "
-        f"(p {line.p_value:.2f}); it would be {sign:+d} if this explained the rates."
+        f"rate with “{name}” is {found} over {line.points} {points} (p {line.p_value:.2g}); it "
+        f"would be {expected} if this explained the rates."
     )
 
 
@@ -342,7 +304,8 @@ def draw(points: pd.DataFrame, ranks: pd.DataFrame, context: Context) -> Drawing
             _draw_panel(ax, shown, name, sign, name_families=len(families) > 1)
             ax.set_xlabel(title)
             rho = _rank_of(ranks, name, families)
-            ax.set_title(f"Spearman {rho:+.2f}" if np.isfinite(rho) else "too few for a rank")
+            text = f"Spearman {rho:+.2f}".replace("-", "−")
+            ax.set_title(text if np.isfinite(rho) else "too few for a rank")
         return figure
 
     return Drawing(f"Curvature and learning rates · {context.title}", caption, panels)

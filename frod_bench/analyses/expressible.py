@@ -18,7 +18,7 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from frod_bench.analyses import fits
 from frod_bench.analyses.command import Context, Say
-from frod_bench.analyses.updates import layer_updates
+from frod_bench.analyses.updates import layer_updates, training_hash_of
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.frod import FrodConfig, FrodLinear, attach_frod
@@ -33,7 +33,7 @@ from frod_bench.training import runner
 RANKS = (1, 2, 4, 8, 16, 32)
 LOW_RANK, ON_AXIS, SPARSE, RANDOM = "low rank", "on axis", "on axis + sparse", "random subspace"
 SCALES = "scales alone"  # a budget: k
-OWN = "FRoD's own"  # a budget: what FRoD trains at the cell's method.sparse_rate
+OWN = "FRoD's own"  # a budget: what FRoD trains on the cell's backbone
 LOOKS = {  # parametrisation -> its name in the legend, and how it is drawn
     LOW_RANK: ("low rank (truncated SVD)", style.of_method(Method("lora"))),
     SPARSE: ("FRoD: on axis + sparse rotation", style.of_method(Method("frod"))),
@@ -73,15 +73,25 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
         say(f"{cell.label}: fitting its update")
         settings = cell.settings
         base = {"task": cell.task, "family": cell.family, "method": cell.method, "seed": cell.seed}
+        base["training_hash"] = training_hash_of(cell)
         changes = {name: u.change.numpy() for name, u in layer_updates(cell).items()}
         layers = frod_layers_of(settings)
         ranks = common_ranks([change.shape for change in changes.values()])
         for name, change in changes.items():
             named = base | {"layer": name, "category": layers[name].category}
-            of_layer = fits_of(change, layers[name], ranks, settings.method.sparse_rate)
+            of_layer = fits_of(change, layers[name], ranks, own_sparse_rate(settings))
             rows += [named | fit for fit in of_layer]
     frame = pd.DataFrame(rows)
     return frame.assign(error=np.sqrt(frame["residual"] / frame["total"]))
+
+
+def own_sparse_rate(settings: Settings) -> float:
+    """The share of k^2 that FRoD trains on the backbone of a cell, whatever the cell's method."""
+    method, of_family = settings.method, settings.adapter_sizes or {}
+    if method.kind == "frod":
+        return method.sparse_rate
+    sizes = (of_family.get(settings.task.family) or {}).get("frod") or {}
+    return float(sizes.get("sparse_rate", method.sparse_rate))
 
 
 def frod_layers_of(settings: Settings) -> Mapping[str, Layer]:
@@ -140,7 +150,7 @@ def fits_of(
 
 def pooled(layers: pd.DataFrame) -> pd.DataFrame:
     """Add up all layers of a cell; `unsettled` counts those whose fit did not converge."""
-    keys = ["task", "method", "seed", "parametrisation", "budget"]
+    keys = ["task", "method", "seed", "training_hash", "parametrisation", "budget"]
     numbers = ["trained", "weights", "residual", "total", "unsettled"]
     layers = layers.assign(unsettled=~layers["settled"])
     summed = layers.groupby(keys, sort=False)[numbers].sum().reset_index()

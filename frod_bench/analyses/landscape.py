@@ -66,10 +66,10 @@ def measure(trained: Sequence[Cell], say: Say) -> pd.DataFrame:
         settings, base = group[0].settings, {"task": task, "family": group[0].family, "seed": seed}
         torch.set_num_threads(settings.runtime.threads)
         loss = held_out_loss(settings)
-        directions: tuple[Weights, Weights] | None = None
+        plain = runner.build_model(settings, runner.load_data(settings).num_labels)
+        directions = directions_of(weights_of(target_layers(plain, settings)), seed)
         for centre, model in centres_of(group):
             layers = target_layers(model, settings)
-            directions = directions or directions_of(weights_of(layers), seed)  # start comes first
             say(f"{task}, seed {seed}: the plane around {centre}")
             losses = plane(layers, directions, axis, functools.partial(loss, model))
             named = base | {"centre": centre, "method": "" if centre.startswith(START) else centre}

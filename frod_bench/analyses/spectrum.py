@@ -15,7 +15,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from torch import Tensor
 
 from frod_bench.analyses.command import Context, Say
-from frod_bench.analyses.updates import Update, layer_updates
+from frod_bench.analyses.updates import Update, layer_updates, training_hash_of
 from frod_bench.cells.cell import Cell
 from frod_bench.frod.targets import category_of
 from frod_bench.report import style
@@ -81,7 +81,7 @@ def measure(cells: Sequence[Cell], say: Say) -> Spectra:
         full: Mapping[str, Update] | None = None
         for cell in sorted(group, key=lambda cell: cell.method != REFERENCE):  # the reference first
             say(f"{cell.label}: spectrum of its update")
-            updates = layer_updates(cell)
+            updates, trained = layer_updates(cell), training_hash_of(cell)
             full = updates if cell.method == REFERENCE else full
             for name, update in updates.items():
                 change, values = update.change, torch.linalg.svdvals(update.change).numpy()
@@ -92,6 +92,7 @@ def measure(cells: Sequence[Cell], say: Say) -> Spectra:
                         "family": cell.family,
                         "method": cell.method,
                         "seed": seed,
+                        "training_hash": trained,
                         "layer": name,
                         "category": category_of(name),
                         "rows": change.shape[0],

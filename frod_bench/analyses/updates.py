@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from frod_bench.cells.cell import Cell
 from frod_bench.config.settings import Settings
 from frod_bench.methods.registry import Model, matching, prepare
+from frod_bench.records import hashing
 from frod_bench.training import runner
 
 _WRAPPER = "base_model.model."  # PEFT's, around a backbone whose adapters share state
@@ -25,6 +26,12 @@ class Update:
 
     before: Tensor
     change: Tensor
+
+
+def training_hash_of(cell: Cell) -> str:
+    """`hashing.training_hash` of the run of a cell."""
+    prints = {"backbone_fingerprint": cell.backbone_fingerprint}
+    return hashing.training_hash({"config": cell.config, "provenance": prints})
 
 
 def start_of(settings: Settings) -> Model:

@@ -210,11 +210,17 @@ def records_of(
     cells: Iterable[Cell], overrides: Sequence[str]
 ) -> Iterator[tuple[Cell, schema.Record]]:
     """Each cell with its record; `overrides` named the cells, for the message. Raises InputError if
-    a record is missing, and RecordError if one cannot be trusted.
+    a record is missing or cannot be trusted.
     """
     for cell in cells:
         if not cell.record_path.exists():
             raise InputError(
                 f"{cell.label}: has no record. Run first: frod-bench run -m {shlex.join(overrides)}"
             )
-        yield cell, store.load(cell.record_path)
+        try:
+            made = store.load(cell.record_path)
+        except schema.RecordError as error:
+            raise InputError(
+                f"{cell.record_path}: cannot be used ({error}). Remove it, and run the cell again."
+            ) from error
+        yield cell, made

@@ -1,6 +1,7 @@
 """Content hashes of a task's data and of a backbone; a cell's hash contains them, not paths."""
 
 import hashlib
+import mimetypes
 from collections.abc import Collection
 from pathlib import Path
 
@@ -28,7 +29,12 @@ def fingerprints(settings: Settings) -> tuple[str, str]:
     lacks: list[Lack] = []
     for fingerprint in (
         lambda: data_fingerprint(
-            task.hub_id, task.hub_config, task.revision, settings.data_root, splits
+            task.hub_id,
+            task.hub_config,
+            task.revision,
+            settings.data_root,
+            splits,
+            has_pictures=task.family == "vision",
         ),
         lambda: backbone_fingerprint(backbone.hub_id, backbone.revision, settings.model_root),
     ):
@@ -48,9 +54,13 @@ def data_fingerprint(
     revision: str | None,
     data_root: str | None,
     splits: Collection[str] = (),
+    *,
+    has_pictures: bool = False,
 ) -> str:
     """Hash of the files of one configuration of a data set with the splits `splits`; on the Hub,
-    its revision. Raises InputError if `data_root` lacks the data set or lists other checksums.
+    its revision. Of a data set with pictures that has none among these files, as its tables name
+    them, all pictures in its folder are hashed, too; not those that a path outside it names. Raises
+    InputError if `data_root` lacks the data set or lists other checksums.
     """
     if data_root is None:
         return f"hub-data:{hub_id}/{hub_config}@{revision or 'main'}"
@@ -61,6 +71,8 @@ def data_fingerprint(
         raise MissingInputError(
             [Lack(f"data_root={data_root}", what, f"{_ADVICE} Or take other tasks or a suite.")]
         )
+    if has_pictures and not any(map(_is_picture, files)):
+        files = sorted({*files, *filter(_is_picture, folder.rglob("*"))})
     return _hash_files("data_root", Path(data_root), hub_id, files)
 
 
@@ -76,6 +88,11 @@ def backbone_fingerprint(hub_id: str, revision: str | None, model_root: str | No
         what = f"backbone {hub_id!r} with safetensors weights, looked in {folder}"
         raise MissingInputError([Lack(f"model_root={model_root}", what, _ADVICE)])
     return _hash_files("model_root", Path(model_root), hub_id, files)
+
+
+def _is_picture(path: Path) -> bool:
+    kind, _ = mimetypes.guess_type(path.name)
+    return kind is not None and kind.startswith("image/") and path.is_file()
 
 
 def _hash_files(key: str, root: Path, hub_id: str, files: list[Path]) -> str:

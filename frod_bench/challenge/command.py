@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -100,15 +100,16 @@ class Challenge:
 
     @cached_property
     def sample(self) -> list[Cell]:
-        """Committed runs to run again here, apart from all others, and not tracked."""
-        root = str(self.out_dir / "verify")
+        """Committed runs to run again here: on what the judged runs get (device, threads), since
+        the pace is that of their seconds; apart from all others, and not tracked.
+        """
+        own: dict[str, Any] = {
+            "results_root": str(self.out_dir / "verify"),
+            "runtime": self.cells[0].settings.runtime,
+            "tracker": TrackerConfig(name="none"),
+        }
         return [
-            replace(
-                cell,
-                settings=replace(
-                    cell.settings, results_root=root, tracker=TrackerConfig(name="none")
-                ),
-            )
+            replace(cell, settings=replace(cell.settings, **own))
             for cell in self.reference.sample()
         ]
 

@@ -46,7 +46,9 @@ def writable_cache_dir() -> Path:
 
 
 def is_published(folder: Path) -> bool:
-    """Whether `folder` is part of what the project publishes; no command writes there."""
+    """Whether `folder` is part of what the project publishes. No command writes there, but for
+    `archive`, which adds parts.
+    """
     return resolved(folder).is_relative_to(REFERENCE_DIR.resolve())
 
 
@@ -115,14 +117,21 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def check_writable(folder: Path, key: str = "results_root", value: str | None = None) -> None:
-    """Raise InputError unless `folder` can be written to and is not published by the project.
+def check_writable(
+    folder: Path,
+    key: str = "results_root",
+    value: str | None = None,
+    *,
+    may_be_published: bool = False,
+) -> None:
+    """Raise InputError unless `folder` can be written to and, unless it may be, is not published by
+    the project.
 
     `key` is the option that named it and `value` what the user gave, by default `folder`.
     """
     check_path(key, str(folder))
     given = f"{key}={folder if value is None else value}"
-    if is_published(folder):
+    if is_published(folder) and not may_be_published:
         raise InputError(
             f"{given}: is what the project publishes, and is not written to. Name another "
             f"folder, e.g. {key}=results."

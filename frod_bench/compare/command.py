@@ -9,7 +9,7 @@ from pathlib import Path
 
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
-from frod_bench.common.paths import is_published
+from frod_bench.common.paths import check_writable, is_published
 from frod_bench.common.terminal import plain_console, shown
 from frod_bench.compare.comparison import panels_of, print_curves, save_figures, show
 from frod_bench.compare.published import overlaid, read_losses
@@ -26,6 +26,8 @@ def main(arguments: Sequence[str]) -> int:
         losses = read_losses(config.published) if config.published else None
         comparison = compare(config, load_rules())
         published = overlaid(comparison, losses) if losses else {}
+        if config.plot != "none":
+            check_writable(_out_dir(config), "out")
     except InputError as error:
         print(shown(f"error: {error}"), file=sys.stderr)
         return 2

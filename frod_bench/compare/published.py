@@ -104,6 +104,13 @@ def overlaid(comparison: Comparison, losses: Losses) -> dict[str, Panels]:
             f"published: {losses.source} has no curve of {asked}. Compare some of "
             f"{', '.join(method.method for method in losses.curves)}."
         )
+    begin = {m: max(float(curve.steps[0]) for curve in losses.curves[m]) for m in losses.curves}
+    if late := [m for m in begin if begin[m] >= losses.budget]:
+        raise InputError(
+            f"published: in {losses.source} {label(late[0])} begins at {begin[late[0]]:g}, and the "
+            f"shortest run ends at {losses.budget:g}. Write the curves over one unit, from the "
+            "first point of each run."
+        )
     lost = [label(m) for m in methods_in(comparison.cells) if m not in methods]
     rule = comparison.rules.convergence
     window = losses.window or rule.window_evaluations

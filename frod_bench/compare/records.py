@@ -23,10 +23,12 @@ from frod_bench.report.names import label, method_named, spelled
 from frod_bench.report.rules import Rules
 
 SEEDS = (0, 1, 2)
-PROFILE, PROTOCOL = "embedded", "fair"
+PROFILE, PROTOCOL, HEAD = "embedded", "fair", "classify"
+HEADS = (HEAD, "rank")
 SIDES = ("A", "B")
 NAMED = 4  # cells that a note names; of more it says how many
 NOT_THERE = "–"
+OWN = ("method.", "seed", "data_fingerprint", "trainer.eval_batch_rows")  # may differ in identities
 # Fields of the provenance that are part of the identity, or no settings. The others are not meant
 # to change a result, but may.
 NO_SETTINGS = ("started_at", "data_fingerprint", "backbone_fingerprint")
@@ -44,7 +46,7 @@ class CompareConfig:
     across: bool
     profile: str | None
     protocol: str | None
-    head: str
+    head: str | None
     results_root: str
     plot: str
     published: str | None  # whose curves are drawn over those of the methods
@@ -64,7 +66,7 @@ def parse(words: Sequence[str]) -> CompareConfig:
         across=given.get("across") == "true",
         profile=given.get("profile"),
         protocol=given.get("protocol"),
-        head=given.get("head", "classify"),
+        head=given.get("head"),
         results_root=given.get("results_root", "results"),
         plot=given.get("plot", "figure"),
         published=given.get("published"),
@@ -108,7 +110,7 @@ def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     """Compare methods on tasks, on the seeds that all methods have if none are named: a run of
     one method alone, with settings that somebody tried, must not enter its mean.
     """
-    tasks, methods, head = config.task or [], config.methods or [], config.head
+    tasks, methods, head = config.task or [], config.methods or [], config.head or HEAD
     profile, protocol = config.profile or PROFILE, config.protocol or PROTOCOL
     root = Path(config.results_root).expanduser()
     source = sources.opened(root / profile)
@@ -123,20 +125,24 @@ def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     _check_names(records, tasks, methods)
     runs = select.by_run(records, profile=profile, protocol=protocol, head=head)
     seeds_of = [{r.seed for r in runs if r.task in tasks and r.method == m} for m in methods]
-    shared = set.intersection(*seeds_of)
+    shared, known = set.intersection(*seeds_of), set.union(*seeds_of)
     rule = rules.convergence
     cells = [
         Cell(task, method, seed, protocol=protocol, head=head)
         for task in tasks
         for method in dict.fromkeys([*methods, rule.reference])
-        for seed in config.seeds or sorted(shared) or SEEDS
+        for seed in config.seeds or sorted(shared) or sorted(known) or SEEDS
     ]
     collected = collect(root, profile, cells)
-    if not config.seeds and (lone := sorted(set.union(*seeds_of) - shared)):
+    if not config.seeds and (lone := sorted(known - shared)):
         collected.warnings.append(
             f"Seeds {', '.join(map(str, lone))} are left out: not every method has a record of "
             "them. seed= names them."
+            if shared
+            else "No seed has a record of every method: the means are over each one's own seeds, "
+            "and no difference is paired. Run the same seeds."
         )
+    collected.warnings += _unequal_settings(runs, tasks, [*methods, rule.reference], collected)
     first, *others = keys = list(map(method_named, methods))
     shown = collected.frame.apply(method_of, axis=1).isin(keys)
     if (collected.frame.loc[shown, "status"] == "missing").all():
@@ -156,6 +162,36 @@ def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     )
 
 
+def _unequal_settings(
+    runs: Mapping[select.Run, Sequence[Record]],
+    tasks: Sequence[str],
+    methods: Sequence[str],
+    collected: Collected,
+) -> list[str]:
+    """A warning for each task whose compared runs differ in more than method and seed: one of them
+    may have trained for longer, and that does not come from the methods.
+    """
+    chosen = set(collected.frame["config_hash"].dropna())
+    found = []
+    for task in tasks:
+        held: dict[str, Record] = {}
+        for run, candidates in runs.items():
+            if run.task == task and run.method in methods:
+                for made in candidates:
+                    if made["cell"]["config_hash"] in chosen:
+                        held.setdefault(hashing.held_equal_hash(made), made)
+        if len(held) < 2:
+            continue
+        first, *others = map(_identity, held.values())
+        names = [name for other in others for name, *_ in _differences(first, other)]
+        shown = ", ".join(dict.fromkeys(n for n in names if not n.startswith(OWN)))
+        found.append(
+            f"{task}: the runs differ in more than method and seed ({shown}), so that differences "
+            "are not the methods' alone. Compare runs of the same settings."
+        )
+    return found
+
+
 def _command(config: CompareConfig, profile: str, protocol: str) -> str:
     """The command that runs what a comparison of methods lacks, with full fine-tuning's target."""
     words = {
@@ -164,7 +200,7 @@ def _command(config: CompareConfig, profile: str, protocol: str) -> str:
         "seed": ",".join(map(str, config.seeds or SEEDS)),
         "profile": profile,
         "protocol": protocol,
-        "head": config.head,
+        "head": config.head or HEAD,
     }
     if not is_published(Path(config.results_root).expanduser()):
         words["results_root"] = config.results_root
@@ -251,12 +287,16 @@ def _read(config: CompareConfig) -> tuple[Folder, Folder]:
 def _asked(config: CompareConfig, ours: Folder, theirs: Folder) -> list[Run]:
     """The cells of either folder that the command line asks for, in order of name."""
     runs = sorted({*ours.made, *theirs.made})
-    tasks = [with_head(task, config.head) for task in config.task or ()]
-    kinds = (("task", tasks), ("method", config.methods or ()), ("seed", config.seeds or ()))
+    heads = [config.head] if config.head else HEADS
+    # What is asked for, and how records may spell it.
+    tasks = {task: {with_head(task, head) for head in heads} for task in config.task or ()}
+    methods = {method: {method} for method in config.methods or ()}
+    seeds = {str(seed): {str(seed)} for seed in config.seeds or ()}
+    kinds = (("task", tasks), ("method", methods), ("seed", seeds))
     for place, (kind, wanted) in enumerate(kinds):
-        known, allowed = {words_of(run)[place] for run in runs}, list(map(str, wanted))
-        for value in allowed:
-            if value not in known:
+        known, allowed = {words_of(run)[place] for run in runs}, set().union(*wanted.values())
+        for value, spellings in wanted.items():
+            if not spellings & known:
                 hint = did_you_mean(value, known)
                 raise InputError(f"No records of {kind} {value} in either folder.{hint}")
         runs = [run for run in runs if not allowed or words_of(run)[place] in allowed]

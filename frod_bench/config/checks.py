@@ -56,10 +56,13 @@ def validate(config: DictConfig) -> None:
             f"profile={config.profile.name}: has no backbone for the family {config.task.family}; "
             f"add one with +backbone@backbones.{config.task.family}=NAME."
         )
-    if config.protocol.curve_split == "validation" and not config.protocol.validation_percent:
+    protocol = config.protocol
+    measured = {"curve_split": protocol.curve_split, "metrics_split": protocol.metrics_split}
+    on_validation = [key for key, split in measured.items() if split == "validation"]
+    if on_validation and not protocol.validation_percent:
         raise InputError(
-            "protocol.validation_percent=0: the curve is measured on validation, so some of train "
-            "must be split off for it; set a share, or protocol.curve_split=test."
+            f"protocol.validation_percent=0: {on_validation[0]} is validation, so some of train "
+            f"must be split off for it. Set a share, or protocol.{on_validation[0]}=test."
         )
 
 

@@ -29,8 +29,10 @@ def read_labels(task: TaskConfig, dataset: Dataset) -> list[Label | None]:
     kind = dataset.features[task.label_column]
     values = dataset[task.label_column][:]
     if task.num_labels == 1:
-        # GLUE marks hidden targets with -1.
-        targets = [math.nan if value in (None, -1) else float(value) for value in values]
+        # GLUE marks hidden targets with -1, on scales that have no other negative value.
+        is_scale = any(value is not None and value < 0 and value != -1 for value in values)
+        hidden = (None,) if is_scale else (None, -1)
+        targets = [math.nan if value in hidden else float(value) for value in values]
         return [target if math.isfinite(target) else None for target in targets]
     labels: list[Label | None]
     if path := _names_by_row(task):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import InputError
+from frod_bench.common.names import resolved
 from frod_bench.common.paths import check_writable
 from frod_bench.records import archive as parts
 from frod_bench.records.parts import PARTS, parts_of
@@ -19,15 +20,24 @@ def archive(words: Sequence[str]) -> None:
             f"folder={folder}: has no records. Name a folder that holds records/, such as "
             "results/embedded."
         )
-    out = Path(asked.values.get("out", folder))
-    if asked.action == "unpack":
-        check_writable(out, "out")
+    if "out" not in asked.values:
+        raise InputError(
+            "out: is missing. Name another folder, whose records/ gets "
+            + ("the runs." if asked.action == "unpack" else "the new part.")
+        )
+    out = Path(asked.values["out"])
+    if resolved(out, "out") == resolved(folder, "folder"):
+        raise InputError(
+            f"out={out}: is the folder itself, and parts and records as files in one folder are "
+            "refused by every reader. Name another one."
+        )
+    unpacks = asked.action == "unpack"
+    check_writable(out, "out", may_be_published=not unpacks)
+    if unpacks:
         found = parts_of(folder)
         if not found:
             raise InputError(f"folder={folder}: has no parts to unpack (records/{PARTS}).")
         print(f"{parts.unpack(found, out / 'records')} runs written to {out / 'records'}")
         return
-    if "out" not in asked.values:
-        raise InputError("out: is missing. Name the folder whose records/ gets the new part.")
     made, count = parts.pack(folder, out)
     print(f"{count} runs in {made}" if made else f"{out} has all runs of {folder} already.")

@@ -15,12 +15,22 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import check_writable
 from frod_bench.records import store
 
+STARTS = ("frozen", "full", "random_full")
 ABOVE_CONSTANT, CEILING, BELOW_FULL = 10.0, 97.0, 5.0  # points
 
 
 def best_constant(path: Path, primary_metric: str) -> float:
-    """The primary metric of the best constant answer on the test labels of the record at `path`."""
-    table = pd.read_parquet(store.predictions_path(path))
+    """The primary metric of the best constant answer on the test labels of the record at `path`.
+    Raises InputError if its predictions cannot be read.
+    """
+    place = store.predictions_path(path)
+    try:
+        table = pd.read_parquet(place)
+    except (OSError, ValueError) as error:  # Arrow's are of these kinds
+        raise InputError(
+            f"{place}: cannot be read ({error}). Remove the record {path.name} next to it, and "
+            "run the cell again."
+        ) from error
     labels = table.loc[table["split"] == "test", "label"].to_numpy()
     scores = [
         metrics.compute([primary_metric], np.full_like(labels, a), labels)[primary_metric].value
@@ -50,11 +60,19 @@ def scores_of(cells: Iterable[Cell], overrides: Sequence[str]) -> pd.DataFrame:
 
 
 def calibration(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per task: constant, frozen, full, random_full (means over seeds), and in_band."""
+    """One row per task: constant, frozen, full, random_full (means over seeds), and in_band.
+    Raises InputError if the runs are not of all three kinds.
+    """
     keys = ["family", "task", "metric"]
     wide = rows.pivot_table(index=keys, columns="start", values="score", sort=False)
+    if lost := [start for start in STARTS if start not in wide]:
+        raise InputError(
+            f"calibrate: has no run of {', '.join(lost)}, and needs frozen, full, and full from "
+            "random weights. Name an experiment that has them, as calibration has, and all of its "
+            "methods."
+        )
     wide.insert(0, "constant", rows.groupby(keys, sort=False)["constant"].mean())
-    wide = wide[["constant", "frozen", "full", "random_full"]].reset_index()
+    wide = wide[["constant", *STARTS]].reset_index()
     wide["in_band"] = (
         (wide["full"] >= wide["constant"] + ABOVE_CONSTANT)
         & (wide["full"] <= CEILING)

@@ -62,7 +62,7 @@ def configured(name: str) -> Rows:
 def records(folder: Path) -> Rows:
     """Task, method, protocol, status and number of such records; InputError if there are none."""
     found, unusable = sources.opened(folder).scan()
-    if not found and not unusable:
+    if folder.is_file() or not (found or unusable):
         raise InputError(
             f"folder={folder}: has no records. Name a folder that holds records/, such as "
             "results/reference/small."

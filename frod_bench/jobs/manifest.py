@@ -3,9 +3,11 @@ is a cache: one that is damaged or missing costs the time of a report, and nothi
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.results import code_version
@@ -24,16 +26,26 @@ BESIDE = (
 CONSTANT_RATE = "constant_rate"  # of the results root: runs that the claims are judged on, too
 
 
-def sources_of(cells: Sequence[Cell], figure_style: str, part: str) -> dict[str, Any]:
+def options_of(config: DictConfig) -> dict[str, Any]:
+    """What a report takes from a configuration beside its cells."""
+    experiment = OmegaConf.to_container(config.experiment) if config.experiment else None
+    return {
+        "style": str(config.figures.style),
+        "title": str(config.profile.title),
+        "experiment": experiment,
+    }
+
+
+def sources_of(cells: Sequence[Cell], options: Mapping[str, Any], part: str) -> dict[str, Any]:
     """What decides whether a `part` of a report of `cells` is current, and its comparison with the
-    published run: code, style, records with their files, those at a constant learning rate, tables
-    of searches and analyses, and that run. Taken before the report reads, so that a record which
-    arrives in the meantime is not taken for reported.
+    published run: code, options, records with their files, those at a constant learning rate,
+    tables of searches and analyses, and that run. Taken before the report reads, so that a record
+    which arrives in the meantime is not taken for reported.
     """
     folder = cells[0].results_dir
     return {
         "code_version": code_version()[0],
-        "figures": figure_style,
+        "options": dict(options),
         "part": part,
         "published": _stamps([REFERENCE_DIR / cells[0].profile / CELLS_PATH]),
         "records": _stamps(

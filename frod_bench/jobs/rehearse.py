@@ -19,9 +19,9 @@ from frod_bench.cli.arguments import parse
 from frod_bench.common import stopping
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
 from frod_bench.common.terminal import plain_console
-from frod_bench.config.settings import Settings
+from frod_bench.config.settings import Settings, TrainerConfig
 from frod_bench.data.rows import Row, Split
-from frod_bench.jobs.run import distinct
+from frod_bench.jobs.run import distinct, input_of
 from frod_bench.sweep import engines
 from frod_bench.sweep.display import Finished, SweepDisplay
 from frod_bench.sweep.launch import check_hub, prepare
@@ -44,7 +44,7 @@ def rehearse(words: Sequence[str]) -> None:
             "launcher=submitit: a rehearsal has no records, so what a job sees does not come back. "
             "Start it in a job: srun frod-bench rehearse ..."
         )
-    chosen = distinct(cells, lambda cell: (cell.task, cell.settings.head))
+    chosen = distinct(cells, lambda cell: (input_of(cell), step_of(cell.settings.trainer)))
     check_hub(chosen)
     console = plain_console(stderr=True)
     display = SweepDisplay(len(chosen), 0, console, base.runtime.progress)
@@ -68,6 +68,11 @@ def rehearse(words: Sequence[str]) -> None:
         raise (CellsRefused if refused else CellsFailed)(
             f"{len(failures)} of {len(done)} would not run: {names}."
         )
+
+
+def step_of(trainer: TrainerConfig) -> TrainerConfig:
+    """What decides how a step goes: all settings but how many there are."""
+    return replace(trainer, max_steps=STEPS, epochs=None)
 
 
 def table_of(done: Sequence[Finished]) -> Table:

@@ -42,7 +42,7 @@ def reproduce(words: Sequence[str]) -> None:
     if config.plan_only:
         return
     path = folder_of(config) / MANIFEST
-    sources = manifest.sources_of(cells, config.figures.style, part)
+    sources = manifest.sources_of(cells, manifest.options_of(config), part)
     _, is_dirty = code_version()
     lines = None if is_dirty else manifest.compared_lines(path, sources)
     if lines is not None:

@@ -32,6 +32,7 @@ from frod_bench.config.overrides import (
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.data.task import check_task
 from frod_bench.jobs.known_fits import KnownFits
+from frod_bench.records import sources
 from frod_bench.sweep.batches import Needs
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
@@ -64,6 +65,7 @@ def run_one(config: DictConfig) -> None:
         check_hub([cell])
         root = str(config.results_root)
         check_writable(Path(root) / cell.profile / "records", value=root)
+        sources.check_files(cell.results_dir)
         from frod_bench.training.runner import execute  # imports torch, which takes seconds
 
         set_aside(found, say)
@@ -175,6 +177,12 @@ def distinct(cells: Iterable[Cell], describe: Callable[[Cell], object]) -> list[
     return list(found.values())
 
 
+def input_of(cell: Cell) -> tuple[object, ...]:
+    """What a cell reads and builds, but for its method; cells that differ in it are all checked."""
+    settings = cell.settings
+    return settings.profile, settings.protocol, settings.task, settings.backbone, settings.head
+
+
 def check_methods(cells: Iterable[Cell]) -> None:
     """Raise InputError, as a run would, if a method does not fit the backbone of a cell.
 
@@ -230,7 +238,7 @@ def validate(words: Sequence[str]) -> None:
     """Print a line for each distinct cell of a grid. Raises InputError if some cannot run."""
     _, cells = compose_cells(parse("validate", words).overrides)
     check_hub(cells)
-    checked, wrong = distinct(cells, lambda cell: (cell.task, cell.settings.head)), []
+    checked, wrong = distinct(cells, input_of), []
     for cell in checked:
         try:
             print(check(cell))

@@ -26,6 +26,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import filter_repo_objects
 
 from frod_bench.cells.compose import composer
+from frod_bench.cells.grid import expand
 from frod_bench.common import hub_client
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import check_hub_id, inside, stays
@@ -72,7 +73,8 @@ class Found:
 
 
 def wanted_by(overrides: Sequence[str]) -> list[Repository]:
-    """The data sets of a suite's tasks, then the backbones of their families, each once.
+    """The data sets of the named tasks, or of a suite's, then the backbones of their families, each
+    once.
 
     Raises InputError if the profile, `small` by default, reads synthetic data, or if two tasks need
     different revisions of one repository.
@@ -80,13 +82,16 @@ def wanted_by(overrides: Sequence[str]) -> list[Repository]:
     with composer() as compose_one:
         if not any(override.startswith("profile=") for override in overrides):
             overrides = ["profile=small", *overrides]
+        named = [word for word in overrides if word.startswith("task=")]
+        overrides = [word for word in overrides if word not in named]
         config = compose_one(list(overrides))
         if config.profile.stand_in:
             raise InputError(
                 f"profile={config.profile.name}: its data and backbones come with the suite, so "
                 "there is nothing to copy. Name another profile, e.g. profile=small."
             )
-        tasks = [compose_one([*overrides, f"task={name}"]).task for name in config.suite.tasks]
+        choices = expand(None, named) if named else [[f"task={t}"] for t in config.suite.tasks]
+        tasks = [compose_one([*overrides, *choice]).task for choice in choices]
     backbones = [config.backbones[family] for family in dict.fromkeys(t.family for t in tasks)]
     found: dict[str, Repository] = {}
     for new in (

@@ -314,6 +314,8 @@ def rows_evaluated(settings: Settings) -> int:
     final = test if protocol.metrics_split == "test" else measured
     budget = budget_of(settings)
     evaluations = 1 + -(-budget.max_steps // budget.eval_every_steps)
+    if is_zero_shot(settings):
+        evaluations = 1  # before a first step that never comes
     return evaluations * curve + final
 
 

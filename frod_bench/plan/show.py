@@ -198,7 +198,7 @@ def _change_lines(cells: Iterable[CellCost]) -> list[str]:
 def _parameter_table(cells: Iterable[CellCost]) -> Table:
     names = ("trained", "with head", "frozen extra", "stored", "with head", "% of backbone")
     rows = []
-    for tasks, cell in _grouped(cells):
+    for tasks, (cell, *_) in _grouped(cells):
         counts = cell.counts
         numbers = [counts.trained, counts.trained + counts.head, counts.frozen_extra]
         numbers += [counts.stored, counts.stored + counts.head]
@@ -210,12 +210,14 @@ def _cost_table(cells: Iterable[CellCost]) -> Table:
     parts = ("weights", "U and V", "gradients", "optimizer", "activations", "peak")
     names = (*parts, "TFLOP per step", "PFLOP", "hours", "fits with", "peak then")
     rows = []
-    for tasks, cell in _grouped(cells):
+    for tasks, group in _grouped(cells):
+        cell = group[0]
         step, change = cell.step, cell.fitted.change
         sizes = (step.weight_bytes, step.factor_bytes, step.gradient_bytes, step.optimizer_bytes)
         numbers = [_gib(n) for n in (*sizes, max(step.activation_bytes), step.peak_bytes)]
         flops = flops_of(step, cell.micro_batches)
-        numbers += [f"{flops / 1e12:.4g}", f"{cell.steps * flops / 1e15:.4g}", f"{cell.hours:.2f}"]
+        whole = _span([f"{one.steps * flops / 1e15:.4g}" for one in group])
+        numbers += [f"{flops / 1e12:.4g}", whole, _span([f"{one.hours:.2f}" for one in group])]
         peak = _gib(cell.fitted.peak_bytes)
         if change is None:
             fits = ("no change of these", f"> {peak}")
@@ -253,14 +255,22 @@ def _reading_table(readings: Sequence[Reading], paper_percent: float) -> Table:
     return Table(title, "", names, rows, texts=1)
 
 
-def _grouped(cells: Iterable[CellCost]) -> list[tuple[str, CellCost]]:
-    """Return one cell for all that differ in the task's name only, with these names."""
+def _grouped(cells: Iterable[CellCost]) -> list[tuple[str, list[CellCost]]]:
+    """Return the cells of tasks whose steps are alike, with the names of the tasks: they differ in
+    how many steps and evaluations there are, by the rows of the tasks.
+    """
     groups: dict[tuple[str, int, int, str], list[CellCost]] = {}
     for cell in cells:
         key = (cell.family_label, cell.settings.task.num_labels, cell.row_tokens, cell.label)
         groups.setdefault(key, []).append(cell)
     ordered = sorted(groups.items(), key=lambda item: item[0][:3])
-    return [(", ".join(cell.task_label for cell in group), group[0]) for _, group in ordered]
+    return [(", ".join(cell.task_label for cell in group), group) for _, group in ordered]
+
+
+def _span(values: Sequence[str]) -> str:
+    """Return the one number of all, or the lowest and the highest."""
+    low, high = min(values, key=float), max(values, key=float)
+    return low if low == high else f"{low} to {high}"
 
 
 def _gib(size: int) -> str:

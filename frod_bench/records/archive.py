@@ -124,7 +124,10 @@ def _packed(
         if record["curve"] is not None:
             if not isinstance(content, bytes):
                 raise content or RecordError("curve is missing.")
-            points = store.points_of(content, store.curve_name(path.name))
+            name = store.curve_name(path.name)
+            if damage := store.damage_in(record, "curve", content, name):
+                raise RecordError(damage)
+            points = store.points_of(content, name)
             curve = content.decode()
             experiment = record["config"].get("experiment") or {}
             if experiment.get("name") != WHOLE_CURVES:

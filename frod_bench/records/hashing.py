@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 HASH_DIGITS = 16
+_EVALUATION = ("eval_every_steps", "eval_batch_rows", "curve_rows", "test_rows")  # of the trainer
 _ORIGIN = ("hub_id", "revision")  # where content comes from; its fingerprint says what it is
 # Keys that were added after the first records, each with the value at which a run is what it was
 # without the key. A key at that value is left out of the hash, so that existing records keep
@@ -109,7 +110,7 @@ class Hashes:
     def __init__(self) -> None:
         # The configuration is kept, so that no other object gets the place of one of its values.
         self._known: dict[tuple[object, ...], tuple[object, Callable[[int], str]]] = {}
-        self._held: dict[tuple[object, ...], tuple[object, str]] = {}
+        self._partial: dict[tuple[object, ...], tuple[object, str]] = {}
 
     def of(self, config: Mapping[str, Any], data: str, backbone: str) -> str:
         """`config_hash` of the `identity` of a configuration and two fingerprints. Raises KeyError
@@ -123,11 +124,20 @@ class Hashes:
 
     def of_held(self, record: Mapping[str, Any]) -> str:
         """`held_equal_hash` of a record."""
+        return self._without_seed(held_equal_hash, record)
+
+    def of_training(self, record: Mapping[str, Any]) -> str:
+        """`training_hash` of a record."""
+        return self._without_seed(training_hash, record)
+
+    def _without_seed(
+        self, hash_of: Callable[[Mapping[str, Any]], str], record: Mapping[str, Any]
+    ) -> str:
         config = record["config"]
-        key = (record["provenance"]["backbone_fingerprint"], *_objects(config))
-        if key not in self._held:
-            self._held[key] = config, held_equal_hash(record)
-        return self._held[key][1]
+        key = (hash_of, record["provenance"]["backbone_fingerprint"], *_objects(config))
+        if key not in self._partial:
+            self._partial[key] = config, hash_of(record)
+        return self._partial[key][1]
 
 
 def _objects(config: Mapping[str, Any]) -> tuple[object, ...]:
@@ -147,6 +157,17 @@ def held_equal_hash(record: Mapping[str, Any]) -> str:
     rows = math.prod(sizes) if all(isinstance(size, int) for size in sizes) else sizes
     held["trainer"] = {**trainer, "batch_rows": rows, "eval_batch_rows": None}
     return config_hash(held)
+
+
+def training_hash(record: Mapping[str, Any]) -> str:
+    """The hash of what decides a run's trained values, but for its seed and its data: all settings
+    that do not say how it is evaluated, and its weights.
+    """
+    trained = identity(record["config"], "", record["provenance"]["backbone_fingerprint"])
+    del trained["seed"]
+    trainer = trained["trainer"].items()
+    trained["trainer"] = {key: value for key, value in trainer if key not in _EVALUATION}
+    return config_hash(trained)
 
 
 def settings_hash(record: Mapping[str, Any], hashes: Hashes | None = None) -> str:

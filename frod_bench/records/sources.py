@@ -189,6 +189,18 @@ def opened(results_dir: Path) -> Source:
     return _of_parts(own, tuple(map(_stamp, parts)))
 
 
+def check_files(results_dir: Path) -> None:
+    """Raise InputError if the records of a folder are parts: runs are written as files, and no
+    reader takes both.
+    """
+    if parts_of(results_dir):
+        raise InputError(
+            f"results_root: {results_dir / 'records'} has parts, and a run is written as files, "
+            "which no reader takes in one folder with parts. Unpack them, frod-bench archive "
+            f"unpack folder={results_dir} out=DIR/{results_dir.name}, and name results_root=DIR."
+        )
+
+
 def sources_of(record_paths: Iterable[Path]) -> Iterator[Source]:
     """The source that has each of these records, by their paths. A folder is looked at once."""
     found: dict[Path, Source] = {}

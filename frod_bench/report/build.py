@@ -179,7 +179,7 @@ def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules
     constant, make = None, ""
     if rules.convergence.constant_rate:
         root = results_root / CONSTANT_RATE
-        constant = _constant_rate(root / profile, profile, rules)
+        constant = _constant_rate(root / profile, profile, rules, collected.warnings)
         make = f"frod-bench reproduce experiment={CONSTANT_RATE} profile={profile}"
         if not is_published(root):  # no command writes there; the experiment has a root of its own
             make += f" results_root={from_here(root)}"
@@ -188,15 +188,18 @@ def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules
 
 
 def _constant_rate(
-    folder: Path, profile: str, rules: Rules
+    folder: Path, profile: str, rules: Rules, warnings: list[str]
 ) -> tuple[pd.DataFrame, Mapping[Run, Curve]] | None:
-    """The runs of experiment=constant_rate that the rules name; None if there are none."""
+    """The runs of experiment=constant_rate that the rules name; None if there are none. What a
+    reader must know of them is added to `warnings`.
+    """
     if not (folder / "records").exists():
         return None
     rule, tasks = rules.convergence, suite_tasks(rules.suite)
     methods = dict.fromkeys([rule.ours, *rule.decides, *rule.shown, rule.reference])
     cells = [Cell(t, m, s, protocol="fair") for t in tasks for m in methods for s in rules.seeds]
     found = collect_folder(folder, profile, cells)
+    warnings += [f"At a constant learning rate: {line}" for line in found.warnings]
     return found.frame, evaluated_curves(found.frame, found.curves, rule.column)
 
 
@@ -239,7 +242,10 @@ def _write_tables(numbers: Numbers, out_dir: Path, *, others: bool) -> list[Path
     if numbers.predicted:
         tables["predicted"] = numbers.predicted
     if others:
-        tables["published"] = published_table(numbers.others, rules, title), numbers.others
+        tables["published"] = (
+            published_table(numbers.others, rules, title, numbers.curve_split),
+            numbers.others,
+        )
     paths: list[Path] = []
     for name, (table, found) in tables.items():
         paths += write_table(table, csv_frame(found), out_dir, name)

@@ -230,6 +230,7 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
         "config_hash": cell["config_hash"],
         "settings_hash": hashing.settings_hash(made, hashes),
         "held_equal_hash": hashes.of_held(made),
+        "training_hash": hashes.of_training(made),
         "steps": steps,
         **(primary or {}),
         **{f"{METRIC}{name}": metric["value"] for name, metric in metrics.items()},

@@ -24,6 +24,7 @@ from frod_bench.report.table import NOT_THERE, Row, Table
 
 # A run that diverged never reaches the target; one that failed or is missing might.
 NEVER = ("diverged", "undefined")
+MACHINE = ("device", "machine")  # columns that say what computed: its type, and which processor
 FACTORS = (1, 2, 4)  # of the performance profile
 MISSED = "∞"  # instead of a time, if the target is not reached
 
@@ -87,17 +88,17 @@ def arrivals(
     """When each run reached its target, which `reference` (by default the rule's) sets.
 
     `measured` are the curves of `rule.column`. Columns: task, head, family, method, variant, side,
-    seed, status, machine (None if the record does not say), target (in the curve's own unit),
-    has_curve (the run ended and was measured), steps, seconds (with set-up). Infinite: a miss; NaN:
-    unknown (no target, or a missing run).
+    seed, status, device (its type) and machine (None if the record does not say), target (in the
+    curve's own unit), has_curve (the run ended and was measured), steps, seconds (with set-up).
+    Infinite: a miss; NaN: unknown (no target, or a missing run).
     """
     goal = targets(frame, measured, rule, reference or Method(rule.reference))
     runs, rows = runs_of(frame), []
-    machine = map(_machine_of, frame["device"], frame["processor"])
+    machines = list(map(_machine_of, frame["device"], frame["processor"]))
     own = {run: measured[run] for run in runs if run in measured}
     curves = smoothed_curves(own, rule.window_evaluations)
     columns = (frame[name].tolist() for name in ("family", "status", "higher_is_better"))
-    for run, made_on, family, status, is_higher in zip(runs, machine, *columns, strict=True):
+    for run, made_on, family, status, is_higher in zip(runs, machines, *columns, strict=True):
         target = goal[run.task, run.seed]
         times = [np.nan, np.nan]
         if run in curves:
@@ -109,17 +110,17 @@ def arrivals(
             ]
         elif status in NEVER and not np.isnan(target):
             times = [np.inf, np.inf]
-        base = (*run.task, family, *run.method, run.seed, status, made_on, target)
+        base = (*run.task, family, *run.method, run.seed, status, *made_on, target)
         rows.append((*base, run in curves, *times))
-    names = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "machine", "target", "has_curve"]
+    names = [*TASK_KEY, "family", *METHOD_KEY, "seed", "status", *MACHINE, "target", "has_curve"]
     return pd.DataFrame(rows, columns=[*names, *AXES])
 
 
-def _machine_of(device: Any, processor: Any) -> str | None:
-    """What computed: the type of accelerator, or the processor; None if it is not known."""
-    if isinstance(device, str) and device != "cpu":
-        return device.partition(":")[0]
-    return processor if isinstance(processor, str) else None
+def _machine_of(device: Any, processor: Any) -> tuple[str | None, str | None]:
+    """The type of device that computed, and which processor, each None if it is not known."""
+    kind = device.partition(":")[0] if isinstance(device, str) else None
+    named = kind in {"cpu", None} and isinstance(processor, str)
+    return kind, processor if named else None
 
 
 def on_several_machines(
@@ -128,11 +129,12 @@ def on_several_machines(
     """The tasks on which the runs of `methods`, by default of all, were made on more than one kind
     of machine, as far as records say: their seconds do not compare.
     """
-    known = arrived[arrived["machine"].notna()]
+    own = arrived
     if methods is not None:
-        known = known[np.logical_or.reduce([is_method(known, method) for method in methods])]
-    each = known.assign(machine=[name.split(THEN) for name in known["machine"]]).explode("machine")
-    counts = each.groupby(TASK_KEY)["machine"].nunique()
+        own = own[np.logical_or.reduce([is_method(own, method) for method in methods])]
+    named = [name.split(THEN) if isinstance(name, str) else [None] for name in own["machine"]]
+    each = own.assign(machine=named).explode("machine")
+    counts = each.groupby(TASK_KEY)[list(MACHINE)].nunique().max(axis=1)
     return {Task(*map(str, key)) for key in counts.index[counts > 1]}
 
 

@@ -17,7 +17,8 @@ pd.set_option("mode.string_storage", "python")
 
 # Columns of a row: names as in records, None if unknown. `status` is ok, undefined, diverged,
 # failed, unusable or missing; `settings_hash` leaves the data out, `held_equal_hash`
-# the method and the seed, too; `error` is `type: message`.
+# the method and the seed, too, `training_hash` the seed and how a run is evaluated; `error` is
+# `type: message`.
 TEXTS = (
     *(*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "profile_title", "protocol"),
     *(
@@ -30,6 +31,7 @@ TEXTS = (
         "config_hash",
         "settings_hash",
         "held_equal_hash",
+        "training_hash",
     ),
     *("error", "code_version", "device", "processor", "path"),
 )
@@ -65,6 +67,11 @@ def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def split_of(frame: pd.DataFrame) -> str:
     """What the scores are of: "test", "validation", or both of them."""
     return " and ".join(sorted(set(frame["metrics_split"].dropna()))) or "test"
+
+
+def curve_split_of(frame: pd.DataFrame) -> str:
+    """What the curves are of, as `split_of`."""
+    return ", ".join(sorted(set(frame["curve_split"].dropna())))
 
 
 def task_of(row: Any) -> Task:

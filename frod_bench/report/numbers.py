@@ -10,7 +10,7 @@ from frod_bench.report.claims.parts import Judged
 from frod_bench.report.collect import Collected
 from frod_bench.report.convergence import arrivals, not_compared, time_summary
 from frod_bench.report.curves import Curve, evaluated_curves
-from frod_bench.report.frame import methods_in, split_of
+from frod_bench.report.frame import curve_split_of, methods_in, split_of
 from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.paired import constant_predictions, paired_summary
 from frod_bench.report.panels import LOSSES, Panels, experiment_panels
@@ -43,6 +43,11 @@ class Numbers:
     def split(self) -> str:
         """What the scores are of."""
         return split_of(self.collected.frame)
+
+    @cached_property
+    def curve_split(self) -> str:
+        """What the curves are of."""
+        return curve_split_of(self.collected.frame)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

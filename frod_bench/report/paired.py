@@ -75,12 +75,14 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "
     by_key = {(task_of(r), r.quantity, method_of(r)): r for r in summary.itertuples(index=False)}
     rows = []
     for task in tasks_in(summary[summary["scope"] == "task"]):
-        texts = tuple(_task_text(by_key[task, MEAN, method]) for method in methods)
-        rows.append(Row(label(task), texts))
+        found = [by_key[task, MEAN, method] for method in methods]
+        most = max((row.n for row in found), default=0)
+        rows.append(Row(label(task), tuple(_task_text(row, most) for row in found)))
     rows.append(Row("all tasks", heading=True))
     for quantity in (THESE, MEAN, MIDDLE, WINS):
-        texts = tuple(_overall_text(by_key[Task("", ""), quantity, m]) for m in methods)
-        rows.append(Row(quantity, texts, strong=True))
+        found = [by_key[Task("", ""), quantity, method] for method in methods]
+        most = max((row.n for row in found), default=0)
+        rows.append(Row(quantity, tuple(_overall_text(r, most) for r in found), strong=True))
     caption = (
         f"{name} minus each method, in points, paired by task and seed: mean ± half of the 95 % "
         f"interval (Student's t; of fewer than three pairs their range). In brackets the {split} "
@@ -88,8 +90,8 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "
         "compares the trained models and says nothing of other seeds."
     )
     notes = [
-        "Examples are counted over all seeds; p-values are adjusted by Holm over the tasks of a "
-        "column.",
+        "Examples are counted over all seeds whose predictions both have kept; p-values are "
+        "adjusted by Holm over the tasks of a column.",
         "All tasks: on these tasks seeds alone are random (Student's t, variance within tasks). "
         "The other 95 % intervals are of a bootstrap over tasks and seeds, of the mean of fewer "
         f"than {stats.FEW_TASKS} tasks Student's t; the last two are then too narrow.",
@@ -169,24 +171,29 @@ def _task_row(  # noqa: PLR0917
     }
 
 
-def _task_text(row: Any) -> str:
+def _task_text(row: Any, most: int) -> str:
+    """A difference on a task; with its number of pairs if another method has `most`, and more."""
     if np.isnan(row.mean):
         return NOT_THERE
     is_single = np.isnan(row.low)
     text = signed(row.mean)
     text += " (one pair: no interval)" if is_single else seeds_interval(row, int(row.n), signed)
+    if row.n < most and not is_single:
+        text += f" ({row.n:.0f} of {most:.0f} pairs)"
     if row.n_tested:
         text += f" ({row.only_ours:.0f} : {row.only_theirs:.0f}, {p_text(row.p_holm)})"
     return text
 
 
-def _overall_text(row: Any) -> str:
+def _overall_text(row: Any, most: int) -> str:
+    """A mean over tasks; with their number if another method has `most`, and more."""
     if np.isnan(row.mean):
         return NOT_THERE
     style = "{:.2f}".format if row.quantity == WINS else signed
     if np.isnan(row.low):
         return f"{style(row.mean)} ({so_many(row.n, 'task')}: no interval)"
-    return f"{style(row.mean)} [{style(row.low)}, {style(row.high)}]"
+    fewer = f" ({row.n:.0f} of {most:.0f} tasks)" if row.n < most else ""
+    return f"{style(row.mean)} [{style(row.low)}, {style(row.high)}]{fewer}"
 
 
 def p_text(value: float) -> str:

@@ -18,7 +18,7 @@ from frod_bench.report.curves import (
     band_over_tasks,
     smoothed_curves,
 )
-from frod_bench.report.frame import by_method, by_task, runs_of
+from frod_bench.report.frame import by_method, by_task, curve_split_of, runs_of
 from frod_bench.report.keys import TASK_KEY, Method, Run, Task
 from frod_bench.report.names import label, metric_label, spelled
 from frod_bench.report.rules import ConvergenceRule
@@ -263,7 +263,7 @@ def _quantity_words(
     cells: pd.DataFrame, quantity: Quantity, *, is_mean: bool = False
 ) -> tuple[str, str]:
     """The quantity for a caption and for the axis."""
-    split = ", ".join(sorted(set(cells["curve_split"].dropna())))
+    split = curve_split_of(cells)
     if quantity.column:
         what = f"{quantity.rows or split} loss"
         return what, f"mean {what}" if is_mean else what

@@ -29,6 +29,11 @@ THREADS = 4  # of an actor: it waits for its worker, and receives requests meanw
 ORPHANED_SEC = 1.0  # until the worker of a lost actor has ended, and its lock is free
 
 
+def on_one_gpu(gpus: float) -> int:
+    """How many workers fit on a GPU of which each has this share: of 0.2, which no float is, 5."""
+    return int(1 / gpus * (1 + 1e-9))
+
+
 @dataclass(frozen=True)
 class Share:
     """What each worker gets."""
@@ -41,7 +46,7 @@ class Share:
         by_cpu = int(machine.get("CPU", 0.0) // self.cpus)
         if not self.gpus:
             return by_cpu
-        return min(by_cpu, int(machine.get("GPU", 0.0)) * int(1 // self.gpus))
+        return min(by_cpu, int(machine.get("GPU", 0.0)) * on_one_gpu(self.gpus))
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def _start(ray: Any, gpus: float | None, runtime: Any) -> tuple[Share, int]:
     if gpus is None:
         gpus = 1 / math.ceil(workers / found) if found else 0.0
     elif gpus and not runtime.jobs:
-        workers = found * int(1 // gpus)
+        workers = found * on_one_gpu(gpus)
     share = Share(runtime.threads, gpus)
     try:
         ray.init(

@@ -198,11 +198,13 @@ class Checkpoints:
         if _of_first(bool(held)):  # it sends one after the other
             _load_values(model, lambda name: _of_first(held.get(name)))
             return
-        found = _found(self.folder, _stem(BEST, best["step"]))  # another process may write it
-        if not found:
+        found = _found(self.folder, _stem(BEST, best["step"]))
+        own = self._best if self._best in found else next(iter(found), None)
+        name = _of_first(own and own.name)  # the one that writes: others do not know its newest
+        if name is None:
             raise BestIsLostError(f"{self.folder}: the best step's parameters are gone.")
         try:
-            tensors, _ = tensor_files.read(self._best if self._best in found else found[0])
+            tensors, _ = tensor_files.read(self.folder / name)
             _check_parameters(model, tensors)
         except (OSError, ValueError, SafetensorError) as error:
             raise BestIsLostError(

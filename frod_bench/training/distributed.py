@@ -13,6 +13,7 @@ from accelerate.utils import (
     FullyShardedDataParallelPlugin,
 )
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from frod_bench.common import processes
 from frod_bench.common.errors import InputError
@@ -55,11 +56,27 @@ def make_accelerator(settings: Settings) -> Accelerator:
             f"accelerate: the strategy {kind.value} is not supported. Allowed: DDP, FSDP of "
             "version 2. Start with --config_file conf/accelerate/ddp.yaml or fsdp.yaml."
         )
+    if settings.trainer.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise InputError(
+            "trainer.mixed_precision=fp16: needs an accelerator, and this run has the CPU, where "
+            "it would do nothing. Set it to bf16 or no."
+        )
     if accelerator.is_fsdp2:
         # Weights are gathered in the type in which they are held, and autocast casts them: one rule
         # for any number of processes. What a method holds in float32 (FRoD's lambda) stays exact.
         accelerator.state.fsdp_plugin.mixed_precision_policy = None
     return accelerator
+
+
+def send_buffers_once(model: nn.Module) -> None:
+    """Let DDP send no buffers before a forward pass: it did when it took the model, and none
+    changes since, while FRoD's U and V are gigabytes on a large backbone. Batch norm's do change.
+    """
+    if isinstance(model, DistributedDataParallel):
+        changing = any(
+            isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
+        )
+        model.broadcast_buffers = changing  # newer versions of torch set forward_sync_buffers by it
 
 
 def name_blocks(model: nn.Module) -> None:

@@ -251,7 +251,7 @@ def origin_of(cell: Cell, prepared: Prepared, accelerator: Accelerator) -> check
     to, which another machine may compute differently.
     """
     model, method = prepared.model, cell.settings.method
-    names = {"cell": cell.config_hash, "method": method.name}
+    names = {"cell": cell.config_hash, "method": method.name, "device": accelerator.device.type}
     names |= {f"code of {part}": digest for part, digest in code_digests().items()}
     names |= {f"version of {name}": number for name, number in results.package_versions().items()}
     if method.kind != "frod":

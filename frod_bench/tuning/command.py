@@ -1,6 +1,8 @@
 """`frod-bench tune`: run the search of each method, write its evidence and the picked rates."""
 
+import re
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import compose_cells
-from frod_bench.cli.arguments import parse
+from frod_bench.cli.arguments import Arguments, parse
 from frod_bench.common import atomic
 from frod_bench.common.errors import DoesNotFitError, InputError
 from frod_bench.common.names import has_settings
@@ -26,32 +28,59 @@ from frod_bench.tuning import evidence, figure
 from frod_bench.tuning.procedure import HEAD, Point, Rules, step_of
 from frod_bench.tuning.searches import Key, Searches, experiment_of, key_of, search_of
 
+SEARCHED = r"the rates of ([^:]*), picked on"  # in such a line
 WRITTEN = "# Written by `frod-bench tune`"  # the first words of a table written here
 SHIPPED_TABLES = CONF_DIR / "learning_rates"
 FIRST_SEED = 100  # lower ones are judged
 
 
 def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str = "") -> None:
-    """Write the table of learning rates that a profile composes; keeps those of other methods.
+    """Write the table of learning rates that a profile composes; keeps those of other methods, and
+    what is said of them. The line of a search names the methods that it has searched.
 
     `schedule` ends the names of the families, if their rates are for another than the profile's.
+    Raises InputError if `path` has something else than a table of rates.
     """
-    old: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+    table = rates_in(path)
     for _, row in picked.iterrows():
-        old.setdefault(f"{row['family']}{schedule}", {})[row["method"]] = rates_of_pick(row)
-    families = [name for name in old if name.endswith(CONSTANT) == (schedule == CONSTANT)]
-    named = {method for family in families for method in old[family] or ()}
-    plain = sorted(method for method in named if not has_settings(method))
-    methods = ", ".join(plain) if set(picked["method"]) <= set(plain) else "its variants"
-    source = f"{WRITTEN}, experiment={experiment}"
+        name = f"{row['family']}{schedule}"
+        table[name] = (table.get(name) or {}) | {row["method"]: rates_of_pick(row)}
     lines = path.read_text().split("\n") if path.exists() else []
-    heads = {line.partition(":")[0]: line for line in lines if line.startswith(WRITTEN)}
+    comments = list(takewhile(lambda line: line.startswith("#"), lines))
+    heads = {line.partition(":")[0]: line for line in comments if line.startswith(WRITTEN)}
+    rest = [line for line in comments if not line.startswith(WRITTEN)]
+    source = f"{WRITTEN}, experiment={experiment}"
+    before = re.search(SEARCHED, heads.get(source, ""))
+    searched = {*(before[1].split(", ") if before else ()), *picked["method"]}
+    varied = any(map(has_settings, searched))
     heads[source] = (  # where it was, if there is one
-        f"{source}: the rates of {methods}, picked on validation. The runs that they rest on are "
-        f"in tables/search{schedule}.csv, and how sure the picks are in tables/picks{schedule}.csv."
+        f"{source}: the rates of {'its variants' if varied else ', '.join(sorted(searched))}, "
+        "picked on validation. The runs that they rest on are in "
+        f"tables/search{schedule}.csv, and how sure the picks are in tables/picks{schedule}.csv."
     )
-    table = yaml.safe_dump(old, sort_keys=False, default_flow_style=None)
-    atomic.write_text(path, "\n".join([*heads.values(), table]))
+    text = yaml.safe_dump(table, sort_keys=False, default_flow_style=None)
+    atomic.write_text(path, "\n".join([*heads.values(), *rest, text]))
+
+
+def rates_in(path: Path) -> dict[str, Any]:
+    """The table of learning rates at `path`, empty if there is none: family -> method -> rates.
+    Raises InputError if it is something else.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found: Any = OmegaConf.to_container(OmegaConf.load(path))
+        problem = "" if isinstance(found, dict) else "it has no families"
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+    if not problem and not all(isinstance(one, dict | None) for one in found.values()):
+        problem = "a family has no methods"
+    if problem:
+        raise InputError(
+            f"{path}: cannot be read as a table of learning rates ({problem}). Move it away, or "
+            "name another folder, out=DIR."
+        )
+    return dict(found)
 
 
 def without_variants(rows: pd.DataFrame) -> pd.DataFrame:
@@ -93,6 +122,7 @@ def start(words: Sequence[str]) -> None:
         plan(searches)
         return
     check_writable(results_dir, value=str(base.results_root))
+    path = rates_path_of(asked, profile, results_dir)
     searches.run()
     table, picked = searches.tables()
     whole = [evidence.merged(r, kept[n]) for n, r in zip(names, (table, picked), strict=True)]
@@ -105,13 +135,21 @@ def start(words: Sequence[str]) -> None:
         name = f"search_{base.experiment.name}" if varied else "search"
         drawings = figure.drawings(name, runs, picks, str(base.profile.title))
         drawn = figures.save(drawings, results_dir / "figures", base.figures.style)
-    folder = Path(asked.values.get("out", results_dir / "learning_rates"))
     shipped = rates_path(profile, SHIPPED_TABLES)
-    path = folder / shipped.name
     if not path.exists() and shipped.exists():  # keeps what is not searched now
         atomic.write_bytes(path, shipped.read_bytes())
     write_rates(picked, base.experiment.name, path, schedule)
     print(*(tables / name for name in names), *drawn, path.resolve(), sep="\n")
+
+
+def rates_path_of(asked: Arguments, profile: str, results_dir: Path) -> Path:
+    """Where the rates go. Raises InputError, before hours of a search, if they cannot go there."""
+    folder = Path(asked.values.get("out", results_dir / "learning_rates"))
+    if "out" in asked.values:
+        check_writable(folder, "out")
+    path = rates_path(rates_path(profile, SHIPPED_TABLES).stem, folder)
+    rates_in(path)
+    return path
 
 
 def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:

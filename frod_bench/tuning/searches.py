@@ -59,7 +59,14 @@ class Searches:
         self.known_heads, self.known_picks = known_heads, known_picks or {}
         self.cells: dict[Key, list[Cell]] = {}  # one of each task and seed
         for cell in cells:
-            self.cells.setdefault(key_of(cell), []).append(cell)
+            of_key = self.cells.setdefault(key_of(cell), [])
+            if any((other.task, other.seed) == (cell.task, cell.seed) for other in of_key):
+                raise InputError(
+                    f"{cell.label}: is in the grid at several settings, and a search is of one, "
+                    "unless an experiment names what it varies. Search them one at a time, or name "
+                    "such an experiment, e.g. experiment=budget_curve."
+                )
+            of_key.append(cell)
         self.ties = {key: tie_of(of_key[0].settings) for key, of_key in self.cells.items()}
         self.rows: dict[str, dict[str, object]] = {}  # by the hash of the cell
         self.picks: dict[Key, Point] = {}

@@ -21,9 +21,13 @@ from frod_bench.analyses.updates import (
     target_layers,
 )
 from frod_bench.cells.cell import Cell
+from frod_bench.cells.compose import composer, without_hydra
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cli.exits import exit_statuses
 from frod_bench.common.errors import InputError
+from frod_bench.config import conversion
+from frod_bench.config.settings import Settings
+from frod_bench.methods.registry import Model
 from frod_bench.records import store
 from frod_bench.report.figures import render, save
 from frod_bench.training import runner
@@ -317,3 +321,58 @@ def test_bad_input_is_one_message_and_status_two(
         main(line)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_directions_have_the_norms_of_the_pretrained_weights(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the first method starts elsewhere, as the released layer does at twice the weight."""
+
+    def doubled(settings: Settings) -> Model:
+        model = start_of(settings)
+        for layer in target_layers(model, settings).values():
+            layer.weight.data.mul_(2)  # type: ignore[operator,union-attr]
+        return model
+
+    seen: list[landscape.Weights] = []
+    draw = landscape.directions_of
+
+    def noted(weights: landscape.Weights, seed: int) -> tuple[landscape.Weights, landscape.Weights]:
+        seen.append(weights)
+        return draw(weights, seed)
+
+    monkeypatch.setattr(landscape, "start_of", doubled)
+    monkeypatch.setattr(landscape, "directions_of", noted)
+    monkeypatch.setattr(landscape, "STEPS", 3)
+    cell = of(kept, "full")
+    landscape.measure([cell], silent)
+    (weights,) = seen
+    plain = target_layers(runner.build_model(cell.settings, 2), cell.settings)
+    assert weights.keys() == plain.keys()
+    for name, layer in plain.items():
+        assert torch.equal(weights[name], layer.weight)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        ("profile=paper task=eurosat method=full", 0.01),
+        ("profile=paper task=rte method=full", 0.02),
+        ("profile=embedded task=eurosat method=full", 0.02),
+        ("profile=paper task=eurosat method=frod method.sparse_rate=0.3", 0.3),
+    ],
+)
+def test_frods_own_budget_is_that_of_the_profile(words: str, rate: float) -> None:
+    with composer() as compose_one:
+        config = without_hydra(compose_one(words.split()))
+    config.seed = 0
+    assert expressible.own_sparse_rate(conversion.resolve(config)) == rate
+
+
+def test_a_plan_of_an_analysis_measures_nothing(
+    kept: Kept, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = kept.cells[0].results_dir.parents[1]
+    main(["landscape", *words(root)[1:], "plan_only=true"])
+    assert "landscape would read 5 cells." in capsys.readouterr().err
+    assert not (kept.cells[0].results_dir / "landscape").exists()

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from frod_bench.analyses import curvature, hessian
+from frod_bench.analyses import curvature, hessian, picked_rates
 from frod_bench.analyses.command import Context, Say, main
-from frod_bench.analyses.curvature import ALONE, QUANTITIES, WITH_HEAD
+from frod_bench.analyses.curvature import ALONE, WITH_HEAD
 from frod_bench.analyses.hessian import Surface
+from frod_bench.analyses.picked_rates import QUANTITIES
 from frod_bench.cells.cell import Cell
-from frod_bench.common.errors import InputError
+from frod_bench.common.errors import DoesNotFitError, InputError
 from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.report.figures import render
 from tests.conftest import MakeCell
@@ -36,23 +37,51 @@ def test_ranks_of_planted_rates() -> None:
     values = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
     found = numbers(eigenvalue=values, sign_rate=values)
     picks = {("nlu", m): 1 / v for m, v in zip(found["method"], values, strict=True)}
-    points = curvature.pooled(found, picks)
-    ranks = curvature.correlations(points).set_index("quantity")
+    points = picked_rates.pooled(found, picks)
+    ranks = picked_rates.correlations(points).set_index("quantity")
     assert ranks.loc["eigenvalue", "spearman"] == pytest.approx(-1)
     assert ranks.loc["sign_rate", "spearman"] == pytest.approx(-1)
     assert ranks.loc["sign_rate", "expected_sign"] == 1
-    few = curvature.correlations(curvature.pooled(found, dict(list(picks.items())[:3])))
+    few = picked_rates.correlations(picked_rates.pooled(found, dict(list(picks.items())[:3])))
     assert few["spearman"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("rates", "rho", "p"),
+    [([4.0, 3.0, 2.0, 1.0], -1.0, 2 / 24), ([4.0, 3.0, 3.0, 1.0], -0.95, 4 / 24)],
+)
+def test_few_points_are_never_certain(rates: list[float], rho: float, p: float) -> None:
+    """Of the 24 orders of four values two are the most extreme; of tied ones four."""
+    found = picked_rates.rank_correlation(pd.Series([1.0, 2.0, 4.0, 8.0]), pd.Series(rates))
+    assert found == (pytest.approx(rho, abs=0.01), pytest.approx(p))
+
+
+def test_what_does_not_fit_a_backbone_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_cell: MakeCell
+) -> None:
+    def rows_of(cell: Cell, key: str, _: Say) -> list[dict[str, Any]]:
+        if cell.method == "bitfit":
+            raise DoesNotFitError("method=bitfit: trains biases")
+        return [{"start": key, "method": cell.variant, "coordinates": ALONE, "eigenvalue": 1.0}]
+
+    monkeypatch.setattr(curvature, "_rows_of", rows_of)
+    said: list[str] = []
+    cells = [make_cell("task=boolq", f"method={name}") for name in ("bitfit", "lora")]
+    found = curvature.measure(cells, tmp_path, said.append)
+    assert list(found["method"]) == ["lora"]
+    assert any("boolq/bitfit/0 is left out: method=bitfit" in line for line in said)
+    with pytest.raises(DoesNotFitError, match="trains biases"):
+        curvature.measure(cells[:1], tmp_path, said.append)
 
 
 def test_means_over_tasks_are_geometric_and_none_without_each_cell() -> None:
     found = numbers(eigenvalue=[1.0] * 6, sign_rate=[1.0] * 6)
     other = found.assign(task="sst2", eigenvalue=4.0, sign_rate=math.nan)
-    points = curvature.pooled(pd.concat([found, other]), {})
+    points = picked_rates.pooled(pd.concat([found, other]), {})
     assert points["eigenvalue"].tolist() == pytest.approx([2.0] * 6)
     assert points["sign_rate"].isna().all()
     assert points["picked_rate"].isna().all()
-    unsound = curvature.pooled(pd.concat([found, other.assign(is_sound=False)]), {})
+    unsound = picked_rates.pooled(pd.concat([found, other.assign(is_sound=False)]), {})
     assert unsound["eigenvalue"].isna().all()
 
 
@@ -101,13 +130,13 @@ def test_a_start_is_measured_once_and_an_interrupted_analysis_goes_on(
 
     def methods(*cells: Cell) -> list[str]:
         measured.clear()
-        found = curvature.measure(cells, path, print)
+        found = curvature.measure(cells, folder, print)
         assert len(found) == 2 * len(cells)
         assert list(found["method"]) == [cell.variant for cell in cells for _ in range(2)]
         return list(measured)
 
     monkeypatch.setattr(curvature, "_rows_of", rows_of)
-    path = tmp_path / "tables" / "curvature.csv"
+    folder = tmp_path / "tables"
     of = {name: make_cell("task=rte", f"method={name}") for name in ("lora", "frod", "bitfit")}
     faster = make_cell("task=rte", "method=lora", "rate_factors.all=2")
     broken.add("frod")
@@ -118,11 +147,15 @@ def test_a_start_is_measured_once_and_an_interrupted_analysis_goes_on(
     assert methods(*of.values()) == ["frod"]  # bitfit and lora are kept, though not all asked for
     assert methods(of["lora"], faster) == []  # learning rates do not change a start
     assert methods(of["lora"], faster) == []  # nor are rows doubled
+    older = pd.read_csv(folder / curvature.STARTS)  # an older version had them in another table
+    (folder / curvature.STARTS).rename(folder / "curvature.csv")
+    assert methods(*of.values()) == []
+    assert set(older["method"]) == set(of)
     others = {part: f"other {part}" for part in curvature.code_digests()}
     monkeypatch.setattr(curvature, "code_digests", lambda: others)
     assert methods(of["lora"]) == ["lora"]
-    path.write_text("")
-    with pytest.raises(InputError, match=r"curvature\.csv: cannot be read"):
+    (folder / curvature.STARTS).write_text("")
+    with pytest.raises(InputError, match=r"curvature_starts\.csv: cannot be read"):
         methods(of["lora"])
 
 
@@ -145,8 +178,8 @@ def test_a_sign_step_at_the_sign_rate_goes_to_the_minimum_along_it() -> None:
 
 def test_the_words_name_what_did_not_converge(tmp_path: Path) -> None:
     found = numbers().assign(is_sound=False, eigenvalue=math.nan)
-    points = curvature.pooled(found, {})
-    ranks = curvature.correlations(points)
+    points = picked_rates.pooled(found, {})
+    ranks = picked_rates.correlations(points)
     shown = curvature.table(
         found, points, ranks, Context("embedded", "Profile embedded.", tmp_path)
     )
@@ -167,8 +200,8 @@ def test_the_figure_joins_the_methods_of_each_of_several_families(tmp_path: Path
     context = Context("embedded", "Profile embedded.", tmp_path)
 
     def drawn(*parts: pd.DataFrame) -> tuple[str, list[list[str]], list[list[int]]]:
-        points = curvature.pooled(pd.concat(parts), picks)
-        drawing = curvature.draw(points, curvature.correlations(points), context)
+        points = picked_rates.pooled(pd.concat(parts), picks)
+        drawing = curvature.draw(points, picked_rates.correlations(points), context)
         panels = render(drawing).axes
         texts = [[text.get_text() for text in ax.texts] for ax in panels]
         lines = [[n for line in ax.lines if (n := len(line.get_xdata())) > 2] for ax in panels]

@@ -77,3 +77,17 @@ def test_all_that_both_roots_lack_is_told_in_one_message(tmp_path: Path) -> None
     for name in ("nyu-mll/glue", "tanganke/eurosat", "all-MiniLM-L6-v2", "dinov2-small"):
         assert message.count(name) == 2  # by its name and by the folder
     assert message.count("frod_bench.mirror out=DIR") == 2  # once a root
+
+
+def test_pictures_that_a_table_names_are_part_of_the_data(tmp_path: Path) -> None:
+    root = snapshot(tmp_path / "named", f"configs:\n- config_name: x\n  {FORMS[0]}")
+    picture = root / "me/set/pictures/1.png"
+    picture.parent.mkdir()
+    found = []
+    for content in (b"one", b"another"):
+        picture.write_bytes(content)
+        found.append(data_fingerprint("me/set", "x", None, str(root), has_pictures=True))
+    texts = data_fingerprint("me/set", "x", None, str(root))
+    assert len({*found, texts}) == 3
+    picture.unlink()
+    assert data_fingerprint("me/set", "x", None, str(root), has_pictures=True) == texts

@@ -10,6 +10,7 @@ import yaml
 
 from frod_bench.cells.cell import Cell
 from frod_bench.challenge import command, reference
+from frod_bench.cli.arguments import parse
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.jobs.run import run as run_cells
 from frod_bench.records import archive, store
@@ -58,6 +59,18 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(figures, "save", save)
     return asked
+
+
+def test_what_is_verified_runs_as_the_judged_runs_do(tmp_path: Path) -> None:
+    """The pace is that of the seconds which are compared."""
+    committed(tmp_path)
+    words = words_of(tmp_path, "runtime.threads=2", "runtime.device=cpu")
+    found = command.challenge_of(parse("challenge", words))
+    assert found.sample
+    for cell in found.sample:
+        assert cell.settings.runtime == found.cells[0].settings.runtime
+        assert cell.settings.runtime.threads == 2
+        assert cell.settings.tracker.name == "none"
 
 
 @pytest.mark.usefixtures("in_turn", "shallow")

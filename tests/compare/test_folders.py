@@ -75,6 +75,21 @@ def test_same_cells_are_paired_whatever_their_settings(folders: tuple[Path, Path
     )
 
 
+def test_cells_with_ranked_options_are_paired_unless_a_head_is_named(
+    folders: tuple[Path, Path],
+) -> None:
+    for folder, value in zip(folders, (0.8, 0.7), strict=True):
+        made = make_record("boolq", "frod", 0, value=value)
+        made["config"]["head"] = "rank"
+        put(folder, rehashed(made))
+    found = compared(folders)
+    assert {(row.task, row.head) for row in found.cells.itertuples()} >= {("boolq", "rank")}
+    (ranked,) = {row.task for row in compared(folders, "task=boolq").cells.itertuples()}
+    assert ranked == "boolq"
+    plain = compared(folders, "head=classify")
+    assert set(plain.cells["head"]) == {"classify"}
+
+
 def test_their_reference_sets_the_target_for_both(folders: tuple[Path, Path]) -> None:
     frame = compared(folders, "task=rte", "methods=frod").frame
     assert frame["side"].tolist() == ["A", "B"]

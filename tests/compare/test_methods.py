@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.compare import command as compare
 from frod_bench.compare.comparison import panels_of
 from frod_bench.records import hashing
@@ -194,11 +195,55 @@ def test_several_configurations_of_a_cell_are_told_in_one_line(
 BOTH = ["task=rte", "methods=[frod]"]
 
 
-def test_a_figure_that_cannot_be_written_is_one_line(results: Path, capsys: Captured) -> None:
+@pytest.mark.parametrize("place", ["file", "published"])
+def test_figures_that_cannot_be_written_are_refused_before_anything_is_shown(
+    results: Path, capsys: Captured, place: str
+) -> None:
     (results / "file").write_text("")
-    arguments = [*BOTH, f"results_root={results}", f"out_dir={results / 'file'}"]
-    assert compare.main(arguments) == 1
+    out = {"file": results / "file", "published": REFERENCE_DIR / "small" / "figures"}[place]
+    assert compare.main([*BOTH, f"results_root={results}", f"out_dir={out}"]) == 2
+    shown = capsys.readouterr()
+    assert not shown.out
+    assert re.search(r"error: out=.*(Name a folder that you may|Name another folder)", shown.err)
+
+
+def test_a_disk_that_is_full_ends_with_one_line(
+    results: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> list[Path]:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(compare, "save_figures", full)
+    assert compare.main([*BOTH, f"results_root={results}"]) == 1
     assert "Name another out=" in capsys.readouterr().err
+
+
+def test_methods_that_were_trained_at_other_settings_are_told(
+    results: Path, capsys: Captured
+) -> None:
+    words = ["task=rte", "method=frod,lora", "plot=none", f"results_root={results}"]
+    assert compare.main(words) == 0
+    assert "differ in more" not in capsys.readouterr().out
+    for seed in range(3):
+        made = make_record("rte", "lora", seed, value=0.9)
+        made["config"]["trainer"]["max_steps"] = 20
+        write_record(results, rehashed(made, "2027-01-01T00:00:00+00:00"), synthetic_curve())
+    assert compare.main(words) == 0
+    (line,) = [text for text in capsys.readouterr().out.splitlines() if "differ in more" in text]
+    assert "rte: the runs differ in more than method and seed (trainer.max_steps)" in line
+
+
+def test_methods_without_a_common_seed_are_shown_and_not_paired(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    for method, seed in (("frod", 0), ("frod", 1), ("lora", 3)):
+        write_record(tmp_path, make_record("rte", method, seed, value=0.8), synthetic_curve())
+    words = ["task=rte", "method=frod,lora", "plot=none", f"results_root={tmp_path}"]
+    assert compare.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "No seed has a record of every method" in printed
+    assert "are left out" not in printed
+    assert "80.0" in row_of(printed, "LoRA", "80")
 
 
 def test_runs_as_a_module_without_torch(results: Path) -> None:

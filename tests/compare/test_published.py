@@ -125,3 +125,17 @@ def test_two_folders_have_no_room_for_a_third(results: Path, capsys: Captured) -
     folder = results / "embedded"
     assert compare.main([f"folder={folder},{folder}", "published=released_cars"]) == 2
     assert f"Leave folder={folder},{folder} out." in capsys.readouterr().err
+
+
+def test_a_curve_that_begins_after_the_shortest_has_ended_is_refused(
+    results: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    rows = [
+        f"{method},{method}-1,{first + point},1"
+        for method, first in (("lora", 0), ("frod", 200))
+        for point in range(0, 50, 10)
+    ]
+    path = tmp_path / "theirs.csv"
+    path.write_text("\n".join(["method,run,logged_point,training_loss", *rows]))
+    assert compare.main(words(results, f"published={path}")) == 2
+    assert "FRoD begins at 200, and the shortest run ends at 40" in capsys.readouterr().err

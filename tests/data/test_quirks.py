@@ -140,6 +140,18 @@ def test_stsb_is_a_regression_on_its_own_scale(load: Load, tmp_path: Path) -> No
     assert torch.equal(labels, torch.tensor(scores))
 
 
+def test_minus_one_is_a_target_like_others_on_a_scale_with_negative_ones(
+    load: Load, tmp_path: Path
+) -> None:
+    task = task_config("stsb")
+    scores = [-1.0, -0.5, 0.25, 1.0]
+    rows = [{**row, "label": scores[i % 4]} for i, row in enumerate(_rows(task, MANY))]
+    data = _load(load, tmp_path, task, rows)
+    assert data.counts.rows_unusable == 0
+    labels = data.collate(list(data.tests["test"])[:4])["labels"]
+    assert torch.equal(labels, torch.tensor(scores))
+
+
 def test_every_task_is_judged_by_its_benchmarks_own_metric() -> None:
     primary = {name: task_config(name).primary_metric for name in TASKS}
     others = {name: metric for name, metric in primary.items() if metric != "accuracy"}

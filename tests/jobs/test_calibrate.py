@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from frod_bench.common.errors import InputError
 from frod_bench.jobs.calibrate import best_constant, calibration, markdown
 from frod_bench.records import store
 
@@ -45,3 +46,18 @@ def test_the_best_constant_answer(
     table = pd.DataFrame({"split": "test", "row_id": range(4), "prediction": 0, "label": labels})
     table.to_parquet(store.predictions_path(path))
     assert best_constant(path, metric) == pytest.approx(best)
+
+
+def test_all_three_starts_are_needed(tmp_path: Path) -> None:
+    some = rows(80, 60, 55).query("start != 'random_full'")
+    with pytest.raises(InputError, match="has no run of random_full, and needs frozen, full"):
+        calibration(some)
+
+
+def test_predictions_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "0-abc.json"
+    with pytest.raises(InputError, match=r"cannot be read.*Remove the record 0-abc\.json"):
+        best_constant(path, "accuracy")
+    store.predictions_path(path).write_bytes(b"PAR1, but no table")
+    with pytest.raises(InputError, match=r"cannot be read.*Remove the record 0-abc\.json"):
+        best_constant(path, "accuracy")

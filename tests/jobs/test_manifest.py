@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from frod_bench.cells.cell import Cell
+from frod_bench.cells.compose import composer
 from frod_bench.jobs import manifest
 from frod_bench.records import store
 from frod_bench.report.build import CONSTANT_RATE
@@ -39,7 +40,7 @@ def sources(files: dict[str, Path], style: str = "screen", part: str = "all") ->
             record_path=files["record"], profile="embedded", results_dir=files["record"].parent
         ),
     )
-    return manifest.sources_of([cell], style, part)
+    return manifest.sources_of([cell], {"style": style}, part)
 
 
 def test_it_is_current_until_something_changes(files: dict[str, Path]) -> None:
@@ -124,3 +125,14 @@ def test_it_appears_at_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPa
         manifest.write(files["manifest"], sources(files), [], LINES)
     assert files["manifest"].read_bytes() == before
     assert sorted(path.name for path in files["table"].parent.iterdir()) == sorted(files)
+
+
+def test_what_a_report_takes_from_the_configuration_is_a_source() -> None:
+    def options(*words: str) -> dict[str, Any]:
+        with composer() as compose_one:
+            return manifest.options_of(compose_one(["experiment=main_table", *words]))
+
+    plain = options()
+    assert plain == options("seed=7")
+    for words in ("profile.title=mine", "figures.style=paper", "+experiment.figures=[scores]"):
+        assert options(words) != plain, words

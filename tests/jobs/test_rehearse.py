@@ -8,6 +8,7 @@ from transformers import LlamaConfig
 
 from frod_bench.cells.results import OVER_LIMIT
 from frod_bench.common.errors import CellsRefused
+from frod_bench.config.settings import TrainerConfig
 from frod_bench.data.load import load_data
 from frod_bench.jobs import rehearse
 from frod_bench.models.classifier import tower_of, with_blocks
@@ -78,3 +79,11 @@ def test_a_model_of_fewer_blocks_than_asked_for_is_left_as_it_is() -> None:
     shallow = with_blocks(config, 1)
     assert (shallow.num_hidden_layers, shallow.layer_types) == (1, ["full_attention"])
     assert config.num_hidden_layers == 2
+
+
+def test_steps_are_alike_if_only_their_number_differs() -> None:
+    trainer = TrainerConfig(max_steps=10, batch_rows=4)
+    assert rehearse.step_of(trainer) == rehearse.step_of(replace(trainer, max_steps=99))
+    assert rehearse.step_of(trainer) != rehearse.step_of(replace(trainer, batch_rows=8))
+    mixed = replace(trainer, mixed_precision="bf16")
+    assert rehearse.step_of(trainer) != rehearse.step_of(mixed)

@@ -229,7 +229,7 @@ def test_a_full_disk_ends_with_status_one_and_nothing_half_written(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert re.match("error: .*Run the same command again", str(done.returncode)), done
     assert not list((tmp_path / "results").rglob("*.json"))
-    assert not list((tmp_path / "results").rglob("*.part"))
+    assert not list((tmp_path / "results").rglob(atomic.TEMPORARIES))
 
 
 @pytest.mark.usefixtures("forked")

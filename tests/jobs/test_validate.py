@@ -23,6 +23,12 @@ def test_each_task_and_method_is_checked_once_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_each_backbone_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"results_root={tmp_path}/results", *SHORT, "task=rte", "method=frozen", "seed=0"]
+    run.validate([*words, "backbones.nlu.max_length=16,32"])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 METHODS = sorted(file.stem for file in (CONF_DIR / "method").glob("*.yaml"))
 
 

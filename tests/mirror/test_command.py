@@ -97,3 +97,9 @@ def test_verifying_needs_neither_torch_nor_the_hub(tmp_path: Path) -> None:
         "sys.exit(bool({'torch', 'huggingface_hub'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=240).returncode == 0
+
+
+def test_named_tasks_are_copied_and_not_the_suite() -> None:
+    found = {r.hub_id: r for r in wanted_by([*REAL, "suite=glue", "task=rte,cola"])}
+    assert found["nyu-mll/glue"].configs == ("cola", "rte")
+    assert set(found) == {"nyu-mll/glue", MINILM}

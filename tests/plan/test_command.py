@@ -154,6 +154,14 @@ def test_options_are_ranked_where_there_are_some() -> None:
     assert "boolq_rank" in as_text(result)
 
 
+def test_tasks_of_unlike_length_have_a_range_of_hours() -> None:
+    words = ("profile=paper", "protocol=paper", "task=sst2,rte", "method=frozen")
+    result = command.plan(words, "h100-80gb")
+    assert len({cell.steps for cell in result.cells}) == 2
+    low, high = sorted(cell.hours for cell in result.cells)
+    assert f"{low:.2f} to {high:.2f}" in as_text(result)
+
+
 def test_disk_space_is_reported(short_plan: dict[str, Any]) -> None:
     assert short_plan["disk"]["kept_bytes"] == 0
     assert short_plan["disk"]["data_sets"] is None  # the package contains the synthetic data

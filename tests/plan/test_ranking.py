@@ -14,7 +14,7 @@ from frod_bench.frod import core
 from frod_bench.methods.registry import prepare
 from frod_bench.models.loading import config_of
 from frod_bench.models.multiple_choice import MultipleChoice, build_multiple_choice
-from frod_bench.plan.costs import blocks_of, counts_of
+from frod_bench.plan.costs import blocks_of, counts_of, rows_evaluated
 from frod_bench.plan.measure import measure_step, tokens_of
 from frod_bench.plan.shapes import (
     OPTION_TOKENS,
@@ -147,3 +147,14 @@ def test_a_backbone_that_is_no_language_model_cannot_rank() -> None:
     )
     with pytest.raises(InputError, match=r"backbone encoder is not a causal language model"):
         counts_of(settings)
+
+
+def test_a_backbone_that_is_not_trained_is_evaluated_once() -> None:
+    words = ("profile=real", "task=arc_easy", "head=rank")
+    trained, frozen = (compose(*words, f"method={method}") for method in ("lora", "frozen"))
+    trainer = trained.trainer
+    further = -(-trainer.max_steps // trainer.eval_every_steps)
+    assert trainer.curve_rows is not None
+    more = rows_evaluated(trained) - rows_evaluated(frozen)
+    assert more == further * trainer.curve_rows > 0
+    assert rows_evaluated(frozen) == trainer.curve_rows + trained.task.rows["test"]

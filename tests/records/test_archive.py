@@ -154,11 +154,11 @@ def test_a_run_that_was_run_again_is_named(folder: Path, tmp_path: Path) -> None
         archive.pack(folder, tmp_path / "kept")
 
 
-@pytest.mark.parametrize("kind", ["curve.jsonl", "predictions.parquet"])
+@pytest.mark.parametrize("kind", ["curve.jsonl", "predictions.parquet", "a digit of curve.jsonl"])
 def test_a_damaged_file_beside_a_record_is_named(folder: Path, tmp_path: Path, kind: str) -> None:
     path = next(p for p in sorted((folder / "records").rglob("*.json")))
     record = json.loads(path.read_text())
-    beside = path.with_name(path.name.replace(".json", f".{kind}"))
+    beside = path.with_name(path.name.replace(".json", f".{kind.rsplit(maxsplit=1)[-1]}"))
     digests = {
         part: store.digest_of(path.with_name(path.name.replace(".json", f".{name}")))
         for part, name in (("curve", "curve.jsonl"), ("predictions", "predictions.parquet"))
@@ -166,7 +166,10 @@ def test_a_damaged_file_beside_a_record_is_named(folder: Path, tmp_path: Path, k
     record |= {"schema_version": 2, "files": digests | {"adapter": None}, "data_counts": None}
     record["provenance"]["processes"] = 1
     path.write_text(json.dumps(record))
-    beside.write_bytes(beside.read_bytes()[:-20])
+    content = beside.read_bytes()
+    swapped = content.translate(bytes.maketrans(b"12", b"21"))
+    beside.write_bytes(swapped if kind.startswith("a digit") else content[:-20])
+    assert beside.read_bytes() != content
     with pytest.raises(InputError, match=rf"{path.name}: cannot be packed"):
         archive.pack(folder, tmp_path / "kept")
     assert not (tmp_path / "kept").exists()

@@ -74,6 +74,22 @@ def test_what_a_comparison_holds_equal() -> None:
     assert hashing.held_equal_hash(base)  # a record of another kind is told apart, and no error
 
 
+def test_what_decides_the_trained_values() -> None:
+    base = make_record()
+
+    def trained(trainer: dict[str, Any] | None = None, **config: Any) -> str:
+        other = copy.deepcopy(base)
+        other["config"] |= config
+        other["config"]["trainer"] |= trainer or {}
+        return hashing.Hashes().of_training(other)
+
+    evaluated = {"eval_every_steps": 9, "eval_batch_rows": 2, "curve_rows": 7, "test_rows": 5}
+    for same in (trained(seed=7), trained(evaluated)):
+        assert same == hashing.training_hash(base)
+    for other in (trained({"max_steps": 9}), trained(method=base["config"]["method"] | {"x": 1})):
+        assert other != hashing.training_hash(base)
+
+
 @pytest.mark.parametrize(
     "path",
     ["tracker.name", "runtime.jobs", "suite.name", "results_root", "task.hub_id", "profile.title"],

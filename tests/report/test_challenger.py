@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_collected
@@ -13,6 +14,7 @@ from frod_bench.report.claims.parts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, 
 from frod_bench.report.collect import Collected, collect_folders
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.rules import load_rules
+from frod_bench.stats import curves
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 TASKS = ("rte", "cola", "boolq", "dtd", "mnist")
@@ -35,13 +37,15 @@ def both(tmp_path: Path, lost: str = "", device: str = "") -> Collected:
                     made["metrics"][made["primary_metric"]]["value"] += 0.002 * (1 - 2 * seed)
                 made["provenance"]["device"] = device or root.name
                 if (method, task) != (lost, "rte"):
-                    write_record(root, made, synthetic_curve(final=score, seed=seed))
+                    sec = 0.01 if method == "mine" else 0.02  # a step
+                    curve = synthetic_curve(final=score, seed=seed, step_sec=sec)
+                    write_record(root, made, curve)
     return collect_folders("embedded", asked)
 
 
 def judged_as(collected: Collected, **options: Any) -> dict[str, Claim]:
     rules = rules_for("mine", load_rules(), "some", SEEDS)
-    measured = evaluated_curves(collected.frame, collected.curves)
+    measured = evaluated_curves(collected.frame, collected.curves, rules.convergence.column)
     judged = judge_challenger(collected.frame, measured, Beside(), "embedded", rules, **options)
     return {claim.key: claim for claim in judged.claims}
 
@@ -62,7 +66,7 @@ def test_folders_are_read_as_one_with_a_caution_about_both(tmp_path: Path) -> No
 
 def test_each_other_method_is_judged_on_the_tasks_and_seeds_of_the_report(tmp_path: Path) -> None:
     found = verdicts(both(tmp_path))
-    assert found.pop("convergence") in {NOT_SUPPORTED, UNDECIDED, SUPPORTED}
+    assert found.pop("convergence") == UNDECIDED  # five tasks give no interval
     assert found == {
         "accuracy_full": NOT_SUPPORTED,  # ten points below
         "accuracy_lora": SUPPORTED,  # twenty points above
@@ -70,19 +74,28 @@ def test_each_other_method_is_judged_on_the_tasks_and_seeds_of_the_report(tmp_pa
     }
 
 
-def test_seconds_of_machines_that_do_not_compare_decide_nothing(tmp_path: Path) -> None:
+def test_seconds_of_machines_that_do_not_compare_decide_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "FEWEST_RATIOS", 3)  # of five tasks an interval is known
     apart = "seconds are of machines that do not compare"
     one = both(tmp_path / "one", device="cpu")
-    assert apart not in judged_as(one)["convergence"].holes
+    together = judged_as(one)["convergence"]
+    assert apart not in together.holes
+    assert set(of_seconds(together)) == {SUPPORTED}  # twice as fast
     several = both(tmp_path / "several")
     for claim in (
         judged_as(one, seconds_compare=False)["convergence"],
         judged_as(several)["convergence"],
     ):
         assert apart in claim.holes
-        of_seconds = [part.verdict for part in claim.parts if part.words.startswith("seconds")]
-        assert set(of_seconds) <= {UNDECIDED, None}
-        assert UNDECIDED in of_seconds
+        assert set(of_seconds(claim)) == {UNDECIDED}
+
+
+def of_seconds(claim: Claim) -> list[str]:
+    """The verdicts of the parts in seconds that decide."""
+    parts = (part for part in claim.parts if part.words.startswith("seconds"))
+    return [part.verdict for part in parts if part.verdict is not None]
 
 
 def test_curves_of_some_rows_do_not_count(tmp_path: Path) -> None:

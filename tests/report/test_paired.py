@@ -82,6 +82,16 @@ def test_table_says_what_is_not_there(frame: pd.DataFrame) -> None:
     assert rows["RTE"][0].startswith("+1.0 ± 2.5 (36 : 6, p = ")
     assert rows["RTE"][1] == "+13.0 ± 6.6"
     assert rows["mean difference"][0] == "+1.0 (one task: no interval)"
+    assert rows["mean difference on these tasks"][0].endswith("] (1 of 2 tasks)")
+
+
+def test_fewer_pairs_than_another_method_has_are_told(frame: pd.DataFrame) -> None:
+    is_lost = (frame["task"] == "dtd") & (frame["method"] == "full") & (frame["seed"] == 2)
+    frame.loc[is_lost, "value"] = np.nan
+    table = paired_table(paired_summary(frame, OURS, 1.0), OURS, "stand-ins")
+    rows = {row.label: row.cells for row in table.rows}
+    assert "(2 of 3 pairs)" in rows["DTD"][0]
+    assert "pairs" not in rows["DTD"][1] + rows["RTE"][0]
 
 
 def test_other_rows_are_not_compared(frame: pd.DataFrame, tmp_path: Path) -> None:

@@ -301,6 +301,21 @@ def test_in_seconds_a_task_counts_if_its_runs_were_made_on_one_processor(
     assert len(table.notes) == len(apart_tasks)
 
 
+def test_seconds_of_an_accelerator_do_not_compare_with_those_of_an_unnamed_processor(
+    tmp_path: Path,
+) -> None:
+    """Older records do not name their processor, and newer ones may be of a GPU."""
+    cells = sweep(tmp_path)
+    found = collect(tmp_path, "embedded", cells)
+    assert found.frame["processor"].isna().all()
+    curves = evaluated_curves(found.frame, found.curves, "eval_loss")
+    is_it = (found.frame["task"] == TASKS[0]) & (found.frame["method"] == "lora")
+    for devices, mixed in ((("cuda:0", "cpu"), True), (("cuda:0", "cuda:1"), False)):
+        device = found.frame["device"].where(is_it, devices[1]).mask(is_it, devices[0])
+        arrived = arrivals(found.frame.assign(device=device), curves, RULES.convergence)
+        assert on_several_machines(arrived) == ({Task(TASKS[0])} if mixed else set())
+
+
 @pytest.mark.parametrize(("improving", "n_tasks"), [(2, 0), (3, 3)])
 def test_a_task_needs_targets_of_more_than_half_of_the_seeds(
     tmp_path: Path, improving: int, n_tasks: int
@@ -559,3 +574,23 @@ def test_a_report_judges_by_the_second_edition(tmp_path: Path) -> None:
     text = (tmp_path / "embedded" / "tables" / "claims.md").read_text()
     assert "by the rules of conf/claims.yaml, fixed on 2026-11-28" in text
     assert "FRoD: all runs with seeds 3, 4 are not in this experiment" in text
+
+
+def test_models_of_other_settings_are_left_out() -> None:
+    """A table that was made at another share of entries, beside a main table at the usual one."""
+    found = updates({"frod": 60.0, "lora": 6.0}, 0.4)
+    assert found.spectrum is not None
+    assert found.errors is not None
+    frame = pd.DataFrame(
+        [("rte", "frod", "a"), ("rte", "full", "b"), ("boolq", "frod", None)],
+        columns=["task", "method", "training_hash"],
+    )
+    older = found.of_runs(frame)  # it does not say at which settings
+    assert older.spectrum is found.spectrum
+    tables = found.spectrum.assign(training_hash="a"), found.errors.assign(training_hash="a")
+    kept = Updates(*tables).of_runs(frame)
+    assert kept.spectrum is not None
+    assert kept.errors is not None
+    assert len(kept.spectrum) == len(found.spectrum)  # those of runs that are not there, too
+    assert set(kept.errors["task"]) == {"eurosat", "boolq"}
+    assert Updates(*tables, (True, True)).of_runs(frame).errors is tables[1]

@@ -215,6 +215,22 @@ def test_method_that_was_not_asked_for_is_a_dash(tmp_path: Path) -> None:
     assert line((tmp_path / "out" / "main.md").read_text(), "DTD")[0] == "–"
 
 
+def test_a_mean_over_fewer_tasks_than_another_is_marked_and_not_the_best(tmp_path: Path) -> None:
+    """As a folder has it: what was not run is not asked for."""
+    runs = (("rte", "frod", 0.9), ("rte", "full", 0.8), ("dtd", "full", 0.6))
+    for task, method, value in runs:
+        write_record(tmp_path, make_record(task, method, 0, value=value), synthetic_curve())
+    cells = [Cell(task, method, 0) for task, method, _ in runs]
+    write_tables(collect(tmp_path, "embedded", cells).frame, tmp_path / "out", "embedded")
+    text = (tmp_path / "out" / "main.md").read_text()
+    assert line(text, "mean of all tasks") == ["90.0 (one task)†", "70.0 (2 tasks)"]
+    assert "† FRoD: averages are over 1 of 2 cells (1 without a record)" in text
+    summary = pd.read_csv(tmp_path / "out" / "main.csv")
+    whole = summary[(summary["scope"] == "overall") & summary["primary"]].set_index("method")
+    assert whole.loc["full", "status"] == "ok"
+    assert whole.loc["frod", "status"] == "partial"
+
+
 def test_parameters_tell_both_readings(frame: pd.DataFrame, tmp_path: Path) -> None:
     write_tables(frame, tmp_path, "embedded")
     text = (tmp_path / "parameters.md").read_text()

@@ -191,6 +191,8 @@ def test_a_machine_without_the_folder_says_so(
         (Share(2, 1.0), {"CPU": 64.0, "GPU": 4.0}, 4),
         (Share(2, 0.25), {"CPU": 64.0, "GPU": 2.0}, 8),
         (Share(2, 0.4), {"CPU": 64.0, "GPU": 2.0}, 4),
+        (Share(2, 0.2), {"CPU": 64.0, "GPU": 2.0}, 10),
+        (Share(2, 0.1), {"CPU": 64.0, "GPU": 2.0}, 20),
         (Share(2, 1.0), {"CPU": 2.0}, 0),
         (Share(2, 0.0), {}, 0),
     ],
@@ -206,6 +208,7 @@ def test_how_many_workers_fit_into_a_machine(share: Share, machine: Any, workers
         (None, RuntimeConfig(device="cuda"), "01", (Share(1, 1.0), 2), (2, 2)),
         (None, RuntimeConfig(device="auto", jobs=3), "01", (Share(1, 0.5), 3), (3, 2)),
         (0.25, RuntimeConfig(device="cuda"), "01", (Share(1, 0.25), 8), (8, 2)),
+        (0.2, RuntimeConfig(device="cuda"), "01", (Share(1, 0.2), 10), (10, 2)),
         (None, RuntimeConfig(device="auto", jobs=2), "", (Share(1, 0.0), 2), (2, 0)),
     ],
 )

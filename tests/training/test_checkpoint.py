@@ -19,7 +19,7 @@ from frod_bench.cells import results
 from frod_bench.cells.code import code_digests
 from frod_bench.frod import files
 from frod_bench.records.store import digest_of
-from frod_bench.training import loop, runner, tensor_files
+from frod_bench.training import checkpoint, loop, runner, tensor_files
 from frod_bench.training.checkpoint import (
     Checkpoints,
     Origin,
@@ -514,7 +514,7 @@ def test_what_a_cells_checkpoints_are_of(
     names = set(runner.origin_of(cell, ready.prepared, ready.accelerator).names)
     parts = {f"code of {part}" for part in ("methods", "rows", "loop", "metrics")}
     packages = {f"version of {name}" for name in results.PACKAGES}
-    assert names == {"cell", "method", *parts, *packages, *told}
+    assert names == {"cell", "method", "device", *parts, *packages, *told}
 
 
 @pytest.mark.parametrize("method", ["frod", "lora"])
@@ -539,3 +539,26 @@ def test_a_folder_in_the_place_of_trained_values_is_set_aside(tmp_path: Path) ->
     save_parameters(file, Net())
     assert set(load_file(file)) == {"model/linear.weight", "model/linear.bias"}
     assert file.with_name(f"{file.name}.invalid-1").is_dir()
+
+
+def test_every_process_restores_the_file_that_the_first_one_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others than the first do not write, and do not know which of two files of a step is newer."""
+    best, model = {"step": 3.0}, nn.Linear(2, 1, bias=False)
+    older, newer = Checkpoints(tmp_path, 1), Checkpoints(tmp_path, 1)
+    for one, value in ((older, 1.0), (newer, 2.0)):
+        nn.init.constant_(model.weight, value)
+        one.save_best(best, model, writes=True)
+        newer._others = {older._best} if older._best else set()  # of other code: it stays
+    assert len(list(tmp_path.glob("best-*"))) == 2
+    for one, value in ((older, 1.0), (newer, 2.0)):
+        assert one._best is not None
+        name = one._best.name
+
+        def of_first(own: Any, name: str = name) -> Any:
+            return name if isinstance(own, str) else own
+
+        monkeypatch.setattr(checkpoint, "_of_first", of_first)
+        Checkpoints(tmp_path, 1).restore_best(best, model)
+        assert torch.equal(model.weight, torch.full((1, 2), value))

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from accelerate.commands.launch import launch_command, launch_command_parser
 from safetensors.torch import load_file
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from frod_bench.cells.cell import Cell
 from frod_bench.cells.compose import composer
@@ -21,7 +24,7 @@ from frod_bench.common.errors import InputError
 from frod_bench.common.paths import CONF_DIR
 from frod_bench.records import store
 from frod_bench.training import runner
-from frod_bench.training.distributed import make_accelerator
+from frod_bench.training.distributed import make_accelerator, send_buffers_once
 from frod_bench.training.loop import Trainer
 from tests.conftest import SHORT, MakeCell, RunHere
 from tests.forked_command import Command
@@ -227,3 +230,27 @@ def test_one_device_for_two_processes_is_refused(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"runtime.device=cuda:1: names one device for 2"):
         make_accelerator(settings)
+
+
+def test_half_precision_is_refused_where_it_would_do_nothing(make_cell: MakeCell) -> None:
+    words = ("task=rte", "runtime.device=cpu", "trainer.mixed_precision=fp16")
+    with pytest.raises(InputError, match=r"mixed_precision=fp16: needs an accelerator.*bf16 or no"):
+        make_accelerator(make_cell(*words).settings)
+
+
+def test_buffers_that_never_change_are_sent_once(tmp_path: Path) -> None:
+    """FRoD's U and V would be sent before each forward pass; the statistics of batch norm are."""
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        for norm, sends in ((nn.LayerNorm(2), False), (nn.BatchNorm1d(2), True)):
+            model = nn.Sequential(nn.Linear(2, 2), norm)
+            model.register_buffer("U", torch.ones(2))
+            shared = DistributedDataParallel(model)
+            assert shared.will_sync_module_buffers()
+            send_buffers_once(shared)
+            assert shared.will_sync_module_buffers() == sends
+    finally:
+        distributed.destroy_process_group()
+    send_buffers_once(nn.Linear(2, 2))  # of one process: nothing to do

@@ -263,3 +263,9 @@ def test_values_trained_in_another_basis_are_refused(
     with pytest.raises(InputError, match="basis of"):
         runner.restore_trained(cell)
     assert f"{cell.adapter_path.name} is not the file that the run wrote" in caplog.text
+
+
+def test_a_checkpoint_is_of_a_type_of_device(make_cell: MakeCell) -> None:
+    """A run that goes on elsewhere would name one device, and have been made on two."""
+    ready = runner.make_ready(make_cell("task=rte", "method=frozen", "runtime.device=cpu"))
+    assert runner.origin_of(ready.cell, ready.prepared, ready.accelerator).names["device"] == "cpu"

@@ -15,7 +15,7 @@ from frod_bench.common.paths import EXPERIMENTS_DIR, REFERENCE_DIR
 from frod_bench.records import store
 from frod_bench.report.sensitivity import GRID, TIED, read_search, searched_sensitivity
 from frod_bench.tuning import evidence
-from frod_bench.tuning.command import picks_in, rates_path, write_rates
+from frod_bench.tuning.command import picks_in, rates_in, rates_path, write_rates
 from frod_bench.tuning.evidence import (
     AUDIT,
     audit,
@@ -162,15 +162,39 @@ def test_rates_are_written_beside_those_of_other_methods(tmp_path: Path) -> None
         "nlu": {"dora": {"adapter": 0.5}, "lora": {"adapter": 0.1, "head": 0.2}},
         "vision": {"full": {"backbone": 0.25}},
     }
-    assert "tune: the rates of dora, full, lora," in path.read_text().splitlines()[0]
+    assert "tune: the rates of lora," in path.read_text().splitlines()[0]  # alone was searched
+    write_rates(
+        pick_rows(rows.assign(family="vision"), {("vision", "lora"): Point(-8, -8)}), "tune", path
+    )
+    more = pick_rows(rows.assign(method="vera"), {("nlu", "vera"): Point(-8, -8)})
+    write_rates(more, "tune", path)
     picked = pick_rows(rows, {("nlu", "lora"): Point(-8, -8)})
     for _ in range(2):  # each search has one line, however often it is written
         write_rates(picked, "tune_constant", path, "_constant")
     first, second, third = path.read_text().splitlines()[:3]
-    assert "tune: the rates of dora, full, lora," in first  # also of families not searched now
+    assert "tune: the rates of lora, vera," in first  # also what was searched before
     assert "tune_constant: the rates of lora," in second
     assert "search_constant.csv" in second
     assert third == "nlu:"
+
+
+def test_what_is_said_of_other_rates_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "embedded.yaml"
+    by_hand = "# The head's rate of `vision` was not searched."
+    path.write_text(f"{by_hand}\nvision:\n  full: {{backbone: 0.25}}\n")
+    picked = pick_rows(table({Point(-8, -8): 60.0}, 0.1), {("nlu", "lora"): Point(-8, -8)})
+    for _ in range(2):
+        write_rates(picked, "tune", path)
+        assert path.read_text().splitlines()[1:3] == [by_hand, "vision:"]
+
+
+@pytest.mark.parametrize("text", ["- a list", "nlu: 3", "nlu: ["])
+def test_what_is_no_table_of_rates_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "embedded.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"embedded\.yaml: cannot be read as a table of learning"):
+        rates_in(path)
+    assert path.read_text() == text
 
 
 def test_rates_are_written_beside_an_empty_family(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ or else published: they need the trained weights, which records do not hold.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ SPECTRUM_COLUMNS = ("task", "method", "seed", "effective_rank")
 ERROR_COLUMNS = ("task", "method", "seed", "parametrisation", "budget", "error")
 OURS, LOW_RANK = "on axis + sparse", "low rank"  # parametrisations
 QUANTITIES = {SPECTRUM: "effective_rank", EXPRESSIBLE: "error"}  # columns of the tables
+TRAINED = "training_hash"  # a column of the tables, and of a report's frame
 LEARNED_BY = "full"  # the update that is fitted
 
 
@@ -34,6 +35,18 @@ class Updates:
     spectrum: pd.DataFrame | None
     errors: pd.DataFrame | None
     is_published: tuple[bool, bool] = (False, False)
+
+    def of_runs(self, frame: pd.DataFrame) -> "Updates":
+        """The same without rows of the folder's own tables whose model was trained at settings that
+        none of the runs of `frame` has; older tables do not say at which.
+        """
+        spectrum, errors = (
+            table if is_published else _trained_as(table, frame)
+            for table, is_published in zip(
+                (self.spectrum, self.errors), self.is_published, strict=True
+            )
+        )
+        return replace(self, spectrum=spectrum, errors=errors)
 
 
 def learned_updates(results_dir: Path, profile: str) -> Updates:
@@ -49,9 +62,20 @@ def _table(
     for folder, is_published in ((results_dir, False), (REFERENCE_DIR / profile, True)):
         path = folder / name / "tables" / f"{name}.csv"
         if path.exists():
-            found = pd.read_csv(path)
+            found = pd.read_csv(path, dtype={TRAINED: str})
             return (found if set(columns) <= set(found) else None), is_published
     return None, False
+
+
+def _trained_as(table: pd.DataFrame | None, frame: pd.DataFrame) -> pd.DataFrame | None:
+    if table is None or TRAINED not in table:
+        return table
+    known = frame.groupby(["task", "method"])[TRAINED].agg(lambda hashes: set(hashes.dropna()))
+    names = zip(table["task"], table["method"], table[TRAINED], strict=True)
+    kept = [
+        not (hashes := known.get((task, method))) or own in hashes for task, method, own in names
+    ]
+    return table[kept]
 
 
 def expressiveness(updates: Updates, rule: ExpressivenessRule, confidence: float) -> Claim:

@@ -53,6 +53,6 @@ def judge(
         robustness(cells, beside.sensitivity, rules.robustness),
     ]
     if rules.expressiveness is not None:
-        updates = beside.updates or Updates(None, None)
+        updates = (beside.updates or Updates(None, None)).of_runs(cells.frame)
         claims.append(expressiveness(updates, rules.expressiveness, rules.confidence))
     return Judged(tuple(claims), profile, cells.protocol, rules)

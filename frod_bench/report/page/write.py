@@ -155,7 +155,9 @@ def page_content(numbers: Numbers, page_dir: Path, *, others: bool = True) -> di
         "costs": _costs_table(summary, title),
         "parameters": tables.parameter_table(_in_order(methods, numbers.parameters), title),
         "predicted": numbers.predicted[0] if numbers.predicted else None,
-        "others_measured": published_table(numbers.others, rules, title) if others else None,
+        "others_measured": published_table(numbers.others, rules, title, numbers.curve_split)
+        if others
+        else None,
         "map": records.run_map(runs, methods),
         "counts": {name: statuses[name] for name in records.MEANINGS if name in statuses},
         "runs": runs,
@@ -200,8 +202,9 @@ def _costs_table(summary: pd.DataFrame, title: str) -> Table:
     methods = methods_in(summary)
     rows = [Row(label(method), own) for method, own in zip(methods, columns, strict=bool(lines))]
     caption = (
-        "Means over the runs. Seconds and memory were measured once, on one machine, so they have "
-        "no interval; peak memory includes what the worker process kept from earlier runs."
+        "Means over the runs. Seconds and memory were measured once, so they have no interval, and "
+        "seconds compare if one kind of machine made the runs; peak memory includes what the "
+        "worker process kept from earlier runs."
     )
     header = ("method", *(line.label for line in lines))
     return Table(f"Costs: {title}", caption, header, rows)

@@ -129,9 +129,9 @@ def _is_plain(method: Method) -> bool:
     return method == Method(method.method)
 
 
-def published_table(frame: pd.DataFrame, rules: Rules, title: str) -> Table:
+def published_table(frame: pd.DataFrame, rules: Rules, title: str, curve_split: str) -> Table:
     """A row per method and setting: of each quantity what others measured, and what was measured
-    here.
+    here, steps on the curves of `curve_split`.
     """
     ours, reference = rules.convergence.ours, rules.accuracy.reference
     shown = frame[frame["quantity"].isin(QUANTITIES)]
@@ -147,7 +147,7 @@ def published_table(frame: pd.DataFrame, rules: Rules, title: str) -> Table:
         "parameters without the head in % of the backbone. Others' steps are those of the training "
         f"losses on Stanford Cars that FRoD's authors released, to a loss of {LOSS:g}, with the "
         "range over runs; all else is of PEFT's comparison on MetaMathQA, one run each. Here: "
-        "steps to the target on validation (median over tasks), and means over tasks."
+        f"steps to the target on {curve_split} (median over tasks), and means over tasks."
     )
     notes = [
         *_by_loss(frame[frame["quantity"] == BY_LOSS], rules.convergence, name),

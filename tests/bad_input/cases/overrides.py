@@ -210,7 +210,12 @@ RANGES = (
     ),
     cell("+rate_factors.body=2", "rate_factors.body: is unknown", "Allowed: adapter"),
     cell("protocol.validation_percent=nan", "protocol.validation_percent=nan", "[0, 90]"),
-    cell("protocol.validation_percent=0", "protocol.validation_percent=0", "set a share, or"),
+    cell("protocol.validation_percent=0", "protocol.validation_percent=0", "Set a share, or"),
+    cell(
+        "protocol=paper protocol.metrics_split=validation",
+        "protocol.validation_percent=0: metrics_split is validation",
+        "protocol.metrics_split=test",
+    ),
     cell("protocol.curve_split=train", "protocol.curve_split=train", "Allowed: test, validation"),
     cell("runtime.device=gpu", "runtime.device=gpu", "must be auto, cpu, cuda or cuda:N"),
     cell("runtime.cell_minutes=0", "runtime.cell_minutes=0.0", "must be in (0, inf)"),

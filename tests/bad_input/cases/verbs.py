@@ -41,6 +41,12 @@ def file_in_place_of_out(here: Path, patch: pytest.MonkeyPatch) -> None:
     (here / "cache").write_text("")
 
 
+def parts_in_place_of_results(here: Path, patch: pytest.MonkeyPatch) -> None:
+    """Parts where a run's results would be written as files."""
+    records(here, patch)
+    archive.pack(here / "embedded", here / "kept/embedded")
+
+
 FRONT = (
     Bad("nonsense", "'nonsense': is not a verb", "Allowed: analyze"),
     Bad("--completion powershell", "--completion powershell: is not supported", "Allowed: bash"),
@@ -59,6 +65,27 @@ FRONT = (
         "Move the files",
         parts_and_files,
         "ls: parts and files",
+    ),
+    Bad(
+        "ls records folder={here}/cache",
+        "folder={here}/cache: has no records",
+        "Name a folder that holds",
+        file_in_place_of_out,
+        "ls: a file",
+    ),
+    Bad(
+        "run -m task=rte method=frozen seed=0 results_root={here}/kept",
+        "results_root: {here}/kept/embedded/records has parts",
+        "Unpack them",
+        parts_in_place_of_results,
+        "a grid beside parts",
+    ),
+    Bad(
+        "run task=rte method=frozen seed=0 results_root={here}/kept",
+        "results_root: {here}/kept/embedded/records has parts",
+        "Unpack them",
+        parts_in_place_of_results,
+        "a run beside parts",
     ),
     Bad("cache bogus", "'bogus': is not an action of cache", "Allowed: clear, list"),
     Bad("prune results_root={here}/none", "results_root={here}/none", "Name the folder of your"),
@@ -79,6 +106,31 @@ FRONT = (
     Bad("analyze spectra", "'spectra': is not an action of analyze", "Did you mean 'spectrum'?"),
     Bad("analyze landscape experiment=none", "experiment=None, save=none", "Name an experiment"),
     Bad("analyze curvature experiment=none", "experiment=none", "Name one"),
+    Bad(
+        "analyze curvature task=rte method=frozen seed=0 results_root={here}",
+        "method=frozen: trains nothing beside the head",
+        "Name methods that train more",
+    ),
+    Bad(
+        "analyze curvature task=rte method=frod method.sparse_rate=0.02,0.1 seed=0",
+        "rte/classify/frod/0: is in the grid 2 times",
+        "Name one value",
+    ),
+    Bad(
+        "analyze spectrum task=rte method=frod method.sparse_rate=0.02,0.1 seed=0",
+        "rte/frod/0: is in the grid 2 times",
+        "Name one value",
+    ),
+    Bad(
+        "tune method=lora task=rte method.peft.r=4,16 seed=100",
+        "is in the grid at several settings",
+        "Search them one at a time",
+    ),
+    Bad(
+        "tune method=lora task=rte seed=100 results_root={here} out=/dev/null/x",
+        "out=/dev/null/x: /dev/null",
+        "Name a folder that you may write to",
+    ),
     Bad("tune oot=x", "oot: there is no such key", "Did you mean 'out'?"),
     Bad(
         "tune method=frozen task=boolq head=rank seed=100 plan_only=true",
@@ -115,12 +167,25 @@ REPORT = (
     ),
     Bad("archive folder={here}", "folder={here}: has no records", "Name a folder that holds"),
     Bad(
-        "archive unpack folder={here}/embedded",
+        "archive unpack folder={here}/embedded out={here}/x",
         "folder={here}/embedded: has no parts",
         "unpack",
         records,
     ),
-    Bad("archive pack folder={here}/embedded", "out: is missing", "Name the folder", records),
+    Bad("archive unpack folder={here}/embedded", "out: is missing", "Name another", records),
+    Bad("archive pack folder={here}/embedded", "out: is missing", "Name another", records),
+    Bad(
+        "archive pack folder={here}/embedded out={here}/other/../embedded",
+        "is the folder itself",
+        "Name another one",
+        records,
+    ),
+    Bad(
+        "archive pack folder={here}/embedded out=/dev/null/x",
+        "out=/dev/null/x: /dev/null",
+        "Name a folder that you may write to",
+        records,
+    ),
     Bad(
         "archive unpack folder={here}/embedded out=/dev/null/x",
         "out=/dev/null/x: /dev/null",
