@@ -267,7 +267,8 @@ def _range(values: pd.Series) -> str:
 def _rank_words(line: Any) -> str:
     name, sign = QUANTITIES[line.quantity]
     points = "methods in families" if line.family == "all" else "methods"
-    found, expected = (f"{n:+.2g}".replace("-", "−") for n in (line.spearman, sign))
+    words = (f"{line.spearman:+.2f}", f"{sign:+d}")
+    found, expected = (text.replace("-", "−") for text in words)
     return (
         f"{line.coordinates}, {_family_label(line.family)}: Spearman's correlation of the picked "
         f"rate with “{name}” is {found} over {line.points} {points} (p {line.p_value:.2g}); it "
