@@ -4,7 +4,8 @@
 # Both install PyPI's build of the torch that constraints.txt pins. For Linux on x86-64 it is a CUDA
 # build that brings the CUDA libraries, also into the CPU image, and runs on a machine without a GPU.
 # The driver is that of the host. The images differ in their environment and in what they start.
-# Results: mount a folder, docker run -v "$PWD/results:/frod_bench/results" ...
+# Results: mount a folder beside the suite, whose own results/ holds what reports compare with:
+#   docker run -v "$PWD/results:/results" frod-bench:cpu make reproduce-all RESULTS=/results
 FROM python:3.11-slim AS base
 ENV PIP_NO_CACHE_DIR=1 WANDB_MODE=offline
 # Any version of git and make will do: nothing that is measured depends on them.

@@ -40,12 +40,15 @@ INSTALLED = $(VENV)/.installed$(if $(LOCKED),-locked)
 
 # pip compiles on one core what it installs, which is half of its work; compileall does it on all cores. What it cannot
 # compile, a template for instance, is not imported either.
+# An environment of another Python would keep its interpreter, and get the packages of this one.
 $(INSTALLED): pyproject.toml $(if $(LOCKED),constraints.txt)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than Python 3.11, which is needed. Name a newer one: make setup PYTHON=python3.11")'
+	@[ ! -e $(BIN)/python ] || [ "$$($(BIN)/python -V 2>&1)" = "$$($(PYTHON) -V 2>&1)" ] || rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile $(if $(LOCKED),--constraint constraints.txt) -e '.[dev]'
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@rm -f $(VENV)/.installed*
-	@touch $@
+	@touch $@ $(VENV)/.installed  # a locked environment is an installed one, too: no later target needs an index
 
 comma := ,
 FOR_EXTRAS = $(if $(EXTRAS),$(VENV)/.extras-$(subst $(comma),-,$(EXTRAS)))

@@ -54,6 +54,11 @@ REQUIREMENTS = (
         f"install one of {', '.join(BROWSERS)} (Debian: apt-get install chromium)",
     ),
     Requirement(
+        "git",
+        lambda: shutil.which("git") is not None,
+        "install git (Debian: apt-get install git)",
+    ),
+    Requirement(
         "latex",
         lambda: shutil.which("pdflatex") is not None,
         "install pdflatex (Debian: apt-get install texlive-latex-extra)",

@@ -62,14 +62,19 @@ class Start:
 
 
 def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
-    """Measure; write `curvature.*`, `curvature_ranks.csv` and the figure. Raises InputError, before
-    anything is measured, for a method that trains nothing beside the head.
+    """Measure; write `curvature.*`, `curvature_ranks.csv` and the figure. Methods that train
+    nothing beside the head have no coordinates, and are left out; InputError if there are no
+    others.
     """
-    if idle := [cell for cell in cells if not coordinates_of(cell)]:
+    idle = dict.fromkeys(cell.method for cell in cells if not coordinates_of(cell))
+    cells = [cell for cell in cells if coordinates_of(cell)]
+    if not cells:
         raise InputError(
-            f"method={idle[0].method}: trains nothing beside the head, so that its start has no "
+            f"method={', '.join(idle)}: trains nothing beside the head, so that its start has no "
             "coordinates of its own. Name methods that train more, e.g. method=full,frod."
         )
+    for name in idle:
+        say(f"{name} is left out: it trains nothing beside the head")
     found = measure(cells, context.out_dir / "tables", say)
     picks = picks_of(cells)
     points = pooled(found, picks)

@@ -163,6 +163,7 @@ class Contender:
     def time_layers(self, batch: Batch, rounds: int) -> list[LayerTimes]:
         """Time the step of each layer shape, and its floor."""
         assert batch.rows is not None
+        self.prepared.model.train()  # the last evaluation left it so that layers keep their weight
         tokens, name = batch.rows * batch.length, self.entry.shape.name
         found = time_layers(name, self.prepared.model, tokens, rounds, self.device)
         self._free_cache()

@@ -1,7 +1,6 @@
 """Content hashes of a task's data and of a backbone; a cell's hash contains them, not paths."""
 
 import hashlib
-import mimetypes
 from collections.abc import Collection
 from pathlib import Path
 
@@ -16,6 +15,7 @@ _ADVICE = (
     "what a suite needs), set the root to null to read the Hub, or take profile=embedded with "
     "neither root, which brings its own."
 )
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor_config.json")
 
 
@@ -34,7 +34,7 @@ def fingerprints(settings: Settings) -> tuple[str, str]:
             task.revision,
             settings.data_root,
             splits,
-            has_pictures=task.family == "vision",
+            picture=task.input_columns[0] if task.family == "vision" else None,
         ),
         lambda: backbone_fingerprint(backbone.hub_id, backbone.revision, settings.model_root),
     ):
@@ -55,12 +55,12 @@ def data_fingerprint(
     data_root: str | None,
     splits: Collection[str] = (),
     *,
-    has_pictures: bool = False,
+    picture: str | None = None,
 ) -> str:
     """Hash of the files of one configuration of a data set with the splits `splits`; on the Hub,
-    its revision. Of a data set with pictures that has none among these files, as its tables name
-    them, all pictures in its folder are hashed, too; not those that a path outside it names. Raises
-    InputError if `data_root` lacks the data set or lists other checksums.
+    its revision. If its tables name pictures, in the column `picture`, all pictures in its folder
+    are hashed, too; not those that a path outside it names. Raises InputError if `data_root` lacks
+    the data set or lists other checksums.
     """
     if data_root is None:
         return f"hub-data:{hub_id}/{hub_config}@{revision or 'main'}"
@@ -71,8 +71,10 @@ def data_fingerprint(
         raise MissingInputError(
             [Lack(f"data_root={data_root}", what, f"{_ADVICE} Or take other tasks or a suite.")]
         )
-    if has_pictures and not any(map(_is_picture, files)):
-        files = sorted({*files, *filter(_is_picture, folder.rglob("*"))})
+    if picture is not None and not any(file.suffix.lower() in PICTURES for file in files):
+        found = sorted(file for file in folder.rglob("*") if _is_picture(file, folder))
+        if found and _names_pictures(files, picture):
+            files = sorted({*files, *found})
     return _hash_files("data_root", Path(data_root), hub_id, files)
 
 
@@ -90,9 +92,24 @@ def backbone_fingerprint(hub_id: str, revision: str | None, model_root: str | No
     return _hash_files("model_root", Path(model_root), hub_id, files)
 
 
-def _is_picture(path: Path) -> bool:
-    kind, _ = mimetypes.guess_type(path.name)
-    return kind is not None and kind.startswith("image/") and path.is_file()
+def _is_picture(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in PICTURES and not hidden and path.is_file()
+
+
+def _names_pictures(files: Collection[Path], column: str) -> bool:
+    """Whether a column holds names, and not the pictures themselves, as only parquet can."""
+    table = next((file for file in files if file.suffix == ".parquet"), None)
+    if table is None:
+        return True
+    import pyarrow as pa  # only for a data set that has pictures beside its tables
+    import pyarrow.parquet as pq
+
+    try:
+        kind = pq.read_schema(table).field(column).type
+    except (OSError, ValueError, KeyError):  # damaged, or of other columns: its reader says so
+        return False
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _hash_files(key: str, root: Path, hub_id: str, files: list[Path]) -> str:

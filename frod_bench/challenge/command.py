@@ -98,13 +98,20 @@ class Challenge:
         """Where its report goes."""
         return self.results_dir / "challenge" / self.name
 
+    @property
+    def verify_root(self) -> Path:
+        """Where the runs that verify this machine are, apart for each way to run them."""
+        runtime = self.cells[0].settings.runtime
+        how = f"{runtime.device.replace(':', '_')}_{runtime.threads}"
+        return self.out_dir / "verify" / how
+
     @cached_property
     def sample(self) -> list[Cell]:
         """Committed runs to run again here: on what the judged runs get (device, threads), since
         the pace is that of their seconds; apart from all others, and not tracked.
         """
         own: dict[str, Any] = {
-            "results_root": str(self.out_dir / "verify"),
+            "results_root": str(self.verify_root),
             "runtime": self.cells[0].settings.runtime,
             "tracker": TrackerConfig(name="none"),
         }
@@ -305,7 +312,7 @@ def verify(challenge: Challenge, console: Console) -> Verified:
     ours, theirs = (
         reproduction.cells_table(collect_folder(folder, profile, asked))
         for folder, asked in (
-            (challenge.out_dir / "verify" / profile, asked_cells(cells)),
+            (challenge.verify_root / profile, asked_cells(cells)),
             (reference.folder, reference.asked(cells)),
         )
     )

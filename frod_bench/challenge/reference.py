@@ -13,6 +13,7 @@ import pandas as pd
 from frod_bench.cells.cell import Cell
 from frod_bench.common.errors import InputError
 from frod_bench.common.names import with_head
+from frod_bench.common.paths import is_published
 from frod_bench.jobs.verify import sample
 from frod_bench.records import hashing, sources
 from frod_bench.records.schema import Record
@@ -86,6 +87,8 @@ def read_reference(folder: Path, cells: Sequence[Cell], words: Sequence[str]) ->
     if reference.records:
         return reference
     others = f"It has {len(records)} records of other settings. " if records else ""
+    if not records and is_published(folder):
+        others = "The published ones are in a clone of the repository, and not in a wheel. "
     raise InputError(
         f"{folder}: has no records of the methods that yours is compared with, at these settings. "
         f"{others}Make them, frod-bench reproduce experiment=main_table {shlex.join(words)}, and "

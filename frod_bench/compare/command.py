@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         losses = read_losses(config.published) if config.published else None
         comparison = compare(config, load_rules())
         published = overlaid(comparison, losses) if losses else {}
-        if config.plot != "none":
+        if config.plot != "none" and config.out_dir is not None:
             check_writable(_out_dir(config), "out")
     except InputError as error:
         print(shown(f"error: {error}"), file=sys.stderr)

@@ -104,7 +104,7 @@ def overlaid(comparison: Comparison, losses: Losses) -> dict[str, Panels]:
             f"published: {losses.source} has no curve of {asked}. Compare some of "
             f"{', '.join(method.method for method in losses.curves)}."
         )
-    begin = {m: max(float(curve.steps[0]) for curve in losses.curves[m]) for m in losses.curves}
+    begin = {m: max(float(curve.steps[0]) for curve in losses.curves[m]) for m in methods}
     if late := [m for m in begin if begin[m] >= losses.budget]:
         raise InputError(
             f"published: in {losses.source} {label(late[0])} begins at {begin[late[0]]:g}, and the "

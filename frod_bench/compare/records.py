@@ -28,7 +28,8 @@ HEADS = (HEAD, "rank")
 SIDES = ("A", "B")
 NAMED = 4  # cells that a note names; of more it says how many
 NOT_THERE = "–"
-OWN = ("method.", "seed", "data_fingerprint", "trainer.eval_batch_rows")  # may differ in identities
+# Parts of a run's identity that may differ: the method's own, and what changes no number.
+OWN = ("method.", "seed", "data_fingerprint", "trainer.eval_batch_rows")
 # Fields of the provenance that are part of the identity, or no settings. The others are not meant
 # to change a result, but may.
 NO_SETTINGS = ("started_at", "data_fingerprint", "backbone_fingerprint")
@@ -142,7 +143,7 @@ def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
             else "No seed has a record of every method: the means are over each one's own seeds, "
             "and no difference is paired. Run the same seeds."
         )
-    collected.warnings += _unequal_settings(runs, tasks, [*methods, rule.reference], collected)
+    collected.warnings += _unequal_settings(runs, tasks, methods, rule.reference, collected)
     first, *others = keys = list(map(method_named, methods))
     shown = collected.frame.apply(method_of, axis=1).isin(keys)
     if (collected.frame.loc[shown, "status"] == "missing").all():
@@ -166,6 +167,7 @@ def _unequal_settings(
     runs: Mapping[select.Run, Sequence[Record]],
     tasks: Sequence[str],
     methods: Sequence[str],
+    reference: str,
     collected: Collected,
 ) -> list[str]:
     """A warning for each task whose compared runs differ in more than method and seed: one of them
@@ -174,22 +176,41 @@ def _unequal_settings(
     chosen = set(collected.frame["config_hash"].dropna())
     found = []
     for task in tasks:
-        held: dict[str, Record] = {}
+        of_method: dict[str, list[Mapping[str, str]]] = {}
         for run, candidates in runs.items():
-            if run.task == task and run.method in methods:
-                for made in candidates:
-                    if made["cell"]["config_hash"] in chosen:
-                        held.setdefault(hashing.held_equal_hash(made), made)
-        if len(held) < 2:
-            continue
-        first, *others = map(_identity, held.values())
-        names = [name for other in others for name, *_ in _differences(first, other)]
-        shown = ", ".join(dict.fromkeys(n for n in names if not n.startswith(OWN)))
-        found.append(
-            f"{task}: the runs differ in more than method and seed ({shown}), so that differences "
-            "are not the methods' alone. Compare runs of the same settings."
-        )
+            if run.task == task and run.method in {*methods, reference}:
+                shown = (one for one in candidates if one["cell"]["config_hash"] in chosen)
+                of_method.setdefault(run.method, []).extend(map(_settings, shown))
+        compared = [one for name in methods for one in of_method.get(name, [])]
+        if names := _unequal(compared, OWN):
+            found.append(
+                f"{task}: the runs differ in more than method and seed ({names}), so that "
+                "differences are not the methods' alone. Compare runs of the same settings."
+            )
+        for name in methods:
+            own = _unequal(of_method.get(name, []), OWN[1:])
+            if own and not names:
+                found.append(f"{task}, {name}: the seeds were run at different settings ({own}).")
+        of_target = [*compared[:1], *of_method.get(reference, [])]
+        if not names and (other := _unequal(of_target, OWN)):
+            found.append(
+                f"{task}: {label(Method(reference), in_text=True)}, which sets the target, was run "
+                f"at other settings ({other})."
+            )
     return found
+
+
+def _settings(made: Record) -> dict[str, str]:
+    """What is in the hash, however the rows of a step are cut."""
+    prints = made["provenance"]["data_fingerprint"], made["provenance"]["backbone_fingerprint"]
+    found = hashing.identity(made["config"], *prints)
+    return _flat(found | {"trainer": hashing.whole_steps(found["trainer"])})
+
+
+def _unequal(identities: Sequence[Mapping[str, str]], left_out: tuple[str, ...]) -> str:
+    """The names of settings in which identities differ from the first one, but for some."""
+    names = [n for other in identities for n, *_ in _differences(identities[0], other)]
+    return ", ".join(dict.fromkeys(name for name in names if not name.startswith(left_out)))
 
 
 def _command(config: CompareConfig, profile: str, protocol: str) -> str:

@@ -33,6 +33,12 @@ def archive(words: Sequence[str]) -> None:
         )
     unpacks = asked.action == "unpack"
     check_writable(out, "out", may_be_published=not unpacks)
+    if parts_of(out) if unpacks else any((out / "records").glob("*/*/*.json")):
+        kind = "parts" if unpacks else "records as files"
+        raise InputError(
+            f"out={out}: has {kind}, and no reader takes parts and records as files in one folder. "
+            "Name another one."
+        )
     if unpacks:
         found = parts_of(folder)
         if not found:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from frod_bench.cells.grid import compose_cells
 from frod_bench.cells.results import code_version
 from frod_bench.common.errors import CellsFailed, CellsRefused, InputError
+from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.common.terminal import plain_console
 from frod_bench.jobs import manifest
 from frod_bench.jobs.run import sweep
@@ -34,6 +35,12 @@ def reproduce(words: Sequence[str]) -> None:
     config, cells = compose_cells(overrides)
     refuse_nameless(config)
     refuse_same(asked_cells(cells))
+    if not (REFERENCE_DIR / "published").is_dir():  # told before hours of runs
+        raise InputError(
+            f"{REFERENCE_DIR.resolve() / 'published'}: is missing, and a report compares with what "
+            "it holds. Restore results/reference from git; a folder that is mounted over results/ "
+            "hides it, so name another one, results_root=DIR."
+        )
     failed: CellsFailed | CellsRefused | None = None
     try:
         sweep(config, cells)

@@ -32,7 +32,6 @@ from frod_bench.config.overrides import (
 from frod_bench.config.own_files import OwnFiles
 from frod_bench.data.task import check_task
 from frod_bench.jobs.known_fits import KnownFits
-from frod_bench.records import sources
 from frod_bench.sweep.batches import Needs
 from frod_bench.sweep.launch import check_functions, check_hub, run_grid, set_aside
 
@@ -65,9 +64,10 @@ def run_one(config: DictConfig) -> None:
         check_hub([cell])
         root = str(config.results_root)
         check_writable(Path(root) / cell.profile / "records", value=root)
-        sources.check_files(cell.results_dir)
+        from frod_bench.records.sources import check_files  # imports pyarrow
         from frod_bench.training.runner import execute  # imports torch, which takes seconds
 
+        check_files(cell.results_dir)
         set_aside(found, say)
         outcome = execute(cell)
         say(f"{cell.label}: {outcome.status}, {outcome.summary}")

@@ -8,7 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 HASH_DIGITS = 16
-_EVALUATION = ("eval_every_steps", "eval_batch_rows", "curve_rows", "test_rows")  # of the trainer
+# Keys of the trainer that say how a run is evaluated.
+_EVALUATION = ("eval_every_steps", "eval_batch_rows", "curve_rows", "test_rows", "exact_rows")
 _ORIGIN = ("hub_id", "revision")  # where content comes from; its fingerprint says what it is
 # Keys that were added after the first records, each with the value at which a run is what it was
 # without the key. A key at that value is left out of the hash, so that existing records keep
@@ -152,10 +153,7 @@ def held_equal_hash(record: Mapping[str, Any]) -> str:
     backbone = record["provenance"]["backbone_fingerprint"]
     held = identity(record["config"], "", backbone)
     del held["method"], held["seed"]
-    trainer = held["trainer"]
-    sizes = [trainer.pop(name, 1) for name in ("batch_rows", "accumulation_steps")]
-    rows = math.prod(sizes) if all(isinstance(size, int) for size in sizes) else sizes
-    held["trainer"] = {**trainer, "batch_rows": rows, "eval_batch_rows": None}
+    held["trainer"] = whole_steps(held["trainer"]) | {"eval_batch_rows": None}
     return config_hash(held)
 
 
@@ -165,9 +163,17 @@ def training_hash(record: Mapping[str, Any]) -> str:
     """
     trained = identity(record["config"], "", record["provenance"]["backbone_fingerprint"])
     del trained["seed"]
-    trainer = trained["trainer"].items()
+    trainer = whole_steps(trained["trainer"]).items()
     trained["trainer"] = {key: value for key, value in trainer if key not in _EVALUATION}
     return config_hash(trained)
+
+
+def whole_steps(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """The trainer's settings, however the rows of a step are cut into micro-batches."""
+    sizes = [trainer.get(name, 1) for name in ("batch_rows", "accumulation_steps")]
+    rows = math.prod(sizes) if all(isinstance(size, int) for size in sizes) else sizes
+    rest = {key: value for key, value in trainer.items() if key != "accumulation_steps"}
+    return rest | {"batch_rows": rows}
 
 
 def settings_hash(record: Mapping[str, Any], hashes: Hashes | None = None) -> str:

@@ -210,11 +210,13 @@ def _mean_panels(
     }
     what, y_label = _quantity_words(frame, quantity, is_mean=True)
     lost = ", ".join(label(task) for task in runs if task not in whole)
+    rows, names = len(whole), len({task.task for task in whole})
+    so_many = f"{rows} tasks" if rows == names else f"{rows} rows of {names} tasks"  # two heads
     return Panels(
-        title=f"mean of {len(whole)} tasks",
+        title=f"mean of {so_many}",
         y_label=y_label,
         caption=Caption(
-            what=f"Mean over {len(whole)} tasks of the {what}, "
+            what=f"Mean over {so_many} of the {what}, "
             f"{_statistics(max(map(len, seeds.values())), rule, quantity)} A run that has ended "
             "keeps its last value; a curve starts when the set-up of every task is done.",
             missing=f"Left out because a method or a seed has no curve: {lost}." if lost else "",

@@ -58,8 +58,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     metric with a bootstrap over tasks and seeds (of few tasks Student's t, of fewer than
     `INTERVAL_TASKS` none), and the costs; `task` is empty, and so is `family` of the overall scope.
     `status` is ok if every expected cell gave a number, partial if some did, else what became of
-    them; `holes` counts the cells that gave none. A mean is expected to be over every task and seed
-    that some method has: a folder may lack records of one, which then is not compared as if whole.
+    them; `holes` counts the cells that gave none. A mean is expected to be over every task that
+    some method has: a folder may lack those of one, which then is not compared as if whole.
     """
     rows: list[dict[str, Any]] = []
     keys = [*TASK_KEY, "family", *METHOD_KEY]
@@ -68,7 +68,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         rows.extend(base | row for row in _task_rows(cells))
     scopes = [("family", *key, cells) for key, cells in frame.groupby(FAMILY_KEY)]
     for scope, family, head, group in [*scopes, ("overall", "", "", frame)]:
-        asked = len(group[[*TASK_KEY, "seed"]].drop_duplicates())
+        asked = group[[*TASK_KEY, "seed"]].drop_duplicates()
         for method, cells in by_method(group):
             base = {"scope": scope, "task": "", "head": head, "family": family, **method._asdict()}
             rows.append(base | _mean_row(cells) | _absent(cells, asked))
@@ -177,13 +177,16 @@ def _counts(cells: pd.DataFrame) -> dict[str, Any]:
     return {"n_cells": n_cells, "n_expected": len(cells), "status": status, "holes": lost}
 
 
-def _absent(cells: pd.DataFrame, asked: int) -> dict[str, Any]:
-    """What changes in `_counts` if a method has no row at all for some of the cells."""
-    lost = asked - len(cells)
+def _absent(cells: pd.DataFrame, asked: pd.DataFrame) -> dict[str, Any]:
+    """What changes in `_counts` if a method has no row at all for some of the tasks."""
+    own = pd.MultiIndex.from_frame(cells[TASK_KEY])
+    lost = int((~pd.MultiIndex.from_frame(asked[TASK_KEY]).isin(own)).sum())
     if not lost:
         return {}
-    why = ", ".join(filter(None, [holes(cells), f"{lost} without a record"]))
-    return {"n_expected": asked, "status": "partial", "holes": why}
+    counts = _counts(cells)
+    status = "partial" if counts["n_cells"] else counts["status"]
+    why = ", ".join(filter(None, [counts["holes"], f"{lost} without a record"]))
+    return {"n_expected": len(cells) + lost, "status": status, "holes": why}
 
 
 class Line(NamedTuple):

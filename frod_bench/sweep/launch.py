@@ -19,7 +19,7 @@ from frod_bench.common.paths import check_writable
 from frod_bench.common.terminal import plain_console, shown
 from frod_bench.config import callables
 from frod_bench.config.settings import RuntimeConfig
-from frod_bench.records import sources, store
+from frod_bench.records import store
 from frod_bench.records.schema import RecordError
 from frod_bench.sweep import engines
 from frod_bench.sweep.batches import Estimate
@@ -70,7 +70,10 @@ def run_grid(
     check_hub(found.missing)
     root = str(config.results_root)
     check_writable(Path(root) / config.profile.name / "records", value=root)
-    sources.check_files(Path(root) / config.profile.name)
+    if found.missing:
+        from frod_bench.records.sources import check_files  # imports pyarrow
+
+        check_files(Path(root) / config.profile.name)
     if found.missing and tracker.uploads(config.tracker):
         plain_console(stderr=True).print(
             f"wandb: you are logged in, so {len(found.missing)} runs will be uploaded to project "

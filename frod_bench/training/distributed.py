@@ -70,12 +70,10 @@ def make_accelerator(settings: Settings) -> Accelerator:
 
 def send_buffers_once(model: nn.Module) -> None:
     """Let DDP send no buffers before a forward pass: it did when it took the model, and none
-    changes since, while FRoD's U and V are gigabytes on a large backbone. Batch norm's do change.
+    changes since, while FRoD's U and V are gigabytes on a large backbone. Running statistics do.
     """
     if isinstance(model, DistributedDataParallel):
-        changing = any(
-            isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
-        )
+        changing = any(getattr(one, "track_running_stats", False) for one in model.modules())
         model.broadcast_buffers = changing  # newer versions of torch set forward_sync_buffers by it
 
 

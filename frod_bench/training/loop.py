@@ -21,7 +21,6 @@ from frod_bench.common.processes import processor
 from frod_bench.config.settings import TrainerConfig
 from frod_bench.training import bf16_on_cpu, length_groups
 from frod_bench.training.checkpoint import Checkpoints, TrainingState
-from frod_bench.training.distributed import send_buffers_once
 
 Batch = dict[str, Tensor]
 Point = dict[str, float]
@@ -153,7 +152,6 @@ class Trainer:
         self.unwrapped = model
         if groups:
             self.model, self.optimizer = accelerator.prepare(model, optimizer)
-            send_buffers_once(self.model)
         else:
             self.model, self.optimizer = accelerator.prepare_model(model, None, True), optimizer
         self.state = TrainingState(model, self.optimizer, accelerator.scaler)

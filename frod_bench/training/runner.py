@@ -39,7 +39,7 @@ from frod_bench.models.classifier import build_classifier, check_reads, recomput
 from frod_bench.models.multiple_choice import build_multiple_choice
 from frod_bench.records import store
 from frod_bench.training import bf16_on_cpu, checkpoint, memory, tracker
-from frod_bench.training.distributed import make_accelerator, name_blocks
+from frod_bench.training.distributed import make_accelerator, name_blocks, send_buffers_once
 from frod_bench.training.features import with_features
 from frod_bench.training.loop import Point, Problem, Trainer, in_steps, predict
 
@@ -202,6 +202,8 @@ def run_cell(
         on_point=run.log,
         deadline=math.inf if minutes is None else time.monotonic() + 60 * minutes,
     )
+    if settings.method.kind != "python":  # whose buffers may change
+        send_buffers_once(trainer.model)
     adapt_steps(prepared.model, settings.method, trainer.optimizer)
     setup_sec = ready.prepare_sec + time.perf_counter() - started
     progress = trainer.run()

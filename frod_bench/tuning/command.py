@@ -30,6 +30,7 @@ from frod_bench.tuning.searches import Key, Searches, experiment_of, key_of, sea
 
 SEARCHED = r"the rates of ([^:]*), picked on"  # in such a line
 WRITTEN = "# Written by `frod-bench tune`"  # the first words of a table written here
+WRITTEN_BEFORE = "# Written by `python -m"  # those of an older one
 SHIPPED_TABLES = CONF_DIR / "learning_rates"
 FIRST_SEED = 100  # lower ones are judged
 
@@ -48,7 +49,8 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
     lines = path.read_text().split("\n") if path.exists() else []
     comments = list(takewhile(lambda line: line.startswith("#"), lines))
     heads = {line.partition(":")[0]: line for line in comments if line.startswith(WRITTEN)}
-    rest = [line for line in comments if not line.startswith(WRITTEN)]
+    is_old = bool(comments) and comments[0].startswith(WRITTEN_BEFORE)  # of rates that are replaced
+    rest = [] if is_old else [line for line in comments if not line.startswith(WRITTEN)]
     source = f"{WRITTEN}, experiment={experiment}"
     before = re.search(SEARCHED, heads.get(source, ""))
     searched = {*(before[1].split(", ") if before else ()), *picked["method"]}
@@ -92,7 +94,7 @@ def rates_path(profile: str, folder: Path) -> Path:
     """The file of a profile's tuned learning rates; never one that somebody wrote by hand."""
     path = folder / f"{profile}.yaml"
     first = path.read_text().split("\n", 1)[0] if path.exists() else WRITTEN
-    by_hand = not first.startswith((WRITTEN, "# Written by `python -m"))
+    by_hand = not first.startswith((WRITTEN, WRITTEN_BEFORE))
     return folder / f"{profile}_tuned.yaml" if by_hand else path
 
 

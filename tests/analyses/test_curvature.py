@@ -92,9 +92,11 @@ def test_a_cell_is_measured_in_both_coordinates_and_drawn(
     monkeypatch.setattr(hessian, "VECTORS", 4)
     monkeypatch.setattr(hessian, "RESTARTS", 1)
     root = tmp_path / "results"
-    words = [f"results_root={root}", "task=rte", "method=lora,frod", "seed=0", *SMALL]
+    words = [f"results_root={root}", "task=rte", "method=lora,frod,frozen", "seed=0", *SMALL]
     main(["curvature", *words])
-    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    captured = capsys.readouterr()
+    assert "frozen is left out: it trains nothing beside the head" in captured.err
+    written = [Path(line) for line in captured.out.splitlines()]
     assert {path.suffix for path in written} == {".md", ".tex", ".csv", ".png", ".pdf"}
     assert all(path.stat().st_size > 0 for path in written)
     found = pd.read_csv(root / "embedded/curvature/tables/curvature.csv")

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from frod_bench.cells.compose import composer
@@ -83,11 +84,21 @@ def test_pictures_that_a_table_names_are_part_of_the_data(tmp_path: Path) -> Non
     root = snapshot(tmp_path / "named", f"configs:\n- config_name: x\n  {FORMS[0]}")
     picture = root / "me/set/pictures/1.png"
     picture.parent.mkdir()
-    found = []
-    for content in (b"one", b"another"):
-        picture.write_bytes(content)
-        found.append(data_fingerprint("me/set", "x", None, str(root), has_pictures=True))
-    texts = data_fingerprint("me/set", "x", None, str(root))
-    assert len({*found, texts}) == 3
-    picture.unlink()
-    assert data_fingerprint("me/set", "x", None, str(root), has_pictures=True) == texts
+
+    def prints(values: list[object]) -> set[str]:
+        """Those of two pictures of one name, in a data set whose column has these values."""
+        found = set()
+        for name in "ab":
+            table = root / f"me/set/data/{name}.parquet"
+            pd.DataFrame({"image": values, "label": 0}).to_parquet(table)
+        for content in (b"one", b"another"):
+            picture.write_bytes(content)
+            found.add(data_fingerprint("me/set", "x", None, str(root), picture="image"))
+        return found
+
+    assert len(prints(["pictures/1.png"])) == 2
+    assert len(prints([b"the picture itself"])) == 1  # of another configuration, or of its page
+    plain = data_fingerprint("me/set", "x", None, str(root))
+    assert prints([b"the picture itself"]) == {plain}
+    picture.rename(picture.with_name(".hidden.png"))
+    assert data_fingerprint("me/set", "x", None, str(root), picture="image") == plain

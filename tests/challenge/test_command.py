@@ -71,6 +71,7 @@ def test_what_is_verified_runs_as_the_judged_runs_do(tmp_path: Path) -> None:
         assert cell.settings.runtime == found.cells[0].settings.runtime
         assert cell.settings.runtime.threads == 2
         assert cell.settings.tracker.name == "none"
+        assert cell.results_dir.parent.name == "cpu_2"  # a pace of one thread is not taken for it
 
 
 @pytest.mark.usefixtures("in_turn", "shallow")

@@ -1,5 +1,6 @@
 """One grammar for every verb: keys, aliases, flags, actions, and what is refused."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def test_words_complete_to_verbs_actions_keys_and_names() -> None:
 def test_bash_completes_with_the_printed_script() -> None:
     """The function that bash calls, with a `frod-bench` that is this interpreter's."""
     shell = f"""
-    frod-bench() {{ {sys.executable} -m frod_bench "$@"; }}
+    frod-bench() {{ {shlex.quote(sys.executable)} -m frod_bench "$@"; }}
     eval "$(frod-bench --completion bash)"
     COMP_LINE='frod-bench run task=rt' COMP_POINT=22
     _frod_bench

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from frod_bench.report.rules import rules_of_edition
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 RULES = rules_of_edition("1")
+NO_PLOT = ("plot=none",)
 RATES = {"full": 0.12, "frod": 0.07, "lora": 0.01}
 
 
@@ -231,6 +233,51 @@ def test_methods_that_were_trained_at_other_settings_are_told(
     assert compare.main(words) == 0
     (line,) = [text for text in capsys.readouterr().out.splitlines() if "differ in more" in text]
     assert "rte: the runs differ in more than method and seed (trainer.max_steps)" in line
+
+
+def changed(results: Path, method: str, seeds: Sequence[int], **trainer: Any) -> None:
+    """Newer records of a method with other settings of the trainer."""
+    for seed in seeds:
+        made = make_record("rte", method, seed, value=0.9)
+        made["config"]["trainer"] |= trainer
+        write_record(results, rehashed(made, "2027-01-01T00:00:00+00:00"), synthetic_curve())
+
+
+@pytest.mark.parametrize(
+    ("method", "seeds", "words"),
+    [
+        ("full", (0, 1, 2), "rte: full fine-tuning, which sets the target, was run at other"),
+        ("lora", (1,), "rte: the runs differ in more than method and seed (trainer.max_steps)"),
+    ],
+)
+def test_it_is_said_which_runs_differ(
+    results: Path, capsys: Captured, method: str, seeds: Sequence[int], words: str
+) -> None:
+    changed(results, method, seeds, max_steps=20)
+    assert compare.main(["task=rte", "method=frod,lora", *NO_PLOT, f"results_root={results}"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "settings" in line]
+    assert sum(words in line for line in lines) == 1
+    assert not [line for line in lines if "differ in more" in line and method == "full"]
+
+
+def test_micro_batches_are_no_other_settings(results: Path, capsys: Captured) -> None:
+    for method, rows, parts in (("frod", 24, 1), ("lora", 8, 3), ("full", 12, 2)):
+        changed(results, method, (0, 1, 2), batch_rows=rows, accumulation_steps=parts)
+    assert compare.main(["task=rte", "method=frod,lora", *NO_PLOT, f"results_root={results}"]) == 0
+    printed = capsys.readouterr().out
+    assert "differ in more" not in printed
+    assert "sets the target" not in printed
+
+
+def test_seeds_of_one_method_at_different_settings_are_told(
+    results: Path, capsys: Captured
+) -> None:
+    made = make_record("rte", "frod", 1, value=0.9)
+    made["config"]["method"]["sparse_rate"] = 0.1
+    write_record(results, rehashed(made, "2027-01-01T00:00:00+00:00"), synthetic_curve())
+    assert compare.main(["task=rte", "method=frod,lora", *NO_PLOT, f"results_root={results}"]) == 0
+    printed = capsys.readouterr().out
+    assert "rte, frod: the seeds were run at different settings (method.sparse_rate)" in printed
 
 
 def test_methods_without_a_common_seed_are_shown_and_not_paired(

@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -104,19 +106,130 @@ def test_labels_are_balanced_over_places(key: tuple[str, str]) -> None:
         assert max(counts.values()) < 0.65 * len(rows)
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_a_bag_of_words_does_not_solve_it(key: tuple[str, str]) -> None:
-    splits = rows_of(key)
-    test = splits.get("test", splits["validation"])
+def question_of(row: Row) -> tuple[str, ...]:
+    """What the row asks, as it is written, without its options."""
+    columns = ("passage", "ctx", "sentence", "question_stem", "question", "context", "goal")
+    return tuple(str(row[name]) for name in columns if name in row)
+
+
+def options_of(row: Row) -> list[str]:
+    """What a row offers; of boolq its two answers."""
+    if "choices" in row:
+        return list(row["choices"]["text"])
+    if "endings" in row:
+        return list(row["endings"])
+    named = ("sol1", "sol2"), ("option1", "option2"), ("answerA", "answerB", "answerC")
+    found = [[str(row[name]) for name in names] for names in named if names[0] in row]
+    return found[0] if found else ["no", "yes"]
+
+
+def place_of(row: Row) -> int:
+    """The place of the right option, from 0."""
+    label = label_of(row)
+    if "choices" in row:
+        return int(row["choices"]["label"].index(label))
+    first = 1 if {"option1", "answerA"} & set(row) else 0
+    return {"False": 0, "True": 1}[label] if label in {"False", "True"} else int(label) - first
+
+
+def accuracy_of_probe(
+    splits: dict[str, list[Row]], words: Callable[[Row, str], list[str]]
+) -> tuple[float, float]:
+    """The test score of a linear probe of what `words` says of a row's options, and chance."""
+    counts = CountVectorizer(analyzer=lambda given: words(*given))
+    train, test = splits["train"], splits.get("test", splits["validation"])
+    given = [(row, option) for row in train for option in options_of(row)]
+    is_right = [n == place_of(row) for row in train for n in range(len(options_of(row)))]
+    probe = LogisticRegression(max_iter=200, C=0.3).fit(counts.fit_transform(given), is_right)
+    right = 0
+    for row in test:
+        own = counts.transform((row, option) for option in options_of(row))
+        right += int(probe.decision_function(own).argmax()) == place_of(row)
+    chance = sum(1 / len(options_of(row)) for row in test) / len(test)
+    return right / len(test), chance
+
+
+def own_words(_row: Row, option: str) -> list[str]:
+    return option.lower().split()
+
+
+def shared_words(row: Row, option: str) -> list[str]:
+    """The option's words, and how many of them the question has."""
+    asked, own = words_of(" ".join(question_of(row))).split(), words_of(option).split()
+    return [*own_words(row, option), f"shared {len(set(asked) & set(own))}"]
+
+
+CHOICES = [key for key in KEYS if key[0] != "google/boolq"]
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_options_alone_do_not_solve_it(key: tuple[str, str]) -> None:
+    score, chance = accuracy_of_probe(rows_of(key), own_words)
+    assert score < chance + 0.12
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_words_that_an_option_shares_with_its_question_do_not_solve_it(
+    key: tuple[str, str],
+) -> None:
+    """But for hellaswag, where they give a little more than the frozen backbone's probe has."""
+    score, chance = accuracy_of_probe(rows_of(key), shared_words)
+    assert score < chance + (0.36 if key[0] == "Rowan/hellaswag" else 0.12)
+
+
+def test_a_probe_finds_an_option_that_gives_itself_away() -> None:
+    splits = {
+        split: [
+            {**row, "sol1": "a zzz" if place_of(row) == 0 else "a", "sol2": "b"} for row in rows
+        ]
+        for split, rows in rows_of(("baber/piqa", "default")).items()
+    }
+    score, chance = accuracy_of_probe(splits, own_words)
+    assert score > chance + 0.4
+
+
+def test_a_bag_of_words_does_not_solve_boolq() -> None:
+    splits = rows_of(("google/boolq", "default"))
+    test = splits["validation"]
     counts = CountVectorizer(token_pattern=r"\S+")
-    train_counts = counts.fit_transform(text_of(row) for row in splits["train"])
     probe = LogisticRegression(max_iter=100, C=0.3)
-    probe.fit(train_counts, [label_of(row) for row in splits["train"]])
+    train = counts.fit_transform(text_of(row) for row in splits["train"])
+    probe.fit(train, [label_of(row) for row in splits["train"]])
     score = probe.score(
         counts.transform(text_of(row) for row in test), [label_of(row) for row in test]
     )
     majority = Counter(label_of(row) for row in test).most_common(1)[0][1] / len(test)
     assert score < majority + 0.08
+
+
+SHARES = {  # of test rows whose question is in train with the same right answer, as docs say
+    "piqa": ("baber/piqa", "default"),
+    "openbookqa": ("allenai/openbookqa", "main"),
+    "hellaswag": ("Rowan/hellaswag", "default"),
+    "arc_easy": ("allenai/ai2_arc", "ARC-Easy"),
+    "arc_challenge": ("allenai/ai2_arc", "ARC-Challenge"),
+}
+
+
+def test_questions_return_with_other_options_as_often_as_the_page_says() -> None:
+    page = (Path(__file__).parents[2] / "docs/explanation/embedded.md").read_text()
+    asked = {key: asked_with_answer(key) for key in KEYS}
+    found = {
+        key: sum(one in train for one in test) / len(test) for key, (train, test) in asked.items()
+    }
+    for task, key in SHARES.items():
+        assert f"{task} {100 * found.pop(key):.0f} %" in page
+    assert max(found.values()) < 0.025
+
+
+def asked_with_answer(key: tuple[str, str]) -> tuple[set[object], list[object]]:
+    """Question and right option of the rows of train, and of those of test."""
+    splits = rows_of(key)
+    train, test = (
+        [(*question_of(row), options_of(row)[place_of(row)]) for row in splits[split]]
+        for split in ("train", "test" if "test" in splits else "validation")
+    )
+    return set(train), test
 
 
 def test_label_noise_is_what_is_stated() -> None:

@@ -100,7 +100,8 @@ def test_a_record_that_arrives_during_the_report_makes_it_stale(
 
 def test_what_has_nothing_to_do_imports_no_library_of_reports() -> None:
     check = (
-        "import sys, frod_bench.jobs.reproduce; heavy = {'pandas', 'scipy', 'matplotlib', 'torch'};"
+        "import sys, frod_bench.jobs.reproduce;"
+        "heavy = {'pandas', 'scipy', 'matplotlib', 'torch', 'pyarrow', 'numpy'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)

@@ -84,7 +84,9 @@ def test_what_decides_the_trained_values() -> None:
         return hashing.Hashes().of_training(other)
 
     evaluated = {"eval_every_steps": 9, "eval_batch_rows": 2, "curve_rows": 7, "test_rows": 5}
-    for same in (trained(seed=7), trained(evaluated)):
+    base["config"]["trainer"] |= {"batch_rows": 24, "accumulation_steps": 1}
+    cut = {"batch_rows": 8, "accumulation_steps": 3}
+    for same in (trained(seed=7), trained(evaluated), trained({"exact_rows": True}), trained(cut)):
         assert same == hashing.training_hash(base)
     for other in (trained({"max_steps": 9}), trained(method=base["config"]["method"] | {"x": 1})):
         assert other != hashing.training_hash(base)

@@ -593,4 +593,16 @@ def test_models_of_other_settings_are_left_out() -> None:
     assert kept.errors is not None
     assert len(kept.spectrum) == len(found.spectrum)  # those of runs that are not there, too
     assert set(kept.errors["task"]) == {"eurosat", "boolq"}
+    assert kept.has_others == (False, True)
     assert Updates(*tables, (True, True)).of_runs(frame).errors is tables[1]
+
+
+def test_a_claim_says_that_models_of_other_settings_are_left_out(
+    plain: tuple[Path, list[Cell]],
+) -> None:
+    found = updates({"frod": 60.0, "lora": 6.0, "dora": 34.0}, 0.4)
+    assert found.spectrum is not None
+    other = replace(found, spectrum=found.spectrum.assign(training_hash="of other settings"))
+    got = claim(judged(*plain, updates=other), "expressiveness")
+    assert got.verdict == UNDECIDED
+    assert "models of other settings are left out: use the words of this report" in got.holes

@@ -225,6 +225,7 @@ def test_a_mean_over_fewer_tasks_than_another_is_marked_and_not_the_best(tmp_pat
     text = (tmp_path / "out" / "main.md").read_text()
     assert line(text, "mean of all tasks") == ["90.0 (one task)†", "70.0 (2 tasks)"]
     assert "† FRoD: averages are over 1 of 2 cells (1 without a record)" in text
+    assert "Full FT: averages" not in text
     summary = pd.read_csv(tmp_path / "out" / "main.csv")
     whole = summary[(summary["scope"] == "overall") & summary["primary"]].set_index("method")
     assert whole.loc["full", "status"] == "ok"

@@ -196,6 +196,7 @@ def test_a_failed_record_leaves_secrets_out(make_cell: MakeCell, tmp_path: Path)
     assert not leaked(outcome.summary)
 
 
+@pytest.mark.git
 def test_a_cell_with_wandb_and_its_report_leave_no_secret(
     make_cell: MakeCell,
     tmp_path: Path,
@@ -206,9 +207,10 @@ def test_a_cell_with_wandb_and_its_report_leave_no_secret(
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     repository = tmp_path / "repository"
     repository.mkdir()
+    me = "-c user.name=me -c user.email=me@host.example -c commit.gpgsign=false"
     for line in (
         "init",
-        "-c user.name=me -c user.email=me@host.example commit --allow-empty -m first",
+        f"{me} commit --allow-empty -m first",
         f"remote add origin {ADDRESS}?token=planted-query-token",
     ):
         subprocess.run(["git", *line.split()], cwd=repository, check=True, capture_output=True)

@@ -188,6 +188,14 @@ def test_what_is_said_of_other_rates_is_kept(tmp_path: Path) -> None:
         assert path.read_text().splitlines()[1:3] == [by_hand, "vision:"]
 
 
+def test_what_an_older_search_said_of_rates_that_are_replaced_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text("# Written by `python -m frod_bench.tune`: the best of\n# 4 trials.\nnlu: {}\n")
+    picked = pick_rows(table({Point(-8, -8): 60.0}, 0.1), {("nlu", "lora"): Point(-8, -8)})
+    write_rates(picked, "tune", path)
+    assert "trials" not in path.read_text()
+
+
 @pytest.mark.parametrize("text", ["- a list", "nlu: 3", "nlu: ["])
 def test_what_is_no_table_of_rates_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "embedded.yaml"

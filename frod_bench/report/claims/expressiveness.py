@@ -35,18 +35,19 @@ class Updates:
     spectrum: pd.DataFrame | None
     errors: pd.DataFrame | None
     is_published: tuple[bool, bool] = (False, False)
+    has_others: tuple[bool, bool] = (False, False)  # models of other settings, which are left out
 
     def of_runs(self, frame: pd.DataFrame) -> "Updates":
         """The same without rows of the folder's own tables whose model was trained at settings that
         none of the runs of `frame` has; older tables do not say at which.
         """
+        before = self.spectrum, self.errors
         spectrum, errors = (
             table if is_published else _trained_as(table, frame)
-            for table, is_published in zip(
-                (self.spectrum, self.errors), self.is_published, strict=True
-            )
+            for table, is_published in zip(before, self.is_published, strict=True)
         )
-        return replace(self, spectrum=spectrum, errors=errors)
+        others = _is_shorter(spectrum, before[0]), _is_shorter(errors, before[1])
+        return replace(self, spectrum=spectrum, errors=errors, has_others=others)
 
 
 def learned_updates(results_dir: Path, profile: str) -> Updates:
@@ -65,6 +66,10 @@ def _table(
             found = pd.read_csv(path, dtype={TRAINED: str})
             return (found if set(columns) <= set(found) else None), is_published
     return None, False
+
+
+def _is_shorter(table: pd.DataFrame | None, before: pd.DataFrame | None) -> bool:
+    return table is not None and before is not None and len(table) < len(before)
 
 
 def _trained_as(table: pd.DataFrame | None, frame: pd.DataFrame) -> pd.DataFrame | None:
@@ -91,7 +96,9 @@ def expressiveness(updates: Updates, rule: ExpressivenessRule, confidence: float
         _holes(SPECTRUM, updates.spectrum, updates.is_published[0], ("method", methods), rule),
         _holes(EXPRESSIBLE, errors, updates.is_published[1], ("parametrisation", fits), rule),
     )
-    holes = "; ".join(filter(None, lost))
+    other = "models of other settings are left out: use the words of this report"
+    told = zip(lost, updates.has_others, strict=True)
+    holes = "; ".join(f"{one} ({other})" if has_others else one for one, has_others in told if one)
     parts = (
         *_rank_parts(updates, rule, confidence, holes),
         _error_part(errors, updates.is_published[1], rule, confidence, holes),

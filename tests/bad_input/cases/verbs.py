@@ -47,6 +47,14 @@ def parts_in_place_of_results(here: Path, patch: pytest.MonkeyPatch) -> None:
     archive.pack(here / "embedded", here / "kept/embedded")
 
 
+def parts_and_more(here: Path, patch: pytest.MonkeyPatch) -> None:
+    """Records as files in two folders, and parts in two others."""
+    records(here, patch)
+    for name in ("kept", "again"):
+        archive.pack(here / "embedded", here / name)
+    noting_files(write_record(here / "more", make_record("cola", "frod", 0), synthetic_curve()))
+
+
 FRONT = (
     Bad("nonsense", "'nonsense': is not a verb", "Allowed: analyze"),
     Bad("--completion powershell", "--completion powershell: is not supported", "Allowed: bash"),
@@ -174,6 +182,18 @@ REPORT = (
     ),
     Bad("archive unpack folder={here}/embedded", "out: is missing", "Name another", records),
     Bad("archive pack folder={here}/embedded", "out: is missing", "Name another", records),
+    Bad(
+        "archive pack folder={here}/embedded out={here}/more/embedded",
+        "out={here}/more/embedded: has records as files",
+        "Name another one",
+        parts_and_more,
+    ),
+    Bad(
+        "archive unpack folder={here}/kept out={here}/again",
+        "out={here}/again: has parts",
+        "Name another one",
+        parts_and_more,
+    ),
     Bad(
         "archive pack folder={here}/embedded out={here}/other/../embedded",
         "is the folder itself",
