@@ -1,7 +1,7 @@
 # frod_bench: `make reproduce-all` runs the main job, `make test` the tests; both create .venv first.
-PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
+PYTHON  ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 PROFILE ?= embedded
 SUITE   ?= paper20
 METHODS ?= full,lora,dora,frod,frozen
@@ -40,18 +40,19 @@ INSTALLED = $(VENV)/.installed$(if $(LOCKED),-locked)
 
 # pip compiles on one core what it installs, which is half of its work; compileall does it on all cores. What it cannot
 # compile, a template for instance, is not imported either.
-# An environment of another Python would keep its interpreter, and get the packages of this one.
+# An environment of another Python (named by PYTHON=, or gone) would keep its interpreter, and get the packages of this one.
+VERSION = -c 'import sys; print(sys.version_info[:2])'
 $(INSTALLED): pyproject.toml $(if $(LOCKED),constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than Python 3.11, which is needed. Name a newer one: make setup PYTHON=python3.11")'
-	@[ ! -e $(BIN)/python ] || [ "$$($(BIN)/python -V 2>&1)" = "$$($(PYTHON) -V 2>&1)" ] || rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
+	@[ ! -d $(VENV) ] || [ "$$($(BIN)/python $(VERSION) 2>&1)" = "$$($(PYTHON) $(VERSION))" ] || rm -rf $(VENV)
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile $(if $(LOCKED),--constraint constraints.txt) -e '.[dev]'
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@rm -f $(VENV)/.installed*
 	@touch $@ $(VENV)/.installed  # a locked environment is an installed one, too: no later target needs an index
 
 comma := ,
-FOR_EXTRAS = $(if $(EXTRAS),$(VENV)/.extras-$(subst $(comma),-,$(EXTRAS)))
+FOR_EXTRAS = $(if $(EXTRAS),$(VENV)/.extras-$(subst $(comma),-,$(EXTRAS))$(if $(LOCKED),-locked))
 
 $(VENV)/.extras-%: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(LOCKED),--constraint constraints.txt) -e '.[$(EXTRAS)]'

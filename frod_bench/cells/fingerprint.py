@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from frod_bench.cells.known_hashes import sha256_of
 from frod_bench.common.errors import InputError, Lack, MissingInputError
@@ -15,7 +16,23 @@ _ADVICE = (
     "what a suite needs), set the root to null to read the Hub, or take profile=embedded with "
     "neither root, which brings its own."
 )
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+PICTURES = frozenset(
+    (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".bmp",
+        ".gif",
+        ".ico",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+    )
+)
+HOLDING = (".parquet", ".arrow")  # tables that can hold pictures
 WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor_config.json")
 
 
@@ -98,18 +115,35 @@ def _is_picture(path: Path, folder: Path) -> bool:
 
 
 def _names_pictures(files: Collection[Path], column: str) -> bool:
-    """Whether a column holds names, and not the pictures themselves, as only parquet can."""
-    table = next((file for file in files if file.suffix == ".parquet"), None)
+    """Whether a column names pictures, and does not hold their bytes: by themselves, or in a struct
+    with a path, as parquet and arrow can; by the first file.
+    """
+    table = next((file for file in files if file.suffix in HOLDING), None)
     if table is None:
         return True
-    import pyarrow as pa  # only for a data set that has pictures beside its tables
-    import pyarrow.parquet as pq
+    if table.suffix != ".parquet":
+        return False
+    import pyarrow.parquet as pq  # only for a data set that has pictures beside its tables
 
     try:
-        kind = pq.read_schema(table).field(column).type
-    except (OSError, ValueError, KeyError):  # damaged, or of other columns: its reader says so
+        found = pq.ParquetFile(table).metadata
+    except (OSError, ValueError):  # damaged: its reader says so
         return False
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    names = {column, f"{column}.bytes"}
+    places = [n for n in range(found.num_columns) if found.schema.column(n).path in names]
+    kinds = {place: str(found.schema.column(place).logical_type) for place in places}
+    holding = [place for place, kind in kinds.items() if kind not in {"String", "Null"}]
+    return not any(
+        _has_values(found.row_group(group).column(place), found.row_group(group).num_rows)
+        for group in range(found.num_row_groups)
+        for place in holding
+    )
+
+
+def _has_values(leaf: Any, rows: int) -> bool:
+    """Whether a part of a parquet column has a value; it is taken to, if it does not say."""
+    nulls = leaf.statistics.null_count if leaf.is_stats_set else None
+    return nulls is None or bool(nulls < rows)
 
 
 def _hash_files(key: str, root: Path, hub_id: str, files: list[Path]) -> str:

@@ -88,7 +88,7 @@ def read_reference(folder: Path, cells: Sequence[Cell], words: Sequence[str]) ->
         return reference
     others = f"It has {len(records)} records of other settings. " if records else ""
     if not records and is_published(folder):
-        others = "The published ones are in a clone of the repository, and not in a wheel. "
+        others = "The published runs are in results/reference of a clone, and not in a wheel. "
     raise InputError(
         f"{folder}: has no records of the methods that yours is compared with, at these settings. "
         f"{others}Make them, frod-bench reproduce experiment=main_table {shlex.join(words)}, and "

@@ -6,6 +6,7 @@ section 6, describes the two files of a folder); `peft_format` reads and writes 
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -202,7 +203,8 @@ def _read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, F
     stored = Stored(path, storage.tensors_in(path, content))
     searched = config
     if isinstance(config.target_modules, str):  # from elsewhere, it could match without an end
-        searched = replace(config, target_modules=list(saved))
+        names = "|".join(map(re.escape, saved))  # whole names: a list would match their ends, too
+        searched = replace(config, target_modules=names or list(saved))
     categories = plain_targets(model, searched)
     found = _described(
         (target.name, category, target.module.weight)

@@ -3,6 +3,7 @@
 With the basis on the outputs, U and V change roles (docs/explanation/method.md, sections 2 and 8).
 """
 
+import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -44,17 +45,20 @@ class Fingerprint:
 
     On a CPU the values are compared, with the weight's diagonal: torch's fused optimizers and
     writes through `.data` leave version counters as they were. On an accelerator a comparison would
-    wait for the device; there a step of any optimizer and the version counters tell.
+    wait for the device; there a step of any optimizer, the version counters and the tensors
+    themselves tell: others, as `functional_call` passes, may get the addresses of freed ones.
     """
 
     def __init__(self, weight: Tensor, *trained: Tensor) -> None:
         self.marks, values = _state(weight, trained)
         self.values = [value.clone() for value in values]
+        self.trained = () if compares_values(weight.device) else trained
 
     def fits(self, weight: Tensor, *trained: Tensor) -> bool:
         """Whether nothing has changed."""
         marks, values = _state(weight, trained)
-        return marks == self.marks and all(map(torch.equal, self.values, values))
+        are_same = all(map(operator.is_, self.trained, trained))
+        return are_same and marks == self.marks and all(map(torch.equal, self.values, values))
 
 
 def compares_values(device: torch.device) -> bool:
@@ -425,11 +429,29 @@ class FrodLinear(nn.Module):
             if not (has_values and torch.equal(other.to(own.device), own)):
                 self.hold_U()  # U is that of the weight that the adapter was attached to
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        if {f"{prefix}delta", f"{prefix}rotation"} & set(state_dict):
+            self.values_were_written()
         if isinstance(other, Tensor):  # it is loaded after this
             self._grids = grids_of(other, self._grids)
 
+    def values_were_written(self) -> None:
+        """Forget what was formed from the trained values: they were written in a way that no step
+        and no version counter shows, as into the shards of FSDP or by another parameter.
+        """
+        self._kept = {}
+        if not compares_values(self.delta.device):
+            self._has_moved = True
+
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept": {}, "_stacked": None}  # a copy forms its own
+        given = self._given is not None and self._given.fits(self.weight)
+        moved = self._has_moved or not (is_recorded() or self._is_at_start())
+        # A copy forms its own; whether the factors give W and C has moved is known here alone.
+        return self.__dict__ | {"_kept": {}, "_stacked": None, "_given": given, "_has_moved": moved}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._steps_before = _steps["taken"]
+        self._given = Fingerprint(self.weight.detach()) if state["_given"] else None
 
     def _replicate_for_data_parallel(self) -> "FrodLinear":
         replica: FrodLinear = super()._replicate_for_data_parallel()

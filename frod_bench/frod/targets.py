@@ -16,6 +16,13 @@ from torch import Tensor, nn
 from ..common.errors import InputError, did_you_mean
 from .config import FrodConfig, SharedSide
 
+# Class -> those of its layers, and its subclasses', that it does not call, or in training alone.
+READ_BY_PARENT = {
+    "TransformerEncoderLayer": ("linear1", "linear2"),
+    "WavLMAttention": ("q_proj", "k_proj", "v_proj", "out_proj"),
+    "ShiftedWindowAttention": ("qkv", "proj"),
+}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -64,6 +71,7 @@ def find_targets(
     found: dict[str, list[Target]] = {}
     for index, (name, module) in enumerate(_matches(model, target_modules)):
         _check_layer(name, module)
+        _check_parent(name, model.get_submodule(name.rpartition(".")[0]))
         transposed = not isinstance(module, nn.Linear)
         target = Target(name, cast(nn.Linear, module), block_of(name, index), transposed)
         found.setdefault(category_of(name), []).append(target)
@@ -102,6 +110,18 @@ def _check_layer(name: str, module: nn.Module) -> None:
             "and which the adapted layer would not call. Delete it before attaching (del "
             "module.forward), or leave the layer out."
         )
+
+
+def _check_parent(name: str, parent: nn.Module) -> None:
+    """Raise InputError for a layer whose parent reads its weight, and does not call it."""
+    own = name.rpartition(".")[2]
+    for base in type(parent).__mro__:
+        if own in READ_BY_PARENT.get(base.__name__, ()):
+            raise InputError(
+                f"target_modules: {name!r} is not always called: its {base.__name__} reads its "
+                "weight (torch's own in evaluation alone), so that an adapter would have no "
+                "effect there. Leave it out."
+            )
 
 
 def targets_of(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:

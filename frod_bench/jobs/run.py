@@ -65,9 +65,10 @@ def run_one(config: DictConfig) -> None:
         root = str(config.results_root)
         check_writable(Path(root) / cell.profile / "records", value=root)
         from frod_bench.records.sources import check_files  # imports pyarrow
-        from frod_bench.training.runner import execute  # imports torch, which takes seconds
 
         check_files(cell.results_dir)
+        from frod_bench.training.runner import execute  # imports torch, which takes seconds
+
         set_aside(found, say)
         outcome = execute(cell)
         say(f"{cell.label}: {outcome.status}, {outcome.summary}")

@@ -26,7 +26,7 @@ def scales_of(model: nn.Module) -> dict[Parameter, Tensor]:
     """Return c, (nnz,), for the trained values of S of each adapted layer.
 
     Their mean square 1 / c^2 is 1 over a layer's entries: if all entries of S take steps of one
-    size, W moves about as far with c as without.
+    size, W moves about as far with c as without. Entries that move nothing do not count.
     """
     return {layer.rotation: _column_scales(layer) for layer in frod_layers(model).values()}
 
@@ -37,8 +37,11 @@ def _column_scales(layer: FrodLinear) -> Tensor:
     # With V on the outputs the layer is V C U^T: V's columns then belong to the rows of C.
     owner = shared.support // width if shared.on_outputs else shared.support % width
     norms = torch.linalg.vector_norm(shared.V.to(layer.rotation.dtype), dim=0)[owner]
-    norms = norms.where(norms > 0, 1.0)  # an unused direction: the entry has no effect
-    return norms.square().mean().sqrt() / norms
+    used = norms[norms > 0]
+    if not len(used):
+        return torch.ones_like(norms)
+    # The entry of an unused direction has no effect.
+    return (used.square().mean().sqrt() / norms).where(norms > 0, 1.0)
 
 
 def scale_steps(optimizer: torch.optim.Optimizer, scales: Mapping[Parameter, Tensor]) -> None:

@@ -154,6 +154,7 @@ def held_equal_hash(record: Mapping[str, Any]) -> str:
     held = identity(record["config"], "", backbone)
     del held["method"], held["seed"]
     held["trainer"] = whole_steps(held["trainer"]) | {"eval_batch_rows": None}
+    del held["trainer"]["accumulation_steps"]
     return config_hash(held)
 
 
@@ -172,8 +173,7 @@ def whole_steps(trainer: Mapping[str, Any]) -> dict[str, Any]:
     """The trainer's settings, however the rows of a step are cut into micro-batches."""
     sizes = [trainer.get(name, 1) for name in ("batch_rows", "accumulation_steps")]
     rows = math.prod(sizes) if all(isinstance(size, int) for size in sizes) else sizes
-    rest = {key: value for key, value in trainer.items() if key != "accumulation_steps"}
-    return rest | {"batch_rows": rows}
+    return {**trainer, "batch_rows": rows, "accumulation_steps": 1}
 
 
 def settings_hash(record: Mapping[str, Any], hashes: Hashes | None = None) -> str:

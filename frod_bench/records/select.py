@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from frod_bench.records.schema import Record
 
-SEVERAL = "records with different settings exist"  # in the warning of a choice
 PROTOCOLS = ("fair", "paper")  # whose runs are compared, the preferred first; not tuning's
 
 
@@ -89,6 +88,6 @@ class Selector:
             return Choice(newest)
         return Choice(
             newest,
-            f"{run.task}, {run.method}, seed {run.seed}: {len(candidates)} {SEVERAL}; the newest "
-            f"is used, {newest['cell']['config_hash']}.",
+            f"{run.task}, {run.method}, seed {run.seed}: {len(candidates)} records with different "
+            f"settings exist; the newest is used, {newest['cell']['config_hash']}.",
         )

@@ -14,7 +14,6 @@ from frod_bench.common.copies import in_copies
 from frod_bench.common.errors import InputError
 from frod_bench.common.garbage import collector
 from frod_bench.common.paths import REFERENCE_DIR, from_here, is_published
-from frod_bench.records.select import SEVERAL
 from frod_bench.report.analyses.about import About
 from frod_bench.report.asked import Cell
 from frod_bench.report.claims.expressiveness import learned_updates
@@ -191,8 +190,8 @@ def _beside(collected: Collected, results_root: Path, profile: str, rules: Rules
 def _constant_rate(
     folder: Path, profile: str, rules: Rules, warnings: list[str]
 ) -> tuple[pd.DataFrame, Mapping[Run, Curve]] | None:
-    """The runs of experiment=constant_rate that the rules name; None if there are none. Those that
-    were run at several settings, as rates that were picked again, are added to `warnings`.
+    """The runs of experiment=constant_rate that the rules name; None if there are none. What is
+    wrong with their files, and which of them were run at several settings, is added to `warnings`.
     """
     if not (folder / "records").exists():
         return None
@@ -200,8 +199,7 @@ def _constant_rate(
     methods = dict.fromkeys([rule.ours, *rule.decides, *rule.shown, rule.reference])
     cells = [Cell(t, m, s, protocol="fair") for t in tasks for m in methods for s in rules.seeds]
     found = collect_folder(folder, profile, cells)
-    several = (line for line in found.warnings if SEVERAL in line)
-    warnings += [f"At a constant learning rate: {line}" for line in several]
+    warnings += [f"At a constant learning rate: {line}" for line in found.troubles]
     return found.frame, evaluated_curves(found.frame, found.curves, rule.column)
 
 

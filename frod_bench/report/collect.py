@@ -39,6 +39,7 @@ class Collected:
     provenance: dict[Run, Provenance] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)  # other files among the records
     warnings: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)  # of the warnings what is wrong with files
     records: list[Record] = field(default_factory=list)  # all of the profile, asked for or not
 
 
@@ -68,7 +69,8 @@ def collect_folders(profile: str, asked: Mapping[Path, Sequence[Cell]]) -> Colle
         whole.provenance,
         whole.others,
         [*whole.warnings, *_cautions(whole.used), *whole.unusable],
-        whole.records,
+        troubles=[*whole.warnings, *whole.unusable],
+        records=whole.records,
     )
 
 

@@ -68,7 +68,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         rows.extend(base | row for row in _task_rows(cells))
     scopes = [("family", *key, cells) for key, cells in frame.groupby(FAMILY_KEY)]
     for scope, family, head, group in [*scopes, ("overall", "", "", frame)]:
-        asked = group[[*TASK_KEY, "seed"]].drop_duplicates()
+        asked = pd.MultiIndex.from_frame(group[TASK_KEY].drop_duplicates())
         for method, cells in by_method(group):
             base = {"scope": scope, "task": "", "head": head, "family": family, **method._asdict()}
             rows.append(base | _mean_row(cells) | _absent(cells, asked))
@@ -177,16 +177,15 @@ def _counts(cells: pd.DataFrame) -> dict[str, Any]:
     return {"n_cells": n_cells, "n_expected": len(cells), "status": status, "holes": lost}
 
 
-def _absent(cells: pd.DataFrame, asked: pd.DataFrame) -> dict[str, Any]:
+def _absent(cells: pd.DataFrame, asked: pd.MultiIndex) -> dict[str, Any]:
     """What changes in `_counts` if a method has no row at all for some of the tasks."""
-    own = pd.MultiIndex.from_frame(cells[TASK_KEY])
-    lost = int((~pd.MultiIndex.from_frame(asked[TASK_KEY]).isin(own)).sum())
+    lost = len(asked.difference(pd.MultiIndex.from_frame(cells[TASK_KEY])))
     if not lost:
         return {}
     counts = _counts(cells)
     status = "partial" if counts["n_cells"] else counts["status"]
-    why = ", ".join(filter(None, [counts["holes"], f"{lost} without a record"]))
-    return {"n_expected": len(cells) + lost, "status": status, "holes": why}
+    why = ", ".join(filter(None, [counts["holes"], f"{so_many(lost, 'task')} without a record"]))
+    return {"status": status, "holes": why}
 
 
 class Line(NamedTuple):

@@ -27,6 +27,7 @@ from torch.optim import Optimizer
 from typing_extensions import TypedDict
 
 from frod_bench.common import atomic
+from frod_bench.frod.layer import FrodLinear
 from frod_bench.records import store
 from frod_bench.training import tensor_files
 
@@ -449,6 +450,9 @@ def _load_values(model: nn.Module, value_of: Callable[[str], Tensor]) -> None:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             parameter.copy_(_sharded_like(value_of(f"model/{name}"), parameter))
+    for module in model.modules():
+        if isinstance(module, FrodLinear):  # nothing that it keeps sees a write into shards
+            module.values_were_written()
 
 
 def _of_first(value: Any) -> Any:

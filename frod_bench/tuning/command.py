@@ -49,8 +49,11 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
     lines = path.read_text().split("\n") if path.exists() else []
     comments = list(takewhile(lambda line: line.startswith("#"), lines))
     heads = {line.partition(":")[0]: line for line in comments if line.startswith(WRITTEN)}
-    is_old = bool(comments) and comments[0].startswith(WRITTEN_BEFORE)  # of rates that are replaced
-    rest = [] if is_old else [line for line in comments if not line.startswith(WRITTEN)]
+    rest = [line for line in comments if not line.startswith(WRITTEN)]
+    picks = {(f"{row['family']}{schedule}", row["method"]) for _, row in picked.iterrows()}
+    kept = {(name, method) for name, rates in table.items() for method in rates or ()} - picks
+    if not kept and comments and comments[0].startswith(WRITTEN_BEFORE):
+        rest = []  # it is of rates that are all replaced
     source = f"{WRITTEN}, experiment={experiment}"
     before = re.search(SEARCHED, heads.get(source, ""))
     searched = {*(before[1].split(", ") if before else ()), *picked["method"]}

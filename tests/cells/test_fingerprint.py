@@ -97,6 +97,8 @@ def test_pictures_that_a_table_names_are_part_of_the_data(tmp_path: Path) -> Non
         return found
 
     assert len(prints(["pictures/1.png"])) == 2
+    assert len(prints([{"bytes": None, "path": "pictures/1.png"}])) == 2
+    assert len(prints([{"bytes": b"the picture itself", "path": "pictures/1.png"}])) == 1
     assert len(prints([b"the picture itself"])) == 1  # of another configuration, or of its page
     plain = data_fingerprint("me/set", "x", None, str(root))
     assert prints([b"the picture itself"]) == {plain}

@@ -1,5 +1,6 @@
 """The Makefile on machines that are not as it needs them."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,11 @@ def clone(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=False)
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "EXTRAS", "LAUNCHER", "LOCKED", "PYTHON")
+    env = {name: value for name, value in os.environ.items() if name not in outer}
+    return subprocess.run(
+        ["make", *words], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
 
 
 def test_a_python_that_is_too_old_is_refused_and_leaves_nothing(clone: Path) -> None:
@@ -49,3 +54,30 @@ def test_a_locked_environment_is_an_installed_one(clone: Path) -> None:
     for name in made:
         (clone / name).touch()
     assert "pip install" not in make(clone, "-n", "test").stdout
+
+
+ANOTHER = """#!/bin/sh
+# A Python 3.12, as far as it says, that makes no environment.
+case "$2" in *print*) echo "(3, {minor})" ;; *venv*) exit 3 ;; esac
+"""
+
+
+@pytest.mark.parametrize(("minor", "stays"), [(12, True), (13, False)])
+def test_an_environment_of_another_python_is_replaced(
+    clone: Path, minor: int, *, stays: bool
+) -> None:
+    for place, own in ((clone / "python", 12), (clone / ".venv/bin/python", minor)):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(ANOTHER.format(minor=own))
+        place.chmod(0o755)
+    done = make(clone, "setup", f"PYTHON={clone}/python")
+    assert done.returncode != 0  # no environment is made
+    assert (clone / ".venv/bin/python").exists() == stays
+
+
+def test_an_existing_environment_is_kept_by_default(clone: Path) -> None:
+    place = clone / ".venv/bin/python"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(sys.executable)
+    plan = make(clone, "-n", "setup").stdout
+    assert ".venv/bin/python -c" in plan.splitlines()[0]

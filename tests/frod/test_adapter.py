@@ -281,6 +281,14 @@ def packed_model() -> nn.Module:
     return model
 
 
+class ShiftedWindowAttention(nn.Module):
+    """As torchvision's, which passes its layers' weights to a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(4, 12)
+
+
 def mixed_model() -> nn.Module:
     model = Net()
     model.blocks[1].up.to(torch.bfloat16)
@@ -312,6 +320,8 @@ def model_on_two_devices() -> nn.Module:
         (lambda: nn.Sequential(Tripled(4, 4)), ["0"], ["'0'", "Tripled", "class's forward"]),
         (lambda: nn.Sequential(weight_norm(Conv1D(4, 4))), ["0"], ["'0'", "parametrized"]),
         (lambda: nn.MultiheadAttention(4, 2), ["out_proj"], ["'out_proj'"]),
+        (lambda: nn.TransformerEncoderLayer(4, 2), ["linear1"], ["'linear1'", "not always called"]),
+        (ShiftedWindowAttention, ["qkv"], ["'qkv'", "ShiftedWindowAttention"]),
     ],
 )
 def test_bad_target_is_refused_and_the_model_left_as_it_was(

@@ -70,6 +70,22 @@ def test_round_trip(
     assert not any(p.requires_grad for n, p in loaded.named_parameters() if "base_layer" in n)
 
 
+def test_an_adapter_of_whole_names_is_loaded_beside_layers_that_end_alike(
+    tmp_path: Path, cache: Path
+) -> None:
+    def base() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(8, 8), nn.Sequential(nn.Linear(8, 8), nn.ReLU()))
+
+    model = attach_frod(base(), FrodConfig(r"0", sparse_rate=0.1), cache_dir=cache)
+    perturb([p for group in frod_parameters(model).values() for p in group], 0.1)
+    save_frod(model, tmp_path / "adapter")
+    loaded = load_frod(base(), tmp_path / "adapter", cache_dir=cache)
+    x = gaussian(3, 8, 1)
+    assert torch.equal(loaded(x), model(x))
+    assert isinstance(loaded[1][0], nn.Linear)  # type: ignore[index]
+
+
 @pytest.mark.parametrize("basis", ["exact", "peft"])
 def test_what_is_read_begins_where_torchs_own_memory_does(
     tmp_path: Path, cache: Path, basis: str

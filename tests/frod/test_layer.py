@@ -458,21 +458,27 @@ def test_a_small_layer_forms_its_weight_anew_in_training_and_keeps_it_in_evaluat
 
 
 @pytest.mark.parametrize("name", ["delta", "rotation"])
-def test_a_change_of_either_trained_value_alone_refreshes_the_merged_weight(name: str) -> None:
+def test_a_change_of_either_trained_value_alone_refreshes_the_merged_weight(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)
     layer = make_layer()
     layer.merged()
+    assert layer._kept
     getattr(layer, name).data[-1] += 1
     wanted = dense_weight(layer, layer.lambda_, layer.rotation)
     assert torch.allclose(layer.merged(), wanted, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("how", ["foreach", "fused", "plain"])
-def test_no_optimizer_leaves_a_stale_weight(how: str) -> None:
+def test_no_optimizer_leaves_a_stale_weight(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_module, "QUICKLY_FORMED", 0)
     layer = make_layer(dtype=torch.float32)
     flags = {} if how == "plain" else {how: True}
     optimizer = torch.optim.AdamW([layer.delta, layer.rotation], lr=0.1, **flags)
     for _ in range(2):
         layer.merged()
+        assert layer._kept
         layer(gaussian(4, 6, 0)).square().sum().backward()
         optimizer.step()
         wanted = dense_weight(layer, layer.lambda_, layer.rotation)
@@ -498,6 +504,54 @@ def test_copies_share_nothing_and_compute_the_same() -> None:
         perturb([other.delta], 0.1)
         assert not torch.equal(other(x), wanted)
     assert torch.equal(layer(x), wanted)
+
+
+def test_a_copy_takes_the_form_of_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the factors give W, which spares the backward pass a product, is copied with it."""
+    layer = make_layer(24, 16, dtype=torch.float32)
+    assert layer._spares_weight(torch.float32)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert other._spares_weight(torch.float32)
+        with torch.no_grad():
+            other.weight.mul_(2)
+        assert not other._spares_weight(torch.float32)
+        assert not copy.deepcopy(other)._spares_weight(torch.float32)
+
+
+def on_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers compare no values, as where that would wait for the device."""
+    monkeypatch.setattr(layer_module, "compares_values", lambda _device: False)
+
+
+def test_without_comparisons_a_copy_of_a_moved_layer_has_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_accelerator(monkeypatch)
+    layer = make_layer()
+    assert copy.deepcopy(layer)._is_at_start()
+    with torch.no_grad():
+        layer.delta.copy_(torch.ones_like(layer.delta))
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert not other._is_at_start()
+    fresh = make_layer()
+    fresh.load_state_dict(layer.state_dict(), assign=True)  # its parameters have no version
+    assert not fresh._is_at_start()
+
+
+def test_without_comparisons_other_tensors_at_the_same_place_are_other_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of `functional_call`, whose tensors are freed and others get their addresses."""
+    on_accelerator(monkeypatch)
+    layer = make_layer()
+    with torch.no_grad():
+        first = layer.merged()
+        assert layer.merged() is first
+        changed = (layer.delta.detach() + 1).untyped_storage()
+        layer.delta.untyped_storage().copy_(changed)  # without a sign in the version counter
+        layer._parameters["delta"] = nn.Parameter(layer.delta.data)
+        wanted = dense_weight(layer, layer.lambda_, layer.rotation)
+        assert torch.allclose(layer.merged(), wanted, rtol=0, atol=1e-12)
 
 
 def test_only_trained_values_are_in_the_state_dict_beside_the_base() -> None:

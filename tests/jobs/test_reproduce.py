@@ -195,3 +195,14 @@ def test_uploads_to_wandb_are_announced_before_anything_runs(
     launch.run_grid(*compose_cells(words))
     err = " ".join(capsys.readouterr().err.split())
     assert ("2 runs will be uploaded to project frod_bench. tracker=none" in err) == is_announced
+
+
+def test_without_what_reports_compare_with_nothing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with a folder mounted over results/."""
+    monkeypatch.setattr(reproduce, "REFERENCE_DIR", tmp_path / "reference")
+    words = [f"results_root={tmp_path}/results", *SHORT, *GRID, "seed=0"]
+    with pytest.raises(InputError, match=r"reference/published: is missing.*results_root=DIR"):
+        reproduce.reproduce(words)
+    assert not list(tmp_path.iterdir())

@@ -124,3 +124,20 @@ def test_a_cell_has_its_own_hash_the_start_of_frod_and_another_end(make_cell: Ma
     (start, end), (other_start, other_end) = losses
     assert start == other_start
     assert end != other_end
+
+
+def test_entries_that_move_nothing_do_not_count() -> None:
+    """Half of the directions are unused: the others have the scales that they have alone."""
+    model = attached()
+    (layer, *_) = frod_layers(model).values()
+    shared = layer.shared
+    column = shared.support % shared.width
+    with torch.no_grad():
+        shared.V[:, ::2] = 0
+    scales = scales_of(model)[layer.rotation]
+    norms = shared.V.norm(dim=0)[column].to(scales.dtype)
+    used = norms > 0
+    assert used.any()
+    assert not used.all()
+    assert (1 / scales[used]).square().mean() == pytest.approx(1)
+    assert torch.equal(scales[~used], torch.ones_like(scales[~used]))

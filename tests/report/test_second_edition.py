@@ -576,6 +576,23 @@ def test_a_report_judges_by_the_second_edition(tmp_path: Path) -> None:
     assert "FRoD: all runs with seeds 3, 4 are not in this experiment" in text
 
 
+def test_what_is_wrong_with_the_runs_at_a_constant_rate_is_told(tmp_path: Path) -> None:
+    """A run at two settings, of which the newest is taken, and a file that is no record."""
+    cells = [replace(c, protocol="fair") for c in sweep(tmp_path)]
+    other = tmp_path / "constant_rate"
+    sweep(other)
+    made = make_record(TASKS[0], "frod", 0)
+    made["config"]["method"]["sparse_rate"] = 0.3
+    rehash(made)
+    path = write_record(other, made, synthetic_curve())
+    path.with_name("4-0123456789abcdef.json").write_text("{}")
+    report = write_report(tmp_path, "embedded", cells, "synthetic", parts=["tables"], rules=RULES)
+    told = [line for line in report.collected.warnings if line.startswith("At a constant learning")]
+    assert any("2 records with different settings exist" in line for line in told)
+    assert any("4-0123456789abcdef.json is not a usable record" in line for line in told)
+    assert len(told) == 2  # and no caution about code or machines
+
+
 def test_models_of_other_settings_are_left_out() -> None:
     """A table that was made at another share of entries, beside a main table at the usual one."""
     found = updates({"frod": 60.0, "lora": 6.0}, 0.4)

@@ -224,12 +224,20 @@ def test_a_mean_over_fewer_tasks_than_another_is_marked_and_not_the_best(tmp_pat
     write_tables(collect(tmp_path, "embedded", cells).frame, tmp_path / "out", "embedded")
     text = (tmp_path / "out" / "main.md").read_text()
     assert line(text, "mean of all tasks") == ["90.0 (one task)†", "70.0 (2 tasks)"]
-    assert "† FRoD: averages are over 1 of 2 cells (1 without a record)" in text
-    assert "Full FT: averages" not in text
+    assert "† FRoD: averages are over 1 of 1 cells (one task without a record)" in text
     summary = pd.read_csv(tmp_path / "out" / "main.csv")
     whole = summary[(summary["scope"] == "overall") & summary["primary"]].set_index("method")
     assert whole.loc["full", "status"] == "ok"
     assert whole.loc["frod", "status"] == "partial"
+
+
+def test_a_seed_that_one_method_has_besides_marks_no_other(tmp_path: Path) -> None:
+    runs = (("rte", "frod", 0), ("rte", "frod", 3), ("rte", "full", 0))
+    for run in runs:
+        write_record(tmp_path, make_record(*run), synthetic_curve())
+    cells = [Cell(*run) for run in runs]
+    write_tables(collect(tmp_path, "embedded", cells).frame, tmp_path / "out", "embedded")
+    assert "†" not in (tmp_path / "out" / "main.md").read_text()
 
 
 def test_parameters_tell_both_readings(frame: pd.DataFrame, tmp_path: Path) -> None:

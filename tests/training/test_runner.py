@@ -269,3 +269,16 @@ def test_a_checkpoint_is_of_a_type_of_device(make_cell: MakeCell) -> None:
     """A run that goes on elsewhere would name one device, and have been made on two."""
     ready = runner.make_ready(make_cell("task=rte", "method=frozen", "runtime.device=cpu"))
     assert runner.origin_of(ready.cell, ready.prepared, ready.accelerator).names["device"] == "cpu"
+
+
+@pytest.mark.parametrize(("method", "sent_once"), [("frod", True), ("examples", False)])
+def test_buffers_of_ones_own_methods_are_sent_as_ddp_does(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch, method: str, *, sent_once: bool
+) -> None:
+    found: list[object] = []
+    monkeypatch.setattr(runner, "send_buffers_once", found.append)
+    own = Path(__file__).parents[2] / "examples" / "my_method" / "layer_norms.yaml"
+    cell = make_cell("task=rte", f"method={own if method == 'examples' else method}")
+    assert (cell.settings.method.kind == "python") != sent_once
+    assert runner.execute(cell).status == "ok"
+    assert bool(found) == sent_once

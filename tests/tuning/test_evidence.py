@@ -190,10 +190,12 @@ def test_what_is_said_of_other_rates_is_kept(tmp_path: Path) -> None:
 
 def test_what_an_older_search_said_of_rates_that_are_replaced_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
-    path.write_text("# Written by `python -m frod_bench.tune`: the best of\n# 4 trials.\nnlu: {}\n")
+    head = "# Written by `python -m frod_bench.tune`: the best of\n# 4 trials.\n"
     picked = pick_rows(table({Point(-8, -8): 60.0}, 0.1), {("nlu", "lora"): Point(-8, -8)})
-    write_rates(picked, "tune", path)
-    assert "trials" not in path.read_text()
+    for rest, stays in (("nlu: {lora: {head: 1.0}}", False), ("nlu: {dora: {head: 1.0}}", True)):
+        path.write_text(f"{head}{rest}\n")
+        write_rates(picked, "tune", path)
+        assert ("trials" in path.read_text()) == stays
 
 
 @pytest.mark.parametrize("text", ["- a list", "nlu: 3", "nlu: ["])
