@@ -1,7 +1,7 @@
 # frod_bench: `make reproduce-all` runs the main job, `make test` the tests; both create .venv first.
 VENV    := .venv
 BIN     := $(VENV)/bin
-PYTHON  ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
+PYTHON  ?= $(if $(realpath $(BIN)/python),$(BIN)/python,python3)
 PROFILE ?= embedded
 SUITE   ?= paper20
 METHODS ?= full,lora,dora,frod,frozen
@@ -56,7 +56,7 @@ FOR_EXTRAS = $(if $(EXTRAS),$(VENV)/.extras-$(subst $(comma),-,$(EXTRAS))$(if $(
 
 $(VENV)/.extras-%: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(LOCKED),--constraint constraints.txt) -e '.[$(EXTRAS)]'
-	@touch $@
+	@touch $@ $(VENV)/.extras-$(subst $(comma),-,$(EXTRAS))
 
 setup: $(INSTALLED) $(FOR_EXTRAS)  ## create .venv and install the suite (LOCKED=1: versions of constraints.txt; EXTRAS=ray,slurm)
 

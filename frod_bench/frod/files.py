@@ -205,7 +205,13 @@ def _read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, F
     if isinstance(config.target_modules, str):  # from elsewhere, it could match without an end
         names = "|".join(map(re.escape, saved))  # whole names: a list would match their ends, too
         searched = replace(config, target_modules=names or list(saved))
-    categories = plain_targets(model, searched)
+    try:
+        categories = plain_targets(model, searched)
+    except InputError:
+        if searched is not config:  # its message would quote a pattern that nobody wrote
+            existing = dict(model.named_modules())
+            storage.check_layers((name for name in saved if name in existing), saved, folder)
+        raise
     found = _described(
         (target.name, category, target.module.weight)
         for category, members in categories.items()

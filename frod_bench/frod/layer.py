@@ -3,7 +3,7 @@
 With the basis on the outputs, U and V change roles (docs/explanation/method.md, sections 2 and 8).
 """
 
-import operator
+import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,12 +52,13 @@ class Fingerprint:
     def __init__(self, weight: Tensor, *trained: Tensor) -> None:
         self.marks, values = _state(weight, trained)
         self.values = [value.clone() for value in values]
-        self.trained = () if compares_values(weight.device) else trained
+        kept = () if compares_values(weight.device) else trained
+        self.trained = tuple(map(weakref.ref, kept))  # they may hold a graph
 
     def fits(self, weight: Tensor, *trained: Tensor) -> bool:
         """Whether nothing has changed."""
         marks, values = _state(weight, trained)
-        are_same = all(map(operator.is_, self.trained, trained))
+        are_same = all(ref() is one for ref, one in zip(self.trained, trained, strict=False))
         return are_same and marks == self.marks and all(map(torch.equal, self.values, values))
 
 
@@ -451,7 +452,7 @@ class FrodLinear(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._steps_before = _steps["taken"]
-        self._given = Fingerprint(self.weight.detach()) if state["_given"] else None
+        self._given = Fingerprint(self.weight.detach()) if state["_given"] is True else None
 
     def _replicate_for_data_parallel(self) -> "FrodLinear":
         replica: FrodLinear = super()._replicate_for_data_parallel()

@@ -16,11 +16,17 @@ from torch import Tensor, nn
 from ..common.errors import InputError, did_you_mean
 from .config import FrodConfig, SharedSide
 
-# Class -> those of its layers, and its subclasses', that it does not call, or in training alone.
+# Class of torch, torchvision or transformers -> those of its layers whose weight it reads, at least
+# in evaluation, instead of calling them; those that we know.
 READ_BY_PARENT = {
     "TransformerEncoderLayer": ("linear1", "linear2"),
     "WavLMAttention": ("q_proj", "k_proj", "v_proj", "out_proj"),
     "ShiftedWindowAttention": ("qkv", "proj"),
+    "ShiftedWindowAttentionV2": ("qkv", "proj"),
+    "ShiftedWindowAttention3d": ("qkv", "proj"),
+    "MambaMixer": ("x_proj", "dt_proj", "out_proj"),
+    "FalconMambaMixer": ("x_proj", "dt_proj", "out_proj"),
+    "JambaMambaMixer": ("dt_proj",),
 }
 
 
@@ -114,14 +120,19 @@ def _check_layer(name: str, module: nn.Module) -> None:
 
 def _check_parent(name: str, parent: nn.Module) -> None:
     """Raise InputError for a layer whose parent reads its weight, and does not call it."""
-    own = name.rpartition(".")[2]
     for base in type(parent).__mro__:
-        if own in READ_BY_PARENT.get(base.__name__, ()):
-            raise InputError(
-                f"target_modules: {name!r} is not always called: its {base.__name__} reads its "
-                "weight (torch's own in evaluation alone), so that an adapter would have no "
-                "effect there. Leave it out."
-            )
+        is_known = base.__module__.partition(".")[0] in {"torch", "torchvision", "transformers"}
+        if not is_known or name.rpartition(".")[2] not in READ_BY_PARENT.get(base.__name__, ()):
+            continue
+        if type(parent).forward is not getattr(base, "forward", None):
+            continue  # a subclass with a way of its own
+        if isinstance(parent, nn.TransformerEncoderLayer) and not parent.self_attn.batch_first:
+            continue  # torch's fast path needs it
+        raise InputError(
+            f"target_modules: {name!r} is not always called: its {base.__name__} reads its weight "
+            "(torch's own in evaluation alone), so that an adapter would have no effect there. "
+            "Leave it out."
+        )
 
 
 def targets_of(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:

@@ -59,7 +59,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     `INTERVAL_TASKS` none), and the costs; `task` is empty, and so is `family` of the overall scope.
     `status` is ok if every expected cell gave a number, partial if some did, else what became of
     them; `holes` counts the cells that gave none. A mean is expected to be over every task that
-    some method has: a folder may lack those of one, which then is not compared as if whole.
+    some method has: a folder may lack those of one, which `holes` says and `n_expected` does not
+    count, and which is then not compared as if whole.
     """
     rows: list[dict[str, Any]] = []
     keys = [*TASK_KEY, "family", *METHOD_KEY]

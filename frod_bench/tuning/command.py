@@ -50,13 +50,12 @@ def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str
     comments = list(takewhile(lambda line: line.startswith("#"), lines))
     heads = {line.partition(":")[0]: line for line in comments if line.startswith(WRITTEN)}
     rest = [line for line in comments if not line.startswith(WRITTEN)]
-    picks = {(f"{row['family']}{schedule}", row["method"]) for _, row in picked.iterrows()}
-    kept = {(name, method) for name, rates in table.items() for method in rates or ()} - picks
-    if not kept and comments and comments[0].startswith(WRITTEN_BEFORE):
-        rest = []  # it is of rates that are all replaced
     source = f"{WRITTEN}, experiment={experiment}"
     before = re.search(SEARCHED, heads.get(source, ""))
     searched = {*(before[1].split(", ") if before else ()), *picked["method"]}
+    known = {method for own in table.values() for method, rates in (own or {}).items() if rates}
+    if known <= searched and rest and rest[0].startswith(WRITTEN_BEFORE):
+        rest = []  # it is of rates that are all replaced
     varied = any(map(has_settings, searched))
     heads[source] = (  # where it was, if there is one
         f"{source}: the rates of {'its variants' if varied else ', '.join(sorted(searched))}, "

@@ -81,3 +81,16 @@ def test_an_existing_environment_is_kept_by_default(clone: Path) -> None:
     place.symlink_to(sys.executable)
     plan = make(clone, "-n", "setup").stdout
     assert ".venv/bin/python -c" in plan.splitlines()[0]
+
+
+def test_an_environment_whose_python_is_gone_is_replaced(clone: Path) -> None:
+    place = clone / ".venv/bin/python"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(clone / "nowhere")
+    assert make(clone, "-n", "setup").stdout.startswith("python3 -c")
+
+
+def test_a_locked_extra_is_an_installed_one(clone: Path) -> None:
+    plan = make(clone, "-n", "setup", "LOCKED=1", "EXTRAS=ray,slurm").stdout
+    made = [line.split("#")[0].split()[1:] for line in plan.splitlines() if "touch" in line]
+    assert made[-1] == [".venv/.extras-ray-slurm-locked", ".venv/.extras-ray-slurm"]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.checkpoint import checkpoint
+from torchvision.models.swin_transformer import ShiftedWindowAttention
 from transformers.pytorch_utils import Conv1D
 
 from frod_bench.common.errors import InputError
@@ -281,12 +282,30 @@ def packed_model() -> nn.Module:
     return model
 
 
-class ShiftedWindowAttention(nn.Module):
-    """As torchvision's, which passes its layers' weights to a function."""
+def swin() -> nn.Module:
+    """It passes its layers' weights to a function."""
+    return nn.Sequential(ShiftedWindowAttention(4, [2, 2], [0, 0], 2))
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.qkv = nn.Linear(4, 12)
+
+class CallsItsLayers(nn.TransformerEncoderLayer):
+    """A subclass with a forward of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return self.linear2(self.linear1(x))
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_layers_that_are_called_are_adapted(batch_first: bool) -> None:
+    """Torch's own without `batch_first`, for which it has no other path; a subclass always."""
+    kind = CallsItsLayers if batch_first else nn.TransformerEncoderLayer
+    model = kind(8, 2, 16, dropout=0.0, batch_first=batch_first)
+    attach_frod(model, FrodConfig(["linear1", "linear2"], sparse_rate=0.1), use_cache=False)
+    perturb([p for group in frod_parameters(model).values() for p in group], 0.1)
+    x = gaussian(5, 3, 1)[..., None].expand(5, 3, 8)
+    with torch.no_grad():
+        adapted = model.eval()(x)
+        merged = merge_frod(model).eval()(x)
+    torch.testing.assert_close(merged, adapted, rtol=1e-4, atol=1e-5)
 
 
 def mixed_model() -> nn.Module:
@@ -320,8 +339,12 @@ def model_on_two_devices() -> nn.Module:
         (lambda: nn.Sequential(Tripled(4, 4)), ["0"], ["'0'", "Tripled", "class's forward"]),
         (lambda: nn.Sequential(weight_norm(Conv1D(4, 4))), ["0"], ["'0'", "parametrized"]),
         (lambda: nn.MultiheadAttention(4, 2), ["out_proj"], ["'out_proj'"]),
-        (lambda: nn.TransformerEncoderLayer(4, 2), ["linear1"], ["'linear1'", "not always called"]),
-        (ShiftedWindowAttention, ["qkv"], ["'qkv'", "ShiftedWindowAttention"]),
+        (
+            lambda: nn.TransformerEncoderLayer(4, 2, batch_first=True),
+            ["linear1"],
+            ["'linear1'", "not always called"],
+        ),
+        (swin, ["qkv"], ["'0.qkv'", "ShiftedWindowAttention"]),
     ],
 )
 def test_bad_target_is_refused_and_the_model_left_as_it_was(

@@ -84,6 +84,8 @@ def test_an_adapter_of_whole_names_is_loaded_beside_layers_that_end_alike(
     x = gaussian(3, 8, 1)
     assert torch.equal(loaded(x), model(x))
     assert isinstance(loaded[1][0], nn.Linear)  # type: ignore[index]
+    with pytest.raises(InputError, match="adapts other layers than this model has: '0' is in only"):
+        load_frod(nn.ModuleDict({"inner": base()}), tmp_path / "adapter", cache_dir=cache)
 
 
 @pytest.mark.parametrize("basis", ["exact", "peft"])

@@ -192,10 +192,13 @@ def test_what_an_older_search_said_of_rates_that_are_replaced_is_dropped(tmp_pat
     path = tmp_path / "small.yaml"
     head = "# Written by `python -m frod_bench.tune`: the best of\n# 4 trials.\n"
     picked = pick_rows(table({Point(-8, -8): 60.0}, 0.1), {("nlu", "lora"): Point(-8, -8)})
-    for rest, stays in (("nlu: {lora: {head: 1.0}}", False), ("nlu: {dora: {head: 1.0}}", True)):
-        path.write_text(f"{head}{rest}\n")
+    for rest, stays in (("lora: {head: 1.0}, frozen: {}", False), ("dora: {head: 1.0}", True)):
+        path.write_text(f"{head}nlu: {{{rest}}}\n")
         write_rates(picked, "tune", path)
         assert ("trials" in path.read_text()) == stays
+    more = pick_rows(table({Point(-8, -8): 60.0}, 0.1), {("nlu", "lora"): Point(-8, -8)})
+    write_rates(more.assign(method="dora"), "tune", path)  # searched one after another
+    assert "trials" not in path.read_text()
 
 
 @pytest.mark.parametrize("text", ["- a list", "nlu: 3", "nlu: ["])
