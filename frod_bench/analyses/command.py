@@ -94,7 +94,7 @@ def kept_cells(overrides: Sequence[str]) -> Kept:
             f"experiment={name}, save={config.save}: keeps no trained models, which this analysis "
             "reads. Name an experiment with save: adapter, e.g. update_spectrum."
         )
-    refuse_same(cells, lambda cell: (cell.task, cell.method, cell.seed), "task, method and seed")
+    refuse_pooled(cells, lambda cell: (cell.task, cell.method, cell.seed), "task, method and seed")
     found, usable = find_missing(cells), []
     missing, unreadable = set(found.missing), dict(found.unreadable)
     lacking = [f"{cell.label}: no trained values" for cell in cells if cell in missing]
@@ -126,11 +126,11 @@ def start_cells(overrides: Sequence[str]) -> Kept:
     if config.experiment is None:
         raise InputError("experiment=none: has no name for the folder of an analysis. Name one.")
     words = "task, head, method with its axes, and seed"
-    refuse_same(cells, lambda c: (c.task, c.settings.head, c.variant, c.seed), words)
+    refuse_pooled(cells, lambda c: (c.task, c.settings.head, c.variant, c.seed), words)
     return Kept(cells, [], context_of(config, cells))
 
 
-def refuse_same(
+def refuse_pooled(
     cells: Sequence[Cell], known_by: Callable[[Cell], tuple[object, ...]], words: str
 ) -> None:
     """Raise InputError if two cells are one run for an analysis, which would pool their numbers."""

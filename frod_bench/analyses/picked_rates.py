@@ -8,7 +8,7 @@ from scipy.stats import permutation_test, rankdata, spearmanr
 
 from frod_bench.cells.cell import Cell
 from frod_bench.common.names import with_head
-from frod_bench.common.paths import REFERENCE_DIR
+from frod_bench.report import picks
 
 HEAD, ROTATION = "head", "rotation"  # groups whose rate follows another one's
 FEWEST_POINTS = 4  # for a rank correlation
@@ -22,15 +22,14 @@ QUANTITIES = {
 
 def picks_of(cells: Sequence[Cell]) -> dict[tuple[str, str], float]:
     """Return (family, method) -> the picked rate that was searched first: of neither head nor
-    rotation. From the search beside the records, or else the published one of the profile.
+    rotation. From the search beside the records, or else the published one of the profile. Raises
+    InputError as `picks.picks_of`.
     """
     first = cells[0]
-    published = REFERENCE_DIR / "search" / first.profile
-    paths = [one / "tables/picks.csv" for one in (first.results_dir, published)]
-    path = next((one for one in paths if one.exists()), None)
-    if path is None:
+    picked = picks.picks_of(first.results_dir, first.profile)
+    if picked is None:
         return {}
-    table = pd.read_csv(path).set_index(["family", "method"])
+    table = picked.set_index(["family", "method"])
     found = {}
     for cell in cells:
         key = with_head(cell.family, cell.settings.head), cell.variant
@@ -40,7 +39,7 @@ def picks_of(cells: Sequence[Cell]) -> dict[tuple[str, str], float]:
     return found
 
 
-def pooled(found: pd.DataFrame, picks: Mapping[tuple[str, str], float]) -> pd.DataFrame:
+def pooled(found: pd.DataFrame, rates: Mapping[tuple[str, str], float]) -> pd.DataFrame:
     """Return one row per family, method and coordinates: geometric means over tasks and seeds of
     the measures, and the picked rate. A measure that is not positive in each cell is NaN, as is an
     eigenvalue that did not converge in one.
@@ -54,7 +53,7 @@ def pooled(found: pd.DataFrame, picks: Mapping[tuple[str, str], float]) -> pd.Da
             row[name] = float(
                 np.exp(np.log(of_key[name].where(of_key[name] > 0)).mean(skipna=False))
             )
-        rows.append(row | {"picked_rate": picks.get((str(family), str(method)), np.nan)})
+        rows.append(row | {"picked_rate": rates.get((str(family), str(method)), np.nan)})
     return pd.DataFrame(rows)
 
 

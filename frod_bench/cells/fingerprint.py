@@ -16,21 +16,9 @@ _ADVICE = (
     "what a suite needs), set the root to null to read the Hub, or take profile=embedded with "
     "neither root, which brings its own."
 )
-PICTURES = frozenset(
-    (
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".bmp",
-        ".gif",
-        ".ico",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-    )
+PICTURES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif"),
+    *(".ico", ".webp", ".tif", ".tiff", ".ppm", ".pgm"),
 )
 HOLDING = (".parquet", ".arrow")  # tables that can hold pictures
 WEIGHT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "preprocessor_config.json")

@@ -202,8 +202,7 @@ def _unequal_settings(
 
 def _settings(made: Record) -> dict[str, str]:
     """What is in the hash, however the rows of a step are cut."""
-    prints = made["provenance"]["data_fingerprint"], made["provenance"]["backbone_fingerprint"]
-    found = hashing.identity(made["config"], *prints)
+    found = _hashed(made)
     return _flat(found | {"trainer": hashing.whole_steps(found["trainer"])})
 
 
@@ -426,8 +425,12 @@ def _differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[tup
 
 def _identity(made: Record) -> dict[str, str]:
     """What is in the hash, as one level of names."""
+    return _flat(_hashed(made))
+
+
+def _hashed(made: Record) -> dict[str, Any]:
     prints = made["provenance"]["data_fingerprint"], made["provenance"]["backbone_fingerprint"]
-    return _flat(hashing.identity(made["config"], *prints))
+    return hashing.identity(made["config"], *prints)
 
 
 def _made_with(made: Record) -> dict[str, str]:

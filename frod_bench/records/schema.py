@@ -68,9 +68,7 @@ class Cell(TypedDict):
 class Metric(TypedDict):
     """One metric on the test split."""
 
-    value: (
-        Number | None
-    )  # null in older records: undefined, as the correlation of constant predictions, 0 since
+    value: Number | None  # null: undefined, in older records; 0 by convention since
     n: Positive  # rows it was computed from
     stderr: NotNegative | None  # from the sampling of rows, in the metric's unit
 
