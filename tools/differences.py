@@ -4,22 +4,25 @@ of the table.
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from frod_bench.common.names import without_head
+from frod_bench.report.keys import Task
 from frod_bench.report.names import label, method_named
-from frod_bench.report.paired import THESE, signed
+from frod_bench.report.paired import THESE, minus, signed
 from frod_bench.report.table import pipes
-from frod_bench.stats.estimates import mean_of_these_tasks
+from frod_bench.stats.estimates import mean_of_these_tasks, mean_over_tasks
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
 AREAS = {"nlu": "language understanding", "reasoning": "reasoning", "vision": "vision"}
 # Schedule of the learning rate -> its runs.
 ARMS = {"cosine decay": "embedded", "constant": "constant_rate/embedded"}
 OTHERS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
-SCHEDULED = {"full": "full", "lora": "LoRA", "dora": "DoRA", "frod": "FRoD"}
+SCHEDULED = {"full": "full fine-tuning", "lora": "LoRA", "dora": "DoRA", "frod": "FRoD"}
+HANGS_ON, DRAWN = "hangs on", "tasks drawn at random"
 SLOW = {"frod": "FRoD", **OTHERS}
 # Minuend and subtrahend -> in words; the budget is the number of trained parameters.
 MATCHED = {
@@ -44,7 +47,7 @@ def of_main_table() -> str:
     for schedule, folder in ARMS.items():
         table = pd.read_csv(REFERENCE / folder / "tables/paired.csv")
         of = table[table["quantity"] == THESE].set_index("method")
-        cells = [_with_interval(*of.loc[method, ["mean", "low", "high"]]) for method in OTHERS]
+        cells = [with_interval(*of.loc[method, ["mean", "low", "high"]]) for method in OTHERS]
         lines.append(pipes([f"learning rate: {schedule}", *cells]))
     points = _points(_cells("matched_budget/embedded"))
     of_budget = (pair for pair in MATCHED if pair[0] == "frod")
@@ -52,16 +55,40 @@ def of_main_table() -> str:
     seeds = points.columns.size
     budget = f"cosine decay, at about FRoD's count of parameters, {seeds} seeds"
     lines.append(pipes([budget, *cells, "–"]))
+    same = [_mean(points.loc["frod"] - points.loc[method]) for method in OTHERS]
+    lines.append(pipes([f"cosine decay, default ranks, the same {seeds} seeds", *same]))
     return "\n".join(lines)
+
+
+def by_family(folder: str) -> Callable[[], str]:
+    """FRoD minus each method of a folder's runs: on its tasks, on tasks drawn at random, by family,
+    and the tasks that it hangs on.
+    """
+
+    def table() -> str:
+        runs = _cells(folder)
+        runs = runs[runs["variant"].isna()]  # those of a sweep are other settings
+        points, families = _points(runs), _families(runs)
+        columns = [f"these {len(families)} tasks", DRAWN, *_there(families)]
+        lines = head("FRoD minus, points", [*columns, HANGS_ON])
+        for method in (name for name in dict.fromkeys(runs["method"]) if name != "frod"):
+            gain = points.loc["frod"] - points.loc[method]
+            these, *areas = _by_area(gain, families)
+            cells = [label(method_named(method), in_text=True), these, _drawn(gain), *areas]
+            lines.append(pipes([*cells, hangs_on(gain)]))
+        return "\n".join(lines)
+
+    return table
 
 
 def at_matched_budget() -> str:
     """What the count of trained parameters is worth, by family."""
     runs = _cells("matched_budget/embedded")
     points, families = _points(runs), _families(runs)
-    lines = head("points", ["all tasks", *AREAS.values()])
+    lines = head("points", ["all tasks", *AREAS.values(), HANGS_ON])
     for (ours, theirs), text in MATCHED.items():
-        lines.append(pipes([text, *_by_area(points.loc[ours] - points.loc[theirs], families)]))
+        gain = points.loc[ours] - points.loc[theirs]
+        lines.append(pipes([text, *_by_area(gain, families), hangs_on(gain)]))
     return "\n".join(lines)
 
 
@@ -75,12 +102,13 @@ def of_all_methods() -> str:
     weighted = (counts["mean"] * counts["n_cells"]).groupby(counts["method"]).sum()
     shares = weighted / counts.groupby("method")["n_cells"].sum()
     there = _there(families)
-    columns = ["trained, %", f"{len(families)} tasks", *there]
+    columns = ["trained, %", f"these {len(families)} tasks", DRAWN, *there, HANGS_ON]
     lines = head("minus FRoD, points", columns)
     for method in dict.fromkeys(runs["method"]):
         if method != "frod":
             gain = points.loc[method].reindex(families.index) - points.loc["frod"]
-            cells = [f"{shares[method]:.1f}", *_by_area(gain, families)]
+            these, *areas = _by_area(gain, families)
+            cells = [f"{shares[method]:.1f}", these, _drawn(gain), *areas, hangs_on(gain)]
             lines.append(pipes([label(method_named(method), in_text=True), *cells]))
     return "\n".join(lines)
 
@@ -91,7 +119,7 @@ def of_variants() -> str:
     regrets = picks.groupby("method")["regret_points"].mean()
     lines = head(
         "variant minus the paper's setting, points",
-        ["all tasks", *AREAS.values(), "a redrawn pick costs"],
+        ["all tasks", *AREAS.values(), HANGS_ON, "a redrawn pick costs"],
     )
     for experiment, reference in VARIED.items():
         runs = _cells(f"why/embedded/{experiment}")
@@ -99,15 +127,15 @@ def of_variants() -> str:
         settings = runs.set_index("method")["variant"].to_dict()
         first, *others = settings
         for name in others:
-            cells = _by_area(points.loc[name] - points.loc[first], families)
+            gain = points.loc[name] - points.loc[first]
+            cells = [*_by_area(gain, families), hangs_on(gain)]
             cells.append(f"{regrets[name]:.1f} and {regrets[first]:.1f}")
             lines.append(pipes([f"{settings[name]}, against {reference}", *cells]))
         if experiment == "capacity":
             shares = {name: float(setting.removeprefix("s ")) for name, setting in settings.items()}
-            slope = _by_area(_per_tenfold(points, shares), families)
-            lines.append(
-                pipes([f"tenfold s, straight line through {len(shares)} shares", *slope, ""])
-            )
+            slope = _per_tenfold(points, shares)
+            text = f"tenfold s, straight line through {len(shares)} shares"
+            lines.append(pipes([text, *_by_area(slope, families), hangs_on(slope), ""]))
     return "\n".join(lines)
 
 
@@ -118,13 +146,13 @@ def of_slow_learning() -> str:
     few, many = sorted(set(runs["steps"]))
     there = _there(families)
     areas = there if len(there) > 1 else []  # one alone is the same as all tasks
-    lines = head("points", [f"{len(families)} tasks", *areas])
+    lines = head("points", [f"{len(families)} tasks", *areas, HANGS_ON])
 
     def at(method: str, steps: float) -> pd.DataFrame:
         return points.loc[f"{method} (steps {steps:g})"]
 
     def add(text: str, gain: pd.DataFrame) -> None:
-        lines.append(pipes([text, *_by_area(gain, families)[: 1 + len(areas)]]))
+        lines.append(pipes([text, *_by_area(gain, families)[: 1 + len(areas)], hangs_on(gain)]))
 
     methods = [name for name in SLOW if any(runs["method"].str.startswith(f"{name} ("))]
     for ours, theirs in itertools.combinations(methods, 2):
@@ -165,8 +193,14 @@ def between_schedules() -> str:
 
 
 def _cells(folder: str) -> pd.DataFrame:
-    """The runs of a table."""
-    return pd.read_csv(REFERENCE / folder / "tables/cells.csv")
+    """The runs of a table; a family is the same under each head. Raises ValueError if one is in no
+    area.
+    """
+    cells = pd.read_csv(REFERENCE / folder / "tables/cells.csv")
+    cells["family"] = [without_head(family)[0] for family in cells["family"]]
+    if unknown := set(cells["family"]) - set(AREAS):
+        raise ValueError(f"{folder}: families {sorted(unknown)} are in none of {list(AREAS)}.")
+    return cells
 
 
 def _points(cells: pd.DataFrame) -> pd.DataFrame:
@@ -180,12 +214,45 @@ def _families(cells: pd.DataFrame) -> "pd.Series[str]":
 
 
 def _areas(families: "pd.Series[str]") -> dict[str, "pd.Series[str]"]:
-    return {AREAS[family]: families[families == family] for family in families.unique()}
+    there = (family for family in AREAS if family in set(families))
+    return {AREAS[family]: families[families == family] for family in there}
 
 
 def _there(families: "pd.Series[str]") -> list[str]:
     """The areas that there are, in the order of `_by_area`."""
     return [area for family, area in AREAS.items() if family in set(families)]
+
+
+def hangs_on(gain: pd.DataFrame) -> str:
+    """The tasks whose removal, one at a time, changes whether the interval over all tasks leaves
+    out 0; a dash if there are none, and nothing if a run is missing.
+    """
+    if gain.empty or gain.isna().any(axis=None):
+        return ""
+    decides = _side(gain)
+    found = [task for task in gain.index if _side(gain.drop(task)) != decides]
+    return ", ".join(map(_label, found)) or "–"
+
+
+def _side(gain: pd.DataFrame) -> int:
+    """1 if the interval of the mean lies above 0, -1 if below, 0 if it holds 0. One that is a
+    point, as no score varies over seeds, is at its mean.
+    """
+    found = mean_of_these_tasks(gain.to_numpy())
+    low, high = (found.mean if math.isnan(end) else end for end in found[1:3])
+    return int(low > 0) - int(high < 0)
+
+
+def _label(task: str) -> str:
+    """A task as `cells.csv` spells it, for readers."""
+    return label(Task(*without_head(task)))
+
+
+def _drawn(gain: pd.DataFrame) -> str:
+    """The same mean with the interval of tasks drawn at random."""
+    if gain.empty or gain.isna().any(axis=None):
+        return "–"
+    return with_interval(*mean_over_tasks(gain.sort_index().to_numpy())[:3])
 
 
 def _by_area(gain: pd.DataFrame, families: "pd.Series[str]") -> list[str]:
@@ -199,13 +266,15 @@ def _mean(gain: pd.DataFrame) -> str:
     """The mean with its interval; a dash if there are no runs, or one is missing."""
     if gain.empty or gain.isna().any(axis=None):
         return "–"
-    return _with_interval(*mean_of_these_tasks(gain.to_numpy())[:3])
+    return with_interval(*mean_of_these_tasks(gain.to_numpy())[:3])
 
 
-def _with_interval(mean: float, low: float, high: float) -> str:
-    """An end that is not 0 keeps its sign where it is rounded to 0, as that decides."""
-    low_text, high_text = ("−0.0" if -0.05 < end < 0 else signed(end) for end in (low, high))
-    return f"{signed(mean)} [{low_text}, {high_text}]"
+def with_interval(mean: float, low: float, high: float) -> str:
+    """An end near 0 has a digit more, as its sign decides; without ends, the mean alone."""
+    if math.isnan(low):
+        return signed(mean)
+    ends = (minus(f"{end:+.1g}") if 0 < abs(end) < 0.05 else signed(end) for end in (low, high))
+    return f"{signed(mean)} [{', '.join(ends)}]"
 
 
 def head(first: str, columns: Sequence[str]) -> list[str]:

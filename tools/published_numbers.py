@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and eight pages of docs/.
+"""Write the published numbers of results/reference/ into README.md and nine pages of docs/.
 
     python -m tools.published_numbers
 
@@ -23,6 +23,7 @@ from frod_bench.report.claims.parameters import PAPER_COUNTS, compositions
 from frod_bench.report.claims.parts import suite_tasks
 from frod_bench.report.claims_table import SHOWN
 from tools import (
+    analysis_tables,
     differences,
     evidence_hours,
     llama_costs,
@@ -41,6 +42,7 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "docs" / "reference" / "results.md",
     ROOT / "docs" / "reference" / "small_results.md",
+    ROOT / "docs" / "reference" / "analyses_results.md",
     ROOT / "docs" / "explanation" / "method.md",
     ROOT / "docs" / "explanation" / "why.md",
     ROOT / "docs" / "explanation" / "fairness.md",
@@ -285,11 +287,22 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "editions": editions,
     "differences": differences.of_main_table,
+    "by family": differences.by_family("embedded"),
+    "by family constant": differences.by_family("constant_rate/embedded"),
     "matched": differences.at_matched_budget,
     "schedules": differences.between_schedules,
     "all methods": differences.of_all_methods,
     "variants": differences.of_variants,
     "slow learning": differences.of_slow_learning,
+    "analysis rates": analysis_tables.rates,
+    "analysis budgets": analysis_tables.budgets,
+    "analysis shares": analysis_tables.shares,
+    "analysis seeds": analysis_tables.seeds,
+    "analysis released": analysis_tables.released,
+    "analysis updates": analysis_tables.updates,
+    "analysis expressible": analysis_tables.expressible,
+    "analysis landscapes": analysis_tables.landscapes,
+    "curvature": analysis_tables.curvatures,
     "picks": searched_picks.of_main_table,
     "other picks": searched_picks.of_other_methods,
     "real picks": searched_picks.on_real_data,

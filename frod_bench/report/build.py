@@ -27,7 +27,7 @@ from frod_bench.report.frame import methods_in
 from frod_bench.report.keys import Run
 from frod_bench.report.names import csv_frame
 from frod_bench.report.numbers import Numbers
-from frod_bench.report.paired import one_class, paired_table
+from frod_bench.report.paired import paired_table
 from frod_bench.report.picks import picks_of, searched, unlike_code, unlike_picks, untuned
 from frod_bench.report.published.numbers import load_published
 from frod_bench.report.published.table import published_table
@@ -42,6 +42,7 @@ from frod_bench.report.sensitivity import (
 from frod_bench.report.style import telling_apart
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
+from frod_bench.report.uninformative import below_frozen, one_class
 
 if TYPE_CHECKING:
     from frod_bench.report.figures import Drawing
@@ -139,6 +140,7 @@ def write_collected(
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
     if {"tables", "html"} & set(parts):  # they show scores
         collected.warnings += one_class(numbers.constant, numbers.split)
+        collected.warnings += below_frozen(frame, numbers.split)
     tables: list[Path] = []
     page: list[Path] = []
     others = "convergence" in figures

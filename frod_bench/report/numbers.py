@@ -12,7 +12,7 @@ from frod_bench.report.convergence import arrivals, not_compared, time_summary
 from frod_bench.report.curves import Curve, evaluated_curves
 from frod_bench.report.frame import curve_split_of, methods_in, split_of
 from frod_bench.report.keys import Method, Run, Task
-from frod_bench.report.paired import constant_predictions, paired_summary
+from frod_bench.report.paired import paired_summary
 from frod_bench.report.panels import LOSSES, Panels, experiment_panels
 from frod_bench.report.predicted import predicted_by_rules
 from frod_bench.report.published.numbers import load_published
@@ -20,6 +20,7 @@ from frod_bench.report.published.table import beside
 from frod_bench.report.rules import Rules
 from frod_bench.report.table import Table
 from frod_bench.report.tables import parameter_summary, summarise
+from frod_bench.report.uninformative import constant_predictions
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """One method against each other: paired by task and seed, and example by example."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,6 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.frame import (
-    by_method,
-    by_task,
     is_method,
     method_of,
     methods_in,
@@ -57,11 +54,13 @@ def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataF
         ]
         adjusted = stats.holm([row["p_value"] for row in of_tasks])
         rows += [row | {"p_holm": p} for row, p in zip(of_tasks, adjusted, strict=True)]
+        # The bootstrap draws tasks by place: a fixed order gives the same ends in every report.
+        mine_sorted, difference = mine.sort_index(), difference.sort_index()
         overall = (
             (THESE, stats.mean_of_these_tasks(difference)),
             (MEAN, stats.mean_over_tasks(difference)),
             (MIDDLE, stats.interquartile_mean(difference)),
-            (WINS, stats.probability_of_improvement(mine, theirs)),
+            (WINS, stats.probability_of_improvement(mine_sorted, theirs.sort_index())),
         )
         for quantity, estimate in overall:
             base = {"scope": "overall", "task": "", "head": "", "quantity": quantity}
@@ -98,29 +97,6 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "
     ]
     header = ("task", *map(label, methods))
     return Table(f"Paired differences: {title}", caption, header, rows, notes)
-
-
-def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
-    """For each task the methods whose every run predicts one and the same class on test."""
-    found: dict[Task, list[Method]] = {}
-    ended = frame[frame["status"] == "ok"]
-    kept = predictions_of(map(Path, ended["path"]))
-    ended = ended.assign(is_one_class=[one is not None and one.is_one_class for one in kept])
-    for task, cells in by_task(ended):
-        methods = [m for m, runs in by_method(cells) if runs["is_one_class"].all()]
-        if methods:
-            found[task] = methods
-    return found
-
-
-def one_class(constant: Mapping[Task, Sequence[Method]], split: str = "test") -> list[str]:
-    """A warning per task of `constant_predictions`."""
-    return [
-        f"{label(task)}: all {split} predictions of {', '.join(map(label, methods))} are one "
-        "class, in every run. Their scores, differences and times to target are uninformative "
-        "about the methods."
-        for task, methods in constant.items()
-    ]
 
 
 # Digest of the rows that a run predicted, and which predictions are right.

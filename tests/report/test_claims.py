@@ -29,6 +29,8 @@ from frod_bench.report.claims.parts import (
 from frod_bench.report.claims_table import claims_rows, format_part, show_claims
 from frod_bench.report.collect import collect
 from frod_bench.report.curves import evaluated_curves
+from frod_bench.report.keys import Task
+from frod_bench.report.names import label
 from frod_bench.report.picks import searched
 from frod_bench.report.rules import Rules, rules_of_edition
 from frod_bench.report.sensitivity import (
@@ -133,6 +135,22 @@ def test_accuracy(tmp_path: Path, points: float, verdict: str) -> None:
     assert got.verdict == verdict
     assert got.parts[0].estimate.mean == pytest.approx(points)
     assert got.parts[0].confidence == pytest.approx(0.90)
+
+
+def test_a_reference_that_training_harmed_is_named_next_to_the_verdict(tmp_path: Path) -> None:
+    """To match it there is little, which the verdict by itself does not say."""
+    cells = sweep(tmp_path, {"full": 0.0})
+    for place, task in enumerate(TASKS):
+        for seed in RULES.seeds:  # 85 points on the first task, 75 on the others
+            frozen = make_record(task, "frozen", seed, 0.75 if place else 0.85)
+            write_record(tmp_path, frozen, synthetic_curve())
+            cells.append(Cell(task, "frozen", seed))
+    got = claim(judged(tmp_path, cells), "accuracy")
+    assert got.verdict == SUPPORTED
+    words = "full fine-tuning is worse than the frozen backbone on "
+    assert got.parts[0].note.split("; ")[-1] == words + label(Task(TASKS[0]))
+    without = claim(judged(tmp_path, [c for c in cells if c.method != "frozen"]), "accuracy")
+    assert words not in without.parts[0].note
 
 
 @pytest.mark.parametrize(

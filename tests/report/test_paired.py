@@ -20,6 +20,10 @@ from tests.report.factory import make_record, synthetic_curve, write_record
 
 OURS = Method("frod")
 TASKS = ("rte", "dtd")
+TWELVE = (
+    *("sst2", "cola", "mrpc", "rte", "boolq", "piqa"),
+    *("siqa", "cars", "dtd", "gtsrb", "mnist", "svhn"),
+)
 VALUES = {"full": (0.80, 0.82, 0.84), "frod": (0.81, 0.82, 0.86)}
 
 
@@ -71,6 +75,23 @@ def test_overall_is_paired_over_tasks_and_seeds(frame: pd.DataFrame) -> None:
     by_name = overall.set_index("quantity")["mean"]
     assert by_name["mean difference"] == pytest.approx(1.0)
     assert by_name["probability of improvement"] == pytest.approx(5.5 / 9)
+
+
+def test_the_order_of_tasks_does_not_move_the_ends(tmp_path: Path) -> None:
+    """The bootstrap draws tasks by place, and a folder lists them otherwise than an experiment."""
+    values = np.random.default_rng(0).uniform(0.5, 0.9, (2, len(TWELVE), 2))
+    for method, of_tasks in zip(("full", "frod"), values, strict=True):
+        for task, of_seeds in zip(TWELVE, of_tasks, strict=True):
+            for seed, value in enumerate(of_seeds):
+                write_record(tmp_path, make_record(task, method, seed, value), synthetic_curve())
+    orders = (TWELVE, TWELVE[::-1])
+    cells = ([Cell(t, m, s) for t in tasks for m in VALUES for s in (0, 1)] for tasks in orders)
+    frames = [collect(tmp_path, "embedded", list(of_order)).frame for of_order in cells]
+    assert frames[0]["task"].iloc[0] == frames[1]["task"].iloc[-1] == TWELVE[0]
+    first, second = (
+        paired_summary(frame, OURS, 1.0).query("scope == 'overall'") for frame in frames
+    )
+    pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
 
 
 def test_table_says_what_is_not_there(frame: pd.DataFrame) -> None:

@@ -28,7 +28,7 @@ def accuracy(cells: Evidence, rule: AccuracyRule) -> Claim:
     mean = Part(
         "{0} {minus} {1}, mean",
         *("points", found.difference, level, n, verdict),
-        note=_beyond(ours - theirs, rule),
+        note="; ".join(filter(None, (_beyond(ours - theirs, rule), _harmed(cells, theirs, rule)))),
         methods=methods,
     )
     of_what = f"of {THESE} " if rule.these_tasks else ""
@@ -86,6 +86,17 @@ def _resolution(ours: Floats, theirs: Floats, rule: AccuracyRule, n: int) -> Ite
         f"equal, {often}"
     )
     yield Part(words, "points", margin, CONFIDENCE, n, methods=methods)
+
+
+def _harmed(cells: Evidence, theirs: Floats, rule: AccuracyRule) -> str:
+    """The tasks on which the reference is worse than the frozen backbone, where to match it is
+    little.
+    """
+    below = theirs - 100 * cells.table("frozen", "value")
+    means = [row[~np.isnan(row)].mean() if (~np.isnan(row)).any() else 0.0 for row in below]
+    names = [label(Task(task)) for task, mean in zip(cells.tasks, means, strict=True) if mean < 0]
+    reference = label(Method(rule.reference), in_text=True)
+    return f"{reference} is worse than the frozen backbone on {', '.join(names)}" if names else ""
 
 
 def _beyond(difference: Floats, rule: AccuracyRule) -> str:
