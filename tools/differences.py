@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from frod_bench.common.names import without_head
-from frod_bench.report.keys import Task
+from frod_bench.report import paired
 from frod_bench.report.names import label, method_named
-from frod_bench.report.paired import THESE, minus, signed
+from frod_bench.report.paired import HANGS_ON, THESE, minus, signed
 from frod_bench.report.table import pipes
 from frod_bench.stats.estimates import mean_of_these_tasks, mean_over_tasks
 
@@ -22,7 +22,7 @@ AREAS = {"nlu": "language understanding", "reasoning": "reasoning", "vision": "v
 ARMS = {"cosine decay": "embedded", "constant": "constant_rate/embedded"}
 OTHERS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
 SCHEDULED = {"full": "full fine-tuning", "lora": "LoRA", "dora": "DoRA", "frod": "FRoD"}
-HANGS_ON, DRAWN = "hangs on", "tasks drawn at random"
+DRAWN = "tasks drawn at random"
 SLOW = {"frod": "FRoD", **OTHERS}
 # Minuend and subtrahend -> in words; the budget is the number of trained parameters.
 MATCHED = {
@@ -224,28 +224,9 @@ def _there(families: "pd.Series[str]") -> list[str]:
 
 
 def hangs_on(gain: pd.DataFrame) -> str:
-    """The tasks whose removal, one at a time, changes whether the interval over all tasks leaves
-    out 0; a dash if there are none, and nothing if a run is missing.
-    """
-    if gain.empty or gain.isna().any(axis=None):
-        return ""
-    decides = _side(gain)
-    found = [task for task in gain.index if _side(gain.drop(task)) != decides]
-    return ", ".join(map(_label, found)) or "–"
-
-
-def _side(gain: pd.DataFrame) -> int:
-    """1 if the interval of the mean lies above 0, -1 if below, 0 if it holds 0. One that is a
-    point, as no score varies over seeds, is at its mean.
-    """
-    found = mean_of_these_tasks(gain.to_numpy())
-    low, high = (found.mean if math.isnan(end) else end for end in found[1:3])
-    return int(low > 0) - int(high < 0)
-
-
-def _label(task: str) -> str:
-    """A task as `cells.csv` spells it, for readers."""
-    return label(Task(*without_head(task)))
+    """The same as in the paired tables, of tasks as `cells.csv` spells them."""
+    keys = pd.MultiIndex.from_tuples([without_head(task) for task in gain.index])
+    return paired.hangs_on(gain.set_axis(keys))
 
 
 def _drawn(gain: pd.DataFrame) -> str:

@@ -25,8 +25,10 @@ COLUMNS = (
     *("scope", *TASK_KEY, *METHOD_KEY, "quantity", "mean", "low", "high", "n", "tost_p"),
     *("n_tested", "only_ours", "only_theirs", "p_value", "p_holm"),
     *("least", "greatest"),  # the range over pairs
+    "hangs_on",  # tasks whose removal changes whether the interval on these tasks leaves out 0
 )
 MEAN, MIDDLE, WINS = "mean difference", "interquartile mean", "probability of improvement"
+HANGS_ON = "hangs on"
 THESE = "mean difference on these tasks"  # with the interval of these, not of tasks drawn at random
 
 
@@ -64,6 +66,7 @@ def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataF
         )
         for quantity, estimate in overall:
             base = {"scope": "overall", "task": "", "head": "", "quantity": quantity}
+            base["hangs_on"] = hangs_on(difference) if quantity == THESE else ""
             rows.append(base | method._asdict() | estimate._asdict())
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -82,6 +85,8 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "
         found = [by_key[Task("", ""), quantity, method] for method in methods]
         most = max((row.n for row in found), default=0)
         rows.append(Row(quantity, tuple(_overall_text(r, most) for r in found), strong=True))
+        if quantity == THESE:
+            rows.append(Row(HANGS_ON, tuple(r.hangs_on for r in found)))
     caption = (
         f"{name} minus each method, in points, paired by task and seed: mean ± half of the 95 % "
         f"interval (Student's t; of fewer than three pairs their range). In brackets the {split} "
@@ -94,9 +99,21 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "
         "All tasks: on these tasks seeds alone are random (Student's t, variance within tasks). "
         "The other 95 % intervals are of a bootstrap over tasks and seeds, of the mean of fewer "
         f"than {stats.FEW_TASKS} tasks Student's t; the last two are then too narrow.",
+        f"{HANGS_ON}: the tasks whose removal, one at a time, changes whether the interval on "
+        "these tasks leaves out 0. It says nothing of sizes or margins.",
     ]
     header = ("task", *map(label, methods))
     return Table(f"Paired differences: {title}", caption, header, rows, notes)
+
+
+def hangs_on(difference: pd.DataFrame) -> str:
+    """The tasks (rows, with columns of seeds) on which the sign of a mean hangs; a dash if it hangs
+    on none, and nothing if that is unknown.
+    """
+    decisive = stats.decisive_tasks(difference.to_numpy())
+    if decisive is None:
+        return ""
+    return ", ".join(label(Task(*key)) for key in difference.index[decisive]) or NOT_THERE
 
 
 # Digest of the rows that a run predicted, and which predictions are right.

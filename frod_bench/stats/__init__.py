@@ -41,6 +41,7 @@ from frod_bench.stats.paired import (
     Equivalence,
     McNemar,
     Resolution,
+    decisive_tasks,
     equivalence,
     holm,
     mcnemar,

@@ -77,6 +77,20 @@ def test_overall_is_paired_over_tasks_and_seeds(frame: pd.DataFrame) -> None:
     assert by_name["probability of improvement"] == pytest.approx(5.5 / 9)
 
 
+def test_the_tasks_that_a_mean_hangs_on_are_named(tmp_path: Path) -> None:
+    """Without dtd full is level with frod, and without rte or cola frod is still ahead."""
+    gains, cells = {"rte": 0.0, "cola": 0.001, "dtd": 0.1}, []
+    for task, gain in gains.items():
+        for seed, noise in enumerate((-0.004, 0.0, 0.004)):
+            for method, value in (("full", 0.7), ("frod", 0.7 + gain + noise)):
+                write_record(tmp_path, make_record(task, method, seed, value), synthetic_curve())
+                cells.append(Cell(task, method, seed))
+    summary = paired_summary(collect(tmp_path, "embedded", cells).frame, OURS, 1.0)
+    by_label = {row.label: row.cells for row in paired_table(summary, OURS, "synthetic").rows}
+    assert by_label["hangs on"] == ("DTD",)
+    assert by_label["mean difference on these tasks"][0].startswith("+3.4 [")
+
+
 def test_the_order_of_tasks_does_not_move_the_ends(tmp_path: Path) -> None:
     """The bootstrap draws tasks by place, and a folder lists them otherwise than an experiment."""
     values = np.random.default_rng(0).uniform(0.5, 0.9, (2, len(TWELVE), 2))

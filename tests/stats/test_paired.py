@@ -37,6 +37,34 @@ def test_paired_tables_share_their_missing_values_and_their_shape() -> None:
         stack_tables([[[1, 2]], [[1]]])
 
 
+def test_a_task_decides_whose_removal_moves_0_into_the_interval_or_out_of_it() -> None:
+    spread = np.array([-0.5, 0.0, 0.5])
+    one_task = np.array([[0.1], [-0.1], [9.0]]) + spread
+    assert stats.decisive_tasks(one_task).tolist() == [False, False, True]
+    cancel = np.array([[3.0], [-3.0], [0.0]]) + spread
+    assert stats.decisive_tasks(cancel).tolist() == [True, True, False]
+    assert stats.decisive_tasks(np.full((3, 1), 4.0) + spread).tolist() == [False] * 3
+
+
+def test_without_all_runs_or_without_spread_no_task_is_said_to_decide() -> None:
+    assert stats.decisive_tasks([[1.0, np.nan], [2.0, 3.0]]) is None
+    assert stats.decisive_tasks([[1.0, 1.0], [2.0, 2.0]]) is None
+    assert stats.decisive_tasks(np.empty((0, 3))) is None
+    # The only task that spreads: without it there is no interval, which decides nothing.
+    assert stats.decisive_tasks([[1.0, 1.01], [2.0, 2.0]]).tolist() == [False, False]
+
+
+@given(arrays(np.float64, st.tuples(st.integers(2, 6), st.integers(2, 4)), elements=VALUES))
+@settings(max_examples=50)
+def test_which_tasks_decide_does_not_depend_on_the_sign_or_the_order(table: np.ndarray) -> None:
+    found = stats.decisive_tasks(table)
+    if found is None:
+        assert stats.decisive_tasks(-table) is None
+        return
+    assert stats.decisive_tasks(-table).tolist() == found.tolist()
+    assert stats.decisive_tasks(table[::-1, ::-1]).tolist() == found[::-1].tolist()
+
+
 @settings(max_examples=30)
 @given(PAIRS)
 def test_bootstrap_draws_a_pair_together(pair: tuple[np.ndarray, np.ndarray]) -> None:
