@@ -38,7 +38,7 @@ def document_of(
             "dirty": dirty,
             "packages": results.package_versions(),
             "device": options.device,
-            "device_name": device_name(options.device),
+            "device_name": processes.device_name(options.device),
             "dtype": "float32" if options.device == "cpu" else "bfloat16",
             "rounds": options.rounds,
             **start,
@@ -54,15 +54,6 @@ def document_of(
         ],
         "goals": [asdict(verdict) for verdict in verdicts],
     }
-
-
-def device_name(device: str) -> str:
-    """Return the machine's name of its processor or accelerator."""
-    if device != "cpu":
-        import torch
-
-        return torch.cuda.get_device_name(torch.device(device))
-    return processes.processor()
 
 
 def show(race: Race, verdicts: Iterable[Verdict], rounds: int, console: Console) -> None:

@@ -61,17 +61,17 @@ def leave_record(
     """Save the record made of `body` and its side files, delete checkpoints that are no longer
     needed, and return the record and its path: next to its place, under a name that no report
     reads, if a better record exists or another process holds the cell's lock. `body` may name the
-    `processors` that the run was made on, if it was resumed on another one.
+    `machines`, processors or GPUs, that the run was made on.
     """
     body = dict(body)
-    processors = body.pop("processors", ())
+    machines = body.pop("machines", ())
     path, status = cell.record_path, body["status"]
     if not has_lock or STANDING[status] < STANDING[store.status_at(path)]:
         path = store.beside(path, status)
     document = {
         "schema_version": schema.SCHEMA_VERSION,
         "cell": cell.identity,
-        "provenance": provenance_of(cell, started_at, device, processors),
+        "provenance": provenance_of(cell, started_at, device, machines),
         "config": cell.config,
         **body,
         "curve": None,
@@ -99,17 +99,22 @@ def leave_record(
 
 
 def provenance_of(
-    cell: Cell, started_at: str, device: str, processors: Sequence[str] = ()
+    cell: Cell, started_at: str, device: str, machines: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What a record says of how its run was made, by default on this processor."""
+    """What a record says of how its run was made, by default on this processor. `machines` are what
+    computed, by name; on an accelerator the processor is only next to it.
+    """
     code, dirty = code_version()
+    computed_on = schema.THEN.join(machines)
+    on_cpu = device.startswith("cpu")
     return {
         "code_version": code,
         "dirty": dirty,
         "code": code_digests(),
         "packages": package_versions(),
         "device": device,
-        "processor": schema.THEN.join(processors) or processes.processor(),
+        "processor": (computed_on if on_cpu else "") or processes.processor(),
+        **({"accelerator": computed_on} if computed_on and not on_cpu else {}),
         "dtype": DTYPES[cell.settings.trainer.mixed_precision],
         "threads": cell.settings.runtime.threads,
         "processes": processes.count(),

@@ -45,3 +45,12 @@ def processor() -> str:
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     found = next(filter(None, names), platform.processor() or platform.machine())
     return "".join(filter(str.isprintable, found)) or "unknown"
+
+
+def device_name(device: object) -> str:
+    """The model of a GPU of CUDA, as `cuda:0`; of any other device the processor's name."""
+    if not str(device).startswith("cuda"):
+        return processor()
+    import torch  # late: whoever only counts processes does not need it
+
+    return torch.cuda.get_device_name(torch.device(str(device)))

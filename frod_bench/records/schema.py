@@ -13,7 +13,7 @@ from frod_bench.records.hashing import Hashes
 
 SCHEMA_VERSION = 2  # of the records that this code writes
 READABLE_VERSIONS = (1, 2)
-THEN = ", then "  # between the processors that a resumed run was made on
+THEN = ", then "  # between the machines that a resumed run was made on
 LARGEST = 1e18  # no number of a run is larger; sums and plots of such numbers stay finite
 
 
@@ -132,6 +132,7 @@ class Provenance(TypedDict):
     packages: dict[Text, Text]  # name -> version
     device: Text
     processor: NotRequired[Text]  # by its own name; of a resumed run all that it was made on
+    accelerator: NotRequired[Text]  # the same of a GPU, if it trained on one
     dtype: Text
     threads: Positive
     processes: NotRequired[Positive]  # that trained together; always in version 2

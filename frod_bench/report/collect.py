@@ -248,9 +248,11 @@ def row_of(made: Record, hashes: hashing.Hashes | None = None) -> dict[str, Any]
 
 
 def _processor(made: Record) -> str | None:
-    """What computed on the CPU; None on an accelerator, and if an older record does not say."""
+    """The model of what computed, a processor or a GPU; None if an older record does not say."""
     provenance = made["provenance"]
-    return provenance.get("processor") if provenance["device"] == "cpu" else None
+    if provenance["device"] == "cpu":
+        return provenance.get("processor")
+    return provenance.get("accelerator")
 
 
 def _code_cautions(used: Sequence[Record]) -> list[str]:

@@ -24,7 +24,7 @@ from frod_bench.report.table import NOT_THERE, Row, Table
 
 # A run that diverged never reaches the target; one that failed or is missing might.
 NEVER = ("diverged", "undefined")
-MACHINE = ("device", "machine")  # columns that say what computed: its type, and which processor
+MACHINE = ("device", "machine")  # columns that say what computed: its type and its model
 FACTORS = (1, 2, 4)  # of the performance profile
 MISSED = "∞"  # instead of a time, if the target is not reached
 
@@ -117,10 +117,9 @@ def arrivals(
 
 
 def _machine_of(device: Any, processor: Any) -> tuple[str | None, str | None]:
-    """The type of device that computed, and which processor, each None if it is not known."""
+    """The type of device that computed, and its model, each None if it is not known."""
     kind = device.partition(":")[0] if isinstance(device, str) else None
-    named = kind in {"cpu", None} and isinstance(processor, str)
-    return kind, processor if named else None
+    return kind, processor if isinstance(processor, str) else None
 
 
 def on_several_machines(

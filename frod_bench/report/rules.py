@@ -74,7 +74,7 @@ class ConvergenceRule:
     table, and the claim must hold for both. Curves of the profiles of `whole_split` must be of all
     rows of the split. A task has a target if more than `least_targets` of the reference's runs
     set one. With `one_machine` seconds of two methods are compared on a task if their runs on it
-    were made on one processor or type of accelerator, as far as records say.
+    were made on one model of processor or GPU, as far as records say.
     """
 
     ours: str

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from frod_bench.common import stopping
-from frod_bench.common.processes import processor
+from frod_bench.common.processes import device_name
 from frod_bench.config.settings import TrainerConfig
 from frod_bench.training import bf16_on_cpu, length_groups
 from frod_bench.training.checkpoint import Checkpoints, TrainingState
@@ -50,7 +50,7 @@ class Progress:
     tokens: int = 0  # tokens or images trained on, without padding
     diverged: bool = False
     best: Point | None = None
-    processors: list[str] = field(default_factory=list)  # that it ran on, by their names
+    machines: list[str] = field(default_factory=list)  # processors or GPUs that it ran on, by name
 
 
 def rows_of_step(step: int, count: int, rows_per_step: int, seed: int) -> list[int]:
@@ -158,8 +158,8 @@ class Trainer:
         restored = checkpoints.restore(self.state, Progress)
         self.first_step, progress = restored or (0, {})
         self.progress = Progress(**progress)
-        if processor() not in self.progress.processors:
-            self.progress.processors.append(processor())
+        if (machine := device_name(accelerator.device)) not in self.progress.machines:
+            self.progress.machines.append(machine)
         loader: DataLoader[Any] = DataLoader(
             problem.train,  # type: ignore[arg-type]  # a sequence is a map-style data set
             batch_sampler=StepBatches(len(problem.train), config, seed, self.first_step),

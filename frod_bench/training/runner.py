@@ -242,7 +242,7 @@ def run_cell(
             "peak_device_bytes": memory.peak_device_bytes(accelerator.device),
         },
         "data_counts": asdict(ready.data.counts) | {"prompt_digest": ready.data.prompt_digest},
-        "processors": progress.processors,
+        "machines": progress.machines,
     }
     return body, progress.curve, predictions
 

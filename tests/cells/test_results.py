@@ -132,7 +132,7 @@ def test_a_record_names_every_processor_that_its_run_was_made_on(finished: Cell)
     body = json.loads(finished.record_path.read_text())
     fields = ("status", "error", "metrics", "primary_metric", "higher_is_better", "params", "time")
     again = {name: body[name] for name in (*fields, "steps", "memory", "tokens_or_images")}
-    again |= {"data_counts": body["data_counts"], "processors": ["Intel", "AMD"]}
+    again |= {"data_counts": body["data_counts"], "machines": ["Intel", "AMD"]}
     curve = [{"step": 0, "seconds": 0.0, "train_loss": 1.0}]
     predictions = pq.read_table(store.predictions_path(finished.record_path))
     made, path = results.leave_record(
@@ -140,6 +140,15 @@ def test_a_record_names_every_processor_that_its_run_was_made_on(finished: Cell)
     )
     assert made["provenance"]["processor"] == "Intel, then AMD"
     assert store.load(path)["provenance"]["processor"] == "Intel, then AMD"
+    assert "accelerator" not in made["provenance"]
+
+
+def test_a_record_of_a_gpu_names_its_model_and_the_processor_next_to_it(finished: Cell) -> None:
+    found = results.provenance_of(finished, results.now(), "cuda:0", ["H100", "A100"])
+    assert found["accelerator"] == "H100, then A100"
+    assert found["processor"] == processes.processor()
+    failed = results.provenance_of(finished, results.now(), "cuda:0")
+    assert "accelerator" not in failed
 
 
 def test_a_file_name_that_is_no_text_is_told_in_the_failure(make_cell: MakeCell) -> None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate.state import AcceleratorState, PartialState
 
 from frod_bench.common import processes
@@ -71,3 +72,12 @@ def test_the_processor_has_a_name_that_a_record_can_hold(
 def fresh() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     PartialState._reset_state()
+
+
+def test_what_computes_is_named_by_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {torch.device("cuda:0"): "H100", torch.device("cuda:1"): "A100"}
+    monkeypatch.setattr(torch.cuda, "get_device_name", models.__getitem__)
+    assert processes.device_name("cuda:1") == "A100"
+    assert processes.device_name(torch.device("cuda", 0)) == "H100"
+    for device in ("cpu", torch.device("cpu"), torch.device("mps")):
+        assert processes.device_name(device) == processes.processor()

@@ -96,6 +96,19 @@ def test_several_processors_are_warned_of_and_those_beside_a_gpu_are_not(tmp_pat
     assert some[0, 3] == ["Records of several devices (their times do not compare): cpu, cuda."]
 
 
+def test_several_models_of_a_gpu_are_warned_of(tmp_path: Path) -> None:
+    for seed, model in enumerate(("H100", "A100", "H100", None)):
+        made = make_record("rte", "frod", seed)
+        named = {"accelerator": model} if model else {}
+        made["provenance"] |= {"device": "cuda:0", "processor": f"Host {seed}", **named}
+        write_record(tmp_path, made, synthetic_curve())
+    told = "Records of several processors (their seconds do not compare): A100, H100."
+    for seeds, warnings in (((0, 1), [told]), ((0, 2), []), ((0, 3), [])):
+        found = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in seeds])
+        assert found.warnings == warnings
+        assert found.frame["processor"].iloc[0] != "Host 0"
+
+
 LAYER, LOOP = {"layer": "aaa", "loop": "bbb"}, {"layer": "aaa", "loop": "ccc"}
 
 

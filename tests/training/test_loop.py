@@ -215,11 +215,11 @@ def test_a_run_that_resumes_on_another_processor_names_both(
 ) -> None:
     # What was made before the first checkpoint, after four steps, is made again.
     for name, killed_at in (("ARM", 3), ("Intel", 6), ("AMD", 9), ("Intel", 12)):
-        monkeypatch.setattr(loop, "processor", lambda name=name: name)
+        monkeypatch.setattr(loop, "device_name", lambda device, name=name: name)
         with pytest.raises(Killed):
             fit(tmp_path, config(), on_point=kill_at(killed_at))
     _, progress = fit(tmp_path, config())
-    assert progress.processors == ["Intel", "AMD"]
+    assert progress.machines == ["Intel", "AMD"]
 
 
 def kill_at(step: int) -> Any:

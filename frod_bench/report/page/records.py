@@ -101,6 +101,7 @@ def provenance_table(collected: Collected, title: str) -> Table:
         name: [entry["packages"][name] for entry in made if name in entry["packages"]]
         for name in packages
     }
+    models = [entry["accelerator"] for entry in made if "accelerator" in entry]
     values = {
         "records": f"{len(made)} of {len(collected.frame)} runs",
         "first started": started[0],
@@ -110,6 +111,7 @@ def provenance_table(collected: Collected, title: str) -> Table:
         "made by code with uncommitted changes": f"{dirty} of {len(made)} records",
         "device": _several(entry["device"] for entry in made),
         "processor": _several(entry.get("processor", "not recorded") for entry in made),
+        **({"accelerator": _several(models)} if models else {}),
         "number type": _several(entry["dtype"] for entry in made),
         "threads per run": _several(str(entry["threads"]) for entry in made),
         **{name: _several(found) for name, found in versions.items()},
