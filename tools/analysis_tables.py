@@ -37,9 +37,10 @@ def rates() -> str:
         index="task", columns="method", values="mean"
     )
     in_tasks = in_tasks[in_tasks["quantity"] == "score"]
-    means = in_tasks.pivot_table(index="task", columns="method", values="mean")
-    best = in_tasks.loc[in_tasks.groupby(["task", "method"])["mean"].idxmax()]
-    at_pick = best[best["factor"] == 1]["method"].value_counts()
+    by_factor = in_tasks.pivot(index=["task", "factor"], columns="method", values="mean")
+    means = by_factor.groupby("task").agg(lambda scores: scores.mean(skipna=False))
+    best = in_tasks.groupby(["task", "method"])["mean"].transform("max") == in_tasks["mean"]
+    at_pick = in_tasks[best & (in_tasks["factor"] == 1)]["method"].value_counts()
     columns = [f"× {factor:g}" for factor in scores.columns]
     columns += ["mean", f"best at × 1, of {len(of_tasks)} tasks", "area"]
     columns += ["FRoD's mean minus its", "FRoD's area minus its"]
@@ -51,7 +52,12 @@ def rates() -> str:
             distances = (of["frod"] - of[method] for of in (means, of_tasks))
             others = [with_interval(*mean_interval(distance)[:3]) for distance in distances]
         area = with_interval(*areas.loc[method, ["mean", "low", "high"]])
-        cells = [*_points([*row, row.mean()]), f"{at_pick.get(method, 0)}", area, *others]
+        cells = [
+            *_points([*row, row.mean(skipna=False)]),
+            f"{at_pick.get(method, 0)}",
+            area,
+            *others,
+        ]
         lines.append(pipes([_name(method), *cells]))
     return "\n".join(lines)
 

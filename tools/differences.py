@@ -11,8 +11,9 @@ import pandas as pd
 
 from frod_bench.common.names import without_head
 from frod_bench.report import paired
-from frod_bench.report.names import label, method_named
-from frod_bench.report.paired import HANGS_ON, THESE, minus, signed
+from frod_bench.report.keys import Task
+from frod_bench.report.names import label, method_named, spelled
+from frod_bench.report.paired import THESE, end_of_interval, signed
 from frod_bench.report.table import pipes
 from frod_bench.stats.estimates import mean_of_these_tasks, mean_over_tasks
 
@@ -22,7 +23,7 @@ AREAS = {"nlu": "language understanding", "reasoning": "reasoning", "vision": "v
 ARMS = {"cosine decay": "embedded", "constant": "constant_rate/embedded"}
 OTHERS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
 SCHEDULED = {"full": "full fine-tuning", "lora": "LoRA", "dora": "DoRA", "frod": "FRoD"}
-DRAWN = "tasks drawn at random"
+HANGS_ON, DRAWN = "hangs on", "tasks drawn at random"
 SLOW = {"frod": "FRoD", **OTHERS}
 # Minuend and subtrahend -> in words; the budget is the number of trained parameters.
 MATCHED = {
@@ -74,7 +75,12 @@ def by_family(folder: str) -> Callable[[], str]:
         for method in (name for name in dict.fromkeys(runs["method"]) if name != "frod"):
             gain = points.loc["frod"] - points.loc[method]
             these, *areas = _by_area(gain, families)
-            cells = [label(method_named(method), in_text=True), these, _drawn(gain), *areas]
+            cells = [
+                label(method_named(method), in_text=True),
+                these,
+                _drawn(gain.loc[list(families.index)]),
+                *areas,
+            ]
             lines.append(pipes([*cells, hangs_on(gain)]))
         return "\n".join(lines)
 
@@ -108,7 +114,13 @@ def of_all_methods() -> str:
         if method != "frod":
             gain = points.loc[method].reindex(families.index) - points.loc["frod"]
             these, *areas = _by_area(gain, families)
-            cells = [f"{shares[method]:.1f}", these, _drawn(gain), *areas, hangs_on(gain)]
+            cells = [
+                f"{shares[method]:.1f}",
+                these,
+                _drawn(gain.loc[list(families.index)]),
+                *areas,
+                hangs_on(gain),
+            ]
             lines.append(pipes([label(method_named(method), in_text=True), *cells]))
     return "\n".join(lines)
 
@@ -224,16 +236,22 @@ def _there(families: "pd.Series[str]") -> list[str]:
 
 
 def hangs_on(gain: pd.DataFrame) -> str:
-    """The same as in the paired tables, of tasks as `cells.csv` spells them."""
-    keys = pd.MultiIndex.from_tuples([without_head(task) for task in gain.index])
-    return paired.hangs_on(gain.set_axis(keys))
+    """The same as in the paired tables, of tasks as `cells.csv` spells them; nothing if a run is
+    missing.
+    """
+    if gain.empty or gain.isna().any(axis=None):
+        return ""
+    keys = [Task(*without_head(task)) for task in gain.index]
+    names = {spelled(key): label(key) for key in keys}
+    found = paired.hangs_on(gain.set_axis(pd.MultiIndex.from_tuples(keys)))
+    return ", ".join(names.get(task, task) for task in found.split(", "))
 
 
 def _drawn(gain: pd.DataFrame) -> str:
     """The same mean with the interval of tasks drawn at random."""
     if gain.empty or gain.isna().any(axis=None):
         return "–"
-    return with_interval(*mean_over_tasks(gain.sort_index().to_numpy())[:3])
+    return with_interval(*mean_over_tasks(gain.to_numpy())[:3])
 
 
 def _by_area(gain: pd.DataFrame, families: "pd.Series[str]") -> list[str]:
@@ -254,8 +272,7 @@ def with_interval(mean: float, low: float, high: float) -> str:
     """An end near 0 has a digit more, as its sign decides; without ends, the mean alone."""
     if math.isnan(low):
         return signed(mean)
-    ends = (minus(f"{end:+.1g}") if 0 < abs(end) < 0.05 else signed(end) for end in (low, high))
-    return f"{signed(mean)} [{', '.join(ends)}]"
+    return f"{signed(mean)} [{end_of_interval(low)}, {end_of_interval(high)}]"
 
 
 def head(first: str, columns: Sequence[str]) -> list[str]:

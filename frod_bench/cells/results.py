@@ -101,8 +101,8 @@ def leave_record(
 def provenance_of(
     cell: Cell, started_at: str, device: str, machines: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What a record says of how its run was made, by default on this processor. `machines` are what
-    computed, by name; on an accelerator the processor is only next to it.
+    """What a record says of how its run was made. `machines` are what computed, by name; on a CPU
+    it is by default this processor, and on an accelerator the processor is only next to it.
     """
     code, dirty = code_version()
     computed_on = schema.THEN.join(machines)

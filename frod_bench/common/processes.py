@@ -48,9 +48,13 @@ def processor() -> str:
 
 
 def device_name(device: object) -> str:
-    """The model of a GPU of CUDA, as `cuda:0`; of any other device the processor's name."""
-    if not str(device).startswith("cuda"):
+    """The model of what computes: of the processor, or of an accelerator that torch can name
+    (`cuda:0`, `xpu`); empty if it cannot (`mps`).
+    """
+    kind = str(device).partition(":")[0]
+    if kind == "cpu":
         return processor()
     import torch  # late: whoever only counts processes does not need it
 
-    return torch.cuda.get_device_name(torch.device(str(device)))
+    named = getattr(getattr(torch, kind, None), "get_device_name", None)
+    return str(named(torch.device(str(device)))) if named else ""

@@ -42,7 +42,7 @@ from frod_bench.report.sensitivity import (
 from frod_bench.report.style import telling_apart
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
-from frod_bench.report.uninformative import below_frozen, one_class
+from frod_bench.report.uninformative import below_frozen, gained_nothing, one_class
 
 if TYPE_CHECKING:
     from frod_bench.report.figures import Drawing
@@ -140,7 +140,7 @@ def write_collected(
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
     if {"tables", "html"} & set(parts):  # they show scores
         collected.warnings += one_class(numbers.constant, numbers.split)
-        collected.warnings += below_frozen(frame, numbers.split)
+        collected.warnings += gained_nothing(below_frozen(frame), numbers.split)
     tables: list[Path] = []
     page: list[Path] = []
     others = "convergence" in figures

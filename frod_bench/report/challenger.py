@@ -48,7 +48,8 @@ def judge_challenger(
     seconds_compare: bool = True,
 ) -> Judged:
     """Judge the method of `rules_for` on all of `Collected.frame`, against each other method.
-    Without `seconds_compare`, or if the runs are of several devices, seconds decide nothing.
+    Without `seconds_compare`, or if the runs are of several kinds of devices, or several models
+    of one accelerator, seconds decide nothing.
     """
     protocols = ", ".join(sorted(frame["protocol"].dropna().unique()))
     tasks, seeds = tuple(frame["task"].unique()), tuple(rules.seeds)
@@ -56,7 +57,9 @@ def judge_challenger(
     others = [name for name in frame["method"].unique() if name != rules.accuracy.ours]
     claims = [_against(name, cells, rules) for name in others]
     arm = Arm("", cells, measured, profile in rules.convergence.whole_split)
-    same = seconds_compare and frame["device"].nunique() <= 1
+    kinds = frame["device"].dropna().str.partition(":")[0]
+    models = frame["processor"][kinds.index[kinds != "cpu"]]  # of processors the pace is compared
+    same = seconds_compare and max(kinds.nunique(), models.nunique()) <= 1
     claims.append(convergence(arm, None, rules.convergence, seconds_compare=same))
     return Judged(tuple(claims), profile, protocols, rules)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from frod_bench import stats
+from frod_bench.common.names import without_head
 from frod_bench.report.frame import (
     is_method,
     method_of,
@@ -16,7 +17,7 @@ from frod_bench.report.frame import (
     tasks_in,
 )
 from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Method, Task
-from frod_bench.report.names import label
+from frod_bench.report.names import label, spelled
 from frod_bench.report.predictions import Hits, predictions_of
 from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.report.tables import seeds_interval, so_many
@@ -28,7 +29,8 @@ COLUMNS = (
     "hangs_on",  # tasks whose removal changes whether the interval on these tasks leaves out 0
 )
 MEAN, MIDDLE, WINS = "mean difference", "interquartile mean", "probability of improvement"
-HANGS_ON = "hangs on"
+HANGS_ON, NONE = "Hangs on", "none"
+FEW_TO_HANG_ON = 3  # tasks: of fewer, each makes half of the mean and more
 THESE = "mean difference on these tasks"  # with the interval of these, not of tasks drawn at random
 
 
@@ -56,13 +58,11 @@ def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataF
         ]
         adjusted = stats.holm([row["p_value"] for row in of_tasks])
         rows += [row | {"p_holm": p} for row, p in zip(of_tasks, adjusted, strict=True)]
-        # The bootstrap draws tasks by place: a fixed order gives the same ends in every report.
-        mine_sorted, difference = mine.sort_index(), difference.sort_index()
         overall = (
             (THESE, stats.mean_of_these_tasks(difference)),
             (MEAN, stats.mean_over_tasks(difference)),
             (MIDDLE, stats.interquartile_mean(difference)),
-            (WINS, stats.probability_of_improvement(mine_sorted, theirs.sort_index())),
+            (WINS, stats.probability_of_improvement(mine, theirs)),
         )
         for quantity, estimate in overall:
             base = {"scope": "overall", "task": "", "head": "", "quantity": quantity}
@@ -85,8 +85,6 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "
         found = [by_key[Task("", ""), quantity, method] for method in methods]
         most = max((row.n for row in found), default=0)
         rows.append(Row(quantity, tuple(_overall_text(r, most) for r in found), strong=True))
-        if quantity == THESE:
-            rows.append(Row(HANGS_ON, tuple(r.hangs_on for r in found)))
     caption = (
         f"{name} minus each method, in points, paired by task and seed: mean ± half of the 95 % "
         f"interval (Student's t; of fewer than three pairs their range). In brackets the {split} "
@@ -99,21 +97,33 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "
         "All tasks: on these tasks seeds alone are random (Student's t, variance within tasks). "
         "The other 95 % intervals are of a bootstrap over tasks and seeds, of the mean of fewer "
         f"than {stats.FEW_TASKS} tasks Student's t; the last two are then too narrow.",
-        f"{HANGS_ON}: the tasks whose removal, one at a time, changes whether the interval on "
-        "these tasks leaves out 0. It says nothing of sizes or margins.",
     ]
+    of_these = {method: by_key[Task("", ""), THESE, method] for method in methods}
+    hanging = {m: row.hangs_on for m, row in of_these.items() if row.n >= FEW_TO_HANG_ON}
+    if known := [(method, tasks) for method, tasks in hanging.items() if tasks]:
+        of_each = "; ".join(f"{label(method)}: {_in_words(tasks)}" for method, tasks in known)
+        notes.append(
+            f"{HANGS_ON}, i.e. tasks whose removal, one at a time, changes whether the interval on "
+            f"these tasks leaves out 0, which says nothing of sizes or margins: {of_each}."
+        )
     header = ("task", *map(label, methods))
     return Table(f"Paired differences: {title}", caption, header, rows, notes)
 
 
 def hangs_on(difference: pd.DataFrame) -> str:
-    """The tasks (rows, with columns of seeds) on which the sign of a mean hangs; a dash if it hangs
-    on none, and nothing if that is unknown.
+    """The tasks (rows, with columns of seeds) on which the sign of a mean hangs, as CSV files spell
+    them; `none`, or empty without an interval.
     """
     decisive = stats.decisive_tasks(difference.to_numpy())
     if decisive is None:
         return ""
-    return ", ".join(label(Task(*key)) for key in difference.index[decisive]) or NOT_THERE
+    return ", ".join(spelled(Task(*key)) for key in difference.index[decisive]) or NONE
+
+
+def _in_words(tasks: str) -> str:
+    """The tasks of `hangs_on` for readers."""
+    names = tasks.split(", ")
+    return tasks if names == [NONE] else ", ".join(label(Task(*without_head(n))) for n in names)
 
 
 # Digest of the rows that a run predicted, and which predictions are right.
@@ -186,7 +196,8 @@ def _overall_text(row: Any, most: int) -> str:
     if np.isnan(row.low):
         return f"{style(row.mean)} ({so_many(row.n, 'task')}: no interval)"
     fewer = f" ({row.n:.0f} of {most:.0f} tasks)" if row.n < most else ""
-    return f"{style(row.mean)} [{style(row.low)}, {style(row.high)}]{fewer}"
+    ends = map(style if row.quantity == WINS else end_of_interval, (row.low, row.high))
+    return f"{style(row.mean)} [{', '.join(ends)}]{fewer}"
 
 
 def p_text(value: float) -> str:
@@ -197,6 +208,11 @@ def p_text(value: float) -> str:
 def signed(points: float) -> str:
     """A difference in points."""
     return minus(f"{round(points, 1) + 0.0:+.1f}")
+
+
+def end_of_interval(points: float) -> str:
+    """An end near 0 with one digit more, as its sign decides."""
+    return minus(f"{points:+.2f}") if 0 < abs(points) < 0.05 else signed(points)
 
 
 def minus(text: str) -> str:

@@ -1,14 +1,15 @@
 """Tasks on which scores say little about the methods: what a report warns of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from frod_bench.report.frame import by_method, by_task
 from frod_bench.report.keys import Method, Task
-from frod_bench.report.names import label
+from frod_bench.report.names import MATCHED, label
 from frod_bench.report.predictions import predictions_of
+from frod_bench.report.tables import so_many
 
 FROZEN = Method("frozen")
 
@@ -36,28 +37,32 @@ def one_class(constant: Mapping[Task, Sequence[Method]], split: str = "test") ->
     ]
 
 
-def below_frozen(frame: pd.DataFrame, split: str = "test") -> Iterator[str]:
-    """Iterate over warnings, one per task on which a trained method is worse than the frozen
-    backbone, in the mean over the seeds that both have. A method that a sweep has at several
-    settings is left out: it is meant to be bad at some.
+def below_frozen(frame: pd.DataFrame) -> dict[Method, dict[Task, str]]:
+    """For each method the tasks on which it is worse than the frozen backbone, in the mean over the
+    seeds that both have, with both means in points. Settings of a sweep are left out: some are
+    meant to be bad.
     """
+    found: dict[Method, dict[Task, str]] = {}
     for task, cells in by_task(frame):
         runs = {method: rows.set_index("seed")["value"] for method, rows in by_method(cells)}
         frozen = runs.pop(FROZEN, None)
-        if frozen is None or frozen.index.has_duplicates:
+        if frozen is None:
             continue
-        better = min if (cells["higher_is_better"] == False).any() else max  # noqa: E712
-        found = []
+        sign = -1 if (cells["higher_is_better"] == False).any() else 1  # noqa: E712
         for method, scores in runs.items():
-            if scores.index.has_duplicates:
-                continue
             both = pd.DataFrame({"own": scores, "frozen": frozen}).dropna()
-            own, other = 100 * both.mean()
-            if own != other and better(own, other) == other:
-                found.append(f"{label(method)} ({own:.1f} against {other:.1f})")
-        if found:
-            yield (
-                f"{label(task)}: worse than the frozen backbone on {split}: {', '.join(found)}. "
-                "Training did harm there, e.g. at a learning rate that does not suit the task; to "
-                "match such a run is little."
-            )
+            own, other = (round(100 * mean, 1) for mean in both.mean())
+            if method.variant in {"", MATCHED} and sign * own < sign * other:
+                of = f"{own:.1f} against {other:.1f}, {so_many(len(both), 'seed')}"
+                found.setdefault(method, {})[task] = of
+    return found
+
+
+def gained_nothing(below: Mapping[Method, Mapping[Task, str]], split: str = "test") -> list[str]:
+    """A warning per method of `below_frozen`."""
+    return [
+        f"{label(method)} is below the frozen backbone on {split} on "
+        f"{', '.join(f'{label(task)} ({of})' for task, of in tasks.items())}: training gained "
+        "nothing there, so that another method's distance from it says little."
+        for method, tasks in below.items()
+    ]

@@ -71,22 +71,22 @@ def decisive_tasks(
     differences: ArrayLike, confidence: float = CONFIDENCE
 ) -> NDArray[np.bool_] | None:
     """Return for each task whether its removal, alone, changes whether the interval of
-    `mean_of_these_tasks` leaves out 0, or on which side; None if that is unknown.
+    `mean_of_these_tasks` leaves out 0, on which side, or that there is one; None if there is none.
 
-    `differences` is (tasks x seeds). It is unknown if a value is missing, and without an interval.
+    `differences` is (tasks x seeds). A task without any value decides nothing.
     """
     table = np.asarray(differences, dtype=np.float64)
     side = _side_of_0(table, confidence)
     if side is None:
         return None
+    known = ~np.isnan(table).all(axis=1)
     left = (np.delete(table, place, axis=0) for place in range(len(table)))
-    return np.array([_side_of_0(rest, confidence) not in {side, None} for rest in left], dtype=bool)
+    changed = [_side_of_0(rest, confidence) != side for rest in left]
+    return np.array(changed, dtype=bool) & known
 
 
 def _side_of_0(table: Floats, confidence: float) -> int | None:
     """1 if the interval lies above 0, -1 if below, 0 if it holds 0; None without an interval."""
-    if table.size == 0 or np.isnan(table).any():
-        return None
     found = mean_of_these_tasks(table, confidence)
     return None if np.isnan(found.low) else int(found.low > 0) - int(found.high < 0)
 

@@ -223,10 +223,11 @@ class Checkpoints:
         text = metadata.get("state", "null")
         TypeAdapter(_State).validate_json(text, strict=True)
         content: _State = json.loads(text)  # numbers as they were written, to the last bit
+        # First, since other code may know other progress, and its checkpoints are to stay.
+        _check_origin(content["origin"], self.origin.names)
         progress = content["progress"]
         _check_names("progress", progress, [one.name for one in fields(progress_type)])
         TypeAdapter(progress_type).validate_json(json.dumps(progress), strict=True)
-        _check_origin(content["origin"], self.origin.names)
         _check_steps(file, content)
         _check_parameters(state.model, tensors)
         _check_optimizer(state.optimizer, tensors, content["step"])

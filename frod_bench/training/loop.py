@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -158,8 +159,10 @@ class Trainer:
         restored = checkpoints.restore(self.state, Progress)
         self.first_step, progress = restored or (0, {})
         self.progress = Progress(**progress)
-        if (machine := device_name(accelerator.device)) not in self.progress.machines:
-            self.progress.machines.append(machine)
+        own = device_name(accelerator.device)
+        for machine in gather_object([own]):  # of all processes
+            if machine and machine not in self.progress.machines:
+                self.progress.machines.append(machine)
         loader: DataLoader[Any] = DataLoader(
             problem.train,  # type: ignore[arg-type]  # a sequence is a map-style data set
             batch_sampler=StepBatches(len(problem.train), config, seed, self.first_step),

@@ -102,7 +102,7 @@ def test_several_models_of_a_gpu_are_warned_of(tmp_path: Path) -> None:
         named = {"accelerator": model} if model else {}
         made["provenance"] |= {"device": "cuda:0", "processor": f"Host {seed}", **named}
         write_record(tmp_path, made, synthetic_curve())
-    told = "Records of several processors (their seconds do not compare): A100, H100."
+    told = "Records of several accelerators (their seconds do not compare): A100, H100."
     for seeds, warnings in (((0, 1), [told]), ((0, 2), []), ((0, 3), [])):
         found = collect(tmp_path, "embedded", [Cell("rte", "frod", seed) for seed in seeds])
         assert found.warnings == warnings

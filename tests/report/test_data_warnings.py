@@ -6,10 +6,16 @@ import pandas as pd
 
 from frod_bench.records import store
 from frod_bench.report.asked import Cell
+from frod_bench.report.build import write_report
 from frod_bench.report.collect import collect
 from frod_bench.report.picks import untuned
-from frod_bench.report.uninformative import below_frozen, constant_predictions, one_class
-from tests.report.factory import make_record, write_record
+from frod_bench.report.uninformative import (
+    below_frozen,
+    constant_predictions,
+    gained_nothing,
+    one_class,
+)
+from tests.report.factory import make_record, synthetic_curve, write_record
 
 
 def test_methods_without_trials_are_named_by_family() -> None:
@@ -37,40 +43,53 @@ def test_a_method_that_answers_one_class_in_every_run_is_named(tmp_path: Path) -
     assert line.startswith("RTE: all test predictions of Full FT are one class, in every run.")
 
 
-def warned(tmp_path: Path, values: dict[tuple[str, int], float]) -> list[str]:
+def warned(tmp_path: Path, values: dict[tuple[str, int], float], **change: object) -> list[str]:
     for (method, seed), value in values.items():
         write_record(tmp_path, make_record("rte", method, seed, value))
     cells = [Cell("rte", method, seed) for method, seed in values]
-    return list(below_frozen(collect(tmp_path, "embedded", cells).frame))
+    frame = collect(tmp_path, "embedded", cells).frame
+    return gained_nothing(below_frozen(frame.assign(**change)))
 
 
-def test_training_that_does_harm_is_named_with_both_scores(tmp_path: Path) -> None:
+def test_a_method_below_the_frozen_backbone_is_named_with_both_scores(tmp_path: Path) -> None:
     values = {("full", 0): 0.5, ("full", 1): 0.6, ("frod", 0): 0.7, ("frod", 1): 0.5}
-    frozen = {("frozen", 0): 0.56, ("frozen", 1): 0.58}
-    (line,) = warned(tmp_path, values | frozen)
-    assert line.startswith("RTE: worse than the frozen backbone on test: Full FT (55.0 against 57.")
-    assert "FRoD" not in line
+    (line,) = warned(tmp_path, values | {("frozen", 0): 0.56, ("frozen", 1): 0.59})
+    words = "Full FT is below the frozen backbone on test on RTE (55.0 against 57.5, 2 seeds): "
+    assert line.startswith(words)
 
 
-def test_harm_is_judged_over_the_seeds_that_both_have(tmp_path: Path) -> None:
+def test_scores_are_compared_over_the_seeds_that_both_have(tmp_path: Path) -> None:
     assert not warned(tmp_path, {("full", 0): 0.6, ("frozen", 0): 0.5, ("frozen", 1): 0.9})
     assert not warned(tmp_path, {("full", 0): 0.6, ("full", 1): 0.7})
 
 
+def test_what_is_equal_in_a_table_is_not_below(tmp_path: Path) -> None:
+    """Also where the sum of the same scores, in another order, differs in its last digit."""
+    values = {("full", 0): 0.1, ("full", 1): 0.2, ("full", 2): 0.3}
+    frozen = {("frozen", 0): 0.3, ("frozen", 1): 0.2, ("frozen", 2): 0.1004}
+    assert not warned(tmp_path, values | frozen)
+
+
 def test_of_a_metric_that_falls_the_lower_is_better(tmp_path: Path) -> None:
     values = {("full", 0): 0.5, ("frod", 0): 0.7, ("frozen", 0): 0.6}
-    for (method, seed), value in values.items():
-        write_record(tmp_path, make_record("rte", method, seed, value))
-    frame = collect(tmp_path, "embedded", [Cell("rte", m, s) for m, s in values]).frame
-    (line,) = below_frozen(frame.assign(higher_is_better=False))
-    assert "FRoD (70.0 against 60.0)" in line
-    assert "Full" not in line
+    (line,) = warned(tmp_path, values, higher_is_better=False)
+    assert line.startswith("FRoD is below the frozen backbone on test on RTE (70.0 against 60.0, ")
 
 
-def test_a_sweep_over_settings_is_not_warned_of(tmp_path: Path) -> None:
-    write_record(tmp_path, make_record("rte", "full", 0, 0.5))
-    write_record(tmp_path, make_record("rte", "frozen", 0, 0.6))
-    frame = collect(tmp_path, "embedded", [Cell("rte", "full", 0), Cell("rte", "frozen", 0)]).frame
-    assert list(below_frozen(frame))
-    swept = pd.concat([frame, frame[frame["method"] == "full"]])
-    assert not list(below_frozen(swept))
+def test_settings_of_a_sweep_are_not_warned_of(tmp_path: Path) -> None:
+    values = {("full", 0): 0.5, ("frozen", 0): 0.6}
+    assert warned(tmp_path, values)
+    variants = ["r 1", ""]
+    assert not warned(tmp_path, values, variant=variants)
+
+
+def test_the_tables_and_the_page_say_so(tmp_path: Path) -> None:
+    cells = [Cell("rte", method, seed) for method in ("full", "frozen") for seed in (0, 1)]
+    for cell in cells:
+        value = {"full": 0.5, "frozen": 0.6}[cell.method]
+        made = make_record(cell.task, cell.method, cell.seed, value)
+        write_record(tmp_path, made, synthetic_curve())
+    write_report(tmp_path, "embedded", cells, "synthetic", parts=("tables", "html"))
+    for path in ("tables/main.md", "report.html"):
+        text = (tmp_path / "embedded" / path).read_text()
+        assert "Full FT is below the frozen backbone on test on RTE (50.0 against 60.0" in text

@@ -14,16 +14,12 @@ from frod_bench.records import sources, store
 from frod_bench.report.asked import Cell
 from frod_bench.report.collect import collect
 from frod_bench.report.keys import Method
-from frod_bench.report.paired import paired_summary, paired_table
+from frod_bench.report.paired import end_of_interval, paired_summary, paired_table
 from frod_bench.report.predictions import predictions_of
 from tests.report.factory import make_record, synthetic_curve, write_record
 
 OURS = Method("frod")
 TASKS = ("rte", "dtd")
-TWELVE = (
-    *("sst2", "cola", "mrpc", "rte", "boolq", "piqa"),
-    *("siqa", "cars", "dtd", "gtsrb", "mnist", "svhn"),
-)
 VALUES = {"full": (0.80, 0.82, 0.84), "frod": (0.81, 0.82, 0.86)}
 
 
@@ -86,26 +82,23 @@ def test_the_tasks_that_a_mean_hangs_on_are_named(tmp_path: Path) -> None:
                 write_record(tmp_path, make_record(task, method, seed, value), synthetic_curve())
                 cells.append(Cell(task, method, seed))
     summary = paired_summary(collect(tmp_path, "embedded", cells).frame, OURS, 1.0)
-    by_label = {row.label: row.cells for row in paired_table(summary, OURS, "synthetic").rows}
-    assert by_label["hangs on"] == ("DTD",)
+    overall = summary[summary["quantity"] == "mean difference on these tasks"]
+    assert overall["hangs_on"].tolist() == ["dtd"]
+    table = paired_table(summary, OURS, "synthetic")
+    by_label = {row.label: row.cells for row in table.rows}
     assert by_label["mean difference on these tasks"][0].startswith("+3.4 [")
+    assert table.notes[-1].endswith("says nothing of sizes or margins: Full FT: DTD.")
+    level = summary.assign(hangs_on=summary["hangs_on"].replace("dtd", "none"))
+    assert paired_table(level, OURS, "synthetic").notes[-1].endswith("margins: Full FT: none.")
+    unknown = paired_table(summary.assign(hangs_on=""), OURS, "synthetic")
+    assert "Hangs on" not in unknown.notes[-1]
 
 
-def test_the_order_of_tasks_does_not_move_the_ends(tmp_path: Path) -> None:
-    """The bootstrap draws tasks by place, and a folder lists them otherwise than an experiment."""
-    values = np.random.default_rng(0).uniform(0.5, 0.9, (2, len(TWELVE), 2))
-    for method, of_tasks in zip(("full", "frod"), values, strict=True):
-        for task, of_seeds in zip(TWELVE, of_tasks, strict=True):
-            for seed, value in enumerate(of_seeds):
-                write_record(tmp_path, make_record(task, method, seed, value), synthetic_curve())
-    orders = (TWELVE, TWELVE[::-1])
-    cells = ([Cell(t, m, s) for t in tasks for m in VALUES for s in (0, 1)] for tasks in orders)
-    frames = [collect(tmp_path, "embedded", list(of_order)).frame for of_order in cells]
-    assert frames[0]["task"].iloc[0] == frames[1]["task"].iloc[-1] == TWELVE[0]
-    first, second = (
-        paired_summary(frame, OURS, 1.0).query("scope == 'overall'") for frame in frames
-    )
-    pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
+def test_an_end_near_0_shows_on_which_side_it_is() -> None:
+    ends = (-0.004, -0.02, 0.03, 0.06, 0.0, -1.25)
+    assert [end_of_interval(end) for end in ends] == [
+        *("−0.00", "−0.02", "+0.03", "+0.1", "+0.0", "−1.2")
+    ]
 
 
 def test_table_says_what_is_not_there(frame: pd.DataFrame) -> None:

@@ -316,6 +316,20 @@ def test_seconds_of_an_accelerator_do_not_compare_with_those_of_an_unnamed_proce
         assert on_several_machines(arrived) == ({Task(TASKS[0])} if mixed else set())
 
 
+@pytest.mark.parametrize(("models", "mixed"), [(("H100", "H100"), False), (("H100", "A100"), True)])
+def test_seconds_of_two_models_of_a_gpu_do_not_compare(
+    tmp_path: Path, models: tuple[str, str], mixed: bool
+) -> None:
+    cells = sweep(tmp_path)
+    found = collect(tmp_path, "embedded", cells)
+    curves = evaluated_curves(found.frame, found.curves, "eval_loss")
+    is_it = (found.frame["task"] == TASKS[0]) & (found.frame["method"] == "lora")
+    processor = pd.Series(models[1], found.frame.index).mask(is_it, models[0])
+    frame = found.frame.assign(device="cuda:0", processor=processor)
+    arrived = arrivals(frame, curves, RULES.convergence)
+    assert on_several_machines(arrived) == ({Task(TASKS[0])} if mixed else set())
+
+
 @pytest.mark.parametrize(("improving", "n_tasks"), [(2, 0), (3, 3)])
 def test_a_task_needs_targets_of_more_than_half_of_the_seeds(
     tmp_path: Path, improving: int, n_tasks: int

@@ -46,12 +46,20 @@ def test_a_task_decides_whose_removal_moves_0_into_the_interval_or_out_of_it() -
     assert stats.decisive_tasks(np.full((3, 1), 4.0) + spread).tolist() == [False] * 3
 
 
-def test_without_all_runs_or_without_spread_no_task_is_said_to_decide() -> None:
-    assert stats.decisive_tasks([[1.0, np.nan], [2.0, 3.0]]) is None
+def test_missing_runs_count_as_in_the_mean_of_these_tasks() -> None:
+    spread = np.array([-0.5, 0.0, 0.5])
+    table = np.array([[0.1], [-0.1], [9.0], [5.0]]) + spread
+    table[3], table[0, 0] = np.nan, np.nan
+    assert stats.decisive_tasks(table).tolist() == [False, False, True, False]
+
+
+def test_without_an_interval_no_task_decides_and_a_task_that_makes_it_does() -> None:
     assert stats.decisive_tasks([[1.0, 1.0], [2.0, 2.0]]) is None
+    assert stats.decisive_tasks([[1.0], [2.0]]) is None
     assert stats.decisive_tasks(np.empty((0, 3))) is None
-    # The only task that spreads: without it there is no interval, which decides nothing.
-    assert stats.decisive_tasks([[1.0, 1.01], [2.0, 2.0]]).tolist() == [False, False]
+    # Alone, and the only one that spreads: without it there is no interval.
+    assert stats.decisive_tasks([[1.0, 1.01]]).tolist() == [True]
+    assert stats.decisive_tasks([[1.0, 1.01], [2.0, 2.0]]).tolist() == [True, False]
 
 
 @given(arrays(np.float64, st.tuples(st.integers(2, 6), st.integers(2, 4)), elements=VALUES))

@@ -62,14 +62,14 @@ def test_the_best_of_a_share_is_the_largest_mean_over_its_tasks() -> None:
 
 
 def test_an_eigenvalue_is_the_geometric_mean_over_starts() -> None:
-    logs, families = defaultdict(list), {"nlu": "language understanding", "vision": "vision"}
+    logs, families = defaultdict(list), differences.AREAS
     for line in lines_of(FOLDER / "curvature/tables/curvature.csv"):
-        if line["coordinates"] == "adapter":
+        if line["coordinates"] == "adapter" and line["is_sound"] == "True":
             logs[line["family"], line["method"]].append(math.log(float(line["eigenvalue"])))
     shown = rows_of(analysis_tables.curvatures())
     for family, name in families.items():
         cells = shown[f"{name}: largest eigenvalue"]
-        for method, cell in zip(analysis_tables.METHODS, cells, strict=False):
+        for method, cell in zip(analysis_tables.METHODS, cells[:-1], strict=True):
             expected = math.exp(statistics.mean(logs[family, method]))
             assert float(cell) == pytest.approx(expected, rel=0.006)
 
@@ -93,7 +93,7 @@ def gains(**of_tasks: float) -> pd.DataFrame:
 
 def test_a_difference_hangs_on_the_task_that_makes_it() -> None:
     assert hangs_on(gains(rte=0.1, cola=-0.1, gtsrb=9.0)) == "GTSRB"
-    assert hangs_on(gains(rte=3.0, cola=3.5, gtsrb=4.0)) == "–"
+    assert hangs_on(gains(rte=3.0, cola=3.5, gtsrb=4.0)) == "none"
     # 0 is inside as long as the two cancel.
     assert hangs_on(gains(rte=3.0, cola=-3.0, gtsrb=0.0)) == "RTE, CoLA"
 
@@ -106,7 +106,7 @@ def test_a_difference_that_lacks_a_run_is_not_said_to_hang_on_a_task() -> None:
 
 def test_a_ranked_task_keeps_its_name_and_scores_that_never_vary_say_nothing() -> None:
     level = pd.DataFrame({"arc_easy_rank": [9.0] * 3, "rte": [-8.0] * 3}).T
-    assert not hangs_on(level)
+    assert not hangs_on(level)  # without an interval
     assert hangs_on(gains(rte=0.1, siqa_rank=9.0, cola=-0.1)) == "SIQA (rank)"
 
 
@@ -121,7 +121,7 @@ def test_every_task_of_a_family_counts_in_it_under_whichever_head() -> None:
 
 def test_an_end_near_0_shows_its_sign() -> None:
     assert differences.with_interval(0.8, -0.012, 1.6) == "+0.8 [−0.01, +1.6]"
-    assert differences.with_interval(-0.9, -1.7, -0.004) == "−0.9 [−1.7, −0.004]"
+    assert differences.with_interval(-0.9, -1.7, -0.004) == "−0.9 [−1.7, −0.00]"
     assert differences.with_interval(2.0, math.nan, math.nan) == "+2.0"
 
 

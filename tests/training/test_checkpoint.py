@@ -348,6 +348,23 @@ def test_one_of_another_origin_stays_for_a_return_to_it(
     assert_same(fit(tmp_path, config(), problem(), checkpoints=ours), whole)
 
 
+def test_one_of_other_code_stays_though_that_code_keeps_other_progress(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = Checkpoints(tmp_path, 4, origin(**{"code of loop": "2"}))
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), on_point=kill_at(9), checkpoints=others)
+    for file in sorted(tmp_path.glob("step-*")):
+        with_state(lambda s: s["progress"].update(processors=s["progress"].pop("machines")))(file)
+    theirs = set(tmp_path.glob("step-*"))
+    ours = Checkpoints(tmp_path, 4, origin())
+    with pytest.raises(Killed):
+        fit(tmp_path, config(), on_point=kill_at(7), checkpoints=ours)
+    assert "its code of loop is '2'" in caplog.text
+    assert len(theirs) == 2
+    assert theirs < set(tmp_path.glob("step-*"))
+
+
 class OtherNet(Net):
     """The model as other code computes it: all numbers differ in the last digits."""
 

@@ -67,8 +67,7 @@ def _area(of_tasks: pd.Series) -> dict[str, float]:
     """One task's area, or the mean of several with its interval; NaN if one is unknown."""
     if len(of_tasks) == 1 or of_tasks.isna().any():
         return {"mean": of_tasks.mean(skipna=False)}
-    # Sorted, since the bootstrap draws tasks by place.
-    estimate = stats.mean_over_tasks(of_tasks.sort_index().to_numpy()[:, None])
+    estimate = stats.mean_over_tasks(of_tasks.to_numpy()[:, None])
     return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
 
 

@@ -9,6 +9,7 @@ from frod_bench.report.claims.parts import Claim, Evidence, Part, verdict_of
 from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import AccuracyRule
+from frod_bench.report.uninformative import below_frozen
 from frod_bench.stats import CONFIDENCE, Floats
 
 THESE, DRAWN = "these tasks", "tasks drawn at random"
@@ -28,7 +29,7 @@ def accuracy(cells: Evidence, rule: AccuracyRule) -> Claim:
     mean = Part(
         "{0} {minus} {1}, mean",
         *("points", found.difference, level, n, verdict),
-        note="; ".join(filter(None, (_beyond(ours - theirs, rule), _harmed(cells, theirs, rule)))),
+        note="; ".join(filter(None, (_beyond(ours - theirs, rule), _gained_nothing(cells, rule)))),
         methods=methods,
     )
     of_what = f"of {THESE} " if rule.these_tasks else ""
@@ -88,15 +89,12 @@ def _resolution(ours: Floats, theirs: Floats, rule: AccuracyRule, n: int) -> Ite
     yield Part(words, "points", margin, CONFIDENCE, n, methods=methods)
 
 
-def _harmed(cells: Evidence, theirs: Floats, rule: AccuracyRule) -> str:
-    """The tasks on which the reference is worse than the frozen backbone, where to match it is
-    little.
-    """
-    below = theirs - 100 * cells.table("frozen", "value")
-    means = [row[~np.isnan(row)].mean() if (~np.isnan(row)).any() else 0.0 for row in below]
-    names = [label(Task(task)) for task, mean in zip(cells.tasks, means, strict=True) if mean < 0]
+def _gained_nothing(cells: Evidence, rule: AccuracyRule) -> str:
+    """Where the reference is below the frozen backbone: to match it there is little."""
+    tasks = below_frozen(cells.frame).get(Method(rule.reference), {})
+    named = ", ".join(f"{label(task)} ({of})" for task, of in tasks.items())
     reference = label(Method(rule.reference), in_text=True)
-    return f"{reference} is worse than the frozen backbone on {', '.join(names)}" if names else ""
+    return f"{reference} is below the frozen backbone on {named}" if named else ""
 
 
 def _beyond(difference: Floats, rule: AccuracyRule) -> str:

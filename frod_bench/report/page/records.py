@@ -101,7 +101,9 @@ def provenance_table(collected: Collected, title: str) -> Table:
         name: [entry["packages"][name] for entry in made if name in entry["packages"]]
         for name in packages
     }
-    models = [entry["accelerator"] for entry in made if "accelerator" in entry]
+    models = [
+        entry.get("accelerator", "not recorded") for entry in made if entry["device"] != "cpu"
+    ]
     values = {
         "records": f"{len(made)} of {len(collected.frame)} runs",
         "first started": started[0],
