@@ -75,10 +75,10 @@ read: it is named in the report and counted as unusable. Where the folders of a 
 and what a report writes there: [results folder](results_folder.md).
 
 These files, and the trained values that `save=adapter` keeps, are on the disk before the record
-that names them. The record notes their sizes and SHA-256. Each plan compares the sizes, which finds
-what a full disk or a power failure cut off, and runs a cell again whose file is missing or differs.
-The SHA-256 is compared when a file is read, by a report or `frod-bench archive`: a plan would have
-to read the files of all runs.
+that names them. The record notes their sizes and SHA-256. Each plan compares the sizes. So it finds
+what a full disk or a power failure cut off: if a file is missing or differs, its cell is run again.
+The SHA-256 is compared when a report or `frod-bench archive` reads a file. A plan does not compare
+it, because it would have to read the files of all runs.
 """
 
 _FROD = f"""\
