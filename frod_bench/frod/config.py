@@ -22,9 +22,10 @@ class FrodConfig:
         seed: seed of the support of S; the same seed gives the same support as PEFT.
         regularization: pi of the higher-order CS decomposition, positive with a finite 1 / pi.
         basis: ``exact`` is the float64 decomposition of this package; ``peft`` repeats PEFT's
-            float32 operations in their order, so that adapters can be exchanged with it. Two are
-            for comparison: ``svd`` gives each layer its own V, its right singular vectors, and
-            ``random`` all layers of a category one orthogonal matrix drawn with `seed`.
+            float32 operations in their order, so that adapters can be exchanged with it. The
+            other two are for comparison: ``svd`` gives each layer its own V, its right singular
+            vectors; ``random`` gives all layers of a category one orthogonal matrix drawn with
+            `seed`.
         shared_side: ``input`` puts the shared basis on the inputs of the layers, as in the paper;
             ``smaller``, an extension, puts it on their outputs if these are fewer, so that S has
             m x m entries. It needs ``basis="exact"``.

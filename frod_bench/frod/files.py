@@ -84,8 +84,8 @@ def save_frod(
 def load_frod(base_model: M, folder: Path | str, *, cache_dir: Path | None = None) -> M:
     """Attach the adapter in `folder`, in either format, to its base model in place.
 
-    From PEFT's format, V is read and U is computed from it, which PEFT itself does not do; modules
-    that were saved with the adapter (`modules_to_save`) are copied into the model.
+    From a folder in PEFT's format V is read, and U is computed from this V, which PEFT itself does
+    not do. Modules that were saved with the adapter (`modules_to_save`) are copied into the model.
 
     Args:
         base_model: the plain base.

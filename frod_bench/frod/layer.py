@@ -113,11 +113,11 @@ def _address_and_version(tensor: Tensor) -> tuple[int, int]:
 class FrodLinear(nn.Module):
     """A frozen linear layer with a trained change of its weight (FRoD, arXiv 2512.23485).
 
-    The layer adds a change to W x, unlike the paper's y = U (diag(lambda) + S) V^T x, so that its
-    output before the first step is that of the plain layer, bit for bit in every type. What is
-    trained of lambda is its difference from lambda_0: it starts at an exact 0 in every type, and
+    The layer adds a change to W x, unlike the paper's y = U (diag(lambda) + S) V^T x. Its output
+    before the first step is therefore that of the plain layer, bit for bit in every type. Of
+    lambda, the difference from lambda_0 is trained. It starts at an exact 0 in every type, and
     weight decay draws it back to the start (see `decay_to_zero`). The trained values are float32 or
-    wider whatever the type of the base, also after the model is cast.
+    wider, whatever the type of the base, also after the model is cast.
 
     Attributes:
         base_layer: nn.Linear or transformers' Conv1D with W, (m, k), which is never written to.
