@@ -37,7 +37,7 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
 def multiply_adds(tokens: int, rows: int, width: int) -> dict[str, int]:
     """Return those of a step, without products with C, of each exact form; W is (rows, width)."""
     forms = {
-        "merged": 3 * tokens * rows * width + 2 * rows * width**2,
+        "merged": 3 * tokens * rows * width + (rows + min(tokens, rows)) * width**2,
         "factored": 4 * tokens * rows * width + 2 * tokens * width**2,
     }
     if rows > width:

@@ -23,7 +23,8 @@ from frod_bench.config.settings import RATE_FACTORS, LauncherConfig, Settings, k
 from frod_bench.data.task import check_task
 from frod_bench.embedded.current import is_current, verify_backbones
 
-# No other key of the suite depends on these, and none at all on the seed.
+# What lines of a grid may differ in and still share the composing. No key of the suite depends on
+# the seed; what depends on the others is validated for each of them (`of_tasks.READS_NUMBERS`).
 NUMBERS = ("seed", "size", *(f"rate_factors.{name}" for name in RATE_FACTORS))
 # What a grid reads from the first of its cells.
 ONE_FOR_ALL = (

@@ -46,8 +46,9 @@ PROBE: dict[str, Any] = {
 # The key of tasks that may be read elsewhere: it tells one kind of task from another. Whether there
 # is a `rank` does so, too, but not what is in it.
 OF_A_KIND = "family"
-# A setting that refers to one of `grid.NUMBERS`: a user's, since none of the suite's does.
-READS_NUMBERS = re.compile(r"\$\{[^}]*\b(seed|size|rate_factors)\b")
+# A setting that refers to one of `grid.NUMBERS`: a user's, or one that an experiment has for each
+# size. What the resolver of learning rates reads of `rate_factors` has bounds of its own.
+READS_NUMBERS = re.compile(r"\$\{[^}]*\b(seed|size|by_size|rate_factors)\b")
 READS_A_TASK = re.compile(rf"\b{GROUP}\b(?:\.(?!{OF_A_KIND}\b)|\[|\}})")
 
 

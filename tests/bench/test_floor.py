@@ -21,7 +21,10 @@ def merged_step(x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, grad: torch.T
     merged = u @ v.T
     x @ merged.T  # y
     grad @ merged  # dx
-    (grad.T @ x) @ v  # M
+    if len(x) < len(u):  # the gradient of C, summed over tokens
+        x @ v, grad @ u
+    else:
+        (grad.T @ x) @ v  # M
 
 
 def factored_step(x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, grad: torch.Tensor) -> None:

@@ -112,3 +112,13 @@ def test_settings_that_read_a_task_are_seen(setting: str, reads: bool) -> None:
 def test_a_bad_task_is_refused_in_any_place_of_a_grid() -> None:
     with pytest.raises(InputError, match="head=rank: task sst2"):
         planned([[f"task={task}", "method=lora", "head=rank"] for task in ("boolq", "sst2")])
+
+
+@pytest.mark.parametrize(("sizes", "bad"), [("0.02,5.0", 1), ("5.0,0.02", 0)])
+def test_a_setting_that_reads_the_size_is_validated_at_each(sizes: str, bad: int) -> None:
+    words = ["task=rte", "method=frod", f"method.sparse_rate=${{by_size:{sizes}}}"]
+    (good,) = planned([[*words, f"size={1 - bad}"]])
+    assert good.settings.method.sparse_rate == 0.02
+    for lines in ([[*words, f"size={bad}"]], [[*words, f"size={size}"] for size in (0, 1)]):
+        with pytest.raises(InputError, match=r"method\.sparse_rate=5"):
+            planned(lines)
