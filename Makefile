@@ -38,9 +38,10 @@ help:  ## show this list
 
 INSTALLED = $(VENV)/.installed$(if $(LOCKED),-locked)
 
-# pip compiles on one core what it installs, which is half of its work; compileall does it on all cores. What it cannot
-# compile, a template for instance, is not imported either.
-# An environment of another Python (named by PYTHON=, or gone) would keep its interpreter, and get the packages of this one.
+# pip would compile what it installs on one core, which is half of its work; compileall uses all
+# cores. Files that it cannot compile, such as templates, are never imported.
+# An environment of another version of Python than PYTHON's, or of one that is gone, is removed: it
+# would keep its interpreter, and get the packages of this one.
 VERSION = -c 'import sys; print(sys.version_info[:2])'
 $(INSTALLED): pyproject.toml $(if $(LOCKED),constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than Python 3.11, which is needed. Name a newer one: make setup PYTHON=python3.11")'

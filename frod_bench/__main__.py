@@ -9,11 +9,11 @@ from frod_bench.cli.verbs import BY_NAME
 from frod_bench.common.errors import InputError, did_you_mean
 from frod_bench.common.garbage import collector
 
-# Module of jobs/ of a verb without a room of its own, and the one room that has another name.
+# Verb -> its module in jobs/, for the verbs that have no package of their own.
 JOBS = {"validate": "run", "verify": "verify", "calibrate": "calibrate"}
 JOBS |= {"run": "run", "reproduce": "reproduce", "ls": "ls", "cache": "ls", "archive": "archive"}
 JOBS |= {"prune": "prune", "rehearse": "rehearse"}
-ROOMS = {"analyze": "analyses", "tune": "tuning"}
+ROOMS = {"analyze": "analyses", "tune": "tuning"}  # verb -> its package, if the names differ
 RESUMES = set(BY_NAME) - {
     "ls",
     "cache",
@@ -23,11 +23,12 @@ RESUMES = set(BY_NAME) - {
     "archive",
     "prune",
     "rehearse",
-}  # these leave no work
+    "verify",
+}  # these keep nothing of an interrupted command
 
 
 def main(verb: str | None = None) -> None:
-    """Hand the command line on to `verb`, by default that of its first word; exit as it does."""
+    """Run `verb`, by default the first word of the command line, and exit with its status."""
     words = sys.argv[1:]
     with exit_statuses(resumes=False):
         if verb is None:
@@ -43,7 +44,10 @@ def main(verb: str | None = None) -> None:
 
 
 def _verb_of(words: list[str]) -> tuple[str, list[str]]:
-    """(verb, its words), `run` if there are only key=value words; answers what needs no verb."""
+    """Return the verb and its words; the verb is `run` if the line begins with key=value words.
+
+    A request for help, the version or completion is answered here, and ends the process.
+    """
     words = words or ["--help"]
     first, *others = words
     if first in BY_NAME:

@@ -236,8 +236,9 @@ def _there(families: "pd.Series[str]") -> list[str]:
 
 
 def hangs_on(gain: pd.DataFrame) -> str:
-    """The same as in the paired tables, of tasks as `cells.csv` spells them; nothing if a run is
-    missing.
+    """The tasks that a difference hangs on, as in the paired tables; empty if a run is missing.
+
+    The rows of `gain` are tasks as `cells.csv` spells them.
     """
     if gain.empty or gain.isna().any(axis=None):
         return ""

@@ -255,8 +255,10 @@ def _table(profile: str, name: str) -> Callable[[], str]:
 
 
 def _claims(profile: str) -> Callable[[], str]:
-    """The table of claims without the rows that are shown and do not decide, but for the range that
-    the rules name and what the runs could have found.
+    """The table of claims without the rows that are shown and do not decide.
+
+    Two kinds of such rows are kept: the range that the rules name, and what the runs could have
+    found.
     """
 
     def read() -> str:

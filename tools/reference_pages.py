@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/reference/: configuration, command line, API of FRoD.
+"""Write the generated pages of docs/reference/: configuration, command line, API of FRoD, records.
 
     python -m tools.reference_pages
 

@@ -67,8 +67,11 @@ def _normal(texts: Iterable[str]) -> Texts:
 
 
 def shares(rows: Sequence[Pieces], trained: Sequence[Pieces]) -> tuple[float, float, float]:
-    """Percent of `rows` of which a text is one of a `trained` row, of which one is a run of whole
-    words of such a text, and whose right option is such a run of a text or a right option.
+    """Three percentages of `rows`, by what is also in the `trained` rows.
+
+    The first is of rows with a text that is a text of a trained row. The second is of rows with a
+    text that is a sequence of whole words in such a text. The third is of rows whose right option
+    is such a sequence in a text or in a right option of a trained row.
     """
     known = frozenset().union(*(row.texts for row in trained))
     answers = frozenset().union(*(row.answer for row in trained))

@@ -76,8 +76,8 @@ class Context:
 class Kept:
     """The cells of an analysis."""
 
-    cells: Sequence[Cell]  # those with a record and trained values
-    lacking: Sequence[str]  # one line for each other cell, and a last one on how to run them
+    cells: Sequence[Cell]  # those with trained values; if none are needed, all
+    lacking: Sequence[str]  # one line for each other cell, and how to run those that are missing
     context: Context
 
 
@@ -133,7 +133,7 @@ def start_cells(overrides: Sequence[str]) -> Kept:
 def refuse_pooled(
     cells: Sequence[Cell], known_by: Callable[[Cell], tuple[object, ...]], words: str
 ) -> None:
-    """Raise InputError if two cells are one run for an analysis, which would pool their numbers."""
+    """Raise InputError if an analysis cannot tell two cells apart, and would pool their numbers."""
     counts = Counter(map(known_by, cells))
     name, number = counts.most_common(1)[0]
     if number > 1:

@@ -62,9 +62,10 @@ class Start:
 
 
 def analyze(cells: Sequence[Cell], context: Context, say: Say) -> list[Path]:
-    """Measure; write `curvature.*`, `curvature_ranks.csv` and the figure. Methods that train
-    nothing beside the head have no coordinates, and are left out; InputError if there are no
-    others.
+    """Measure; write `curvature.*`, `curvature_points.csv`, `curvature_ranks.csv` and the figure.
+
+    Methods that train nothing beside the head have no coordinates, and are left out. Raises
+    InputError if nothing else is left.
     """
     idle = dict.fromkeys(cell.method for cell in cells if not coordinates_of(cell))
     cells = [cell for cell in cells if coordinates_of(cell)]
@@ -90,11 +91,13 @@ def coordinates_of(cell: Cell) -> list[str]:
 
 
 def measure(cells: Sequence[Cell], folder: Path, say: Say) -> pd.DataFrame:
-    """Return one row per cell and coordinates. A start that a table in `folder` has is not measured
-    again, if the code that makes and measures it is the same. `STARTS` has all that were measured,
-    whatever is asked for now, and is written after each cell, so that the same command goes on
-    after an interruption. A cell whose method does not fit its backbone is left out, and said.
-    Raises InputError if a table is damaged, or if no method fits.
+    """Return one row per cell and coordinates.
+
+    A start that is in a table in `folder` is not measured again, if the code that makes and
+    measures it is the same. `STARTS` has all starts that were measured, also those that are not
+    asked for now. It is written after each cell, so that the same command resumes after an
+    interruption. A cell whose method does not fit its backbone is reported and left out. Raises
+    InputError if a table is damaged, or if no method fits.
     """
     path, code = folder / STARTS, _code_digest()
     of_start = _known_starts(folder / "curvature.csv") | _known_starts(path)

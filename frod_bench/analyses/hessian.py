@@ -1,8 +1,9 @@
 """The Hessian of a loss in the coordinates of some parameters, by differences of gradients.
 
 H v is (g(x + h v) - g(x - h v)) / 2h, in float64. Both ends of the spectrum come from Lanczos
-(ARPACK), which is power iteration that keeps its vectors: alone, it would not settle if the lowest
-eigenvalue has the magnitude of the largest, as is possible at the start of a low-rank adapter.
+(ARPACK), which is power iteration that keeps its vectors. Power iteration alone would not converge
+if the lowest eigenvalue has the magnitude of the largest, which is possible at the start of a
+low-rank adapter.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,8 +26,8 @@ Vector = NDArray[np.float64]
 class Ends(NamedTuple):
     """The largest and the lowest eigenvalue, and how far they can be trusted.
 
-    Errors are the larger one of the two, over the larger magnitude; NaN, as the eigenvalues, if
-    Lanczos did not converge.
+    Each error is the larger one of the two eigenvalues' errors, divided by the larger of their
+    magnitudes. Errors and eigenvalues are NaN if Lanczos did not converge.
     """
 
     largest: float
@@ -47,7 +48,7 @@ class Surface:
     Args:
         parameters: the coordinates; float64.
         backward: adds the gradient of the loss at the parameters' values to their `.grad`.
-        scales: for a parameter c, entry by entry, if its coordinate is x / c.
+        scales: for each parameter None, or a tensor c of its shape: its coordinates are x / c.
     """
 
     def __init__(

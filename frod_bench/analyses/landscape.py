@@ -5,8 +5,9 @@ row of a random direction D has the norm of that row of the pretrained weights. 
 each end's own; here a step has the same length everywhere. Head, biases, norms and embeddings stay
 as they are at the plane's centre.
 
-All methods of a task and seed share D1 and D2, at the start and at the end. So both are in the
-space of dense weights: in that of what a method trains, directions would differ in meaning.
+All methods of a task and seed share D1 and D2, at the start and at the end. So D1 and D2 are in the
+space of dense weights. In the space of the values that a method trains, a direction would have
+another meaning for each method.
 """
 
 import functools

@@ -10,7 +10,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.common.names import with_head
 from frod_bench.report import picks
 
-HEAD, ROTATION = "head", "rotation"  # groups whose rate follows another one's
+HEAD, ROTATION = "head", "rotation"  # groups whose rate is not searched first
 FEWEST_POINTS = 4  # for a rank correlation
 MOST_EXACT = 8  # points whose 40,320 orders are all counted
 # quantity -> its name, and the sign of its correlation with the learning rate if it explains it
@@ -86,9 +86,11 @@ def correlations(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def rank_correlation(values: pd.Series, rates: pd.Series) -> tuple[float, float]:
-    """Return Spearman's correlation and its two-sided p-value: of few points by all their orders,
-    since the usual approximation calls four points in a row certain (p 0.00; of 24 orders two have
-    it, p 0.08).
+    """Return Spearman's correlation and its two-sided p-value.
+
+    With few points the p-value is computed from all their orders, because the usual approximation
+    calls four points in perfect order certain (p 0.00). Two of their 24 orders are as extreme, so
+    the p-value is 0.08.
     """
     rho, p = spearmanr(values, rates)
     if len(values) <= MOST_EXACT and np.isfinite(rho):

@@ -150,8 +150,9 @@ class Contender:
     def forward(self) -> float:
         """Return the seconds of one evaluation of the batch.
 
-        A merged weight, which an evaluation forms once, is formed before, by one row; or by a full
-        batch if a graph, or an accelerator's memory, depends on its size.
+        An evaluation forms merged weights once. This is done before the time is taken, by an
+        evaluation of one row, or of the full batch if a graph, or an accelerator's memory, depends
+        on its size.
         """
         self.prepared.model.eval()
         rows = 1 if self.device.type == "cpu" and not self.entry.compiled else None

@@ -1,10 +1,11 @@
 """How close a FRoD layer's training step is to what its multiply-adds alone would take.
 
-The floor of a step is the multiply-adds of the cheapest of the exact forms that use W in both
-passes (docs/explanation/method.md, section 2; a layer whose backward pass does without W takes
-fewer), at the rate of a `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in the layer's type,
-interleaved with the step. A step is forward and backward pass of one layer whose input requires a
-gradient and whose trained values have changed, so that what it forms from them is formed anew.
+The floor of a step is the time of the multiply-adds of the cheapest form in `multiply_adds`: exact
+forms that use W in both passes (docs/explanation/method.md, section 2). A layer whose backward pass
+does without W takes fewer. The rate is that of a `torch.mm` of `PRODUCT_SIZE`^3 multiply-adds in
+the layer's type, interleaved with the step. A step is the forward and backward pass of one layer.
+Its input requires a gradient, and its trained values have changed, so that whatever is formed from
+them is formed anew.
 """
 
 import statistics
@@ -35,7 +36,7 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
 
 
 def multiply_adds(tokens: int, rows: int, width: int) -> dict[str, int]:
-    """Return those of a step, without products with C, of each exact form; W is (rows, width)."""
+    """Return a step's multiply-adds by exact form, without products with C; W is (rows, width)."""
     forms = {
         "merged": 3 * tokens * rows * width + (rows + min(tokens, rows)) * width**2,
         "factored": 4 * tokens * rows * width + 2 * tokens * width**2,

@@ -161,9 +161,12 @@ class Plan:
 
 
 def find_missing(cells: Iterable[Cell]) -> Plan:
-    """Look at the records of `cells`; reads only. A cell is done if its record is valid and its run
-    ended (`ok` or `diverged`: the same seed would diverge again), and the run's files have their
-    sizes, with its trained values if they are asked for. What cannot be read costs its cell alone.
+    """Find out from their records which of `cells` have to run; reads only.
+
+    A cell is done if its record is valid, its run ended, and the files of the run have the sizes
+    that the record notes. A run has ended if it is `ok` or `diverged`: the same seed would diverge
+    again. Its files include the trained values if these are asked for. A record that cannot be read
+    affects its own cell alone.
     """
     unique, known = tuple(dict.fromkeys(cells)), Configurations()
     missing, invalid, damaged, unreadable = [], [], [], []

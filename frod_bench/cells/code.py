@@ -32,8 +32,10 @@ def code_digests() -> dict[str, str]:
 
 
 def digest_of(rooms: Sequence[Path]) -> str:
-    """A digest of the Python files below some folders: of what they do, so that comments, blank
-    lines and docstrings have no part in it. Versions of Python write the same code differently.
+    """Return a digest of what the Python files below some folders do.
+
+    Comments, blank lines and docstrings do not change it. Two versions of Python may give different
+    digests, because they represent the same code differently.
     """
     digest = hashlib.sha256()
     for room in rooms:

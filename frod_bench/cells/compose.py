@@ -1,9 +1,9 @@
 """Compositions of a grid: Hydra composes each choice once, and combinations are put together.
 
-A composition takes Hydra a tenth of a second, and a grid of twenty tasks and five methods has a
-hundred. But a task changes the node `task` alone, and a method the node `method`: so 24 of them
-say what the other 76 are. And a value (`seed=3`) is set after all groups are chosen: that takes
-no composition.
+A composition takes Hydra a tenth of a second, and a grid of twenty tasks and five methods needs a
+hundred. But a task changes only the node `task`, and a method only the node `method`. The other 76
+compositions therefore follow from 24 of them. A value (`seed=3`) is set after all groups are
+chosen, so it needs no further composition.
 """
 
 import functools
@@ -106,9 +106,9 @@ class Composer:
 class Parts:
     """What Hydra has composed, and configurations that are put together from it.
 
-    Of choices that differ in `SEPARATE` groups alone, the first are the base. A combination that
-    differs from it in several of them is the base with the nodes that each one changes, if no node
-    is changed by two.
+    Among combinations of choices that differ only in `SEPARATE` groups, the first one is the base.
+    Any other one is the base with the nodes that each of its choices changes. If two choices change
+    the same node, Hydra composes the combination instead.
     """
 
     def __init__(self) -> None:
@@ -171,7 +171,7 @@ def group_of(word: str) -> str:
 
 
 def stamp_of_files() -> Stamp:
-    """What changes if a file does from which Hydra composes: a search writes learning rates."""
+    """What changes with any file that Hydra composes from: a search writes learning rates."""
     paths = [path for root in (CONF_DIR, EXPERIMENTS_DIR) for path in sorted(root.rglob("*.yaml"))]
     stats = [path.stat() for path in paths]
     return tuple(

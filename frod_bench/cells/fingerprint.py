@@ -62,10 +62,12 @@ def data_fingerprint(
     *,
     picture: str | None = None,
 ) -> str:
-    """Hash of the files of one configuration of a data set with the splits `splits`; on the Hub,
-    its revision. If its tables name pictures, in the column `picture`, all pictures in its folder
-    are hashed, too; not those that a path outside it names. Raises InputError if `data_root` lacks
-    the data set or lists other checksums.
+    """Hash of the files of one configuration of a data set with the splits `splits`.
+
+    Without `data_root`, it is the data set's revision on the Hub. If the tables name pictures, in
+    the column `picture`, all pictures in the data set's folder are hashed, too, but not those that
+    a path outside the folder names. Raises InputError if `data_root` lacks the data set or lists
+    other checksums.
     """
     if data_root is None:
         return f"hub-data:{hub_id}/{hub_config}@{revision or 'main'}"
@@ -103,8 +105,9 @@ def _is_picture(path: Path, folder: Path) -> bool:
 
 
 def _names_pictures(files: Collection[Path], column: str) -> bool:
-    """Whether a column names pictures, and does not hold their bytes: by themselves, or in a struct
-    with a path, as parquet and arrow can; by the first file.
+    """Whether a column names pictures instead of holding their bytes, judged by the first table.
+
+    Only parquet and arrow can hold the bytes of pictures, by themselves or in a struct with a path.
     """
     table = next((file for file in files if file.suffix in HOLDING), None)
     if table is None:

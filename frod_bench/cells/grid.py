@@ -133,9 +133,11 @@ def _check_of_a_grid(asked: Sequence[Settings]) -> None:
 def settings_in(
     grid: Sequence[Sequence[str]], compose_one: Compose, lacks: list[Lack]
 ) -> list[tuple[Settings, dict[int, int]]]:
-    """The settings that the lines of a grid ask for, each with the seeds of its places in the grid;
-    what is missing on this machine is added to `lacks`. Lines that differ in `NUMBERS` alone share
-    the composing, as those of tasks of one kind do (`of_tasks`).
+    """The settings that the lines of a grid ask for.
+
+    Each comes with a mapping from its places in the grid to their seeds. What is missing on this
+    machine is added to `lacks`. Lines that differ only in `NUMBERS` share one composition, and so
+    do lines whose tasks are of one kind (`of_tasks`).
     """
     composed: dict[tuple[str, ...], list[int]] = {}
     for place, overrides in enumerate(grid):

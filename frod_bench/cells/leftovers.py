@@ -182,8 +182,10 @@ def _is_unnamed(path: Path) -> bool:
 
 
 def _is_useless(place: Place) -> bool:
-    """Whether no run resumes from a cell's checkpoints: it has its record, or there are none. They
-    are newer than the record if the cell runs again, e.g. to keep its trained values.
+    """Whether no run resumes from a cell's checkpoints.
+
+    That is so if the cell has its record, or if there are no checkpoints. But checkpoints that are
+    newer than the record are needed: the cell runs again, e.g. to keep its trained values.
     """
     record = place.folder("records") / f"{place.stem}.json"
     try:

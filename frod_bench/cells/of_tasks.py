@@ -1,9 +1,11 @@
-"""Cells that differ in their task alone, composed once for all tasks of a family.
+"""Cells that differ in their task alone, composed once for all tasks of a kind.
 
-Of a task, the rest of a configuration reads the family, and whether it has options to rank. So the
-configuration of another such task is the same with that task in it, unless somebody says otherwise:
-an override or an experiment that sets a key of tasks, or a setting that reads one. Whether one of
-them does is seen by composing a task of which no value is anybody else's.
+The rest of a configuration reads only two things of its task: the family, and whether it has
+options to rank. These are its kind. A configuration is therefore the same for all tasks of a kind,
+except for the task itself. There are two exceptions. First, an override or an experiment may set a
+key of the task. The overrides show this, or composing a probe does: a task whose values no other
+task has. Second, a setting may read another key of the task. A search of the settings for such
+references shows this.
 """
 
 import re
@@ -43,8 +45,8 @@ PROBE: dict[str, Any] = {
     "metrics": ["probe of a metric"],
     "primary_metric": "probe of a metric",
 }
-# The key of tasks that may be read elsewhere: it tells one kind of task from another. Whether there
-# is a `rank` does so, too, but not what is in it.
+# The only key of a task that other settings may read: it is part of the task's kind. So is whether
+# there is a `rank`, but not what is in it.
 OF_A_KIND = "family"
 # A setting that refers to one of `grid.NUMBERS`: a user's, or one that an experiment has for each
 # size. What the resolver of learning rates reads of `rate_factors` has bounds of its own.
@@ -79,8 +81,10 @@ class OfTasks:
         self._shared: dict[tuple[tuple[str, ...], Kind], Shared] = {}
 
     def configuration(self, words: Sequence[str]) -> tuple[Shared, TaskConfig | None]:
-        """The validated configuration of overrides, and the task to put in the place of its own;
-        None: it is of these overrides. Raises InputError for bad input.
+        """The configuration of overrides, and the task that replaces the one in it.
+
+        None in place of a task: the configuration already has the right one. The configuration is
+        validated, unless it reads one of `grid.NUMBERS`. Raises InputError for bad input.
         """
         keys = [word.partition("=")[0] for word in words]
         if keys.count(GROUP) != 1:

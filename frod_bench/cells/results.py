@@ -58,10 +58,11 @@ def leave_record(
     device: str,
     has_lock: bool = True,
 ) -> tuple[dict[str, Any], Path]:
-    """Save the record made of `body` and its side files, delete checkpoints that are no longer
-    needed, and return the record and its path: next to its place, under a name that no report
-    reads, if a better record exists or another process holds the cell's lock. `body` may name the
-    `machines`, processors or GPUs, that the run was made on.
+    """Save the record made of `body` and its side files, and return the record and its path.
+
+    If a better record exists, or another process holds the cell's lock, the record is saved next to
+    the cell's record, under a name that no report reads. Checkpoints that are no longer needed are
+    deleted. `body` may name the `machines`, processors or GPUs, that the run was made on.
     """
     body = dict(body)
     machines = body.pop("machines", ())

@@ -107,8 +107,10 @@ class Challenge:
 
     @cached_property
     def sample(self) -> list[Cell]:
-        """Committed runs to run again here: on what the judged runs get (device, threads), since
-        the pace is that of their seconds; apart from all others, and not tracked.
+        """Committed runs to run again here, apart from all other runs, and not tracked.
+
+        They get the device and the threads of the judged runs, because the pace must hold for the
+        seconds of these.
         """
         own: dict[str, Any] = {
             "results_root": str(self.verify_root),
@@ -280,7 +282,7 @@ class Verified(NamedTuple):
 
     @property
     def seconds_compare(self) -> bool:
-        """Whether seconds here and there are about the same of the same runs."""
+        """Whether the same runs take about the same seconds on both machines."""
         return self.pace is not None and 1 / SAME_PACE < self.pace < SAME_PACE
 
     def warnings(self, name: str) -> list[str]:

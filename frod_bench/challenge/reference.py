@@ -97,8 +97,9 @@ def read_reference(folder: Path, cells: Sequence[Cell], words: Sequence[str]) ->
 
 
 def reference_in(folder: Path, records: Sequence[Record], cells: Sequence[Cell]) -> Reference:
-    """Those of `cells` whose method has a record among `records`, which are of `folder`; of several
-    records of a cell the newest that ended well, or else the newest.
+    """The reference runs in `folder`: those of `cells` whose method has any of its `records`.
+
+    If a cell has several records, the newest with status ok is taken, or else the newest.
     """
     best_last = sorted(records, key=_preference)
     by_settings = {hashing.settings_hash(record): record for record in best_last}

@@ -90,9 +90,9 @@ def _at_home(key: str, value: str) -> str:
 def parse(verb_name: str, words: Sequence[str]) -> Arguments:
     """Take a command line apart.
 
-    Raises InputError for an unknown action, key or flag, with the nearest known one; for a key that
-    is given twice, without a value, or with one that is not a choice; for a path that no folder can
-    have; and as `prepared`.
+    Raises InputError for an unknown action, key or flag, and names the nearest known one; for a key
+    that is given twice, that has no value, or whose value is not allowed; for a value that cannot
+    be the path of a folder; and if `prepared` does.
     """
     verb, found, left = BY_NAME[verb_name], Arguments(), prepared(words)
     actions = verb.action.choices

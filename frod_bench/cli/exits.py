@@ -94,12 +94,13 @@ def exit_statuses(resumes: bool = True) -> Iterator[None]:
     """Turn errors that a user can fix into one message and an exit status.
 
     1 if a run failed or diverged, 2 for bad input, 130 if interrupted, 143 if stopped by a signal.
-    Of several processes that run one cell together, the first on each machine prints the message.
-    After an error of the operating system, the message says how to go on if the command `resumes`
-    its work.
+    If several processes run one cell together, the first one on each machine prints the message.
+    If a command `resumes` its work, the message about an interruption, or about an error of the
+    operating system, says how.
     """
     secrets.keep_out_of_logs()
     prints = processes.is_first_here()
+    again = " Run the same command again to resume." if resumes else ""
     # A shell without job control starts background processes that ignore SIGINT.
     is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     resets = is_ignored and threading.current_thread() is threading.main_thread()
@@ -113,11 +114,11 @@ def exit_statuses(resumes: bool = True) -> Iterator[None]:
     except Detached as left:
         print(left, file=sys.stderr)
     except KeyboardInterrupt:
-        print("Interrupted. Run the same command again to resume.", file=sys.stderr)
+        print(f"Interrupted.{again}", file=sys.stderr)
         sys.exit(130)
     except stopping.Stopped as stop:
         if prints:
-            print(f"Stopped by {stop}. Run the same command again to resume.", file=sys.stderr)
+            print(f"Stopped by {stop}.{again}", file=sys.stderr)
         sys.exit(stopping.STATUS)
     except Exception as error:
         if message := explain(error):
@@ -125,8 +126,8 @@ def exit_statuses(resumes: bool = True) -> Iterator[None]:
                 print(f"error: {_shown(message)}", file=sys.stderr)
             sys.exit(2)
         if isinstance(error, OSError):
-            hint = " No file is incomplete. Run the same command again to resume."
-            sys.exit(f"error: {_shown(str(error))}.{hint if resumes else ''}")
+            whole = " No file is incomplete." if resumes else ""
+            sys.exit(f"error: {_shown(str(error))}.{whole}{again}")
         raise
     finally:
         if resets:

@@ -1,5 +1,7 @@
-"""Atomic and durable writes: readers of a file see its old content or all of its new content, and
-once a write has returned, a power failure takes neither the file nor the folders made for it.
+"""Atomic and durable writes.
+
+Readers of a file see either its old content or all of its new content. Once a write has returned,
+a power failure destroys neither the file nor the folders that were made for it.
 """
 
 import errno
@@ -10,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARIES = ".*.partial"  # pattern of the names that `temporary` gives
-# What a file system says that cannot flush a folder, or a user who may write in it but not read it.
+# Errors of a file system that cannot flush folders, or of a user who may write to a folder but not
+# read it.
 NOT_FLUSHED = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES, errno.EPERM)
 
 
@@ -21,8 +24,10 @@ def temporary(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `path`, in a folder made if needed, that replaces `path` if the
-    body succeeds, once flushed to the disk; only a writer that is killed leaves it behind.
+    """Yield a temporary file next to `path`, which replaces `path` if the body succeeds.
+
+    The folder is made if needed. The file is flushed to the disk before it replaces `path`. It is
+    left behind only if the process is killed.
     """
     make_folder(path.parent)
     partial = temporary(path)
@@ -63,8 +68,10 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def writing_many() -> Iterator[Callable[[Path, bytes], None]]:
-    """Yield a function that is used as `write_bytes` for thousands of files. They appear when the
-    body ends, in the order of the calls: the disk is flushed twice in all, and not for each file.
+    """Yield a function that takes the place of `write_bytes` for thousands of files.
+
+    All files appear when the body ends, in the order of the calls. The disk is flushed twice in
+    total, and not once per file.
     """
     written: list[tuple[Path, Path]] = []
 

@@ -11,22 +11,23 @@ from typing import TypeVar
 from frod_bench.common import stopping
 
 T = TypeVar("T")
-# Without an answer, until a copy is killed: a thread of the first process may have held a lock
-# when it was copied.
+# A copy that sends nothing for so long is killed. It hangs if another thread of this process held a
+# lock when the process was copied.
 HANGS_SEC = 600.0
 Works = Sequence[Callable[[], T]]
 
 
 @contextmanager
 def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
-    """Do `works` in `count` copies of this process while the body runs. What is yielded waits for
-    them and returns what they returned, in the order of `works`; it may be called once.
+    """Do `works` in `count` copies of this process while the body runs.
 
-    What no copy answers is done here, while it is waited for: because it failed there, so that its
-    error is raised here; because its answer cannot be pickled; because the copy was killed, hangs
-    for `HANGS_SEC`, or could not be made. With a count of 0, in a daemonic process, and on other
-    systems than Linux, whose libraries may not survive a copy, that is everything. If the context
-    ends before all is done, or this process does, copies end after the work that is under way.
+    Yields a function, to be called once, that waits for the copies and returns the results in the
+    order of `works`. If a copy does not answer, the function does the work in this process. The
+    work may have failed (its error is then raised here), its result may not be picklable, or the
+    copy may have been killed, hang for `HANGS_SEC`, or could not be made. With a count of 0, in a
+    daemonic process, and on systems other than Linux, whose libraries may not survive a copy, all
+    works are done in this process. If the context or this process ends early, each copy ends after
+    its current work.
     """
     count = min(count, len(works))
     if sys.platform != "linux" or multiprocessing.current_process().daemon:
@@ -63,9 +64,9 @@ def in_copies(works: Works[T], count: int) -> Iterator[Callable[[], list[T]]]:
 def _start(works: Works[T], copies: list[BaseProcess], pipes: list[Connection]) -> None:
     """Start a copy and add it and its pipe to the others. Raises OSError.
 
-    Signals are held back meanwhile. If another thread is sent one, and this process ends before it
-    knows the copy, the copy ends with its pipe. They stay held back in the copy, which the end of
-    this process ends soon enough.
+    Signals are held back while the copy starts. If another thread receives one, this process may
+    end before it has noted the copy; the copy then ends because its pipe is closed. Signals stay
+    held back in the copy. This does no harm, because the copy ends soon after this process.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)

@@ -1,4 +1,4 @@
-"""The collector of cycles, which walks through all objects again and again."""
+"""Python's garbage collector, which walks through all objects again and again."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector(*, runs: bool) -> Iterator[None]:
-    """Let the collector run or rest. Modules and records have no cycles to collect: of the time of
-    ten thousand records, which are a million objects, it takes an eighth. Figures have many, each
-    with its pixels: while it runs, it walks through what is made within, and not through the rest,
-    beside which it would find a figure too small to look for.
+    """Let the garbage collector run or rest while the body runs.
+
+    Modules and records have no cycles to collect. For ten thousand records, which are a million
+    objects, the collector would take an eighth of the time. Figures have many cycles, and each
+    holds its pixels. If the collector runs, it walks only through objects that the body makes: next
+    to all other objects, a figure would be too small to start a collection.
     """
     was_enabled = gc.isenabled()
     (gc.enable if runs else gc.disable)()

@@ -1,6 +1,8 @@
-"""A bound on waiting for the Hub. Its client waits for ever for a server that accepts a request and
-does not answer, unless the caller names a time: preflight would hang, and `datasets`, which waits
-for a minute and tries again five times, would take six.
+"""A limit on waiting for the Hub.
+
+If a server accepts a request and does not answer, the Hub's client waits for ever, unless the
+caller sets a timeout. Preflight would hang. `datasets` waits for a minute and tries again five
+times, so it would take six minutes.
 """
 
 from typing import Any

@@ -1,10 +1,12 @@
-"""Leases: locks for file systems whose own locks are missing or end at the machine. A lease is a
-file that its holder creates exclusively and touches every few seconds; it says which process that
-is. It is stale, and is taken over, once the process is gone, or for a process of another machine
-once its last touch is older than a limit.
+"""Leases: locks for file systems whose own locks are missing, or hold on one machine only.
+
+A lease is a file that its holder creates exclusively and touches every few seconds. It names the
+process that holds it. A lease is stale, and is taken over, once this process has ended; if the
+process is on another machine, once the last touch is older than a limit.
 
 A holder that is suspended for longer than the limit can lose its lease to another machine. It then
-goes on beside the new one, with a warning: a lease saves work, and does not guard data.
+runs at the same time as the new holder, with a warning: a lease saves work, and does not guard
+data.
 """
 
 import errno
@@ -27,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 BEAT_SEC = 10.0  # between two touches
 GUARDS = ".over-"  # in the names of leases that are held to take another one over
-LIMIT_SEC = 120.0  # after the last one, the lease of another machine is stale
-# Leases touched in the future: the touch, and this machine's monotonic time when it was first seen.
+LIMIT_SEC = 120.0  # since the last touch, until the lease of another machine is stale
+# Leases whose last touch is in the future -> the time of the touch, and this machine's monotonic
+# time when the touch was first seen.
 _from_the_future: dict[Path, tuple[float, float]] = {}
 
 
@@ -42,9 +45,10 @@ class Lease:
         self._thread.start()
 
     def release(self) -> None:
-        """Remove the file, unless another process has taken the lease over. What was done under it
-        is done: if the file server is away, that is tried again until this process ends, with which
-        the lease becomes stale.
+        """Remove the file, unless another process has taken the lease over.
+
+        If the file server does not answer, this is tried again until this process ends; the lease
+        then becomes stale. It is not an error, since the work under the lease is done.
         """
         self._ended.set()
         self._thread.join()
@@ -119,9 +123,11 @@ def _create(path: Path, content: str) -> bool:
 
 
 def _take_over(path: Path, content: str) -> bool:
-    """Replace a stale lease. Whoever does that holds a second lease meanwhile, with a name for this
-    stale one alone, and looks again, so that nobody replaces the new lease of another process that
-    was faster. A second lease whose holder died is taken over in the same way.
+    """Replace a stale lease.
+
+    Meanwhile the process holds a second lease, whose name belongs to this stale lease alone. It
+    then checks again that the first lease is still the stale one, so that it does not replace the
+    new lease of a faster process. A second lease whose holder died is taken over in the same way.
     """
     stale = _stale(path)
     if stale is None:
@@ -146,15 +152,17 @@ def _take_over(path: Path, content: str) -> bool:
 
 
 def _guard_of(path: Path, stale: str) -> Path:
-    """The lease that is held while the `stale` one at `path` is replaced. Its name has that of
-    `path`, since both may be empty: their creators died before they wrote.
+    """The lease that is held while the `stale` one at `path` is replaced.
+
+    The digest covers the name of `path`, too: a lease and its guard have the same content if both
+    are empty, because their creators died before they wrote.
     """
     digest = hashlib.sha256(f"{path.name}\n{stale}".encode()).hexdigest()[:16]
     return path.with_name(f"{path.name.partition(GUARDS)[0]}{GUARDS}{digest}")
 
 
 def _stale(path: Path) -> str | None:
-    """What a lease says that nobody holds any more; None if it is held, or if there is none."""
+    """The content of a lease that nobody holds any more; None if it is held or does not exist."""
     try:
         said = path.read_text(encoding="utf-8", errors="replace")
         noted = json.loads(said)
@@ -215,8 +223,8 @@ def _place() -> dict[str, str]:
 
 
 def _process(pid: int) -> dict[str, Any]:
-    """A process by its number and when it started, since numbers are used again; without a start
-    if it is gone, also if its parent has not noticed yet.
+    """The number of a process and its start time, since numbers are used again. The start is None
+    if the process has ended, even if its parent has not noticed this yet.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

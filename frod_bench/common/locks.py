@@ -1,7 +1,9 @@
-"""One process at a time per cell: a lock file that the system releases when its holder dies, or if
-the file system's locks do not reach every machine, a lease (`leases`). Either is removed on
-release, with the folders made for it, so that refused input leaves nothing; `filelock` leaves them,
-and on a file system without locks its file outlives its holder.
+"""Locks, so that one process at a time works on a cell.
+
+A lock is a file that the system unlocks when its holder dies. If the locks of the file system do
+not reach every machine, a lease is used instead (`leases`). Both are removed on release, with the
+folders that were made for them, so that refused input leaves nothing. The package `filelock` does
+not remove them, and on a file system without locks its file outlives its holder.
 """
 
 import errno
@@ -40,9 +42,11 @@ _held: set[Path] = set()  # by this process, which may ask for a lock that it al
 
 @contextmanager
 def locked(path: Path, label: str, *, wait: bool = True) -> Iterator[bool]:
-    """Run the body with the lock at `path`; yields True. While another process has it, wait with a
-    message about `label`, or without `wait` yield False (a lock that this process holds already
-    counts as held). Raises OSError if the file cannot be made.
+    """Hold the lock at `path` while the body runs, and yield True.
+
+    While another process has the lock, wait for it, with a message about `label`. Without `wait`,
+    yield False at once if another process has it, and True if this process has it already. Raises
+    OSError if the file cannot be made.
     """
     if path in _held and not wait:
         yield True
@@ -135,8 +139,10 @@ def _flocked(path: Path, label: str, wait: bool) -> Iterator[bool]:
 
 
 def _remove(path: Path, stream: TextIO) -> None:
-    """Remove a lock's file, if it is still this one. What was done under the lock is done, and
-    closing the file releases it: a file server that is away does not undo that.
+    """Remove a lock's file, if it is still this one.
+
+    It is not an error if the file server does not answer: the work under the lock is done, and
+    closing the file releases the lock.
     """
     try:
         if _is_at(stream, path):

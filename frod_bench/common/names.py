@@ -1,5 +1,7 @@
-"""Names that become folders, and paths that must stay below their root. They come from users and
-files, and are checked as text: files in a Hub cache are links out of their snapshot, and valid.
+"""Names that become folders, and paths that must stay below their root.
+
+Both come from users and files. They are checked as text, without following links: the files in a
+Hub cache are links out of their snapshot, and valid. Only `inside` follows links.
 """
 
 import errno
@@ -22,7 +24,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|.*(?:://|::)", re.DOTALL)  # fs
 _SEPARATOR = re.compile(r"[/\\]")
 
 
-# Of a configuration: a new linear layer, options by likelihood, or the latter if there are any.
+# Values of the key `head`: a new linear layer; options by likelihood; the latter if a task has any.
 HEADS = ("classify", "rank", "auto")
 
 
@@ -31,12 +33,12 @@ MATCHED_ENDING = "_matched"
 
 
 def head_for(head: str, *, has_options: bool) -> str:
-    """The head that a configuration's stands for on a task: `auto` is rank if it has options."""
+    """The head that a task gets: `auto` becomes `rank` if the task has options."""
     return ("rank" if has_options else "classify") if head == "auto" else head
 
 
 def short_stem(stem: str) -> str:
-    """The stem of a file's name, whose end a digest of all of it replaces if it is too long."""
+    """The stem of a file's name; if it is too long, a digest of the whole stem replaces its end."""
     encoded = stem.encode()
     if len(encoded) <= LONGEST_STEM:
         return stem

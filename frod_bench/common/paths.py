@@ -102,8 +102,8 @@ def is_file(path: Path) -> bool:
 
 
 def check_file(path: Path) -> os.stat_result:
-    """What the system says of a path. Raises OSError if there is nothing, or neither a file nor a
-    folder: whoever opens a pipe waits for its writer.
+    """`Path.stat` of a path. Raises OSError unless it is a file or a folder: a reader who opened a
+    pipe would wait for its writer.
     """
     found = path.stat()
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
@@ -124,10 +124,10 @@ def check_writable(
     *,
     may_be_published: bool = False,
 ) -> None:
-    """Raise InputError unless `folder` can be written to and, unless it may be, is not published by
-    the project.
+    """Raise InputError unless `folder` can be written to.
 
-    `key` is the option that named it and `value` what the user gave, by default `folder`.
+    A folder that the project publishes is refused, too, unless `may_be_published`. `key` is the
+    option that named the folder, and `value` is what the user gave, by default `folder`.
     """
     check_path(key, str(folder))
     given = f"{key}={folder if value is None else value}"

@@ -7,8 +7,8 @@ import os
 import platform
 from pathlib import Path
 
-# What mpirun, and srun with a PMI, tell the processes that they start; accelerate takes them for
-# processes that train together, if torchrun's variables are missing.
+# Variables that mpirun, and srun with a PMI, set for the processes that they start. If torchrun's
+# variables are missing, accelerate takes such processes for ones that train together.
 OF_MPI = ("PMI_", "OMPI_COMM_WORLD_", "MV2_COMM_WORLD_")
 
 
@@ -18,8 +18,8 @@ def count() -> int:
 
 
 def forget_mpi() -> None:
-    """Make this process one that trains alone, unless torchrun started it: `srun -n 8` starts eight
-    that share the cells of a grid, not each cell.
+    """Make this process train alone, unless torchrun started it. The eight processes of `srun -n 8`
+    share the cells of a grid; they do not train each cell together.
     """
     for name in [name for name in os.environ if name.startswith(OF_MPI)] if count() == 1 else ():
         del os.environ[name]

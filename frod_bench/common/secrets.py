@@ -1,5 +1,7 @@
-"""Secrets, which must reach no record, log, page or tracker: what looks like one is refused in
-settings, all of which records keep, and left out of messages.
+"""Secrets must reach no record, log, page or tracker.
+
+Text that looks like a secret is refused in settings, because records keep all settings. In
+messages it is left out.
 """
 
 import functools
@@ -16,8 +18,8 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 SHORTEST = 8  # characters; a shorter value of such a variable would be found in ordinary text
-# Tokens that are known by how they begin, what is before the host of an address, and what its query
-# and the headers of a request call by such names.
+# Tokens that can be recognized by their beginning; the user and password before the host of an
+# address; and values in the query of an address, or in the headers of a request, under such names.
 _SHAPES = (
     r"hf_[A-Za-z0-9]{20,}",
     r"(?:AKIA|ASIA)[A-Z0-9]{16}",
@@ -49,8 +51,8 @@ MASK = "***"
 
 
 def pattern() -> re.Pattern[str]:
-    """What secrets look like now: the values of such variables of the environment, users and
-    passwords in addresses, and well-known tokens.
+    """What secrets look like now: values of environment variables that are named like secrets,
+    well-known tokens, users and passwords in addresses, and secrets in queries and headers.
     """
     return _pattern(tuple(sorted(set(_of_environment()), key=len, reverse=True)))
 

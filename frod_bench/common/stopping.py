@@ -31,7 +31,7 @@ class TimeIsUp(EndedEarly):
 @contextmanager
 def listening() -> Iterator[None]:
     """While the body runs, the first of `SIGNALS` raises Stopped in the main thread, or as soon as
-    `deferred` allows it; later ones change nothing. What the caller does with them itself stays.
+    `deferred` allows it. Later ones are ignored. Handlers that the caller has set stay in place.
     """
     global _noted  # noqa: PLW0603  (signals are the process's)
     replaced = {}
@@ -65,8 +65,10 @@ def deferred() -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """While the body runs, `SIGNALS` and SIGINT wait, as far as this thread is concerned: so that
-    one cannot end this process before it knows a process that it starts, which inherits that.
+    """While the body runs, `SIGNALS` and SIGINT are blocked in this thread.
+
+    So none of them can end this process after it has started another one and before it has noted
+    it. A process that is started in the body inherits the block.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *SIGNALS})
     try:

@@ -77,7 +77,7 @@ class Comparison:
 
     title: str
     collected: Collected  # the cells that are shown, and those of the reference
-    shown: "pd.Series[bool]"  # a row of its frame
+    shown: "pd.Series[bool]"  # whether a row of its frame is shown
     contrasts: Sequence[Contrast]
     heads: tuple[str, str]  # names of the two columns of each contrast
     rules: Rules
@@ -155,8 +155,8 @@ class Comparison:
             if np.isnan(target):
                 name = label(self.reference, in_text=True)
                 lines.append(
-                    f"{label(task)}: no target, for {name} has no curve here, or gains nothing "
-                    "over it."
+                    f"{label(task)}: no target, because {name} has no curve here or gains nothing "
+                    "on its curve."
                 )
             elif len(known) and np.isinf(known).all():
                 lines.append(
@@ -262,8 +262,9 @@ def _settings(comparison: Comparison) -> Table:
 
 
 def panels_of(comparison: Comparison) -> dict[str, Panels]:
-    """What is drawn: each task that has a curve, and the mean over all if there are several; after
-    these, by `<task>_loss`, the held-out loss if the rules set targets of it.
+    """The panels to draw: one for each task that has a curve, and the mean if there are several.
+
+    If the rules set targets of the held-out loss, its panels follow, named `<task>_loss`.
     """
     cells, arrived, rule = comparison.cells, comparison.arrived, comparison.rules.convergence
     drawn: dict[str, Panels] = {}

@@ -1,8 +1,8 @@
 """Training losses that others published, drawn over those of a comparison's methods.
 
-The axis is the share of the budget, since runs differ in length by an order of magnitude. A
-published budget is that of the shortest run: to end all methods' curves at their own last step
-would move those that trained for longer to the left.
+The axis is the share of the budget, because runs differ in length by an order of magnitude. The
+budget of published runs is the length of the shortest one. If each method's curve ended at its own
+last step instead, the curves of methods that trained for longer would be moved to the left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -95,7 +95,8 @@ def overlaid(comparison: Comparison, losses: Losses) -> dict[str, Panels]:
     """The training loss of each task that has one, by the share of the budget, with the published
     losses of the same methods; by `<task>_training_loss`.
 
-    Raises InputError if none of the methods is published, or if no run has training losses.
+    Raises InputError if none of the methods is published, if a published curve begins after the
+    shortest run has ended, or if no run has training losses.
     """
     methods = [m for m in methods_in(comparison.cells) if m in losses.curves]
     asked = ", ".join(map(label, methods_in(comparison.cells)))

@@ -38,7 +38,7 @@ Pairs = Mapping[Run, tuple[Record, Record]]
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """What to compare; None is any of two folders, and the default of one."""
+    """What to compare. None means any value if there are two folders, else the default."""
 
     task: list[str] | None
     methods: list[str] | None  # the first one is compared with each other one
@@ -108,8 +108,10 @@ def compare(config: CompareConfig, rules: Rules) -> Comparison:
 
 
 def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
-    """Compare methods on tasks, on the seeds that all methods have if none are named: a run of
-    one method alone, with settings that somebody tried, must not enter its mean.
+    """Compare methods on tasks, by default on the seeds that all methods have.
+
+    A run with a seed that only one method has must not enter its mean: somebody may have tried
+    other settings with it.
     """
     tasks, methods, head = config.task or [], config.methods or [], config.head or HEAD
     profile, protocol = config.profile or PROFILE, config.protocol or PROTOCOL
@@ -138,7 +140,7 @@ def _compare_methods(config: CompareConfig, rules: Rules) -> Comparison:
     if not config.seeds and (lone := sorted(known - shared)):
         collected.warnings.append(
             f"Seeds {', '.join(map(str, lone))} are left out: not every method has a record of "
-            "them. seed= names them."
+            "them. To include them, name them with seed=."
             if shared
             else "No seed has a record of every method: the means are over each one's own seeds, "
             "and no difference is paired. Run the same seeds."

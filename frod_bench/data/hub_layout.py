@@ -1,11 +1,11 @@
 """The files of a configuration and of its splits in the snapshot of a data set.
 
-The card (README.md) lists them in its front matter, or else names of files and folders decide.
-`splits` are the names that a task gives to its splits: such a file or folder is that split,
-whatever else its name could mean (`my_train` is then not a configuration `my`).
+The card (README.md) lists them in its front matter. If it does not, names of files and folders
+decide. `splits` are the names that a task gives to its splits: a file or folder with such a name is
+that split, whatever else the name could mean (`my_train` is then not a configuration `my`).
 
-A card is data from elsewhere: what leads out of the snapshot is refused, except links, as all files
-of a Hub cache are.
+A card is data from elsewhere. Paths in it that lead out of the snapshot are refused. Links are
+followed, because all files of a Hub cache are links.
 """
 
 import re
@@ -92,9 +92,9 @@ def split_files(
 ) -> dict[str, list[str]]:
     """Return split -> its existing files, relative to the snapshot.
 
-    Without a card, they are `<split>.parquet`, `<split>-*.parquet` and `<split>/*.parquet`, or such
-    tables of another type outside of folders. A split's name is the whole word, while `datasets`
-    takes `validation_matched` for `validation`.
+    If the card lists no files, they are `<split>.parquet`, `<split>-*.parquet` and
+    `<split>/*.parquet`, or tables of another type with such names outside of folders. The whole
+    name of a split has to match, while `datasets` reads `validation_matched` as `validation`.
     """
     found: dict[str, list[str]] = {}
     entry = _listed(folder).get(hub_config, "")

@@ -1,8 +1,9 @@
 """From the content of a label column to a class number, or a value for regression.
 
 A class (a ClassLabel, "1" and "2", a truth value, a name, the letter of an option) becomes its
-position from 0; if the recorded schema names the same classes, in the order of that schema. An
-unusable label (-1 for a hidden one, an answer outside the options) becomes None.
+position, counted from 0. If the recorded schema names the same classes, the order of the schema
+counts. A label that cannot be used (-1 for a hidden one, an answer outside the options) becomes
+None.
 """
 
 import math

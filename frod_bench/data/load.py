@@ -52,8 +52,9 @@ def load_data(settings: Settings) -> TaskData:
     """Read a cell's task, encode it for the backbone, and split validation rows off the train rows.
 
     The seed permutes the usable rows of train: the first `validation_percent` of them are the
-    validation split, the next `train_rows` (None: all) are trained on. Rows are encoded once per
-    process and (data root, task, backbone, head), and only if they are selected.
+    validation split, the next `train_rows` (None: all) are trained on. Only selected rows are
+    encoded, once per process and (data root, task, backbone, head). Images that do not fit into
+    `rows.MAX_KEPT_BYTES` are encoded again whenever they are read.
 
     Raises InputError if the data set, a split, a column or the backbone's tokenizer or image
     processor is missing or does not fit; if more than 1 % of a split's rows cannot be used; or if

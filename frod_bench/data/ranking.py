@@ -87,7 +87,7 @@ class OptionEncoder(Encoder):
     def _sequences(
         self, values: Mapping[str, str], options: Sequence[str], *, cut: bool = False
     ) -> list[tuple[list[int], int]]:
-        """Return the token ids of the question with each option, and the number of the option's."""
+        """Return, for each option, the token ids of question and option, and the option's count."""
         question = self._prompt.question.render(values)
         batch = self._tokens.tokenizer(
             [f"{question} {option}" for option in options],

@@ -1,7 +1,8 @@
 """Encoded rows, and splits of them.
 
-A `PreparedSplit` encodes each row of a split once; a `Split` is a selection of its rows. Seeds only
-select, so all cells of a task that run in one process share the work.
+A `PreparedSplit` encodes rows of a split when they are first selected, and keeps them as far as
+memory allows. A `Split` is a selection of its rows. Seeds only select rows, so all cells of a task
+that run in one process share the work.
 """
 
 from collections import Counter
@@ -52,7 +53,7 @@ class Encoder:
         return None
 
     def option_count(self, _row: Mapping[str, Any]) -> int | None:
-        """Return the number of options of a row that has its own; None: it may be of any class."""
+        """Return how many options a row has; None if it has none, and may be of any class."""
         return None
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:

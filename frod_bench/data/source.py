@@ -1,7 +1,7 @@
 """Data sets from the Hub, or from a mirror: folders with the layout of a Hub snapshot.
 
-`datasets` takes the patterns of a card for paths, and an absolute one, on the Hub too, is a file of
-this machine. So the files that patterns match are checked before any of them is opened.
+`datasets` reads the patterns in a card as paths. An absolute path means a file of this machine,
+even in a card on the Hub. So the files that the patterns match are checked before one is opened.
 """
 
 import functools
@@ -157,9 +157,10 @@ def _load_checked(
 
 
 def _cache_of(folder: Path) -> str:
-    """Return the folder for the Arrow copy of a mirror's data set, by the files that it has.
+    """Return the folder for the Arrow copy of a mirror's data set; its files decide which one.
 
-    `datasets` goes by the folder's name and README alone, so mirrors would get each other's rows.
+    `datasets` looks only at the name and the README of the data set's folder, so two mirrors would
+    get each other's rows.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -232,7 +233,7 @@ def _fault(error: BaseException, folder: Path, files: Sequence[Path], logged: st
 
 
 def _other_columns(folder: Path, files: Sequence[Path]) -> str | None:
-    """Describe a shard of a parquet file that has other columns than the one before it, if any."""
+    """Describe a parquet file whose columns differ from those of its split's first file, if any."""
     columns: dict[Path, tuple[Path, set[str]]] = {}
     for file in files:
         if (schema := _schema(file)) is None:

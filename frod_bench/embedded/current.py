@@ -1,5 +1,7 @@
-"""Whether what the embedded profile reads is as it should be, as every plan asks: the mirror of the
-synthetic data of this version, and the shipped backbones as their hashes have them.
+"""Whether the inputs of the embedded profile are as they should be; every plan asks this.
+
+The mirror has to hold the synthetic data of this version, and the shipped backbones have to match
+their hashes.
 """
 
 import json

@@ -120,7 +120,8 @@ def unmerge_frod(model: M) -> M:
             left unchanged.
     """
     layers = attached_layers(model)
-    if any(map(_is_sharded, layers.values())):  # what gathers their weights would go with them
+    # Removing the layers would also remove what gathers their weights.
+    if any(map(_is_sharded, layers.values())):
         raise InputError(
             "unmerge_frod: the adapted layers are sharded one by one. Load the plain base again: "
             "the adapter never writes into it."

@@ -21,7 +21,7 @@ GRAM_MAX_CONDITION = 1e2
 MAX_CONDITION = 1e10
 # Triangular factors and triangles of products are halved down to this many columns.
 LEAF = 192
-# Bytes up to which what the first passes compute of each layer is kept for the later ones.
+# The first passes keep what they compute for each layer, up to this many bytes, for later passes.
 KEPT_BYTES = 2**30
 # Rounds and vectors of the power iteration that estimates a condition number.
 POWER_ROUNDS, POWER_VECTORS = 2, 8
@@ -108,10 +108,10 @@ def exact_basis(
 ) -> JointBasis:
     """Compute the canonical joint basis of W_i (m_i x k) in float64, on their device.
 
-    V and the U_i are then rounded to `dtype`, and lambda_i to it or float32, whichever is wider. By
-    default V is float64, and U_i and lambda_i have the type that they were computed in. With
-    `by_P`, P = R^-1 Z takes the place of the U_i if it is accurate: if R is well-conditioned
-    and no lambda is small.
+    V and the U_i are rounded to `dtype`, and the lambda_i to `dtype` or float32, whichever is
+    wider. By default V stays float64, and the U_i and lambda_i keep the type in which they were
+    computed. With `by_P`, the result has P = R^-1 Z instead of the U_i, provided that P is
+    accurate: R must be well-conditioned, and no lambda may be small.
     """
     width = weights[0].shape[1]
     if sum(weight.shape[0] for weight in weights) < width:
@@ -206,12 +206,14 @@ def factors_in(V: Tensor, weights: Sequence[Tensor]) -> JointBasis:
 def _mean_inverse(
     weights: Sequence[Tensor], factor: RowFactor, regularization: float
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    """Compute T = (1/N) sum_i (Q_i^T Q_i + pi I)^-1, (r x r), of which only the upper triangle.
+    """Compute the upper triangle of T = (1/N) sum_i (Q_i^T Q_i + pi I)^-1, (r x r).
 
-    If m < r, by the Woodbury identity from an m x m system: (I - Q^T (pi I + Q Q^T)^-1 Q) / pi.
-    If m >= r and R is well-conditioned, from Gram matrices, without Q_i:
-    (Q_i^T Q_i + pi I)^-1 = R (G_i + pi R^T R)^-1 R^T. Also returns the Q_i that were computed, by
-    the layer's index, rounded to the type of the weights or float32, if they fit in memory.
+    If m < r, the inverse comes from an m x m system, by the Woodbury identity:
+    (I - Q^T (pi I + Q Q^T)^-1 Q) / pi. If m >= r and R is well-conditioned, it comes from Gram
+    matrices, without Q_i: (Q_i^T Q_i + pi I)^-1 = R (G_i + pi R^T R)^-1 R^T. Otherwise Q_i is
+    computed, and Q_i^T Q_i + pi I is inverted. Also returns the Q_i of the layers with m < r, by
+    the layer's index, if they fit in memory. They are rounded to the type of the weights or
+    float32, whichever is wider.
     """
     rank = len(factor.matrix)
     inverses, removed = (factor.matrix.new_zeros(rank, rank) for _ in range(2))
@@ -265,7 +267,8 @@ def _layer_parts(
 ) -> Iterator[Part]:
     """Compute U_i and lambda_i of every layer from B_i = Q_i Z with the Q_i in `rows`, or W_i P.
 
-    In the type of Q_i or P; a layer that has neither, or a small column, from Q_i Z in float64.
+    The product is computed in the type of Q_i or P. If a layer has neither, or if one of its
+    columns is small, it is Q_i Z in float64.
     """
     rounded = by_columns(eigenvectors.to(trained_dtype(weights[0].dtype)))
     for index, weight in enumerate(weights):
@@ -396,8 +399,8 @@ def _estimated_condition(triangle: Tensor) -> float:
     return float(norms[0] * norms[1])
 
 
-# The rules that make V unique where its equations leave it open: signs of columns, and rotations
-# within equal eigenvalues, would otherwise be roundoff, which differs from machine to machine
+# These rules make V unique where its equations do not. Without them, the signs of columns and the
+# rotations within equal eigenvalues would depend on roundoff, which differs between machines
 # (docs/explanation/method.md, section 4).
 
 

@@ -24,9 +24,10 @@ def merged_is_cheaper(
 ) -> bool:
     """Whether a training step takes fewer multiply-adds merged than factored.
 
-    The factored form takes T m k fewer if it `spares_weight` in the backward pass. Products with a
-    sparse C are small and ignored; a dense C adds min(m, k) r^2, r^2 per column that the gradient
-    is summed over, and 3 T r^2.
+    If it `spares_weight` in the backward pass, the factored form takes T m k fewer. Products with a
+    sparse C are small and are ignored. A dense C adds (min(m, k) + n) r^2 to the merged form, where
+    n is the number of tokens or weight rows that the gradient is summed over. It adds 3 T r^2 to
+    the factored form.
     """
     area, by_token = rows * width, sums_over_tokens(tokens, rows, width, rank)
     gradient = tokens * rank * (rows + width) if by_token else (tokens + rank) * area
@@ -57,18 +58,18 @@ class Factors(NamedTuple):
 
     Attributes:
         left: L, (m, r).
-        right: R, (k, r). Both in column-major layout (`by_columns`), in the type of the products or
-            in that of the base; they are cast where they are used, so that no copy is kept but
-            what is `stacked`.
-        pattern: trained entries of C.
+        right: R, (k, r). L and R are in column-major layout (`by_columns`), in the type of the
+            products or of the base. They are cast when they are used; `stacked` is the only copy
+            that is kept.
+        pattern: which entries of C are trained.
         transposed: whether the layer stores its weight as (k, m).
-        lambda_0: (r,), if L diag(lambda_0) R^T replaces W in the backward pass.
+        lambda_0: (r,), given if L diag(lambda_0) R^T replaces W in the backward pass.
         left_scale: a power of two that L is multiplied by when it is cast.
         on_identity: whether W is the identity: the function returns x + L C R^T x.
-        rounds_once: whether W x + L C R^T x is one product, [W, L] [x; C R^T x]. In half precision
-            W x is else rounded first, and a small change is rounded away when it is added.
-        stacked: [W, L], (m, k + r), in the type of x, for `rounds_once`; None to form it, and to
-            cast W and L, in every forward pass, and again in the backward pass.
+        rounds_once: whether W x + L C R^T x is one product, [W, L] [x; C R^T x]. Otherwise W x is
+            rounded first. In half precision, a small change that is added to it is then lost.
+        stacked: [W, L], (m, k + r), in the type of x, for `rounds_once`. If it is None, every
+            forward pass casts W and L and forms it, and every backward pass casts W and L again.
     """
 
     left: Tensor

@@ -1,4 +1,4 @@
-"""What the layers of a category share: V, P if they hold no U, and the trained entries of C.
+"""What the layers of a category share: V, P if they hold no U, and which entries of C are trained.
 
 C = diag(lambda - lambda_0) + S, (k x k), is a sparse matrix. Its values are (k + nnz,): the
 diagonal, then S on its support. Operands are (k, n). Without CSR kernels C is written out as a
@@ -35,8 +35,9 @@ def by_columns(factor: Tensor) -> Tensor:
 def is_recorded() -> bool:
     """Whether the host's calls are recorded, by `torch.compile` or in a CUDA graph.
 
-    Replays do not repeat what the host decides, so nothing may depend on the trained values, and
-    what is formed belongs to the graph: it is neither taken from before nor kept.
+    A replay does not repeat the host's decisions, so none of them may depend on the trained values.
+    A graph forms every tensor that it needs: it uses none that was kept before, and none of its own
+    is kept for later.
     """
     return torch.compiler.is_compiling() or is_captured()
 
@@ -102,7 +103,7 @@ class BlockedPattern:
 
 
 class CorePattern(nn.Module):
-    """The trained entries of C, by rows and by columns; one object for all layers of a category.
+    """The pattern of C's trained entries, by rows and by columns; a category's layers share one.
 
     Attributes:
         width: k.
@@ -232,8 +233,9 @@ class SharedBasis(nn.Module):
     def V_in(self, dtype: torch.dtype) -> tuple[Tensor, float]:
         """Return V / scale in `dtype`, cast once for all layers of the category, and the scale.
 
-        In float16, V^T x could overflow although W x does not: the scale is then the power of two
-        that bounds V^T x / scale by the largest entry of x. In other types it is 1.
+        In float16, V^T x could overflow although W x does not. If V is on the inputs, the scale is
+        then the power of two that bounds the entries of V^T x / scale by the largest entry of x. In
+        all other cases it is 1.
         """
         V = self.V
         if dtype == V.dtype != torch.float16:
@@ -295,10 +297,11 @@ def draw_support(width: int, sparse_rate: float, generator: torch.Generator) -> 
 
 
 def draw_supports(widths: dict[str, int], sparse_rate: float, seed: int) -> dict[str, Tensor]:
-    """Draw the supports of the categories -> k in `widths` from one generator, sorted by name.
+    """Draw a support for each category in `widths` (name -> k), with one generator.
 
-    They equal, entry by entry, those that PEFT (0.21 or newer) draws for the same seed
-    (docs/explanation/method.md, section 3). `sort()` gives the order of the trained values.
+    The categories are drawn in the order of their names. Entry by entry, the supports equal those
+    that PEFT (0.21 or newer) draws for the same seed (docs/explanation/method.md, section 3).
+    `sort()` brings a support into the order of the trained values.
     """
     generator = torch.Generator(device="cpu").manual_seed(seed)
     return {name: draw_support(widths[name], sparse_rate, generator) for name in sorted(widths)}

@@ -202,8 +202,8 @@ def _read(model: nn.Module, folder: Path, cache_dir: Path | None) -> dict[str, F
         raise storage.damaged(path)
     stored = Stored(path, storage.tensors_in(path, content))
     searched = config
-    if isinstance(config.target_modules, str):  # from elsewhere, it could match without an end
-        names = "|".join(map(re.escape, saved))  # whole names: a list would match their ends, too
+    if isinstance(config.target_modules, str):  # matching an untrusted pattern may never end
+        names = "|".join(map(re.escape, saved))  # full names only: a list would match suffixes, too
         searched = replace(config, target_modules=names or list(saved))
     try:
         categories = plain_targets(model, searched)

@@ -35,18 +35,19 @@ from .core import (
 )
 
 TORCH_ALIGNMENT = 64  # bytes, of the memory that torch allocates
-# Multiply-adds up to which a training step forms a weight anew: to find out that what is kept is
-# out of date takes as long (0.15 ms on a CPU).
+# Up to this many multiply-adds, a training step forms a weight anew. To find out that the kept one
+# is out of date would take as long (0.15 ms on a CPU).
 QUICKLY_FORMED = 2**23
 
 
 class Fingerprint:
     """What a result was computed from: a weight and trained values.
 
-    On a CPU the values are compared, with the weight's diagonal: torch's fused optimizers and
-    writes through `.data` leave version counters as they were. On an accelerator a comparison would
-    wait for the device; there a step of any optimizer, the version counters and the tensors
-    themselves tell: others, as `functional_call` passes, may get the addresses of freed ones.
+    On a CPU, the trained values and the weight's diagonal are compared, because torch's fused
+    optimizers and writes through `.data` do not change version counters. On an accelerator, a
+    comparison would wait for the device. There, a change is detected by the steps of any optimizer,
+    by the version counters, and by the identity of the tensors: other tensors, such as those that
+    `functional_call` passes, may get the addresses of freed ones.
     """
 
     def __init__(self, weight: Tensor, *trained: Tensor) -> None:
@@ -71,9 +72,11 @@ Grids = frozenset[torch.dtype]
 
 
 def grids_of(weight: Tensor, before: Grids = frozenset()) -> Grids:
-    """Types of half precision that have all values of a wider W, as a checkpoint of that type that
-    was read into float32 has: rounding W + U C V^T to it loses what it loses in half precision.
-    Those `before` if a process does not have the values.
+    """Return the types of half precision that represent every value of a wider W exactly.
+
+    There is one e.g. if a checkpoint in half precision was read into float32. Rounding W + U C V^T
+    to that type then loses as much as it would with a W in half precision. Returns `before` if this
+    process does not have the values of W.
     """
     weight = weight.detach()
     if weight.is_meta or isinstance(weight, DTensor):
@@ -82,7 +85,7 @@ def grids_of(weight: Tensor, before: Grids = frozenset()) -> Grids:
         return frozenset()
 
     def has_all(dtype: torch.dtype) -> bool:
-        parts = weight[:1], weight  # nearly every other W is told by its first row
+        parts = weight[:1], weight  # the first row rules out nearly every other W
         return all(torch.equal(part, part.to(dtype).to(part.dtype)) for part in parts)
 
     return frozenset(filter(has_all, (torch.bfloat16, torch.float16)))
@@ -233,7 +236,7 @@ class FrodLinear(nn.Module):
 
     @property
     def is_on_inputs(self) -> bool:
-        """Whether a step computes W (x + E x): without a U of its own, E has k columns, not m."""
+        """Whether a step computes W (x + E x), with E (k, k); it does if the layer holds no U."""
         return self.held_U is None
 
     def hold_U(self) -> None:
@@ -250,8 +253,8 @@ class FrodLinear(nn.Module):
     def _choose_form(self, x: Tensor, dtype: torch.dtype) -> tuple[bool, bool]:
         """Return whether to merge, and if not, whether the backward pass does without W.
 
-        W is only compared if that can matter: if merging is cheaper than the other form without W,
-        it is cheaper in any case.
+        W is compared only if the result can matter. If merging is cheaper than the factored form
+        that does without W, it is also cheaper than the factored form that uses W.
         """
         width, shared = self.in_features, self.shared
         counts = x.numel() // width, self.out_features, width, shared.width
@@ -343,7 +346,7 @@ class FrodLinear(nn.Module):
         weight = self.weight.detach()
         if self.is_half or self.is_on_inputs:
             return None
-        if not weight.is_meta:  # there they are assumed to
+        if not weight.is_meta:  # on the meta device, the factors are assumed to give W
             factors = self._factors(weight.dtype)
             if not factors_give_weight(weight, factors, self.lambda_0.to(weight.dtype)):
                 return None
@@ -362,8 +365,10 @@ class FrodLinear(nn.Module):
         return factors._replace(stacked=self._stacked_once(factors, dtype))
 
     def _stacked_once(self, factors: Factors, dtype: torch.dtype) -> Tensor | None:
-        """Return [W, U] in autocast's type on a CPU, kept until W changes: there casts take as long
-        as products. Elsewhere memory is dearer, and None says that each pass casts them.
+        """Return [W, U] in autocast's type on a CPU, kept until W changes.
+
+        On a CPU, a cast takes as long as a product. Elsewhere memory matters more: then None is
+        returned, and each pass casts W and U.
         """
         weight = self.weight.detach()
         if (
@@ -385,7 +390,8 @@ class FrodLinear(nn.Module):
         """Whether C is still 0: the output is then the plain layer's, bit for bit.
 
         On a CPU the values are read until they have changed once, and never again. On an
-        accelerator a step of any optimizer and the version counters tell.
+        accelerator, C counts as changed after a step of any optimizer, or if a version counter has
+        changed.
         """
         if is_recorded() or self._has_moved:
             return False
@@ -446,7 +452,8 @@ class FrodLinear(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         given = self._given is not None and self._given.fits(self.weight)
         moved = self._has_moved or not (is_recorded() or self._is_at_start())
-        # A copy forms its own; whether the factors give W and C has moved is known here alone.
+        # A copy forms its own tensors. But only this layer knows whether the factors give W, and
+        # whether C has changed.
         return self.__dict__ | {"_kept": {}, "_stacked": None, "_given": given, "_has_moved": moved}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file."""
     try:
         return aligned(load(content))
-    except (SafetensorError, KeyError, ValueError):  # the latter of types that torch has not
+    except (SafetensorError, KeyError, ValueError):  # KeyError: a type that torch does not have
         raise damaged(path) from None
 
 

@@ -136,7 +136,7 @@ def _check_parent(name: str, parent: nn.Module) -> None:
 
 
 def targets_of(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:
-    """Return `find_targets`; with a basis for each layer, a category for each: `name#position`."""
+    """Return `find_targets`; a layer with its own basis is its own category, `name#position`."""
     categories = find_targets(model, config.target_modules, config.shared_side)
     if config.basis != "svd":
         return categories
@@ -148,7 +148,7 @@ def targets_of(model: nn.Module, config: FrodConfig) -> dict[str, list[Target]]:
 
 
 def role_of(category: str) -> str:
-    """Return the category whose support a category has: of `name#position` the first part."""
+    """Return the name that a category's support is drawn for: `name` for `name#position`."""
     return category.partition("#")[0]
 
 
@@ -216,7 +216,7 @@ def _is_plain(module: nn.Module) -> bool:
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    """Whether something is called with the module, which its replacement would leave out."""
+    """Whether the module has hooks, which an adapted layer in its place would not call."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return hasattr(module, "_hf_hook") or any(getattr(module, kind) for kind in kinds)
 

@@ -28,8 +28,8 @@ def archive(words: Sequence[str]) -> None:
     out = Path(asked.values["out"])
     if resolved(out, "out") == resolved(folder, "folder"):
         raise InputError(
-            f"out={out}: is the folder itself, and parts and records as files in one folder are "
-            "refused by every reader. Name another one."
+            f"out={out}: is the folder itself, and no reader accepts parts and records as files in "
+            "one folder. Name another one."
         )
     unpacks = asked.action == "unpack"
     check_writable(out, "out", may_be_published=not unpacks)

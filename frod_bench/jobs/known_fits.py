@@ -1,7 +1,8 @@
-"""Which methods were found to fit which backbones, kept in the user's cache, so that a plan need
-not build them again: importing torch, transformers and PEFT for that takes seconds. Only what fits
-is kept, never a refusal. A line that is lost or damaged is as good as none: the method is checked
-again.
+"""Which methods were found to fit which backbones, kept in the user's cache.
+
+So a plan does not have to build them again: importing torch, transformers and PEFT for this takes
+seconds. Only what fits is kept, never a refusal. If a line is lost or damaged, the method is
+checked again.
 """
 
 import functools
@@ -59,7 +60,7 @@ def key_of(cell: Cell) -> str:
 
 
 def _configuration(hub_id: str, model_root: str | None) -> dict[str, str]:
-    """SHA-256 of the backbone's configurations by name; none of one that the package describes."""
+    """File name -> SHA-256 of the backbone's configurations; empty if the package describes it."""
     folder = None if model_root is None else Path(model_root) / hub_id
     files = [] if folder is None else sorted(folder.glob("config*.json"))
     return {file.name: hash_file(file) for file in files if file.is_file()}

@@ -1,5 +1,7 @@
-"""What the last whole report was made of, so that the same report is not written twice. A manifest
-is a cache: one that is damaged or missing costs the time of a report, and nothing else.
+"""What the last report was made of, so that the same report is not written twice.
+
+A manifest is a cache: if it is damaged or missing, this costs the time of a report, and nothing
+else.
 """
 
 import json
@@ -37,10 +39,12 @@ def options_of(config: DictConfig) -> dict[str, Any]:
 
 
 def sources_of(cells: Sequence[Cell], options: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """What decides whether a `part` of a report of `cells` is current, and its comparison with the
-    published run: code, options, records with their files, those at a constant learning rate,
-    tables of searches and analyses, and that run. Taken before the report reads, so that a record
-    which arrives in the meantime is not taken for reported.
+    """What decides whether a `part` of a report of `cells`, and its comparison with the published
+    run, are current.
+
+    This is the code, the options, the records with their files, the records at a constant learning
+    rate, the tables of searches and analyses, and the published run. It has to be taken before the
+    report reads them, so that a record that arrives in the meantime does not count as reported.
     """
     folder = cells[0].results_dir
     return {

@@ -41,8 +41,8 @@ def rehearse(words: Sequence[str]) -> None:
     base, cells = compose_cells(parse("rehearse", words).grid("main_table"))
     if base.launcher.name == "submitit":
         raise InputError(
-            "launcher=submitit: a rehearsal has no records, so what a job sees does not come back. "
-            "Start it in a job: srun frod-bench rehearse ..."
+            "launcher=submitit: a rehearsal leaves no records, so a job could not report what it "
+            "has seen. Start the rehearsal in a job: srun frod-bench rehearse ..."
         )
     chosen = distinct(cells, lambda cell: (input_of(cell), step_of(cell.settings.trainer)))
     check_hub(chosen)
@@ -134,8 +134,10 @@ def rehearse_cell(cell: Cell, folder: str) -> Outcome:
 
 
 def shortened(settings: Settings, folder: str) -> Settings:
-    """The settings of a rehearsal: the reported split is evaluated, on one batch, so that rows need
-    not be split off; all that shapes a step is the cell's own.
+    """The settings of a rehearsal.
+
+    The test split is evaluated, on one batch, so that no rows have to be split off for validation.
+    Everything that shapes a step is the cell's own.
     """
     trainer = settings.trainer
     few: dict[str, Any] = {

@@ -1,8 +1,8 @@
 """The main job: run the missing cells of a grid, write its report, and compare it with the
 published run.
 
-If nothing is missing and the report is current, it says so and repeats the comparison; what a
-report needs is imported only when one is written.
+If nothing is missing and the report is current, the job says so and prints the comparison that
+was kept. The modules that a report needs are imported only when a report is written.
 """
 
 from collections.abc import Sequence

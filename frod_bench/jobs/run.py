@@ -123,8 +123,10 @@ def run(words: Sequence[str]) -> None:
 
 
 def check_part(part: str, kind: str | None, choices: Sequence[str], named: Sequence[str]) -> None:
-    """Raise InputError if the configuration of `choices`, which Hydra knows as `named`, has no such
-    part, or `--cfg kind` does not show it.
+    """Raise InputError unless the configuration has `part`, and `--cfg kind` shows it.
+
+    The configuration is the one that `choices` compose; `named` are the same words as Hydra needs
+    them.
     """
     found: object = None
     if part == "_global_":
@@ -187,9 +189,9 @@ def input_of(cell: Cell) -> tuple[object, ...]:
 def check_methods(cells: Iterable[Cell]) -> None:
     """Raise InputError, as a run would, if a method does not fit the backbone of a cell.
 
-    Each backbone is built once per head and method, without values, and not again if it fitted
-    before. Not checked: Python functions, methods that need the values of weights, and backbones
-    that are not on this machine.
+    Each backbone is built once per head and method, without values, unless it is known to fit from
+    an earlier plan. Three things are not checked: Python functions, methods that need the values of
+    weights, and backbones that are not on this machine.
     """
     checked = [cell for cell in cells if cell.settings.method.kind != "python"]
     known = KnownFits()

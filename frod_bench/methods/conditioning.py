@@ -1,13 +1,14 @@
 """FRoD's rotation in coordinates in which every entry counts equally.
 
-An entry S_ab adds S_ab u_a v_b^T to a weight. u_a has norm 1, the columns v_b of the joint basis
-have not, so that equal steps of S are unequal steps of W. With S_ab = c_b T_ab, c_b in proportion
-to 1 / |v_b|, equal steps of T are steps of W of one size.
+An entry S_ab adds S_ab u_a v_b^T to a weight. u_a has norm 1, but the columns v_b of the joint
+basis do not, so that equal steps of S are unequal steps of W. With S_ab = c_b T_ab and c_b in
+proportion to 1 / |v_b|, equal steps of T are steps of W of equal size.
 
-T is never made. Adam's step of an entry does not depend on the scale of its gradient (up to its
-epsilon), so training T at some learning rate is training S at c_b times it: the steps of S are
-multiplied by c after the optimizer has taken them. Layers, their start and saved adapters are those
-of plain FRoD. docs/explanation/method.md (section 8) has the argument, and what differs.
+T itself is never formed. Adam's step for an entry does not depend on the scale of its gradient (up
+to Adam's epsilon). So training T at a learning rate is the same as training S at c_b times this
+rate: the steps of S are multiplied by c after the optimizer has taken them. The layers, their start
+and their saved adapters are those of plain FRoD. docs/explanation/method.md (section 8) has the
+argument, and what differs.
 """
 
 from collections.abc import Mapping
@@ -25,8 +26,8 @@ from frod_bench.frod.layer import FrodLinear
 def scales_of(model: nn.Module) -> dict[Parameter, Tensor]:
     """Return c, (nnz,), for the trained values of S of each adapted layer.
 
-    Their mean square 1 / c^2 is 1 over a layer's entries: if all entries of S take steps of one
-    size, W moves about as far with c as without. Entries that move nothing do not count.
+    The mean of 1 / c^2 over a layer's entries is 1. So if all entries of S take steps of one size,
+    W moves about as far with c as without. Entries that do not move W are left out of the mean.
     """
     return {layer.rotation: _column_scales(layer) for layer in frod_layers(model).values()}
 

@@ -89,8 +89,10 @@ def adapter_kinds() -> dict[str, type[PeftConfig]]:
 
 
 def _fits(value: object, declared: str) -> bool:
-    """Whether a value is of a declared plain type; PEFT takes `use_dora: maybe` for true. Numbers
-    may be whole or not: an alpha that a matched rank scales is not.
+    """Whether a value has the plain type that PEFT declares for it.
+
+    PEFT itself does not check this: it takes `use_dora: maybe` for true. A number need not be whole
+    where an int is declared, because an alpha that is scaled to a matched rank is not whole.
     """
     if declared in ("int", "float"):
         return isinstance(value, int | float) and not isinstance(value, bool)

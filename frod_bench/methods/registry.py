@@ -243,9 +243,10 @@ def step_scales(model: Model, method: MethodConfig) -> dict[Parameter, Tensor]:
 def release_output(model: nn.Module) -> None:
     """Give FRoD's layers the output of its released code: y = W x + U (diag(lambda) + S^T) V^T x.
 
-    It adds the adapter to the frozen layer although U, lambda and V^T reconstruct W, so before the
-    first step the output is 2 W x (docs/explanation/method.md, section 5). In exact arithmetic this
-    is our layer over twice the weight, with the support transposed. It cannot be unmerged.
+    The released code adds the adapter to the frozen layer, although U, lambda and V^T already
+    reconstruct W. Before the first step its output is therefore 2 W x (docs/explanation/method.md,
+    section 5). In exact arithmetic, this is our layer over twice the weight, with the support
+    transposed. Such a layer cannot be unmerged.
     """
     layers = [module for module in model.modules() if isinstance(module, FrodLinear)]
     for shared in dict.fromkeys(layer.shared for layer in layers):

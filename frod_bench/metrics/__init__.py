@@ -25,8 +25,9 @@ class MetricValue:
 
 
 def check_names(names: Sequence[str], num_labels: int | None = None) -> None:
-    """Raise InputError unless each is the name of a metric, given once, and with `num_labels`, 1
-    for a regression, one that is defined for so many classes.
+    """Raise InputError unless each name is that of a metric and is given once.
+
+    If `num_labels` is given (1 for a regression), each metric must also fit that number of classes.
     """
     if not names:
         raise InputError(

@@ -78,7 +78,7 @@ def convert_smollm2(source: Path, out: Path) -> None:
 
 
 def convert_dinov2(source: Path, out: Path) -> None:
-    """A DINOv2 ViT-S/14 out of an exported network whose backbone it is."""
+    """Write DINOv2 ViT-S/14, taken from an exported network that has it as its backbone."""
     import onnx
     from safetensors.torch import save_file
     from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
@@ -110,10 +110,11 @@ def convert_dinov2(source: Path, out: Path) -> None:
 def dinov2_state(tensors: dict[str, Tensor], reads: dict[str, list[str]]) -> dict[str, Tensor]:
     """Weights by their published names, from an export's constants by name.
 
-    `reads` maps the name of an operation to the names of what it reads. Most constants kept their
-    names. The weights of linear layers are nameless and transposed (the product that reads one says
-    where it belongs), and the position embeddings are in two parts, the class token's and the
-    37 x 37 patches'. The mask token, which only pretraining reads, is not in the export: zero here.
+    `reads` maps the name of an operation to the names of what it reads. Most constants have kept
+    their names. The weights of linear layers have no names and are transposed; the product that
+    reads one says where it belongs. The position embeddings are in two parts, those of the class
+    token and those of the 37 x 37 patches. The export lacks the mask token, which only pretraining
+    reads; here it is zero.
     """
     prefix = "backbone."
     kept = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

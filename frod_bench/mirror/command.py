@@ -19,7 +19,7 @@ from frod_bench.common.errors import InputError
 
 DEFAULT_DIR = "mirror"
 FROM_INDEX = "--from-package-index"
-# The own words of each action, on top of the overrides of a copy from the Hub.
+# The words that each action reads itself. A copy from the Hub (None) also takes overrides.
 ALLOWED = {None: {"out"}, "backbones": {"out", FROM_INDEX}, "verify": {"folder"}}
 
 

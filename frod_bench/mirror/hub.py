@@ -132,7 +132,7 @@ def copy(repositories: Sequence[Repository], root: Path, say: Callable[[str], No
             if not wrong:
                 say(f"{repository.hub_id}: there, as its checksums say")
                 continue
-            say(f"{repository.hub_id}: {len(wrong)} files have changed and are fetched again")
+            say(f"{repository.hub_id}: {len(wrong)} missing or changed files are fetched again")
         for name in wrong:
             _remove(root, repository.hub_id, name)
         if entry is not None and entry.kind == repository.kind:  # one commit for all configs

@@ -108,8 +108,9 @@ def tower_of(config: PretrainedConfig) -> PretrainedConfig:
 
 
 def with_blocks(config: PretrainedConfig, blocks: int | None) -> PretrainedConfig:
-    """Return the configuration of the same model with its first `blocks` blocks alone; None, or at
-    least as many as it has, changes nothing.
+    """Return the configuration of the same model with only its first `blocks` blocks.
+
+    The configuration is returned as it is if `blocks` is None, or if it has no more blocks.
     """
     if blocks is None or tower_of(config).num_hidden_layers <= blocks:
         return config

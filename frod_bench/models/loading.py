@@ -21,7 +21,8 @@ PUBLISHED = Path(__file__).with_name("published.json")
 def readable(backbone: str | Path, part: str, needed_for: str) -> Iterator[None]:
     """Turn whatever `transformers` raises while it reads a part of a checkpoint into an InputError.
 
-    `needed_for` is a sentence "A task on ... needs ...", for a checkpoint of the wrong kind.
+    `needed_for` is a sentence of the message, without its period. It helps if the checkpoint is of
+    the wrong kind: "A task on images needs a vision model".
     """
     try:
         yield

@@ -3,8 +3,9 @@
     question: Which gas do plants take in? answer: | oxygen | carbon dioxide | helium
 
 A question is read once, followed by all its options. A token attends to the question and to its own
-option, at the positions that it would have if its option were the only one: the same result as one
-by one, for two to three times fewer tokens.
+option only, and has the position that it would have if its option were the only one. The result is
+the same as if each option were read after its own copy of the question, with two to three times
+fewer tokens.
 """
 
 from dataclasses import dataclass

@@ -75,10 +75,11 @@ class DensePattern(CorePattern):
 
 
 class FrodShapes(FrodLinear):
-    """FRoD's layer where values cannot be compared: nothing changes before the optimizer's step.
+    """FRoD's layer on tensors without values, which cannot be compared.
 
-    The factors give W, as they do if V was computed from the weights. (`frod_released` doubles W:
-    its layers take m k multiply-adds more per token in float32.)
+    So it assumes that nothing changes before the optimizer's step, and that the factors give W, as
+    they do if V was computed from the weights. (`frod_released` doubles W: its layers take m k
+    multiply-adds more per token in float32.)
     """
 
     def _formed_once(self, what: str, dtype: torch.dtype, values: Tensor) -> Tensor:

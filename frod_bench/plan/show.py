@@ -256,8 +256,10 @@ def _reading_table(readings: Sequence[Reading], paper_percent: float) -> Table:
 
 
 def _grouped(cells: Iterable[CellCost]) -> list[tuple[str, list[CellCost]]]:
-    """Return the cells of tasks whose steps are alike, with the names of the tasks: they differ in
-    how many steps and evaluations there are, by the rows of the tasks.
+    """Return groups of cells whose steps are alike, each with the names of its tasks.
+
+    The cells of a group differ only in their numbers of steps and evaluations, which depend on the
+    rows of the tasks.
     """
     groups: dict[tuple[str, int, int, str], list[CellCost]] = {}
     for cell in cells:

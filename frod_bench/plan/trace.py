@@ -24,8 +24,8 @@ from frod_bench.frod import FrodLinear
 from frod_bench.plan.shapes import Options
 
 Batch = dict[str, Tensor]
-# Garbage is collected only before a new peak that exceeds the last one by this factor: what is
-# measured on a few layers is extrapolated, and so is a peak that is missed.
+# Garbage is collected only before a new peak that exceeds the last one by this factor. The factor
+# is near 1 because the numbers of a few layers are extrapolated, and with them a missed peak.
 GROWTH = 1.0005
 # torch counts no products that are added in place, as FRoD's factored form adds them.
 flop_registry.setdefault(torch.ops.aten.addmm_, flop_registry[torch.ops.aten.addmm])
@@ -73,7 +73,7 @@ class Step:
 def trace_step(
     model: nn.Module, make_batch: Callable[[], tuple[Batch, Tensor]], load: Load
 ) -> Step:
-    """Run a step of `model`, which is on the meta device, on fake tensors, which it has then.
+    """Run a step of `model` on fake tensors, which replace its tensors on the meta device.
 
     `make_batch` returns the inputs and the labels (B,) of one micro-batch. If nothing of the model
     is trained, the step is a forward pass without gradients.

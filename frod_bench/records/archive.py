@@ -65,7 +65,7 @@ def pack(results_dir: Path, out: Path) -> tuple[Path | None, int]:
             chosen[path] = record
         elif known[name]["provenance"]["started_at"] != record["provenance"]["started_at"]:
             raise InputError(
-                f"{path}: was run again since {out} got it, and parts are not rewritten. "
+                f"{path}: was run again since it was packed into {out}. Parts are not rewritten. "
                 "Pack into another folder."
             )
     if not chosen:
@@ -112,10 +112,11 @@ def _rows(
 def _packed(
     path: Path, record: Record, content: bytes | RecordError | None, found: bytes | OSError
 ) -> dict[str, Any]:
-    """A row without its path, of a record, what there is of its curve and what was found of its
-    predictions; other experiments' curves keep their evaluations alone.
+    """The row of a record, without its path.
 
-    Raises InputError if a file beside the record is missing, or not the one that the run wrote.
+    `content` is its curve and `found` are its predictions, or what was raised when they were read.
+    A curve of another experiment than `WHOLE_CURVES` keeps only the lines of evaluations. Raises
+    InputError if a file of the record is missing, or is not the one that the run wrote.
     """
     kept = cast(dict[str, Any], json.loads(json.dumps(record)))
     _leave_out_folders(kept["config"])
@@ -155,7 +156,7 @@ def _packed(
 
 
 def _leave_out_folders(config: dict[str, Any]) -> None:
-    """Of absolute paths keep the last name: where a machine had its files is nobody's evidence."""
+    """Keep only the last name of absolute paths: the folders of a machine are not evidence."""
     for key in ROOTS:
         if isinstance(root := config.get(key), str) and Path(root).is_absolute():
             config[key] = Path(root).name

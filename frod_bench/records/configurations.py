@@ -1,7 +1,8 @@
 """What the texts of records have in common, parsed and kept once.
 
-A record of a part is 6 kB of JSON, of which 4 kB are a configuration that thousands of records
-have, but for the seed. What is left has the same keys everywhere, and mostly the same packages.
+A record in a part is 6 kB of JSON. Of these, 4 kB are a configuration, which thousands of records
+share except for the seed. The rest has the same keys in all records, and mostly the same versions
+of packages.
 """
 
 import json
@@ -39,9 +40,10 @@ class Configurations:
         self._versions: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     def record(self, text: str) -> Any:
-        """The JSON value in a record's text. Values of its configuration are objects that other
-        records have, too, and must not be edited. None if its configuration cannot be told from the
-        text around it: then all of it has to be parsed, which also says what is wrong with it.
+        """The JSON value in a record's text; None if its configuration is not found in the text.
+
+        Records share the values of their configurations, so these must not be edited. If the result
+        is None, the caller has to parse the whole text, and so learns what is wrong with it.
         """
         key = KEY.search(text)
         if key is None:
@@ -53,9 +55,7 @@ class Configurations:
             return None
 
     def share_versions(self, provenance: Any) -> None:
-        """Put those that other records have, too, in the place of equal ones. They must not be
-        edited.
-        """
+        """Replace versions by equal objects that other records have. They must not be edited."""
         for name in VERSIONS:
             if name in provenance:
                 versions = provenance[name]
@@ -75,8 +75,8 @@ class Configurations:
     def _learned(self, text: str, start: int) -> tuple[dict[str, Any], int] | None:
         """`_at` of a configuration that is not known yet; None if no number in it is its seed.
 
-        Whether a number is the seed is seen by parsing the configuration with another number in its
-        place. Raises ValueError if it is not JSON.
+        A number is the seed if nothing but the seed changes when another number is put in its place
+        and the configuration is parsed again. Raises ValueError if the text is not JSON.
         """
         config, end = _DECODER.raw_decode(text, start)
         for seed in SEED.finditer(text, start, end) if isinstance(config, dict) else ():
@@ -92,10 +92,11 @@ class Configurations:
 
 
 def _parsed_around(text: str, start: int, config: object, end: int) -> Any:
-    """The value of a text with `config` in the place of what is between `start` and `end`; None if
-    that is not the value of `config` in the object. Raises ValueError if it is not JSON.
+    """The JSON value of a text, with `config` in place of the characters from `start` to `end`.
 
-    This parser takes a third of the time of Python's, and makes equal keys and texts one object.
+    Returns None if these characters are not the value of the key "config". Raises ValueError if the
+    text is not JSON. This parser takes a third of the time of Python's, and makes one object of
+    equal keys and of equal texts.
     """
     made = pydantic_core.from_json(
         f'{text[:start]}"{PLACE}"{text[end:]}', allow_inf_nan=False, cache_strings="all"

@@ -11,9 +11,10 @@ HASH_DIGITS = 16
 # Keys of the trainer that say how a run is evaluated.
 _EVALUATION = ("eval_every_steps", "eval_batch_rows", "curve_rows", "test_rows", "exact_rows")
 _ORIGIN = ("hub_id", "revision")  # where content comes from; its fingerprint says what it is
-# Keys that were added after the first records, each with the value at which a run is what it was
-# without the key. A key at that value is left out of the hash, so that existing records keep
-# theirs. List a new key here; never drop whatever equals a default, which would move hashes.
+# Keys that were added after the first records, each with the value at which a run is the same as
+# without the key. A key with this value is left out of the hash, so that existing records keep
+# their hashes. List every new key here. Never leave out all keys that equal their default: that
+# would change hashes.
 ADDED_KEYS: dict[str, dict[str, Any]] = {
     "method": {
         "shared_side": "input",
@@ -56,8 +57,8 @@ def config_hash(identity: Mapping[str, Any]) -> str:
 
 
 def hashes_by_seed(identity: Mapping[str, Any]) -> Callable[[int], str]:
-    """`config_hash` of an identity with another seed, as a function of the seed: all else becomes
-    text once.
+    """Return a function of a seed: `config_hash` of the identity with that seed. The other values
+    are turned into text only once.
     """
     texts = {key: canonical_json(value) for key, value in identity.items() if key != "seed"}
     before, after = (
@@ -77,10 +78,11 @@ def hashes_by_seed(identity: Mapping[str, Any]) -> Callable[[int], str]:
 def identity(
     config: Mapping[str, Any], data_fingerprint: str, backbone_fingerprint: str
 ) -> dict[str, Any]:
-    """The parts of a composed configuration (`settings.Settings`) that change a cell's result. Data
-    and backbone are identified by content; the head, and the task's `rank`, are included only if
-    options are ranked. The table of learning rates is not: the method contains its own. Raises
-    KeyError if a part is missing.
+    """The parts of a composed configuration (`settings.Settings`) that change a cell's result.
+
+    Data and backbone are identified by content. The head and the task's `rank` are included only if
+    options are ranked. The table of learning rates is left out, because the method contains its
+    own rates. Raises KeyError if a part is missing.
     """
     task = config["task"]
     ranked = config.get("head") == "rank"
@@ -104,12 +106,14 @@ def identity(
 
 
 class Hashes:
-    """Hashes of configurations. Those that have the same objects as values but for the seed, as
-    thousands of records do, become text once.
+    """Hashes of configurations.
+
+    Thousands of configurations have the same objects as values, except for the seed. They are
+    turned into text only once.
     """
 
     def __init__(self) -> None:
-        # The configuration is kept, so that no other object gets the place of one of its values.
+        # The keys have ids of values. Keeping the configuration keeps these ids from being reused.
         self._known: dict[tuple[object, ...], tuple[object, Callable[[int], str]]] = {}
         self._partial: dict[tuple[object, ...], tuple[object, str]] = {}
 
@@ -147,8 +151,10 @@ def _objects(config: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def held_equal_hash(record: Mapping[str, Any]) -> str:
-    """The hash of what a comparison holds equal on a task: all of a record's settings but the
-    method, the seed and how the rows of a step are cut into micro-batches, and its weights.
+    """The hash of what a comparison holds equal on a task.
+
+    It covers the backbone's weights and all settings of a record, except the method, the seed, and
+    how rows are cut into micro-batches of a step and into batches of an evaluation.
     """
     backbone = record["provenance"]["backbone_fingerprint"]
     held = identity(record["config"], "", backbone)
@@ -159,8 +165,10 @@ def held_equal_hash(record: Mapping[str, Any]) -> str:
 
 
 def training_hash(record: Mapping[str, Any]) -> str:
-    """The hash of what decides a run's trained values, but for its seed and its data: all settings
-    that do not say how it is evaluated, and its weights.
+    """The hash of what decides a run's trained values, except its seed and its data.
+
+    It covers the backbone's weights and all settings, except those of the trainer that say how a
+    run is evaluated.
     """
     trained = identity(record["config"], "", record["provenance"]["backbone_fingerprint"])
     del trained["seed"]

@@ -1,4 +1,4 @@
-"""Curves as columns of numbers: of ten thousand runs, a dictionary a line takes gigabytes."""
+"""Curves as columns of numbers. One dictionary per line would take gigabytes for 10,000 runs."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,11 +54,11 @@ NO_LINES = Lines(np.empty(0), np.empty(0), {})
 def read_curves(
     files: Iterable[tuple[Path, bytes | RecordError]], share: Share
 ) -> Iterator[tuple[Path, Lines | RecordError]]:
-    """`read_lines` of the curves of many records, by the records' paths, with the error that it
-    raises in the place of a malformed curve. An error in the place of a content is passed on.
+    """`read_lines` of the curves of many records, by the records' paths.
 
-    Curves are parsed several at a time by Arrow, and line by line by Python if something about them
-    is odd: that is how the error knows the line.
+    A malformed curve is replaced by the error that `read_lines` raises. An error in place of a
+    content is passed on. Arrow parses several curves at a time. Curves with something odd in them
+    are parsed line by line in Python, so that the error can name the line.
     """
     files = iter(files)
     while some := list(islice(files, AT_ONCE)):
@@ -104,9 +104,10 @@ def _is_closed(content: bytes) -> bool:
 
 
 def _is_simple(content: bytes) -> bool:
-    """Whether each line of closed curves begins and ends as an object does, and none is within
-    another: Arrow, which knows objects and not lines, finds as many of both only if each line is
-    one. It also knows more spellings of what is not finite than Python does.
+    """Whether each line of closed curves begins and ends as an object, with no object in another.
+
+    Arrow knows objects and not lines. It finds as many objects as there are lines only if each line
+    is one object. It also accepts more spellings of values that are not finite than Python does.
     """
     if not content.isascii():
         return False

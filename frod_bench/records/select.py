@@ -1,6 +1,8 @@
-"""Which of several records of a run is meant: the one whose hash is named, else the newest of the
-named protocol, with a warning if there are others. Backbones with random weights
-(`pretrained=false`) are candidates only by their hash.
+"""Which of several records of a run is used.
+
+It is the record whose hash is named; without a hash, the newest one of the named protocol, with a
+warning if there are others. A record of a backbone with random weights (`pretrained=false`) is used
+only if its hash is named.
 """
 
 from collections.abc import Iterable
@@ -47,7 +49,9 @@ def by_run(
     protocol: str | None = None,
     head: str | None = None,
 ) -> dict[Run, list[Record]]:
-    """The candidates of each run, newest first, in the order of `records`; None: of any."""
+    """The candidates of each run, newest first. The runs are in the order of `records`; a profile,
+    protocol or head that is None is not checked.
+    """
     found: dict[Run, list[Record]] = {}
     for record in records:
         cell, run = record["cell"], Run.of(record)

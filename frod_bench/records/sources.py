@@ -51,7 +51,7 @@ class Source(Protocol):
         """
 
     def stamp(self, path: Path) -> object:
-        """What changes if a record's predictions do. Raises OSError if there can be none."""
+        """A value that changes with a record's predictions. Raises OSError if there can be none."""
 
 
 @dataclass(frozen=True)
@@ -195,9 +195,9 @@ def check_files(results_dir: Path) -> None:
     """
     if parts_of(results_dir):
         raise InputError(
-            f"results_root: {results_dir / 'records'} has parts, and a run is written as files, "
-            "which no reader takes in one folder with parts. Unpack them, frod-bench archive "
-            f"unpack folder={results_dir} out=DIR/{results_dir.name}, and name results_root=DIR."
+            f"results_root: {results_dir / 'records'} has parts, and runs are written as files. No "
+            "reader accepts both in one folder. Unpack them with: frod-bench archive unpack "
+            f"folder={results_dir} out=DIR/{results_dir.name}. Then set results_root=DIR."
         )
 
 

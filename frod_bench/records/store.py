@@ -1,5 +1,7 @@
-"""Records on disk: the JSON file that a run leaves, and the files next to it. A file that is not a
-valid record, with the hash of its own configuration and fingerprints, is set aside, never deleted.
+"""Records on disk: the JSON file that a run leaves, and the files next to it.
+
+A record is valid only if its hash is that of its configuration and fingerprints. A file that is not
+a valid record is set aside, never deleted.
 """
 
 import functools
@@ -96,9 +98,10 @@ def load(path: Path, known: Configurations | None = None) -> Record:
 
 
 def parse(content: bytes | str, file_name: str, known: Configurations | None = None) -> Record:
-    """The record in a file of this name; of many records, those whose configuration is `known` are
-    parsed and checked in less time, and what they have in common is kept once. Raises RecordError
-    if it cannot be trusted.
+    """The record in a file of this name. Raises RecordError if it cannot be trusted.
+
+    Many records are read with one `known`: a record whose configuration is known takes less time,
+    and what records have in common is kept once.
     """
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
@@ -118,9 +121,10 @@ def parse(content: bytes | str, file_name: str, known: Configurations | None = N
 
 
 def scan(records_dir: Path) -> tuple[list[Record], list[Unusable]]:
-    """All records under a folder, and the JSON files that are not records and the folders that
-    cannot be read, in order of path. Of two files with the same cell, the one at the cell's own
-    path is its record.
+    """All records under a folder, and what is unusable there, both in order of path.
+
+    Unusable are JSON files that are not records, and folders that cannot be read. If two files hold
+    the same cell, the one at the cell's own path is its record.
     """
     unusable: list[Unusable] = []
     paths = sorted(_json_files(records_dir, unusable))
@@ -185,8 +189,10 @@ def status_at(path: Path) -> str | None:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename an invalid record to `<name>.invalid-<n>` and return its new path, also if another
-    process was faster; None if another process has put a valid record there by now.
+    """Rename an invalid record to `<name>.invalid-<n>` and return the new path.
+
+    If another process has renamed it already, return the path that this process gave it. Return
+    None if there is a valid record at `path` by now.
     """
     if status_at(path) is not None:
         return None
@@ -246,9 +252,10 @@ def _damage(noted: FileDigest, found: FileDigest, name: str) -> str | None:
 
 
 def damage_by_size(path: Path, noted: FileDigest | None) -> str | None:
-    """The reason why a run's file cannot be what its record notes (None: version 1 notes nothing),
-    by its size alone, which a plan of thousands of runs has the time for; `damage_of` reads all of
-    it. Raises OSError if that cannot be found out.
+    """The reason why a run's file cannot be the one that its record notes, by its size alone.
+
+    A plan of thousands of runs has no time to read the files, as `damage_of` does. `noted` is None
+    for a record of version 1, which notes nothing. Raises OSError if the size cannot be found out.
     """
     try:
         found = path.stat()

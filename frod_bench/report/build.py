@@ -77,10 +77,11 @@ def write_report(
 ) -> Report:
     """Write `tables/`, `figures/` and `report.html` in `out_dir` from the records of `cells`.
 
-    Without `out_dir` that is `<results_root>/<profile>`. `title` is the profile's title, `figures`
-    the kinds that are drawn, each but convergence with a table of its numbers. `own_rates`: each
-    variant of a method has its own learning rates. Raises InputError, and writes nothing, if none
-    of the cells has a record or a kind of figure does not fit them.
+    The default of `out_dir` is `<results_root>/<profile>`. `title` is the title of the profile.
+    `figures` are the kinds of figure to draw; each of them except convergence also gets a table of
+    its numbers. `own_rates` says that each variant of a method has its own learning rates. Raises
+    InputError, and writes nothing, if no cell has a record or if a kind of figure does not fit the
+    cells.
     """
     rules = (rules or load_rules()).of_profile(profile)
     load_published()  # refuses what does not fit before anything is written
@@ -118,9 +119,10 @@ def write_collected(
     own_rates: bool = False,
     picks: pd.DataFrame | None = None,
 ) -> Report:
-    """`write_report` of what was collected before, in `out_dir`; `judge` gives the claims, from the
-    frame and from what is `beside` it. `picks` are those of the search that the learning rates come
-    from.
+    """Write a report in `out_dir`, as `write_report` does, from records that were collected before.
+
+    `judge` judges the claims on the frame and on `beside`. `picks` are the picks of the search that
+    the learning rates come from.
     """
     frame = collected.frame
     about = About(title, frame)
@@ -272,8 +274,10 @@ def _drawings(
 
 
 def _copies(drawings: int) -> int:
-    """How many copies of this process draw: one for a core, if there is enough for each; none if
-    there is one core, or work for one alone.
+    """How many copies of this process draw the figures; 0 if this process draws them itself.
+
+    Each copy has a core and at least `FEWEST_DRAWINGS` drawings. So nothing is copied if there is
+    one core, or if there are too few drawings for two copies.
     """
     if drawings < 2 * FEWEST_DRAWINGS:
         return 0

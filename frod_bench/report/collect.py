@@ -265,8 +265,10 @@ def _models(used: Sequence[Record], what: str) -> set[str]:
 
 
 def _code_cautions(used: Sequence[Record]) -> list[str]:
-    """Whether the difference of several code versions can matter, if records say what computed
-    their numbers; and what differs where the version does not tell, by uncommitted changes.
+    """Cautions about the code that computed the numbers, as far as records have its digests.
+
+    Several code versions can matter only if these digests differ. The digests may also differ under
+    one version, because of uncommitted changes.
     """
     told = [code for made in used if (code := made["provenance"].get("code"))]
     names = dict.fromkeys(name for code in told for name in code)

@@ -35,7 +35,8 @@ def targets(
     """The target of each task and seed, in the unit of `rule.measured_on`.
 
     On the score all seeds of a task share the target of the reference's mean curve; on the loss
-    each has its own. NaN if the reference has no complete curve, or does not improve.
+    each has its own. NaN if the reference has no complete curve, or does not improve, or if too few
+    of its runs set a target (`least_targets`).
     """
     found: dict[tuple[Task, int], float] = {}
     for task, cells in by_task(frame):
@@ -140,8 +141,10 @@ def on_several_machines(
 def not_compared(
     arrived: pd.DataFrame, rule: ConvergenceRule, axis: Axis, method: Method | None = None
 ) -> set[Task]:
-    """The tasks that do not count on an axis by the rule of one machine: for the rule's own method
-    and another one, by default for all.
+    """The tasks that do not count on an axis, because several kinds of machine ran them.
+
+    Only the runs of the rule's own method and of `method` matter; without `method`, all runs do.
+    Steps always count, and seconds do unless the rule asks for one machine.
     """
     if axis == "steps" or not rule.one_machine:
         return set()
@@ -158,8 +161,9 @@ def time_summary(arrived: pd.DataFrame, rule: ConvergenceRule) -> pd.DataFrame:
     """Median over seeds of each task and method, and the speed-up of `rule.ours` over it.
 
     Columns: task, head, family, method, variant, side, axis, n_seeds (known), n_expected, n_missed,
-    target (median over seeds), median, speedup (theirs / ours, of the medians over the seeds that
-    both know; NaN: undecided, as in seconds if the rule asks for one machine and there were more).
+    target (median over seeds), median, speedup. `speedup` is theirs / ours, of the medians over the
+    seeds for which both times are known. It is NaN if undecided, as it is in seconds if the rule
+    asks for one machine and there were several.
     """
     keys = [*TASK_KEY, "family", *METHOD_KEY]
     ordered = pd.concat(cells for _, cells in by_task(arrived))
@@ -248,8 +252,8 @@ def convergence_table(
     ]
     if mixed:
         notes.append(
-            f"In seconds shares are {mixed_words(mixed)}. A factor is without those of them that "
-            "its two methods ran on several."
+            f"In seconds, the shares are {mixed_words(mixed)}. A factor leaves out only those of "
+            "these tasks that its own two methods ran on several kinds of machine."
         )
     return Table(f"Convergence: {title}", caption, header, rows, notes)
 

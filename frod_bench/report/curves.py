@@ -59,8 +59,9 @@ def evaluated_curves(
 ) -> dict[Run, Curve]:
     """The curve of each run that came to its end, of its primary metric or of `column`.
 
-    A run that stopped early is left out: its end is not known. So is the score of a run without one
-    at its end, which would be taken to stay where it was last defined; its loss is known.
+    A run that stopped early is left out, because its end is not known. A run whose score is not
+    defined at its end has no curve of its score, which would seem to stay at the last defined
+    value. It has a curve of its loss, which is known.
     """
     found: dict[Run, Curve] = {}
     ended = frame[frame["status"].isin(ENDED if column else ["ok"])]

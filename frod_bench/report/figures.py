@@ -150,7 +150,7 @@ def render(drawing: Drawing, look: Look = SCREEN) -> Figure:
 
 
 def _take_literally(artist: Artist) -> None:
-    """Have no text parsed as a formula: a dollar is of a name, as no text of ours is one."""
+    """Keep matplotlib from reading texts as formulas: here a dollar can only be part of a name."""
     for text in artist.findobj(Text):
         if "$" in text.get_text():
             text.set_parse_math(False)
@@ -265,8 +265,9 @@ def methods_below(ax: Axes, methods: Sequence[Method], **ticks: Any) -> None:
 
 
 def convergence(panels: Panels) -> Drawing:
-    """Curves by step and by second side by side, or one above the other in a narrow look; of panels
-    that have one axis alone, those.
+    """Curves by step and by second, side by side, or one above the other in a narrow look.
+
+    Panels that have only one of the two axes are drawn on that axis alone.
     """
     shown = [axis for axis in AXES if axis in panels.bands]
 

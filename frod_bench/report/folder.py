@@ -46,10 +46,11 @@ def read_folder(
     protocol: str | None = None,
     head: str | None = None,
 ) -> Folder:
-    """The records of one profile (the folder's only one), one protocol (fair if it has any) and one
-    head (of any).
+    """The records of one profile and protocol, and of one head if it is named.
 
-    Raises InputError if there are none, or if it has several profiles and none is named.
+    The default profile is the folder's only one; the default protocol is fair, if the folder has
+    records of it. Raises InputError if it has no such records, or if it has several profiles and
+    none is named.
     """
     found, unusable = sources.opened(path).scan()
     if not found:

@@ -15,10 +15,10 @@ from frod_bench.report.keys import METHOD_KEY, TASK_KEY, Family, Method, Run, Ta
 # are Python's objects, and not Arrow's.
 pd.set_option("mode.string_storage", "python")
 
-# Columns of a row: names as in records, None if unknown. `status` is ok, undefined, diverged,
-# failed, unusable or missing; `settings_hash` leaves the data out, `held_equal_hash`
-# the method and the seed, too, `training_hash` the seed and how a run is evaluated; `error` is
-# `type: message`.
+# Columns of a row. They are named as in records, and a value is None if it is unknown. `status` is
+# ok, undefined, diverged, failed, unusable or missing. `settings_hash` does not cover the data,
+# `held_equal_hash` neither the data nor method and seed, and `training_hash` neither the data nor
+# the seed and how a run is evaluated. `error` is `type: message`.
 TEXTS = (
     *(*TASK_KEY, "family", *METHOD_KEY, "seed", "status", "profile_title", "protocol"),
     *(
@@ -36,7 +36,7 @@ TEXTS = (
     *("error", "code_version", "device", "processor", "path"),
 )
 # Numbers are NaN if unknown; `curve_rows` also if a curve is of all rows of its split. `value` is
-# the primary metric on `n` test examples, in its own unit; `trainable` includes the head,
+# the primary metric on `n` scored examples, in its own unit; `trainable` includes the head,
 # `trainable_percent` is 100 (trainable - head) / backbone.
 NUMBERS = (
     *(

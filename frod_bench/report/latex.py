@@ -1,8 +1,9 @@
 """A table as LaTeX floats that fit NeurIPS's page (397 pt) and AAAI's (505 pt, columns of 238).
 
-Nothing is scaled. A table that is too wide is first set with its intervals below the numbers, then
-turned (methods as rows) if it has very many columns, then split into panels; one that is too long
-becomes several floats. Widths are estimated from the characters, on the safe side.
+Nothing is scaled. A table with very many columns, and fewer rows, is first turned (methods as
+rows). A table that is too wide is then set with its intervals below the numbers, and split into
+panels if it is still too wide. One that is too long becomes several floats. Widths are estimated
+from the characters, on the safe side.
 """
 
 import re

@@ -37,10 +37,11 @@ THESE = "mean difference on these tasks"  # with the interval of these, not of t
 def paired_summary(frame: pd.DataFrame, ours: Method, margin: float) -> pd.DataFrame:
     """`ours` minus each other method of `Collected.frame`, long; `COLUMNS` are its columns.
 
-    scope `task`: mean over the seeds that both have, in points, `tost_p` of Student's TOST of
-    `margin` points, and McNemar's exact test over the `n_tested` seeds whose predictions are kept,
-    hits counted over all of them; `p_holm` holds for the tasks of a method together. scope
-    `overall`: the `quantity` over tasks. Empty if `ours` is the only method.
+    In the scope `task`, the mean is over the seeds that both methods have, in points. `tost_p` is
+    the p-value of Student's TOST with a margin of `margin` points. McNemar's exact test is over the
+    `n_tested` seeds whose predictions are kept, and hits are counted over all of these. `p_holm`
+    holds for the tasks of a method together. In the scope `overall`, a row is the `quantity` over
+    tasks. Empty if `ours` is the only method.
     """
     rows: list[dict[str, Any]] = []
     mine = _scores(frame, ours)

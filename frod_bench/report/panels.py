@@ -111,10 +111,10 @@ def experiment_panels(
 ) -> dict[str, Panels]:
     """The panels of each task that has a curve, and of `all_tasks` if some task has every curve.
 
-    `measured` are the `evaluated_curves` of `Collected.frame` for `quantity`, `arrived` its
-    `arrivals`; `title` is the profile's, and `setting` says in captions which runs these are. Only
-    the quantity of the rule has a target, which is moot if the reference predicts a single class
-    (`constant`); scores, too, have a marker at the time when it is reached.
+    `measured` are the `evaluated_curves` of `Collected.frame` for `quantity`, and `arrived` are its
+    `arrivals`. `title` is the profile's, and `setting` says in captions which runs these are. Only
+    the quantity of the rule has a target. Markers show when it is reached, also on the curves of
+    scores. On the tasks in `constant` the reference predicts a single class, so a target is moot.
     """
     window = quantity.window or rule.window_evaluations
     smoothed = smoothed_curves(measured, window)
@@ -172,8 +172,9 @@ def _task_panels(
 
 
 def levelled(bands: Mapping[Method, Band]) -> dict[Method, Band]:
-    """The bands, a single value drawn out to the end of the longest: a method that takes no step,
-    as the frozen backbone that ranks options, is evaluated once.
+    """The bands; one of a single value is extended to the end of the longest band.
+
+    A method that takes no step, such as the frozen backbone that ranks options, is evaluated once.
     """
     end = max((band.grid[-1] for band in bands.values() if band.grid.size), default=0.0)
     found = dict(bands)

@@ -1,5 +1,7 @@
-"""Where the learning rates of a table are from: what a search tried and picked, and what warnings
-say of runs whose rates nobody searched, or that have other ones than those picked.
+"""Where the learning rates of a table come from: what a search tried and what it picked.
+
+Warnings name the methods whose rates no search has tried, and the runs with other rates than the
+picked ones.
 """
 
 import itertools
@@ -82,7 +84,8 @@ def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
     tuned = set(zip(trials["family"], trials["head"], trials["method"], strict=True))
     lost: dict[str, list[str]] = {}
     keys = list(zip(frame["family"], frame["head"], base_names(frame), strict=True))
-    # Scored as it is, a method has no rate. The backbone that ranks options is, made or not.
+    # A method that trains nothing has no rate. The frozen backbone that ranks options is one, which
+    # is known even if its run is missing.
     idle = {key for key, count in zip(keys, frame["trainable"], strict=True) if count == 0}
     idle |= {key for key in keys if key[1:] == ("rank", FROZEN)}
     for family, head, name in dict.fromkeys(keys):
@@ -98,9 +101,10 @@ def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
 def unlike_picks(
     frame: pd.DataFrame, records: Iterable[Record], picks: pd.DataFrame | None
 ) -> list[str]:
-    """Warnings of methods whose runs in `frame` have other learning rates than were picked: a table
-    that ran before its search, or with another table of rates. Variants of methods, and runs
-    without a decay, have picks of their own, and are left out.
+    """Warnings about methods whose runs in `frame` have other learning rates than the picked ones.
+
+    Such runs were made before the search, or with another table of rates. Variants of methods and
+    runs without a decay are left out, because they have their own picks.
     """
     if picks is None:
         return []

@@ -55,10 +55,11 @@ class _Guess(NamedTuple):
 
 
 def prediction_of(profile: str, rules: Rules) -> Prediction | None:
-    """Read the published table of cells of `profile`, which an installed package has without the
-    records; `rules` are those of all profiles. None if it has none. Raises InputError if it is
-    damaged. What the rules show means without, as its scores have a scale of their own, predicts
-    nothing.
+    """Read the published table of cells of `profile`; None if it has none.
+
+    An installed package has this table, without the records. `rules` are those of all profiles. The
+    tasks that the rules leave out of a second mean (`also_without`) predict nothing, because their
+    scores have their own scale. Raises InputError if the table is damaged.
     """
     table = published_cells(profile)
     if table is None:
@@ -77,12 +78,13 @@ def predicted_summary(
     is from the `reference`, in points.
 
     Columns: method, family, predicted, predicted_low, predicted_high, predicted_tasks, found,
-    found_low, found_high, found_tasks, consistent. The interval of what is predicted is that of the
-    mean of as many other tasks of the family as there are here, Student's, from the spread over the
-    tasks of the prediction; the interval of what was found is that of these tasks, over seeds. The
-    prediction over all tasks is the mean of the families' predictions, weighted by how many tasks
-    there are of each here. The frozen backbone is left out: it is not fine-tuned. `consistent`:
-    whether what was found lies in the interval that was predicted: yes, no, or unknown.
+    found_low, found_high, found_tasks, consistent. The interval of a prediction is Student's: it is
+    that of the mean of as many other tasks of the family as there are here, from the spread over
+    the tasks of the prediction. The interval of what was found is over seeds, for exactly these
+    tasks. The prediction over all tasks is the mean of the families' predictions, weighted by how
+    many tasks of each there are here. The frozen backbone is left out, because it is not
+    fine-tuned. `consistent` says whether what was found is inside the predicted interval: yes, no,
+    or unknown.
     """
     found = evidence_on(frame, rules)
     families = dict.fromkeys(found.frame["family"])

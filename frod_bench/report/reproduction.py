@@ -148,7 +148,7 @@ def _starts(same: pd.DataFrame, tolerance: Tolerance) -> list[Check]:
     counts = f"{len(counted) - len(changed)} of {len(counted)} counts of trained parameters equal"
     if len(changed):
         counts += f": {_named(changed, 'trainable')}"
-    known = same.dropna(subset=["start_loss_published"])  # a run that lost its own has it no more
+    known = same.dropna(subset=["start_loss_published"])  # a run without its own loss fails below
     gaps = (known["start_loss"] / known["start_loss_published"] - 1).abs()
     bound = tolerance.start_loss_relative
     beyond = known[~(gaps <= bound)]

@@ -34,8 +34,8 @@ class AccuracyRule:
     """Equivalence to the reference, two one-sided tests.
 
     `estimand` is what the mean is of: tasks drawn at random, of which the suite's are a sample, or
-    these tasks, on which seeds alone are random. Tasks that differ by more than `count_beyond`
-    points are counted, and the mean without the tasks of `also_without` is shown.
+    these tasks, on which seeds alone are random. Tasks that differ by more than
+    `count_beyond_points` are counted, and the mean without the tasks of `also_without` is shown.
     """
 
     ours: str
@@ -54,8 +54,9 @@ class AccuracyRule:
 
 @dataclass
 class ParametersRule:
-    """The share of trained parameters, by counting on the tasks of `suite` (empty: the rules' own);
-    `tested` is false where it chose the suite.
+    """The share of trained parameters, counted on the tasks of `suite` (if empty, of the rules').
+
+    `tested` is false if the paper's share chose the suite.
     """
 
     ours: str

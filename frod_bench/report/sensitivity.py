@@ -24,24 +24,26 @@ from frod_bench.report.collect import row_of
 from frod_bench.report.keys import TASK_KEY, Task
 from frod_bench.report.names import label, labels_in_text
 
-# Of the procedure that picks learning rates. Version 1 drew eight Sobol points a method; version 2
-# checked the rate again by one step either way, and was left with picks at the edge of these.
+# The version of the procedure that picks learning rates. Version 1 drew eight Sobol points for each
+# method. Version 2 checked the rate again by one step up and down, and some of its picks stayed at
+# the edge of these steps.
 PROCEDURE = 3
 SEARCH_TABLE = Path("tables/search.csv")  # in a results folder
 GRID = ("family", "method", "rate_step", "head_step", "ratio", "task", "seed", "points", "status")
 STEPS_PER_DECADE = 4  # of the search's grid
 FROZEN = "frozen"  # the method whose best head the grids begin with
 TIED = "tied"  # the ratio of FRoD's rates that they have: the rotation's is lambda's / sqrt(s k)
-FLOORED = ("diverged", "undefined")  # runs that came to their end, and gave no score
+FLOORED = ("diverged", "undefined")  # runs that would end in the same way again, without a score
 _RANKED = with_head("", "rank")  # ends the name of a family in the published table of trials
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Areas in points: a row for each task, a column for each method; NaN if unknown. At most 0,
-    but for those around the best rate of a family, which need not be a task's own.
+    """Areas in points: a row for each task, a column for each method; NaN if unknown.
 
-    `over` says over what: factors or trials, whose, and what they lack.
+    An area is at most 0, except around the best rate of a family, which may not be the best rate of
+    the task. `over` says what the areas are over (factors, trials or a search), whose runs these
+    are, and what they lack.
     """
 
     table: pd.DataFrame
@@ -66,10 +68,11 @@ def searched_sensitivity(
     methods: Sequence[str],
     heads: Mapping[str, str],
 ) -> Sensitivity | None:
-    """The areas of tasks, under the head that each has in `heads`, over the search's cells at
-    `factors` around the best rate of each of `methods`, which other methods of the table leave as
-    they are; of the search in the results folder, else of the published one. None if there is
-    neither. Raises InputError as `read_search`.
+    """The areas of tasks over the cells of a search; None without a search.
+
+    The search is that of the results folder, or else the published one. `heads` has the head of
+    each task. The areas are over the cells at `factors` around the best rate of each of `methods`;
+    other methods in the table do not change them. Raises InputError as `read_search`.
     """
     published = published_search(profile)
     for folder, whose in ((results_dir, ""), (published, " of the published run")):
@@ -103,13 +106,14 @@ def read_search(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 def search_areas(
     table: pd.DataFrame, factors: Sequence[float], methods: Sequence[str]
 ) -> pd.DataFrame:
-    """Area of each task and head (index) and of `methods` (columns), in points: mean over the steps
-    nearest to `factors` of the task's score, less its score at the best rate of the family.
+    """Area of each task and head (index) and of each of `methods` (columns), in points.
 
-    Rates are compared with the head at the best of the frozen backbone and FRoD's rotation tied to
-    lambda, where the search has a whole grid; a run that gave no score has the lowest of its task.
-    All methods of a family are compared at the same steps and seeds: of a coarser grid, or one with
-    a hole, those that all have. NaN if a method lacks the best, an outer step, or a seed.
+    An area is the mean of the task's score over the steps nearest to `factors`, minus its score at
+    the best rate of the family. The head's rate is the best of the frozen backbone, and FRoD's
+    rotation is tied to lambda, because the search has a whole grid there. A run that gave no score
+    has the lowest score of its task. All methods of a family are compared at the same steps and
+    seeds; if a grid is coarser or has a hole, at the steps that all of them have. An area is NaN if
+    the method lacks the best step, an outer step, or a seed.
     """
     reach = {round(STEPS_PER_DECADE * math.log10(factor)) for factor in factors}
     own_heads = {family: _frozen_head(rows) for family, rows in table.groupby("family")}
@@ -235,7 +239,9 @@ def trials_of(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def floored(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells, those that diverged with the lowest score of their task; `floored` marks them."""
+    """The cells; those that diverged, or whose score is undefined, with the lowest score of their
+    task. `floored` marks them.
+    """
     lowest = cells.groupby(TASK_KEY)["value"].transform("min")
     ended = cells["status"].isin(FLOORED) & lowest.notna()
     return cells.assign(

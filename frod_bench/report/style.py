@@ -88,7 +88,7 @@ def telling_apart(methods: Iterable[Method]) -> Iterator[None]:
     """Within it, variants of a method differ in what is drawn: the first has the method's look,
     others have another line and marker, and another colour too if one method alone has variants.
 
-    More variants than there are such looks remain alike.
+    If a method has more variants than there are such looks, all variants remain alike.
     """
     plain = [m for m in dict.fromkeys(methods) if not (m.side or _is_matched(m))]
     variants = Counter(method.method for method in plain)

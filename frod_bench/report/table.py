@@ -29,7 +29,7 @@ class Table:
     """A table; `header` names the column of labels and each column of cells."""
 
     title: str
-    caption: str  # what it shows, in at most two sentences
+    caption: str  # what it shows, in a few sentences
     header: tuple[str, ...]
     rows: Sequence[Row]
     notes: Sequence[str] = ()  # what else must be known

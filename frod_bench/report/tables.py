@@ -14,8 +14,9 @@ from frod_bench.report.names import label, metric_label
 from frod_bench.report.table import NOT_THERE, Row, Table
 
 BYTES_PER_MIB = 2.0**20
-# Below these numbers there is no interval: Student's of two to four unlike tasks is wider than the
-# scale, and of two seeds it is 13 standard deviations wide, so that their range says more.
+# Below these numbers no interval is shown. Student's interval of two to four unlike tasks is wider
+# than the scale. That of two seeds is 12.7 standard errors wide to each side, so their range says
+# more.
 INTERVAL_TASKS = 5
 INTERVAL_SEEDS = 3
 PRIMARY = "primary"
@@ -58,9 +59,9 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     metric with a bootstrap over tasks and seeds (of few tasks Student's t, of fewer than
     `INTERVAL_TASKS` none), and the costs; `task` is empty, and so is `family` of the overall scope.
     `status` is ok if every expected cell gave a number, partial if some did, else what became of
-    them; `holes` counts the cells that gave none. A mean is expected to be over every task that
-    some method has: a folder may lack those of one, which `holes` says and `n_expected` does not
-    count, and which is then not compared as if whole.
+    them; `holes` counts the cells that gave none. A mean should be over every task that some method
+    has. If a folder lacks some of these tasks for a method, `holes` says so, `n_expected` does not
+    count them, and the method is not compared as if it had all.
     """
     rows: list[dict[str, Any]] = []
     keys = [*TASK_KEY, "family", *METHOD_KEY]

@@ -15,7 +15,7 @@ FROZEN = Method("frozen")
 
 
 def constant_predictions(frame: pd.DataFrame) -> dict[Task, list[Method]]:
-    """For each task the methods whose every run predicts one and the same class on test."""
+    """For each task the methods whose every run predicts one and the same class."""
     found: dict[Task, list[Method]] = {}
     ended = frame[frame["status"] == "ok"]
     kept = predictions_of(map(Path, ended["path"]))

@@ -248,11 +248,11 @@ def estimate_of_draws(  # noqa: PLR0917  (the order of `estimate_over_tasks`)
 
 
 def draws(counts: tuple[int, ...], seeds: int, resamples: int) -> Iterable[Places]:
-    """Return what the nested bootstrap draws, in batches of (resamples x tasks x seeds): places in
-    the flat (tasks x seeds) table whose tasks have `counts` values each.
+    """Return what the nested bootstrap draws, in batches of (resamples x tasks x seeds).
 
-    Only these three tell what is drawn, so it is kept for the next table of the shape if it is not
-    too large.
+    It draws places in the flat (tasks x seeds) table, whose tasks have `counts` values each. The
+    draws depend on the three arguments alone. Unless they are too large, they are therefore kept
+    for the next table of the same shape.
     """
     size = resamples * len(counts) * seeds * _place_type(counts, seeds).itemsize
     drawn = _kept_draws if size <= MOST_KEPT_BYTES else _draws
@@ -310,11 +310,11 @@ def _sorted(ranks: Places) -> Places:
 
 
 def _mean_of_middle(values: Floats, ranks: Places) -> Floats:
-    """Return the mean of the middle half of each row of `ranks` (rows x n), sorted places in the
-    sorted `values`, of which the missing ones are last.
+    """Return the mean of the middle half of each row of `ranks` (rows x n).
 
-    All of a row are summed, with zeros for those that are cut, so that sums of rows of unlike
-    length are rounded in one way.
+    A row contains sorted places in the sorted `values`, whose missing values come last. Each sum
+    has n terms, with zeros for the values that are cut, so that rows with different numbers of
+    values are rounded in the same way.
     """
     known = values[~np.isnan(values)]
     counted = ranks if known.size < values.size else ranks[:1]  # all rows are of one length

@@ -70,9 +70,10 @@ def paired_difference_of_these_tasks(
 def decisive_tasks(
     differences: ArrayLike, confidence: float = CONFIDENCE
 ) -> NDArray[np.bool_] | None:
-    """Return for each task whether its removal, alone, changes whether the interval of
-    `mean_of_these_tasks` leaves out 0, on which side, or that there is one; None if there is none.
+    """Return for each task whether removing it alone changes what the interval says about 0.
 
+    The interval of `mean_of_these_tasks` is above 0, is below 0, or contains 0. Having no interval
+    without the task counts as a change, too. Returns None if all tasks together have no interval.
     `differences` is (tasks x seeds). A task without any value decides nothing.
     """
     table = np.asarray(differences, dtype=np.float64)
@@ -121,12 +122,13 @@ def equivalence(
 
 
 def resolution(ours: ArrayLike, theirs: ArrayLike, alpha: float, power: float) -> Resolution:
-    """Return the smallest true difference, and the smallest margin, that `equivalence` of these
-    tasks at `alpha` finds with probability `power`, at the spread over seeds that the tables have.
+    """Return the smallest true difference and the smallest margin that `equivalence` can find.
 
-    In standard errors t(1 - alpha) + t(power), and t(1 - alpha) + t((1 + power) / 2), since an
-    equal method can fail on either side. A `power` of 0.8 is 0.78 to 0.79, and 0.76 to 0.78, in
-    simulated sweeps: the degrees of freedom are estimated anew in each. NaN where
+    `equivalence` of these tasks at `alpha` finds them with probability `power`, at the spread over
+    seeds of these tables. In standard errors, the difference is t(1 - alpha) + t(power). The margin
+    is t(1 - alpha) + t((1 + power) / 2), since an equal method can fail on either side. In
+    simulated sweeps, a `power` of 0.8 is in fact 0.78 to 0.79 for the difference and 0.76 to 0.78
+    for the margin, because each sweep estimates the degrees of freedom anew. Both are NaN if
     `mean_of_these_tasks` has no interval.
     """
     (tasks,) = stack_tables([np.asarray(ours, dtype=np.float64) - np.asarray(theirs)])
@@ -227,13 +229,13 @@ def probability_of_improvement(
 
 
 class _Superiority:
-    """The probability of improvement of redrawn tables, told from the places that were drawn.
+    """The probability of improvement of redrawn tables, computed from the places that were drawn.
 
-    All pairs of a task's runs are compared once. A redrawn task has each of its runs so many times,
-    so that the pairs won are a product of these counts with the matrix of comparisons: whole
-    numbers, exact in single precision up to thousands of runs. What was drawn of a task is ours' in
-    one row and theirs in another, half of the task's rows further on, so that the two are
-    independent.
+    All pairs of a task's runs are compared once. A redrawn task contains each run a number of
+    times. The number of pairs won is therefore a product of these counts with the matrix of
+    comparisons. All are whole numbers, exact in single precision up to thousands of runs. The runs
+    that were drawn in one row of a task are ours in that row, and theirs in another row of the same
+    task, half of its rows away. So the draws of ours and theirs are independent.
     """
 
     def __init__(self, ours: Floats, theirs: Floats) -> None:

@@ -2,9 +2,10 @@
 
     python -m frod_bench.stats.simulate [FILE]
 
-Simulated sweeps have 20 tasks x 5 seeds, a known truth, and spreads as measured on the embedded
-profile: those of FRoD less full fine-tuning in its first published main table, and, in the rows
-"present", in the one of 2026-11-28.
+Simulated sweeps have a known truth. Unless a row says otherwise, they have 20 tasks x 5 seeds and
+spreads as measured on the embedded profile: those of FRoD less full fine-tuning in its first
+published main table. Rows "present" have the spreads of the main table of 2026-11-28, and rows
+"real" the size and the spreads of the profile `real`.
 """
 
 import argparse

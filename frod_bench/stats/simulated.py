@@ -1,8 +1,9 @@
 """Simulated sweeps with a known truth: how often intervals cover it, and which verdicts fall.
 
-Each rate is of sweeps of one size (`Sweep`), with spreads as measured on a profile: the embedded
-profile's are those of FRoD less full fine-tuning in its first published main table and, of
-`PRESENT`, in the one of 2026-11-28. `frod_bench.stats.simulate` makes the table of them.
+Each rate is that of sweeps of one size (`Sweep`), with spreads as measured on a profile. On the
+embedded profile, these are the spreads of FRoD less full fine-tuning: in its first published main
+table, or, for `PRESENT`, in the main table of 2026-11-28. `frod_bench.stats.simulate` makes the
+table of all rates.
 """
 
 from collections.abc import Callable, Iterable
@@ -54,10 +55,11 @@ class Steps(NamedTuple):
 
 EMBEDDED = Sweep(TASKS, SEEDS, SEED_SD, UNEQUAL)
 # The published main table: a paired difference spreads by 3.9 points over seeds. The log of a
-# task's spread varied by 0.52 there, of which five seeds make 0.40, and 0.33 is left.
+# task's spread varied by 0.52 there. Estimating a spread from five seeds alone causes 0.40 of this
+# (variances add), which leaves 0.33.
 PRESENT = Sweep(TASKS, SEEDS, 3.9 / np.sqrt(2), 0.33)
-# What would arrive after the last step misses the target: a fifth of the runs, most of them of a
-# few tasks, as there.
+# A run that would arrive after the last step misses the target. These are a fifth of the runs, most
+# of them in a few tasks, as in the published main table.
 STEPS = Steps(90, 10, 140)
 # The profile `real`: a paired difference spreads by 2.9 points, as FRoD less full fine-tuning did
 # in results/reference/small on the six tasks (rank for reasoning) on which full fine-tuning rose
@@ -187,11 +189,12 @@ def faster_in_steps_rate(
     size: Sweep = EMBEDDED,
     steps: Steps = STEPS,
 ) -> float:
-    """`faster_rate` of steps as curves show them: tasks differ for both methods alike, arrivals are
-    seen at the next evaluation, and never after the last step.
+    """`faster_rate` in steps, as curves show them.
 
-    With several arms and other methods all must be found at once. They share the tasks and each
-    task's true ratio; our runs are the same against every method of an arm.
+    Tasks differ in the same way for both methods. An arrival is seen at the next evaluation, and
+    never after the last step. With several arms and other methods, we must be found faster in all
+    comparisons at once. They share the tasks and each task's true ratio; within an arm, our runs
+    are the same against every method.
     """
 
     def once() -> bool:

@@ -14,7 +14,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Slurm's allotment in CPUs: of a task, if the job asks for one, else of the job on this machine.
 SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
 TASK = "SLURM_LOCALID"  # the number of a task on its machine
-# Device files of a GPU driver, also in Windows' Linux and of AMD. Without one torch is not asked.
+# Device files of GPU drivers: NVIDIA's, that of Linux in Windows, and AMD's. If none of them
+# exists, torch is not asked for GPUs.
 DRIVERS = ("nvidiactl", "dxg", "kfd")
 # The control groups of Linux: their files, and those that this process is in.
 GROUPS = Path("/sys/fs/cgroup")
@@ -23,10 +24,12 @@ COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 
 def workers(jobs: int, device: str, threads: int = 1) -> list[Environment]:
-    """The environment of each worker, for `runtime.jobs`, `device` and `threads`: by default one
-    worker per GPU, which sees no other GPU, or as many as have a core for each of their threads.
-    More workers than GPUs share them. If `jobs` is named, each of several tasks that `srun` starts
-    on a machine begins with the GPUs after those of the task before.
+    """The environment of each worker, for `runtime.jobs`, `device` and `threads`.
+
+    By default there is one worker per GPU, which sees no other GPU; without GPUs, there are as many
+    workers as have a core for each of their threads. If there are more workers than GPUs, they
+    share the GPUs. If `jobs` is named and `srun` starts several tasks on a machine, each task
+    begins with the GPUs after those of the task before.
     """
     names = gpus() if device in ("auto", "cuda") else []
     if not names:

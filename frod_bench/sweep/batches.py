@@ -39,9 +39,10 @@ def arrays_of(
     job_minutes: int,
     last: Collection[Cell] = (),
 ) -> Iterable[Array]:
-    """The cells by family and task, in batches that are estimated to take half of `job_minutes`. A
-    cell that takes longer has a job of its own, and its array gets more time. Those that come
-    `last`, since they may end their job, are in no batch with others.
+    """The cells by family and task, in batches that are estimated to take half of `job_minutes`.
+
+    A cell that takes longer is alone in its job, and its array gets more time. Cells in `last` may
+    end their job: they come last, and each of them is alone in its batch.
     """
     by_array = groupby(_sorted(cells, last), key=lambda cell: (cell in last, cell.family))
     for (_, family), group in by_array:

@@ -30,9 +30,11 @@ class Job:
     hold_sec: float  # that it waits to be killed for, if it was asked to stop
 
     def __call__(self) -> None:
-        """Run the cells. submitit listens to two signals. The one that it queues the job again for
-        would end a run within a step, and it ignores SIGTERM; here both end a run after its step,
-        with a checkpoint, and then submitit does what it would have done.
+        """Run the cells.
+
+        submitit handles two signals. On one of them it queues the job again, and would end a run
+        within a step; it ignores SIGTERM. Here both signals end a run after the current step, with
+        a checkpoint. Then submitit does what it would have done.
         """
         os.environ.update(self.environment)
         notice = _notice()

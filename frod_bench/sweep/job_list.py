@@ -1,6 +1,8 @@
-"""The jobs that commands have submitted to a scheduler: a file for each, which says what its cells
-are, and next to it what the job notes while it runs. Whether a cell is done is said by its record
-alone; these files save a later command from submitting what still waits.
+"""The jobs that commands have submitted to a scheduler.
+
+Each job has a file that lists its cells, and next to it a file of notes that the job writes while
+it runs. Only the record of a cell says whether the cell is done. These files keep a later command
+from submitting cells again that still wait.
 """
 
 import json
@@ -50,7 +52,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Notes:
-    """What a job has noted, by cell: the last one that it began, and how others ended."""
+    """What a job has noted: the cell that it has begun and not ended, and how other cells ended."""
 
     begun: str | None
     ended: Mapping[str, Outcome]
@@ -110,8 +112,10 @@ def remove_unsubmitted(folder: Path) -> None:
 
 
 def note(folder: Path, token: str, cell: Cell, status: str, outcome: Outcome | None = None) -> None:
-    """Add a line to the notes of a job, in the job. If that cannot be written the job goes on, and
-    its log says what it would have noted: records alone decide what is done.
+    """Add a line to the notes of a job; the job itself calls this.
+
+    If the line cannot be written, the job continues and its log has the line instead: records alone
+    decide which cells are done.
     """
     line: dict[str, object] = {"cell": name_of(cell), "status": status}
     if outcome is not None:

@@ -29,8 +29,8 @@ from frod_bench.sweep.pool import WorkersFailedError
 from frod_bench.sweep.workers import Work
 from frod_bench.training import tracker
 
-NAMED = 3  # cells that were refused for the same reason
-UNREADABLE = "unreadable"  # status of a cell that was not run, since its record may be there
+NAMED = 3  # cells that the table of failures names, of those refused for the same reason
+UNREADABLE = "unreadable"  # status of a cell that was not run: it may have a record already
 
 
 def run_grid(
@@ -41,11 +41,15 @@ def run_grid(
 ) -> None:
     """Run those of `cells` that are not done yet, or with `plan_only=true` print them.
 
-    `check_methods` refuses, for a plan, what a run would refuse by itself, and `estimate` says what
-    cells need, for engines that ask for it. Raises InputError before anything is launched if a
-    result could not be written, an input is unavailable or the engine is, CellsRefused at the end
-    if bad input is all that went wrong, CellsFailed if a run failed, diverged or reached its time
-    limit, or no worker can start, and Detached if the runs are left to jobs.
+    `check_methods` refuses, for a plan, what a run would refuse by itself. `estimate` says what
+    cells need, for engines that ask for it.
+
+    Raises:
+        InputError: before anything is launched, if a result could not be written, or if an input or
+            the engine is unavailable.
+        CellsRefused: at the end, if bad input is all that went wrong.
+        CellsFailed: if a run failed, diverged or reached its time limit, or if no worker can start.
+        Detached: if the runs are left to jobs.
     """
     found = find_missing(cells)
     if config.plan_only:

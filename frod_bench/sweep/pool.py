@@ -28,10 +28,10 @@ from frod_bench.sweep.workers import (
 
 log = logging.getLogger(__name__)
 
-MOST_STARTS = 3  # in a row that may fail before a place for a worker is given up
-GRACE_SEC = 600.0  # beyond twice the time limit of a cell, until its worker is killed
-START_PAUSE_SEC = 5.0  # times the failed starts, until the next one
-SETTLED_SEC = 0.2  # what runs is shown once it has not changed for so long
+MOST_STARTS = 3  # failed starts in a row, after which a worker's place is given up
+GRACE_SEC = 600.0  # after twice the time limit of a cell, until its worker is killed
+START_PAUSE_SEC = 5.0  # before the next start, times the number of failed starts
+SETTLED_SEC = 0.2  # the list of running cells is shown once it has been the same for so long
 JOIN_SEC = 5.0
 
 
@@ -222,7 +222,7 @@ class _Pool:
         raise WorkersFailedError(
             f"No worker can start: {MOST_STARTS} in a row ended before they could run a cell "
             f"({reason}). {len(self.backlog)} cells were not run, and none of them has a record of "
-            "this. Mend the cause, e.g. with fewer workers (runtime.jobs=1), and run the same "
+            "this. Fix the cause, e.g. with fewer workers (runtime.jobs=1), and run the same "
             "command again.",
             self.done,
         )

@@ -11,8 +11,8 @@ from frod_bench.cells.cell import Cell
 from frod_bench.common.errors import InputError
 from frod_bench.mirror.hub import Repository, UnreachableError, ask
 
-# A backbone needs one file of each line. Its configuration alone does not suffice: matching a rank
-# or estimating costs puts that into the cache.
+# A backbone is cached if the cache has one file of each line. Its configuration alone is not
+# enough, because matching a rank (budget=matched) puts that file into the cache.
 NEEDED = (
     ("config.json",),
     ("model.safetensors", "model.safetensors.index.json"),

@@ -30,7 +30,9 @@ ORPHANED_SEC = 1.0  # until the worker of a lost actor has ended, and its lock i
 
 
 def on_one_gpu(gpus: float) -> int:
-    """How many workers fit on a GPU of which each has this share: of 0.2, which no float is, 5."""
+    """How many workers with this share fit on a GPU: 5 for 0.2, which floats do not represent
+    exactly.
+    """
     return int(1 / gpus * (1 + 1e-9))
 
 
@@ -136,8 +138,8 @@ def _start(ray: Any, gpus: float | None, runtime: Any) -> tuple[Share, int]:
         )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise InputError(
-            f"launcher=ray: no cluster can be started on this machine ({_reason(error)}). Mend the "
-            "cause, name a running one, launcher.address=auto, or leave launcher=ray out."
+            f"launcher=ray: no cluster can be started on this machine ({_reason(error)}). Fix "
+            "the cause, use a running cluster (launcher.address=auto), or leave launcher=ray out."
         ) from error
     return share, workers
 

@@ -1,5 +1,6 @@
-"""What a Ray actor holds: a worker process of the pool, as it would run on this machine alone. So
-what a signal, the end of a process or a time limit does is the same on a cluster.
+"""What a Ray actor holds: a worker process of the pool, the same as on a single machine.
+
+So signals, the end of a process and time limits have the same effects on a cluster.
 """
 
 import os

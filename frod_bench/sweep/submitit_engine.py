@@ -1,8 +1,9 @@
 """The engine of Slurm: arrays of jobs, each with a batch of cells, submitted by submitit. With
 `executor=local` processes of this machine stand for the jobs.
 
-The command then waits for them, or leaves (`detach`); they do not need it. The same command finds
-those that still wait or run, and submits what is in none of them.
+The command then waits for the jobs, or leaves (`detach`): the jobs run without it. If the same
+command is started again, it finds the jobs that still wait or run, and submits the cells that are
+in none of them.
 """
 
 import re
@@ -127,7 +128,8 @@ class SubmititEngine:
             return dict.fromkeys(cells, Needs(minutes, memory_gb))
         if self.estimate is None:
             raise InputError(
-                "launcher=submitit: needs launcher.cell_minutes and launcher.memory_gb here."
+                "launcher=submitit: this command does not estimate what runs need. Set "
+                "launcher.cell_minutes and launcher.memory_gb."
             )
         accelerator = self.launcher.accelerator or (ON_GPU if self._gpus else ON_CPU)
         try:
@@ -234,9 +236,10 @@ def folder_of(cells: Sequence[Cell]) -> Path:
 
 
 def _of_earlier(folder: Path, cells: Sequence[Cell], say: Callable[[str], object]) -> list[Listed]:
-    """The jobs of earlier commands that wait or run and have some of `cells`, each with those that
-    it has not ended: what it has noted of others is of a try before this command. Those that ended
-    are forgotten, and if they left cells open, that is said.
+    """The jobs of earlier commands that wait or run and have some of `cells`.
+
+    Each is returned with the cells whose end it has not noted: a noted end is that of a try before
+    this command. Jobs that have ended are forgotten, with a message if they left cells open.
     """
     jobs, asked = job_list.listed(folder), {job_list.name_of(cell): cell for cell in cells}
     states = _states_now(folder, jobs)

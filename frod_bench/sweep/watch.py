@@ -16,9 +16,9 @@ from frod_bench.sweep import job_list
 from frod_bench.sweep.display import Finished, SweepDisplay
 from frod_bench.sweep.job_list import Listed
 
-LOST = "lost"  # status of a cell whose job ended without it; it has no record of that
-# By executor: between two looks at the notes, at the states of jobs, and until what a job has
-# written is visible here, once it has ended.
+LOST = "lost"  # status of a cell whose job ended before the cell was done; no record says so
+# By executor: the time between two looks at the notes, and between two looks at the states of jobs;
+# the time after the end of a job until what it has written is visible here.
 NOTES_SEC = {"slurm": 5.0, "local": 0.2}
 STATES_SEC = {"slurm": 30.0, "local": 0.5}
 VISIBLE_SEC = {"slurm": 90.0, "local": 0.5}
@@ -69,8 +69,8 @@ class Watch:
             self.sleep(self.notes_sec)
 
     def forget_jobs(self) -> None:
-        """Remove the files of all jobs, once they have ended, which they do after their last
-        note; a job that does not is forgotten by the next command.
+        """Remove the files of all jobs that have ended. A job ends some time after its last note;
+        the files of a job that does not end in time are removed by the next command.
         """
         until = self.clock() + ENDS_SEC
         while len(self.ended_at) < len(self.jobs) and self.clock() < until:
@@ -128,8 +128,8 @@ class Watch:
         self.pending[token] = left
 
     def without_job(self, name: str, cell: Cell, job: Listed, notes: job_list.Notes) -> Outcome:
-        """What became of a cell whose job has ended and whose end it has not noted, or not so that
-        its record says the same.
+        """What became of a cell whose job has ended, if the job has not noted how the cell ended,
+        or if the cell's record does not confirm the note.
         """
         if (ended := results.ended(cell)) is not None:  # another process has run it
             return ended._replace(is_ours=False)

@@ -20,7 +20,7 @@ from frod_bench.cells.results import Outcome
 from frod_bench.common import stopping
 
 READY = None  # what a worker sends when it can take its first cell; a text says why it cannot
-# How a worker ends that was asked to stop: by itself, or before it listened.
+# Exit codes of a worker that was asked to stop: its own, or a signal's if it did not listen yet.
 STOPPED = (stopping.STATUS, *(-number for number in stopping.SIGNALS))
 
 Environment = Mapping[str, str]  # variables that a worker has besides those of this process

@@ -1,9 +1,9 @@
-"""Training in bf16 on a CPU: the same model by the operations that are fast there.
+"""Training in bf16 on a CPU: the same model, computed by the operations that are fast there.
 
-Torch's fused attention in bf16 takes two to five times as long as plain products with its backward
-pass; autocast casts a frozen float32 weight anew in every forward pass; PEFT's LoRA casts its input
-to float32, which autocast takes back; and AdamW passes over all weights a dozen times where its
-fused kernel does so once. docs/how-to/real_data.md has the seconds.
+With its backward pass, torch's fused attention in bf16 takes two to five times as long as plain
+products. Autocast casts a frozen float32 weight again in every forward pass. PEFT's LoRA casts its
+input to float32, and autocast casts it back. AdamW passes over all weights a dozen times, and its
+fused kernel only once. docs/how-to/real_data.md has the seconds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,9 +40,11 @@ def optimizer_arguments(
 
 
 def adapt(model: nn.Module, accelerator: Accelerator) -> None:
-    """Let a model compute attention by plain products, LoRA without casts of its input, and in one
-    process cast each frozen weight once: several may share a weight in pieces. FRoD's layers have
-    their own way (`FrodLinear`).
+    """Let a model use the operations that are fast in bf16 on a CPU.
+
+    Attention is computed by plain products, and LoRA does not cast its input. In a single process,
+    each frozen weight is cast only once; several processes may each hold only a part of a weight.
+    FRoD's layers take care of their weights themselves (`FrodLinear`).
     """
     if not trains_so(accelerator):
         return
@@ -63,8 +65,9 @@ def adapt(model: nn.Module, accelerator: Accelerator) -> None:
 
 
 def _is_plain(layer: LoraLayer) -> bool:
-    """Whether nothing but autocast's products reads the input: dropout would scale it in bf16, and
-    DoRA takes the type of its norms from it.
+    """Whether only products under autocast read the layer's input.
+
+    Dropout would scale the input in bf16, and DoRA takes the type of its norms from the input.
     """
     dropouts = layer.lora_dropout.values()
     return not layer.lora_variant and all(isinstance(one, nn.Identity) for one in dropouts)

@@ -1,9 +1,10 @@
-"""Checkpoints of a run: safetensors files with the progress as JSON metadata, nothing pickled. If
-several processes train one model, all of them call these functions and one of them writes, the file
-that a single process would write: tensors that FSDP shards are put together.
+"""Checkpoints of a run: safetensors files with the progress as JSON metadata, nothing pickled.
 
-A run never fails for a checkpoint: one that is damaged, or made by other code, is passed over, and
-one that cannot be written is left out.
+If several processes train one model, all of them call these functions, and one of them writes. It
+writes the file that a single process would write: tensors that FSDP shards are put together.
+
+A run never fails because of a checkpoint. A checkpoint that is damaged, or was made by other code,
+is skipped. A checkpoint that cannot be written is left out.
 """
 
 import errno
@@ -66,7 +67,7 @@ class TrainingState(NamedTuple):
 
 @dataclass(frozen=True)
 class Origin:
-    """What a checkpoint is of and was made by. Only one of the same origin is resumed from."""
+    """What a checkpoint belongs to and was made by; a run resumes only from ones of its origin."""
 
     names: Mapping[str, str] = field(default_factory=dict)  # of cell, method, versions of code
     # small tensors that identify what the method computes and does not train, and their check,
@@ -112,8 +113,9 @@ class Checkpoints:
         self, step: int, state: TrainingState, progress: dict[str, Any], *, writes: bool
     ) -> None:
         """Write the trained parameters, the state of optimizer and gradient scaler, and `progress`.
-        The older of two checkpoints makes room for it. If the disk has no space the run goes on
-        without, with one warning.
+
+        If there are two checkpoints already, the older one is removed first. If the disk has no
+        space, the run continues without this checkpoint, and there is one warning per run.
         """
         tensors = _trained(state.model) | _optimizer_tensors(state.optimizer)
         tensors |= {f"{SKETCH}/{name}": t for name, t in self.origin.sketches().items()}
@@ -244,8 +246,9 @@ class Checkpoints:
         return self.folder / Path(content["best"]).name if content["best"] else None
 
     def _write_best(self, best: Mapping[str, float], tensors: dict[str, Tensor]) -> bool:
-        """Write the parameters of the best point, and return whether the disk has them. Those of
-        the point that was the best make room, unless a checkpoint knows of no better one.
+        """Write the parameters of the best point, and return whether they are on the disk.
+
+        The file of the previous best point is removed first, unless a checkpoint names it.
         """
         stem = _stem(BEST, best["step"])
         if self._best not in {one.best for one in self._kept} | self._others:
@@ -278,9 +281,10 @@ class Checkpoints:
             return None
 
     def _remove_others(self) -> None:
-        """Remove the checkpoints that are not kept, and the best steps that none of them names.
-        Those of another origin stay, for whoever goes back to that code or those packages, and
-        those that could not be read.
+        """Remove the checkpoints that are not kept, and the best steps that no kept one names.
+
+        Checkpoints of another origin stay, for a return to that code or those packages. Checkpoints
+        that could not be read stay, too.
         """
         kept = {self._best, *(path for one in self._kept for path in one), *self._others}
         for path in (*_found(self.folder, STEP), *_found(self.folder, BEST)):
@@ -394,8 +398,11 @@ def _check_parameters(model: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 
 def _check_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], step: int) -> None:
-    """Raise CheckpointError unless every state has the shape of its parameter, but for the number
-    of its steps, at most `step`, and all parameters that have states have those of the same names.
+    """Raise CheckpointError unless the optimizer's states fit its parameters.
+
+    A state must have the shape of its parameter, except for the number of its steps, which must be
+    a single number of at most `step`. All parameters that have states must have states of the same
+    names.
     """
     shapes = {str(number): p.shape for number, p in enumerate(_parameters_of(optimizer))}
     keys: dict[str, set[str]] = {}

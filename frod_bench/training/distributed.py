@@ -69,8 +69,10 @@ def make_accelerator(settings: Settings) -> Accelerator:
 
 
 def send_buffers_once(model: nn.Module) -> None:
-    """Let DDP send no buffers before a forward pass: it did when it took the model, and none
-    changes since, while FRoD's U and V are gigabytes on a large backbone. Running statistics do.
+    """Keep DDP from sending buffers before each forward pass, unless they change.
+
+    DDP sent all buffers when it wrapped the model. Since then only running statistics change,
+    and FRoD's U and V are gigabytes on a large backbone.
     """
     if isinstance(model, DistributedDataParallel):
         changing = any(getattr(one, "track_running_stats", False) for one in model.modules())
@@ -78,8 +80,9 @@ def send_buffers_once(model: nn.Module) -> None:
 
 
 def name_blocks(model: nn.Module) -> None:
-    """Name the backbone's modules that FSDP shards separately on the whole model, where accelerate
-    looks for them; `transformers` names them on the backbone.
+    """Tell accelerate which modules of the backbone FSDP shards separately.
+
+    `transformers` lists them on the backbone, but accelerate looks for the list on the whole model.
     """
     backbone = model.backbone
     existing = {type(module).__name__ for module in backbone.modules()}  # type: ignore[union-attr]

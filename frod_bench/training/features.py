@@ -61,8 +61,10 @@ class FeatureSource:
 def with_features(
     settings: Settings, data: TaskData, prepared: Prepared, accelerator: Accelerator
 ) -> tuple[TaskData, nn.Module]:
-    """Return the task's rows as features, and the probe to train on them; or what is given, if
-    more than the head is trained, rows are texts, several processes share them, or there is
+    """Return the task's rows as features, and the probe to train on them.
+
+    The rows and the model are returned as they are if `trainer.cached_features` is false, more than
+    the head is trained, the rows are texts, several processes share the rows, or the backbone has
     dropout.
     """
     model = prepared.model

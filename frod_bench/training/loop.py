@@ -121,10 +121,11 @@ def lr_multiplier(step: int, config: TrainerConfig) -> float:
 
 
 class Trainer:
-    """Trains a model in place, from the newest usable checkpoint on if there is one. `groups` are
-    torch's parameter groups, each with `params`, `lr` and a `name`; without any the run has no
-    steps (zero-shot). `on_point` is called with every point of the curve. No step begins after
-    `deadline`, a time of `time.monotonic`, but the first one does.
+    """Trains a model in place, from the newest usable checkpoint if there is one.
+
+    `groups` are torch's parameter groups, each with `params`, `lr` and a `name`. Without groups the
+    run has no steps (zero-shot). `on_point` is called with every point of the curve. After
+    `deadline`, a time of `time.monotonic`, no step begins, except the first one.
     """
 
     def __init__(

@@ -58,11 +58,12 @@ class Ready:
 
 
 def execute(cell: Cell, *, waits: bool = True) -> Outcome:
-    """Run one cell and save its record, `failed` after an exception. Only one process runs a cell
-    at a time: the next one waits, then finds the record, or without `waits` returns BUSY at once.
-    Bad input raises InputError and leaves nothing; so does a run that is stopped or reaches its
-    time limit, apart from its checkpoint. If several processes train the cell together, the first
-    one saves the record, and the others raise what goes wrong in them.
+    """Run one cell and save its record, with the status `failed` after an exception.
+
+    Only one process runs a cell at a time. The next one waits and then finds the record; without
+    `waits` it returns BUSY at once. Bad input raises InputError and leaves nothing. A run that is
+    stopped, or that reaches its time limit, leaves only its checkpoint. If several processes train
+    the cell together, the first one saves the record, and the others raise their own errors.
     """
     logging.getLogger("frod_bench").setLevel(logging.WARNING)  # Hydra sets it to INFO
     secrets.keep_out_of_logs()
@@ -248,9 +249,11 @@ def run_cell(
 
 
 def origin_of(cell: Cell, prepared: Prepared, accelerator: Accelerator) -> checkpoint.Origin:
-    """Return what a cell's checkpoints are of: the cell, the code and the packages that they were
-    made by, so that a record names those of all its steps, and the basis that trained values belong
-    to, which another machine may compute differently.
+    """Return the origin of a cell's checkpoints: the cell, the code, the packages and the basis.
+
+    Code and packages belong to it so that those in the record hold for all of its steps. The basis
+    belongs to it because trained values fit one basis only, and another machine may compute
+    another one.
     """
     model, method = prepared.model, cell.settings.method
     names = {"cell": cell.config_hash, "method": method.name, "device": accelerator.device.type}
@@ -271,7 +274,10 @@ def origin_of(cell: Cell, prepared: Prepared, accelerator: Accelerator) -> check
 def final_metrics(
     trainer: Trainer, settings: Settings, data: TaskData
 ) -> tuple[dict[str, dict[str, Any]], pa.Table]:
-    """Return the record's metrics and predictions. The test rows are read here and nowhere else."""
+    """Return the record's metrics and predictions.
+
+    The test rows are read nowhere else, unless the protocol measures the curve on them.
+    """
     on_test = settings.protocol.metrics_split == "test"
     rows, exact = settings.trainer.test_rows, settings.trainer.exact_rows
     validation = subsample(data.validation, rows, exact=exact)
@@ -357,8 +363,10 @@ def make_problem(settings: Settings, data: TaskData) -> Problem:
 
 
 def subsample(split: Split, rows: int | None, *, exact: bool) -> Split:
-    """Return at most `rows` rows, spread evenly over the split: if `exact` as many, or all if it
-    has no more; else those at the least whole stride.
+    """Return at most `rows` rows, spread evenly over the split.
+
+    If the split has no more rows, all are returned. Otherwise, `exact` returns exactly `rows` rows.
+    Without it, the rows are one whole stride apart, the smallest that gives at most `rows`.
     """
     if rows is None or rows >= len(split):
         return split

@@ -36,11 +36,12 @@ FIRST_SEED = 100  # lower ones are judged
 
 
 def write_rates(picked: pd.DataFrame, experiment: str, path: Path, schedule: str = "") -> None:
-    """Write the table of learning rates that a profile composes; keeps those of other methods, and
-    what is said of them. The line of a search names the methods that it has searched.
+    """Write the table of learning rates that a profile composes.
 
-    `schedule` ends the names of the families, if their rates are for another than the profile's.
-    Raises InputError if `path` has something else than a table of rates.
+    The rates of other methods are kept, and so are the comments about them. The comment of a search
+    names the methods that it has searched. `schedule` is added to the names of the families if
+    their rates are for another schedule than the profile's. Raises InputError if `path` has
+    something else than a table of rates.
     """
     table = rates_in(path)
     for _, row in picked.iterrows():
@@ -159,8 +160,9 @@ def rates_path_of(asked: Arguments, profile: str, results_dir: Path) -> Path:
 def compose_search(overrides: Sequence[str]) -> tuple[DictConfig, list[Cell]]:
     """The base configuration and the cells of a search.
 
-    An experiment that has no procedure says what is searched, each variant for itself; protocol,
-    seeds, head, tasks and the numbers of the procedure are those of the profile's own search.
+    If the experiment has no procedure, it says which variants are searched, each for itself. The
+    protocol, seeds, head, tasks and numbers of the procedure are then those of the profile's own
+    search.
     """
     with composer() as compose_one:
         named = [word for word in overrides if word.startswith(("experiment=", "profile="))]
@@ -215,22 +217,24 @@ def fitting(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def schedule_of(cells: Sequence[Cell], *, searches_around: bool) -> str:
-    """What ends the names of tables and families: nothing, or that of rates without a decay, which
-    are tried around the picks of the search. Raises InputError if schedule and search do not fit.
+    """The ending of the names of tables and families: empty, or that of rates without a decay.
+
+    Rates without a decay are tried around the picks of the search. Raises InputError if the
+    schedule and the search do not fit.
     """
     for cell in cells:
         if (cell.settings.trainer.schedule == "constant") != searches_around:
             schedule = cell.settings.trainer.schedule
             raise InputError(
-                f"trainer.schedule={schedule}: is not that of this search. Leave it out; rates "
-                "without a decay are searched by frod-bench tune experiment=tune_constant, after "
-                "frod-bench tune."
+                f"trainer.schedule={schedule}: is not the schedule of this search. Leave it out. "
+                "Rates without a decay are searched by frod-bench tune experiment=tune_constant, "
+                "after frod-bench tune."
             )
     return CONSTANT if searches_around else ""
 
 
 def refuse_judged(cells: Sequence[Cell]) -> None:
-    """Raise InputError for cells that measure on test, or with seeds or rates that are judged."""
+    """Raise InputError for cells that measure on test, have a judged seed, or have rate factors."""
     for cell in cells:
         settings = cell.settings
         if settings.protocol.name != "tune" or settings.protocol.metrics_split != "validation":
@@ -255,8 +259,9 @@ def _is_judged(protocol: str) -> InputError:
 
 
 def heads_in(path: Path, base: DictConfig) -> dict[str, int]:
-    """Grid step of the frozen backbone's best head rate by family, in the profile's table of rates
-    and, before it, in a table of picks.
+    """Family -> grid step of the frozen backbone's best head rate.
+
+    A step comes from the table of picks at `path`, or else from the profile's table of rates.
     """
     rates: Any = OmegaConf.to_container(base.learning_rates, resolve=False) or {}
     listed = {family: (of_family or {}).get(FROZEN, {}) for family, of_family in rates.items()}
@@ -288,11 +293,12 @@ def plan(searches: Searches) -> None:
     for (family, method), cells in searches.cells.items():
         first = searches.first_points((family, method))
         total += first * len(cells)
-        console.print(f"{method} in {family}: {first} rates, {len(cells)} tasks and seeds")
+        asked = f"{first} rates, {len(cells)} tasks and seeds" if first else "has no learning rate"
+        console.print(f"{method} in {family}: {asked}")
     if searches.rules.around:
         console.print(f"{total} runs: the picks of the search, moved by steps of its grid.")
         return
     console.print(
-        f"{total} runs in the first stage. Extensions, the head's rate (not of variants) and the "
-        "rotation's follow, about as many again; which ones depends on the results."
+        f"{total} runs in the first stage. About as many follow, for extensions of the grid, the "
+        "head's rate (not for variants) and the rotation's rate. Which ones depends on the results."
     )

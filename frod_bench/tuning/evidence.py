@@ -56,9 +56,10 @@ def audit(
     """How often the point would be picked again, and what another pick costs.
 
     `rows` are the runs of one method in one family. A draw takes as many tasks with replacement,
-    and of each as many seeds, and picks the best point of all that were tried; the pick itself wins
-    a tie. Returns percents of the draws; in points, the mean over the draws with another pick of
-    what it scores less than `picked`, and the same over all draws. NaN if there is nothing to draw.
+    and as many seeds of each, and picks the best of all points that were tried; `picked` wins a
+    tie. Returns the numbers of `AUDIT`: the percentage of draws with the same pick, and with a pick
+    within a step of it; then by how many points the drawn pick scores less than `picked`, as the
+    mean over the draws with another pick, and over all draws. NaN if there is nothing to draw.
     """
     points = points_of(rows)
     tried = list(dict.fromkeys(points))

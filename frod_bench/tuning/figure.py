@@ -53,9 +53,11 @@ def main_rate(rows: pd.DataFrame) -> pd.Series:
 
 
 def drawings(name: str, table: pd.DataFrame, picks: pd.DataFrame, title: str) -> dict[str, Drawing]:
-    """The figures of a search, by file name: one of variants, or of the main table's methods, one
-    of the same at other budgets, and one of all other methods; none of a group without rates of
-    its own, such as that of the frozen backbone alone.
+    """The figures of a search, by file name.
+
+    There is one of variants, or of the main table's methods, one of the same methods at other
+    budgets, and one of all other methods. A group without rates of its own, such as the frozen
+    backbone alone, has no figure.
     """
     return {
         name + group: drawing(of_group, picks, title)

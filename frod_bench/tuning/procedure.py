@@ -35,8 +35,8 @@ class Rules:
         ratios: rates of the rotation over lambda's that are tried at the end; `tied` comes first.
         extensions: how often a grid is extended, and how often the last stages are repeated, before
             the search gives up.
-        around: if any, no search but the picks of one under another schedule: grid steps by which
-            all their rates are moved.
+        around: grid steps. If there are any, nothing is searched: the picks of a search under
+            another schedule are tried with all their rates moved by each of these steps.
     """
 
     centers: Mapping[str, float]
@@ -96,8 +96,9 @@ class Rules:
                 )
 
     def with_center_of(self, method: str, rates: Mapping[str, float]) -> "Rules":
-        """These rules; if they have no rate in the middle of the method's first grid, with that of
-        `rates`, its own.
+        """These rules, with a rate in the middle of the method's first grid.
+
+        If they have none, it is the method's own rate in `rates`.
         """
         main = main_group(list(rates)) or HEAD
         own = rates.get(main)

@@ -84,7 +84,7 @@ class Searches:
 
     def first_points(self, key: Key) -> int:
         """How many points the first stage of a search has. Raises InputError if it cannot begin."""
-        return len(next(self._begin(key), [None]))  # a method without rates has one
+        return len(next(self._begin(key), ()))  # none if nothing of the method is trained
 
     def _begin(self, key: Key) -> Asking[Point] | Asking[Point | None]:
         first = self.cells[key][0]

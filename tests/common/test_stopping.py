@@ -25,6 +25,18 @@ def test_a_signal_ends_a_command_with_status_143(
     assert not stopping.requested()
 
 
+def test_a_command_that_keeps_nothing_does_not_promise_to_resume(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended, exit_statuses(resumes=False):
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.code == 143
+    with pytest.raises(SystemExit) as ended, exit_statuses(resumes=False):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "Stopped by SIGTERM.\nInterrupted.\n"
+
+
 def test_a_deferred_request_is_raised_at_the_end_and_once() -> None:
     reached = []
 

@@ -201,6 +201,17 @@ def test_a_plan_runs_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_counts_no_run_of_a_method_without_a_learning_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The frozen backbone ranks options by their likelihood, with no head to train."""
+    words = words_of(tmp_path, "method=frozen,lora", "head=rank", "task=boolq", "plan_only=true")
+    command.start(words)
+    told = capsys.readouterr().out
+    assert "frozen in reasoning_rank: has no learning rate" in told
+    assert "18 runs in the first stage" in told  # of LoRA: 2 seeds, 9 rates
+
+
 def test_a_method_that_does_not_fit_a_family_is_searched_in_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

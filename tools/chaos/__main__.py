@@ -11,7 +11,8 @@ on a Ray cluster, which is left out if Ray is not installed and nobody names the
 fixes which kills are made; what a process does at the moment when it is killed depends on the
 machine.
 
-Exit status 0 if nothing was lost, 1 if something was.
+Exit status 0 if nothing was lost, 1 if something was, or if a sweep hangs or
+ends as none should, 2 for bad input.
 """
 
 import importlib.util

@@ -12,8 +12,8 @@ MOMENTS = {HALF: "half written", BEFORE: "before the rename", AFTER: "after the 
 # Every kind of kill in turn: a victim at a random moment, or a write that is cut off.
 KINDS = (WORKER, "checkpoint", LAUNCHER, "record", SWEEP, "cache", "report")
 LONGEST_DELAY_SEC = 5.0
-# Occasions of a write that a process lets pass, up to: a cell's record comes after its trained
-# values, predictions and curve; the folder of data sets is renamed once.
+# How many writes of a kind a process lets pass at most before it stops at one. A cell's record is
+# written after its trained values, predictions and curve; the folder of data sets is renamed once.
 MOST_SKIPPED = {"checkpoint": 3, "record": 3, "cache": 0, "report": 8}
 
 

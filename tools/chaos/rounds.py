@@ -56,8 +56,10 @@ class Round:
             sweep.kill()
 
     def worker_kills(self) -> Counter[int]:
-        """The kills that hit workers and no launcher, by the launcher that may leave a record of
-        each: a worker may have had no cell, or its cell was done.
+        """The number of kills that hit workers and not their launcher, by launcher.
+
+        A launcher may leave a failed record of each. It leaves none if the worker had no cell, or
+        if its cell was done.
         """
         return sum((one.worker_kills for one in self.sweeps), Counter[int]())
 

@@ -67,9 +67,10 @@ class Sweep:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended with all cells done. Raises ChaosError if it has ended otherwise,
-        and neither because its launcher was killed, nor saying that it lost as many runs as workers
-        of it were killed, or fewer.
+        """Whether it has ended with all cells done.
+
+        It may also end because its launcher was killed, or report lost runs, at most as many as
+        workers of it were killed. Raises ChaosError if it has ended in any other way.
         """
         status = None if self.process is None else self.process.poll()
         if self.process is None or status is None:

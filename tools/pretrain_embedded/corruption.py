@@ -1,9 +1,9 @@
 """Corrupts encoded documents, so that there is something to detect in pretraining.
 
 A document is met whole, with one or two words replaced by others of their role, or with two
-neighbours swapped. In a pair only the second text is changed: which of two texts is at fault no
-reader could tell. In some documents words are masked, whatever else befell them, so that a mask
-says nothing about the rest.
+neighbours swapped. In a pair only the second text is changed, because no reader could tell which of
+two texts is at fault. In some documents words are masked, whether or not anything else was changed,
+so that a mask says nothing about the rest.
 """
 
 from collections.abc import Sequence

@@ -67,8 +67,9 @@ def pretrain(out: Path, seed: int = 0) -> None:
 
 
 def words(rng: Random, seed: int) -> list[str]:
-    """Every word of the corpus, and of the tasks: they get a token each, and nothing is learned of
-    the latter here but that.
+    """Every word of the corpus and of the tasks.
+
+    Each of them gets a token. Nothing else of the tasks is learned here.
     """
     texts = [text_of(document) for document in documents(rng, TOKENIZER_DOCUMENTS)]
     texts += (

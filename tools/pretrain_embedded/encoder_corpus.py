@@ -1,9 +1,9 @@
 """What the encoder reads in pretraining: facts, reviews, plain sentences, and pairs of texts.
 
-The words and the world are the tasks', the documents are not: reviews say why and end in a
-verdict, sentences come with determiners and conjunctions that the tasks lack, and a pair is only
-ever something that holds together. What does not hold together the encoder meets as documents
-with a replaced word, see `corruption`.
+The words and the world are those of the tasks, but the documents are not. Reviews give reasons and
+end in a verdict, and sentences have determiners and conjunctions that the tasks lack. The two texts
+of a pair always fit together. Texts that do not fit together occur only as documents with a
+replaced word, see `corruption`.
 """
 
 from collections.abc import Callable, Iterator
@@ -114,7 +114,7 @@ def counted(rng: Random) -> str:
 
 
 def acted(rng: Random) -> str:
-    """ "the dogs that saw the cow run", "the dog sees two cows"."""
+    """ "the dogs near the cows run", "the dog sees many cows"."""
     number = rng.randrange(2)
     subject, thing = rng.sample(lexicon.COUNT_NOUNS, 2)
     whom = join(rng.choice(("the", "some", "many")), thing[1])

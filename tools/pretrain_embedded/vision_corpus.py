@@ -51,10 +51,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Surface:
-    """A mixture of plane waves, or of cells about points, and how it becomes light and dark."""
+    """Cells about points, a mixture of plane waves, or noise; and how it becomes light and dark."""
 
-    waves: NDArray[np.float64]  # (n, 2), periods in x and y; none: cells
-    cells: int
+    waves: NDArray[np.float64]  # (n, 2), periods in x and y; none, and no cells: noise
+    cells: int  # if any, the waves are not used
     warp: float
     contrast: float  # 0: smooth; larger: nearer to two tones
     ridges: bool  # thin lines where the mixture crosses its middle

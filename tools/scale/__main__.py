@@ -99,8 +99,10 @@ def measure(seeds: int, scratch: Path) -> None:
 
 
 def made(grid: Sequence[str], root: Path) -> int:
-    """Write the records of a grid; returns how many. A process of its own does that, since the peak
-    of one that is started from here begins with what this process has in memory.
+    """Write the records of a grid; returns how many.
+
+    Another process writes them, to keep the memory of this one small: the peak of each process that
+    is measured begins with the memory of this one, which starts it.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(write_grid, grid, root).result()

@@ -88,8 +88,8 @@ class Scenes(dict[str, Scene]):
     def add(self, name: str, start: Draw | None = None) -> Callable[[Draw], Draw]:
         """Register the decorated function under `name`.
 
-        Without `start` it returns the picture of a random generator. With it, it draws on the
-        canvas that `start` prepares; what else `start` returns is passed on.
+        Without `start`, the function gets a random generator and returns a picture. With `start`,
+        it draws on the canvas that `start` prepares, and gets whatever else `start` returns.
         """
 
         def register(draw: Draw) -> Draw:

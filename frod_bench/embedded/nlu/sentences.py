@@ -32,7 +32,7 @@ def agreement_over_phrase(rng: Random, good: bool) -> str:
 
 
 def agreement_over_clause(rng: Random, good: bool) -> str:
-    """ "the dogs that the boy likes sleep": the verb agrees with the head of the clause."""
+    """ "the dogs that the boy likes sleep": the verb agrees with the noun before the clause."""
     number, inner_number = rng.randrange(2), rng.randrange(2)
     head, inner = rng.sample(lexicon.COUNT_NOUNS, 2)
     likes = rng.choice(lexicon.TRANSITIVES)[1 - inner_number]
@@ -120,7 +120,7 @@ def verdict_of_others(rng: Random, good: bool) -> str:
 
 
 def expectation(rng: Random, good: bool) -> str:
-    """ "i expected a dull film and i was wrong"."""
+    """ "i expected some dull film and it was not so"."""
     right = rng.random() < 0.6
     adjective = opinion(rng, good == right)
     hoped = rng.choice(("expected", "waited for", "was told of"))

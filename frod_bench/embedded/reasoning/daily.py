@@ -93,7 +93,7 @@ PASSAGE_WORDINGS: dict[str, tuple[str, str]] = {
 
 
 def passage(rng: Random) -> Quiz:
-    """Facts about two subjects and a question about one, false ones with the other's fact."""
+    """Facts about two subjects, and a question about one; if false, with a fact of the other."""
     kind = rng.choice(("thing", "animal"))
     same_kind = [name for name in PASSAGE_WORDINGS if name.startswith(kind)]
     names = rng.sample(same_kind, rng.choice((1, 2)))

@@ -1,6 +1,7 @@
 """Quizzes about school science: ARC-Easy, ARC-Challenge and OpenBookQA.
 
-They ask in words that pretraining did not use, and so that co-occurrence there does not help.
+The questions use words that pretraining did not use, and are made so that it does not help to know
+which words occurred together there.
 """
 
 from random import Random

@@ -86,7 +86,8 @@ def counts(cells: pd.DataFrame) -> dict[str, Any]:
 def points_of(cells: pd.DataFrame) -> dict[str, Any]:
     """Mean and range over seeds of the mean over tasks, in points, with `counts`.
 
-    NaN if a run is missing: a mean over the others would be one of easier or harder runs.
+    All three are NaN if a run is missing: the mean of the other runs could be higher or lower only
+    because they are easier or harder.
     """
     counted = counts(cells)
     by_seed: Floats = np.full(1, np.nan)

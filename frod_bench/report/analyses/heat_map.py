@@ -84,7 +84,7 @@ def setting_name(setting: Any) -> str:
 
 
 def pick_words(about: About) -> str:
-    """What `best` is: it is picked by the very score that is shown of it."""
+    """How `best` is picked, in words: by the same score that is then shown for it."""
     return f"of all settings by the {about.score} itself ({about.over_seeds()}), which flatters it"
 
 

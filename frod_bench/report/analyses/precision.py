@@ -23,9 +23,10 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: task, head, method, variant, side, mean, low, high (Student's 95 % interval over
     seeds), noise, within, n_cells, n_expected, holes. `noise` is the standard deviation over seeds
-    of the float32 scores on the task, root mean square over methods; `within` says whether the mean
-    is at most that: yes, no, or unknown if a run of the task is missing, as `noise` then is. Raises
-    InputError unless the experiment varies the precision.
+    of the float32 scores on the task, as the root mean square over methods. `within` says whether
+    the absolute value of the mean is at most `noise`: yes, no, or unknown. If a run of the task is
+    missing, or if there is one seed, `noise` is NaN and `within` is unknown. Raises InputError
+    unless the experiment varies the precision.
     """
     need_axes(frame, "precision", [KEY])
     rows: list[dict[str, Any]] = []

@@ -90,7 +90,7 @@ def _resolution(ours: Floats, theirs: Floats, rule: AccuracyRule, n: int) -> Ite
 
 
 def _gained_nothing(cells: Evidence, rule: AccuracyRule) -> str:
-    """Where the reference is below the frozen backbone: to match it there is little."""
+    """On which tasks the reference is below the frozen backbone: to match it there says little."""
     tasks = below_frozen(cells.frame).get(Method(rule.reference), {})
     named = ", ".join(f"{label(task)} ({of})" for task, of in tasks.items())
     reference = label(Method(rule.reference), in_text=True)

@@ -30,10 +30,10 @@ CONSTANT = "at a constant learning rate"
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs under one schedule, with the curves of the rule's column; `name` is empty for the main
-    table's.
+    """Runs under one schedule, with the curves of the rule's column.
 
-    `whole_split`: curves of fewer rows than the split has do not count. `make_them` is a command.
+    `name` is empty for the runs of the main table. With `whole_split`, a curve that was measured on
+    fewer rows than the split has does not count. `make_them` is the command that makes the runs.
     """
 
     name: str
@@ -90,9 +90,11 @@ def convergence(
 
 
 def _holes(arm: Arm, arrived: pd.DataFrame, rule: ConvergenceRule) -> str:
-    """What is missing in an arm. If there is no target there is nothing to know of a run that
-    came to its end: such a task is undecided, not missing. By the first edition a reference that
-    diverged is missing; by the second it sets no target.
+    """What is missing in an arm; empty if nothing is.
+
+    If a task has no target, a run that came to its end has no time to target. The task is then
+    undecided, and the run does not count as missing. By the first edition of the rules a reference
+    that diverged is missing; by the second edition it sets no target.
     """
     ended = arrived["has_curve"] | arrived["status"].isin(NEVER)
     known = arrived["steps"].notna()

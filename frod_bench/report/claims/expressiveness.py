@@ -38,8 +38,10 @@ class Updates:
     has_others: tuple[bool, bool] = (False, False)  # models of other settings, which are left out
 
     def of_runs(self, frame: pd.DataFrame) -> "Updates":
-        """The same without rows of the folder's own tables whose model was trained at settings that
-        none of the runs of `frame` has; older tables do not say at which.
+        """The same without rows of the folder's own tables on models that have other settings.
+
+        A row is left out if `frame` has runs of its task and method, and none of them has its
+        settings. Published tables are kept whole, and so are older ones without settings.
         """
         before = self.spectrum, self.errors
         spectrum, errors = (
@@ -122,8 +124,10 @@ def _holes(
     asked_for: tuple[str, list[str]],
     rule: ExpressivenessRule,
 ) -> str:
-    """What a table lacks of the tasks and seeds of the rule, for the names in a column that are
-    asked for; a row without a number counts as none, and a published table decides nothing.
+    """Which runs a table lacks for the tasks and seeds of the rule; empty if it has them all.
+
+    `asked_for` is a column and the names in it that are needed. A row without a number counts as
+    missing. A published table decides nothing, so it counts as missing, too.
     """
     column, names = asked_for
     make = (

@@ -21,7 +21,7 @@ from frod_bench.report.rules import Rules
 from frod_bench.stats import Estimate, Floats
 
 NAMED = 3  # missing runs that a line names one by one; more are counted
-ENDS = ("failed", "diverged")  # how a run ends; of others a line says what they are
+ENDS = ("failed", "diverged")  # reasons that are verbs; others need "is" or "are"
 
 Verdict = Literal[
     "supported", "not supported", "undecided at this budget", "consistent, not tested"
@@ -36,9 +36,10 @@ CONSISTENT: Verdict = "consistent, not tested"
 class Part:
     """One thing that was measured; `verdict` is None if it is only shown.
 
-    `words` say what, with `methods` and the word `minus` left to fill in. `confidence` is that of
-    the interval, None if its ends are a range. `n_expected` tasks should give the estimate.
-    `published`: the same read off the released curves.
+    `words` is a template that says what was measured, with places for `methods` and for the word
+    `minus`. `confidence` is the level of the interval, or None if its ends are a range.
+    `n_expected` is the number of tasks that should give the estimate. `published` is the same
+    quantity, read off the released curves.
     """
 
     words: str
@@ -107,7 +108,11 @@ class Evidence:
         return wide.to_numpy(dtype=np.float64)
 
     def missing(self, methods: Sequence[str], known: pd.Series) -> str:
-        """What is missing of `methods`, method by method; empty if all rows of them are `known`."""
+        """What is missing of `methods`, method by method; empty if nothing is.
+
+        Besides rows that are not `known`, it names runs that are left out, records of several
+        protocols, and settings that differ between the methods.
+        """
         keys = ["method", "task", "seed"]
         product = (list(dict.fromkeys(methods)), self.tasks, self.seeds)
         asked = pd.MultiIndex.from_product(product, names=keys)
@@ -132,8 +137,9 @@ class Evidence:
         return "; ".join(lines)
 
     def _unequal(self, methods: Sequence[str]) -> str:
-        """On which tasks the settings that a comparison holds equal differ; the released protocol
-        has each method's own.
+        """On which tasks settings differ that a comparison holds equal; empty if on none.
+
+        Runs of the released protocol are left out, because it has its own settings for each method.
         """
         cells = self.frame[self.frame["method"].isin(methods) & (self.frame["protocol"] != "paper")]
         counts = cells.groupby("task", sort=False)["held_equal_hash"].nunique()
@@ -159,9 +165,11 @@ def head_of(task: str, head: str) -> str:
 
 
 def evidence_on(frame: pd.DataFrame, rules: Rules, *, constant: bool = False) -> Evidence:
-    """The cells of `frame` on which the rules judge: their suite and seeds, their head and,
-    if they have an arm at a constant learning rate, the runs of that arm or of the other one. The
-    released protocol has a schedule of its own.
+    """The cells of `frame` on which the rules judge: those of their suite, seeds and head.
+
+    If the rules have an arm at a constant learning rate, only the runs of that arm (`constant`) or
+    only those of the other arm are taken. Runs of the released protocol stay in either case,
+    because it has its own schedule.
     """
     tasks, seeds = suite_tasks(rules.suite), tuple(rules.seeds)
     named = frame["task"].isin(tasks) & frame["seed"].isin(seeds)

@@ -177,7 +177,7 @@ def front_points(summary: pd.DataFrame, scope: str, family: Family) -> pd.DataFr
     front.
 
     `whole`: no run is missing. `front`: whole, and no other whole method has a score as high with
-    as small a share.
+    as small a share, and is better in one of the two.
     """
     is_family = (summary["family"] == family.family) & (summary["head"] == family.head)
     here = summary[(summary["scope"] == scope) & is_family]

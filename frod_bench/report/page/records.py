@@ -119,8 +119,9 @@ def provenance_table(collected: Collected, title: str) -> Table:
         **{name: _several(found) for name, found in versions.items()},
     }
     caption = (
-        "What the records were made with. If they differ, the number of records is in brackets: "
-        "their times, and the last digits of their scores, are not comparable."
+        "What the records were made with. If a property has several values, the number of records "
+        "with each is in brackets: their times, and the last digits of their scores, are not "
+        "comparable."
     )
     rows = [Row(name, (value,)) for name, value in values.items()]
     return Table(f"Provenance: {title}", caption, ("property", "value"), rows, prose=True)

@@ -85,7 +85,7 @@ def _steps(published: Published, rules: Rules) -> Iterator[dict[str, Any]]:
 
 
 def _of_runs(published: Published, rules: Rules) -> Iterator[dict[str, Any]]:
-    """PEFT's runs; a difference or ratio is to the first run of the method that it is to."""
+    """PEFT's runs, compared with the first run of the reference or of our method."""
     runs, ours = labelled_runs(published.runs), rules.convergence.ours
     first = runs.drop_duplicates("method").set_index("method")
     of_reference = first.reindex([rules.accuracy.reference]).iloc[0]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from frod_bench.common.paths import REFERENCE_DIR
 from frod_bench.records import archive
 from tests.bad_input.case import Bad
 from tests.report.factory import make_record, noting_files, synthetic_curve, write_record
@@ -104,7 +105,12 @@ FRONT = (
     Bad("verify task=rte", "task=rte: verify runs the published settings", "Allowed: runtime."),
     Bad("verify runtime.jobs=x", "runtime.jobs: Value 'x'", "Give it a whole number"),
     Bad("embedded seed=-1", "seed=-1", "must be a whole number of at least 0"),
-    Bad("embedded out=/dev/null/x", "/dev/null/x: cannot be written", "Name another folder"),
+    Bad("embedded out=/dev/null/x", "out=/dev/null/x", "Name a folder that you may write to"),
+    Bad(
+        f"embedded out={REFERENCE_DIR}/x",
+        f"out={REFERENCE_DIR}/x",
+        "is what the project publishes, and is not written to. Name another folder",
+    ),
     Bad("reproduce --tracker", "'--tracker': is not a flag of reproduce", "Allowed: "),
     Bad("reproduce experiment=none", "experiment=none: has no grid", "Name one"),
     Bad("validate sede=0", "sede: there is no such key", "Did you mean 'seed'?"),
