@@ -155,8 +155,8 @@ class Comparison:
             if np.isnan(target):
                 name = label(self.reference, in_text=True)
                 lines.append(
-                    f"{label(task)}: no target, because {name} has no curve here or gains nothing "
-                    "on its curve."
+                    f"{label(task)}: no target, because {name} has no curve here or improves "
+                    "in too few of its runs."
                 )
             elif len(known) and np.isinf(known).all():
                 lines.append(

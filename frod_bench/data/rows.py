@@ -91,7 +91,7 @@ class PreparedSplit:
         self.usable = self._scan()
 
     def examine(self, ids: Sequence[int]) -> None:
-        """Encode rows once per process. Raises InputError if more than 1 % of them are broken."""
+        """Check rows, each once per process. Raises InputError if more than 1 % are broken."""
         unseen = [i for i in ids if i not in self._examined]
         for start in range(0, len(unseen), _CHUNK_ROWS):
             chunk = unseen[start : start + _CHUNK_ROWS]

@@ -41,8 +41,9 @@ class Source(Protocol):
         """One record. Raises RecordError or OSError if there is none that can be trusted."""
 
     def curves(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | RecordError | None]]:
-        """The content of the curve of each of these records, or why it cannot be read; None if
-        there is none.
+        """The content of the curve of each of these records, or why it cannot be read.
+
+        Of a record without a curve that is None if it is in a part, and a RecordError in a file.
         """
 
     def predictions(self, paths: Collection[Path]) -> Iterator[tuple[Path, bytes | OSError]]:

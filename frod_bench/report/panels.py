@@ -245,7 +245,11 @@ def _with_target(
     reference = label(Method(rule.reference), in_text=True)
     target = float(arrived["target"].median())
     if np.isnan(target) or is_constant:
-        why = "predicts a single class" if is_constant else "has no curve here or does not improve"
+        why = (
+            "predicts a single class"
+            if is_constant
+            else "has no curve here or improves in too few runs"
+        )
         markers = f"No target: {reference} {why}."
         return replace(panels, caption=panels.caption._replace(markers=markers))
     of_seeds = " (drawn: the median of the seeds' targets)" if rule.column and has_line else ""

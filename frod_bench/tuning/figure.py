@@ -17,7 +17,8 @@ from frod_bench.tuning.procedure import HEAD, ROTATION
 SCORES = (
     "Mean over the tasks of a family of the primary metric on validation (points), over the "
     "method's learning rate (of FRoD: lambda's, {rotation}{frozen}), with the head at {head}; a "
-    "run that diverged scores 0. Filled markers: the pick, after {others} were searched, too."
+    "run that diverged, or has no score, scores 0. Filled markers: the pick, after {others} were "
+    "searched, too."
 )
 CAPTION = SCORES.format(
     rotation="with the rotation's tied to it",

@@ -26,7 +26,9 @@ Renderer = Callable[[str, Generator], Image.Image]
 
 
 def generator_of(seed: int, hub_id: str, *parts: int) -> Generator:
-    """The random numbers of one row: keyed by seed, set and place, so that no two rows share."""
+    """The random numbers of a row, or of a split: keyed by seed, set and place, so that none are
+    shared.
+    """
     return np.random.default_rng([seed, zlib.crc32(hub_id.encode()), *parts])
 
 

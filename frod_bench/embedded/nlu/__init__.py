@@ -11,7 +11,9 @@ from frod_bench.embedded.nlu import pairs, sentences
 HUB_ID = "nyu-mll/glue"
 TRAIN_ROWS = 1200
 TEST_ROWS = 500
-LABEL_NOISE = 0.04  # share of the rows of every split that get a wrong label
+LABEL_NOISE = (
+    0.04  # share of the rows of every split that get a wrong label (of STS-B: SCORE_NOISE)
+)
 
 Texts = tuple[str, ...]
 Splits = dict[str, list[dict[str, Any]]]
