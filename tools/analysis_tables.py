@@ -7,10 +7,10 @@ import pandas as pd
 
 from frod_bench.report.keys import Task
 from frod_bench.report.names import label, method_named
-from frod_bench.report.paired import THESE, minus
+from frod_bench.report.paired import minus
 from frod_bench.report.table import pipes
 from frod_bench.stats.estimates import mean_interval
-from tools.differences import AREAS, OTHERS, REFERENCE, head, with_interval
+from tools.differences import AREAS, OTHERS, REFERENCE, frod_minus, head, with_interval
 from tools.searched_picks import picks_of
 
 METHODS = ("full", "lora", "dora", "frod")
@@ -106,11 +106,8 @@ def seeds() -> str:
     overall = found[found["scope"] == "overall"].set_index("method").loc[columns]
     lines.append(pipes(["mean of them", *_points(overall["spread"])]))
     lines.append(pipes(["mean score", *_points(overall["mean"])]))
-    of = _these("seed_robustness")
-    cells = [
-        "" if m == "frod" else with_interval(*of.loc[m, ["mean", "low", "high"]]) for m in columns
-    ]
-    lines.append(pipes(["FRoD minus it", *cells]))
+    distances = frod_minus("embedded/seed_robustness")
+    lines.append(pipes(["FRoD minus it", *(distances.get(method, "") for method in columns)]))
     return "\n".join(lines)
 
 
@@ -118,13 +115,12 @@ def released() -> str:
     """The released layer's score, and FRoD's distance from it and others on the same tasks."""
     main = _table("released_layer", "main")
     means = main[(main["scope"] == "overall") & (main["metric"] == "primary")].set_index("method")
-    of = _these("released_layer")
-    methods = ("frod_released", "frozen", "full")
+    distances = frod_minus("embedded/released_layer")
     lines = head("points", ["score", "FRoD minus it"])
     lines.append(pipes(["FRoD", *_points([means.loc["frod", "mean"]]), ""]))
-    for method in methods:
-        distance = with_interval(*of.loc[method, ["mean", "low", "high"]])
-        lines.append(pipes([_name(method), *_points([means.loc[method, "mean"]]), distance]))
+    for method in ("frod_released", "frozen", "full"):
+        score = _points([means.loc[method, "mean"]])
+        lines.append(pipes([_name(method), *score, distances[method]]))
     return "\n".join(lines)
 
 
@@ -203,12 +199,6 @@ def _picked(pick: "pd.Series[float]") -> float:
 def _table(analysis: str, name: str) -> pd.DataFrame:
     """A published table of an analysis."""
     return pd.read_csv(REFERENCE / "embedded" / analysis / "tables" / f"{name}.csv")
-
-
-def _these(analysis: str) -> pd.DataFrame:
-    """FRoD minus each method on the tasks of an analysis, by method."""
-    table = _table(analysis, "paired")
-    return table[table["quantity"] == THESE].set_index("method")
 
 
 def _points(values: Sequence[float] | pd.Series) -> Iterator[str]:

@@ -4,15 +4,14 @@ of the table.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from frod_bench.common.names import without_head
 from frod_bench.report import paired
-from frod_bench.report.keys import Task
-from frod_bench.report.names import label, method_named, spelled
+from frod_bench.report.names import label, method_named
 from frod_bench.report.paired import THESE, end_of_interval, signed
 from frod_bench.report.table import pipes
 from frod_bench.stats.estimates import mean_of_these_tasks, mean_over_tasks
@@ -46,9 +45,8 @@ def of_main_table() -> str:
     """
     lines = head("FRoD minus, points", list(OTHERS.values()))
     for schedule, folder in ARMS.items():
-        table = pd.read_csv(REFERENCE / folder / "tables/paired.csv")
-        of = table[table["quantity"] == THESE].set_index("method")
-        cells = [with_interval(*of.loc[method, ["mean", "low", "high"]]) for method in OTHERS]
+        distances = frod_minus(folder)
+        cells = [distances[method] for method in OTHERS]
         lines.append(pipes([f"learning rate: {schedule}", *cells]))
     points = _points(_cells("matched_budget/embedded"))
     of_budget = (pair for pair in MATCHED if pair[0] == "frod")
@@ -61,30 +59,18 @@ def of_main_table() -> str:
     return "\n".join(lines)
 
 
-def by_family(folder: str) -> Callable[[], str]:
+def by_family(folder: str) -> str:
     """FRoD minus each method of a folder's runs: on its tasks, on tasks drawn at random, by family,
     and the tasks that it hangs on.
     """
-
-    def table() -> str:
-        runs = _cells(folder)
-        runs = runs[runs["variant"].isna()]  # those of a sweep are other settings
-        points, families = _points(runs), _families(runs)
-        columns = [f"these {len(families)} tasks", DRAWN, *_there(families)]
-        lines = head("FRoD minus, points", [*columns, HANGS_ON])
-        for method in (name for name in dict.fromkeys(runs["method"]) if name != "frod"):
-            gain = points.loc["frod"] - points.loc[method]
-            these, *areas = _by_area(gain, families)
-            cells = [
-                label(method_named(method), in_text=True),
-                these,
-                _drawn(gain.loc[list(families.index)]),
-                *areas,
-            ]
-            lines.append(pipes([*cells, hangs_on(gain)]))
-        return "\n".join(lines)
-
-    return table
+    runs = _cells(folder)
+    runs = runs[runs["variant"].isna()]  # those of a sweep are other settings
+    points, families = _points(runs), _families(runs)
+    lines = head("FRoD minus, points", _readings(families))
+    for method in (name for name in dict.fromkeys(runs["method"]) if name != "frod"):
+        cells = _read(points.loc["frod"] - points.loc[method], families)
+        lines.append(pipes([label(method_named(method), in_text=True), *cells]))
+    return "\n".join(lines)
 
 
 def at_matched_budget() -> str:
@@ -107,20 +93,11 @@ def of_all_methods() -> str:
     counts = counts[counts["quantity"] == "percent_without_head"]
     weighted = (counts["mean"] * counts["n_cells"]).groupby(counts["method"]).sum()
     shares = weighted / counts.groupby("method")["n_cells"].sum()
-    there = _there(families)
-    columns = ["trained, %", f"these {len(families)} tasks", DRAWN, *there, HANGS_ON]
-    lines = head("minus FRoD, points", columns)
+    lines = head("minus FRoD, points", ["trained, %", *_readings(families)])
     for method in dict.fromkeys(runs["method"]):
         if method != "frod":
             gain = points.loc[method].reindex(families.index) - points.loc["frod"]
-            these, *areas = _by_area(gain, families)
-            cells = [
-                f"{shares[method]:.1f}",
-                these,
-                _drawn(gain.loc[list(families.index)]),
-                *areas,
-                hangs_on(gain),
-            ]
+            cells = [f"{shares[method]:.1f}", *_read(gain, families)]
             lines.append(pipes([label(method_named(method), in_text=True), *cells]))
     return "\n".join(lines)
 
@@ -204,6 +181,13 @@ def between_schedules() -> str:
     return "\n".join(lines)
 
 
+def frod_minus(folder: str) -> dict[str, str]:
+    """FRoD minus each method on the tasks of a folder, from its paired table."""
+    table = pd.read_csv(REFERENCE / folder / "tables/paired.csv")
+    of_these = table[table["quantity"] == THESE].set_index("method")[["mean", "low", "high"]]
+    return {str(method): with_interval(*ends) for method, ends in of_these.iterrows()}
+
+
 def _cells(folder: str) -> pd.DataFrame:
     """The runs of a table; a family is the same under each head. Raises ValueError if one is in no
     area.
@@ -242,10 +226,19 @@ def hangs_on(gain: pd.DataFrame) -> str:
     """
     if gain.empty or gain.isna().any(axis=None):
         return ""
-    keys = [Task(*without_head(task)) for task in gain.index]
-    names = {spelled(key): label(key) for key in keys}
-    found = paired.hangs_on(gain.set_axis(pd.MultiIndex.from_tuples(keys)))
-    return ", ".join(names.get(task, task) for task in found.split(", "))
+    keys = pd.MultiIndex.from_tuples([without_head(task) for task in gain.index])
+    return paired.tasks_in_words(paired.hangs_on(gain.set_axis(keys)))
+
+
+def _readings(families: "pd.Series[str]") -> list[str]:
+    """The columns of `_read`."""
+    return [f"these {len(families)} tasks", DRAWN, *_there(families), HANGS_ON]
+
+
+def _read(gain: pd.DataFrame, families: "pd.Series[str]") -> list[str]:
+    """The mean of these tasks, of tasks drawn at random and by area, and what it hangs on."""
+    these, *areas = _by_area(gain, families)
+    return [these, _drawn(gain.loc[list(families.index)]), *areas, hangs_on(gain)]
 
 
 def _drawn(gain: pd.DataFrame) -> str:

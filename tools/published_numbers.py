@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -289,8 +290,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "editions": editions,
     "differences": differences.of_main_table,
-    "by family": differences.by_family("embedded"),
-    "by family constant": differences.by_family("constant_rate/embedded"),
+    "by family": partial(differences.by_family, "embedded"),
+    "by family constant": partial(differences.by_family, "constant_rate/embedded"),
     "matched": differences.at_matched_budget,
     "schedules": differences.between_schedules,
     "all methods": differences.of_all_methods,

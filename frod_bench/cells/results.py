@@ -106,16 +106,17 @@ def provenance_of(
     it is by default this processor, and on an accelerator the processor is only next to it.
     """
     code, dirty = code_version()
-    computed_on = schema.THEN.join(machines)
-    on_cpu = device.startswith("cpu")
+    models = {"processor": processes.processor()}
+    if machines:
+        kind = "processor" if device.startswith("cpu") else "accelerator"
+        models[kind] = schema.THEN.join(machines)
     return {
         "code_version": code,
         "dirty": dirty,
         "code": code_digests(),
         "packages": package_versions(),
         "device": device,
-        "processor": (computed_on if on_cpu else "") or processes.processor(),
-        **({"accelerator": computed_on} if computed_on and not on_cpu else {}),
+        **models,
         "dtype": DTYPES[cell.settings.trainer.mixed_precision],
         "threads": cell.settings.runtime.threads,
         "processes": processes.count(),

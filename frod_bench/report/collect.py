@@ -26,8 +26,6 @@ from frod_bench.report.predictions import read_predictions, remember
 NO_FAMILY = "unknown family"
 FEWEST_FOR_A_COPY = 500  # records whose predictions a copy of the process reads beside the curves
 
-MODELS = ("processors", "accelerators")  # of which a caution counts the models
-
 
 Curves = dict[Run, Lines]
 
@@ -257,9 +255,8 @@ def _processor(made: Record) -> str | None:
     return provenance.get("accelerator")
 
 
-def _models(used: Sequence[Record], what: str) -> set[str]:
+def _models(used: Sequence[Record], *, on_cpu: bool) -> set[str]:
     """The models of the processors, or of the accelerators, that computed, as far as is known."""
-    on_cpu = what == MODELS[0]
     names = (_processor(m) for m in used if (m["provenance"]["device"] == "cpu") == on_cpu)
     return {name for one in names if one for name in one.split(THEN)}
 
@@ -297,7 +294,8 @@ def _cautions(used: Sequence[Record]) -> list[str]:
         "code versions": {made["provenance"]["code_version"] for made in used},
         "protocols": {made["cell"]["protocol"] for made in used},
         "devices (their times do not compare)": {made["provenance"]["device"] for made in used},
-        **{f"{what} (their seconds do not compare)": _models(used, what) for what in MODELS},
+        "processors (their seconds do not compare)": _models(used, on_cpu=True),
+        "accelerators (their seconds do not compare)": _models(used, on_cpu=False),
     }
     cautions = [
         f"Records of several {what}: {', '.join(sorted(found))}."

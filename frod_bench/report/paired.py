@@ -102,7 +102,7 @@ def paired_table(summary: pd.DataFrame, ours: Method, title: str, split: str = "
     of_these = {method: by_key[Task("", ""), THESE, method] for method in methods}
     hanging = {m: row.hangs_on for m, row in of_these.items() if row.n >= FEW_TO_HANG_ON}
     if known := [(method, tasks) for method, tasks in hanging.items() if tasks]:
-        of_each = "; ".join(f"{label(method)}: {_in_words(tasks)}" for method, tasks in known)
+        of_each = "; ".join(f"{label(method)}: {tasks_in_words(tasks)}" for method, tasks in known)
         notes.append(
             f"{HANGS_ON}, i.e. tasks whose removal, one at a time, changes whether the interval on "
             f"these tasks leaves out 0, which says nothing of sizes or margins: {of_each}."
@@ -121,7 +121,7 @@ def hangs_on(difference: pd.DataFrame) -> str:
     return ", ".join(spelled(Task(*key)) for key in difference.index[decisive]) or NONE
 
 
-def _in_words(tasks: str) -> str:
+def tasks_in_words(tasks: str) -> str:
     """The tasks of `hangs_on` for readers."""
     names = tasks.split(", ")
     return tasks if names == [NONE] else ", ".join(label(Task(*without_head(n))) for n in names)

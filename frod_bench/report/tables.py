@@ -118,7 +118,7 @@ def _score(cells: pd.DataFrame, column: str, name: str) -> dict[str, Any]:
         "interval": "t over seeds",
         "least": seeds.low,
         "greatest": seeds.high,
-        "higher_is_better": _is_higher_better(cells) if column == "value" else None,
+        "higher_is_better": is_higher_better(cells) if column == "value" else None,
     }
 
 
@@ -137,11 +137,11 @@ def _mean_row(cells: pd.DataFrame) -> dict[str, Any]:
         **_counts(cells),
         **estimate._asdict(),
         "interval": kind,
-        "higher_is_better": _is_higher_better(cells),
+        "higher_is_better": is_higher_better(cells),
     }
 
 
-def _is_higher_better(cells: pd.DataFrame) -> bool | None:
+def is_higher_better(cells: pd.DataFrame) -> bool | None:
     """Whether more of the primary metric is better; None if the tasks' metrics disagree."""
     said = set(cells["higher_is_better"].dropna())
     return bool(said.pop()) if len(said) == 1 else None

@@ -9,7 +9,7 @@ from frod_bench.report.frame import by_method, by_task
 from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import MATCHED, label
 from frod_bench.report.predictions import predictions_of
-from frod_bench.report.tables import so_many
+from frod_bench.report.tables import is_higher_better, so_many
 
 FROZEN = Method("frozen")
 
@@ -48,7 +48,7 @@ def below_frozen(frame: pd.DataFrame) -> dict[Method, dict[Task, str]]:
         frozen = runs.pop(FROZEN, None)
         if frozen is None:
             continue
-        sign = -1 if (cells["higher_is_better"] == False).any() else 1  # noqa: E712
+        sign = -1 if is_higher_better(cells) is False else 1
         for method, scores in runs.items():
             both = pd.DataFrame({"own": scores, "frozen": frozen}).dropna()
             own, other = (round(100 * mean, 1) for mean in both.mean())

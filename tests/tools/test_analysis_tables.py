@@ -112,7 +112,7 @@ def test_a_ranked_task_keeps_its_name_and_scores_that_never_vary_say_nothing() -
 
 def test_every_task_of_a_family_counts_in_it_under_whichever_head() -> None:
     """The older runs on real data have reasoning under two heads."""
-    lines = differences.by_family("small")().split("\n")
+    lines = differences.by_family("small").split("\n")
     assert "| reasoning |" in lines[0]
     cells = rows_of("\n".join(lines))["full fine-tuning"]
     whole, nlu, reasoning, vision = (number(cells[at]) for at in (0, 2, 3, 4))
@@ -126,6 +126,6 @@ def test_an_end_near_0_shows_its_sign() -> None:
 
 
 def test_the_means_by_family_average_to_the_whole() -> None:
-    cells = rows_of(differences.by_family("embedded")())["LoRA"]
+    cells = rows_of(differences.by_family("embedded"))["LoRA"]
     whole, nlu, reasoning, vision = (number(cells[at]) for at in (0, 2, 3, 4))
     assert whole == pytest.approx((4 * nlu + 8 * reasoning + 8 * vision) / 20, abs=0.1)

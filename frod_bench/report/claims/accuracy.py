@@ -9,7 +9,7 @@ from frod_bench.report.claims.parts import Claim, Evidence, Part, verdict_of
 from frod_bench.report.keys import Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import AccuracyRule
-from frod_bench.report.uninformative import below_frozen
+from frod_bench.report.uninformative import FROZEN, below_frozen
 from frod_bench.stats import CONFIDENCE, Floats
 
 THESE, DRAWN = "these tasks", "tasks drawn at random"
@@ -91,10 +91,13 @@ def _resolution(ours: Floats, theirs: Floats, rule: AccuracyRule, n: int) -> Ite
 
 def _gained_nothing(cells: Evidence, rule: AccuracyRule) -> str:
     """On which tasks the reference is below the frozen backbone: to match it there says little."""
-    tasks = below_frozen(cells.frame).get(Method(rule.reference), {})
+    reference = Method(rule.reference)
+    both = cells.frame[cells.frame["method"].isin([reference.method, FROZEN.method])]
+    tasks = below_frozen(both).get(reference, {})
     named = ", ".join(f"{label(task)} ({of})" for task, of in tasks.items())
-    reference = label(Method(rule.reference), in_text=True)
-    return f"{reference} is below the frozen backbone on {named}" if named else ""
+    return (
+        f"{label(reference, in_text=True)} is below the frozen backbone on {named}" if named else ""
+    )
 
 
 def _beyond(difference: Floats, rule: AccuracyRule) -> str:
