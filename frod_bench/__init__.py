@@ -1,3 +1,3 @@
 """Reproduce FRoD against LoRA, DoRA and full fine-tuning, one record a cell."""
 
-__version__ = "0.2.0"
+__version__ = "1.0.0"

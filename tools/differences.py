@@ -40,23 +40,29 @@ VARIED = {
 
 
 def of_main_table() -> str:
-    """Points of FRoD minus each method over the synthetic tasks, under both schedules and at equal
-    budgets.
+    """Points of FRoD minus each method: over the synthetic tasks under both schedules and at equal
+    budgets, and over the real ones.
     """
     lines = head("FRoD minus, points", list(OTHERS.values()))
     for schedule, folder in ARMS.items():
         distances = frod_minus(folder)
-        cells = [distances[method] for method in OTHERS]
-        lines.append(pipes([f"learning rate: {schedule}", *cells]))
+        lines.append(_minus_others(f"synthetic, learning rate: {schedule}", distances))
     points = _points(_cells("matched_budget/embedded"))
     of_budget = (pair for pair in MATCHED if pair[0] == "frod")
     cells = [_mean(points.loc[ours] - points.loc[theirs]) for ours, theirs in of_budget]
     seeds = points.columns.size
-    budget = f"cosine decay, at about FRoD's count of parameters, {seeds} seeds"
+    budget = f"synthetic, cosine decay, at about FRoD's count of parameters, {seeds} seeds"
     lines.append(pipes([budget, *cells, "–"]))
     same = [_mean(points.loc["frod"] - points.loc[method]) for method in OTHERS]
-    lines.append(pipes([f"cosine decay, default ranks, the same {seeds} seeds", *same]))
+    lines.append(pipes([f"synthetic, cosine decay, default ranks, the same {seeds} seeds", *same]))
+    real = _points(_cells("real")).loc["frod"]
+    extent = f"real, cosine decay, {real.index.size} tasks, {real.columns.size} seeds"
+    lines.append(_minus_others(extent, frod_minus("real")))
     return "\n".join(lines)
+
+
+def _minus_others(text: str, distances: Mapping[str, str]) -> str:
+    return pipes([text, *(distances[method] for method in OTHERS)])
 
 
 def by_family(folder: str) -> str:

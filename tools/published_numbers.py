@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and nine pages of docs/.
+"""Write the published numbers of results/reference/ into README.md and ten pages of docs/.
 
     python -m tools.published_numbers
 
@@ -35,13 +35,13 @@ from tools import (
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
-# The verdicts at the head of the README: on real data those of the profile `real` once it has some.
-REAL = next(name for name in ("real", "small") if (REFERENCE / name / "tables/claims.csv").exists())
-PROFILES = {"embedded": "Synthetic data", REAL: "Real data"}
+# The verdicts at the head of the README.
+PROFILES = {"embedded": "Synthetic data", "real": "Real data"}
 STEPS = {"FRoD": "frod", "full": "full", "LoRA": "lora", "DoRA": "dora", "PEFT": "frod_peft"}
 PAGES = (
     ROOT / "README.md",
     ROOT / "docs" / "reference" / "results.md",
+    ROOT / "docs" / "reference" / "real_results.md",
     ROOT / "docs" / "reference" / "small_results.md",
     ROOT / "docs" / "reference" / "analyses_results.md",
     ROOT / "docs" / "explanation" / "method.md",
@@ -52,7 +52,7 @@ PAGES = (
     ROOT / "docs" / "reference" / "real_rows.md",
 )
 DEMO = (
-    *("profile=small", "task=sst2,qnli", "method=frod,lora"),
+    *("profile=real", "task=sst2,qnli", "method=frod,lora"),
     *("results_root=results/reference", "plot=none"),
 )
 
@@ -138,6 +138,8 @@ def _verdicts(tables: Mapping[str, pd.DataFrame]) -> str:
     lines = [f"| The paper: FRoD … | {' | '.join(tables)} |", f"| ---{' | ---' * len(tables)} |"]
     for claim, (says, parts) in VERDICTS.items():
         cells = [_verdict(table, claim, parts) for table in tables.values()]
+        pairs = zip(cells, ["", *cells], strict=False)
+        cells = ["as on the left" if cell == before else cell for cell, before in pairs]
         lines.append(f"| {says} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -191,7 +193,9 @@ def _in_words(row: pd.Series, form: str, margin: str) -> str:
     )
     text = re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
     text = re.sub(r" \([^()]*[+-]?nan to [+-]?nan[^()]*\)", ", without an interval", text)
-    return re.sub(r"\binf\b", "∞", text)
+    text = re.sub(r"\binf\b", "∞", text)
+    useless = re.search(r"[^;]+ is below the frozen backbone on [^;]+", str(row["note"]))
+    return f"{text}; {useless[0].strip().replace(' (rank)', '')}" if useless else text
 
 
 def step_times() -> str:
@@ -291,6 +295,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "editions": editions,
     "differences": differences.of_main_table,
     "by family": partial(differences.by_family, "embedded"),
+    "by family real": partial(differences.by_family, "real"),
     "by family constant": partial(differences.by_family, "constant_rate/embedded"),
     "matched": differences.at_matched_budget,
     "schedules": differences.between_schedules,
@@ -322,9 +327,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "llama costs": llama_costs.table,
     "compositions": composition_table,
     "claims embedded": _claims("embedded"),
+    "claims real": _claims("real"),
     "claims small": _claims("small"),
     "main embedded": _table("embedded", "main"),
+    "main real": _table("real", "main"),
     "main small": _table("small", "main"),
+    "predicted real": _table("real", "predicted"),
 }
 MARKED = re.compile(r"(<!-- begin ([\w ]+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 

@@ -29,7 +29,7 @@ def pilot_gains() -> str:
     error is that of the gain over rows, if the errors of the two runs were independent.
     """
     runs: dict[tuple[str, str], dict[str, tuple[str, Any]]] = {}
-    for record in _records_of("real_pilot"):
+    for record in records_of("real_pilot"):
         cell, name = record["cell"], record["primary_metric"]
         of_task = runs.setdefault((cell["family"], cell["task"]), {})
         of_task[cell["method"]] = name, record["metrics"][name]
@@ -59,7 +59,7 @@ def bf16_at_the_pick() -> str:
 def _bf16(*, at_the_pick: bool) -> str:
     rows = []
     picks = searched_picks.picks_of("real")
-    for record in _records_of("bf16_pilot"):
+    for record in records_of("bf16_pilot"):
         if _is_picked(record, picks) != at_the_pick:
             continue
         config, cell = record["config"], record["cell"]
@@ -97,7 +97,7 @@ def step_seconds() -> str:
     return "\n".join([*lines, pipes(["mean", "", "", f"{mean:.2f}"])])
 
 
-def _records_of(experiment: str) -> list[Record]:
+def records_of(experiment: str) -> list[Record]:
     """The committed records of an experiment on the profile."""
     records, _ = sources.opened(REFERENCE / "real").scan()
     return [made for made in records if made["config"]["experiment"]["name"] == experiment]

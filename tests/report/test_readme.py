@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from frod_bench.common.names import with_head
-from frod_bench.records import store
+from frod_bench.records import sources
 from tools.published_numbers import BLOCKS, PAGES, filled
 
 ROOT = Path(__file__).parents[2]
@@ -27,15 +27,20 @@ def test_every_published_block_is_on_a_page() -> None:
     assert set(re.findall(r"<!-- begin ([\w ]+) -->", text)) == BLOCKS.keys()
 
 
-def test_the_committed_records_give_the_table_of_real_results() -> None:
+@pytest.mark.parametrize(("profile", "experiments"), [("small", None), ("real", {"main_table"})])
+def test_the_committed_records_give_the_table_of_real_results(
+    profile: str, experiments: set[str] | None
+) -> None:
     scores: dict[tuple[str, str], list[float]] = {}
-    for made in store.scan(REFERENCE / "small/records")[0]:
+    for made in sources.opened(REFERENCE / profile).scan()[0]:
         cell, primary = made["cell"], made["primary_metric"]
-        assert (cell["profile"], cell["protocol"], made["status"]) == ("small", "fair", "ok")
+        if experiments and made["config"]["experiment"]["name"] not in experiments:
+            continue
+        assert (cell["profile"], cell["protocol"], made["status"]) == (profile, "fair", "ok")
         score = 100 * made["metrics"][primary]["value"]
         task = with_head(cell["task"], made["config"].get("head", "classify"))
         scores.setdefault((task, cell["method"]), []).append(score)
-    table = pd.read_csv(REFERENCE / "small/tables/main.csv")
+    table = pd.read_csv(REFERENCE / f"{profile}/tables/main.csv")
     rows = table[(table["scope"] == "task") & table["primary"]]
     shown = {(row.task, row.method): (row.mean, row.n_seeds) for row in rows.itertuples()}
     assert shown.keys() == scores.keys()

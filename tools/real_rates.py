@@ -1,0 +1,96 @@
+"""Tables of the profile `real` at other learning rates than those that its search picked: all
+methods on two tasks, and full fine-tuning on the four tasks of reasoning.
+
+They were made after the results were known, and decide nothing.
+"""
+
+import math
+
+import pandas as pd
+
+from frod_bench.common.names import with_head, without_head
+from frod_bench.report.keys import Task
+from frod_bench.report.names import label, method_named
+from frod_bench.report.table import pipes
+from frod_bench.stats.estimates import mean_of_these_tasks
+from tools.differences import SCHEDULED, head, with_interval
+from tools.real_profile import records_of
+
+KEYS = ["method", "task", "factor", "seed"]
+LOWER = 0.316  # half a decade below the picks, the next rate that the search tried
+
+
+def scores() -> "pd.Series[float]":
+    """Test scores in points by method, task, factor on all learning rates, and seed."""
+    rows = []
+    for experiment in ("main_table", "rate_robustness"):
+        for record in records_of(experiment):
+            cell, config = record["cell"], record["config"]
+            value = record["metrics"][str(record["primary_metric"])]["value"]
+            assert value is not None, cell
+            rows.append(
+                {
+                    "method": cell["method"],
+                    "task": with_head(cell["task"], config["head"]),
+                    "factor": float(config["rate_factors"]["all"]),
+                    "seed": cell["seed"],
+                    "points": 100 * value,
+                }
+            )
+    return pd.DataFrame(rows).drop_duplicates(KEYS).set_index(KEYS)["points"].sort_index()
+
+
+def of_all_methods() -> str:
+    """Scores of seed 0 at the factors that were tried on all of a method's learning rates, on the
+    tasks that all methods have at a lower one; a dash where a method was not run.
+    """
+    found = scores().xs(0, level="seed").unstack("factor").dropna(axis=0, thresh=2)
+    methods = found.groupby("task").size()
+    tasks = [task for task in methods.index if methods[task] == len(SCHEDULED)]
+    pairs = [(task, factor) for task in tasks for factor in found.columns]
+    lines = head("points, seed 0", [f"{_task(task)} × {factor:g}" for task, factor in pairs])
+    for method in SCHEDULED:
+        row = found.loc[method]
+        cells = (row.loc[task, factor] for task, factor in pairs)
+        lines.append(pipes([_name(method), *("–" if math.isnan(x) else f"{x:.1f}" for x in cells)]))
+    return "\n".join(lines)
+
+
+def of_full_fine_tuning() -> str:
+    """Full fine-tuning in reasoning at its pick and half a decade lower, next to the others at
+    their picks, means over seeds; and how far FRoD is from either.
+    """
+    found = scores()
+    lower = found.loc["full"].xs(LOWER, level="factor").unstack("seed").dropna()
+    at_picks = found.xs(1.0, level="factor")
+    tasks = list(lower.index)
+    lines = head("points, means over seeds", [*map(_task, tasks), "mean"])
+    rows = {"full fine-tuning at its pick": at_picks.loc["full"].unstack("seed")}
+    rows["full fine-tuning half a decade lower"] = lower
+    others = [method for method in SCHEDULED if method != "full"]
+    rows |= {_name(method): at_picks.loc[method].unstack("seed") for method in others}
+    for text, points in rows.items():
+        means = points.loc[tasks].mean(axis=1)
+        lines.append(pipes([text, *(f"{one:.1f}" for one in [*means, means.mean()])]))
+    frod, full = at_picks.loc["frod"].unstack("seed"), rows["full fine-tuning at its pick"]
+    again = pd.concat([full.drop(index=tasks), lower]).loc[frod.index]
+    columns = [f"these {len(tasks)} tasks", f"all {len(frod)} tasks"]
+    lines += ["", *head("FRoD minus full fine-tuning", columns)]
+    for text, reference in (("at its pick", full), ("half a decade lower in reasoning", again)):
+        gain = frod - reference
+        of_tasks = [_mean(gain.loc[tasks]), _mean(gain)]
+        lines.append(pipes([text, *of_tasks]))
+    return "\n".join(lines)
+
+
+def _task(name: str) -> str:
+    return label(Task(*without_head(name)))
+
+
+def _name(method: str) -> str:
+    return label(method_named(method), in_text=True)
+
+
+def _mean(gain: pd.DataFrame) -> str:
+    """The mean of these tasks, with its 95 % interval over seeds."""
+    return with_interval(*mean_of_these_tasks(gain.to_numpy())[:3])
