@@ -29,6 +29,7 @@ from tools import (
     evidence_hours,
     llama_costs,
     real_profile,
+    real_rates,
     row_overlap,
     searched_picks,
 )
@@ -320,6 +321,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "bf16 differences": real_profile.bf16_differences,
     "bf16 at the pick": real_profile.bf16_at_the_pick,
     "real steps": real_profile.step_seconds,
+    "rates real": real_rates.of_all_methods,
+    "full rate real": real_rates.of_full_fine_tuning,
     "row overlap": row_overlap.table,
     "demo": demo,
     "step times": step_times,

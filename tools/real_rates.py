@@ -17,6 +17,7 @@ from tools.differences import SCHEDULED, head, with_interval
 from tools.real_profile import records_of
 
 KEYS = ["method", "task", "factor", "seed"]
+JUDGED = 0.9  # confidence of the interval that the rule on accuracy asks for
 LOWER = 0.316  # half a decade below the picks, the next rate that the search tried
 
 
@@ -74,12 +75,13 @@ def of_full_fine_tuning() -> str:
         lines.append(pipes([text, *(f"{one:.1f}" for one in [*means, means.mean()])]))
     frod, full = at_picks.loc["frod"].unstack("seed"), rows["full fine-tuning at its pick"]
     again = pd.concat([full.drop(index=tasks), lower]).loc[frod.index]
-    columns = [f"these {len(tasks)} tasks", f"all {len(frod)} tasks"]
+    columns = [f"these {len(tasks)} tasks", f"all {len(frod)} tasks", "90 % interval of the latter"]
     lines += ["", *head("FRoD minus full fine-tuning", columns)]
     for text, reference in (("at its pick", full), ("half a decade lower in reasoning", again)):
         gain = frod - reference
-        of_tasks = [_mean(gain.loc[tasks]), _mean(gain)]
-        lines.append(pipes([text, *of_tasks]))
+        as_judged = mean_of_these_tasks(gain.to_numpy(), JUDGED)
+        ends = with_interval(as_judged.mean, as_judged.low, as_judged.high).partition(" ")[2]
+        lines.append(pipes([text, _mean(gain.loc[tasks]), _mean(gain), ends]))
     return "\n".join(lines)
 
 

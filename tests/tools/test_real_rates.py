@@ -6,6 +6,7 @@ import pytest
 
 from tools import real_rates
 
+LINES = ("at its pick", "half a decade lower in reasoning")
 PICKED = {"full": 40.0, "lora": 50.0, "dora": 50.0, "frod": 49.0}  # of every task and seed
 
 
@@ -60,10 +61,7 @@ def test_frod_is_compared_with_full_fine_tuning_at_either_rate() -> None:
     assert found["full fine-tuning at its pick"] == ["40.5", "40.5", "40.5"]
     assert found["full fine-tuning half a decade lower"] == ["50.5", "50.5", "50.5"]
     assert found["FRoD"] == ["49.5", "49.5", "49.5"]
-    assert found["FRoD minus full fine-tuning"] == ["these 2 tasks", "all 3 tasks"]
-    (at_pick, of_all), (lower, all_lower) = (
-        found["at its pick"],
-        [text.split(" [")[0] for text in found["half a decade lower in reasoning"]],
-    )
-    assert (at_pick.split(" [")[0], of_all.split(" [")[0]) == ("+9.0", "+9.0")
-    assert (lower, all_lower) == ("\u22121.0", "+2.3")  # (-1 - 1 + 9) / 3
+    assert found["FRoD minus full fine-tuning"][:2] == ["these 2 tasks", "all 3 tasks"]
+    means = {name: [text.split(" [")[0] for text in found[name][:2]] for name in LINES}
+    assert means["at its pick"] == ["+9.0", "+9.0"]
+    assert means["half a decade lower in reasoning"] == ["\u22121.0", "+2.3"]  # (-1 - 1 + 9) / 3
