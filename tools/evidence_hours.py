@@ -26,7 +26,7 @@ RUNS = {
     "real data (profile `real`): pilots": ["real:real_pilot:bf16_pilot"],
     "real data: search for learning rates": ["real:tune_real"],
     "real data: main table": ["real:main_table"],
-    "real data: other learning rates": ["real:rate_robustness"],
+    "real data: other learning rates": ["analyses/real"],
     "runs that others took the place of": [
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",

@@ -97,7 +97,7 @@ def step_seconds() -> str:
     return "\n".join([*lines, pipes(["mean", "", "", f"{mean:.2f}"])])
 
 
-def records_of(experiment: str) -> list[Record]:
+def records_of(experiment: str, folder: str = "real") -> list[Record]:
     """The committed records of an experiment on the profile."""
-    records, _ = sources.opened(REFERENCE / "real").scan()
+    records, _ = sources.opened(REFERENCE / folder).scan()
     return [made for made in records if made["config"]["experiment"]["name"] == experiment]

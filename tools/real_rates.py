@@ -24,8 +24,8 @@ LOWER = 0.316  # half a decade below the picks, the next rate that the search tr
 def scores() -> "pd.Series[float]":
     """Test scores in points by method, task, factor on all learning rates, and seed."""
     rows = []
-    for experiment in ("main_table", "rate_robustness"):
-        for record in records_of(experiment):
+    for folder, experiment in (("real", "main_table"), ("analyses/real", "rate_robustness")):
+        for record in records_of(experiment, folder):
             cell, config = record["cell"], record["config"]
             value = record["metrics"][str(record["primary_metric"])]["value"]
             assert value is not None, cell

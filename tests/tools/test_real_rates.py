@@ -19,7 +19,7 @@ def record(method: str, task: str, factor: float, seed: int, points: float) -> d
     }
 
 
-def planted(experiment: str) -> Iterator[dict[str, object]]:
+def planted(experiment: str, folder: str) -> Iterator[dict[str, object]]:
     """Full fine-tuning gains 10 points half a decade lower, the others lose 5, all on two of three
     tasks; the runs at the picks are in both experiments.
     """
