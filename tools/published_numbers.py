@@ -2,8 +2,8 @@
 
     python -m tools.published_numbers
 
-What stands between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced. Nothing is typed in
-by hand: a test fails if the pages and the files differ.
+What stands between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced. Nothing in there is
+typed by hand: a test fails if the pages and the files differ.
 """
 
 import contextlib
@@ -107,6 +107,8 @@ VERDICTS = {
     ),
 }
 RIVALS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
+SAME = "as on the left"
+USELESS = "is below the frozen backbone"  # in the note on a reference that gained nothing
 FROM_THE_WORST = ("not supported", "undecided at this budget", "supported")
 WORDS = {
     "not supported": "no",
@@ -140,7 +142,7 @@ def _verdicts(tables: Mapping[str, pd.DataFrame]) -> str:
     for claim, (says, parts) in VERDICTS.items():
         cells = [_verdict(table, claim, parts) for table in tables.values()]
         pairs = zip(cells, ["", *cells], strict=False)
-        cells = ["as on the left" if cell == before else cell for cell, before in pairs]
+        cells = [SAME if cell == before else cell for cell, before in pairs]
         lines.append(f"| {says} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -172,6 +174,8 @@ def _verdict(table: pd.DataFrame, claim: str, parts: Mapping[str, str]) -> str:
         if len(of_part)
     ]
     assert texts, f"{claim}: has none of its parts"
+    if any(USELESS in text for text in texts):
+        verdict += ", by the rule"
     return f"**{verdict.capitalize()}**: {', and '.join(texts)}"
 
 
@@ -195,7 +199,7 @@ def _in_words(row: pd.Series, form: str, margin: str) -> str:
     text = re.sub(r"-(?=\d)", "−", text).replace("90%", "90 %").replace("95%", "95 %")
     text = re.sub(r" \([^()]*[+-]?nan to [+-]?nan[^()]*\)", ", without an interval", text)
     text = re.sub(r"\binf\b", "∞", text)
-    useless = re.search(r"[^;]+ is below the frozen backbone on [^;]+", str(row["note"]))
+    useless = re.search(rf"[^;]+ {USELESS} on [^;]+", str(row["note"]))
     return f"{text}; {useless[0].strip().replace(' (rank)', '')}" if useless else text
 
 

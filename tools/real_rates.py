@@ -38,12 +38,14 @@ def scores() -> "pd.Series[float]":
                     "points": 100 * value,
                 }
             )
-    return pd.DataFrame(rows).drop_duplicates(KEYS).set_index(KEYS)["points"].sort_index()
+    frame = pd.DataFrame(rows)
+    assert not frame.duplicated(KEYS).any(), "two runs of one setting"
+    return frame.set_index(KEYS)["points"].sort_index()
 
 
 def of_all_methods() -> str:
     """Scores of seed 0 at the factors that were tried on all of a method's learning rates, on the
-    tasks that all methods have at a lower one; a dash where a method was not run.
+    tasks that all methods have at two factors or more; a dash where a method was not run.
     """
     found = scores().xs(0, level="seed").unstack("factor").dropna(axis=0, thresh=2)
     methods = found.groupby("task").size()
@@ -62,7 +64,8 @@ def of_full_fine_tuning() -> str:
     their picks, means over seeds; and how far FRoD is from either.
     """
     found = scores()
-    lower = found.loc["full"].xs(LOWER, level="factor").unstack("seed").dropna()
+    lower = found.loc["full"].xs(LOWER, level="factor").unstack("seed")
+    assert lower.notna().all(axis=None), "a seed is missing"
     at_picks = found.xs(1.0, level="factor")
     tasks = list(lower.index)
     lines = head("points, means over seeds", [*map(_task, tasks), "mean"])

@@ -21,12 +21,13 @@ def record(method: str, task: str, factor: float, seed: int, points: float) -> d
 
 def planted(experiment: str, folder: str) -> Iterator[dict[str, object]]:
     """Full fine-tuning gains 10 points half a decade lower, the others lose 5, all on two of three
-    tasks; the runs at the picks are in both experiments.
+    tasks.
     """
-    for method, points in PICKED.items():
-        for task in ("siqa", "hellaswag", "arc_easy"):
-            for seed in (0, 1):
-                yield record(method, task, 1.0, seed, points + seed)
+    if experiment == "main_table":
+        for method, points in PICKED.items():
+            for task in ("siqa", "hellaswag", "arc_easy"):
+                for seed in (0, 1):
+                    yield record(method, task, 1.0, seed, points + seed)
     if experiment == "rate_robustness":
         for task in ("siqa", "hellaswag"):
             for method, points in PICKED.items():
