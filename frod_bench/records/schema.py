@@ -92,7 +92,7 @@ class Time(TypedDict):
 
 
 class Memory(TypedDict):
-    """Peak memory of the process during the run: a worker keeps what its earlier runs allocated."""
+    """Peak memory of the process during the run, without what its earlier runs have freed."""
 
     peak_rss_bytes: Count
     peak_device_bytes: Count | None  # null: the device is the CPU

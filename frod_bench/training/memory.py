@@ -1,5 +1,7 @@
 """Peak memory of one cell in a process that runs many."""
 
+import ctypes
+import gc
 import re
 import resource
 from contextlib import suppress
@@ -14,6 +16,15 @@ def reset_peaks(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):  # not Linux, or not allowed: the peak is that of the whole process then
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak resident set size
+
+
+def give_back_freed_memory() -> None:
+    """Return to the system what the C library keeps of the memory that earlier cells have freed,
+    which would count as the next cell's. Other C libraries than glibc lack the call.
+    """
+    gc.collect()
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def peak_rss_bytes() -> int:

@@ -134,6 +134,7 @@ def make_ready(
     sample = data.collate([data.train[0]])
     del sample["labels"]
     check_reads(model, sample, backbone.name, settings.task.name)
+    memory.give_back_freed_memory()
     memory.reset_peaks(accelerator.device)
     started = time.perf_counter()
     prepared = prepare(model, settings.method, backbone, settings.seed)
