@@ -49,11 +49,11 @@ def of_main_table() -> str:
         lines.append(_minus_others(f"synthetic, learning rate: {schedule}", distances))
     points = _points(_cells("matched_budget/embedded"))
     of_budget = (pair for pair in MATCHED if pair[0] == "frod")
-    cells = [_mean(points.loc[ours] - points.loc[theirs]) for ours, theirs in of_budget]
+    cells = [of_these_tasks(points.loc[ours] - points.loc[theirs]) for ours, theirs in of_budget]
     seeds = points.columns.size
     budget = f"synthetic, cosine decay, at about FRoD's count of parameters, {seeds} seeds"
     lines.append(pipes([budget, *cells, "–"]))
-    same = [_mean(points.loc["frod"] - points.loc[method]) for method in OTHERS]
+    same = [of_these_tasks(points.loc["frod"] - points.loc[method]) for method in OTHERS]
     lines.append(pipes([f"synthetic, cosine decay, default ranks, the same {seeds} seeds", *same]))
     real = _points(_cells("real")).loc["frod"]
     extent = f"real, cosine decay, {real.index.size} tasks, {real.columns.size} seeds"
@@ -179,10 +179,10 @@ def between_schedules() -> str:
     gain = (_points(decay) - _points(constant)).dropna(how="all")
     lines = head("decay minus constant, points", list(SCHEDULED.values()))
     for area, tasks in {"all tasks": families, **_areas(families)}.items():
-        inside = [_mean(gain.loc[method].loc[list(tasks.index)]) for method in SCHEDULED]
+        inside = [of_these_tasks(gain.loc[method].loc[list(tasks.index)]) for method in SCHEDULED]
         lines.append(pipes([area, *inside]))
     others = [method for method in SCHEDULED if method != "frod"]
-    cells = [_mean(gain.loc["frod"] - gain.loc[other]) for other in others]
+    cells = [of_these_tasks(gain.loc["frod"] - gain.loc[other]) for other in others]
     lines.append(pipes(["FRoD minus the method, all tasks", *cells, ""]))
     return "\n".join(lines)
 
@@ -258,11 +258,13 @@ def _by_area(gain: pd.DataFrame, families: "pd.Series[str]") -> list[str]:
     """The mean over all tasks, and over those of each area that there is."""
     there = (family for family in AREAS if family in set(families))
     inside = (gain[gain.index.map(families) == family] for family in there)
-    return [_mean(gain), *map(_mean, inside)]
+    return [of_these_tasks(gain), *map(of_these_tasks, inside)]
 
 
-def _mean(gain: pd.DataFrame) -> str:
-    """The mean with its interval; a dash if there are no runs, or one is missing."""
+def of_these_tasks(gain: pd.DataFrame) -> str:
+    """The mean of these tasks with its interval over seeds; a dash if there are no runs, or one is
+    missing.
+    """
     if gain.empty or gain.isna().any(axis=None):
         return "–"
     return with_interval(*mean_of_these_tasks(gain.to_numpy())[:3])

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from frod_bench.common.names import with_head
-from frod_bench.records import sources
 from frod_bench.records.schema import Record
 from frod_bench.report.analyses import precision
 from frod_bench.report.analyses.about import About
@@ -19,6 +18,7 @@ from frod_bench.report.names import label, method_named
 from frod_bench.report.table import pipes
 from tools import searched_picks
 from tools.differences import head
+from tools.evidence_hours import records_in
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
 COLUMNS = ["rows", "frozen", "full", "gain", "standard error"]
@@ -99,5 +99,5 @@ def step_seconds() -> str:
 
 def records_of(experiment: str, folder: str = "real") -> list[Record]:
     """The committed records of an experiment on the profile."""
-    records, _ = sources.opened(REFERENCE / folder).scan()
-    return [made for made in records if made["config"]["experiment"]["name"] == experiment]
+    named = ((made["config"]["experiment"]["name"], made) for made in records_in(folder))
+    return [made for name, made in named if name == experiment]

@@ -1,5 +1,5 @@
 """Tables of the profile `real` at other learning rates than those that its search picked: all
-methods on two tasks, and full fine-tuning on the four tasks of reasoning.
+methods on a task, and full fine-tuning on the four tasks of reasoning.
 
 They were made after the results were known, and decide nothing.
 """
@@ -10,10 +10,11 @@ import pandas as pd
 
 from frod_bench.common.names import with_head, without_head
 from frod_bench.report.keys import Task
-from frod_bench.report.names import label, method_named
+from frod_bench.report.names import label
+from frod_bench.report.paired import end_of_interval
 from frod_bench.report.table import pipes
 from frod_bench.stats.estimates import mean_of_these_tasks
-from tools.differences import SCHEDULED, head, with_interval
+from tools.differences import SCHEDULED, head, of_these_tasks
 from tools.real_profile import records_of
 
 KEYS = ["method", "task", "factor", "seed"]
@@ -52,10 +53,10 @@ def of_all_methods() -> str:
     tasks = [task for task in methods.index if methods[task] == len(SCHEDULED)]
     pairs = [(task, factor) for task in tasks for factor in found.columns]
     lines = head("points, seed 0", [f"{_task(task)} × {factor:g}" for task, factor in pairs])
-    for method in SCHEDULED:
+    for method, name in SCHEDULED.items():
         row = found.loc[method]
         cells = (row.loc[task, factor] for task, factor in pairs)
-        lines.append(pipes([_name(method), *("–" if math.isnan(x) else f"{x:.1f}" for x in cells)]))
+        lines.append(pipes([name, *("–" if math.isnan(x) else f"{x:.1f}" for x in cells)]))
     return "\n".join(lines)
 
 
@@ -69,33 +70,23 @@ def of_full_fine_tuning() -> str:
     at_picks = found.xs(1.0, level="factor")
     tasks = list(lower.index)
     lines = head("points, means over seeds", [*map(_task, tasks), "mean"])
-    rows = {"full fine-tuning at its pick": at_picks.loc["full"].unstack("seed")}
-    rows["full fine-tuning half a decade lower"] = lower
-    others = [method for method in SCHEDULED if method != "full"]
-    rows |= {_name(method): at_picks.loc[method].unstack("seed") for method in others}
-    for text, points in rows.items():
-        means = points.loc[tasks].mean(axis=1)
+    points = {method: at_picks.loc[method].unstack("seed") for method in SCHEDULED}
+    full, frod = points.pop("full"), points["frod"]
+    rows = {"full fine-tuning at its pick": full, "full fine-tuning half a decade lower": lower}
+    rows |= {SCHEDULED[method]: table for method, table in points.items()}
+    for text, table in rows.items():
+        means = table.loc[tasks].mean(axis=1)
         lines.append(pipes([text, *(f"{one:.1f}" for one in [*means, means.mean()])]))
-    frod, full = at_picks.loc["frod"].unstack("seed"), rows["full fine-tuning at its pick"]
     again = pd.concat([full.drop(index=tasks), lower]).loc[frod.index]
     columns = [f"these {len(tasks)} tasks", f"all {len(frod)} tasks", "90 % interval of the latter"]
     lines += ["", *head("FRoD minus full fine-tuning", columns)]
     for text, reference in (("at its pick", full), ("half a decade lower in reasoning", again)):
         gain = frod - reference
-        as_judged = mean_of_these_tasks(gain.to_numpy(), JUDGED)
-        ends = with_interval(as_judged.mean, as_judged.low, as_judged.high).partition(" ")[2]
-        lines.append(pipes([text, _mean(gain.loc[tasks]), _mean(gain), ends]))
+        judged = mean_of_these_tasks(gain.to_numpy(), JUDGED)
+        ends = f"[{end_of_interval(judged.low)}, {end_of_interval(judged.high)}]"
+        lines.append(pipes([text, of_these_tasks(gain.loc[tasks]), of_these_tasks(gain), ends]))
     return "\n".join(lines)
 
 
 def _task(name: str) -> str:
     return label(Task(*without_head(name)))
-
-
-def _name(method: str) -> str:
-    return label(method_named(method), in_text=True)
-
-
-def _mean(gain: pd.DataFrame) -> str:
-    """The mean of these tasks, with its 95 % interval over seeds."""
-    return with_interval(*mean_of_these_tasks(gain.to_numpy())[:3])
