@@ -47,7 +47,7 @@ def of_main_table() -> str:
     for schedule, folder in ARMS.items():
         distances = frod_minus(folder)
         lines.append(_minus_others(f"synthetic, learning rate: {schedule}", distances))
-    points = _points(_cells("matched_budget/embedded"))
+    points = points_of(cells_of("matched_budget/embedded"))
     of_budget = (pair for pair in MATCHED if pair[0] == "frod")
     cells = [of_these_tasks(points.loc[ours] - points.loc[theirs]) for ours, theirs in of_budget]
     seeds = points.columns.size
@@ -55,7 +55,7 @@ def of_main_table() -> str:
     lines.append(pipes([budget, *cells, "–"]))
     same = [of_these_tasks(points.loc["frod"] - points.loc[method]) for method in OTHERS]
     lines.append(pipes([f"synthetic, cosine decay, default ranks, the same {seeds} seeds", *same]))
-    real = _points(_cells("real")).loc["frod"]
+    real = points_of(cells_of("real")).loc["frod"]
     extent = f"real, cosine decay, {real.index.size} tasks, {real.columns.size} seeds"
     lines.append(_minus_others(extent, frod_minus("real")))
     return "\n".join(lines)
@@ -69,9 +69,9 @@ def by_family(folder: str) -> str:
     """FRoD minus each method of a folder's runs: on its tasks, on tasks drawn at random, by family,
     and the tasks that it hangs on.
     """
-    runs = _cells(folder)
+    runs = cells_of(folder)
     runs = runs[runs["variant"].isna()]  # those of a sweep are other settings
-    points, families = _points(runs), _families(runs)
+    points, families = points_of(runs), families_of(runs)
     lines = head("FRoD minus, points", _readings(families))
     for method in (name for name in dict.fromkeys(runs["method"]) if name != "frod"):
         cells = _read(points.loc["frod"] - points.loc[method], families)
@@ -81,8 +81,8 @@ def by_family(folder: str) -> str:
 
 def at_matched_budget() -> str:
     """What the count of trained parameters is worth, by family."""
-    runs = _cells("matched_budget/embedded")
-    points, families = _points(runs), _families(runs)
+    runs = cells_of("matched_budget/embedded")
+    points, families = points_of(runs), families_of(runs)
     lines = head("points", ["all tasks", *AREAS.values(), HANGS_ON])
     for (ours, theirs), text in MATCHED.items():
         gain = points.loc[ours] - points.loc[theirs]
@@ -93,8 +93,8 @@ def at_matched_budget() -> str:
 def of_all_methods() -> str:
     """What each method scores minus FRoD, by family, and how much of the backbone it trains."""
     folder = "all_methods/embedded"
-    runs = _cells(folder)
-    points, families = _points(runs), _families(runs)
+    runs = cells_of(folder)
+    points, families = points_of(runs), families_of(runs)
     counts = pd.read_csv(REFERENCE / folder / "tables/parameters.csv")
     counts = counts[counts["quantity"] == "percent_without_head"]
     weighted = (counts["mean"] * counts["n_cells"]).groupby(counts["method"]).sum()
@@ -117,8 +117,8 @@ def of_variants() -> str:
         ["all tasks", *AREAS.values(), HANGS_ON, "a redrawn pick costs"],
     )
     for experiment, reference in VARIED.items():
-        runs = _cells(f"why/embedded/{experiment}")
-        points, families = _points(runs), _families(runs)
+        runs = cells_of(f"why/embedded/{experiment}")
+        points, families = points_of(runs), families_of(runs)
         settings = runs.set_index("method")["variant"].to_dict()
         first, *others = settings
         for name in others:
@@ -128,7 +128,7 @@ def of_variants() -> str:
             lines.append(pipes([f"{settings[name]}, against {reference}", *cells]))
         if experiment == "capacity":
             shares = {name: float(setting.removeprefix("s ")) for name, setting in settings.items()}
-            slope = _per_tenfold(points, shares)
+            slope = per_tenfold(points, shares)
             text = f"tenfold s, straight line through {len(shares)} shares"
             lines.append(pipes([text, *_by_area(slope, families), hangs_on(slope), ""]))
     return "\n".join(lines)
@@ -136,8 +136,8 @@ def of_variants() -> str:
 
 def of_slow_learning() -> str:
     """How far methods are apart at either number of steps, and what more steps add to each."""
-    runs = _cells("why/embedded/slow_learning")
-    points, families = _points(runs), _families(runs)
+    runs = cells_of("why/embedded/slow_learning")
+    points, families = points_of(runs), families_of(runs)
     few, many = sorted(set(runs["steps"]))
     there = _there(families)
     areas = there if len(there) > 1 else []  # one alone is the same as all tasks
@@ -161,7 +161,7 @@ def of_slow_learning() -> str:
     return "\n".join(lines)
 
 
-def _per_tenfold(points: pd.DataFrame, shares: Mapping[str, float]) -> pd.DataFrame:
+def per_tenfold(points: pd.DataFrame, shares: Mapping[str, float]) -> pd.DataFrame:
     """Points that ten times the share add: least squares over its logarithm, task by task."""
     decades = pd.Series(shares).map(math.log10)
     centred = decades - decades.mean()
@@ -174,9 +174,9 @@ def between_schedules() -> str:
     """What scores are under the decay minus those at a constant learning rate, by family, and the
     same of FRoD minus each method; the runs of the two arms are paired by task and seed.
     """
-    decay, constant = map(_cells, ARMS.values())
-    families = _families(constant)
-    gain = (_points(decay) - _points(constant)).dropna(how="all")
+    decay, constant = map(cells_of, ARMS.values())
+    families = families_of(constant)
+    gain = (points_of(decay) - points_of(constant)).dropna(how="all")
     lines = head("decay minus constant, points", list(SCHEDULED.values()))
     for area, tasks in {"all tasks": families, **_areas(families)}.items():
         inside = [of_these_tasks(gain.loc[method].loc[list(tasks.index)]) for method in SCHEDULED]
@@ -194,7 +194,7 @@ def frod_minus(folder: str) -> dict[str, str]:
     return {str(method): with_interval(*ends) for method, ends in of_these.iterrows()}
 
 
-def _cells(folder: str) -> pd.DataFrame:
+def cells_of(folder: str) -> pd.DataFrame:
     """The runs of a table; a family is the same under each head. Raises ValueError if one is in no
     area.
     """
@@ -205,12 +205,12 @@ def _cells(folder: str) -> pd.DataFrame:
     return cells
 
 
-def _points(cells: pd.DataFrame) -> pd.DataFrame:
+def points_of(cells: pd.DataFrame) -> pd.DataFrame:
     """Test scores in points: rows are methods and tasks, columns seeds."""
     return (100 * cells.set_index(["method", "task", "seed"])["value"]).unstack("seed")
 
 
-def _families(cells: pd.DataFrame) -> "pd.Series[str]":
+def families_of(cells: pd.DataFrame) -> "pd.Series[str]":
     """The family of each task."""
     return cells.drop_duplicates("task").set_index("task")["family"]
 

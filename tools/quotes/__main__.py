@@ -1,0 +1,18 @@
+"""Print each sentence that the published files do not support, and what it should say."""
+
+import sys
+
+from tools.quotes import analyses, arms, results, why
+
+QUOTES = [*results.QUOTES, *arms.QUOTES, *why.QUOTES, *analyses.QUOTES]
+
+
+def main() -> int:
+    """Exit status 1 if there is such a sentence."""
+    faults = [fault for quote in QUOTES for fault in quote.faults()]
+    print("\n".join(faults) or f"{len(QUOTES)} sentences say what the published files say.")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
