@@ -31,6 +31,10 @@ RUNS = {
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",
         "earlier_runs/first_rules/embedded",
+        "earlier_runs/amd/embedded",
+        "earlier_runs/amd/first_rules/embedded",
+        "earlier_runs/amd/constant_rate/embedded",
+        "earlier_runs/amd/matched_budget/embedded",
     ],
 }
 
@@ -43,12 +47,13 @@ def records_in(folder: str) -> list[Record]:
 
 def table() -> str:
     """Runs, and hours of set-up, training and evaluation, by one worker's clock. A run that
-    several folders share counts in the first. What has not been run is left out.
+    several rows share counts in the last of them: that of the runs that others took the place of
+    has its own. What has not been run is left out.
     """
-    lines = head("what was run", ["runs", "hours of one worker"])
+    lines: list[str] = []
     total_runs, total_hours = 0, 0.0
     seen: set[str] = set()
-    for what, folders in RUNS.items():
+    for what, folders in reversed(RUNS.items()):
         runs, hours = 0, 0.0
         for place in folders:
             folder, *names = place.split(":")
@@ -67,5 +72,7 @@ def table() -> str:
         if runs:
             lines.append(pipes([what, f"{runs:,}", f"{hours:.1f}"]))
         total_runs, total_hours = total_runs + runs, total_hours + hours
-    lines.append(pipes(["together", f"{total_runs:,}", f"{total_hours:.1f}"]))
-    return "\n".join(lines)
+    together = pipes(["together", f"{total_runs:,}", f"{total_hours:.1f}"])
+    return "\n".join(
+        [*head("what was run", ["runs", "hours of one worker"]), *lines[::-1], together]
+    )

@@ -1,4 +1,4 @@
-"""Write the published numbers of results/reference/ into README.md and ten pages of docs/.
+"""Write the published numbers of results/reference/ into README.md and eleven pages of docs/.
 
     python -m tools.published_numbers
 
@@ -28,6 +28,7 @@ from tools import (
     differences,
     evidence_hours,
     llama_costs,
+    processors,
     real_profile,
     real_rates,
     row_overlap,
@@ -49,6 +50,7 @@ PAGES = (
     ROOT / "docs" / "explanation" / "why.md",
     ROOT / "docs" / "explanation" / "fairness.md",
     ROOT / "docs" / "how-to" / "paper_scale.md",
+    ROOT / "docs" / "how-to" / "reproducing.md",
     ROOT / "docs" / "how-to" / "real_data.md",
     ROOT / "docs" / "reference" / "real_rows.md",
 )
@@ -321,6 +323,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "real picks": searched_picks.on_real_data,
     "constant picks": searched_picks.without_decay,
     "hours": evidence_hours.table,
+    "processors": processors.table,
     "pilot gains": real_profile.pilot_gains,
     "bf16 differences": real_profile.bf16_differences,
     "bf16 at the pick": real_profile.bf16_at_the_pick,

@@ -54,7 +54,7 @@ class Steps(NamedTuple):
 
 
 EMBEDDED = Sweep(TASKS, SEEDS, SEED_SD, UNEQUAL)
-# The published main table: a paired difference spreads by 3.9 points over seeds. The log of a
+# The main table of 2026-11-28: a paired difference spreads by 3.9 points over seeds. The log of a
 # task's spread varied by 0.52 there. Estimating a spread from five seeds alone causes 0.40 of this
 # (variances add), which leaves 0.33.
 PRESENT = Sweep(TASKS, SEEDS, 3.9 / np.sqrt(2), 0.33)

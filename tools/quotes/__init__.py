@@ -1,6 +1,6 @@
 """Sentences of the pages that quote what the published runs on synthetic data show.
 
 Tables in the pages are written by `tools.published_numbers`. The sentences around them are written
-by hand, and quote numbers, too. Here each has an entry that says what the published files give for
-it, so that a test fails if new runs no longer support the sentence.
+by hand, and quote numbers, too. Many of these have an entry here that says what the published files
+give for them, so that a test fails if new runs no longer support a sentence.
 """

@@ -144,9 +144,9 @@ def p_value(gain: pd.DataFrame) -> float:
     return float(2 * student.sf(statistic, freedom))
 
 
-def pooled_spread(folder: str, method: str) -> float:
+def pooled_spread(table: pd.DataFrame) -> float:
     """Standard deviation over seeds, variances pooled over tasks."""
-    return float(np.sqrt(points(folder).loc[method].var(axis=1, ddof=1).mean()))
+    return float(np.sqrt(table.var(axis=1, ddof=1).mean()))
 
 
 def found_by_four_of_five(gain: pd.DataFrame) -> float:
@@ -166,15 +166,20 @@ def table(folder: str, name: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / folder / "tables" / f"{name}.csv")
 
 
-def part(pattern: str, folder: str = MAIN) -> "pd.Series[float]":
-    """The part of a claim whose name matches a regular expression."""
-    claims = table(folder, "claims")
+def part(pattern: str) -> "pd.Series[float]":
+    """The one part of a claim whose name matches a regular expression."""
+    return parts(pattern, 1).iloc[0]
+
+
+def parts(pattern: str, count: int) -> pd.DataFrame:
+    """The parts of claims whose names match, so many, each with a number."""
+    claims = table(MAIN, "claims")
     found = claims[claims["part"].str.fullmatch(pattern, na=False)]
-    assert len(found) == 1, f"{pattern}: {len(found)} parts"
-    return found.iloc[0]
+    assert len(found) == count, f"{pattern}: {len(found)} parts"
+    assert found["mean"].notna().all(), f"{pattern}: a part has no number"
+    return found
 
 
-def parts(pattern: str, folder: str = MAIN) -> pd.DataFrame:
-    """All parts whose name matches."""
-    claims = table(folder, "claims")
-    return claims[claims["part"].str.fullmatch(pattern, na=False)]
+def is_above(estimate: Estimate) -> bool:
+    """Whether the first is shown to be above the second."""
+    return estimate.low > 0
