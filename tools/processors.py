@@ -11,7 +11,7 @@ from frod_bench.report.keys import Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.reproduction import EQUAL_DIGITS
 from frod_bench.report.table import pipes
-from tools.differences import REFERENCE, head
+from tools.differences import head
 from tools.evidence_hours import records_in
 
 BEFORE = "earlier_runs/amd"
@@ -21,9 +21,6 @@ GROUPS = {
     "qnli, for the first edition of the rules": "first_rules/embedded",
     "at a constant learning rate": "constant_rate/embedded",
     "equal budgets": "matched_budget/embedded",
-    "further methods": "all_methods/embedded",
-    "analyses": "analyses/embedded",
-    "why": "why/embedded",
 }
 KEYS = ["task", "method", "seed", "config_hash"]
 COLUMNS = [
@@ -39,26 +36,25 @@ def table() -> str:
     """A row for each group of runs that both kinds of processor made."""
     lines = head("what was run", COLUMNS)
     for what, folder in GROUPS.items():
-        if (REFERENCE / BEFORE / folder).exists():
-            lines.append(pipes([what, *_in_words(of_both(folder))]))
+        lines.append(pipes([what, *_in_words(of_both(folder))]))
     return "\n".join(lines)
 
 
 def of_both(folder: str) -> pd.DataFrame:
     """The runs that both have with a score, and `points`: how far they are apart, after minus
-    before. Raises ValueError if there are none.
+    before. Raises ValueError if one of them lacks a run of the other.
     """
-    before, after = (_scores(place) for place in (f"{BEFORE}/{folder}", folder))
-    pairs = before.merge(after, on=KEYS, suffixes=("_before", "")).dropna()
-    if pairs.empty:
-        raise ValueError(f"{folder}: no run has the settings of one in {BEFORE}/{folder}.")
+    before, after = (scores_of(place) for place in (f"{BEFORE}/{folder}", folder))
+    pairs = before.merge(after, on=KEYS, suffixes=("_before", ""), validate="one_to_one")
+    if lost := max(len(before), len(after)) - len(pairs):
+        raise ValueError(f"{folder}: {lost} runs are not in both of it and {BEFORE}/{folder}.")
     equal = np.isclose(pairs["value"], pairs["value_before"], rtol=EQUAL_DIGITS, atol=0)
     change = 100 * (pairs["value"] - pairs["value_before"])
     return pairs.assign(points=change.mask(equal, 0.0))
 
 
-def _scores(folder: str) -> pd.DataFrame:
-    """The score of each run of a folder."""
+def scores_of(folder: str) -> pd.DataFrame:
+    """The score of each run of a folder that has one."""
     rows = []
     for record in records_in(folder):
         cell: Mapping[str, object] = record["cell"]

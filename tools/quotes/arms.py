@@ -131,8 +131,8 @@ QUOTES = [
     ),
     Quote(
         RESULTS,
-        "No interval in steps shows FRoD to be faster than LoRA or than DoRA, in either arm. "
-        "Under the decay LoRA is faster in seconds, too.",
+        "No interval in steps shows FRoD to be faster than LoRA or than DoRA, in either arm. In "
+        "seconds LoRA is faster under the decay, too.",
         holds=lambda: (
             bool((parts(f"steps to target.*, {RIVALS}", 4)["low"] <= 1).all())
             and part("seconds to target, lora over frod")["high"] < 1

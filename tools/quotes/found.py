@@ -44,7 +44,7 @@ class Quote:
 
     def faults(self) -> Iterator[str]:
         """What is wrong with it, a line each."""
-        if self.said() not in prose_of(self.page):
+        if not re.search(rf"(?<![\d.+−]){re.escape(self.said())}(?!\d)", prose_of(self.page)):
             yield f"{self.page} should say: {self.said()}"
         if not self.holds():
             yield f"{self.page} is wrong to say: {self.said()}"

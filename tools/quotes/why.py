@@ -1,9 +1,12 @@
 """What the page on reasons quotes from its experiments and from the main table."""
 
+import numpy as np
 import pandas as pd
 
+from frod_bench.report.reproduction import EQUAL_DIGITS
 from frod_bench.stats.estimates import Estimate
 from tools.differences import AREAS, of_variants, per_tenfold
+from tools.processors import BEFORE, scores_of
 from tools.quotes.found import (
     MAIN,
     Quote,
@@ -92,6 +95,14 @@ def means_by_share() -> list[str]:
     return [number(mean_score(CAPACITY, at_share(share))) for share in SHARES]
 
 
+def same_runs(folder: str, method: str) -> bool:
+    """Whether a variant's scores are those of FRoD in the main table of that time."""
+    before = scores_of(f"{BEFORE}/{MAIN}")
+    frod = before[before["method"] == "frod"].set_index(["task", "seed"])["value"]
+    ours = scores(folder, method).stack() / 100
+    return bool(np.allclose(ours, frod.loc[ours.index], rtol=EQUAL_DIGITS, atol=0))
+
+
 def vision_ratios() -> list[str]:
     """The ratio of FRoD's rate to LoRA's that the eigenvalues of vision predict, and the picked."""
     found = table("embedded/curvature", "curvature_points")
@@ -121,6 +132,17 @@ def on_cola() -> list[str]:
 
 
 QUOTES = [
+    Quote(
+        WHY,
+        "The runs with plain steps, and those with the joint basis, are those of FRoD in the main "
+        "table of that time, score by score.",
+        holds=lambda: same_runs(SCALED, "frod (scaled by none)") and same_runs(BASIS, JOINT),
+    ),
+    Quote(
+        WHY,
+        "The runs at s 0.02 are those of FRoD in the main table of that time.",
+        holds=lambda: same_runs(CAPACITY, at_share(0.02)),
+    ),
     Quote(
         WHY,
         "ten times the share has {} points from 0.02 on ({}), and {} over all six shares ({})",
