@@ -35,6 +35,7 @@ RUNS = {
         "earlier_runs/amd/first_rules/embedded",
         "earlier_runs/amd/constant_rate/embedded",
         "earlier_runs/amd/matched_budget/embedded",
+        "earlier_runs/amd/all_methods/embedded",
     ],
 }
 

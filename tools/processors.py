@@ -21,6 +21,7 @@ GROUPS = {
     "qnli, for the first edition of the rules": "first_rules/embedded",
     "at a constant learning rate": "constant_rate/embedded",
     "equal budgets": "matched_budget/embedded",
+    "further methods": "all_methods/embedded",
 }
 KEYS = ["task", "method", "seed", "config_hash"]
 COLUMNS = [

@@ -23,10 +23,8 @@ from tools.quotes.found import (
     variance_share,
     with_signs,
 )
-from tools.quotes.results import LATER, MATCHED, OPEN, RESULTS, RIVALS, verdicts
+from tools.quotes.results import ALL, CONSTANT, LATER, MATCHED, OPEN, RESULTS, RIVALS, verdicts
 
-CONSTANT = "constant_rate/embedded"
-ALL = "all_methods/embedded"
 NUMERALS = {6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
 THESE, NLU = "these 20 tasks", "language understanding"
 

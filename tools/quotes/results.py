@@ -21,6 +21,7 @@ RESULTS = "docs/reference/results.md"
 LIMITS = "docs/explanation/limits.md"
 CHANGES = "CHANGELOG.md"
 MATCHED = "matched_budget/embedded"
+CONSTANT, ALL = "constant_rate/embedded", "all_methods/embedded"
 SLOW = "why/embedded/slow_learning"
 FIRST, SEARCHED = "embedded/first_edition", "first_rules/embedded"
 FEW, MANY = "(steps 140)", "(steps 420)"
@@ -135,12 +136,13 @@ def moved_by_processor() -> float:
 QUOTES = [
     Quote(
         "docs/how-to/reproducing.md",
-        "Six of these {} runs are beyond the 6 points of the tolerance: five at a constant "
-        "learning rate, and LoRA at FRoD's count of parameters on WinoGrande.",
+        "Eleven of these {} runs are beyond the 6 points of the tolerance: five at a constant "
+        "learning rate, five of the released layer, and LoRA at FRoD's count of parameters on "
+        "WinoGrande.",
         lambda: [f"{sum(len(of_both(folder)) for folder in GROUPS.values()):,}"],
         lambda: (
             dict(zip(GROUPS.values(), beyond(6), strict=True))
-            == {MAIN: 0, SEARCHED: 0, "constant_rate/embedded": 5, MATCHED: 1}
+            == {MAIN: 0, SEARCHED: 0, CONSTANT: 5, MATCHED: 1, ALL: 5}
         ),
     ),
     Quote(
