@@ -23,7 +23,15 @@ from tools.quotes.found import (
     variance_share,
     with_signs,
 )
-from tools.quotes.results import ALL, CONSTANT, LATER, MATCHED, OPEN, RESULTS, RIVALS, verdicts
+from tools.quotes.results import (
+    ALL,
+    CONSTANT,
+    LATER,
+    MATCHED,
+    RESULTS,
+    RIVALS,
+    between_lora_and_dora,
+)
 
 NUMERALS = {6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
 THESE, NLU = "these 20 tasks", "language understanding"
@@ -110,11 +118,7 @@ QUOTES = [
         RESULTS,
         "Steps to the target are undecided against both LoRA and DoRA. In seconds FRoD arrives "
         "later than LoRA and earlier than DoRA",
-        holds=lambda: (
-            verdicts(f"steps to target {LATER}{RIVALS}", 2) == {OPEN}
-            and part(f"seconds to target {LATER}lora over frod")["high"] < 1
-            and part(f"seconds to target {LATER}dora over frod")["low"] > 1
-        ),
+        holds=between_lora_and_dora,
     ),
     Quote(
         RESULTS,

@@ -98,6 +98,17 @@ def verdicts(pattern: str, count: int) -> set[str]:
     return set(parts(pattern, count)["verdict"])
 
 
+def between_lora_and_dora() -> bool:
+    """Whether at a constant rate FRoD's steps are undecided against both, and it needs more seconds
+    than LoRA and fewer than DoRA.
+    """
+    return (
+        verdicts(f"steps to target {LATER}{RIVALS}", 2) == {OPEN}
+        and part(f"seconds to target {LATER}lora over frod")["high"] < 1
+        and part(f"seconds to target {LATER}dora over frod")["low"] > 1
+    )
+
+
 def dora_in_seconds() -> "pd.Series[float]":
     """How many times FRoD's seconds DoRA needs to the target."""
     return part("seconds to target, dora over frod")
@@ -303,11 +314,7 @@ QUOTES = [
         CHANGES,
         "At a constant rate FRoD's steps to the target are not shown to differ from LoRA's or "
         "DoRA's; in seconds it arrives later than LoRA and earlier than DoRA.",
-        holds=lambda: (
-            verdicts(f"steps to target {LATER}{RIVALS}", 2) == {OPEN}
-            and part(f"seconds to target {LATER}lora over frod")["high"] < 1
-            and part(f"seconds to target {LATER}dora over frod")["low"] > 1
-        ),
+        holds=between_lora_and_dora,
     ),
     Quote(
         "docs/explanation/embedded.md",
