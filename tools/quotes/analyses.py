@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from frod_bench.report.paired import THESE
 from tools.quotes.found import MAIN, Quote, difference, in_words, number, pooled_spread, table
 
 ANALYSES = "docs/reference/analyses_results.md"
@@ -9,7 +10,6 @@ METHOD = "docs/explanation/method.md"
 RATES, ABLATION = "embedded/rate_robustness", "embedded/ablation"
 RELEASED, SIDE = "embedded/released_layer", "embedded/shared_side"
 UPDATES = "embedded/update_spectrum"
-THESE = "mean difference on these tasks"
 DIRECTIONS = 128  # of the layers of the embedded backbones
 PICKED = (0.02, 1.0, 1.0)  # share, factors on the learning rates of lambda and S
 
@@ -36,11 +36,17 @@ def ahead(folder: str, method: str) -> tuple[float, float, float]:
     return mean, low, high
 
 
-def means(folder: str, family: str) -> list[str]:
-    """The mean scores of `frod` and `frod_smaller` in a family."""
+def primary(folder: str, scope: str) -> pd.DataFrame:
+    """The mean scores of an analysis, by method."""
     found = table(folder, "main")
-    found = found[(found["scope"] == "family") & (found["metric"] == "primary")]
-    by_method = found[found["family"] == family].set_index("method")["mean"]
+    found = found[(found["scope"] == scope) & (found["metric"] == "primary")]
+    return found.set_index("method")
+
+
+def sides(family: str) -> list[str]:
+    """The mean scores of `frod` and `frod_smaller` in a family."""
+    found = primary(SIDE, "family")
+    by_method = found[found["family"] == family]["mean"]
     return [number(by_method[method]) for method in ("frod", "frod_smaller")]
 
 
@@ -52,9 +58,7 @@ def ranks() -> pd.DataFrame:
 
 def score_of_released(method: str) -> float:
     """The mean score of a method next to the released layer."""
-    found = table(RELEASED, "main")
-    found = found[(found["scope"] == "overall") & (found["metric"] == "primary")]
-    return float(found.set_index("method").loc[method, "mean"])
+    return float(primary(RELEASED, "overall").loc[method, "mean"])
 
 
 QUOTES = [
@@ -99,11 +103,11 @@ QUOTES = [
     Quote(
         METHOD,
         "The scores of `frod` and `frod_smaller` are {} and {} in vision, {} and {} in reasoning",
-        lambda: means(SIDE, "vision") + means(SIDE, "reasoning"),
+        lambda: sides("vision") + sides("reasoning"),
     ),
     Quote(
         METHOD,
         "and {} and {} in language understanding",
-        lambda: means(SIDE, "nlu"),
+        lambda: sides("nlu"),
     ),
 ]

@@ -37,8 +37,10 @@ NUMERALS = {6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
 THESE, NLU = "these 20 tasks", "language understanding"
 
 
-def missed(method: str, family: str = "", column: str = "n_missed") -> int:
-    """Runs at a constant rate that miss the target."""
+def at_constant_rate(column: str, method: str, family: str = "") -> int:
+    """The sum of a column of counts of runs at a constant rate, e.g. of those that miss the target
+    (`n_missed`) or have one (`n_seeds`).
+    """
     found = table(CONSTANT, "convergence")
     found = found[(found["axis"] == "steps") & (found["method"] == method)]
     if family:
@@ -46,9 +48,9 @@ def missed(method: str, family: str = "", column: str = "n_missed") -> int:
     return int(found[column].sum())
 
 
-def counted(method: str) -> int:
-    """Runs at a constant rate that have a target."""
-    return missed(method, column="n_seeds")
+def missed(method: str, family: str = "") -> int:
+    """Runs at a constant rate that miss the target."""
+    return at_constant_rate("n_missed", method, family)
 
 
 def above_frod(column: str) -> set[str]:
@@ -81,10 +83,9 @@ def of_budget(without: str) -> str:
     return ", ".join(plain(distance(MATCHED, "lora", "lora_matched", without=without)))
 
 
-def released(family: str = "", without: str = "") -> list[str]:
+def released(family: str = "") -> list[str]:
     """How far the released layer is below the frozen backbone."""
-    tasks = {"family": family, "without": without}
-    return plain(distance(ALL, "frod_released", "frozen", turned=True, **tasks))
+    return plain(distance(ALL, "frod_released", "frozen", turned=True, family=family))
 
 
 def same_tasks(ours: str, theirs: str) -> list[str]:
@@ -151,7 +152,7 @@ QUOTES = [
         "FRoD's and DoRA's misses are on language understanding.",
         lambda: [
             str(missed("frod")),
-            str(counted("frod")),
+            str(at_constant_rate("n_seeds", "frod")),
             *(str(missed(method)) for method in ("lora", "dora")),
         ],
         lambda: all(2 * missed(method, "nlu") > missed(method) for method in ("frod", "dora")),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from frod_bench.report.paired import minus, signed
+from frod_bench.stats.distributions import student_below
 from frod_bench.stats.estimates import (
     Estimate,
     mean_of_means,
@@ -140,8 +140,8 @@ def p_value(gain: pd.DataFrame) -> float:
     """Two-sided p of the mean of these tasks by Student's t."""
     (tasks,) = stack_tables([gain.to_numpy()])
     total, freedom = pooled_variance(tasks)
-    statistic = abs(mean_of_means(tasks)) * len(tasks) / math.sqrt(total)
-    return float(2 * student.sf(statistic, freedom))
+    statistic = abs(float(mean_of_means(tasks))) * len(tasks) / math.sqrt(total)
+    return 2 * student_below(-statistic, freedom)
 
 
 def pooled_spread(table: pd.DataFrame) -> float:

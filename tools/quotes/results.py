@@ -1,5 +1,7 @@
 """What the README, the page of results and their summaries quote from the synthetic tables."""
 
+import functools
+
 import pandas as pd
 
 from tools.processors import GROUPS, of_both
@@ -119,28 +121,34 @@ def spread_minus(other: str) -> "pd.Series[float]":
     return part(f"spread over seeds, frod (less|minus) {other}")
 
 
+@functools.cache
+def compared(folder: str) -> pd.DataFrame:
+    """A folder's runs on both kinds of processor."""
+    return of_both(folder)
+
+
 def equal_scores() -> list[str]:
     """How many runs of the main table have the same score on both kinds of processor, of how
     many.
     """
-    points = of_both(MAIN)["points"]
+    points = compared(MAIN)["points"]
     return [str(int((points == 0).sum())), str(len(points))]
 
 
 def beyond(points: float) -> list[int]:
     """How many runs of each group differ by more between the two kinds of processor."""
-    return [int((of_both(folder)["points"].abs() > points).sum()) for folder in GROUPS.values()]
+    return [int((compared(folder)["points"].abs() > points).sum()) for folder in GROUPS.values()]
 
 
 def largest_change_of_a_mean() -> float:
     """By how many points a method's mean differs at most, in any group."""
-    groups = (of_both(folder) for folder in GROUPS.values())
+    groups = (compared(folder) for folder in GROUPS.values())
     return max(float(one.groupby("method")["points"].mean().abs().max()) for one in groups)
 
 
 def moved_by_processor() -> float:
     """The largest change of a method's mean under the first rules, of three seeds."""
-    runs = pd.concat([of_both(MAIN).query("seed < 3 and task != 'mnist'"), of_both(SEARCHED)])
+    runs = pd.concat([compared(MAIN).query("seed < 3 and task != 'mnist'"), compared(SEARCHED)])
     return float(runs.groupby("method")["points"].mean().abs().max())
 
 
@@ -150,7 +158,7 @@ QUOTES = [
         "Eleven of these {} runs are beyond the 6 points of the tolerance: five at a constant "
         "learning rate, five of the released layer, and LoRA at FRoD's count of parameters on "
         "WinoGrande.",
-        lambda: [f"{sum(len(of_both(folder)) for folder in GROUPS.values()):,}"],
+        lambda: [f"{sum(len(compared(folder)) for folder in GROUPS.values()):,}"],
         lambda: (
             dict(zip(GROUPS.values(), beyond(6), strict=True))
             == {MAIN: 0, SEARCHED: 0, CONSTANT: 5, MATCHED: 1, ALL: 5}
@@ -171,7 +179,7 @@ QUOTES = [
         "The two have {} of {} scores in common, and no mean of a method differs by more than 0.1 "
         "points",
         equal_scores,
-        lambda: bool(of_both(MAIN).groupby("method")["points"].mean().abs().max() < 0.1),
+        lambda: bool(compared(MAIN).groupby("method")["points"].mean().abs().max() < 0.1),
     ),
     Quote(
         CHANGES,

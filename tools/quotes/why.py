@@ -59,21 +59,20 @@ def grown(ours: str, theirs: str) -> Estimate:
     return mean_of(many - difference(SLOW, f"{ours} {FEW}", f"{theirs} {FEW}"), turned=True)
 
 
-def share_of_score(folder: str, ours: str, theirs: str, without: str = "") -> list[str]:
+def percent_below(folder: str, ours: str, theirs: str, without: str = "") -> Estimate:
     """How far ours is below theirs, in % of their score."""
     below = distance(folder, ours, theirs, turned=True, without=without)
-    return plain(relative(below, mean_score(folder, theirs, without=without)))
+    return relative(below, mean_score(folder, theirs, without=without))
 
 
 def contradicts(folder: str, ours: str, theirs: str, without: str = "") -> bool:
     """Whether two methods are shown to differ by more than the published 1 to 2 % of a score."""
-    below = distance(folder, ours, theirs, turned=True, without=without)
-    return relative(below, mean_score(folder, theirs, without=without)).low > 2
+    return percent_below(folder, ours, theirs, without).low > 2
 
 
 def late_share(ours: str, theirs: str, without: str = "") -> list[str]:
-    """The same at 420 steps."""
-    return share_of_score(SLOW, f"{ours} {MANY}", f"{theirs} {MANY}", without)
+    """`percent_below` at 420 steps, in words."""
+    return plain(percent_below(SLOW, f"{ours} {MANY}", f"{theirs} {MANY}", without))
 
 
 def corrected(folder: str, ours: str, theirs: str, intervals: int, digits: int = 2) -> str:
@@ -164,7 +163,7 @@ QUOTES = [
     ),
     Quote(
         WHY,
-        "{} points ({}) |",
+        "more-rotations-are-worth): {} points ({}) |",
         lambda: with_signs(distance(SCALED, "frod (scaled by columns)", "frod (scaled by none)")),
     ),
     Quote(
@@ -259,7 +258,9 @@ QUOTES = [
         WHY,
         "At 140 steps FRoD is below full fine-tuning by {} % of full fine-tuning's score ({}), "
         "and below LoRA by {} % of LoRA's score ({}). This does not contradict the finding.",
-        lambda: share_of_score(MAIN, "frod", "full") + share_of_score(MAIN, "frod", "lora"),
+        lambda: [
+            text for other in ("full", "lora") for text in plain(percent_below(MAIN, "frod", other))
+        ],
         lambda: not any(contradicts(MAIN, "frod", other) for other in ("full", "lora")),
     ),
     Quote(
