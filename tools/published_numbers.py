@@ -221,10 +221,10 @@ def step_times() -> str:
     return (
         "On two cores, at the shape of RoBERTa-base and with 4,096 tokens, a training step took "
         f"{many['FRoD']} with FRoD, {many['full']} with full fine-tuning, {many['LoRA']} with "
-        f"LoRA, {many['DoRA']} with DoRA, and\n{many['PEFT']} with PEFT's implementation of FRoD; "
+        f"LoRA, {many['DoRA']} with DoRA, and {many['PEFT']} with PEFT's implementation of FRoD; "
         f"peak memory was {peak['FRoD']}, {peak['full']}, {peak['LoRA']}, {peak['DoRA']} and "
         f"{peak['PEFT']} GiB. With 512 tokens it took {few['FRoD']}, {few['full']}, "
-        f"{few['LoRA']}, {few['DoRA']} and {few['PEFT']}:\nthe smaller the step, the more FRoD "
+        f"{few['LoRA']}, {few['DoRA']} and {few['PEFT']}: the smaller the step, the more FRoD "
         "costs relative to LoRA "
         "([costs](docs/explanation/method.md#seconds-and-memory-of-a-step))."
     )
