@@ -27,6 +27,7 @@ RUNS = {
     "real data: search for learning rates": ["real:tune_real"],
     "real data: main table": ["real:main_table"],
     "real data: other learning rates": ["analyses/real"],
+    "real data: made again by version 1.0.0": ["again/real"],
     "runs that others took the place of": [
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",

@@ -8,7 +8,6 @@ typed by hand: a test fails if the pages and the files differ.
 
 import contextlib
 import io
-import json
 import os
 import re
 import sys
@@ -25,6 +24,7 @@ from frod_bench.report.claims.parts import suite_tasks
 from frod_bench.report.claims_table import SHOWN
 from tools import (
     analysis_tables,
+    bench_tables,
     differences,
     evidence_hours,
     llama_costs,
@@ -39,7 +39,6 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 # The verdicts at the head of the README.
 PROFILES = {"embedded": "Synthetic data", "real": "Real data"}
-STEPS = {"FRoD": "frod", "full": "full", "LoRA": "lora", "DoRA": "dora", "PEFT": "frod_peft"}
 PAGES = (
     ROOT / "README.md",
     ROOT / "docs" / "reference" / "results.md",
@@ -205,45 +204,6 @@ def _in_words(row: pd.Series, form: str, margin: str) -> str:
     return f"{text}; {useless[0].strip().replace(' (rank)', '')}" if useless else text
 
 
-def step_times() -> str:
-    """Seconds and memory of a training step at RoBERTa-base's shape, by method."""
-    bench = json.loads((REFERENCE / "bench/frod.json").read_text(encoding="utf-8"))
-    rows = {
-        (row["tokens"], row["method"]): row
-        for row in bench["rows"]
-        if row["shape"] == "roberta_base" and not row["compiled"]
-    }
-    many, few = (
-        {name: f"{rows[tokens, key]['step_sec']:.3g} s" for name, key in STEPS.items()}
-        for tokens in (4096, 512)
-    )
-    peak = {name: f"{rows[4096, key]['peak_rss_bytes'] / 2**30:.1f}" for name, key in STEPS.items()}
-    return (
-        "On two cores, at the shape of RoBERTa-base and with 4,096 tokens, a training step took "
-        f"{many['FRoD']} with FRoD, {many['full']} with full fine-tuning, {many['LoRA']} with "
-        f"LoRA, {many['DoRA']} with DoRA, and {many['PEFT']} with PEFT's implementation of FRoD; "
-        f"peak memory was {peak['FRoD']}, {peak['full']}, {peak['LoRA']}, {peak['DoRA']} and "
-        f"{peak['PEFT']} GiB. With 512 tokens it took {few['FRoD']}, {few['full']}, "
-        f"{few['LoRA']}, {few['DoRA']} and {few['PEFT']}: the smaller the step, the more FRoD "
-        "costs relative to LoRA "
-        "([costs](docs/explanation/method.md#seconds-and-memory-of-a-step))."
-    )
-
-
-def bench_goals() -> str:
-    """The goals of `make bench`, and what was measured on two kinds of processor."""
-    runs = [
-        json.loads((REFERENCE / "bench" / name).read_text(encoding="utf-8"))
-        for name in ("frod.json", "frod_intel.json")
-    ]
-    lines = ["| goal | asked | AMD | Intel |", "| --- | ---: | ---: | ---: |"]
-    for amd, intel in zip(*(run["goals"] for run in runs), strict=True):
-        asked = " and ".join(f"{one:g}" for one in sorted({amd["goal"], intel["goal"]}))
-        values = (f"{one['measured']:.3g}{', met' * one['met']}" for one in (amd, intel))
-        lines.append(f"| {amd['name']} | {amd['bound']} {asked} | {' | '.join(values)} |")
-    return "\n".join(lines)
-
-
 def demo() -> str:
     """What the README's demo prints, 100 columns wide."""
     out = io.StringIO()
@@ -332,8 +292,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "full rate real": real_rates.of_full_fine_tuning,
     "row overlap": row_overlap.table,
     "demo": demo,
-    "step times": step_times,
-    "bench goals": bench_goals,
+    "step times": bench_tables.in_the_readme,
+    "bench steps": partial(bench_tables.steps, "Intel"),
+    "bench steps before": partial(bench_tables.steps, "AMD"),
+    "bench goals": bench_tables.goals,
     "llama costs": llama_costs.table,
     "compositions": composition_table,
     "claims embedded": _claims("embedded"),

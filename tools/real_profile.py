@@ -85,16 +85,20 @@ def _is_picked(record: Record, picks: pd.DataFrame) -> bool:
 
 def step_seconds() -> str:
     """Median seconds of a step before and after, their ratios, and the mean ratio."""
-    steps = pd.read_csv(REFERENCE / "bench" / "real_steps.csv")
-    wide = steps.pivot_table(index=["task", "method"], columns="when", values="median_sec")
-    wide = wide.reindex(steps.set_index(["task", "method"]).index.unique())
-    lines = head("", ["before", "after", "ratio"])
-    for (task, method), row in wide.iterrows():
-        ratio = row["after"] / row["before"]
+    found = step_ratios()
+    lines = head("", list(found))
+    for (task, method), row in found.iterrows():
         name = f"{task}, {label(method_named(method), in_text=True)}"
-        lines.append(pipes([name, *(f"{x:.2f}" for x in (row["before"], row["after"], ratio))]))
-    mean = (wide["after"] / wide["before"]).mean()
-    return "\n".join([*lines, pipes(["mean", "", "", f"{mean:.2f}"])])
+        lines.append(pipes([name, *(f"{value:.2f}" for value in row)]))
+    return "\n".join([*lines, pipes(["mean", "", "", f"{found['ratio'].mean():.2f}"])])
+
+
+def step_ratios() -> pd.DataFrame:
+    """The same as numbers; rows are tasks and methods, columns `before`, `after` and `ratio`."""
+    steps = pd.read_csv(REFERENCE / "bench" / "real_steps.csv").set_index(["task", "method"])
+    wide = steps.pivot(columns="when", values="median_sec").reindex(steps.index.unique())
+    found = wide[["before", "after"]]
+    return found.assign(ratio=found["after"] / found["before"])
 
 
 def records_of(experiment: str, folder: str = "real") -> list[Record]:

@@ -42,7 +42,13 @@ from frod_bench.report.sensitivity import (
 from frod_bench.report.style import telling_apart
 from frod_bench.report.table import write_table
 from frod_bench.report.tables import main_table, parameter_table
-from frod_bench.report.uninformative import below_frozen, gained_nothing, one_class
+from frod_bench.report.uninformative import (
+    below_frozen,
+    gained_nothing,
+    one_class,
+    slow_seeds,
+    uneven_seconds,
+)
 
 if TYPE_CHECKING:
     from frod_bench.report.figures import Drawing
@@ -140,9 +146,10 @@ def write_collected(
     collected.warnings += unlike_picks(frame, collected.records, picks)
     collected.warnings += unlike_code(frame, collected.records)
     numbers = Numbers(collected, profile, title, rules, beside or Beside(), own_rates, judge)
-    if {"tables", "html"} & set(parts):  # they show scores
+    if {"tables", "html"} & set(parts):  # they show warnings
         collected.warnings += one_class(numbers.constant, numbers.split)
         collected.warnings += gained_nothing(below_frozen(frame), numbers.split)
+        collected.warnings += slow_seeds(uneven_seconds(frame))
     tables: list[Path] = []
     page: list[Path] = []
     others = "convergence" in figures
@@ -263,12 +270,14 @@ def _drawings(
 ) -> "dict[str, Drawing]":
     """What was analysed, the curves if asked for, and what others measured, by name."""
     from frod_bench.report.analyses.kinds import drawings  # matplotlib: only where it draws
-    from frod_bench.report.figures import convergence
+    from frod_bench.report.figures import convergence, losses_by_task
     from frod_bench.report.published.figure import draw as published_figure
 
     drawn = drawings(found, about)
     if "convergence" in figures:
         drawn |= {f"convergence_{name}": convergence(p) for name, p in numbers.panels.items()}
+        if of_tasks := numbers.losses_with_targets:
+            drawn["convergence_losses"] = losses_by_task(of_tasks, numbers.title)
         drawn["published"] = published_figure(load_published(), numbers.rules.convergence)
     return drawn
 

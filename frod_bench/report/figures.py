@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from frod_bench.common import atomic
 from frod_bench.report import style
 from frod_bench.report.curves import AXES, Axis
-from frod_bench.report.keys import Method
+from frod_bench.report.keys import FROZEN, Method
 from frod_bench.report.latex import label_of, latex_text
 from frod_bench.report.names import label
 from frod_bench.report.panels import Panels
@@ -273,8 +273,7 @@ def convergence(panels: Panels) -> Drawing:
 
     def draw(look: Look) -> Figure:
         columns = look.columns(2)
-        times = panels.arrived.values()
-        reached = {m for of_axis in times for m, when in of_axis.items() if np.isfinite(when)}
+        reached = reached_in(panels)
         handles = [
             legend_handle(method, marked=not panels.has_arrivals or method in reached)
             for method in panels.bands["steps"]
@@ -290,7 +289,56 @@ def convergence(panels: Panels) -> Drawing:
     return Drawing(panels.title, str(panels.caption), draw)
 
 
-def draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
+def losses_by_task(of_tasks: Sequence[Panels], title: str) -> Drawing:
+    """A loss by step, a panel for each task; `of_tasks` are a task's panels each, and `title` is
+    the profile's.
+    """
+    first = next((panels for panels in of_tasks if panels.has_target), of_tasks[0])
+    methods = dict.fromkeys(method for panels in of_tasks for method in panels.bands["steps"])
+    reached = {m for panels in of_tasks for m in reached_in(panels)}
+    names = [label(panels.task) for panels in of_tasks if panels.task is not None]
+    named = list(zip(names, of_tasks, strict=True))
+    lost = [f"{name}: {one.caption.missing}" for name, one in named if one.caption.missing]
+    bare = [name for name, one in named if not one.has_target]
+    caption = first.caption._replace(
+        what=f"A panel for each task, with its target dotted; {label(FROZEN)} may leave it. "
+        + first.caption.what,
+        missing=" ".join([*lost, *[f"Without a target: {', '.join(bare)}."] * bool(bare)]),
+    )
+
+    def draw(look: Look) -> Figure:
+        columns = min(look.columns(4), len(of_tasks))
+        handles = [legend_handle(method, marked=method in reached) for method in methods]
+        figure, axes = panelled(look, len(of_tasks), columns, 1.45, handles, y_label=first.y_label)
+        for number, ((name, panels), ax) in enumerate(zip(named, axes, strict=True)):
+            draw_panel(ax, panels, "steps", name_target=False)  # it would hide the curves
+            ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+            ax.set_ylim(top=_top_of_adapted(panels, ax.get_ylim()[1]))
+            ax.set_title(name)
+            if number + columns < len(of_tasks):  # a panel is below it
+                ax.set_xlabel("")
+        return figure
+
+    what = f"{first.y_label[0].upper()}{first.y_label[1:]}"
+    return Drawing(f"{what} by task · {title}", str(caption), draw)
+
+
+def _top_of_adapted(panels: Panels, top: float) -> float:
+    """The top of a panel that fits all methods but the frozen backbone: a probe's loss can rise to
+    several times the others' before it falls.
+    """
+    bands = panels.bands["steps"].items()
+    highest = [band.high.max() for method, band in bands if method != FROZEN and band.high.size]
+    return min(top, 1.08 * panels.scale * float(max(highest))) if highest else top
+
+
+def reached_in(panels: Panels) -> set[Method]:
+    """The methods that reach the target on some axis."""
+    times = panels.arrived.values()
+    return {m for of_axis in times for m, when in of_axis.items() if np.isfinite(when)}
+
+
+def draw_panel(ax: Axes, panels: Panels, axis: Axis, *, name_target: bool = True) -> None:
     """Draw the bands of an axis, the target, and when it is reached."""
     bands, times, scale = panels.bands[axis], panels.arrived.get(axis, {}), panels.scale
     for number, (method, band) in enumerate(bands.items()):
@@ -314,7 +362,7 @@ def draw_panel(ax: Axes, panels: Panels, axis: Axis) -> None:
         end = max(band.grid[-1] for band in bands.values())
         on_left = panels.is_loss and first > end / 2
         ax.annotate(
-            panels.target_text,
+            panels.target_text if name_target else "",
             (0 if on_left else 1, target),
             xycoords=("axes fraction", "data"),
             xytext=(2 if on_left else -2, -2.5),

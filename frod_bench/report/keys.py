@@ -37,4 +37,5 @@ class Run(NamedTuple):
     seed: int
 
 
+FROZEN = Method("frozen")  # the backbone with a head that is trained on it
 TASK_KEY, FAMILY_KEY, METHOD_KEY = (list(key._fields) for key in (Task, Family, Method))

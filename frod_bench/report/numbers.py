@@ -135,6 +135,20 @@ class Numbers:
             constant=self.moot_targets,
         )
 
+    @property
+    def losses_with_targets(self) -> list[Panels]:
+        """The panels of each task of the loss that the rules set targets of; none if they set them
+        of the score.
+        """
+        column = self.rules.convergence.column
+        return [
+            panels
+            for name, loss in LOSSES.items()
+            if loss.column == column
+            for panels in self.losses[name].values()
+            if panels.task is not None
+        ]
+
     @cached_property
     def losses(self) -> dict[str, dict[str, Panels]]:
         """The same of each loss that curves have, by its name."""

@@ -10,10 +10,13 @@ from frod_bench.report.build import write_report
 from frod_bench.report.collect import collect
 from frod_bench.report.picks import untuned
 from frod_bench.report.uninformative import (
+    UNEVEN,
     below_frozen,
     constant_predictions,
     gained_nothing,
     one_class,
+    slow_seeds,
+    uneven_seconds,
 )
 from tests.report.factory import make_record, synthetic_curve, write_record
 
@@ -93,3 +96,52 @@ def test_the_tables_and_the_page_say_so(tmp_path: Path) -> None:
     for path in ("tables/main.md", "report.html"):
         text = (tmp_path / "embedded" / path).read_text()
         assert "Full FT is below the frozen backbone on test on RTE (50.0 against 60.0" in text
+
+
+def seconds_of(tmp_path: Path, step_sec: dict[tuple[str, int], float]) -> list[str]:
+    for method, seed in step_sec:
+        write_record(tmp_path, make_record("rte", method, seed))
+    cells = [Cell("rte", method, seed) for method, seed in step_sec]
+    frame = collect(tmp_path, "embedded", cells).frame
+    return slow_seeds(uneven_seconds(frame.assign(step_sec=list(step_sec.values()))))
+
+
+def test_a_seed_whose_steps_took_longer_for_most_methods_is_named(tmp_path: Path) -> None:
+    quiet = {("full", 0): 1.0, ("lora", 0): 2.0, ("frod", 0): 3.0}
+    busy = {("full", 1): 1.8, ("lora", 1): 3.0, ("frod", 1): 3.0}
+    (line,) = seconds_of(tmp_path, quiet | busy)
+    assert "quickest seed on RTE (seed 1: 1.5 times). Other work may have run" in line
+
+
+def test_steps_that_took_about_as_long_are_not_warned_of(tmp_path: Path) -> None:
+    quiet = {("full", 0): 1.0, ("lora", 0): 2.0, ("frod", 0): 3.0}
+    one_slow = {("full", 1): 2.0, ("lora", 1): 2.0 * UNEVEN, ("frod", 1): 3.0}
+    assert not seconds_of(tmp_path, quiet | one_slow)
+
+
+def test_nothing_is_said_of_the_seconds_of_one_method_or_without_training(tmp_path: Path) -> None:
+    assert not seconds_of(tmp_path, {("full", 0): 1.0, ("full", 1): 9.0, ("frozen", 0): 0.0})
+
+
+def test_seconds_of_another_processor_and_of_runs_that_broke_off_are_not_compared(
+    tmp_path: Path,
+) -> None:
+    seconds = {("full", 0): 1.0, ("lora", 0): 2.0, ("full", 1): 5.0, ("lora", 1): 9.0}
+    for method, seed in seconds:
+        write_record(tmp_path, make_record("rte", method, seed))
+    cells = [Cell("rte", method, seed) for method, seed in seconds]
+    frame = collect(tmp_path, "embedded", cells).frame.assign(step_sec=list(seconds.values()))
+    assert uneven_seconds(frame)
+    assert not uneven_seconds(frame.assign(processor=frame["seed"].map({0: "Intel", 1: "AMD"})))
+    assert not uneven_seconds(frame.assign(status=frame["seed"].map({0: "ok", 1: "diverged"})))
+
+
+def test_a_report_warns_of_uneven_seconds(tmp_path: Path) -> None:
+    cells = [Cell("rte", method, seed) for method in ("full", "frod") for seed in (0, 1)]
+    for cell in cells:
+        made = make_record("rte", cell.method, cell.seed)
+        made["time"]["train_sec"] *= 1 + 2 * cell.seed
+        write_record(tmp_path, made)
+    write_report(tmp_path, "embedded", cells, "synthetic", parts=["tables"])
+    table = (tmp_path / "embedded/tables/main.md").read_text(encoding="utf-8")
+    assert "quickest seed on RTE (seed 1: 3.0 times)" in table

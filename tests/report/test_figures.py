@@ -25,7 +25,7 @@ from frod_bench.report.convergence import arrivals
 from frod_bench.report.curves import evaluated_curves
 from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.names import method_named
-from frod_bench.report.panels import Panels, experiment_panels
+from frod_bench.report.panels import LOSSES, Panels, experiment_panels
 from frod_bench.report.rules import rules_of_edition
 from frod_bench.sweep import allotment
 from tests.report.factory import make_record, write_record
@@ -118,6 +118,39 @@ def test_drawn_figure_has_units_and_every_method(panels: dict[str, Panels]) -> N
     assert [t.get_text() for t in legend.get_texts()] == [*("Full FT", "LoRA", "FRoD", "Frozen")]
     colors = [to_rgb(line.get_color()) for line in by_step.get_lines()]
     assert to_rgb(style.STYLES["frod"].color) in colors
+
+
+def test_losses_have_a_panel_for_each_task_with_its_target(found: Collected) -> None:
+    rule, loss = rules_of_edition("2").convergence, LOSSES["held-out loss"]
+    measured = evaluated_curves(found.frame, found.curves, loss.column)
+    arrived = arrivals(found.frame, measured, rule)
+    panels = experiment_panels(found.frame, measured, arrived, "embedded", rule, quantity=loss)
+    of_tasks = [one for one in panels.values() if one.task is not None]
+    drawing = figures.losses_by_task(of_tasks, "embedded")
+    assert drawing.title == "Validation loss by task · embedded"
+    assert "DTD: Not drawn: LoRA (2 failed)." in drawing.caption
+    assert "A marker shows when a method reaches it" in drawing.caption
+    assert "Without a target" not in drawing.caption
+    figure = figures.render(drawing, figures.SCREEN)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["RTE", "CoLA", "BoolQ", "DTD", "MNIST"]
+    assert [ax.get_xlabel() != "" for ax in figure.axes] == [False, True, True, True, True]
+    for one, ax in zip(of_tasks, figure.axes, strict=True):
+        drawn = [line.get_ydata() for line in ax.get_lines() if len(line.get_ydata()) == 2]
+        assert any(list(ends) == [one.target, one.target] for ends in drawn)
+
+
+def test_losses_of_a_task_without_a_target_say_so(found: Collected) -> None:
+    rule, loss = rules_of_edition("2").convergence, LOSSES["held-out loss"]
+    measured = evaluated_curves(found.frame, found.curves, loss.column)
+    arrived = arrivals(found.frame, measured, rule)
+    panels = experiment_panels(
+        found.frame, measured, arrived, "", rule, quantity=loss, constant=[Task("rte")]
+    )
+    of_tasks = [one for one in panels.values() if one.task is not None]
+    caption = figures.losses_by_task(of_tasks, "").caption
+    assert "Without a target: RTE." in caption
+    assert "A marker shows" in caption  # from a task that has one
 
 
 def test_a_method_without_steps_is_a_level_line(tmp_path: Path) -> None:

@@ -1,8 +1,17 @@
 """The pilot of `real`: its table, and that the suite is what its rule makes of the records."""
 
+import pytest
 import yaml
 
-from tools.real_profile import REFERENCE, bf16_at_the_pick, bf16_differences, pilot_gains
+from frod_bench.cells.compose import composer, without_hydra
+from frod_bench.config import conversion
+from tools.real_profile import (
+    REFERENCE,
+    bf16_at_the_pick,
+    bf16_differences,
+    pilot_gains,
+    records_of,
+)
 
 CONF = REFERENCE.parents[1] / "conf"
 BEFORE = (
@@ -11,6 +20,7 @@ BEFORE = (
 )
 CANDIDATES = ("hellaswag", "piqa", "winogrande", "cola")
 LEAST_GAIN = 2.0  # points
+PICKED = 0.000178  # lambda's rate of the runs on arc_easy that were made after the search
 
 
 def rows() -> dict[str, list[str]]:
@@ -52,3 +62,24 @@ def test_the_precision_holds_for_frod_at_the_rate_that_was_picked() -> None:
     )
     assert name == "ARC-e (rank)"
     assert abs(float(difference.split(" [")[0].replace("\u2212", "-"))) <= float(noise)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "wanted"),
+    [("real_pilot", [], 26), ("bf16_pilot", [], 15), ("bf16_pilot", ["learning_rates=real"], 1)],
+)
+def test_the_experiments_have_the_learning_rates_of_the_published_pilots(
+    name: str, words: list[str], wanted: int
+) -> None:
+    """Also now that the profile has rates of its own, which were picked after the pilots."""
+    used = {}
+    for record in records_of(name):
+        rates = record["config"]["method"]["learning_rates"]
+        if (rates.get("lambda") == PICKED) == bool(words):
+            used[record["cell"]["task"], record["cell"]["method"]] = rates
+    assert len(used) == wanted
+    with composer() as compose_one:
+        for (task, method), rates in used.items():
+            asked = [f"experiment={name}", f"task={task}", f"method={method}", "head=auto", *words]
+            settings = conversion.resolve(without_hydra(compose_one(asked)))
+            assert settings.method.learning_rates == rates, (task, method)

@@ -1,4 +1,4 @@
-"""Sentences of the pages that quote what the published runs on synthetic data show.
+"""Sentences of the pages that quote what the published runs show.
 
 Tables in the pages are written by `tools.published_numbers`. The sentences around them are written
 by hand, and quote numbers, too. Many of these have an entry here that says what the published files

@@ -2,9 +2,9 @@
 
 import sys
 
-from tools.quotes import analyses, arms, results, why
+from tools.quotes import analyses, arms, bench, real, results, why
 
-QUOTES = [*results.QUOTES, *arms.QUOTES, *why.QUOTES, *analyses.QUOTES]
+QUOTES = [*results.QUOTES, *arms.QUOTES, *why.QUOTES, *analyses.QUOTES, *real.QUOTES, *bench.QUOTES]
 
 
 def main() -> int:

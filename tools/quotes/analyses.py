@@ -124,7 +124,24 @@ def score_of_released(method: str) -> float:
     return float(primary(RELEASED, "overall").loc[method, "mean"])
 
 
+def rises() -> pd.DataFrame:
+    """By how much the loss rises at half a filter norm, by task and method."""
+    found = table("embedded/landscape", "landscape")
+    return found.pivot(index="task", columns="centre", values="rise_0.5")
+
+
 QUOTES = [
+    Quote(
+        ANALYSES,
+        "Around FRoD's ends the loss rises about as much as around full fine-tuning's on eurosat "
+        "and boolq, and less on rte. Around LoRA's and DoRA's ends it rises more than around "
+        "FRoD's on all three tasks.",
+        holds=lambda: bool(
+            (rises()["frod"] - rises()["full"])[["eurosat", "boolq"]].abs().max() < 0.025
+            and rises().loc["rte", "frod"] < rises().loc["rte", "full"] - 0.025
+            and (rises()["frod"] < rises()[["lora", "dora"]].min(axis=1)).all()
+        ),
+    ),
     Quote(
         "docs/explanation/statistics.md",
         "FRoD minus full fine-tuning spreads by {} points over seeds within a task",

@@ -6,10 +6,10 @@ import numpy as np
 
 from frod_bench import stats
 from frod_bench.report.claims.parts import Claim, Evidence, Part, verdict_of
-from frod_bench.report.keys import Method, Task
+from frod_bench.report.keys import FROZEN, Method, Task
 from frod_bench.report.names import label
 from frod_bench.report.rules import AccuracyRule
-from frod_bench.report.uninformative import FROZEN, below_frozen
+from frod_bench.report.uninformative import below_frozen
 from frod_bench.stats import CONFIDENCE, Floats
 
 THESE, DRAWN = "these tasks", "tasks drawn at random"
