@@ -37,6 +37,7 @@ RUNS = {
         "earlier_runs/amd/constant_rate/embedded",
         "earlier_runs/amd/matched_budget/embedded",
         "earlier_runs/amd/all_methods/embedded",
+        "earlier_runs/amd/analyses/embedded",
     ],
 }
 
