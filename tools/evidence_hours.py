@@ -17,7 +17,7 @@ RUNS = {
     "the same at a constant learning rate": ["constant_rate/embedded"],
     "equal budgets": ["matched_budget/embedded"],
     "further methods": ["all_methods/embedded"],
-    "analyses: ablation, rates, seeds, budgets, side": ["analyses/embedded"],
+    "analyses: rates, seeds, budgets, side": ["analyses/embedded"],
     "why: bases, scaled steps, capacity, slow learning": [
         "why/embedded",
         "why/one_seed/embedded",

@@ -74,7 +74,7 @@ def uneven_seconds(frame: pd.DataFrame) -> dict[Task, dict[int, float]]:
     """For each task the seeds whose training steps took longer than the quickest seed's by more
     than `UNEVEN`, with the factor: the median over methods of a run's seconds a step over those of
     the method's quickest seed on the same kind of processor. Of one method's runs alone nothing is
-    said.
+    said, and load that differs between methods goes unseen.
     """
     found: dict[Task, dict[int, float]] = {}
     for task, cells in by_task(frame[(frame["status"] == "ok") & (frame["step_sec"] > 0)]):

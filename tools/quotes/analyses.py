@@ -134,12 +134,13 @@ QUOTES = [
     Quote(
         ANALYSES,
         "Around FRoD's ends the loss rises about as much as around full fine-tuning's on eurosat "
-        "and boolq, and less on rte. Around LoRA's and DoRA's ends it rises more than around "
-        "FRoD's on all three tasks.",
+        "and boolq, and less on rte. Around LoRA's ends it rises more than around FRoD's on all "
+        "three tasks, around DoRA's on eurosat and rte.",
         holds=lambda: bool(
             (rises()["frod"] - rises()["full"])[["eurosat", "boolq"]].abs().max() < 0.025
             and rises().loc["rte", "frod"] < rises().loc["rte", "full"] - 0.025
-            and (rises()["frod"] < rises()[["lora", "dora"]].min(axis=1)).all()
+            and (rises()["frod"] < rises()["lora"] - 0.015).all()
+            and (rises()["frod"] < rises()["dora"] - 0.015)[["eurosat", "rte"]].all()
         ),
     ),
     Quote(
