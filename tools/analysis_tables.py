@@ -9,7 +9,7 @@ from frod_bench.report.keys import Task
 from frod_bench.report.names import label, method_named
 from frod_bench.report.paired import minus
 from frod_bench.report.table import pipes
-from frod_bench.stats.estimates import mean_interval
+from frod_bench.stats.estimates import Estimate, mean_interval
 from tools.differences import AREAS, OTHERS, REFERENCE, frod_minus, head, with_interval
 from tools.searched_picks import picks_of
 
@@ -33,24 +33,19 @@ def rates() -> str:
     )
     areas = overall[overall["quantity"] == "area"].set_index("method")
     in_tasks = found[found["scope"] == "task"]
-    of_tasks = in_tasks[in_tasks["quantity"] == "area"].pivot(
-        index="task", columns="method", values="mean"
-    )
     in_tasks = in_tasks[in_tasks["quantity"] == "score"]
-    by_factor = in_tasks.pivot(index=["task", "factor"], columns="method", values="mean")
-    means = by_factor.groupby("task").agg(lambda scores: scores.mean(skipna=False))
     best = in_tasks.groupby(["task", "method"])["mean"].transform("max") == in_tasks["mean"]
     at_pick = in_tasks[best & (in_tasks["factor"] == 1)]["method"].value_counts()
     columns = [f"× {factor:g}" for factor in scores.columns]
-    columns += ["mean", f"best at × 1, of {len(of_tasks)} tasks", "area"]
+    columns += ["mean", f"best at × 1, of {in_tasks['task'].nunique()} tasks", "area"]
     columns += ["FRoD's mean minus its", "FRoD's area minus its"]
     lines = head("points", columns)
     for method in METHODS:
         row = scores.loc[method]
         others = ["", ""]
         if method != "frod":
-            distances = (of["frod"] - of[method] for of in (means, of_tasks))
-            others = [with_interval(*mean_interval(distance)[:3]) for distance in distances]
+            distances = (over_rates(quantity, method) for quantity in ("score", "area"))
+            others = [with_interval(*distance[:3]) for distance in distances]
         area = with_interval(*areas.loc[method, ["mean", "low", "high"]])
         cells = [
             *_points([*row, row.mean(skipna=False)]),
@@ -60,6 +55,15 @@ def rates() -> str:
         ]
         lines.append(pipes([_name(method), *cells]))
     return "\n".join(lines)
+
+
+def over_rates(quantity: str, other: str) -> Estimate:
+    """FRoD minus a method over tasks: of the mean scores over the factors, or of the areas."""
+    found = _table("rate_robustness", "rate_curve")
+    found = found[(found["scope"] == "task") & (found["quantity"] == quantity)]
+    means = found.groupby(["task", "method"])["mean"].agg(lambda of: of.mean(skipna=False))
+    of_tasks = means.unstack()
+    return mean_interval(of_tasks["frod"] - of_tasks[other])
 
 
 def budgets() -> str:

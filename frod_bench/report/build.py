@@ -276,7 +276,8 @@ def _drawings(
     drawn = drawings(found, about)
     if "convergence" in figures:
         drawn |= {f"convergence_{name}": convergence(p) for name, p in numbers.panels.items()}
-        if of_tasks := numbers.losses_with_targets:
+        followed = numbers.followed_panels.values()
+        if of_tasks := [panels for panels in followed if panels.task is not None]:
             drawn["convergence_losses"] = losses_by_task(of_tasks, numbers.title)
         drawn["published"] = published_figure(load_published(), numbers.rules.convergence)
     return drawn

@@ -289,6 +289,25 @@ def convergence(panels: Panels) -> Drawing:
     return Drawing(panels.title, str(panels.caption), draw)
 
 
+def _name_target(ax: Axes, panels: Panels, axis: Axis, height: float) -> None:
+    """Write the target below its line. There is room until the first curve of a loss falls through
+    it.
+    """
+    times = panels.arrived.get(axis, {}).values()
+    end = max(band.grid[-1] for band in panels.bands[axis].values())
+    on_left = panels.is_loss and min(filter(np.isfinite, times), default=np.inf) > end / 2
+    ax.annotate(
+        panels.target_text,
+        (0 if on_left else 1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(2 if on_left else -2, -2.5),
+        textcoords="offset points",
+        ha="left" if on_left else "right",
+        va="top",
+        color=style.MUTED,
+    )
+
+
 def losses_by_task(of_tasks: Sequence[Panels], title: str) -> Drawing:
     """A loss by step, a panel for each task; `of_tasks` are a task's panels each, and `title` is
     the profile's.
@@ -357,20 +376,8 @@ def draw_panel(ax: Axes, panels: Panels, axis: Axis, *, name_target: bool = True
     if panels.has_target:
         target = scale * panels.target
         ax.axhline(target, color=style.INK, lw=0.7, ls=(0, (2, 2)), zorder=1.5)
-        # Below the line there is room until the first curve of a loss falls through it.
-        first = min(filter(np.isfinite, times.values()), default=np.inf)
-        end = max(band.grid[-1] for band in bands.values())
-        on_left = panels.is_loss and first > end / 2
-        ax.annotate(
-            panels.target_text if name_target else "",
-            (0 if on_left else 1, target),
-            xycoords=("axes fraction", "data"),
-            xytext=(2 if on_left else -2, -2.5),
-            textcoords="offset points",
-            ha="left" if on_left else "right",
-            va="top",
-            color=style.MUTED,
-        )
+        if name_target:
+            _name_target(ax, panels, axis, target)
     ax.set_xlabel(panels.x_labels[axis])
     ax.xaxis.set_major_locator(MaxNLocator(integer=axis == "steps", steps=[1, 2, 5, 10]))
     ax.set_xlim(0, max((band.grid[-1] for band in bands.values() if band.grid.size), default=1))

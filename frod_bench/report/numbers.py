@@ -13,7 +13,7 @@ from frod_bench.report.curves import Curve, evaluated_curves
 from frod_bench.report.frame import curve_split_of, methods_in, split_of
 from frod_bench.report.keys import Method, Run, Task
 from frod_bench.report.paired import paired_summary
-from frod_bench.report.panels import LOSSES, Panels, experiment_panels
+from frod_bench.report.panels import LOSSES, SCORE, Panels, Quantity, experiment_panels
 from frod_bench.report.predicted import predicted_by_rules
 from frod_bench.report.published.numbers import load_published
 from frod_bench.report.published.table import beside
@@ -126,43 +126,33 @@ class Numbers:
     @cached_property
     def panels(self) -> dict[str, Panels]:
         """What the convergence figures show, by name."""
-        return experiment_panels(
-            self.collected.frame,
-            self.measured,
-            self.arrived,
-            self.title,
-            self.rules.convergence,
-            constant=self.moot_targets,
-        )
+        return self._panels_of(SCORE, self.measured)
 
-    @property
-    def losses_with_targets(self) -> list[Panels]:
-        """The panels of each task of the loss that the rules set targets of; none if they set them
-        of the score.
-        """
+    @cached_property
+    def followed_panels(self) -> dict[str, Panels]:
+        """The same of the loss that the rules set targets of; none if targets are scores."""
         column = self.rules.convergence.column
-        return [
-            panels
-            for name, loss in LOSSES.items()
-            if loss.column == column
-            for panels in self.losses[name].values()
-            if panels.task is not None
-        ]
+        losses = [loss for loss in LOSSES.values() if loss.column == column]
+        return self._panels_of(losses[0], self.followed) if losses else {}
 
     @cached_property
     def losses(self) -> dict[str, dict[str, Panels]]:
         """The same of each loss that curves have, by its name."""
-        frame, rule = self.collected.frame, self.rules.convergence
-        found = {}
-        for name, loss in LOSSES.items():
-            measured = evaluated_curves(frame, self.collected.curves, loss.column)
-            found[name] = experiment_panels(
-                frame,
-                measured,
-                self.arrived,
-                self.title,
-                rule,
-                quantity=loss,
-                constant=self.moot_targets,
-            )
-        return found
+        frame, curves = self.collected.frame, self.collected.curves
+        return {
+            name: self.followed_panels
+            if loss.column == self.rules.convergence.column
+            else self._panels_of(loss, evaluated_curves(frame, curves, loss.column))
+            for name, loss in LOSSES.items()
+        }
+
+    def _panels_of(self, quantity: Quantity, measured: dict[Run, Curve]) -> dict[str, Panels]:
+        return experiment_panels(
+            self.collected.frame,
+            measured,
+            self.arrived,
+            self.title,
+            self.rules.convergence,
+            quantity=quantity,
+            constant=self.moot_targets,
+        )

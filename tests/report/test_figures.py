@@ -120,12 +120,18 @@ def test_drawn_figure_has_units_and_every_method(panels: dict[str, Panels]) -> N
     assert to_rgb(style.STYLES["frod"].color) in colors
 
 
-def test_losses_have_a_panel_for_each_task_with_its_target(found: Collected) -> None:
+def losses_of(found: Collected, constant: Sequence[Task] = ()) -> list[Panels]:
     rule, loss = rules_of_edition("2").convergence, LOSSES["held-out loss"]
     measured = evaluated_curves(found.frame, found.curves, loss.column)
     arrived = arrivals(found.frame, measured, rule)
-    panels = experiment_panels(found.frame, measured, arrived, "embedded", rule, quantity=loss)
-    of_tasks = [one for one in panels.values() if one.task is not None]
+    panels = experiment_panels(
+        found.frame, measured, arrived, "embedded", rule, quantity=loss, constant=constant
+    )
+    return [one for one in panels.values() if one.task is not None]
+
+
+def test_losses_have_a_panel_for_each_task_with_its_target(found: Collected) -> None:
+    of_tasks = losses_of(found)
     drawing = figures.losses_by_task(of_tasks, "embedded")
     assert drawing.title == "Validation loss by task · embedded"
     assert "DTD: Not drawn: LoRA (2 failed)." in drawing.caption
@@ -141,14 +147,7 @@ def test_losses_have_a_panel_for_each_task_with_its_target(found: Collected) -> 
 
 
 def test_losses_of_a_task_without_a_target_say_so(found: Collected) -> None:
-    rule, loss = rules_of_edition("2").convergence, LOSSES["held-out loss"]
-    measured = evaluated_curves(found.frame, found.curves, loss.column)
-    arrived = arrivals(found.frame, measured, rule)
-    panels = experiment_panels(
-        found.frame, measured, arrived, "", rule, quantity=loss, constant=[Task("rte")]
-    )
-    of_tasks = [one for one in panels.values() if one.task is not None]
-    caption = figures.losses_by_task(of_tasks, "").caption
+    caption = figures.losses_by_task(losses_of(found, [Task("rte")]), "").caption
     assert "Without a target: RTE." in caption
     assert "A marker shows" in caption  # from a task that has one
 

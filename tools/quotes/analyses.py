@@ -3,7 +3,7 @@
 import pandas as pd
 
 from frod_bench.report.paired import THESE
-from frod_bench.stats.estimates import mean_interval
+from tools.analysis_tables import over_rates
 from tools.processors import scores_of
 from tools.quotes.found import MAIN, Quote, difference, in_words, number, pooled_spread, table
 
@@ -45,15 +45,6 @@ def better_settings(task: str) -> float:
     found = found[found["task"] == task]
     found = found.set_index(["sparse_rate", "lambda_factor", "rotation_factor"])["mean"]
     return float(found.max() - found[PICKED])
-
-
-def over_rates(quantity: str, other: str) -> tuple[float, float, float]:
-    """FRoD minus a method over tasks, of the areas or of the mean scores over the factors."""
-    found = table(RATES, "rate_curve")
-    found = found[(found["scope"] == "task") & (found["quantity"] == quantity)]
-    of_tasks = found.groupby(["task", "method"])["mean"].mean().unstack()
-    mean, low, high, *_ = mean_interval(of_tasks["frod"] - of_tasks[other])
-    return mean, low, high
 
 
 def at_picks(method: str) -> float:
