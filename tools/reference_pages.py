@@ -205,15 +205,14 @@ def _fields_of(kind: type) -> Iterator[tuple[str, str, str]]:
     for node in tree.body:
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
-        comments: list[str] = []
+        lines_above: list[str] = []
         above = node.lineno - 2
         while text[above].strip().startswith("#"):
-            comments.insert(0, text[above].strip(" #"))
+            lines_above.insert(0, text[above].strip(" #"))
             above -= 1
-        last = text[(node.end_lineno or node.lineno) - 1]
-        if found := re.search(r"\s{2}# (.*)$", last):
-            comments.append(found[1])
-        yield node.target.id, _type_of(node), "; ".join(comments)
+        beside = re.search(r"\s{2}# (.*)$", text[(node.end_lineno or node.lineno) - 1])
+        comments = [" ".join(lines_above), beside[1] if beside else ""]
+        yield node.target.id, _type_of(node), "; ".join(filter(None, comments))
 
 
 def _type_of(node: ast.AnnAssign) -> str:

@@ -236,7 +236,7 @@ VERBS = (
     ),
     Verb(
         "calibrate",
-        "Difficulty check: is each task between the best constant answer and solved?",
+        "Difficulty check: do methods beat the best constant answer on each task without solving it?",
         "docs/explanation/embedded.md",
         ("run -m experiment=calibration", "calibrate", "calibrate results_root=results"),
         *grid("calibration", suite="all24"),
@@ -345,7 +345,7 @@ VERBS = (
     ),
     Verb(
         "rehearse",
-        "Take two steps of every task and method before a grid is paid for; writes no result.",
+        "Take two steps of every task and method before an expensive grid; writes no result.",
         "docs/how-to/paper_scale.md",
         (
             "rehearse profile=paper suite=paper20 data_root=mirror model_root=mirror",

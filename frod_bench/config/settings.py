@@ -184,8 +184,8 @@ class TrainerConfig:
     length_groups: int = within(1, MOST, default=1)
     # true: a probe of images computes each row's feature once, if the backbone has no dropout
     cached_features: bool = False
-    # true: curve_rows, and test_rows of validation, are taken to the row; false: by a whole stride,
-    # which can leave half of them, as in older runs
+    # true: curve_rows, and test_rows of validation, are taken to the row; false: every n-th row
+    # is taken, with a whole n, which can leave half of them (as in older runs)
     exact_rows: bool = False
 
 

@@ -1,4 +1,4 @@
-"""`frod-bench calibrate`: is each task between the best constant answer and solved?"""
+"""`frod-bench calibrate`: do methods beat the best constant answer on each task without solving it?"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

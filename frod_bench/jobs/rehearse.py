@@ -1,4 +1,4 @@
-"""`frod-bench rehearse`: two steps of every task and method, before a grid of GPU-days is paid for.
+"""`frod-bench rehearse`: two steps of every task and method, before a grid that costs GPU-days.
 
 The tokenizer, rows, prompt, batch and method are those of the run; of the backbone only the first
 blocks are read, and of the training rows the longest, since they need the most memory.

@@ -14,6 +14,7 @@ def records(*values: float | None, hashes: str = "aaaa") -> list[dict[str, objec
         {
             "cell": {"task": task, "method": method, "seed": seed, "config_hash": named},
             "primary_metric": "accuracy",
+            "provenance": {},
             "metrics": {} if value is None else {"accuracy": {"value": value}},
         }
         for (task, method, seed), value, named in zip(RUNS, values, hashes, strict=True)
@@ -24,6 +25,7 @@ def records(*values: float | None, hashes: str = "aaaa") -> list[dict[str, objec
 def planted(monkeypatch: pytest.MonkeyPatch) -> Planted:
     folders: Planted = {}
     monkeypatch.setattr(processors, "GROUPS", {"main table": "main"})
+    monkeypatch.setattr(processors, "IN_PART", {})
     monkeypatch.setattr(processors, "records_in", lambda folder: folders[folder])
     return folders
 
@@ -47,4 +49,27 @@ def test_a_run_of_one_side_alone_is_an_error(planted: Planted, hashes: str) -> N
     planted[f"{processors.BEFORE}/main"] = records(0.5, 0.6, 0.7, 0.8)
     planted["main"] = records(0.5, 0.6, 0.7, 0.8, hashes=hashes)
     with pytest.raises(ValueError, match="runs are not in both"):
+        processors.table()
+
+
+def test_of_a_group_in_part_those_that_both_have_are_compared_and_none_twice(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processors, "IN_PART", {"analyses": "analyses"})
+    for folder in ("main", "analyses"):
+        planted[f"{processors.BEFORE}/{folder}"] = records(0.5, 0.6, 0.7, 0.8, hashes="aabb")
+        planted[folder] = records(0.5, 0.6, 0.7, 0.81, hashes="aabb")
+    planted["analyses"] = records(0.5, 0.6, 0.72, 0.81, hashes="acdb")
+    planted["analyses"] += records(0.4, 0.4, 0.4, 0.4, hashes="eeee")
+    planted[f"{processors.BEFORE}/analyses"] = records(0.5, 0.6, 0.7, 0.8, hashes="acdb")
+    *_, row = processors.table().split("\n")
+    assert row.strip("| ").startswith("analyses | 2 | 1 | 2.0 | 2.0 (LoRA on RTE)")
+
+
+def test_a_run_of_an_intel_processor_is_not_one_before(planted: Planted) -> None:
+    planted["main"] = records(0.5, 0.6, 0.7, 0.8)
+    planted[f"{processors.BEFORE}/main"] = records(0.5, 0.6, 0.7, 0.8)
+    for record in planted[f"{processors.BEFORE}/main"][:1]:
+        record["provenance"] = {"processor": "Intel(R) Xeon(R) Processor"}
+    with pytest.raises(ValueError, match="1 runs are not in both"):
         processors.table()
