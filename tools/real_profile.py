@@ -15,6 +15,7 @@ from frod_bench.report.analyses.about import About
 from frod_bench.report.collect import row_of
 from frod_bench.report.frame import AXIS, frame_of
 from frod_bench.report.names import label, method_named
+from frod_bench.report.paired import minus
 from frod_bench.report.table import pipes
 from tools import searched_picks
 from tools.differences import head
@@ -40,7 +41,9 @@ def pilot_gains() -> str:
         error = 100 * math.hypot(full["stderr"], frozen["stderr"])
         points = [100 * frozen["value"], 100 * full["value"], gain, error]
         text = task if name == "accuracy" else f"{task} ({name.upper()})"
-        rows.append((family, -gain, [text, f"{full['n']:,}", *(f"{one:.1f}" for one in points)]))
+        rows.append(
+            (family, -gain, [text, f"{full['n']:,}", *(minus(f"{one:.1f}") for one in points)])
+        )
     return "\n".join(head("task", COLUMNS) + [pipes(cells) for *_, cells in sorted(rows)])
 
 

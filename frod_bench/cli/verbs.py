@@ -236,7 +236,7 @@ VERBS = (
     ),
     Verb(
         "calibrate",
-        "Difficulty check: do methods beat the best constant answer on each task without solving it?",
+        "Difficulty check: do methods beat the best constant answer without solving the task?",
         "docs/explanation/embedded.md",
         ("run -m experiment=calibration", "calibrate", "calibrate results_root=results"),
         *grid("calibration", suite="all24"),

@@ -1,4 +1,4 @@
-"""`frod-bench calibrate`: do methods beat the best constant answer on each task without solving it?"""
+"""`frod-bench calibrate`: do methods beat the best constant answer without solving the task?"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

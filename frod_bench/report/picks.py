@@ -15,9 +15,9 @@ import pandas as pd
 from frod_bench.common.names import with_head, without_head
 from frod_bench.common.paths import published_search
 from frod_bench.records.schema import Record
-from frod_bench.report.keys import Family
+from frod_bench.report.keys import FROZEN, Family
 from frod_bench.report.names import base_names, spelled
-from frod_bench.report.sensitivity import FROZEN, read_search
+from frod_bench.report.sensitivity import read_search
 
 PICKS_TABLE = Path("tables/picks.csv")  # in a results folder
 RATE = "lr_"  # begins the columns of rates in it
@@ -87,7 +87,7 @@ def untuned(frame: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
     # A method that trains nothing has no rate. The frozen backbone that ranks options is one, which
     # is known even if its run is missing.
     idle = {key for key, count in zip(keys, frame["trainable"], strict=True) if count == 0}
-    idle |= {key for key in keys if key[1:] == ("rank", FROZEN)}
+    idle |= {key for key in keys if key[1:] == ("rank", FROZEN.method)}
     for family, head, name in dict.fromkeys(keys):
         if (family, head, name) not in tuned | idle:
             lost.setdefault(spelled(Family(family, head)), []).append(name)

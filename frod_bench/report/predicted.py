@@ -13,12 +13,11 @@ import pandas as pd
 
 from frod_bench import stats
 from frod_bench.report.claims.parts import Evidence, evidence_on
-from frod_bench.report.keys import Family, Method
+from frod_bench.report.keys import FROZEN, Family, Method
 from frod_bench.report.names import label
 from frod_bench.report.paired import signed
 from frod_bench.report.reproduction import published_cells
 from frod_bench.report.rules import Rules, load_rules
-from frod_bench.report.sensitivity import FROZEN
 from frod_bench.report.table import NOT_THERE, Row, Table
 from frod_bench.stats import Estimate, Floats
 from frod_bench.stats.distributions import student_quantile
@@ -89,8 +88,9 @@ def predicted_summary(
     found = evidence_on(frame, rules)
     families = dict.fromkeys(found.frame["family"])
     rows: list[dict[str, Any]] = []
+    judged = set(prediction.cells.frame["method"]) - {reference, FROZEN.method}
     for method in dict.fromkeys(found.frame["method"]):
-        if method in (reference, FROZEN) or method not in set(prediction.cells.frame["method"]):
+        if method not in judged:
             continue
         guesses: list[_Guess] = []
         weights: list[int] = []

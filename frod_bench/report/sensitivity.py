@@ -21,7 +21,7 @@ from frod_bench.common.paths import REFERENCE_DIR, check_file, published_search
 from frod_bench.records import hashing
 from frod_bench.records.schema import Record
 from frod_bench.report.collect import row_of
-from frod_bench.report.keys import TASK_KEY, Task
+from frod_bench.report.keys import FROZEN, TASK_KEY, Task
 from frod_bench.report.names import label, labels_in_text
 
 # The version of the procedure that picks learning rates. Version 1 drew eight Sobol points for each
@@ -31,7 +31,6 @@ PROCEDURE = 3
 SEARCH_TABLE = Path("tables/search.csv")  # in a results folder
 GRID = ("family", "method", "rate_step", "head_step", "ratio", "task", "seed", "points", "status")
 STEPS_PER_DECADE = 4  # of the search's grid
-FROZEN = "frozen"  # the method whose best head the grids begin with
 TIED = "tied"  # the ratio of FRoD's rates that they have: the rotation's is lambda's / sqrt(s k)
 FLOORED = ("diverged", "undefined")  # runs that would end in the same way again, without a score
 _RANKED = with_head("", "rank")  # ends the name of a family in the published table of trials
@@ -148,7 +147,7 @@ def _frozen_head(rows: pd.DataFrame) -> float:
     """The step of the head at the frozen backbone's best, as the search picks it; NaN if unknown.
     Of equally good ones the one in the middle is the best.
     """
-    means = rows[rows["method"] == FROZEN].groupby("head_step")["points"].mean()
+    means = rows[rows["method"] == FROZEN.method].groupby("head_step")["points"].mean()
     return _best_step(means) if len(means) else math.nan
 
 

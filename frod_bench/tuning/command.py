@@ -22,8 +22,9 @@ from frod_bench.common.terminal import plain_console
 from frod_bench.config.conversion import CONSTANT
 from frod_bench.jobs.run import check_methods
 from frod_bench.report import figures
+from frod_bench.report.keys import FROZEN
 from frod_bench.report.picks import rates_of_pick
-from frod_bench.report.sensitivity import FROZEN, read_search
+from frod_bench.report.sensitivity import read_search
 from frod_bench.tuning import evidence, figure
 from frod_bench.tuning.procedure import HEAD, Point, Rules, step_of
 from frod_bench.tuning.searches import Key, Searches, experiment_of, key_of, search_of
@@ -264,7 +265,9 @@ def heads_in(path: Path, base: DictConfig) -> dict[str, int]:
     A step comes from the table of picks at `path`, or else from the profile's table of rates.
     """
     rates: Any = OmegaConf.to_container(base.learning_rates, resolve=False) or {}
-    listed = {family: (of_family or {}).get(FROZEN, {}) for family, of_family in rates.items()}
+    listed = {
+        family: (of_family or {}).get(FROZEN.method, {}) for family, of_family in rates.items()
+    }
     found = {
         family: step_of(of_frozen[HEAD])
         for family, of_frozen in listed.items()
@@ -272,7 +275,7 @@ def heads_in(path: Path, base: DictConfig) -> dict[str, int]:
     }
     if path.exists():
         picks = pd.read_csv(path)
-        own = picks[picks["method"] == FROZEN].dropna(subset=["head_step"])
+        own = picks[picks["method"] == FROZEN.method].dropna(subset=["head_step"])
         found |= {f: int(s) for f, s in zip(own["family"], own["head_step"], strict=True)}
     return found
 

@@ -9,9 +9,9 @@ from frod_bench.common.names import MATCHED_ENDING, has_settings, without_head
 from frod_bench.report import figures, style
 from frod_bench.report.figures import Drawing, Look
 from frod_bench.report.folder import COLUMNS
-from frod_bench.report.keys import Family, Method
+from frod_bench.report.keys import FROZEN, Family, Method
 from frod_bench.report.names import label, method_named
-from frod_bench.report.sensitivity import FROZEN, first_grid
+from frod_bench.report.sensitivity import first_grid
 from frod_bench.tuning.procedure import HEAD, ROTATION
 
 SCORES = (
@@ -50,7 +50,7 @@ def main_rate(rows: pd.DataFrame) -> pd.Series:
     others = (f"lr_{HEAD}", f"lr_{ROTATION}")
     columns = [name for name in rows if name.startswith("lr_") and name not in others]
     own = rows[columns].bfill(axis=1).iloc[:, 0]
-    return own.where(rows["method"] != FROZEN, rows[f"lr_{HEAD}"])
+    return own.where(rows["method"] != FROZEN.method, rows[f"lr_{HEAD}"])
 
 
 def drawings(name: str, table: pd.DataFrame, picks: pd.DataFrame, title: str) -> dict[str, Drawing]:

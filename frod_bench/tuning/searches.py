@@ -16,7 +16,7 @@ from frod_bench.common.names import has_settings, with_head
 from frod_bench.config.settings import Settings
 from frod_bench.jobs.run import sweep
 from frod_bench.records import store
-from frod_bench.report.sensitivity import FROZEN
+from frod_bench.report.keys import FROZEN
 from frod_bench.tuning import evidence
 from frod_bench.tuning.procedure import (
     Asking,
@@ -73,7 +73,7 @@ class Searches:
 
     def run(self) -> None:
         """Search the frozen backbone's head rate first, then all other methods together."""
-        frozen = [key for key in self.cells if key[1] == FROZEN]
+        frozen = [key for key in self.cells if key[1] == FROZEN.method]
         self._advance({key: self._begin(key) for key in frozen})
         self._advance({key: self._begin(key) for key in self.cells if key not in frozen})
 
@@ -111,8 +111,8 @@ class Searches:
 
     def head_start(self, family: str) -> int | None:
         """The grid step of the frozen backbone's best head rate, found now or before."""
-        if (family, FROZEN) in self.picks:
-            return self.picks[family, FROZEN].head
+        if (family, FROZEN.method) in self.picks:
+            return self.picks[family, FROZEN.method].head
         return self.known_heads.get(family)
 
     def _advance(self, searches: Mapping[Key, Asking[Point] | Asking[Point | None]]) -> None:

@@ -12,6 +12,7 @@ from frod_bench.report.asked import Cell
 from frod_bench.report.build import write_report
 from frod_bench.report.collect import collect
 from frod_bench.report.frame import frame_of
+from frod_bench.report.keys import FROZEN
 from frod_bench.report.picks import (
     PICKS_TABLE,
     picks_of,
@@ -20,7 +21,7 @@ from frod_bench.report.picks import (
     unlike_picks,
     untuned,
 )
-from frod_bench.report.sensitivity import FROZEN, PROCEDURE
+from frod_bench.report.sensitivity import PROCEDURE
 from tests.report.factory import make_record, rehash, write_record
 
 
@@ -156,7 +157,7 @@ def test_variants_are_not_compared_with_the_picks_of_their_method(tmp_path: Path
 
 def test_what_trains_nothing_needs_no_search() -> None:
     row = {"task": "arc_easy", "head": "rank", "variant": "", "family": "reasoning"}
-    plain, missing = (row | {"method": name} for name in ("plain", FROZEN))
+    plain, missing = (row | {"method": name} for name in ("plain", FROZEN.method))
     made = plain | {"trainable": 0}
     frame = frame_of([made, plain, missing, row | {"method": "frod"}])  # one of plain is missing
     trials = pd.DataFrame([("nlu", "classify", "lora")], columns=["family", "head", "method"])

@@ -2,9 +2,10 @@
 
 import sys
 
-from tools.quotes import analyses, arms, bench, real, results, why
+from tools.quotes import analyses, arms, bench, curvature, real, results, slow_learning, why
 
-QUOTES = [*results.QUOTES, *arms.QUOTES, *why.QUOTES, *analyses.QUOTES, *real.QUOTES, *bench.QUOTES]
+ROOMS = (results, arms, why, slow_learning, curvature, analyses, real, bench)
+QUOTES = [quote for room in ROOMS for quote in room.QUOTES]
 
 
 def main() -> int:
