@@ -110,9 +110,7 @@ def of_all_methods() -> str:
 
 def of_variants() -> str:
     """What each variant of FRoD scores minus the paper's setting, each at its own rates."""
-    picks = pd.read_csv(REFERENCE / "search/embedded/tables/picks.csv")
-    weighted = (picks["regret_points"] * picks["tasks"]).groupby(picks["method"]).sum()
-    regrets = weighted / picks.groupby("method")["tasks"].sum()  # tasks weigh as in the scores
+    costs = regrets()
     lines = head(
         "variant minus the paper's setting, points",
         ["all tasks", *AREAS.values(), HANGS_ON, "a redrawn pick costs"],
@@ -125,7 +123,7 @@ def of_variants() -> str:
         for name in others:
             gain = points.loc[name] - points.loc[first]
             cells = [*_by_area(gain, families), hangs_on(gain)]
-            cells.append(f"{regrets[name]:.1f} and {regrets[first]:.1f}")
+            cells.append(f"{costs[name]:.1f} and {costs[first]:.1f}")
             lines.append(pipes([f"{settings[name]}, against {reference}", *cells]))
         if experiment == "capacity":
             shares = {name: float(setting.removeprefix("s ")) for name, setting in settings.items()}
@@ -133,6 +131,13 @@ def of_variants() -> str:
             text = f"tenfold s, straight line through {len(shares)} shares"
             lines.append(pipes([text, *_by_area(slope, families), hangs_on(slope), ""]))
     return "\n".join(lines)
+
+
+def regrets() -> "pd.Series[float]":
+    """What a redrawn pick costs each method on validation, in points; tasks weigh as in scores."""
+    picks = pd.read_csv(REFERENCE / "search/embedded/tables/picks.csv")
+    weighted = (picks["regret_points"] * picks["tasks"]).groupby(picks["method"]).sum()
+    return weighted / picks.groupby("method")["tasks"].sum()
 
 
 def of_slow_learning() -> str:

@@ -23,8 +23,9 @@ GROUPS = {
     "equal budgets": "matched_budget/embedded",
     "further methods": "all_methods/embedded",
 }
-# Of these, the runs that were made again are not all those that are published now: variants have
-# had other learning rates since, and the smaller side's runs before were of Intel processors, too.
+# Of these, not all runs have one before them: variants have had other learning rates since, and the
+# smaller side's runs before were of Intel processors, too. A method's runs have several settings,
+# so that its mean says nothing.
 IN_PART = {
     "analyses: rates, seeds, budgets, rotations": "analyses/embedded",
     "why: bases, scaled steps, capacity, slow learning": "why/embedded",
@@ -43,7 +44,8 @@ def table() -> str:
     """A row for each group of runs that both kinds of processor made."""
     lines = head("what was run", COLUMNS)
     for what, folder in {**GROUPS, **IN_PART}.items():
-        lines.append(pipes([what, *_in_words(of_both(folder))]))
+        *cells, mean = _in_words(of_both(folder))
+        lines.append(pipes([what, *cells, mean if folder in GROUPS.values() else "–"]))
     return "\n".join(lines)
 
 

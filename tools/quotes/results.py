@@ -166,7 +166,8 @@ QUOTES = [
     ),
     Quote(
         README,
-        "single scores move by points and a method's mean by less than half a point",
+        "single scores move by points and a method's mean at its picked rates by less than half a "
+        "point",
         holds=lambda: largest_change_of_a_mean() < 0.5,
     ),
     Quote(
