@@ -17,8 +17,8 @@ RUNS = {
     "the same at a constant learning rate": ["constant_rate/embedded"],
     "equal budgets": ["matched_budget/embedded"],
     "further methods": ["all_methods/embedded"],
-    "analyses: rates, seeds, budgets, side": ["analyses/embedded"],
-    "why: bases, scaled steps, capacity, slow learning": [
+    "analyses: rates, seeds, budgets, rotations, side": ["analyses/embedded"],
+    "why: bases, scaled steps, capacity": [
         "why/embedded",
         "why/one_seed/embedded",
         "why/two_tasks/embedded",
@@ -28,7 +28,7 @@ RUNS = {
     "real data: main table": ["real:main_table"],
     "real data: other learning rates": ["analyses/real"],
     "real data: made again by version 1.0.0": ["again/real"],
-    "runs that others took the place of": [
+    "runs that others took the place of, and slow learning": [
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",
         "earlier_runs/first_rules/embedded",
@@ -38,6 +38,7 @@ RUNS = {
         "earlier_runs/amd/matched_budget/embedded",
         "earlier_runs/amd/all_methods/embedded",
         "earlier_runs/amd/analyses/embedded",
+        "earlier_runs/amd/why/embedded",
     ],
 }
 

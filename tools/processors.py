@@ -28,7 +28,7 @@ GROUPS = {
 # so that its mean says nothing.
 IN_PART = {
     "analyses: rates, seeds, budgets, rotations": "analyses/embedded",
-    "why: bases, scaled steps, capacity, slow learning": "why/embedded",
+    "why: bases, scaled steps, capacity": "why/embedded",
 }
 KEYS = ["task", "method", "seed", "config_hash"]
 COLUMNS = [
