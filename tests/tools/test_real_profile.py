@@ -24,7 +24,7 @@ PICKED = 0.000178  # lambda's rate of the runs on arc_easy that were made after 
 
 
 def rows() -> dict[str, list[str]]:
-    lines = pilot_gains().split("\n")
+    lines = pilot_gains().replace("\u2212", "-").split("\n")
     parsed = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {name.split()[0]: cells for name, *cells in parsed[2:]}
 
