@@ -8,6 +8,7 @@ import pandas as pd
 from tools.differences import AREAS
 from tools.quotes.found import Quote, number, table
 from tools.quotes.why import WHY
+from tools.searched_picks import picks_of
 
 FOLDER = "embedded/curvature"
 
@@ -47,8 +48,7 @@ def starts() -> pd.DataFrame:
 
 def ratio_of_rates() -> float:
     """The smallest picked ratio of the rate of S to lambda's."""
-    picks = table("search/embedded", "picks")
-    picks = picks[picks["method"] == "frod"]
+    picks = picks_of("embedded").xs("frod", level="method")
     return float((picks["lr_rotation"] / picks["lr_lambda"]).min())
 
 

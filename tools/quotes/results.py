@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from frod_bench.stats.estimates import Estimate
 from tools.processors import GROUPS, IN_PART, of_both
 from tools.quotes.found import (
     MAIN,
@@ -35,18 +36,18 @@ LATER = "at a constant learning rate, "
 OPEN = "undecided at this budget"
 
 
-def behind(method: str, steps: str, without: str = "") -> list[str]:
-    """How far a method of `slow_learning` is below full fine-tuning at so many steps."""
-    full = f"full {steps}"
-    return plain(distance(SLOW, f"{method} {steps}", full, turned=True, without=without))
+def below(ours: str, theirs: str, steps: str = MANY, **tasks: str) -> Estimate:
+    """How far ours is below theirs in `slow_learning` at so many steps."""
+    return distance(SLOW, f"{ours} {steps}", f"{theirs} {steps}", turned=True, **tasks)
 
 
 def at_many_steps() -> list[str]:
     """FRoD's and LoRA's distance from full fine-tuning, with and without CoLA."""
     numbers = []
     for method in ("frod", "lora"):
-        mean, ends = behind(method, MANY)
-        numbers += [mean, f"{ends}; without CoLA {behind(method, MANY, without='cola')[0]}"]
+        mean, ends = plain(below(method, "full"))
+        without = number(below(method, "full", without="cola").mean)
+        numbers += [mean, f"{ends}; without CoLA {without}"]
     return numbers
 
 
@@ -226,7 +227,7 @@ QUOTES = [
         "FRoD is {} points behind full fine-tuning on the twenty tasks and LoRA {} points "
         "(without CoLA {} and {};",
         lambda: [
-            behind(method, MANY, without)[0]
+            number(below(method, "full", without=without).mean)
             for without in ("", "cola")
             for method in ("frod", "lora")
         ],
@@ -312,8 +313,8 @@ QUOTES = [
         lambda: [
             gained("full"),
             gained("frod"),
-            behind("frod", FEW)[0],
-            behind("frod", MANY)[0],
+            number(below("frod", "full", FEW).mean),
+            number(below("frod", "full", MANY).mean),
         ],
     ),
     Quote(

@@ -29,7 +29,7 @@ from tools.quotes.found import (
     relative,
     scores,
 )
-from tools.quotes.results import FEW, MANY, SLOW
+from tools.quotes.results import FEW, MANY, SLOW, below
 from tools.quotes.why import WHY
 
 METHODS = ("full", "lora", "frod")
@@ -43,11 +43,6 @@ def change(ours: str, theirs: str, **tasks: str) -> Estimate:
     many = difference(SLOW, f"{ours} {MANY}", f"{theirs} {MANY}", **tasks)
     few = difference(SLOW, f"{ours} {FEW}", f"{theirs} {FEW}", **tasks)
     return mean_of(many - few, turned=True)
-
-
-def below(ours: str, theirs: str, steps: str = MANY, **tasks: str) -> Estimate:
-    """How far ours is below theirs at so many steps."""
-    return distance(SLOW, f"{ours} {steps}", f"{theirs} {steps}", turned=True, **tasks)
 
 
 def percent_below(folder: str, ours: str, theirs: str, without: str = "") -> Estimate:

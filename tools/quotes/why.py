@@ -25,6 +25,7 @@ from tools.quotes.found import (
     table,
     with_signs,
 )
+from tools.searched_picks import picks_of
 
 WHY = "docs/explanation/why.md"
 BASIS, SCALED = "why/embedded/basis", "why/embedded/conditioning"
@@ -95,8 +96,7 @@ def failing_shares() -> int:
 
 def picks_at(share: float) -> pd.DataFrame:
     """What the search says of the picks at a share, by family."""
-    picks = table("search/embedded", "picks")
-    return picks[picks["method"] == at_share(share)].set_index("family")
+    return picks_of("embedded").xs(at_share(share), level="method")
 
 
 def least_sure(family: str) -> bool:
