@@ -28,6 +28,7 @@ RUNS = {
     "real data: main table": ["real:main_table"],
     "real data: other learning rates": ["analyses/real"],
     "real data: made again by version 1.0.0": ["again/real"],
+    "synthetic data: made again by version 1.0.0, a sample": ["again/embedded"],
     "runs that others took the place of, and slow learning": [
         "earlier_runs/embedded",
         "earlier_runs/constant_rate/embedded",

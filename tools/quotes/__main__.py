@@ -2,9 +2,9 @@
 
 import sys
 
-from tools.quotes import analyses, arms, bench, curvature, real, results, slow_learning, why
+from tools.quotes import again, analyses, arms, bench, curvature, real, results, slow_learning, why
 
-ROOMS = (results, arms, why, slow_learning, curvature, analyses, real, bench)
+ROOMS = (again, results, arms, why, slow_learning, curvature, analyses, real, bench)
 QUOTES = [quote for room in ROOMS for quote in room.QUOTES]
 
 
