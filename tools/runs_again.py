@@ -1,38 +1,46 @@
 """Draw published runs, make them again with this code, and compare.
 
-    python -m tools.runs_again results/again search/embedded earlier_runs/amd/embedded
+    python -m tools.runs_again results/again search/embedded
 
-This answers whether a new version of the code changes results. Of each experiment and each version
-of the code in these folders of results/reference/, two runs are drawn. They are made again with the
-settings of their records, and compared with the published ones in everything but seconds, memory
-and provenance. Runs that name another processor than this machine's are not drawn. After an
-interruption the same command resumes. Exit status 0 if all are equal, 1 if a run differs, 2 for bad
+This answers whether a new version of the code changes results, on the kind of processor that made
+the published runs. Of each named folder of results/reference/, two runs of each experiment and
+version of the code are drawn. They are made again with the settings of their records. Compared are
+metrics, counts, predictions, and the points of the curves that both have; not seconds, memory and
+provenance. Runs that name another processor than this machine's are not drawn. Older records name
+none, and are drawn on any machine: the synthetic ones are of AMD processors. After an interruption
+the same command resumes. Exit status 0 if all are equal, 1 if a run differs or fails, 2 for bad
 input.
 """
 
+import io
 import json
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import DictConfig
+
+from frod_bench.cells.cell import Cell
+from frod_bench.cells.code import code_digests
 from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import cells_of
 from frod_bench.common import processes
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.names import MATCHED_ENDING
 from frod_bench.jobs.run import sweep
-from frod_bench.records import sources
-from frod_bench.records.schema import Record
+from frod_bench.records import sources, store
+from frod_bench.records.schema import Record, RecordError
 from tools.evidence_hours import REFERENCE, records_in
 from tools.same_records import IN_CURVE, NOT_COMPARED
 
 PER_VERSION, SEED = 2, 17
-# Parts keep the losses of every step of some runs, and only the evaluations of others. Of a search
-# they keep no predictions.
-MAY_DIFFER = (*NOT_COMPARED, "curve_holds", "predictions")
+# Of these, a record has the names of files, and what its part keeps of a curve.
+MAY_DIFFER = (*NOT_COMPARED, "curve", "curve_holds", "predictions")
 KEYS = ("task", "method", "seed", "config_hash")
 # What may be set for a run beside its learning rates, if its record has it.
 SETTINGS = (
@@ -42,8 +50,17 @@ SETTINGS = (
     *("method.peft.r", "method.peft.lora_alpha"),
 )
 Key = tuple[object, ...]
-Points = Mapping[int, Mapping[str, Any]]  # step -> what was measured at it
-Runs = Mapping[Key, tuple[Record, Points]]
+
+
+class Run(NamedTuple):
+    """A run and what it left."""
+
+    record: Record
+    points: Mapping[int, Mapping[str, Any]]  # step -> what was measured at it
+    predictions: pa.Table | None  # None: its folder keeps none
+
+
+Runs = Mapping[Key, Run]
 
 
 def key_of(record: Record) -> Key:
@@ -53,8 +70,8 @@ def key_of(record: Record) -> Key:
 
 
 def drawn(folders: Sequence[str], processor: str) -> list[Record]:
-    """The sample: the same one for the same records. A run that several folders have is drawn from
-    the first of them.
+    """The sample: the same one for the same records. A run that several folders have counts in the
+    first of them.
     """
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     seen: set[Key] = set()
@@ -102,73 +119,119 @@ def _setting(record: Record, name: str) -> Any:
     return value
 
 
-def runs_in(folder: Path) -> dict[Key, tuple[Record, Points]]:
-    """The records of a folder with their curves. Raises ValueError if a curve is missing."""
+def runs_in(folder: Path, keys: Collection[Key] | None = None) -> dict[Key, Run]:
+    """The runs of a folder, or those of them that `keys` name. Raises ValueError if the curve of
+    one is missing.
+    """
     source = sources.opened(folder)
-    paths = {source.path_of(record): record for record in source.scan()[0]}
-    found: dict[Key, tuple[Record, Points]] = {}
-    for path, content in source.curves(list(paths)):
+    found = {key_of(record): record for record in source.scan()[0]}
+    wanted = {source.path_of(found[key]): key for key in found if keys is None or key in keys}
+    predictions = {
+        path: pq.read_table(io.BytesIO(content))
+        for path, content in source.predictions(list(wanted))
+        if isinstance(content, bytes)
+    }
+    runs = {}
+    for path, content in source.curves(list(wanted)):
         if not isinstance(content, bytes):
             raise ValueError(f"{path}: has no curve ({content}).")
         points = [json.loads(line) for line in content.splitlines()]
-        found[key_of(paths[path])] = paths[path], {point.pop("step"): point for point in points}
-    return found
+        of_step = {point.pop("step"): point for point in points}
+        runs[wanted[path]] = Run(found[wanted[path]], of_step, predictions.get(path))
+    return runs
 
 
-def differences(published: tuple[Record, Points], again: tuple[Record, Points]) -> Iterator[str]:
+def differences(published: Run, again: Run) -> Iterator[str]:
     """What differs between two runs of the same settings, a line each."""
-    (record, curve), (other, its_curve) = published, again
-    if other["status"] != "ok":
-        yield f"the status is {other['status']}"
+    (record, curve, rows), (other, its_curve, its_rows) = published, again
     for name in sorted({*record, *other} - {*MAY_DIFFER}):
         if record.get(name) != other.get(name):
             yield f"{name} is {record.get(name)!r} and {other.get(name)!r}"
-    steps = {*curve} & {*its_curve}
-    if not steps or max(curve) not in steps:
-        yield "the curves do not share their last step"
-    for step in sorted(steps):
+    fewer, more = sorted(({*curve}, {*its_curve}), key=len)
+    if not fewer or not fewer <= more or (holds(record) == holds(other) and fewer != more):
+        yield f"the curves have the steps {sorted(curve)} and {sorted(its_curve)}"
+    for step in sorted(fewer & more):
         for name in sorted({*curve[step], *its_curve[step]} - {*IN_CURVE}):
             if curve[step].get(name) != its_curve[step].get(name):
                 values = f"{curve[step].get(name)!r} and {its_curve[step].get(name)!r}"
                 yield f"{name} at step {step} is {values}"
+    if rows is not None and its_rows is not None and not rows.equals(its_rows):
+        yield "the predictions differ"
+
+
+def holds(record: Record) -> str:
+    """What is kept of a run's curve: every step, or the evaluations."""
+    return str(record.get("curve_holds", "steps"))
 
 
 def main(words: Sequence[str]) -> int:
     """Draw, run and compare; returns the exit status."""
-    if len(words) < 2 or not all((REFERENCE / folder / "records").is_dir() for folder in words[1:]):
-        print(
-            f"error: {' '.join(words) or 'nothing'}: name a folder for the runs, and folders of "
-            "results/reference/ with records, e.g. results/again search/embedded"
-        )
-        return 2
-    root, folders = Path(words[0]), words[1:]
-    sample = drawn(folders, processes.processor())
-    fixed = [f"results_root={root}", "tracker=none"]
     try:
-        with composer() as compose_one:
-            cells = cells_of([[*fixed, *words_of(record)] for record in sample], compose_one)
-            config = compose_one([*fixed, f"profile={sample[0]['cell']['profile']}"])
+        sample, cells, config = planned(words)
         sweep(config, cells)
-    except (InputError, CellsFailed) as error:
+    except InputError as error:
         print(f"error: {error}")
-        return 2 if isinstance(error, InputError) else 1
-    published: dict[Key, tuple[Record, Points]] = {}
-    for folder in reversed(folders):
-        published |= runs_in(REFERENCE / folder)
-    again = runs_in(cells[0].results_dir)
-    return report([published[key_of(one)] for one in sample], again)
+        return 2
+    except CellsFailed as error:
+        print(error)
+    keys = {key_of(record) for record in sample}
+    published: dict[Key, Run] = {}
+    for folder in reversed(words[1:]):
+        published |= runs_in(REFERENCE / folder, keys)
+    return report(published, runs_in(cells[0].results_dir, keys))
 
 
-def report(published: Sequence[tuple[Record, Points]], again: Runs) -> int:
+def planned(words: Sequence[str]) -> tuple[list[Record], list[Cell], DictConfig]:
+    """The drawn runs, and what makes them again. Raises InputError if there is nothing to draw or
+    if this code cannot make one of them.
+    """
+    if len(words) < 2 or not all((REFERENCE / folder / "records").is_dir() for folder in words[1:]):
+        raise InputError(
+            f"{' '.join(words) or 'nothing'}: name a folder for the runs, and folders of "
+            "results/reference/ with records, e.g. results/again search/embedded."
+        )
+    sample = drawn(words[1:], processes.processor())
+    if not sample:
+        raise InputError(
+            f"{' '.join(words[1:])}: has no runs of {processes.processor()}, this machine's "
+            "processor. Name other folders, or use a machine of the kind that made the runs."
+        )
+    fixed = [f"results_root={words[0]}", "tracker=none"]
+    with composer() as compose_one:
+        cells = cells_of([[*fixed, *words_of(record)] for record in sample], compose_one)
+        config = compose_one([*fixed, f"profile={sample[0]['cell']['profile']}"])
+    hashes = {record["cell"]["config_hash"] for record in sample}
+    if changed := {cell.label for cell in cells if cell.config_hash not in hashes}:
+        raise InputError(
+            f"{', '.join(sorted(changed))}: this code gives these settings, data or weights "
+            "another hash, so that the runs would not be the published ones."
+        )
+    for cell in cells:
+        if (made := _recorded_code(cell)) not in (None, code_digests()):
+            raise InputError(
+                f"{cell.record_path}: is of other code ({made}). Name a folder without runs."
+            )
+    return sample, cells, config
+
+
+def _recorded_code(cell: Cell) -> Mapping[str, str] | None:
+    """The digests of the code that made a run; None if it was not made yet."""
+    try:
+        record = store.load(cell.record_path)
+    except (OSError, RecordError):
+        return None
+    return record["provenance"].get("code", {})
+
+
+def report(published: Runs, again: Runs) -> int:
     """Print what differs, and how many runs are equal; returns the exit status."""
     equal = 0
-    for record, curve in published:
-        made = again.get(key_of(record))
-        found = list(differences((record, curve), made)) if made else ["was not made again"]
+    for key, run in published.items():
+        found = list(differences(run, again[key])) if key in again else ["was not made again"]
         equal += not found
-        name = "/".join(map(str, key_of(record)))
+        version = run.record["provenance"]["code_version"]
         for line in found:
-            print(f"{name}, of {record['provenance']['code_version']}: {line}")
+            print(f"{'/'.join(map(str, key))}, of {version}: {line}")
     print(f"{equal} of {len(published)} published runs are equal to those of this code.")
     return 0 if equal == len(published) else 1
 

@@ -4,59 +4,89 @@ that makes runs again sees each kind of difference.
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from frod_bench.cells.compose import composer
-from frod_bench.cells.grid import cells_of
+from frod_bench.cells.cell import Cell
+from frod_bench.common import processes
+from frod_bench.common.errors import InputError
+from frod_bench.records.schema import Record
+from frod_bench.training import runner
+from tests.conftest import MakeCell
 from tools import runs_again
-from tools.evidence_hours import REFERENCE
+from tools.evidence_hours import REFERENCE, records_in
 from tools.quotes import again as synthetic
-from tools.runs_again import differences, drawn, report, runs_in, words_of
+from tools.runs_again import Run, differences, drawn, key_of, planned, report, runs_in
 
-SMALL = "earlier_runs/amd/first_rules/embedded"  # a small folder
+SMALL = "earlier_runs/amd/first_rules/embedded"  # 15 runs of one version
+SAMPLES = (synthetic.SEARCH, synthetic.ON_AMD)
+
+
+def group_of(record: Record) -> tuple[str, str]:
+    experiment = record["config"].get("experiment") or {}
+    return str(experiment.get("name")), record["provenance"]["code_version"]
 
 
 def test_runs_on_real_data_are_equal_in_everything_but_seconds_and_memory() -> None:
     """The code of the search and that of the table differ from this in layer, loop and methods."""
     published, again = (runs_in(REFERENCE / folder) for folder in ("real", "again/real"))
-    pairs = [(record["cell"]["family"], record["cell"]["method"]) for record, _ in again.values()]
+    pairs = [(run.record["cell"]["family"], run.record["cell"]["method"]) for run in again.values()]
     methods = ("full", "lora", "dora", "frod")
     assert set(pairs) == {*product(("nlu", "reasoning", "vision"), methods)}
-    experiments = {published[key][0]["config"]["experiment"]["name"] for key in again}
+    experiments = {published[key].record["config"]["experiment"]["name"] for key in again}
     assert experiments == {"main_table", "tune_real"}
     for key, run in again.items():
+        assert run.record["status"] == "ok", key
         assert not list(differences(published[key], run)), key
 
 
 def test_runs_on_synthetic_data_are_equal_too() -> None:
     for key, run in synthetic.again().items():
-        made, before = (one[0]["provenance"] for one in (run, synthetic.published()[key]))
-        assert made["code_version"].startswith("1.0.0+"), key
-        assert (made["dirty"], made["processor"]) == (False, synthetic.AMD), key
-        assert before["code_version"].startswith("0.2.0+"), key
+        assert run.record["status"] == "ok", key
         assert not list(differences(synthetic.published()[key], run)), key
+
+
+def test_one_version_made_the_runs_again_and_the_main_table() -> None:
+    """The older runs are of other code, or there would be nothing to find."""
+    made = [run.record["provenance"] for run in synthetic.again().values()]
+    assert {one["code_version"] for one in made} == {"1.0.0+f6625209ddbe"}
+    assert {(one["dirty"], one["processor"]) for one in made} == {(False, synthetic.AMD)}
+    codes = [one["code"] for one in made]
+    table = [record["provenance"]["code"] for record in records_in("embedded")]
+    assert all(code == table[0] for code in [*codes, *table])
+    before = [run.record["provenance"] for run in synthetic.published().values()]
+    assert all(one["code_version"].startswith("0.2.0+") for one in before)
 
 
 def test_the_runs_again_are_those_that_were_drawn_and_slow_learning() -> None:
     slow = synthetic.slow_learning()
     assert {*synthetic.again()} == set.union(slow, *synthetic.samples())
-    shape = Counter(
-        (method, synthetic.again()[key][0]["steps"]) for key in slow for method in key[1:2]
-    )
+    records = [synthetic.again()[key].record for key in slow]
+    shape = Counter((record["cell"]["method"], record["steps"]) for record in records)
     methods = {"frod": 20, "lora": 10, "full": 10}
     assert shape == {(name, steps): n for name, n in methods.items() for steps in (140, 420)}
+    tasks = {
+        name: {record["cell"]["task"] for record in records if record["cell"]["method"] == name}
+        for name in methods
+    }
+    assert tasks["lora"] | tasks["full"] == tasks["frod"]
 
 
-def test_a_sample_has_two_runs_of_each_experiment_and_version() -> None:
-    sample = drawn(synthetic.SEARCH, synthetic.AMD)
-    groups = [
-        ((record["config"]["experiment"] or {}).get("name"), record["provenance"]["code_version"])
-        for record in sample
+@pytest.mark.parametrize("folders", SAMPLES, ids=["searches", "other runs"])
+def test_a_sample_has_two_runs_of_each_experiment_and_version(folders: list[str]) -> None:
+    names_none = [
+        record
+        for folder in folders
+        for record in records_in(folder)
+        if "processor" not in record["provenance"]
     ]
-    assert len(sample) > 40
-    assert {groups.count(group) for group in groups} == {2}
+    counted = Counter(map(group_of, drawn(folders, synthetic.AMD)))
+    assert {*counted} == {*map(group_of, names_none)}
+    assert min(counted.values()) == 2
 
 
 def test_runs_of_another_processor_are_not_drawn() -> None:
@@ -64,48 +94,120 @@ def test_runs_of_another_processor_are_not_drawn() -> None:
     assert drawn([SMALL], "another one")  # these records name none
 
 
-def test_the_words_of_a_record_make_its_run() -> None:
-    sample = [
-        *drawn(synthetic.SEARCH, synthetic.AMD)[::6],
-        *drawn(synthetic.ON_AMD, synthetic.AMD)[::6],
-    ]
-    with composer() as compose_one:
-        for record in sample:
-            [cell] = cells_of([["tracker=none", *words_of(record)]], compose_one)
-            assert cell.config_hash == record["cell"]["config_hash"]
+@pytest.mark.parametrize("folders", SAMPLES, ids=["searches", "other runs"])
+def test_the_words_of_the_drawn_records_make_their_runs(
+    folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "processor", lambda: synthetic.AMD)
+    sample, cells, _ = planned([str(tmp_path), *folders])  # compares the hashes
+    assert {key_of(record) for record in sample} == {
+        (cell.task, cell.method, cell.seed, cell.config_hash) for cell in cells
+    }
 
 
-def test_each_kind_of_difference_is_seen() -> None:
-    run = next(iter(runs_in(REFERENCE / SMALL).values()))
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return next(iter(runs_in(REFERENCE / SMALL).values()))
+
+
+def test_a_run_equals_itself(run: Run) -> None:
     assert not list(differences(run, copy.deepcopy(run)))
 
-    other, its_curve = copy.deepcopy(run)
-    other["metrics"]["accuracy"]["value"] += 1e-12
-    assert [line.split()[0] for line in differences(run, (other, its_curve))] == ["metrics"]
 
-    other, its_curve = copy.deepcopy(run)
-    step = max(its_curve)
-    name = next(name for name in its_curve[step] if name != "seconds")
-    its_curve[step][name] = -1.0
-    assert next(differences(run, (other, its_curve))).startswith(f"{name} at step {step}")
+def other_score(run: Run) -> Run:
+    run.record["metrics"]["accuracy"]["value"] += 1e-12  # type: ignore[index,operator]
+    return run
 
-    other, its_curve = copy.deepcopy(run)
-    del its_curve[step]
-    assert "the curves do not share their last step" in differences(run, (other, its_curve))
-    other["status"] = "failed"
-    assert "the status is failed" in differences(run, (other, its_curve))
+
+def other_loss(run: Run) -> Run:
+    last = run.points[max(run.points)]
+    return run._replace(points={**run.points, max(run.points): {**last, "eval_loss": -1.0}})
+
+
+def lost_point(run: Run) -> Run:
+    return run._replace(points={k: v for k, v in run.points.items() if k != min(run.points)})
+
+
+def other_prediction(run: Run) -> Run:
+    assert run.predictions is not None
+    return run._replace(predictions=run.predictions.slice(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (other_score, "metrics is "),
+        (other_loss, "eval_loss at step "),
+        (lost_point, "the curves have the steps "),
+        (other_prediction, "the predictions differ"),
+    ],
+)
+def test_each_kind_of_difference_is_seen(run: Run, change: Callable[[Run], Run], line: str) -> None:
+    found = list(differences(run, change(copy.deepcopy(run))))
+    assert [one[: len(line)] for one in found] == [line]
 
 
 def test_a_run_that_differs_or_is_missing_fails(capsys: pytest.CaptureFixture[str]) -> None:
     runs = runs_in(REFERENCE / SMALL)
-    assert report([*runs.values()], runs) == 0
-    assert report([*runs.values()], {}) == 1
+    key, *rest = runs
+    assert report(runs, runs) == 0
+    assert report(runs, {**runs, key: other_loss(runs[key])}) == 1
+    assert report(runs, {one: runs[one] for one in rest}) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "15 of 15 published runs are equal to those of this code."
-    assert lines[-1] == "0 of 15 published runs are equal to those of this code."
+    assert lines[2] == lines[4] == "14 of 15 published runs are equal to those of this code."
+    assert lines[3].endswith("was not made again")
 
 
-@pytest.mark.parametrize("words", [[], ["results/again"], ["results/again", "search/nothing"]])
-def test_bad_input_ends_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def one_drawn(make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cell:
+    """A published folder with one run, and the run that is made again of it."""
+    made = make_cell("task=rte", "method=frozen")
+    runner.execute(made)
+    monkeypatch.setattr(runs_again, "REFERENCE", made.results_dir.parent)
+    sample = [*runs_in(made.results_dir).values()]
+    monkeypatch.setattr(runs_again, "drawn", lambda *_: [run.record for run in sample])
+    again = make_cell("task=rte", "method=frozen", f"results_root={tmp_path / 'again'}")
+    monkeypatch.setattr(runs_again, "cells_of", lambda *_: [again])
+    monkeypatch.setattr(runs_again, "sweep", lambda _, cells: [*map(runner.execute, cells)])
+    return again
+
+
+def test_it_draws_makes_and_compares(one_drawn: Cell, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(one_drawn.results_dir.parent), "embedded"]
+    assert runs_again.main(words) == 0
+    assert capsys.readouterr().out.endswith(
+        "1 of 1 published runs are equal to those of this code.\n"
+    )
+
+
+def test_runs_of_other_code_in_the_folder_are_refused(
+    one_drawn: Cell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [str(one_drawn.results_dir.parent), "embedded"]
+    assert runs_again.main(words) == 0
+    monkeypatch.setattr(runs_again, "code_digests", lambda: {"layer": "another"})
+    assert runs_again.main(words) == 2
+    assert "is of other code" in capsys.readouterr().out
+
+
+def test_settings_with_another_hash_are_refused(
+    one_drawn: Cell, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other: Any = make_cell("task=rte", "method=frozen", "seed=1")
+    monkeypatch.setattr(runs_again, "cells_of", lambda *_: [other])
+    with pytest.raises(InputError, match="another hash"):
+        planned([str(one_drawn.results_dir.parent), "embedded"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["results/again"], ["results/again", "search/nothing"], ["results/again", "embedded"]],
+)
+def test_bad_input_ends_with_status_2(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one has no runs of this processor."""
+    monkeypatch.setattr(processes, "processor", lambda: "another one")
     assert runs_again.main(words) == 2
     assert capsys.readouterr().out.startswith("error: ")
