@@ -3,6 +3,7 @@ processor, to tell the code from the processor.
 """
 
 import functools
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -19,6 +20,12 @@ ON_AMD = [f"{BEFORE}/{folder}" for folder in (*GROUPS.values(), *IN_PART.values(
 AGAIN = "again/embedded"
 # Slow learning -> the seed that was made again, at both lengths.
 SEED_OF = {"frod": 0, "lora": 1, "full": 2}
+# Half of each family's tasks; those of full fine-tuning are the others.
+TASKS_OF_LORA = (
+    *("rte", "cola"),
+    *("siqa", "arc_challenge", "arc_easy", "winogrande"),
+    *("sun397", "svhn", "resisc45", "gtsrb"),
+)
 
 
 @functools.cache
@@ -44,16 +51,20 @@ def samples() -> list[set[Key]]:
 
 
 def slow_learning() -> set[Key]:
-    """The runs of slow learning at the seeds that were made again."""
-    return {
-        key
-        for key, (record, _) in again().items()
-        if _is_slow(record) and SEED_OF[record["cell"]["method"]] == record["cell"]["seed"]
-    }
+    """The runs of slow learning that were chosen by their seeds, at 140 steps and at 420."""
+    few = records_in(f"{BEFORE}/embedded")
+    many = [r for r in records_in(f"{BEFORE}/why/embedded") if _is_slow(r)]
+    return {key_of(record) for record in (*few, *many) if _is_chosen(record["cell"])}
 
 
 def _is_slow(record: Record) -> bool:
     return bool(record["config"]["experiment"]["name"] == "slow_learning")
+
+
+def _is_chosen(cell: Mapping[str, object]) -> bool:
+    method = str(cell["method"])
+    of_lora = method == "frod" or (cell["task"] in TASKS_OF_LORA) == (method == "lora")
+    return SEED_OF.get(method) == cell["seed"] and of_lora
 
 
 def in_two_groups() -> int:
@@ -72,7 +83,7 @@ def all_are_equal() -> bool:
 def on_intel() -> "pd.Series[float]":
     """By how many points those that were made on Intel processors, too, differ there."""
     pairs = pd.concat(map(of_both, [*GROUPS.values(), *IN_PART.values()]))
-    points = pairs.set_index(KEYS)["points"]
+    points = pairs.set_index(list(KEYS))["points"]
     return points[[key in again() for key in points.index]]
 
 

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pandas as pd
 
-from tools.differences import AREAS, REFERENCE
+from tools.differences import AREAS
 from tools.quotes.found import Quote, number, table
 from tools.quotes.why import WHY
 from tools.searched_picks import picks_of
@@ -60,41 +60,7 @@ def above(power: int) -> list[bool]:
     return list(ratio_of_rates() ** power * found["frod"] > found["lora"])
 
 
-@functools.cache
-def measured_again() -> pd.DataFrame:
-    """The starts that version 1.0.0 measured again, with the table's values as `..._table`."""
-    again = pd.read_csv(REFERENCE / "again" / "curvature.csv")
-    keys = ["task", "method", "seed", "coordinates"]
-    both = again.merge(table(FOLDER, "curvature"), on=keys, suffixes=("", "_table"))
-    assert len(both) == len(again)
-    return both
-
-
-def moved() -> "pd.Series[float]":
-    """By what share of its size each largest eigenvalue of these differs from the table's."""
-    both = measured_again()
-    return (both["eigenvalue"] / both["eigenvalue_table"] - 1).abs()
-
-
 QUOTES = [
-    Quote(
-        WHY,
-        "Version 1.0.0 measured the {} starts of seed 0 again on one: of {} largest eigenvalues "
-        "{} are equal in all ten digits of the table, the others to within {} of their size, and "
-        "the curvatures along the gradient's signs are all equal",
-        lambda: [
-            str(len(measured_again().groupby(["task", "method"]))),
-            str(len(moved())),
-            str((moved() == 0).sum()),
-            f"{moved().max():.0e}".replace("e-0", "e-"),
-        ],
-        lambda: bool(
-            (measured_again()["seed"] == 0).all()
-            and (
-                measured_again()["sign_curvature"] == measured_again()["sign_curvature_table"]
-            ).all()
-        ),
-    ),
     Quote(
         WHY,
         "In size, inverse proportion to the eigenvalue is off by a factor of three to five. The "
