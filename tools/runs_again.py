@@ -29,6 +29,7 @@ from frod_bench.cells.cell import Cell
 from frod_bench.cells.code import code_digests
 from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import cells_of
+from frod_bench.cells.results import package_versions
 from frod_bench.common import processes
 from frod_bench.common.errors import CellsFailed, InputError
 from frod_bench.common.names import MATCHED_ENDING
@@ -49,6 +50,7 @@ SETTINGS = (
     *("method.sparse_rate", "method.basis", "method.rotation_scale"),
     *("method.peft.r", "method.peft.lora_alpha"),
 )
+EVALUATED = "eval_loss"  # in the points of a curve
 Key = tuple[object, ...]
 
 
@@ -63,13 +65,20 @@ class Run(NamedTuple):
 Runs = Mapping[Key, Run]
 
 
+class Drawn(NamedTuple):
+    """A run of the sample: its folder in results/reference/ and its record."""
+
+    folder: str
+    record: Record
+
+
 def key_of(record: Record) -> Key:
     """What a run is found by in another folder."""
     cell: Mapping[str, object] = record["cell"]
     return tuple(cell[name] for name in KEYS)
 
 
-def drawn(folders: Sequence[str], processor: str) -> list[Record]:
+def drawn(folders: Sequence[str], processor: str) -> list[Drawn]:
     """The sample: the same one for the same records. A run that several folders have counts in the
     first of them.
     """
@@ -87,7 +96,8 @@ def drawn(folders: Sequence[str], processor: str) -> list[Record]:
     sample = []
     for group in sorted(groups):
         records = sorted(groups[group], key=lambda record: json.dumps(record["cell"]))
-        sample += rng.sample(records, min(PER_VERSION, len(records)))
+        chosen = rng.sample(records, min(PER_VERSION, len(records)))
+        sample += [Drawn(group[0], record) for record in chosen]
     return sample
 
 
@@ -101,6 +111,8 @@ def words_of(record: Record) -> list[str]:
         f"experiment={_setting(record, 'experiment.name') or 'main_table'}",
         *(f"{name}={cell[name]}" for name in ("task", "seed")),
         f"method={method}",
+        f"runtime.device={record['provenance']['device']}",
+        f"runtime.threads={record['provenance']['threads']}",
     ]
     if method != cell["method"]:
         words.append("budget=matched")
@@ -121,23 +133,26 @@ def _setting(record: Record, name: str) -> Any:
 
 def runs_in(folder: Path, keys: Collection[Key] | None = None) -> dict[Key, Run]:
     """The runs of a folder, or those of them that `keys` name. Raises ValueError if the curve of
-    one is missing.
+    one is lost; a run that failed has none.
     """
     source = sources.opened(folder)
     found = {key_of(record): record for record in source.scan()[0]}
     wanted = {source.path_of(found[key]): key for key in found if keys is None or key in keys}
+    keep_rows = [path for path, key in wanted.items() if found[key]["predictions"] is not None]
     predictions = {
         path: pq.read_table(io.BytesIO(content))
-        for path, content in source.predictions(list(wanted))
+        for path, content in source.predictions(keep_rows)
         if isinstance(content, bytes)
     }
     runs = {}
     for path, content in source.curves(list(wanted)):
-        if not isinstance(content, bytes):
+        record = found[wanted[path]]
+        if record["curve"] is not None and not isinstance(content, bytes):
             raise ValueError(f"{path}: has no curve ({content}).")
-        points = [json.loads(line) for line in content.splitlines()]
+        lines = content.splitlines() if isinstance(content, bytes) else []
+        points = [json.loads(line) for line in lines]
         of_step = {point.pop("step"): point for point in points}
-        runs[wanted[path]] = Run(found[wanted[path]], of_step, predictions.get(path))
+        runs[wanted[path]] = Run(record, of_step, predictions.get(path))
     return runs
 
 
@@ -147,16 +162,23 @@ def differences(published: Run, again: Run) -> Iterator[str]:
     for name in sorted({*record, *other} - {*MAY_DIFFER}):
         if record.get(name) != other.get(name):
             yield f"{name} is {record.get(name)!r} and {other.get(name)!r}"
-    fewer, more = sorted(({*curve}, {*its_curve}), key=len)
-    if not fewer or not fewer <= more or (holds(record) == holds(other) and fewer != more):
-        yield f"the curves have the steps {sorted(curve)} and {sorted(its_curve)}"
-    for step in sorted(fewer & more):
+    measured = [evaluated(run) for run in (published, again)]
+    if measured[0] != measured[1]:
+        yield f"the curves have evaluations at {measured[0]} and {measured[1]}"
+    if holds(record) == holds(other) and {*curve} != {*its_curve}:
+        yield f"the curves have {len(curve)} and {len(its_curve)} steps"
+    for step in sorted({*curve} & {*its_curve}):
         for name in sorted({*curve[step], *its_curve[step]} - {*IN_CURVE}):
             if curve[step].get(name) != its_curve[step].get(name):
                 values = f"{curve[step].get(name)!r} and {its_curve[step].get(name)!r}"
                 yield f"{name} at step {step} is {values}"
     if rows is not None and its_rows is not None and not rows.equals(its_rows):
         yield "the predictions differ"
+
+
+def evaluated(run: Run) -> list[int]:
+    """The steps of a run's curve at which it was evaluated."""
+    return sorted(step for step, point in run.points.items() if EVALUATED in point)
 
 
 def holds(record: Record) -> str:
@@ -174,14 +196,20 @@ def main(words: Sequence[str]) -> int:
         return 2
     except CellsFailed as error:
         print(error)
-    keys = {key_of(record) for record in sample}
-    published: dict[Key, Run] = {}
-    for folder in reversed(words[1:]):
-        published |= runs_in(REFERENCE / folder, keys)
-    return report(published, runs_in(cells[0].results_dir, keys))
+    keys: dict[str, set[Key]] = defaultdict(set)
+    for folder, record in sample:
+        keys[folder].add(key_of(record))
+    if unnamed := sum("processor" not in record["provenance"] for _, record in sample):
+        print(f"{unnamed} of the records name no processor: runs on another kind of it differ.")
+    published = {
+        key: run
+        for folder, of_folder in keys.items()
+        for key, run in runs_in(REFERENCE / folder, of_folder).items()
+    }
+    return report(published, runs_in(cells[0].results_dir, published.keys()))
 
 
-def planned(words: Sequence[str]) -> tuple[list[Record], list[Cell], DictConfig]:
+def planned(words: Sequence[str]) -> tuple[list[Drawn], list[Cell], DictConfig]:
     """The drawn runs, and what makes them again. Raises InputError if there is nothing to draw or
     if this code cannot make one of them.
     """
@@ -196,31 +224,39 @@ def planned(words: Sequence[str]) -> tuple[list[Record], list[Cell], DictConfig]
             f"{' '.join(words[1:])}: has no runs of {processes.processor()}, this machine's "
             "processor. Name other folders, or use a machine of the kind that made the runs."
         )
+    profiles = sorted({record["cell"]["profile"] for _, record in sample})
+    if len(profiles) > 1:
+        raise InputError(
+            f"{' '.join(words[1:])}: has runs of the profiles {', '.join(profiles)}. Name folders "
+            "of one profile."
+        )
     fixed = [f"results_root={words[0]}", "tracker=none"]
     with composer() as compose_one:
-        cells = cells_of([[*fixed, *words_of(record)] for record in sample], compose_one)
-        config = compose_one([*fixed, f"profile={sample[0]['cell']['profile']}"])
-    hashes = {record["cell"]["config_hash"] for record in sample}
+        cells = cells_of([[*fixed, *words_of(record)] for _, record in sample], compose_one)
+        config = compose_one([*fixed, f"profile={profiles[0]}"])
+    hashes = {record["cell"]["config_hash"] for _, record in sample}
     if changed := {cell.label for cell in cells if cell.config_hash not in hashes}:
         raise InputError(
             f"{', '.join(sorted(changed))}: this code gives these settings, data or weights "
             "another hash, so that the runs would not be the published ones."
         )
+    present = [code_digests(), package_versions(), processes.processor()]
     for cell in cells:
-        if (made := _recorded_code(cell)) not in (None, code_digests()):
+        if (made := _made_by(cell)) not in (None, present):
             raise InputError(
-                f"{cell.record_path}: is of other code ({made}). Name a folder without runs."
+                f"{cell.record_path}: was made by other code, other packages or another "
+                f"processor: {made}, and not {present}. Name a folder without runs."
             )
     return sample, cells, config
 
 
-def _recorded_code(cell: Cell) -> Mapping[str, str] | None:
-    """The digests of the code that made a run; None if it was not made yet."""
+def _made_by(cell: Cell) -> list[object] | None:
+    """Digests of the code, packages and processor that made a run; None if it was not made yet."""
     try:
-        record = store.load(cell.record_path)
+        made: Mapping[str, object] = store.load(cell.record_path)["provenance"]
     except (OSError, RecordError):
         return None
-    return record["provenance"].get("code", {})
+    return [made.get(name) for name in ("code", "packages", "processor")]
 
 
 def report(published: Runs, again: Runs) -> int:

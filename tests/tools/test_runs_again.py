@@ -7,16 +7,15 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from frod_bench.cells.cell import Cell
 from frod_bench.common import processes
 from frod_bench.common.errors import InputError
+from frod_bench.records import sources
 from frod_bench.records.schema import Record
 from frod_bench.training import runner
-from tests.conftest import MakeCell
+from tests.conftest import SHORT, MakeCell
 from tools import runs_again
 from tools.evidence_hours import REFERENCE, records_in
 from tools.quotes import again as synthetic
@@ -26,9 +25,9 @@ SMALL = "earlier_runs/amd/first_rules/embedded"  # 15 runs of one version
 SAMPLES = (synthetic.SEARCH, synthetic.ON_AMD)
 
 
-def group_of(record: Record) -> tuple[str, str]:
+def group_of(folder: str, record: Record) -> tuple[str, str, str]:
     experiment = record["config"].get("experiment") or {}
-    return str(experiment.get("name")), record["provenance"]["code_version"]
+    return folder, str(experiment.get("name")), record["provenance"]["code_version"]
 
 
 def test_runs_on_real_data_are_equal_in_everything_but_seconds_and_memory() -> None:
@@ -78,20 +77,28 @@ def test_the_runs_again_are_those_that_were_drawn_and_slow_learning() -> None:
 
 @pytest.mark.parametrize("folders", SAMPLES, ids=["searches", "other runs"])
 def test_a_sample_has_two_runs_of_each_experiment_and_version(folders: list[str]) -> None:
-    names_none = [
-        record
+    there = {
+        group_of(folder, record)
         for folder in folders
         for record in records_in(folder)
         if "processor" not in record["provenance"]
-    ]
-    counted = Counter(map(group_of, drawn(folders, synthetic.AMD)))
-    assert {*counted} == {*map(group_of, names_none)}
-    assert min(counted.values()) == 2
+    }
+    counted = Counter(group_of(*one) for one in drawn(folders, synthetic.AMD))
+    assert {*counted} <= there
+    # Groups that are left out have runs that a folder before has, and no others.
+    assert {group[1:] for group in counted} == {group[1:] for group in there}
+    assert set(counted.values()) == {2}
 
 
 def test_runs_of_another_processor_are_not_drawn() -> None:
     assert not drawn(["embedded"], "another one")
     assert drawn([SMALL], "another one")  # these records name none
+
+
+def test_a_run_is_compared_with_that_of_the_folder_that_it_was_drawn_from() -> None:
+    """The first folder has the same runs, of another processor."""
+    found = drawn(["first_rules/embedded", SMALL], synthetic.AMD)
+    assert {folder for folder, _ in found} == {SMALL}
 
 
 @pytest.mark.parametrize("folders", SAMPLES, ids=["searches", "other runs"])
@@ -100,7 +107,7 @@ def test_the_words_of_the_drawn_records_make_their_runs(
 ) -> None:
     monkeypatch.setattr(processes, "processor", lambda: synthetic.AMD)
     sample, cells, _ = planned([str(tmp_path), *folders])  # compares the hashes
-    assert {key_of(record) for record in sample} == {
+    assert {key_of(record) for _, record in sample} == {
         (cell.task, cell.method, cell.seed, cell.config_hash) for cell in cells
     }
 
@@ -124,8 +131,17 @@ def other_loss(run: Run) -> Run:
     return run._replace(points={**run.points, max(run.points): {**last, "eval_loss": -1.0}})
 
 
-def lost_point(run: Run) -> Run:
-    return run._replace(points={k: v for k, v in run.points.items() if k != min(run.points)})
+def lost_evaluation(run: Run) -> Run:
+    return run._replace(points={k: v for k, v in run.points.items() if k != max(run.points)})
+
+
+def lost_step(run: Run) -> Run:
+    assert "eval_loss" not in run.points[1]
+    return run._replace(points={k: v for k, v in run.points.items() if k != 1})
+
+
+def failed(run: Run) -> Run:
+    return run._replace(record={**run.record, "status": "failed"})  # type: ignore[typeddict-item]
 
 
 def other_prediction(run: Run) -> Run:
@@ -138,13 +154,16 @@ def other_prediction(run: Run) -> Run:
     [
         (other_score, "metrics is "),
         (other_loss, "eval_loss at step "),
-        (lost_point, "the curves have the steps "),
+        (lost_evaluation, "the curves have evaluations at "),
+        (lost_step, "the curves have "),
+        (failed, "status is "),
         (other_prediction, "the predictions differ"),
     ],
 )
 def test_each_kind_of_difference_is_seen(run: Run, change: Callable[[Run], Run], line: str) -> None:
     found = list(differences(run, change(copy.deepcopy(run))))
-    assert [one[: len(line)] for one in found] == [line]
+    assert found[0].startswith(line)
+    assert len(found) == (2 if change is lost_evaluation else 1)  # it is a step, too
 
 
 def test_a_run_that_differs_or_is_missing_fails(capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,44 +179,73 @@ def test_a_run_that_differs_or_is_missing_fails(capsys: pytest.CaptureFixture[st
 
 
 @pytest.fixture
-def one_drawn(make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cell:
-    """A published folder with one run, and the run that is made again of it."""
+def words(
+    make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_turn: None
+) -> list[str]:
+    """Of a published folder with one run, which the command makes again in this process."""
     made = make_cell("task=rte", "method=frozen")
     runner.execute(made)
     monkeypatch.setattr(runs_again, "REFERENCE", made.results_dir.parent)
-    sample = [*runs_in(made.results_dir).values()]
-    monkeypatch.setattr(runs_again, "drawn", lambda *_: [run.record for run in sample])
-    again = make_cell("task=rte", "method=frozen", f"results_root={tmp_path / 'again'}")
-    monkeypatch.setattr(runs_again, "cells_of", lambda *_: [again])
-    monkeypatch.setattr(runs_again, "sweep", lambda _, cells: [*map(runner.execute, cells)])
-    return again
+    monkeypatch.setattr(runs_again, "records_in", records_below(made.results_dir.parent))
+    plain = runs_again.words_of
+
+    def short(record: Record) -> list[str]:
+        known = plain(record)
+        keys = {word.split("=")[0] for word in known}
+        return [*known, *(word for word in SHORT if word.split("=")[0] not in keys)]
+
+    monkeypatch.setattr(runs_again, "words_of", short)
+    return [str(tmp_path / "again"), made.results_dir.name]
 
 
-def test_it_draws_makes_and_compares(one_drawn: Cell, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [str(one_drawn.results_dir.parent), "embedded"]
-    assert runs_again.main(words) == 0
-    assert capsys.readouterr().out.endswith(
-        "1 of 1 published runs are equal to those of this code.\n"
-    )
+def records_below(root: Path) -> Callable[[str], list[Record]]:
+    return lambda folder: sources.opened(root / folder).scan()[0]
 
 
-def test_runs_of_other_code_in_the_folder_are_refused(
-    one_drawn: Cell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_it_draws_makes_and_compares(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [str(one_drawn.results_dir.parent), "embedded"]
     assert runs_again.main(words) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "1 of 1 published runs are equal to those of this code."
+
     monkeypatch.setattr(runs_again, "code_digests", lambda: {"layer": "another"})
     assert runs_again.main(words) == 2
-    assert "is of other code" in capsys.readouterr().out
+    assert "was made by other code" in capsys.readouterr().out
+
+
+def test_a_run_that_fails_is_a_difference(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(runner, "make_problem", fail)
+    assert runs_again.main(words) == 1
+    assert "0 of 1 published runs are equal" in capsys.readouterr().out
 
 
 def test_settings_with_another_hash_are_refused(
-    one_drawn: Cell, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+    words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other: Any = make_cell("task=rte", "method=frozen", "seed=1")
-    monkeypatch.setattr(runs_again, "cells_of", lambda *_: [other])
+    plain = runs_again.words_of
+    monkeypatch.setattr(runs_again, "words_of", lambda one: [*plain(one), "trainer.clip_norm=0.5"])
     with pytest.raises(InputError, match="another hash"):
-        planned([str(one_drawn.results_dir.parent), "embedded"])
+        planned(words)
+
+
+def test_folders_of_two_profiles_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "processor", lambda: synthetic.AMD)
+    monkeypatch.setattr(runs_again, "records_in", of_any_processor)
+    with pytest.raises(InputError, match="embedded, real"):
+        planned(["results/again", SMALL, "again/real"])
+
+
+def of_any_processor(folder: str) -> list[Record]:
+    return [
+        {**one, "provenance": {**one["provenance"], "processor": synthetic.AMD}}  # type: ignore[typeddict-unknown-key]
+        for one in records_in(folder)
+    ]
 
 
 @pytest.mark.parametrize(

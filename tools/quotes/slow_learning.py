@@ -34,7 +34,7 @@ from tools.quotes.why import WHY
 
 METHODS = ("full", "lora", "frod")
 LONG = 420  # steps
-RUNS = "earlier_runs/amd/why/embedded"  # of slow learning, which were not made again
+RUNS = "earlier_runs/amd/why/embedded"  # of slow learning, made on AMD processors
 PUBLISHED = 2  # %, within which tuned methods are said to be
 
 
