@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
-from frod_bench.cells.cell import Cell
+from frod_bench.cells.cell import Cell, setting
 from frod_bench.cells.code import code_digests
 from frod_bench.cells.compose import composer
 from frod_bench.cells.grid import cells_of
@@ -37,12 +37,12 @@ from frod_bench.jobs.run import sweep
 from frod_bench.records import sources, store
 from frod_bench.records.schema import Record, RecordError
 from tools.evidence_hours import REFERENCE, records_in
-from tools.same_records import IN_CURVE, NOT_COMPARED
+from tools.processors import KEYS
+from tools.same_records import IN_CURVE, NOT_COMPARED, unequal, without
 
 PER_VERSION, SEED = 2, 17
 # Of these, a record has the names of files, and what its part keeps of a curve.
 MAY_DIFFER = (*NOT_COMPARED, "curve", "curve_holds", "predictions")
-KEYS = ("task", "method", "seed", "config_hash")
 # What may be set for a run beside its learning rates, if its record has it.
 SETTINGS = (
     "head",
@@ -90,7 +90,7 @@ def drawn(folders: Sequence[str], processor: str) -> list[Drawn]:
             if made_by != processor or key_of(record) in seen:
                 continue
             seen.add(key_of(record))
-            name = str(_setting(record, "experiment.name"))
+            name = str(setting(record["config"], "experiment.name"))
             groups[folder, name, record["provenance"]["code_version"]].append(record)
     rng = random.Random(SEED)
     sample = []
@@ -108,7 +108,7 @@ def words_of(record: Record) -> list[str]:
     words = [
         f"profile={cell['profile']}",
         f"protocol={cell['protocol']}",
-        f"experiment={_setting(record, 'experiment.name') or 'main_table'}",
+        f"experiment={setting(record['config'], 'experiment.name') or 'main_table'}",
         *(f"{name}={cell[name]}" for name in ("task", "seed")),
         f"method={method}",
         f"runtime.device={record['provenance']['device']}",
@@ -117,18 +117,10 @@ def words_of(record: Record) -> list[str]:
     if method != cell["method"]:
         words.append("budget=matched")
     for name in SETTINGS:
-        if (value := _setting(record, name)) is not None:
+        if (value := setting(record["config"], name)) is not None:
             words.append(f"{name}={value}")
     rates = record["config"]["method"]["learning_rates"]
     return [*words, *(f"method.learning_rates.{group}={rate!r}" for group, rate in rates.items())]
-
-
-def _setting(record: Record, name: str) -> Any:
-    """A setting of a run; None if its record does not have it."""
-    value: Any = record["config"]
-    for part in name.split("."):
-        value = (value or {}).get(part)
-    return value
 
 
 def runs_in(folder: Path, keys: Collection[Key] | None = None) -> dict[Key, Run]:
@@ -159,19 +151,15 @@ def runs_in(folder: Path, keys: Collection[Key] | None = None) -> dict[Key, Run]
 def differences(published: Run, again: Run) -> Iterator[str]:
     """What differs between two runs of the same settings, a line each."""
     (record, curve, rows), (other, its_curve, its_rows) = published, again
-    for name in sorted({*record, *other} - {*MAY_DIFFER}):
-        if record.get(name) != other.get(name):
-            yield f"{name} is {record.get(name)!r} and {other.get(name)!r}"
+    yield from unequal("", without(record, MAY_DIFFER), without(other, MAY_DIFFER))
     measured = [evaluated(run) for run in (published, again)]
     if measured[0] != measured[1]:
         yield f"the curves have evaluations at {measured[0]} and {measured[1]}"
     if holds(record) == holds(other) and {*curve} != {*its_curve}:
         yield f"the curves have {len(curve)} and {len(its_curve)} steps"
     for step in sorted({*curve} & {*its_curve}):
-        for name in sorted({*curve[step], *its_curve[step]} - {*IN_CURVE}):
-            if curve[step].get(name) != its_curve[step].get(name):
-                values = f"{curve[step].get(name)!r} and {its_curve[step].get(name)!r}"
-                yield f"{name} at step {step} is {values}"
+        points = (without(one[step], IN_CURVE) for one in (curve, its_curve))
+        yield from unequal(f" at step {step}", *points)
     if rows is not None and its_rows is not None and not rows.equals(its_rows):
         yield "the predictions differ"
 

@@ -50,12 +50,12 @@ def differences(first: Path, second: Path) -> Iterator[str]:
         yield "is not in the first folder"
         return
     ours, theirs = store.load(first), store.load(second)
-    yield from unequal("record", without(ours, NOT_COMPARED), without(theirs, NOT_COMPARED))
+    yield from unequal(" of the record", without(ours, NOT_COMPARED), without(theirs, NOT_COMPARED))
     curves = [
         [without(point, IN_CURVE) for point in store.read_curve(path)] for path in (first, second)
     ]
     for number, pair in enumerate(zip(*curves, strict=False)):
-        yield from unequal(f"point {number} of the curve", *pair)
+        yield from unequal(f" of the point {number} of the curve", *pair)
     if len(curves[0]) != len(curves[1]):
         yield f"the curves have {len(curves[0])} and {len(curves[1])} points"
     if not predictions_of(first).equals(predictions_of(second)):
@@ -73,11 +73,13 @@ def without(content: Mapping[str, Any], left_out: Sequence[str]) -> dict[str, An
     return {key: value for key, value in content.items() if key not in left_out}
 
 
-def unequal(what: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
-    """The keys whose values differ; JSON writes every float so that it is read back exactly."""
+def unequal(where: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+    """The keys whose values differ, named with `where` they are, e.g. " of the record". JSON writes
+    every float so that it is read back exactly.
+    """
     for key in sorted({*ours, *theirs}):
         if ours.get(key) != theirs.get(key):
-            yield f"{key} of the {what} is {ours.get(key)!r} and {theirs.get(key)!r}"
+            yield f"{key}{where} is {ours.get(key)!r} and {theirs.get(key)!r}"
 
 
 if __name__ == "__main__":

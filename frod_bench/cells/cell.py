@@ -60,7 +60,7 @@ class Cell:
         """
         named = (self.settings.experiment or {}).get("axes", {})
         varied = named.get(self.method, named.get("*", {}))
-        found = ((key, name, _setting(self.config, key)) for name, key in varied.items())
+        found = ((key, name, setting(self.config, key)) for name, key in varied.items())
         return tuple(axis for axis in found if axis[2] is not None)
 
     @property
@@ -100,7 +100,7 @@ class Cell:
         return cast(schema.Cell, {key: getattr(self, key) for key in schema.Cell.__annotations__})
 
 
-def _setting(config: Any, key: str) -> Any:
+def setting(config: Any, key: str) -> Any:
     """The value of a dotted key; None if there is none."""
     for part in key.split("."):
         config = config.get(part) if isinstance(config, Mapping) else None

@@ -9,10 +9,10 @@ import pandas as pd
 
 from frod_bench.records.schema import Record
 from tools.evidence_hours import REFERENCE, records_in
-from tools.processors import BEFORE, GROUPS, IN_PART, of_both
+from tools.processors import BEFORE, GROUPS, IN_PART, KEYS, of_both
 from tools.quotes.found import Quote
 from tools.quotes.why import WHY
-from tools.runs_again import KEYS, Key, Run, Runs, differences, drawn, key_of, runs_in
+from tools.runs_again import Key, Run, Runs, differences, drawn, key_of, runs_in
 
 AMD = "AMD EPYC"  # the processor of the runs again
 SEARCH = ["search/embedded"]
@@ -85,7 +85,7 @@ def all_are_equal() -> bool:
 def on_intel() -> "pd.Series[float]":
     """By how many points those that were made on Intel processors, too, differ there."""
     pairs = pd.concat(map(of_both, [*GROUPS.values(), *IN_PART.values()]))
-    points = pairs.set_index(list(KEYS))["points"]
+    points = pairs.set_index(KEYS)["points"]
     return points[[key in again() for key in points.index]]
 
 
