@@ -8,9 +8,9 @@ from typing import Any
 from frod_bench.report.table import pipes
 from tools.differences import REFERENCE, head
 
-# Kind of processor -> its document. The first is the one that the pages quote; the code of the
-# second is older.
-DOCUMENTS = {"Intel": "frod.json", "AMD": "frod_amd.json"}
+# Kind of processor -> its document. The first, which the pages quote, is of version 1.0.0, and the
+# second of a version shortly before it.
+DOCUMENTS = {"AMD": "frod_amd.json", "Intel": "frod_intel.json"}
 METHODS = {
     "full": "full",
     "lora": "LoRA r 8",

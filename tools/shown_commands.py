@@ -249,14 +249,35 @@ def normalized(output: str, compares_numbers: bool) -> list[str]:
     return [line.strip() for line in output.strip().splitlines() if line.strip()]
 
 
-def compared(step: Step, printed: str) -> str:
-    """A difference between the output that a page shows and `printed`; "" if they agree."""
+def matched(step: Step, printed: str) -> re.Match[str] | None:
+    """The lines of `printed`, each in a group of its own, as the page shows them; None if not."""
     shown = normalized(step.output or "", step.compares_numbers)
     real = normalized(printed, step.compares_numbers)
-    pattern = "".join(r"(.*\n)*?" if line == "..." else re.escape(line) + r"\n" for line in shown)
-    if re.fullmatch(pattern, "".join(f"{line}\n" for line in real)):
+    pattern = "".join(
+        r"(?:.*\n)*?" if line == "..." else f"({re.escape(line)}\\n)" for line in shown
+    )
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in real))
+
+
+def compared(step: Step, printed: str) -> str:
+    """A difference between the output that a page shows and `printed`; "" if they agree."""
+    if matched(step, printed):
         return ""
+    shown = normalized(step.output or "", step.compares_numbers)
+    real = normalized(printed, step.compares_numbers)
     return "\n".join(difflib.unified_diff(shown, real, "the page", "the command", lineterm="", n=1))
+
+
+def refreshed(step: Step, printed: str) -> str:
+    """The output that a page shows, with the numbers of `printed`: all of it if lines differ."""
+    match = matched(step, printed)
+    if match is None:
+        return printed
+    real = [line for line in printed.splitlines() if line.strip()]
+    found = iter(real[match.string.count("\n", 0, start)] for start, _ in match.regs[1:])
+    shown = (step.output or "").splitlines()
+    lines = [next(found) if line.strip() not in ("", "...") else line for line in shown]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def check(page: Path, copy: Path) -> list[tuple[Step, str, str]]:
@@ -278,11 +299,13 @@ def scratch_copy(target: Path) -> Path:
 
 
 def write_outputs(page: Path, done: list[tuple[Step, str, str]]) -> None:
-    """Put the real outputs into the console blocks of a page."""
+    """Put the real outputs into the console blocks of a page; what `...` leaves out stays out."""
     lines = page.read_text("utf-8").splitlines(keepends=True)
     for step, wrong, printed in reversed(done):  # from the end: what is above keeps its place
-        if step.output is not None and wrong.startswith("prints something else"):
-            lines[step.line : step.line + step.output.count("\n")] = [printed]
+        is_another = wrong.startswith("prints something else")
+        if step.output is not None and (is_another or not (wrong or step.compares_numbers)):
+            shown = [refreshed(step, printed)]
+            lines[step.line : step.line + step.output.count("\n")] = shown
     page.write_text("".join(lines), encoding="utf-8")
 
 

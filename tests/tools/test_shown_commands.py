@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tools.shown_commands import ROOT, Step, compared, pages, perform, runnable, steps_of
+from tools.shown_commands import (
+    ROOT,
+    Step,
+    compared,
+    pages,
+    perform,
+    refreshed,
+    runnable,
+    steps_of,
+)
 from tools.shown_rules import RULES, Rule
 
 PAGE = """\
@@ -134,3 +143,9 @@ def test_the_pages_show_many_commands() -> None:
     parsed = [step for step in found if step.rule.how == "parse"]
     assert len(parsed) < 0.2 * len(found), [step.command for step in parsed]
     assert all(rule.why for rule in RULES)
+
+
+def test_written_numbers_are_the_printed_ones_and_what_is_left_out_stays_out() -> None:
+    step = Step("page", 1, output="plan\n...\n│ a │ 82.0 │\n...\n", compares_numbers=False)
+    assert refreshed(step, "plan\n\nmore\n│ a │ 7.9 │\nend\n") == "plan\n...\n│ a │ 7.9 │\n...\n"
+    assert refreshed(step, "another\n") == "another\n"

@@ -154,6 +154,12 @@ def largest_change_of_a_mean() -> float:
     return max(float(one.groupby("method")["points"].mean().abs().max()) for one in groups)
 
 
+def share_beyond(points: float) -> float:
+    """The share of runs, of all groups, whose score differs by more than this."""
+    differences = pd.concat([compared(folder)["points"] for folder in GROUPS.values()])
+    return float((differences.abs() > points).mean())
+
+
 def moved_by_processor() -> float:
     """The largest change of a method's mean under the first rules, of three seeds."""
     runs = pd.concat([compared(MAIN).query("seed < 3 and task != 'mnist'"), compared(SEARCHED)])
@@ -178,9 +184,9 @@ QUOTES = [
     ),
     Quote(
         README,
-        "single scores move by points and a method's mean at its picked rates by less than half a "
-        "point",
-        holds=lambda: largest_change_of_a_mean() < 0.5,
+        "single scores on the synthetic data move by points, on a few runs by more than six, and a "
+        "method's mean at its picked rates by less than half a point;",
+        holds=lambda: largest_change_of_a_mean() < 0.5 and 0 < share_beyond(6) < 0.02,
     ),
     Quote(
         RESULTS,
